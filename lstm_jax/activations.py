@@ -1,0 +1,40 @@
+"""The squashing functions of the paper (eqs. 3-5), each with its slope.
+
+Every slope is a function of the activation's own *value*, not of its net input,
+so a backward pass needs the values alone: f' = f (1 - f), g' = (4 - g²) / 4, h' = (1 - h²) / 2.
+
+| name          | range   | formula            | in the paper                        |
+|---------------|---------|--------------------|-------------------------------------|
+| `logistic`    | [0, 1]  | 1 / (1 + exp(-x))  | f, eq. 3: gates and output units    |
+| `centred_1`   | [-1, 1] | 2 f(x) - 1         | h, eq. 4: cell output               |
+| `centred_2`   | [-2, 2] | 4 f(x) - 2         | g, eq. 5: cell input                |
+| `tanh`        | [-1, 1] | tanh(x)            | not in the paper                    |
+| `identity`    | real    | x                  | h of tasks 2a and 2b                |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Activation(NamedTuple):
+    """A squashing function and its derivative written in terms of its value."""
+
+    value: Callable[[jax.Array], jax.Array]
+    slope: Callable[[jax.Array], jax.Array]
+
+
+# 2 f(x) - 1 = tanh(x / 2): the same function, exact in both tails where 2 f(x) - 1 cancels.
+ACTIVATIONS: dict[str, Activation] = {
+    "logistic": Activation(jax.nn.sigmoid, lambda y: y * (1 - y)),
+    "centred_1": Activation(lambda x: jnp.tanh(x / 2), lambda y: (1 - y * y) / 2),
+    "centred_2": Activation(lambda x: 2 * jnp.tanh(x / 2), lambda y: 1 - y * y / 4),
+    "tanh": Activation(jnp.tanh, lambda y: 1 - y * y),
+    "identity": Activation(lambda x: x, jnp.ones_like),
+}
+
+logistic = ACTIVATIONS["logistic"]

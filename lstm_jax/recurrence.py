@@ -1,0 +1,113 @@
+"""The hidden layer over a whole sequence: one `lax.scan` that carries the state alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.architecture import Architecture
+from lstm_jax.cell import State, step
+from lstm_jax.lanes import FEW_SOURCES, outer_sum_over_time, weighted_sum_over_time
+from lstm_jax.parameters import UnitWeights
+
+
+class Activations(NamedTuple):
+    """What every unit of the hidden layer did over a sequence; absent kinds are None."""
+
+    cell_output: jax.Array  # [T, C], y_c
+    hidden: jax.Array | None  # [T, N], y_i
+    internal_state: jax.Array  # [T, C], s_c
+    input_gate: jax.Array | None  # [T, J], y_in
+    output_gate: jax.Array | None  # [T, J], y_out
+    cell_input: jax.Array  # [T, C], g(net_c)
+
+
+class Sequence(NamedTuple):
+    """What the hidden layer is run on."""
+
+    inputs: jax.Array  # [T, I] floating, or [T] integers: the places of the ones of one-hot inputs
+    initial_state: State
+    mask: jax.Array | None  # [T] bool: which steps are real; None: all
+
+
+class Recurrence(NamedTuple):
+    """The hidden layer of an architecture, as a static (hashable) function of its weights."""
+
+    architecture: Architecture
+    record: bool  # whether to keep the activations of every step
+    cut: bool = False  # whether autodiff is cut at the previous activations (not at the carrousel)
+    unroll: int = 1  # steps per iteration of the compiled loop
+
+    def __call__(
+        self, weights: UnitWeights, sequence: Sequence
+    ) -> tuple[State, Activations | None]:
+        """Runs the layer; a masked step is the identity on the state."""
+
+        def body(state_tm1: State, x_t: tuple) -> tuple[State, tuple | None]:
+            net_input, is_real = x_t
+            seen = _cut_activations(state_tm1) if self.cut else state_tm1
+            state, cell_input = step(self.architecture, weights.recurrent, seen, net_input)
+            if is_real is not None:
+                state = jax.tree.map(
+                    lambda new, old: jnp.where(is_real[None], new, old), state, state_tm1
+                )
+            return state, (state, cell_input) if self.record else None
+
+        xs = (project(weights, sequence.inputs), sequence.mask)
+        final, kept = jax.lax.scan(body, sequence.initial_state, xs, unroll=self.unroll)
+        if kept is None:
+            return final, None
+        states, cell_input = kept
+        return final, Activations(cell_input=cell_input, **states._asdict())
+
+
+def _cut_activations(state: State) -> State:
+    cut = jax.tree.map(jax.lax.stop_gradient, state)
+    return cut._replace(internal_state=state.internal_state)
+
+
+def project(weights: UnitWeights, inputs: jax.Array) -> jax.Array:
+    """What inputs and biases contribute to every net input, [T, H], for all steps at once.
+
+    Args:
+      weights: `input` [I, H] and `bias` [H] are used.
+      inputs: [T, I] floating, or [T] integers in [0, I), each of which picks its row of weights.
+    """
+    if jnp.issubdtype(inputs.dtype, jnp.integer):
+        net = pick_rows(weights.input, inputs)
+    else:
+        net = weighted_sum_over_time(weights.input, inputs)
+    return net if weights.bias is None else net + weights.bias[None]
+
+
+def pick_rows(weights: jax.Array, indices: jax.Array) -> jax.Array:
+    """Row `indices[t]` of the weights for every t: [I, n, *lanes], [T, *lanes] to [T, n, *lanes]."""
+    if indices.ndim == 1:
+        return weights[indices]
+    return jax.vmap(pick_rows, in_axes=-1, out_axes=-1)(weights, indices)
+
+
+def add_to_rows(weights: jax.Array, indices: jax.Array, deltas: jax.Array) -> jax.Array:
+    """The transpose of `pick_rows`: Σ_t deltas(t) into row `indices[t]` of zeros like `weights`."""
+    num_rows = weights.shape[0]
+    if num_rows <= FEW_SOURCES:
+        rows = jnp.arange(num_rows, dtype=indices.dtype)
+        one_hot = jax.vmap(lambda row: indices == row, out_axes=1)(rows)
+        return outer_sum_over_time(one_hot.astype(deltas.dtype), deltas)
+    if indices.ndim == 1:
+        return jnp.zeros_like(weights).at[indices].add(deltas)
+    return jax.vmap(add_to_rows, in_axes=-1, out_axes=-1)(weights, indices, deltas)
+
+
+def last_step(sequence: Sequence) -> tuple[jax.Array, jax.Array]:
+    """Marks the last real step, [T, *lanes] bool, and says if there is one, [*lanes] bool.
+
+    The axes of lanes are of size 1 if there is no mask to tell them apart.
+    """
+    state = sequence.initial_state.internal_state
+    steps = jnp.arange(sequence.inputs.shape[0]).reshape((-1,) + (1,) * (state.ndim - 1))
+    real = steps if sequence.mask is None else jnp.where(sequence.mask, steps, -1)
+    index = real.max(0, keepdims=True, initial=-1)
+    return steps == index, index[0] >= 0

@@ -1,0 +1,67 @@
+"""The tasks of the paper's six experiments, one module each; `make_task` makes any row by name."""
+
+from __future__ import annotations
+
+from lstm_jax.tasks import (
+    adding,
+    multiplication,
+    noise_free,
+    reber,
+    temporal_order,
+    two_sequence,
+    very_long_lags,
+)
+from lstm_jax.tasks.base import (
+    Conditions,
+    Example,
+    Published,
+    StreamRule,
+    Task,
+    TestRule,
+    within,
+)
+
+__all__ = (
+    "Conditions",
+    "Example",
+    "Published",
+    "StreamRule",
+    "Task",
+    "TestRule",
+    "make_task",
+    "row_names",
+    "within",
+)
+
+_MAKERS = {
+    name: make
+    for names, make in (
+        (reber.ROWS, reber.make),
+        (noise_free.ROWS, noise_free.make),
+        (very_long_lags.ROWS, very_long_lags.make),
+        (two_sequence.ROWS, two_sequence.make),
+        (adding.ROWS, adding.make),
+        (multiplication.ROWS, multiplication.make),
+        (temporal_order.RANGES, temporal_order.make),
+    )
+    for name in names
+}
+
+
+def row_names() -> tuple[str, ...]:
+    """The names of all rows, in the paper's order."""
+    return tuple(_MAKERS)
+
+
+def make_task(name: str) -> Task:
+    """Makes the task of the row `name`.
+
+    >>> make_task("6a").architecture.num_weights
+    156
+
+    Raises:
+      ValueError: if there is no such row.
+    """
+    if name not in _MAKERS:
+        raise ValueError(f"task must be one of {', '.join(row_names())}, got {name!r}")
+    return _MAKERS[name](name)

@@ -1,0 +1,109 @@
+"""Experiment 4: adding two marked numbers (section 5.4).
+
+Every input is a pair: a value uniform in [-1, 1], and a marker. Length is uniform in
+T .. T + T/10.
+
+    position   0    1 ..   t1   ..    t2   .. length - 2   length - 1
+    value      v    v      X1   v     X2   v               v
+    marker    -1    0     1.0   0    1.0   0              -1
+
+t1 is uniform among the first ten positions; t2, uniform among the first T/2 - 1 positions that are
+then still unmarked, may also come before t1. That is, t2 is in 0 .. T/2 - 1 without t1; with it the
+minimal time lag is T/2, as the paper's table says. The target at the end is 0.5 + (X1 + X2) / 4.
+
+The rare case: the first pair is chosen for a mark. The text gives the first pair the marker -1
+whatever happens, and sets its value X1 to zero, so that the target still is what the visible marks
+say: a pair whose mark is hidden adds nothing. The same is done where the second choice falls on the
+first pair, of which the text does not speak: else the target would depend on a value that nothing
+marks.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.architecture import Architecture
+from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
+
+# name "4-T": (mean sequences, wrong of 2560)
+ROWS = {"4-100": (74_000, 1), "4-500": (209_000, 0), "4-1000": (853_000, 1)}
+
+
+def make(name: str) -> Task:
+    """Makes the row "4-T".
+
+    >>> task = make("4-100")
+    >>> task.architecture.num_weights, task.max_length
+    (93, 110)
+    """
+    mean_sequences, test_wrong = ROWS[name]
+    min_length = int(name.split("-")[1])
+
+    def sample(key: jax.Array, data: None = None) -> Example:
+        del data
+        return sample_adding(key, min_length)
+
+    return Task(
+        name=name,
+        title=f"adding problem, T = {min_length}",
+        architecture=Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1, biases="all"),
+        max_length=min_length + min_length // 10,
+        error_at="end",
+        sample=sample,
+        is_correct=within(0.04),
+        conditions=Conditions(learning_rate=0.5, init_range=0.1, input_gate_bias=(-3.0, -6.0)),
+        rule=StreamRule(window=2000, max_wrong=0, mean_error=0.01),
+        trials=10,
+        max_sequences=10 * mean_sequences,
+        published=Published(table="Table 7", mean_sequences=mean_sequences, test_wrong=test_wrong),
+    )
+
+
+def sample_adding(key: jax.Array, min_length: int) -> Example:
+    """Draws a sequence of at least `min_length` (T) pairs.
+
+    Raises:
+      ValueError: if T is too short for its rules.
+    """
+    inputs, x1, x2, length = sample_marked_pairs(key, min_length, lowest=-1.0, unseen=0.0)
+    targets = (0.5 + (x1 + x2) / 4)[None]
+    return Example(inputs, targets, targets, length)
+
+
+def sample_marked_pairs(
+    key: jax.Array, min_length: int, *, lowest: float, unseen: float
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Draws pairs of a value and a marker, two of them marked.
+
+    Args:
+      key: for all its random numbers.
+      min_length: T.
+      lowest: values are uniform in [lowest, 1].
+      unseen: the value of the first pair where it is chosen for a mark, which it cannot show.
+
+    Returns:
+      The inputs [T + T/10, 2], X1, X2 and the length.
+
+    Raises:
+      ValueError: if T is too short for its rules.
+    """
+    if min_length < 20:  # the first ten pairs must be among the first T/2
+        raise ValueError(f"min_length must be at least 20, got {min_length}")
+    keys = jax.random.split(key)
+    max_length = min_length + min_length // 10
+    lowest_draws = np.array([0, 0, min_length], np.int32)
+    highest_draws = np.array([9, min_length // 2 - 2, max_length], np.int32)
+    t1, t2, length = jax.random.randint(keys[0], (3,), lowest_draws, highest_draws + 1, jnp.int32)
+    t2 = jnp.where(t2 >= t1, t2 + 1, t2)  # skips the pair that is already marked
+
+    steps = jnp.arange(max_length, dtype=jnp.int32)
+    is_first, is_last = steps == 0, steps == length - 1
+    is_chosen = (steps == t1) | (steps == t2)
+    values = jax.random.uniform(keys[1], (max_length,), jnp.float32, lowest, 1.0)
+    values = jnp.where(is_first & is_chosen, unseen, values)
+    markers = jnp.where(is_first | is_last, jnp.float32(-1.0), is_chosen.astype(jnp.float32))
+    inputs = jnp.stack([values, markers], axis=-1)
+    inputs = jnp.where((steps < length)[:, None], inputs, 0.0)
+    return inputs, values[t1], values[t2], length

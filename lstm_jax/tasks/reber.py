@@ -1,0 +1,189 @@
+"""Experiment 1: the embedded Reber grammar (section 5.1).
+
+Symbols are numbered B, T, P, S, X, V, E. A string is B, a branch symbol T or P, a string of the
+inner Reber grammar, the same branch symbol, E; at every fork the odds are even:
+
+    BT BTXSE TE      BP BPVVE PE      BT BTSSXXTVVE TE
+
+The network sees a string symbol by symbol and predicts the next one at every step: a string of n
+symbols has n - 1 steps. The second branch symbol can only be predicted from the first, seen at
+least 5 steps before; elsewhere the last few symbols tell which successors are legal.
+
+A trial has a training set and a test set of 256 strings each, and training draws from the training
+set with even odds. Trials 10 i to 10 i + 9 share pair i of sets, and differ in initial weights. All
+512 strings of a pair are distinct: the text asks for test strings that are not in the training set;
+that no string occurs twice within a set is our reading of "256 strings", and makes short strings
+rarer in training than the grammar does (a mean of 15.4 steps, not 11). The training set is drawn
+first: the test set, taken from what is left, has the rarer and longer strings.
+
+Arrays need a bound: strings of more than 50 symbols, of probability 2.5e-6, are drawn anew. To
+find the 512 strings takes some 4000 draws.
+
+In this task an `Example`'s `true_targets` are not numbers to be approached, but the sets of legal
+successors, 1 for a legal symbol and 0 for an illegal one: a string is correct if at every step
+every legal symbol's output is above every illegal one's. The text does not say how often the
+strings of both sets are tested; here, every 500 training sequences.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.architecture import Architecture
+from lstm_jax.tasks.base import Conditions, Example, Published, Task, TestRule
+
+SYMBOLS = "BTPSXVE"
+SET_SIZE = 256
+TRIALS_PER_PAIR = 10
+MAX_LENGTH = 49  # steps: strings of at most 50 symbols
+# The inner grammar: the arcs out of each node, as (symbol, next node).
+INNER_GRAMMAR = (
+    (("B", 1),),
+    (("T", 2), ("P", 3)),
+    (("S", 2), ("X", 4)),
+    (("T", 3), ("V", 5)),
+    (("X", 3), ("S", 6)),
+    (("P", 4), ("V", 6)),
+    (("E", None),),
+)
+# name: (blocks, learning rate, success rate, mean sequences)
+ROWS = {
+    "1-1": ((1,) * 4, 0.1, 100.0, 39_740),
+    "1-2": ((2,) * 3, 0.1, 100.0, 21_730),
+    "1-3": ((2,) * 3, 0.2, 97.0, 14_060),
+    "1-4": ((1,) * 4, 0.5, 97.0, 9_500),
+    "1-5": ((2,) * 3, 0.5, 100.0, 8_440),
+}
+
+
+class Strings(NamedTuple):
+    """A set of N strings, padded."""
+
+    symbols: jax.Array  # [N, T + 1] uint8
+    legal: jax.Array  # [N, T] uint8, a set of symbols: bit k stands for symbol k
+    lengths: jax.Array  # [N] int32, the number of predictions: one less than the symbols
+
+
+class Sets(NamedTuple):
+    """What the sequences of a trial are taken from."""
+
+    training: Strings
+    test: Strings
+
+
+def make(name: str) -> Task:
+    """Makes one of the rows "1-1" to "1-5".
+
+    >>> make("1-1").architecture.num_weights, make("1-2").architecture.num_weights
+    (264, 276)
+    """
+    blocks, learning_rate, success_rate, mean_sequences = ROWS[name]
+    return Task(
+        name=name,
+        title=f"embedded Reber grammar, {len(blocks)} blocks of {blocks[0]}, a = {learning_rate}",
+        architecture=Architecture(
+            num_inputs=len(SYMBOLS), blocks=blocks, num_outputs=len(SYMBOLS), biases="gates"
+        ),
+        max_length=MAX_LENGTH,
+        error_at="every_step",
+        sample=lambda key, data: _draw(key, data.training),
+        sample_test=lambda key, data: _draw(key, data.test),
+        test_set=test_set,
+        prepare=prepare,
+        is_correct=is_correct,
+        conditions=Conditions(
+            learning_rate=learning_rate,
+            init_range=0.2,
+            output_gate_bias=(-1.0, -2.0, -3.0, -4.0)[: len(blocks)],
+        ),
+        rule=TestRule(interval=500, size=2 * SET_SIZE),
+        trials=3 * TRIALS_PER_PAIR,
+        max_sequences=10 * mean_sequences,
+        test_size=2 * SET_SIZE,
+        published=Published(
+            table="Table 1", success_rate=success_rate, mean_sequences=mean_sequences
+        ),
+    )
+
+
+def prepare(key: jax.Array, trial: int) -> Sets:
+    """Makes the sets of a trial, on the host; the same for all trials that share a pair.
+
+    Args:
+      key: the experiment's, the same for all trials.
+      trial: its number, from 0.
+    """
+    rng = np.random.default_rng([*np.ravel(jax.random.key_data(key)), trial // TRIALS_PER_PAIR])
+    strings: dict[str, tuple[str, ...]] = {}
+    while len(strings) < 2 * SET_SIZE:
+        string, legal = draw_string(rng)
+        if len(legal) <= MAX_LENGTH:
+            strings[string] = legal  # a string drawn again keeps its place
+    both = list(strings.items())
+    return Sets(_as_arrays(both[:SET_SIZE]), _as_arrays(both[SET_SIZE:]))
+
+
+def draw_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
+    """Draws a string of any length, and the legal successors of each symbol but the last.
+
+    >>> string, legal = draw_string(np.random.default_rng(49))
+    >>> string, " ".join(legal)
+    ('BTBTXSETE', 'TP B TP SX XS E T E')
+    """
+    branch = "TP"[rng.integers(2)]
+    string, legal = "B" + branch, ["TP"]
+    node: int | None = 0
+    while node is not None:
+        arcs = INNER_GRAMMAR[node]
+        legal.append("".join(symbol for symbol, _ in arcs))
+        symbol, node = arcs[rng.integers(len(arcs))]
+        string += symbol
+    return string + branch + "E", (*legal, branch, "E")
+
+
+def test_set(data: Sets) -> Example:
+    """All strings of both sets, those for training first: the batch axis has 512 places."""
+    return jax.vmap(_as_example)(*jax.tree.map(lambda *sets: jnp.concatenate(sets), *data))
+
+
+test_set.__test__ = False  # a test set, not a test
+
+
+def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
+    """Whether at every step every legal symbol is more active than every illegal one."""
+    is_legal = example.true_targets > 0
+    least_legal = jnp.min(jnp.where(is_legal, outputs, jnp.inf), axis=-1)
+    most_illegal = jnp.max(jnp.where(is_legal, -jnp.inf, outputs), axis=-1)
+    is_padding = jnp.arange(outputs.shape[0], dtype=jnp.int32) >= example.length
+    return jnp.all(is_padding | (least_legal > most_illegal))
+
+
+def _draw(key: jax.Array, strings: Strings) -> Example:
+    place = jax.random.randint(key, (), 0, SET_SIZE, jnp.int32)
+    return _as_example(*(array[place] for array in strings))
+
+
+def _as_example(symbols: jax.Array, legal: jax.Array, length: jax.Array) -> Example:
+    bits = jnp.arange(len(SYMBOLS), dtype=jnp.uint8)
+    return Example(
+        inputs=symbols[:-1].astype(jnp.int32),
+        targets=jax.nn.one_hot(symbols[1:], len(SYMBOLS), dtype=jnp.float32),
+        true_targets=((legal[:, None] >> bits[None]) & 1).astype(jnp.float32),
+        length=length,
+    )
+
+
+def _as_arrays(strings: list[tuple[str, tuple[str, ...]]]) -> Strings:
+    symbols = np.zeros((len(strings), MAX_LENGTH + 1), np.uint8)
+    legal = np.zeros((len(strings), MAX_LENGTH), np.uint8)
+    for n, (string, successors) in enumerate(strings):
+        symbols[n, : len(string)] = [SYMBOLS.index(symbol) for symbol in string]
+        legal[n, : len(successors)] = [
+            sum(1 << SYMBOLS.index(s) for s in set_) for set_ in successors
+        ]
+    lengths = np.array([len(successors) for _, successors in strings], np.int32)
+    return Strings(jnp.asarray(symbols), jnp.asarray(legal), jnp.asarray(lengths))

@@ -1,0 +1,115 @@
+"""Experiment 3: noise and signal on the same input line (section 5.3).
+
+One real input, two classes of even odds. Length is uniform in T .. T + T/10.
+
+    position   0 .. N-1                          N .. length - 1
+    3a, 3c     +1 (class 1) or -1 (class 2)      Gaussian, mean 0, variance 0.2
+    3b         the same, plus such noise         the same
+
+The target at the end is 1.0 for class 1 and 0.0 for class 2; in 3c it is 0.2 and 0.8, and the
+targets to train on have Gaussian noise of variance 0.1 added. The minimal time lag is T - N.
+
+A sequence is misclassified if its output is off its noise-free target by more than 0.2 (3a, 3b) or
+0.1 (3c). Training pauses for tests on 256 fresh sequences:
+
+           first rule, ST1            rule, ST2: also a mean absolute error
+    3a     none misclassified         below 0.01
+    3b     fewer than 6               below 0.04
+    3c     none, and a mean difference to the noise-free target below 0.015
+
+The text leaves open how often these tests are made; here, every 1000 training sequences.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.architecture import Architecture
+from lstm_jax.tasks.base import Conditions, Example, Published, Task, TestRule, within
+
+VARIANCE = 0.2  # of the inputs' noise
+TARGET_VARIANCE = 0.1
+TARGETS = {"3a": (1.0, 0.0), "3b": (1.0, 0.0), "3c": (0.2, 0.8)}  # of classes 1 and 2
+MAX_WRONG = {"3a": 0, "3b": 5, "3c": 0}
+MEAN_ERROR = {"3a": 0.01, "3b": 0.04, "3c": 0.015}
+# name "3x-T-N": (mean sequences until ST1, until ST2, fraction of wrong ones, mean difference)
+ROWS = {
+    "3a-100-3": (27_380, 39_850, 0.000195, None),
+    "3a-100-1": (58_370, 64_330, 0.000117, None),
+    "3a-1000-3": (446_850, 452_460, 0.000078, None),
+    "3b-100-3": (41_740, 43_250, 0.00828, None),
+    "3b-100-1": (74_950, 78_430, 0.01500, None),
+    "3b-1000-1": (481_060, 485_080, 0.01207, None),
+    "3c-100-3": (None, 269_650, 0.00558, 0.014),
+    "3c-100-1": (None, 565_640, 0.00441, 0.012),
+}
+
+
+def make(name: str) -> Task:
+    """Makes the row "3a-T-N", "3b-T-N" or "3c-T-N".
+
+    >>> task = make("3a-100-3")
+    >>> task.architecture.num_weights, task.max_length
+    (102, 110)
+    """
+    first_mean_sequences, mean_sequences, test_fraction, test_error = ROWS[name]
+    variant, (min_length, num_signal) = name[:2], (int(part) for part in name.split("-")[1:])
+    first_rule = TestRule(interval=1000, size=256, max_wrong=MAX_WRONG[variant])
+
+    def sample(key: jax.Array, data: None = None) -> Example:
+        del data
+        return sample_two_sequence(key, variant, min_length, num_signal)
+
+    return Task(
+        name=name,
+        title=f"two-sequence problem {variant}, T = {min_length}, N = {num_signal}",
+        architecture=Architecture(num_inputs=1, blocks=(1,) * 3, num_outputs=1, biases="hidden"),
+        max_length=min_length + min_length // 10,
+        error_at="end",
+        sample=sample,
+        is_correct=within(0.1 if variant == "3c" else 0.2),
+        conditions=Conditions(
+            learning_rate=0.1 if variant == "3c" else 1.0,
+            init_range=0.1,
+            input_gate_bias=(-1.0, -3.0, -5.0),
+            output_gate_bias=(-2.0, -4.0, -6.0),
+        ),
+        first_rule=None if variant == "3c" else first_rule,
+        rule=dataclasses.replace(first_rule, mean_error=MEAN_ERROR[variant]),
+        trials=10,
+        max_sequences=10 * mean_sequences,
+        published=Published(
+            table={"3a": "Table 4", "3b": "Table 5", "3c": "Table 6"}[variant],
+            mean_sequences=mean_sequences,
+            first_mean_sequences=first_mean_sequences,
+            test_fraction=test_fraction,
+            test_error=test_error,
+        ),
+    )
+
+
+def sample_two_sequence(key: jax.Array, variant: str, min_length: int, num_signal: int) -> Example:
+    """Draws a sequence of `variant` "3a", "3b" or "3c", T = `min_length`, N = `num_signal`."""
+    keys = jax.random.split(key, 4)
+    max_length = min_length + min_length // 10
+    length = jax.random.randint(keys[0], (), min_length, max_length + 1, jnp.int32)
+    is_class_1 = jax.random.bits(keys[1], (), jnp.uint32) % 2 == 0
+
+    noise = math.sqrt(VARIANCE) * jax.random.normal(keys[2], (max_length,), jnp.float32)
+    signal = jnp.where(is_class_1, jnp.float32(1.0), -1.0)
+    steps = jnp.arange(max_length, dtype=jnp.int32)
+    noisy_signal = signal + noise if variant == "3b" else signal
+    inputs = jnp.where(steps < num_signal, noisy_signal, noise)
+    inputs = jnp.where(steps < length, inputs, 0.0)
+
+    class_1, class_2 = TARGETS[variant]
+    true_targets = jnp.where(is_class_1, jnp.float32(class_1), class_2)[None]
+    targets = true_targets
+    if variant == "3c":
+        deviation = math.sqrt(TARGET_VARIANCE)
+        targets = targets + deviation * jax.random.normal(keys[3], (1,), jnp.float32)
+    return Example(inputs[:, None], targets, true_targets, length)

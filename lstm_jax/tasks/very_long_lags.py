@@ -1,0 +1,96 @@
+"""Experiment 2c: very long time lags among random distractors, no local regularities (section 5.2).
+
+One-hot symbols a_1 .. a_p, e, b, x, y, numbered in this order.
+
+    position   0   1     2 .. q+k+1                     q+k+2 = length - 1
+    symbol     b   x|y   random ones of a_1 .. a_p      e
+
+x and y have even odds. After the first q distractors each further position is e with probability
+1/10: k is geometric, P(k) = 0.9^k / 10, of mean 9. The target at the end is one-hot over x, y; the
+network has to keep it from position 1 to e, at least q + 1 steps.
+
+The printed sequences also hold the target symbol, after e: their lengths are q + k + 4, at least
+q + 4, and q + 13 on average (the print says q + 14).
+
+Arrays need a bound: k is cut off at 151, where a float32 uniform number ends to tell larger ones
+apart; P(k > 151) = 1.1e-7.
+
+Solved: over 10,000 random sequences both outputs stay within 0.2 of their targets. The text leaves
+open whether those sequences are trained on; here they are the last 10,000 training sequences.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.architecture import Architecture
+from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
+
+MAX_EXTRA = 151  # of k
+# name "2c-q-p": mean sequences
+ROWS = {
+    "2c-50-50": 30_000,
+    "2c-100-100": 31_000,
+    "2c-200-200": 33_000,
+    "2c-500-500": 38_000,
+    "2c-1000-1000": 49_000,
+    "2c-1000-500": 49_000,
+    "2c-1000-200": 75_000,
+    "2c-1000-100": 135_000,
+    "2c-1000-50": 203_000,
+}
+
+
+def make(name: str) -> Task:
+    """Makes the row "2c-q-p".
+
+    >>> task = make("2c-1000-50")
+    >>> task.architecture.num_weights, task.max_length
+    (364, 1154)
+    """
+    mean_sequences = ROWS[name]
+    delay, num_distractors = (int(part) for part in name.split("-")[1:])
+
+    def sample(key: jax.Array, data: None = None) -> Example:
+        del data
+        return sample_very_long(key, delay, num_distractors)
+
+    return Task(
+        name=name,
+        title=f"very long lags, q = {delay}, {num_distractors} distractors",
+        architecture=Architecture(
+            num_inputs=num_distractors + 4, blocks=(1, 1), num_outputs=2, biases="none"
+        ),
+        max_length=delay + MAX_EXTRA + 3,
+        error_at="end",
+        sample=sample,
+        is_correct=within(0.2),
+        conditions=Conditions(learning_rate=0.01, init_range=0.2),
+        rule=StreamRule(window=10_000),
+        trials=20,
+        max_sequences=10 * mean_sequences,
+        published=Published(table="Table 3", mean_sequences=mean_sequences),
+    )
+
+
+def sample_very_long(key: jax.Array, delay: int, num_distractors: int) -> Example:
+    """Draws a sequence with at least `delay` (q) distractors out of `num_distractors` (p)."""
+    keys = jax.random.split(key, 3)
+    # The floor of an exponential variable of rate r is geometric: P(k or more) = e^(-r k).
+    waiting = jax.random.exponential(keys[0], dtype=jnp.float32) / -math.log(0.9)
+    end = delay + 2 + jnp.minimum(waiting.astype(jnp.int32), MAX_EXTRA)
+    label = jax.random.randint(keys[1], (), 0, 2, jnp.int32)
+    e, b, x = num_distractors, num_distractors + 1, num_distractors + 2
+
+    max_length = delay + MAX_EXTRA + 3
+    bits = jax.random.bits(keys[2], (max_length,), jnp.uint32)
+    symbols = (bits % num_distractors).astype(jnp.int32)
+    steps = jnp.arange(max_length, dtype=jnp.int32)
+    symbols = jnp.where(steps == 0, b, symbols)
+    symbols = jnp.where(steps == 1, x + label, symbols)
+    symbols = jnp.where(steps == end, e, symbols)
+    targets = jax.nn.one_hot(label, 2, dtype=jnp.float32)
+    return Example(symbols, targets, targets, end + 1)

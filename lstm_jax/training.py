@@ -1,0 +1,305 @@
+"""The paper's online learning, compiled: one random sequence, one update, many trials at once.
+
+A chunk is the unit of compiled work: some hundred to some thousand updates, made without a word
+to the host. Sequences are generated inside it, stopping rules are evaluated inside it, and a
+trial that has ended is frozen inside it. Trials are lanes (`lstm_jax.lanes`): the last axis of
+every array in `Trials`.
+
+A trial's random numbers come from its own key, `fold_in(key(seed), trial)`, and the number of the
+sequence, so they do not depend on which trials run beside it, nor on when it is paused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lstm_jax.network import apply, half_squared_error
+from lstm_jax.parameters import Parameters, initialise
+from lstm_jax.stopping import (
+    Score,
+    Window,
+    init_window,
+    record,
+    refresh,
+    stream_rule_met,
+    test_rule_met,
+)
+from lstm_jax.tasks.base import Example, StreamRule, Task, TestRule
+from lstm_jax.unroll import Gradient
+
+RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
+
+# What a trial's key is folded with, for each of its uses.
+INITIAL_WEIGHTS, TRAINING, TEST, FINAL_TEST, DATA = range(5)
+
+
+class Trials(NamedTuple):
+    """L trials side by side; the lanes are the last axis of every array."""
+
+    keys: jax.Array  # [..., L] uint32, the raw data of each trial's PRNG key
+    data: Any  # what all sequences of a trial share, from `Task.prepare`
+    parameters: Parameters
+    optimiser_state: Any
+    window: Window | None  # with a `StreamRule`
+    status: jax.Array  # [L] int32, one of RUNNING, SOLVED, ...
+    ended_at: jax.Array  # [L] int32, training sequences until the trial ended, 0 while it runs
+    first_rule_at: jax.Array  # [L] int32, until `Task.first_rule` was met, 0 if it was not
+    constructed: jax.Array  # [L] bool, whether the memory cells have joined the network
+    last_error: jax.Array  # [L] float32, mean training error of the chunk before
+
+
+class Report(NamedTuple):
+    """What the host hears of a chunk: sums over each trial's training sequences in it."""
+
+    sequences: jax.Array  # [L] int32
+    error: jax.Array  # [L] float32, of the mean absolute error of an output
+    wrong: jax.Array  # [L] int32
+
+
+@dataclasses.dataclass(frozen=True)
+class Learning:
+    """How the trials of a task learn: what the compiled functions are made from.
+
+    Attributes:
+      task: the row of the paper's tables.
+      optimiser: any optax transformation; the paper's is `optax.sgd(a)` with the task's rate a.
+      gradient: "truncated", the paper's, or another that `unroll` knows.
+      chunk: training sequences a chunk.
+
+    Raises:
+      ValueError: if the chunk is not positive, or a `TestRule` asks for tests inside a chunk.
+    """
+
+    task: Task
+    optimiser: optax.GradientTransformation
+    gradient: Gradient = "truncated"
+    chunk: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.chunk < 1:
+            raise ValueError(f"chunk must be at least 1, got {self.chunk}")
+        for rule in (self.task.rule, self.task.first_rule):
+            if isinstance(rule, TestRule) and rule.interval != self.chunk:
+                raise ValueError(
+                    f"chunk must be the task's test interval, {rule.interval}, got {self.chunk}"
+                )
+
+    def init_trials(self, keys: jax.Array, data: Any, is_idle: jax.Array) -> Trials:
+        """L trials before their first sequence.
+
+        Args:
+          keys: [..., L] uint32, see `Trials`.
+          data: see `Trials`.
+          is_idle: [L] bool, lanes that hold no trial.
+        """
+        task, lanes = self.task, is_idle.shape
+        conditions = task.conditions
+        init = functools.partial(
+            initialise,
+            architecture=task.architecture,
+            init_range=conditions.init_range,
+            input_gate_bias=conditions.input_gate_bias,
+            output_gate_bias=conditions.output_gate_bias,
+        )
+        parameters = _over_lanes(lambda key: init(_key(key, INITIAL_WEIGHTS)))(keys)
+        is_stream = isinstance(task.rule, StreamRule)
+        return Trials(
+            keys=keys,
+            data=data,
+            parameters=parameters,
+            optimiser_state=_over_lanes(self.optimiser.init)(parameters),
+            window=init_window(task.rule, lanes) if is_stream else None,
+            status=jnp.where(is_idle, IDLE, RUNNING).astype(jnp.int32),
+            ended_at=jnp.zeros(lanes, jnp.int32),
+            first_rule_at=jnp.zeros(lanes, jnp.int32),
+            constructed=jnp.full(lanes, not task.sequential_construction),
+            last_error=jnp.full(lanes, jnp.inf, jnp.float32),
+        )
+
+    def run_chunk(self, trials: Trials, presented: jax.Array) -> tuple[Trials, Report]:
+        """Presents up to `chunk` more training sequences to every running trial.
+
+        Args:
+          trials: of which all that run have been presented the same number of sequences.
+          presented: int32, that number.
+
+        Returns:
+          The trials and what to tell of them.
+        """
+        lanes = trials.status.shape
+        stop = jnp.minimum(presented + self.chunk, self.task.max_sequences)
+        if trials.window is not None:
+            trials = trials._replace(window=refresh(trials.window))
+
+        def goes_on(carry: tuple) -> jax.Array:
+            trials, _, n = carry
+            return (n < stop) & jnp.any(trials.status == RUNNING)
+
+        def present(carry: tuple) -> tuple:
+            trials, report, n = carry
+            trials, outcome = self._present(trials, n)
+            return trials, jax.tree.map(jnp.add, report, outcome), n + 1
+
+        count = jnp.zeros(lanes, jnp.int32)
+        report = Report(count, jnp.zeros(lanes, jnp.float32), count)
+        trials, report, _ = jax.lax.while_loop(goes_on, present, (trials, report, presented))
+        trials = self._construct(trials, report)
+        trials = self._test_rules(trials, stop)
+        out_of_budget = (trials.status == RUNNING) & (stop >= self.task.max_sequences)
+        return _end(trials, out_of_budget, UNSOLVED, stop), report
+
+    def final_test(self, trials: Trials) -> Score:
+        """Tests every trial's network as it is on `task.test_size` fresh sequences."""
+        keys = _over_lanes(lambda key: jax.random.key_data(_key(key, FINAL_TEST)))(trials.keys)
+        return self._test(trials, keys, self.task.test_size)
+
+    def _present(self, trials: Trials, n: jax.Array) -> tuple[Trials, Report]:
+        """Draws training sequence number n of every running trial, and learns from it."""
+        running = trials.status == RUNNING
+        example = _over_lanes(
+            lambda key, data: self.task.sample(jax.random.fold_in(_key(key, TRAINING), n), data)
+        )(trials.keys, trials.data)
+        gradient, outputs = jax.grad(self._loss, has_aux=True)(
+            trials.parameters, trials.constructed, example
+        )
+        updates, optimiser_state = _over_lanes(self.optimiser.update)(
+            gradient, trials.optimiser_state, trials.parameters
+        )
+        changed = (jax.tree.map(jnp.add, trials.parameters, updates), optimiser_state)
+        kept = (trials.parameters, trials.optimiser_state)
+        parameters, optimiser_state = jax.tree.map(
+            lambda new, old: jnp.where(running, new, old), changed, kept
+        )
+        trials = trials._replace(parameters=parameters, optimiser_state=optimiser_state)
+
+        correct, error, _ = self._judge(outputs, example)
+        report = Report(
+            sequences=running.astype(jnp.int32),
+            error=jnp.where(running, error, 0),
+            wrong=(running & ~correct).astype(jnp.int32),
+        )
+        finite = jnp.isfinite(error)
+        if isinstance(self.task.rule, StreamRule):
+            window = record(trials.window, n, ~correct, error)
+            solved = running & finite & stream_rule_met(self.task.rule, window)
+            trials = _end(trials._replace(window=window), solved, SOLVED, n + 1)
+        return _end(trials, running & ~finite, NON_FINITE, n + 1), report
+
+    def _loss(
+        self, parameters: Parameters, constructed: jax.Array, example: Example
+    ) -> tuple[jax.Array, jax.Array]:
+        """E / 2 summed over the lanes, which share nothing, and the outputs."""
+        outputs = self._outputs(parameters, constructed, example)
+        at_steps = None
+        if self.task.error_at == "every_step":
+            at_steps = jnp.arange(self.task.max_length)[:, None] < example.length
+        return half_squared_error(outputs, example.targets, at_steps), outputs
+
+    def _outputs(
+        self, parameters: Parameters, constructed: jax.Array, example: Example
+    ) -> jax.Array:
+        """[K, L], or [T, K, L] with the error at every step."""
+        task = self.task
+        if task.sequential_construction:  # a cell that has not joined is not seen, nor blamed
+            cell = jnp.where(constructed, parameters.output.cell, 0)
+            parameters = parameters._replace(output=parameters.output._replace(cell=cell))
+        outputs, _ = apply(
+            task.architecture,
+            parameters,
+            example.inputs,
+            at=task.error_at,
+            length=None if task.fixed_length else example.length,
+            gradient=self.gradient,
+        )
+        return outputs
+
+    def _judge(
+        self, outputs: jax.Array, example: Example
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Per trial: whether it is correct, its mean absolute and its mean squared error, [L]."""
+        differences = outputs - example.true_targets
+        if self.task.error_at == "every_step":
+            at_steps = jnp.arange(self.task.max_length)[:, None] < example.length
+            differences = jnp.where(at_steps[:, None], differences, 0)
+            differences = differences.reshape(-1, differences.shape[-1])
+            count = example.length * outputs.shape[1]
+        else:
+            count = jnp.full_like(example.length, outputs.shape[0])
+        count = count.astype(jnp.float32)
+        error = jnp.abs(differences).sum(0) / count
+        squared_error = (differences * differences).sum(0) / count
+        return _over_lanes(self.task.is_correct)(outputs, example), error, squared_error
+
+    def _construct(self, trials: Trials, report: Report) -> Trials:
+        """Lets the memory cells join where the error has stopped decreasing over a chunk."""
+        if not self.task.sequential_construction:
+            return trials
+        error = report.error / jnp.maximum(report.sequences, 1).astype(jnp.float32)
+        stalled = (trials.status == RUNNING) & (error >= trials.last_error)
+        return trials._replace(constructed=trials.constructed | stalled, last_error=error)
+
+    def _test_rules(self, trials: Trials, n: jax.Array) -> Trials:
+        """Pauses training for a test where a rule of the task asks for one."""
+        rule, first_rule = self.task.rule, self.task.first_rule
+        if not isinstance(rule, TestRule):
+            return trials
+        keys = _over_lanes(lambda key: jax.random.key_data(jax.random.fold_in(_key(key, TEST), n)))(
+            trials.keys
+        )
+        score = self._test(trials, keys, rule.size)
+        running = trials.status == RUNNING
+        if first_rule is not None:
+            met = running & (trials.first_rule_at == 0) & test_rule_met(first_rule, score)
+            trials = trials._replace(first_rule_at=jnp.where(met, n, trials.first_rule_at))
+        return _end(trials, running & test_rule_met(rule, score), SOLVED, n)
+
+    def _test(self, trials: Trials, keys: jax.Array, size: int) -> Score:
+        """Presents `size` test sequences to every trial, one after the other."""
+        task, lanes = self.task, trials.status.shape
+        sample = task.sample_test or task.sample
+
+        def draw(i: jax.Array) -> Example:
+            if task.test_set is not None:
+                pick = lambda data: jax.tree.map(lambda a: a[i], task.test_set(data))  # noqa: E731
+                return _over_lanes(pick)(trials.data)
+            draw_one = lambda key, data: sample(_key(key, i), data)  # noqa: E731
+            return _over_lanes(draw_one)(keys, trials.data)
+
+        def body(i: jax.Array, score: Score) -> Score:
+            example = draw(i)
+            outputs = self._outputs(trials.parameters, trials.constructed, example)
+            correct, error, squared_error = self._judge(outputs, example)
+            return Score(
+                score.wrong + (~correct).astype(jnp.int32),
+                score.error + error,
+                score.squared_error + squared_error,
+            )
+
+        zeros = jnp.zeros(lanes, jnp.float32)
+        score = jax.lax.fori_loop(0, size, body, Score(jnp.zeros(lanes, jnp.int32), zeros, zeros))
+        return score._replace(error=score.error / size, squared_error=score.squared_error / size)
+
+
+def _over_lanes(fun: Callable) -> Callable:
+    """Lifts a function of one trial to trials as lanes: the last axis of everything."""
+    return jax.vmap(fun, in_axes=-1, out_axes=-1)
+
+
+def _key(key_data: jax.Array, use: jax.Array | int) -> jax.Array:
+    """A trial's key for one of its uses."""
+    return jax.random.fold_in(jax.random.wrap_key_data(key_data), use)
+
+
+def _end(trials: Trials, which: jax.Array, status: int, n: jax.Array) -> Trials:
+    """Ends the trials `which` [L] after n sequences, with `status`."""
+    return trials._replace(
+        status=jnp.where(which, status, trials.status),
+        ended_at=jnp.where(which, n, trials.ended_at),
+    )

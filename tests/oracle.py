@@ -1,0 +1,618 @@
+"""A NumPy oracle of the 1997 LSTM: the equations of appendix A.1, as loops, in float64.
+
+S. Hochreiter and J. Schmidhuber, *Long Short-Term Memory*, Neural Computation 9(8), 1997.
+Numbers in parentheses in the comments are the paper's equation numbers. The library is tested
+against this module, which shares no code with it: nothing here is vectorised over time or over
+units. Only the sources of a unit (one row of weights) are handled as a vector.
+
+========================  ==========================================================
+paper                     here
+========================  ==========================================================
+in_j, out_j               input gate and output gate of block j: ``input_gate[j]``, ...
+c_j^v                     cell v of block j; cells are numbered through, in block order
+i, k                      conventional hidden unit, output unit
+m                         source of a weight: an input, a hidden unit, or the bias
+net_l                     net input of unit l: ``nets[kind][l]``
+y_m                       activation of source m: ``sources[m]``
+y_in, y_out               ``state["input_gate"]``, ``state["output_gate"]``
+y_c, s_c                  ``state["cell_output"]``, ``state["internal_state"]``
+y_i, y_k                  ``state["hidden"]``, ``output``
+f, g, h                   ``FUNCTIONS["logistic"]``, ``[net.cell_input]``, ``[net.cell_output]``
+e_k, e_i, e_out, e_s      the fields of ``Errors``
+ds_v/dw_in,m              ``ds_dw_in[v, m]``, eq. (25)
+ds_v/dw_cv,m              ``ds_dw_c[v, m]``, eq. (27)
+E                         ``2 * loss(...)``: gradients are those of E/2, see eq. (19)
+========================  ==========================================================
+
+Sizes: T steps, I inputs, J blocks, C cells, N conventional hidden units, K output units, and
+H hidden activations that feed back, in the order input gates, output gates, cells, conventional
+hidden units; a kind that the net lacks has no rows.
+
+The weights are nested dictionaries ``weights[unit kind][source kind]``, a column for each unit::
+
+    {"input_gate":  {"input": [I, J], "recurrent": [H, J], "bias": [J]},
+     "output_gate": {"input": [I, J], "recurrent": [H, J], "bias": [J]},
+     "cell":        {"input": [I, C], "recurrent": [H, C], "bias": [C]},
+     "hidden":      {"input": [I, N], "recurrent": [H, N], "bias": [N]},
+     "output":      {"cell": [C, K], "hidden": [N, K], "input": [I, K], "bias": [K]}}
+
+with None for a kind of unit or of source that the net lacks. Gradients have the same structure.
+
+A state is a dictionary of the activations ``input_gate`` [J], ``output_gate`` [J],
+``cell_output`` [C], ``hidden`` [N] and of the ``internal_state`` [C]. A gate that the net lacks
+is reported as the constant 1 that stands in its place in the equations.
+"""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+Group = dict[str, Any]  # arrays or None, by kind of source
+Weights = dict[str, Any]  # groups or None, by kind of unit
+State = dict[str, np.ndarray]
+
+HIDDEN_KINDS = ("input_gate", "output_gate", "cell", "hidden")
+
+
+# The net -------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Net:
+    """A plain description of a net; the defaults are the functions of eqs. (3)-(5)."""
+
+    num_inputs: int
+    blocks: tuple[int, ...]  # cells in each memory block
+    num_outputs: int
+    num_hidden: int = 0  # conventional hidden units, logistic
+    input_gates: bool = True  # False: y_in = 1
+    output_gates: bool = True  # False: y_out = 1
+    recurrent: bool = True  # False: hidden units see the inputs (and the bias) only
+    input_to_output: bool = False
+    cell_input: str = "centred_2"  # g
+    cell_output: str = "centred_1"  # h
+
+    @property
+    def num_blocks(self) -> int:
+        """J."""
+        return len(self.blocks)
+
+    @property
+    def num_cells(self) -> int:
+        """C."""
+        return sum(self.blocks)
+
+    @property
+    def num_feedback(self) -> int:
+        """H: how many hidden activations every hidden unit sees."""
+        if not self.recurrent:
+            return 0
+        gates = self.num_blocks * (int(self.input_gates) + int(self.output_gates))
+        return gates + self.num_cells + self.num_hidden
+
+    @property
+    def units(self) -> dict[str, int]:
+        """How many units of each hidden kind have incoming weights."""
+        return {
+            "input_gate": self.num_blocks if self.input_gates else 0,
+            "output_gate": self.num_blocks if self.output_gates else 0,
+            "cell": self.num_cells,
+            "hidden": self.num_hidden,
+        }
+
+    def cells_of(self, j: int) -> range:
+        """Return the numbers of the cells in block j."""
+        first = sum(self.blocks[:j])
+        return range(first, first + self.blocks[j])
+
+
+# Activation functions, (3)-(5) ---------------------------------------------------------------
+
+
+def logistic(x: float) -> float:
+    """f(x) = 1 / (1 + e^-x), written so that no exponential overflows."""
+    if x >= 0.0:
+        return 1.0 / (1.0 + math.exp(-x))
+    return math.exp(x) / (1.0 + math.exp(x))
+
+
+def logistic_derivative(x: float) -> float:
+    """f'(x) = f(x) (1 - f(x)), with 1 - f(x) = f(-x)."""
+    return logistic(x) * logistic(-x)
+
+
+FUNCTIONS: dict[str, Callable[[float], float]] = {
+    "logistic": logistic,
+    "centred_1": lambda x: 2.0 * logistic(x) - 1.0,  # the paper's h
+    "centred_2": lambda x: 4.0 * logistic(x) - 2.0,  # the paper's g
+    "tanh": math.tanh,
+    "identity": lambda x: x,
+}
+
+DERIVATIVES: dict[str, Callable[[float], float]] = {
+    "logistic": logistic_derivative,
+    "centred_1": lambda x: 2.0 * logistic_derivative(x),
+    "centred_2": lambda x: 4.0 * logistic_derivative(x),
+    "tanh": lambda x: 1.0 - math.tanh(x) ** 2,
+    "identity": lambda x: 1.0,
+}
+
+
+# Weights as rows over the sources ------------------------------------------------------------
+
+
+def weight_rows(net: Net, weights: Weights, kind: str) -> np.ndarray:
+    """Return the incoming weights w_lm of a kind of hidden unit, [units, I + H + 1].
+
+    The sources m are the inputs, then the hidden activations, then the bias; an absent bias
+    is a weight of zero.
+    """
+    count = net.units[kind]
+    rows = np.zeros((count, net.num_inputs + net.num_feedback + 1))
+    group = weights[kind]
+    for unit in range(count):
+        rows[unit, : net.num_inputs] = group["input"][:, unit]
+        if net.recurrent:
+            rows[unit, net.num_inputs : -1] = group["recurrent"][:, unit]
+        if group["bias"] is not None:
+            rows[unit, -1] = group["bias"][unit]
+    return rows
+
+
+def rows_to_group(net: Net, rows: np.ndarray, like: Group | None) -> Group | None:
+    """Undo `weight_rows`; None wherever `like` has None."""
+    if like is None:
+        return None
+    parts = {
+        "input": rows[:, : net.num_inputs].T,
+        "recurrent": rows[:, net.num_inputs : -1].T,
+        "bias": rows[:, -1],
+    }
+    return {name: None if like[name] is None else part.copy() for name, part in parts.items()}
+
+
+def check_weights(net: Net, weights: Weights) -> None:
+    """Raise if the weights do not have the shapes that the net asks for."""
+    for kind, count in net.units.items():
+        if count == 0:
+            assert weights[kind] is None, kind
+            continue
+        expected = {
+            "input": (net.num_inputs, count),
+            "recurrent": (net.num_feedback, count) if net.recurrent else None,
+        }
+        check_group(kind, weights[kind], expected, count)
+    count = net.num_outputs
+    expected = {
+        "cell": (net.num_cells, count),
+        "hidden": (net.num_hidden, count) if net.num_hidden else None,
+        "input": (net.num_inputs, count) if net.input_to_output else None,
+    }
+    check_group("output", weights["output"], expected, count)
+
+
+def check_group(kind: str, group: Group, expected: Group, count: int) -> None:
+    """Raise unless a group has the expected shapes; its bias may be absent."""
+    if group["bias"] is not None:
+        expected = expected | {"bias": (count,)}
+    actual = {name: np.shape(array) for name, array in group.items() if array is not None}
+    assert actual == {name: shape for name, shape in expected.items() if shape}, (kind, actual)
+
+
+def as_float64(weights: Mapping[str, Any]) -> Weights:
+    """Return the weights as float64 NumPy arrays."""
+
+    def convert(group: Mapping[str, Any]) -> Group:
+        return {
+            name: None if array is None else np.asarray(array, np.float64)
+            for name, array in group.items()
+        }
+
+    return {kind: None if group is None else convert(group) for kind, group in weights.items()}
+
+
+# The forward pass ----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one time step computes."""
+
+    live: bool  # False at a masked step
+    inputs: np.ndarray  # x(t)
+    sources: np.ndarray  # y_m for hidden units: x(t), hidden activations of t-1, and 1
+    nets: dict[str, np.ndarray]  # net_l(t) of the hidden units, by kind
+    cell_input: np.ndarray  # g(net_c(t))
+    state: State  # after the step
+    output_net: np.ndarray  # net_k(t)
+    output: np.ndarray  # y_k(t)
+
+
+def start_state(net: Net, initial: Mapping[str, Any] | None) -> State:
+    """Return the state before the first step: zero unless given."""
+    state = {
+        "input_gate": np.zeros(net.num_blocks),
+        "output_gate": np.zeros(net.num_blocks),
+        "cell_output": np.zeros(net.num_cells),
+        "hidden": np.zeros(net.num_hidden),
+        "internal_state": np.zeros(net.num_cells),
+    }
+    absent = {"input_gate": not net.input_gates, "output_gate": not net.output_gates}
+    for name, zeros in state.items():
+        if absent.get(name):
+            state[name] = np.ones(net.num_blocks)
+        elif initial is not None and zeros.size:
+            state[name] = np.array(initial[name], np.float64)
+            assert state[name].shape == zeros.shape, name
+    return state
+
+
+def source_activations(net: Net, x: np.ndarray, previous: State) -> np.ndarray:
+    """y_m for the hidden units: x(t), the hidden activations of t-1, and 1 for the bias."""
+    parts = [x]
+    if net.recurrent:
+        if net.input_gates:
+            parts.append(previous["input_gate"])
+        if net.output_gates:
+            parts.append(previous["output_gate"])
+        parts.append(previous["cell_output"])
+        parts.append(previous["hidden"])
+    parts.append(np.ones(1))
+    return np.concatenate(parts)
+
+
+def next_state(net: Net, nets: dict[str, np.ndarray], previous: State) -> State:
+    """Compute the hidden activations and internal states of step t from its net inputs."""
+    g, h = FUNCTIONS[net.cell_input], FUNCTIONS[net.cell_output]
+    y_in, y_out = np.ones(net.num_blocks), np.ones(net.num_blocks)
+    y_c, s_c = np.zeros(net.num_cells), np.zeros(net.num_cells)
+    for j in range(net.num_blocks):
+        if net.input_gates:
+            y_in[j] = logistic(nets["input_gate"][j])  # (7)
+        if net.output_gates:
+            y_out[j] = logistic(nets["output_gate"][j])  # (8)
+        for v in net.cells_of(j):
+            s_c[v] = previous["internal_state"][v] + y_in[j] * g(nets["cell"][v])  # (9)
+            y_c[v] = y_out[j] * h(s_c[v])  # (9)
+    return {
+        "input_gate": y_in,
+        "output_gate": y_out,
+        "cell_output": y_c,
+        "hidden": np.array([logistic(net_i) for net_i in nets["hidden"]]),
+        "internal_state": s_c,
+    }
+
+
+def output_nets(net: Net, group: Group, x: np.ndarray, state: State) -> np.ndarray:
+    """net_k(t), from the activations of the same step t; gates do not feed the output units."""
+    net_k = np.zeros(net.num_outputs)
+    for k in range(net.num_outputs):
+        net_k[k] = group["cell"][:, k] @ state["cell_output"]
+        if group["hidden"] is not None:
+            net_k[k] += group["hidden"][:, k] @ state["hidden"]
+        if group["input"] is not None:
+            net_k[k] += group["input"][:, k] @ x
+        if group["bias"] is not None:
+            net_k[k] += group["bias"][k]
+    return net_k
+
+
+def run(
+    net: Net,
+    weights: Weights,
+    inputs: np.ndarray,
+    initial: Mapping[str, Any] | None = None,
+    mask: np.ndarray | None = None,
+) -> Iterator[Step]:
+    """Run the net and yield its steps one after another.
+
+    A masked step leaves the state as it is. Its net inputs are computed all the same, and its
+    output units see the state that was left.
+    """
+    weights = as_float64(weights)
+    check_weights(net, weights)
+    rows = {kind: weight_rows(net, weights, kind) for kind in HIDDEN_KINDS}
+    g = FUNCTIONS[net.cell_input]
+    state = start_state(net, initial)
+    for t, x in enumerate(np.asarray(inputs, np.float64)):
+        live = mask is None or bool(mask[t])
+        sources = source_activations(net, x, state)
+        # net_l(t) = sum_m w_lm y_m
+        nets = {kind: np.array([w_l @ sources for w_l in rows[kind]]) for kind in HIDDEN_KINDS}
+        if live:
+            state = next_state(net, nets, state)
+        net_k = output_nets(net, weights["output"], x, state)
+        yield Step(
+            live=live,
+            inputs=x,
+            sources=sources,
+            nets=nets,
+            cell_input=np.array([g(net_c) for net_c in nets["cell"]]),
+            state=state,
+            output_net=net_k,
+            output=np.array([logistic(x_k) for x_k in net_k]),
+        )
+
+
+def forward(
+    net: Net,
+    weights: Weights,
+    inputs: np.ndarray,
+    initial: Mapping[str, Any] | None = None,
+    mask: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Run the net over inputs [T, I] and return its activations.
+
+    The result holds ``input_gate`` [T, J], ``output_gate`` [T, J], ``cell_input`` [T, C], which
+    is g(net_c), ``internal_state`` [T, C], ``cell_output`` [T, C], ``hidden`` [T, N],
+    ``output`` [T, K], and ``final``, the state after the last step. At a masked step (False in
+    `mask` [T]) the state is that of the step before; ``cell_input`` and ``output`` mean nothing
+    there.
+    """
+    state = start_state(net, initial)
+    sizes = {name: values.size for name, values in state.items()}
+    sizes |= {"cell_input": net.num_cells, "output": net.num_outputs}
+    result: dict[str, Any] = {name: np.zeros((len(inputs), size)) for name, size in sizes.items()}
+    for t, step in enumerate(run(net, weights, inputs, initial, mask)):
+        state = step.state
+        for name, values in state.items():
+            result[name][t] = values
+        result["cell_input"][t] = step.cell_input
+        result["output"][t] = step.output
+    result["final"] = {name: values.copy() for name, values in state.items()}
+    return result
+
+
+# The error -----------------------------------------------------------------------------------
+
+
+def error_weights(error_mask: np.ndarray, num_outputs: int) -> np.ndarray:
+    """Expand an error mask [T] or [T, K], of booleans or weights, to weights [T, K]."""
+    error_mask = np.asarray(error_mask, np.float64)
+    if error_mask.ndim == 1:
+        error_mask = np.repeat(error_mask[:, None], num_outputs, axis=1)
+    return error_mask
+
+
+def loss(
+    net: Net,
+    weights: Weights,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    error_mask: np.ndarray,
+    initial: Mapping[str, Any] | None = None,
+    mask: np.ndarray | None = None,
+) -> float:
+    """E/2 = 1/2 sum_t sum_k m_k(t) (target_k(t) - y_k(t))^2, (16), over the unmasked steps."""
+    m = error_weights(error_mask, net.num_outputs)
+    total = 0.0
+    for t, step in enumerate(run(net, weights, inputs, initial, mask)):
+        for k in range(net.num_outputs):
+            if step.live and m[t, k] != 0.0:
+                total += 0.5 * m[t, k] * (float(targets[t][k]) - step.output[k]) ** 2
+    return float(total)
+
+
+@dataclasses.dataclass(frozen=True)
+class Errors:
+    """The errors of one step, in the paper's sign: minus the derivatives of E/2."""
+
+    e_k: np.ndarray  # [K], at net_k
+    e_i: np.ndarray  # [N], at net_i
+    e_out: np.ndarray  # [J], at net_out
+    e_s: np.ndarray  # [C], at s_c, from the outputs of this step alone
+
+
+def step_errors(
+    net: Net, weights: Weights, step: Step, targets: np.ndarray, m: np.ndarray
+) -> Errors:
+    """Eqs. (19)-(23) at an unmasked step, for targets [K] and error weights m [K]."""
+    h, h_derivative = FUNCTIONS[net.cell_output], DERIVATIVES[net.cell_output]
+    state, w = step.state, weights["output"]
+    e_k = np.zeros(net.num_outputs)
+    for k in range(net.num_outputs):
+        if m[k] != 0.0:
+            difference = float(targets[k]) - step.output[k]
+            e_k[k] = logistic_derivative(step.output_net[k]) * m[k] * difference  # (19)
+
+    e_i = np.zeros(net.num_hidden)
+    for i in range(net.num_hidden):
+        e_i[i] = logistic_derivative(step.nets["hidden"][i]) * (w["hidden"][i] @ e_k)  # (20)
+
+    e_out, e_s = np.zeros(net.num_blocks), np.zeros(net.num_cells)
+    for j in range(net.num_blocks):
+        for v in net.cells_of(j):
+            s = state["internal_state"][v]
+            from_outputs = w["cell"][v] @ e_k  # sum_k w_kv e_k
+            e_s[v] = state["output_gate"][j] * h_derivative(s) * from_outputs  # (23)
+            if net.output_gates:
+                f_derivative = logistic_derivative(step.nets["output_gate"][j])
+                e_out[j] += f_derivative * h(s) * from_outputs  # (21)
+    return Errors(e_k, e_i, e_out, e_s)
+
+
+# The truncated gradient, forward in time -----------------------------------------------------
+
+
+def advance_partials(net: Net, step: Step, ds_dw_in: np.ndarray, ds_dw_c: np.ndarray) -> None:
+    """Take the running partial derivatives of s_v from t-1 to t, in place."""
+    g_derivative = DERIVATIVES[net.cell_input]
+    for j in range(net.num_blocks):
+        for v in net.cells_of(j):
+            if net.input_gates:
+                f_derivative = logistic_derivative(step.nets["input_gate"][j])
+                ds_dw_in[v] += step.cell_input[v] * f_derivative * step.sources  # (25)
+            y_in = step.state["input_gate"][j]
+            ds_dw_c[v] += g_derivative(step.nets["cell"][v]) * y_in * step.sources  # (27)
+
+
+def add_output_update(update: Group, step: Step, e_k: np.ndarray) -> None:
+    """Add e_k y_m for every weight into an output unit k, in place."""
+    for k in range(e_k.size):
+        update["cell"][:, k] += e_k[k] * step.state["cell_output"]
+        if update["hidden"] is not None:
+            update["hidden"][:, k] += e_k[k] * step.state["hidden"]
+        if update["input"] is not None:
+            update["input"][:, k] += e_k[k] * step.inputs
+        if update["bias"] is not None:
+            update["bias"][k] += e_k[k]
+
+
+def gradient(
+    net: Net,
+    weights: Weights,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    error_mask: np.ndarray,
+    initial: Mapping[str, Any] | None = None,
+    mask: np.ndarray | None = None,
+) -> Weights:
+    """Return the truncated gradient of E/2, eqs. (16)-(28), online: forward in time.
+
+    The paper's update of a sequence is minus this, times the learning rate. The targets are
+    [T, K]; the error mask is [T] or [T, K], booleans or weights. A masked step takes no part.
+    """
+    weights = as_float64(weights)
+    m = error_weights(error_mask, net.num_outputs)
+    num_sources = net.num_inputs + net.num_feedback + 1
+    # Nothing has reached s at the start, and an initial s does not depend on the weights.
+    ds_dw_in = np.zeros((net.num_cells, num_sources))
+    ds_dw_c = np.zeros((net.num_cells, num_sources))
+    # The updates for a learning rate of 1, summed over the steps of the sequence.
+    dw = {kind: np.zeros((count, num_sources)) for kind, count in net.units.items()}
+    dw_output = {
+        name: None if array is None else np.zeros_like(array)
+        for name, array in weights["output"].items()
+    }
+
+    for t, step in enumerate(run(net, weights, inputs, initial, mask)):
+        if not step.live:
+            continue  # s and its partial derivatives stay as they are
+        advance_partials(net, step, ds_dw_in, ds_dw_c)
+        errors = step_errors(net, weights, step, targets[t], m[t])
+        add_output_update(dw_output, step, errors.e_k)
+        for i in range(net.num_hidden):
+            dw["hidden"][i] += errors.e_i[i] * step.sources
+        for j in range(net.num_blocks):
+            if net.output_gates:
+                dw["output_gate"][j] += errors.e_out[j] * step.sources  # (22)
+            for v in net.cells_of(j):
+                if net.input_gates:
+                    dw["input_gate"][j] += errors.e_s[v] * ds_dw_in[v]  # (26)
+                dw["cell"][v] += errors.e_s[v] * ds_dw_c[v]  # (28)
+
+    result: Weights = {
+        kind: rows_to_group(net, -dw[kind], like=weights[kind]) for kind in HIDDEN_KINDS
+    }
+    result["output"] = {
+        name: None if update is None else -update for name, update in dw_output.items()
+    }
+    return result
+
+
+# The full gradient, by finite differences ----------------------------------------------------
+
+
+def full_gradient(
+    net: Net,
+    weights: Weights,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    error_mask: np.ndarray,
+    initial: Mapping[str, Any] | None = None,
+    mask: np.ndarray | None = None,
+    eps: float = 1e-6,
+) -> Weights:
+    """Return the gradient of `loss` without truncation, by central differences."""
+    moved = copy.deepcopy(as_float64(weights))
+    result = copy.deepcopy(moved)
+    for kind, group in moved.items():
+        for name, array in (group or {}).items():
+            if array is None:
+                continue
+            for index in np.ndindex(array.shape):
+                value = array[index]
+                array[index] = value + eps
+                above = loss(net, moved, inputs, targets, error_mask, initial, mask)
+                array[index] = value - eps
+                below = loss(net, moved, inputs, targets, error_mask, initial, mask)
+                array[index] = value
+                result[kind][name][index] = (above - below) / (2.0 * eps)
+    return result
+
+
+# The truncated errors on the inputs and on the initial state ---------------------------------
+
+
+def input_error(
+    net: Net,
+    weights: Weights,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    error_mask: np.ndarray,
+    initial: Mapping[str, Any] | None = None,
+    mask: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the truncated derivative of E/2 with respect to the inputs, [T, I].
+
+    It counts what the net inputs of step t send down through their input weights. The errors
+    of all steps from t on reach net_in(t) and net_c(t) through the internal state, whose self
+    weight is 1.0: delta_s(t) = sum of e_s(tau) over tau >= t.
+    """
+    weights = as_float64(weights)
+    m = error_weights(error_mask, net.num_outputs)
+    g_derivative = DERIVATIVES[net.cell_input]
+    result = np.zeros((len(inputs), net.num_inputs))
+    delta_s = np.zeros(net.num_cells)
+    steps = list(run(net, weights, inputs, initial, mask))
+    for t in reversed(range(len(steps))):
+        step = steps[t]
+        if not step.live:
+            continue  # nothing enters, and delta_s passes unchanged
+        errors = step_errors(net, weights, step, targets[t], m[t])
+        delta_x = np.zeros(net.num_inputs)
+        for i in range(net.num_hidden):
+            delta_x += weights["hidden"]["input"][:, i] * errors.e_i[i]
+        for j in range(net.num_blocks):
+            if net.output_gates:
+                delta_x += weights["output_gate"]["input"][:, j] * errors.e_out[j]
+            for v in net.cells_of(j):
+                delta_s[v] += errors.e_s[v]
+                if net.input_gates:
+                    f_derivative = logistic_derivative(step.nets["input_gate"][j])
+                    delta_in = step.cell_input[v] * f_derivative * delta_s[v]  # cf. (25)
+                    delta_x += weights["input_gate"]["input"][:, j] * delta_in
+                y_in = step.state["input_gate"][j]
+                delta_c = g_derivative(step.nets["cell"][v]) * y_in * delta_s[v]  # cf. (27)
+                delta_x += weights["cell"]["input"][:, v] * delta_c
+        if net.input_to_output:
+            for k in range(net.num_outputs):
+                delta_x += weights["output"]["input"][:, k] * errors.e_k[k]
+        result[t] = -delta_x
+    return result
+
+
+def initial_state_error(
+    net: Net,
+    weights: Weights,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    error_mask: np.ndarray,
+    initial: Mapping[str, Any] | None = None,
+    mask: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the truncated derivative of E/2 with respect to the initial internal state, [C].
+
+    The internal state carries every error back unchanged: minus the sum of e_s over the steps.
+    """
+    weights = as_float64(weights)
+    m = error_weights(error_mask, net.num_outputs)
+    result = np.zeros(net.num_cells)
+    for t, step in enumerate(run(net, weights, inputs, initial, mask)):
+        if step.live:
+            result -= step_errors(net, weights, step, targets[t], m[t]).e_s
+    return result
