@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from experiments.tables import text_table
 from lstm_jax.runtime import configure_cpu
@@ -31,6 +31,8 @@ def run(main: Callable[[], None]) -> None:
     """Runs a binary: a user's mistake ends it with one line and exit status 2."""
 
     def guarded(arguments: list[str]) -> None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)
         try:
             if len(arguments) > 1:
                 raise ValueError(f"unexpected argument {arguments[1]!r}; options begin with --")

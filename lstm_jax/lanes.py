@@ -40,18 +40,20 @@ def weighted_sum(weights: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
 
 def weighted_sum_over_time(weights: jax.Array, rows: jax.Array) -> jax.Array:
     """Σ_m w_lm y_m(t) for all steps: [U, n, *lanes] and [T, U, *lanes] to [T, n, *lanes]."""
-    if not _write_out(weights):
+    if not _write_out(rows):
         return jnp.einsum("mn...,tm...->tn...", weights, rows)
     return sum(rows[:, m, None] * weights[None, m] for m in range(weights.shape[0]))
 
 
 def outer_sum_over_time(rows: jax.Array, deltas: jax.Array) -> jax.Array:
     """Σ_t y_m(t) delta_l(t): [T, U, *lanes] and [T, n, *lanes] to [U, n, *lanes]."""
-    if not _write_out(rows[0]):
+    if not _write_out(rows):
         return jnp.einsum("tm...,tn...->mn...", rows, deltas)
     width = _tree_width(rows.shape[0])
     rows, deltas = _in_groups(rows, width), _in_groups(deltas, width)
-    return sum_over_time(sum(rows[:, i, :, None] * deltas[:, i, None] for i in range(width)))
+    return sum_over_time(
+        _add_up([rows[:, i, :, None] * deltas[:, i, None] for i in range(width)])
+    )
 
 
 def sum_over_time(terms: jax.Array) -> jax.Array:
@@ -61,13 +63,17 @@ def sum_over_time(terms: jax.Array) -> jax.Array:
     while terms.shape[0] > 1:
         width = _tree_width(terms.shape[0])
         terms = _in_groups(terms, width)
-        terms = sum(terms[:, i] for i in range(width))
+        terms = _add_up([terms[:, i] for i in range(width)])
     return terms.sum(0)
 
 
-def _write_out(units: jax.Array) -> bool:
-    """Whether a sum over the first axis of [U, *lanes] is written out."""
-    return units.ndim > 1 and units.shape[0] <= FEW_SOURCES
+def _add_up(terms: list[jax.Array]) -> jax.Array:
+    return functools.reduce(jnp.add, terms)
+
+
+def _write_out(rows: jax.Array) -> bool:
+    """Whether a product with [T, U, *lanes] is written out: if there are lanes to vectorise."""
+    return rows.ndim > 2 and rows.shape[1] <= FEW_SOURCES
 
 
 def _tree_width(length: int) -> int:

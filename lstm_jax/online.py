@@ -239,7 +239,7 @@ def _gradient(
 
 def _outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:
     """y_m delta_l for every weight that `weights` has."""
-    present = UnitWeights(*(None if w is None else y for w, y in zip(weights, sources)))
+    present = UnitWeights(*(None if w is None else y for w, y in zip(weights, sources, strict=True)))
     return jax.tree.map(lambda y: y[..., None] * delta, present)
 
 

@@ -187,7 +187,7 @@ def join(architecture: Architecture, layer: Layer) -> UnitWeights:
     like = kinds[0].input
     biases = [
         jnp.zeros((size, *like.shape[2:]), like.dtype) if kind.bias is None else kind.bias
-        for kind, size in zip(kinds, sizes)
+        for kind, size in zip(kinds, sizes, strict=True)
     ]
     return UnitWeights(
         input=jnp.concatenate([kind.input for kind in kinds], axis=1),
@@ -204,7 +204,7 @@ def split(architecture: Architecture, units: jax.Array, axis: int = 0) -> Layer:
     """An array over the H units of the hidden layer, as a `Layer` of arrays; undoes joining."""
     sizes = layer_sizes(architecture)
     parts = jnp.split(units, np.cumsum(sizes)[:-1].tolist(), axis=axis)
-    return Layer(*(part if size else None for part, size in zip(parts, sizes)))
+    return Layer(*(part if size else None for part, size in zip(parts, sizes, strict=True)))
 
 
 def _is_shape(node: Any) -> bool:

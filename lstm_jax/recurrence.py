@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -98,7 +99,24 @@ def add_to_rows(weights: jax.Array, indices: jax.Array, deltas: jax.Array) -> ja
         return outer_sum_over_time(one_hot.astype(deltas.dtype), deltas)
     if indices.ndim == 1:
         return jnp.zeros_like(weights).at[indices].add(deltas)
-    return jax.vmap(add_to_rows, in_axes=-1, out_axes=-1)(weights, indices, deltas)
+    return _add_to_rows_of_lanes(weights, indices, deltas)
+
+
+def _add_to_rows_of_lanes(weights: jax.Array, indices: jax.Array, deltas: jax.Array) -> jax.Array:
+    """`add_to_rows` as a loop of additions, where a scatter would keep XLA from fusing the rest."""
+    num_rows, num_units, *lanes = weights.shape
+    num_lanes = math.prod(lanes)
+    rows = indices.reshape(-1)  # [T * lanes]
+    terms = jnp.moveaxis(deltas, 1, -1).reshape(-1, num_units)
+
+    def add(i: jax.Array, totals: jax.Array) -> jax.Array:
+        place = (i % num_lanes, rows[i], 0)
+        row = jax.lax.dynamic_slice(totals, place, (1, 1, num_units))
+        return jax.lax.dynamic_update_slice(totals, row + terms[i], place)
+
+    zeros = jnp.zeros((num_lanes, num_rows, num_units), deltas.dtype)
+    totals = jax.lax.fori_loop(0, rows.shape[0], add, zeros)
+    return jnp.moveaxis(totals, 0, -1).reshape(weights.shape)
 
 
 def last_step(sequence: Sequence) -> tuple[jax.Array, jax.Array]:
@@ -111,3 +129,21 @@ def last_step(sequence: Sequence) -> tuple[jax.Array, jax.Array]:
     real = steps if sequence.mask is None else jnp.where(sequence.mask, steps, -1)
     index = real.max(0, keepdims=True, initial=-1)
     return steps == index, index[0] >= 0
+
+
+def vary_alike(tree: Any) -> Any:
+    """Marks all arrays as varying over every axis of a `shard_map` that one of them varies over.
+
+    A loop's carry must vary like what is added to it, and the error on weights that all devices
+    share is summed over the devices. Outside of `shard_map` this does nothing.
+    """
+    axes = frozenset().union(*(_varying_axes(leaf) for leaf in jax.tree.leaves(tree)))
+
+    def vary(leaf: jax.Array) -> jax.Array:
+        return jax.lax.pcast(leaf, tuple(axes - _varying_axes(leaf)), to="varying")
+
+    return jax.tree.map(vary, tree) if axes else tree
+
+
+def _varying_axes(array: jax.Array) -> frozenset[str]:
+    return jax.typeof(array).manual_axis_type.varying

@@ -37,7 +37,9 @@ from lstm_jax.unroll import Gradient
 RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 
 # What a trial's key is folded with, for each of its uses.
-INITIAL_WEIGHTS, TRAINING, TEST, FINAL_TEST, DATA = range(5)
+INITIAL_WEIGHTS, TRAINING, TEST, FINAL_TEST = range(4)
+# What the root key is folded with, beside the trials' indices, for data that trials share.
+DATA = 2**32 - 1
 
 
 class Trials(NamedTuple):
@@ -264,12 +266,12 @@ class Learning:
         """Presents `size` test sequences to every trial, one after the other."""
         task, lanes = self.task, trials.status.shape
         sample = task.sample_test or task.sample
+        test_set = task.test_set and _over_lanes(task.test_set)(trials.data)
 
         def draw(i: jax.Array) -> Example:
-            if task.test_set is not None:
-                pick = lambda data: jax.tree.map(lambda a: a[i], task.test_set(data))  # noqa: E731
-                return _over_lanes(pick)(trials.data)
-            draw_one = lambda key, data: sample(_key(key, i), data)  # noqa: E731
+            if test_set is not None:
+                return jax.tree.map(lambda strings: strings[i], test_set)
+            draw_one = lambda key, data: sample(_key(key, i), data)
             return _over_lanes(draw_one)(keys, trials.data)
 
         def body(i: jax.Array, score: Score) -> Score:

@@ -290,7 +290,7 @@ def _keys_and_data(learning: Learning, indices: list[int], seed: int) -> tuple[A
     prepare = learning.task.prepare
     if prepare is None:
         return key_data, None
-    data = [prepare(jax.random.fold_in(k, DATA), i) for k, i in zip(keys, indices, strict=True)]
+    data = [prepare(jax.random.fold_in(root, DATA), index) for index in indices]
     return key_data, jax.tree.map(lambda *a: np.stack(a, axis=-1), *data)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from lstm_jax.architecture import Architecture
 from lstm_jax.cell import State, zero_state
 from lstm_jax.parameters import Parameters, check_parameters, join
-from lstm_jax.recurrence import Activations, Recurrence, Sequence
+from lstm_jax.recurrence import Activations, Recurrence, Sequence, vary_alike
 from lstm_jax.truncated import truncated
 
 Gradient = Literal["truncated", "truncated_autodiff", "full"]
@@ -125,7 +125,8 @@ def run(
         unroll=steps_per_iteration,
     )
     call = truncated if gradient == "truncated" else Recurrence.__call__
-    final_state, activations = call(layer, join(architecture, parameters.layer), sequence)
+    weights, sequence = vary_alike((join(architecture, parameters.layer), sequence))
+    final_state, activations = call(layer, weights, sequence)
     if activations is not None:
         activations = jax.tree.map(lambda a: clear_padding(a, sequence.mask), activations)
     return activations, final_state

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lstm_jax.architecture import Architecture
+from lstm_jax.tasks import draws
 from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
 
 # name "4-T": (mean sequences, wrong of 2560)
@@ -91,17 +91,17 @@ def sample_marked_pairs(
     """
     if min_length < 20:  # the first ten pairs must be among the first T/2
         raise ValueError(f"min_length must be at least 20, got {min_length}")
-    keys = jax.random.split(key)
     max_length = min_length + min_length // 10
-    lowest_draws = np.array([0, 0, min_length], np.int32)
-    highest_draws = np.array([9, min_length // 2 - 2, max_length], np.int32)
-    t1, t2, length = jax.random.randint(keys[0], (3,), lowest_draws, highest_draws + 1, jnp.int32)
+    words = draws.words(key, max_length + 3)
+    length = draws.integers(words[0], min_length, max_length)
+    t1 = draws.integers(words[1], 0, 9)
+    t2 = draws.integers(words[2], 0, min_length // 2 - 2)
     t2 = jnp.where(t2 >= t1, t2 + 1, t2)  # skips the pair that is already marked
 
     steps = jnp.arange(max_length, dtype=jnp.int32)
     is_first, is_last = steps == 0, steps == length - 1
     is_chosen = (steps == t1) | (steps == t2)
-    values = jax.random.uniform(keys[1], (max_length,), jnp.float32, lowest, 1.0)
+    values = draws.uniform(words[3:], lowest, 1.0)
     values = jnp.where(is_first & is_chosen, unseen, values)
     markers = jnp.where(is_first | is_last, jnp.float32(-1.0), is_chosen.astype(jnp.float32))
     inputs = jnp.stack([values, markers], axis=-1)

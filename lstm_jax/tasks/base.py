@@ -26,6 +26,7 @@ class Example(NamedTuple):
     targets: jax.Array  # float32, what the training error is measured against
     true_targets: jax.Array  # float32, the targets without the noise that some task adds to them
     length: jax.Array  # int32, the number of steps before the padding
+    legal: jax.Array | None = None  # [T, K] float32, 1 for every symbol that might have come next
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,6 @@ class Published:
     test_wrong: float | None = None  # of `test_size`, mean over trials
     test_fraction: float | None = None  # wrong ones, where the table gives a fraction
     test_error: float | None = None
-    first_mean_sequences: float | None = None  # until `Task.first_rule` was met
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,12 +101,6 @@ class Task:
         for tasks that draw every sequence afresh. The key is the experiment's, not the trial's,
         since trials may share a training set; runs on the host.
       sample_test: like `sample`, for tests; None: `sample` itself.
-      test_set: data to all sequences that there are to test, the batch axis first, where their
-        number is finite; tests present each of them once, instead of drawing from `sample_test`.
-      first_rule: a weaker criterion that the paper reports as well: how many sequences it took to
-        meet it for the first time is recorded, and training goes on.
-      sequential_construction: whether the memory cells and their gates join the network only once
-        the error has stopped decreasing (section 4, abuse problem).
       test_set: (data) to all sequences of a trial's tests, the batch axis first, where tests go
         through a fixed set; None: tests draw their sequences afresh.
       first_rule: a weaker criterion on the same tests, which is noted when met (ST1 of task 3).

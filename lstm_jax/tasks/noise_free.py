@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.architecture import Architecture
+from lstm_jax.tasks import draws
 from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
 
 ROWS = {
@@ -71,6 +72,7 @@ def make(name: str, delay: int = 100) -> Task:
             cell_output="identity",
         ),
         max_length=delay,
+        fixed_length=True,
         error_at="every_step",
         sample=sample,
         is_correct=_ends_within(0.25) if is_random else within(0.25),
@@ -85,13 +87,12 @@ def make(name: str, delay: int = 100) -> Task:
 
 def sample_noise_free(key: jax.Array, delay: int, *, is_random: bool) -> Example:
     """Draws a sequence whose middle is random (2b) or fixed (2a)."""
-    keys = jax.random.split(key)
     num_middle = delay - 1
-    edge = num_middle + jax.random.randint(keys[0], (1,), 0, 2, jnp.int32)
+    words = draws.words(key, 1 + num_middle * is_random)
+    edge = num_middle + draws.integers(words[:1], 0, 1)
     middle = jnp.arange(num_middle, dtype=jnp.int32)
     if is_random:
-        bits = jax.random.bits(keys[1], (num_middle,), jnp.uint32)
-        middle = (bits % num_middle).astype(jnp.int32)
+        middle = draws.integers(words[1:], 0, num_middle - 1)
     symbols = jnp.concatenate([edge, middle, edge])
     targets = jax.nn.one_hot(symbols[1:], delay + 1, dtype=jnp.float32)
     return Example(symbols[:-1], targets, targets, jnp.int32(delay))

@@ -10,19 +10,15 @@ symbols has n - 1 steps. The second branch symbol can only be predicted from the
 least 5 steps before; elsewhere the last few symbols tell which successors are legal.
 
 A trial has a training set and a test set of 256 strings each, and training draws from the training
-set with even odds. Trials 10 i to 10 i + 9 share pair i of sets, and differ in initial weights. All
-512 strings of a pair are distinct: the text asks for test strings that are not in the training set;
-that no string occurs twice within a set is our reading of "256 strings", and makes short strings
-rarer in training than the grammar does (a mean of 15.4 steps, not 11). The training set is drawn
-first: the test set, taken from what is left, has the rarer and longer strings.
+set with even odds. Trials 10 i to 10 i + 9 share pair i of sets, and differ in initial weights. The
+strings are drawn from the grammar, so that short ones occur more than once, as they do there; no
+test string is in the training set, so test strings are the rarer and longer ones. (Were all strings
+of a set distinct, training strings would have 15.4 steps on average, not 11.)
 
-Arrays need a bound: strings of more than 50 symbols, of probability 2.5e-6, are drawn anew. To
-find the 512 strings takes some 4000 draws.
+Arrays need a bound: strings of more than 50 symbols, of probability 2.5e-6, are drawn anew.
 
-In this task an `Example`'s `true_targets` are not numbers to be approached, but the sets of legal
-successors, 1 for a legal symbol and 0 for an illegal one: a string is correct if at every step
-every legal symbol's output is above every illegal one's. The text does not say how often the
-strings of both sets are tested; here, every 500 training sequences.
+A string is correct if at every step every legal symbol's output is above every illegal one's. The
+text does not say how often the strings of both sets are tested; here, every 500 training sequences.
 """
 
 from __future__ import annotations
@@ -34,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.architecture import Architecture
+from lstm_jax.tasks import draws
 from lstm_jax.tasks.base import Conditions, Example, Published, Task, TestRule
 
 SYMBOLS = "BTPSXVE"
@@ -118,13 +115,21 @@ def prepare(key: jax.Array, trial: int) -> Sets:
       trial: its number, from 0.
     """
     rng = np.random.default_rng([*np.ravel(jax.random.key_data(key)), trial // TRIALS_PER_PAIR])
-    strings: dict[str, tuple[str, ...]] = {}
-    while len(strings) < 2 * SET_SIZE:
+    training = [_draw_short_string(rng) for _ in range(SET_SIZE)]
+    known = {string for string, _ in training}
+    test: list[tuple[str, tuple[str, ...]]] = []
+    while len(test) < SET_SIZE:
+        string, legal = _draw_short_string(rng)
+        if string not in known:
+            test.append((string, legal))
+    return Sets(_as_arrays(training), _as_arrays(test))
+
+
+def _draw_short_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
+    while True:
         string, legal = draw_string(rng)
         if len(legal) <= MAX_LENGTH:
-            strings[string] = legal  # a string drawn again keeps its place
-    both = list(strings.items())
-    return Sets(_as_arrays(both[:SET_SIZE]), _as_arrays(both[SET_SIZE:]))
+            return string, legal
 
 
 def draw_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
@@ -155,7 +160,7 @@ test_set.__test__ = False  # a test set, not a test
 
 def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
     """Whether at every step every legal symbol is more active than every illegal one."""
-    is_legal = example.true_targets > 0
+    is_legal = example.legal > 0
     least_legal = jnp.min(jnp.where(is_legal, outputs, jnp.inf), axis=-1)
     most_illegal = jnp.max(jnp.where(is_legal, -jnp.inf, outputs), axis=-1)
     is_padding = jnp.arange(outputs.shape[0], dtype=jnp.int32) >= example.length
@@ -163,17 +168,19 @@ def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
 
 
 def _draw(key: jax.Array, strings: Strings) -> Example:
-    place = jax.random.randint(key, (), 0, SET_SIZE, jnp.int32)
+    place = draws.integers(draws.words(key, 1)[0], 0, SET_SIZE - 1)
     return _as_example(*(array[place] for array in strings))
 
 
 def _as_example(symbols: jax.Array, legal: jax.Array, length: jax.Array) -> Example:
     bits = jnp.arange(len(SYMBOLS), dtype=jnp.uint8)
+    targets = jax.nn.one_hot(symbols[1:], len(SYMBOLS), dtype=jnp.float32)
     return Example(
         inputs=symbols[:-1].astype(jnp.int32),
-        targets=jax.nn.one_hot(symbols[1:], len(SYMBOLS), dtype=jnp.float32),
-        true_targets=((legal[:, None] >> bits[None]) & 1).astype(jnp.float32),
+        targets=targets,
+        true_targets=targets,
         length=length,
+        legal=((legal[:, None] >> bits[None]) & 1).astype(jnp.float32),
     )
 
 

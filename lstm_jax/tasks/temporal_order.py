@@ -10,8 +10,8 @@ distractors, far apart and far from the end.
 Positions count from 0. Length is uniform in 100..110; t1 is uniform in 10..20; 6a: t2 in 50..60;
 6b: t2 in 33..43 and t3 in 66..76. Symbols are numbered E, a, b, c, d, X, Y, B. The target at the
 end is one-hot over the classes: the relevant symbols read as a binary number, X = 0 and Y = 1, so
-that 6a has XX, XY, YX, YY. The last relevant symbol comes at least 39 (6a) or 23 (6b) steps before B,
-the first at least 79.
+that 6a has XX, XY, YX, YY. The last relevant symbol comes at least 39 (6a) or 23 (6b) steps before
+B, the first at least 79.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def sample_order(key: jax.Array, ranges: tuple[tuple[int, int], ...]) -> Example
     *position_words, length_word, class_word = words[num_words:]
     length = draws.integers(length_word, MIN_LENGTH, MAX_LENGTH)
     label = draws.integers(class_word, 0, 2**num_relevant - 1)
-    steps = jnp.arange(MAX_LENGTH)
+    steps = jnp.arange(MAX_LENGTH, dtype=jnp.int32)
     for i, (low, high) in enumerate(ranges):
         is_y = (label >> (num_relevant - 1 - i)) & 1
         position = draws.integers(position_words[i], low, high)

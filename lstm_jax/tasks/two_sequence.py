@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.architecture import Architecture
+from lstm_jax.tasks import draws
 from lstm_jax.tasks.base import Conditions, Example, Published, Task, TestRule, within
 
 VARIANCE = 0.2  # of the inputs' noise
@@ -94,12 +95,12 @@ def make(name: str) -> Task:
 
 def sample_two_sequence(key: jax.Array, variant: str, min_length: int, num_signal: int) -> Example:
     """Draws a sequence of `variant` "3a", "3b" or "3c", T = `min_length`, N = `num_signal`."""
-    keys = jax.random.split(key, 4)
     max_length = min_length + min_length // 10
-    length = jax.random.randint(keys[0], (), min_length, max_length + 1, jnp.int32)
-    is_class_1 = jax.random.bits(keys[1], (), jnp.uint32) % 2 == 0
+    words = draws.words(key, max_length + 3)
+    length = draws.integers(words[0], min_length, max_length)
+    is_class_1 = draws.integers(words[1], 0, 1) == 0
 
-    noise = math.sqrt(VARIANCE) * jax.random.normal(keys[2], (max_length,), jnp.float32)
+    noise = draws.normal(words[3:], math.sqrt(VARIANCE))
     signal = jnp.where(is_class_1, jnp.float32(1.0), -1.0)
     steps = jnp.arange(max_length, dtype=jnp.int32)
     noisy_signal = signal + noise if variant == "3b" else signal
@@ -110,6 +111,5 @@ def sample_two_sequence(key: jax.Array, variant: str, min_length: int, num_signa
     true_targets = jnp.where(is_class_1, jnp.float32(class_1), class_2)[None]
     targets = true_targets
     if variant == "3c":
-        deviation = math.sqrt(TARGET_VARIANCE)
-        targets = targets + deviation * jax.random.normal(keys[3], (1,), jnp.float32)
+        targets = targets + draws.normal(words[2:3], math.sqrt(TARGET_VARIANCE))
     return Example(inputs[:, None], targets, true_targets, length)

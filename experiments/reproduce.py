@@ -1,0 +1,63 @@
+"""Reproduces rows of the paper's tables 1 to 9: all of them, or a list.
+
+    python -m experiments.reproduce --rows=all --out=DIR
+    python -m experiments.reproduce --rows=6a,6b,2c-50-50 --out=DIR --resume
+
+Rows run in worker processes, one a core; each writes its result file as it ends. A run may be
+killed at any moment: --resume skips the rows that are done and goes on with the others from their
+checkpoints.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import subprocess
+import sys
+
+from absl import flags
+
+from experiments import cli
+from experiments.tables import text_table
+from lstm_jax.results import read_json
+from lstm_jax.tasks import make_task, row_names
+
+_ROWS = flags.DEFINE_string("rows", None, "'all', or rows with commas between.", required=True)
+_WORKERS = flags.DEFINE_integer("workers", 2, "Rows run at the same time.", lower_bound=1)
+
+
+def main() -> None:
+    """Runs the rows in worker processes, the longest first."""
+    rows = list(row_names()) if _ROWS.value == "all" else _ROWS.value.split(",")
+    if len(rows) == 1 or _WORKERS.value == 1:
+        cli.run_rows(rows)
+        return
+    from experiments import runner
+
+    options = cli.make_options()
+    runner.prepare(options, rows)
+    with concurrent.futures.ThreadPoolExecutor(_WORKERS.value) as pool:
+        codes = list(pool.map(_run_one, sorted(rows, key=expected_steps, reverse=True)))
+    paths = [options.path(row, ".json") for row in rows]
+    if not options.quiet:
+        print(text_table([read_json(path) for path in paths if path.exists()]))
+    if any(codes):
+        raise ValueError(f"{sum(code != 0 for code in codes)} of {len(rows)} rows failed")
+
+
+def expected_steps(row: str) -> float:
+    """How many steps all trials of a row should take, by the paper's mean."""
+    task = make_task(row)
+    sequences = task.published.mean_sequences or task.max_sequences
+    return sequences * task.max_length * task.trials
+
+
+def _run_one(row: str) -> int:
+    """Runs one row in a process of its own, with this process's other flags."""
+    given = [flag for flag in sys.argv[1:] if not flag.lstrip("-").startswith(("rows", "workers"))]
+    flags_of_row = [f"--rows={row}", "--devices=1", *given]
+    return subprocess.run([sys.executable, "-m", "experiments.reproduce", *flags_of_row]).returncode
+
+
+if __name__ == "__main__":
+    cli.define_flags()
+    cli.run(main)

@@ -1,0 +1,98 @@
+"""What the tests of the tasks share: strict numerics, cached draws, and goodness-of-fit tests.
+
+Every statistical test draws with fixed keys and asks for a p-value above `SIGNIFICANCE`, so that a
+correct sampler fails one of them with a probability of 1e-4, once, when the keys are chosen.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import scipy.stats
+
+from lstm_jax.tasks import Example, make_task
+
+SIGNIFICANCE = 1e-4
+KEY = jax.random.key(1997)
+
+
+@pytest.fixture(autouse=True)
+def strict_numerics():
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
+
+
+@functools.cache
+def _draw(name: str) -> tuple[jax.Array, Any, Example]:
+    task = make_task(name)
+    data = task.prepare(jax.random.key(0), 0) if task.prepare else None
+    size = 2000 if name in ("2a", "2b") else 10_000
+    sample_batch = jax.jit(task.sample_batch, static_argnums=1)
+    batch = jax.tree.map(np.asarray, sample_batch(KEY, size, data))
+    return jax.random.split(KEY, size), data, batch
+
+
+@pytest.fixture
+def draw():
+    """A function: a row's name to a batch of 10,000 (2a, 2b: 2000) sequences, as NumPy arrays."""
+    return lambda name: _draw(name)[-1]
+
+
+@pytest.fixture
+def draw_with_keys():
+    """Like `draw`, to (keys, the data that `Task.prepare` made, the batch)."""
+    return _draw
+
+
+@pytest.fixture
+def assert_frequencies():
+    """A function (counts, probabilities) that does a chi-square test of fit."""
+
+    def assert_frequencies(counts, probabilities) -> None:
+        counts, expected = np.asarray(counts), np.sum(counts) * np.asarray(probabilities)
+        assert np.isclose(np.sum(probabilities), 1.0)
+        assert np.min(expected) > 5  # else the statistic is not distributed as chi-square
+        assert scipy.stats.chisquare(counts, expected).pvalue > SIGNIFICANCE
+
+    return assert_frequencies
+
+
+@pytest.fixture
+def assert_uniform(assert_frequencies):
+    """A function (integers, low, high): they are uniform on low .. high, both included."""
+
+    def assert_uniform(integers, low: int, high: int) -> None:
+        integers = np.ravel(integers)
+        assert low <= np.min(integers) and np.max(integers) <= high
+        places = high - low + 1
+        assert_frequencies(np.bincount(integers - low, minlength=places), np.ones(places) / places)
+
+    return assert_uniform
+
+
+@pytest.fixture
+def assert_distributed():
+    """A function (numbers, distribution of scipy.stats) that does a Kolmogorov-Smirnov test."""
+
+    def assert_distributed(numbers, distribution) -> None:
+        assert scipy.stats.kstest(np.ravel(numbers), distribution.cdf).pvalue > SIGNIFICANCE
+
+    return assert_distributed
+
+
+@pytest.fixture
+def assert_variance():
+    """A function (numbers, variance) for Gaussian numbers of mean 0, sharper than the above."""
+
+    def assert_variance(numbers, variance: float) -> None:
+        squares = np.ravel(numbers).astype(np.float64) ** 2 / variance
+        tail = scipy.stats.chi2(squares.size).cdf(squares.sum())
+        assert 2 * min(tail, 1 - tail) > SIGNIFICANCE
+        z = np.sum(numbers, dtype=np.float64) / np.sqrt(variance * squares.size)
+        assert 2 * scipy.stats.norm.sf(abs(z)) > SIGNIFICANCE
+
+    return assert_variance
