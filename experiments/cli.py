@@ -24,6 +24,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("max_sequences", None, "A trial's budget; default: the task's.")
     flags.DEFINE_bool("overwrite", False, "Replace result files that exist.")
     flags.DEFINE_bool("resume", False, "Go on from the checkpoint of a run that was cut off.")
+    flags.DEFINE_float("checkpoint_seconds", 60.0, "Between checkpoints.", lower_bound=0.0)
     flags.DEFINE_bool("quiet", False, "Print nothing but errors.")
 
 
@@ -44,7 +45,16 @@ def run(main: Callable[[], None]) -> None:
             print("interrupted; --resume goes on from the last checkpoint", file=sys.stderr)
             sys.exit(130)
 
-    app.run(guarded)
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(arguments: list[str]) -> list[str]:
+    """Parses the flags; returns the other arguments, the program's name first."""
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error as error:
+        print(f"error: {' '.join(str(error).split()).rstrip('.')}; see --help", file=sys.stderr)
+        sys.exit(2)
 
 
 def run_rows(rows: list[str]) -> None:
@@ -68,7 +78,7 @@ def make_options() -> Any:
     from experiments.runner import Options
 
     values = flags.FLAGS
-    if values.trials != "paper" and not (values.trials.isdigit() and int(values.trials) > 0):
+    if values.trials != "paper" and not (values.trials.isdecimal() and int(values.trials) > 0):
         raise ValueError(f"--trials must be 'paper' or a positive number, got {values.trials!r}")
     return Options(
         out=pathlib.Path(values.out),
@@ -79,5 +89,6 @@ def make_options() -> Any:
         max_sequences=values.max_sequences,
         overwrite=values.overwrite,
         resume=values.resume,
+        checkpoint_seconds=values.checkpoint_seconds,
         quiet=values.quiet,
     )

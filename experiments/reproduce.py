@@ -11,8 +11,10 @@ checkpoints.
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import subprocess
 import sys
+import threading
 
 from absl import flags
 
@@ -24,9 +26,13 @@ from lstm_jax.tasks import make_task, row_names
 _ROWS = flags.DEFINE_string("rows", None, "'all', or rows with commas between.", required=True)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Rows run at the same time.", lower_bound=1)
 
+_IS_WORKER = "LSTM_JAX_REPRODUCE_WORKER"  # in the environment
+
 
 def main() -> None:
     """Runs the rows in worker processes, the longest first."""
+    if _IS_WORKER in os.environ:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     rows = list(row_names()) if _ROWS.value == "all" else _ROWS.value.split(",")
     if len(rows) == 1 or _WORKERS.value == 1:
         cli.run_rows(rows)
@@ -53,9 +59,21 @@ def expected_steps(row: str) -> float:
 
 def _run_one(row: str) -> int:
     """Runs one row in a process of its own, with this process's other flags."""
-    given = [flag for flag in sys.argv[1:] if not flag.lstrip("-").startswith(("rows", "workers"))]
-    flags_of_row = [f"--rows={row}", "--devices=1", *given]
-    return subprocess.run([sys.executable, "-m", "experiments.reproduce", *flags_of_row]).returncode
+    given = [
+        flags.FLAGS[name].serialize()
+        for name in flags.FLAGS
+        if flags.FLAGS[name].present and name not in ("rows", "workers")
+    ]
+    command = [sys.executable, "-m", "experiments.reproduce", f"--rows={row}", "--devices=1"]
+    environment = os.environ | {_IS_WORKER: "1"}
+    with subprocess.Popen([*command, *given], stdin=subprocess.PIPE, env=environment) as worker:
+        return worker.wait()
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the pipe to it closes, so that none outlives a killed parent."""
+    sys.stdin.buffer.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import shlex
+import shutil
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -19,9 +21,8 @@ from lstm_jax import results
 from lstm_jax.checkpoints import Checkpoints
 from lstm_jax.recipes import make_recipe
 from lstm_jax.tasks import make_task
+from lstm_jax.training import Learning
 from lstm_jax.trials import LANES, TrialRunner
-
-CHECKPOINT_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Options:
       max_sequences: a trial's budget; None: the task's.
       overwrite: whether result files that exist may be replaced.
       resume: whether a run that was cut off goes on from its checkpoint.
+      checkpoint_seconds: between checkpoints, at least.
       quiet: whether nothing is printed but errors.
     """
 
@@ -48,6 +50,7 @@ class Options:
     max_sequences: int | None = None
     overwrite: bool = False
     resume: bool = False
+    checkpoint_seconds: float = 60.0
     quiet: bool = False
 
     def check(self) -> None:
@@ -57,11 +60,32 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"--{name} must be at least {least}, got {value}")
+        if self.resume and self.overwrite:
+            raise ValueError("--resume and --overwrite exclude each other, got both")
 
     def path(self, row: str, ending: str) -> pathlib.Path:
         """Where a row's file goes; recipes other than `paper` are in the name."""
         recipe = "" if self.recipe == "paper" else f".{self.recipe}"
         return self.out / f"{row}{recipe}{ending}"
+
+    def learning(self, row: str) -> Learning:
+        """What the trials of a row learn, and how."""
+        task = make_task(row)
+        if self.max_sequences is not None:
+            task = dataclasses.replace(task, max_sequences=self.max_sequences)
+        return make_recipe(self.recipe).learning(task)
+
+    def run(self, row: str) -> dict[str, Any]:
+        """All that decides the numbers of a row; how it is resumed must not change it."""
+        task = self.learning(row).task
+        return {
+            "task": task.name,
+            "recipe": self.recipe,
+            "trials": self.trials or task.trials,
+            "seed": self.seed,
+            "lanes": self.lanes,
+            "max_sequences": task.max_sequences,
+        }
 
 
 def prepare(options: Options, rows: list[str]) -> None:
@@ -72,15 +96,38 @@ def prepare(options: Options, rows: list[str]) -> None:
       OSError: if the output folder cannot be written.
     """
     options.check()
+    if len(set(rows)) < len(rows):
+        raise ValueError(f"rows must be distinct, got {','.join(rows)}")
     for row in rows:
-        make_task(row)
-        path = options.path(row, ".json")
-        if path.exists() and not (options.overwrite or options.resume):
+        run, path = options.run(row), options.path(row, ".json")
+        checkpoints = options.path(row, ".checkpoints")
+        if path.exists() and options.resume:
+            _check_same_run(path, run)
+        elif path.exists() and not options.overwrite:
             raise ValueError(f"{path} exists; --overwrite replaces it")
-    options.out.mkdir(parents=True, exist_ok=True)
-    probe = options.out / ".writable"
-    probe.write_bytes(b"")
-    probe.unlink()
+        elif checkpoints.exists() and not (options.resume or options.overwrite):
+            raise ValueError(
+                f"{checkpoints} exists, of a run that was cut off or goes on; --resume continues "
+                "it, --overwrite starts afresh"
+            )
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=options.out):
+            pass
+    except OSError as error:
+        reason = error.strerror
+        raise ValueError(f"--out must be a writable folder, got {options.out}: {reason}") from error
+
+
+def _check_same_run(path: pathlib.Path, run: dict[str, Any]) -> None:
+    """Raises ValueError if the result file is of another run."""
+    document = results.read_json(path)
+    found = document | {"trials": len(document["trials"])}
+    for name, value in run.items():
+        if found.get(name, value) != value:
+            raise ValueError(
+                f"{path} has {name} {found[name]}, not {value}; --overwrite replaces it"
+            )
 
 
 def run_row(row: str, options: Options) -> dict[str, Any]:
@@ -88,57 +135,54 @@ def run_row(row: str, options: Options) -> dict[str, Any]:
 
     With `options.resume`, a row that has its result file is not run again.
     """
-    path = options.path(row, ".json")
+    path, folder = options.path(row, ".json"), options.path(row, ".checkpoints")
     if options.resume and path.exists():
+        shutil.rmtree(folder, ignore_errors=True)  # was cut off just before it was deleted
         return results.read_json(path)
-    recipe, task = make_recipe(options.recipe), make_task(row)
-    if options.max_sequences is not None:
-        task = dataclasses.replace(task, max_sequences=options.max_sequences)
-    learning = recipe.learning(task)
-    runner = TrialRunner(
-        learning,
-        range(options.trials or task.trials),
-        seed=options.seed,
-        mesh=Mesh(np.array(jax.devices()), ("trials",)),
-        lanes=options.lanes,
-    )
+    if options.overwrite:
+        shutil.rmtree(folder, ignore_errors=True)
+    run, learning = options.run(row), options.learning(row)
     started = time.monotonic()
-    spent_before, trial_results = _run(runner, row, options)
-    document = results.make_document(
-        learning.task,
-        recipe,
-        trial_results,
-        wall_seconds=spent_before + time.monotonic() - started,
-        seed=options.seed,
-        command=shlex.join(["python", "-m", *_command()]),
-    )
-    plots.learning_curves(document, options.path(row, ".png"))
-    results.write_json(path, document)
+    with Checkpoints(folder, run) as checkpoints:
+        runner = TrialRunner(
+            learning,
+            range(run["trials"]),
+            seed=options.seed,
+            mesh=Mesh(np.array(jax.devices()), ("trials",)),
+            lanes=options.lanes,
+        )
+        if options.resume:
+            restored = checkpoints.restore(runner)
+            started -= restored.seconds
+            for sentence in restored.damaged:
+                print(sentence, file=sys.stderr)
+        _run_trials(runner, checkpoints, started, row, options)
+        document = results.make_document(
+            learning.task,
+            make_recipe(options.recipe),
+            runner.results(),
+            wall_seconds=time.monotonic() - started,
+            seed=options.seed,
+            command=shlex.join(["python", "-m", *_command()]),
+        )
+        plots.learning_curves(document, options.path(row, ".png"))
+        results.write_json(path, document)
+        checkpoints.remove()
     return document
 
 
-def _run(runner: TrialRunner, row: str, options: Options) -> tuple[float, list]:
-    """Runs to the end with progress and checkpoints; returns earlier seconds and the results."""
-    checkpoints = Checkpoints(options.path(row, ".checkpoints"))
-    clock = options.path(row, ".seconds")
-    spent_before = 0.0
-    if options.resume:
-        for sentence in checkpoints.restore(runner):
-            print(sentence, file=sys.stderr)
-        spent_before = float(clock.read_text()) if clock.exists() else 0.0
-    started = saved_at = time.monotonic()
+def _run_trials(
+    runner: TrialRunner, checkpoints: Checkpoints, started: float, row: str, options: Options
+) -> None:
+    """Runs all trials to their end, with progress and checkpoints."""
+    saved_at = time.monotonic()
     with make_progress(row, options.quiet) as progress:
         while not runner.finished:
             progress.show(runner.round())
-            if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                checkpoints.save(runner)
+            now = time.monotonic()
+            if now - saved_at >= options.checkpoint_seconds:
+                checkpoints.save(runner, now - started)
                 saved_at = time.monotonic()
-                seconds = spent_before + saved_at - started
-                results.write_atomically(clock, f"{seconds}".encode())
-    trial_results = runner.results()
-    checkpoints.remove()
-    clock.unlink(missing_ok=True)
-    return spent_before, trial_results
 
 
 def _command() -> list[str]:

@@ -37,9 +37,9 @@ class State(NamedTuple):
 
     internal_state: jax.Array  # [C], s_c: the constant error carrousels
     cell_output: jax.Array  # [C], y_c
-    input_gate: jax.Array | None  # [J], y_in
-    output_gate: jax.Array | None  # [J], y_out
-    hidden: jax.Array | None  # [N], y_i
+    input_gate: Any  # [J], y_in
+    output_gate: Any  # [J], y_out
+    hidden: Any  # [N], y_i
 
     def rows(self) -> list[jax.Array]:
         """The activations that the hidden layer sees at the next step, in the layer's order."""

@@ -35,14 +35,14 @@ def weighted_sum(weights: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
     if weights.shape[0] > FEW_SOURCES:
         return jnp.einsum("mn...,m...->n...", weights, jnp.concatenate(rows))
     sources = [source for row in rows for source in row]
-    return functools.reduce(jnp.add, [w * y[None] for w, y in zip(weights, sources, strict=True)])
+    return _add_up([w * y[None] for w, y in zip(weights, sources, strict=True)])
 
 
 def weighted_sum_over_time(weights: jax.Array, rows: jax.Array) -> jax.Array:
     """Σ_m w_lm y_m(t) for all steps: [U, n, *lanes] and [T, U, *lanes] to [T, n, *lanes]."""
     if not _write_out(rows):
         return jnp.einsum("mn...,tm...->tn...", weights, rows)
-    return sum(rows[:, m, None] * weights[None, m] for m in range(weights.shape[0]))
+    return _add_up([rows[:, m, None] * weights[None, m] for m in range(weights.shape[0])])
 
 
 def outer_sum_over_time(rows: jax.Array, deltas: jax.Array) -> jax.Array:
@@ -51,9 +51,7 @@ def outer_sum_over_time(rows: jax.Array, deltas: jax.Array) -> jax.Array:
         return jnp.einsum("tm...,tn...->mn...", rows, deltas)
     width = _tree_width(rows.shape[0])
     rows, deltas = _in_groups(rows, width), _in_groups(deltas, width)
-    return sum_over_time(
-        _add_up([rows[:, i, :, None] * deltas[:, i, None] for i in range(width)])
-    )
+    return sum_over_time(_add_up([rows[:, i, :, None] * deltas[:, i, None] for i in range(width)]))
 
 
 def sum_over_time(terms: jax.Array) -> jax.Array:

@@ -37,7 +37,7 @@ from lstm_jax.parameters import (
 class Traces(NamedTuple):
     """∂s_v/∂w_m for every cell v and source m; shaped as the weights of C units."""
 
-    input_gate: UnitWeights | None  # eq. 25: one a cell, though its block shares the gate
+    input_gate: Any  # eq. 25: one a cell, though its block shares the gate
     cell: UnitWeights  # eq. 27
 
 
@@ -62,7 +62,7 @@ def init_learner(
     check_parameters(architecture, parameters)
     dtype = parameters.output.cell.dtype
 
-    def zeros(weights: UnitWeights | None) -> UnitWeights | None:
+    def zeros(weights: UnitWeights | None) -> Any:
         cells = architecture.num_cells
         return jax.tree.map(lambda w: jnp.zeros((*w.shape[:-1], cells), w.dtype), weights)
 
@@ -211,7 +211,7 @@ def _gradient(
     squashed_state = h.value(state.internal_state)
     delta_s = gated(architecture, state.output_gate, h.slope(squashed_state)) * delta_y  # (23)
 
-    output_gate = hidden = input_gate = None
+    output_gate = hidden = hidden_output = input_gate = None
     if state.output_gate is not None:  # (21), (22)
         to_gate = sum_over_blocks(architecture, squashed_state * delta_y)
         output_gate = _outer(
@@ -220,6 +220,7 @@ def _gradient(
     if state.hidden is not None:  # (20)
         delta_hidden = logistic.slope(state.hidden) * (output.hidden @ delta_k)
         hidden = _outer(layer.hidden, sources, delta_hidden)
+        hidden_output = jnp.outer(state.hidden, delta_k)
     if state.input_gate is not None:  # (26)
         input_gate = jax.tree.map(
             lambda trace: sum_over_blocks(architecture, trace * delta_s, axis=-1),
@@ -230,7 +231,7 @@ def _gradient(
         Layer(input_gate, output_gate, cell, hidden),
         OutputWeights(
             cell=jnp.outer(state.cell_output, delta_k),
-            hidden=None if output.hidden is None else jnp.outer(state.hidden, delta_k),
+            hidden=hidden_output,
             input=None if output.input is None else jnp.outer(sources.input, delta_k),
             bias=None if output.bias is None else delta_k,
         ),
@@ -239,7 +240,8 @@ def _gradient(
 
 def _outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:
     """y_m delta_l for every weight that `weights` has."""
-    present = UnitWeights(*(None if w is None else y for w, y in zip(weights, sources, strict=True)))
+    pairs = zip(weights, sources, strict=True)
+    present = UnitWeights(*(None if w is None else y for w, y in pairs))
     return jax.tree.map(lambda y: y[..., None] * delta, present)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from lstm_jax.architecture import Architecture
 
@@ -19,9 +20,9 @@ class UnitWeights(NamedTuple):
     `w_lm` of the paper, unit l and source m, is `[m, l]` here: sources lead, units follow.
     """
 
-    input: jax.Array  # [I, n]
-    recurrent: jax.Array | None  # [H, n], sources in the order of `Layer`; None if not recurrent
-    bias: jax.Array | None  # [n]
+    input: Any  # [I, n]
+    recurrent: Any  # [H, n], sources in the order of `Layer`; None if not recurrent
+    bias: Any  # [n] or None
 
 
 class Layer(NamedTuple):
@@ -40,10 +41,10 @@ class Layer(NamedTuple):
 class OutputWeights(NamedTuple):
     """The incoming weights of the K output units, which see no gates."""
 
-    cell: jax.Array  # [C, K]
-    hidden: jax.Array | None  # [N, K]
-    input: jax.Array | None  # [I, K], with `input_to_output`
-    bias: jax.Array | None  # [K]
+    cell: Any  # [C, K]
+    hidden: Any  # [N, K] or None
+    input: Any  # [I, K] with `input_to_output`, or None
+    bias: Any  # [K] or None
 
 
 class Parameters(NamedTuple):
@@ -150,14 +151,15 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
     """Raises ValueError if `parameters` do not fit `architecture`.
 
     Structure, shapes and dtypes are always checked; values (NaN, infinity) only where they are
-    known: not on arguments of a function under `jit`. Lanes, axes behind the others, must be the same on all.
+    known: not on arguments of a function under `jit`. Lanes, axes behind the others, must be the
+    same on all.
 
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)
     >>> check_parameters(net, initialise(jax.random.key(0), net))
     """
     shapes = jax.tree_util.tree_leaves_with_path(parameter_shapes(architecture), is_leaf=_is_shape)
     found = dict(jax.tree_util.tree_leaves_with_path(parameters))
-    lanes = jnp.shape(parameters.output.cell)[2:]
+    lanes = np.shape(parameters.output.cell)[2:]
     for path, shape in shapes:
         name = "parameters" + jax.tree_util.keystr(path)
         array = found.pop(path, None)
@@ -167,7 +169,7 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
             raise ValueError(f"{name} must have shape {shape + lanes}, got {jnp.shape(array)}")
         if not jnp.issubdtype(array.dtype, jnp.floating):
             raise ValueError(f"{name} must have a floating dtype, got {array.dtype}")
-        if not isinstance(array, jax.core.Tracer) and not np.isfinite(np.asarray(array)).all():
+        if not isinstance(array, Tracer) and not np.isfinite(np.asarray(array)).all():
             raise ValueError(f"{name} must be finite, but holds NaN or infinity")
     if found:
         names = [jax.tree_util.keystr(path) for path in found]

@@ -18,19 +18,19 @@ class Activations(NamedTuple):
     """What every unit of the hidden layer did over a sequence; absent kinds are None."""
 
     cell_output: jax.Array  # [T, C], y_c
-    hidden: jax.Array | None  # [T, N], y_i
+    hidden: Any  # [T, N], y_i
     internal_state: jax.Array  # [T, C], s_c
-    input_gate: jax.Array | None  # [T, J], y_in
-    output_gate: jax.Array | None  # [T, J], y_out
+    input_gate: Any  # [T, J], y_in
+    output_gate: Any  # [T, J], y_out
     cell_input: jax.Array  # [T, C], g(net_c)
 
 
 class Sequence(NamedTuple):
     """What the hidden layer is run on."""
 
-    inputs: jax.Array  # [T, I] floating, or [T] integers: the places of the ones of one-hot inputs
+    inputs: Any  # [T, I] floating, or [T] integers: the places of the ones of one-hot inputs
     initial_state: State
-    mask: jax.Array | None  # [T] bool: which steps are real; None: all
+    mask: Any  # [T] bool: which steps are real; None: all
 
 
 class Recurrence(NamedTuple):
@@ -84,7 +84,7 @@ def project(weights: UnitWeights, inputs: jax.Array) -> jax.Array:
 
 
 def pick_rows(weights: jax.Array, indices: jax.Array) -> jax.Array:
-    """Row `indices[t]` of the weights for every t: [I, n, *lanes], [T, *lanes] to [T, n, *lanes]."""
+    """Row `indices[t]` of weights [I, n, *lanes], for indices [T, *lanes]: [T, n, *lanes]."""
     if indices.ndim == 1:
         return weights[indices]
     return jax.vmap(pick_rows, in_axes=-1, out_axes=-1)(weights, indices)
@@ -112,9 +112,9 @@ def _add_to_rows_of_lanes(weights: jax.Array, indices: jax.Array, deltas: jax.Ar
     def add(i: jax.Array, totals: jax.Array) -> jax.Array:
         place = (i % num_lanes, rows[i], 0)
         row = jax.lax.dynamic_slice(totals, place, (1, 1, num_units))
-        return jax.lax.dynamic_update_slice(totals, row + terms[i], place)
+        return jax.lax.dynamic_update_slice(totals, row + terms[i][None, None], place)
 
-    zeros = jnp.zeros((num_lanes, num_rows, num_units), deltas.dtype)
+    zeros = jnp.zeros_like(deltas, shape=(num_lanes, num_rows, num_units))
     totals = jax.lax.fori_loop(0, rows.shape[0], add, zeros)
     return jnp.moveaxis(totals, 0, -1).reshape(weights.shape)
 

@@ -123,7 +123,7 @@ def versions() -> dict[str, str]:
     """The versions that decide a trial's numbers."""
     packages = ("jax", "jaxlib", "optax", "numpy")
     found = {name: importlib.metadata.version(name) for name in packages}
-    prng = str(jax.config.jax_default_prng_impl)
+    prng = str(jax.config.values["jax_default_prng_impl"])
     return {"python": platform.python_version(), **found, "prng": prng}
 
 

@@ -16,6 +16,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -45,24 +46,24 @@ DATA = 2**32 - 1
 class Trials(NamedTuple):
     """L trials side by side; the lanes are the last axis of every array."""
 
-    keys: jax.Array  # [..., L] uint32, the raw data of each trial's PRNG key
+    keys: chex.Array  # [..., L] uint32, the raw data of each trial's PRNG key
     data: Any  # what all sequences of a trial share, from `Task.prepare`
     parameters: Parameters
     optimiser_state: Any
     window: Window | None  # with a `StreamRule`
-    status: jax.Array  # [L] int32, one of RUNNING, SOLVED, ...
-    ended_at: jax.Array  # [L] int32, training sequences until the trial ended, 0 while it runs
-    first_rule_at: jax.Array  # [L] int32, until `Task.first_rule` was met, 0 if it was not
-    constructed: jax.Array  # [L] bool, whether the memory cells have joined the network
-    last_error: jax.Array  # [L] float32, mean training error of the chunk before
+    status: chex.Array  # [L] int32, one of RUNNING, SOLVED, ...
+    ended_at: chex.Array  # [L] int32, training sequences until the trial ended, 0 while it runs
+    first_rule_at: chex.Array  # [L] int32, until `Task.first_rule` was met, 0 if it was not
+    constructed: chex.Array  # [L] bool, whether the memory cells have joined the network
+    last_error: chex.Array  # [L] float32, mean training error of the chunk before
 
 
 class Report(NamedTuple):
     """What the host hears of a chunk: sums over each trial's training sequences in it."""
 
-    sequences: jax.Array  # [L] int32
-    error: jax.Array  # [L] float32, of the mean absolute error of an output
-    wrong: jax.Array  # [L] int32
+    sequences: Any  # [L] int32
+    error: Any  # [L] float32, of the mean absolute error of an output
+    wrong: Any  # [L] int32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,13 +112,13 @@ class Learning:
             output_gate_bias=conditions.output_gate_bias,
         )
         parameters = _over_lanes(lambda key: init(_key(key, INITIAL_WEIGHTS)))(keys)
-        is_stream = isinstance(task.rule, StreamRule)
+        window = init_window(task.rule, lanes) if isinstance(task.rule, StreamRule) else None
         return Trials(
             keys=keys,
             data=data,
             parameters=parameters,
             optimiser_state=_over_lanes(self.optimiser.init)(parameters),
-            window=init_window(task.rule, lanes) if is_stream else None,
+            window=window,
             status=jnp.where(is_idle, IDLE, RUNNING).astype(jnp.int32),
             ended_at=jnp.zeros(lanes, jnp.int32),
             first_rule_at=jnp.zeros(lanes, jnp.int32),
@@ -188,7 +189,7 @@ class Learning:
             wrong=(running & ~correct).astype(jnp.int32),
         )
         finite = jnp.isfinite(error)
-        if isinstance(self.task.rule, StreamRule):
+        if isinstance(self.task.rule, StreamRule) and trials.window is not None:
             window = record(trials.window, n, ~correct, error)
             solved = running & finite & stream_rule_met(self.task.rule, window)
             trials = _end(trials._replace(window=window), solved, SOLVED, n + 1)
@@ -201,11 +202,11 @@ class Learning:
         outputs = self._outputs(parameters, constructed, example)
         at_steps = None
         if self.task.error_at == "every_step":
-            at_steps = jnp.arange(self.task.max_length)[:, None] < example.length
+            at_steps = self._real_steps(example).astype(outputs.dtype)
         return half_squared_error(outputs, example.targets, at_steps), outputs
 
     def _outputs(
-        self, parameters: Parameters, constructed: jax.Array, example: Example
+        self, parameters: Parameters, constructed: chex.Array, example: Example
     ) -> jax.Array:
         """[K, L], or [T, K, L] with the error at every step."""
         task = self.task
@@ -228,7 +229,7 @@ class Learning:
         """Per trial: whether it is correct, its mean absolute and its mean squared error, [L]."""
         differences = outputs - example.true_targets
         if self.task.error_at == "every_step":
-            at_steps = jnp.arange(self.task.max_length)[:, None] < example.length
+            at_steps = self._real_steps(example)
             differences = jnp.where(at_steps[:, None], differences, 0)
             differences = differences.reshape(-1, differences.shape[-1])
             count = example.length * outputs.shape[1]
@@ -238,6 +239,10 @@ class Learning:
         error = jnp.abs(differences).sum(0) / count
         squared_error = (differences * differences).sum(0) / count
         return _over_lanes(self.task.is_correct)(outputs, example), error, squared_error
+
+    def _real_steps(self, example: Example) -> jax.Array:
+        """Which steps are not padding, [T, L] bool."""
+        return jnp.arange(self.task.max_length)[:, None] < example.length[None]
 
     def _construct(self, trials: Trials, report: Report) -> Trials:
         """Lets the memory cells join where the error has stopped decreasing over a chunk."""

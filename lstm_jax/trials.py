@@ -96,13 +96,13 @@ class TrialRunner:
         self._width = lanes * self._compiled.mesh.size
         self._reports: list[Report] = []  # [R] each
         self.presented = 0
-        keys, data = _keys_and_data(learning, self.indices, seed)
+        self._keys, data = _keys_and_data(learning, self.indices, seed)
         self._waves = []
         for places in _split(range(len(self.indices)), self._width):
-            lanes_of = _pad(places, self._width)
+            keys_of_wave, data_of_wave = _take((self._keys, data), _pad(places, self._width))
             idle = np.arange(self._width) >= len(places)
-            arguments = _take((keys, data), lanes_of)
-            self._waves.append(_Wave(places, self._compiled.init_trials(*arguments, idle)))
+            trials = self._compiled.init_trials(keys_of_wave, data_of_wave, idle)
+            self._waves.append(_Wave(places, trials))
         self._ended: list[_Wave] = []
 
     @property
@@ -123,8 +123,9 @@ class TrialRunner:
         for wave in self._waves:  # all are under way before any is waited for
             wave.run_chunk(self._compiled, self.presented)
         self.presented += self._learning.chunk
+        self.presented = min(self.presented, self._learning.task.max_sequences)
         num_trials = len(self.indices)
-        round_report = Report(*(np.zeros(num_trials, np.float32) for _ in Report._fields))
+        round_report = Report(*np.zeros((len(Report._fields), num_trials), np.float32))
         for wave in self._waves:
             for total, part in zip(round_report, jax.device_get(wave.report), strict=True):
                 total[wave.places] = part[: len(wave.places)]
@@ -162,11 +163,18 @@ class TrialRunner:
         if self._reports:
             reports = jax.tree.map(lambda *rounds: np.stack(rounds), *self._reports)
         else:
-            reports = Report(*(np.zeros((0, len(self.indices)), np.float32),) * 3)
-        return RunState(np.int64(self.presented), _take(trials, order), reports)
+            nothing = np.zeros((0, len(self.indices)), np.float32)
+            reports = Report(nothing, nothing, nothing)
+        return RunState(np.array(self.presented), _take(trials, order), reports)
 
     def restore(self, state: RunState) -> None:
-        """Goes on from where another runner of the same trials stood."""
+        """Goes on from where another runner of the same trials stood.
+
+        Raises:
+          ValueError: if they were other trials, or had another seed.
+        """
+        if not np.array_equal(state.trials.keys, self._keys):
+            raise ValueError(f"state must be of the trials {self.indices} with this runner's seed")
         self.presented = int(state.presented)
         rounds = state.reports.sequences.shape[0]
         self._reports = [jax.tree.map(lambda a, i=i: a[i], state.reports) for i in range(rounds)]
@@ -179,21 +187,20 @@ class TrialRunner:
         places = np.array([place for wave in self._waves for place in wave.places])
         trials = _concatenate([wave.trials_alone() for wave in self._waves])
         is_running = trials.status == RUNNING
-        for which in (np.flatnonzero(~is_running),):
-            if which.size:
-                self._ended.append(_Wave(places[which].tolist(), _take(trials, which)))
+        ended = np.flatnonzero(~is_running)
+        if ended.size:
+            self._ended.append(_Wave(places[ended].tolist(), _take(trials, ended)))
         self._waves = [
             _Wave(places[some].tolist(), _idle_behind(trials, some, self._width))
-            for some in _split(np.flatnonzero(is_running), self._width)
+            for some in _split(np.flatnonzero(is_running).tolist(), self._width)
         ]
 
     def _result(self, place: int, trial: Trials, score: Score) -> TrialResult:
         """The result of one trial, from its own lane of everything."""
-        counts = np.stack([report.sequences[place] for report in self._reports])
-        kept = counts > 0
-        sums = np.array([[r.error[place], r.wrong[place]] for r in self._reports])[kept]
-        counts = counts[kept]
-        curve = np.column_stack([np.cumsum(counts), sums / counts[:, None]])
+        rounds = [[sums[place] for sums in report] for report in self._reports]
+        rounds = np.array(rounds, np.float32).reshape(-1, len(Report._fields))
+        rounds = rounds[rounds[:, 0] > 0]  # those before the trial's end
+        curve = np.column_stack([rounds[:, 0].cumsum(), rounds[:, 1:] / rounds[:, :1]])
         return TrialResult(
             index=self.indices[place],
             solved=bool(trial.status == SOLVED),

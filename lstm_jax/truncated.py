@@ -44,10 +44,11 @@ def truncated(layer: Recurrence, weights: UnitWeights, sequence: Sequence) -> Ou
     """Runs `layer`; under `jax.grad`, errors come back by the paper's truncation rule.
 
     The values are those of `layer(weights, sequence)`. Only reverse mode is defined; forward mode
-    raises TypeError. The error on the inputs is what each step's own net inputs send down; that on the initial internal state is
-    exact along the carrousel; that on the initial activations is cut, like every activation's.
+    raises TypeError. The error on the inputs is what each step's own net inputs send down; that on
+    the initial internal state is exact along the carrousel; that on the initial activations is cut,
+    like every activation's.
     """
-    weights, sequence = jax.tree.map(_reverse_mode_only, (weights, sequence))
+    weights, sequence = jax.tree.map(_reverse_mode_only.bind, (weights, sequence))
     return _truncated(layer, weights, sequence)
 
 
@@ -62,7 +63,8 @@ def _forward(layer: Recurrence, weights: UnitWeights, sequence: Sequence) -> tup
 
 
 def _backward(layer: Recurrence, residuals: Any, cotangents: Outcome) -> tuple:
-    return _pull_back(layer.architecture, *residuals, cotangents)
+    weights, sequence, final, activations = residuals
+    return _pull_back(layer.architecture, weights, sequence, final, activations, cotangents)
 
 
 _truncated = jax.custom_vjp(_primal, nondiff_argnums=(0,))
@@ -175,32 +177,15 @@ def _previous_activations(initial: State, activations: Activations) -> jax.Array
     """What the hidden layer saw of itself at each step, [T, H, *lanes]."""
     after = State(*(getattr(activations, name) for name in State._fields)).rows()
     steps = activations.cell_input.shape[0]
-    before = [jnp.concatenate([y[None], ys])[:steps] for y, ys in zip(initial.rows(), after)]
+    pairs = zip(initial.rows(), after, strict=True)
+    before = [jnp.concatenate([y[None], ys])[:steps] for y, ys in pairs]
     return jnp.concatenate(before, axis=1)
 
 
 def suffix_sum(errors: jax.Array) -> jax.Array:
     """Σ_{τ ≥ t} errors[τ] for every step t: the error that the carrousel has gathered by t."""
     zero = jnp.zeros_like(errors, shape=errors.shape[1:])
-    return jax.lax.scan(lambda total, e: (total + e,) * 2, zero, errors, reverse=True)[1]
-
-
-def _reverse_mode_only(x: jax.Array) -> jax.Array:
-    """x itself, of which no tangent can be computed, though it can be transposed for `jax.grad`.
-
-    `custom_vjp` refuses forward mode too, but cannot say what to use instead.
-    """
-    return _identity(x) if jnp.issubdtype(x.dtype, jnp.floating) else x
-
-
-@jax.custom_jvp
-def _identity(x: jax.Array) -> jax.Array:
-    return x
-
-
-@_identity.defjvp
-def _(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    return primals[0], _untaken_tangent.bind(tangents[0])
+    return jax.lax.scan(lambda total, e: (total + e, total + e), zero, errors, reverse=True)[1]
 
 
 def _refuse_forward_mode(*_: Any, **__: Any) -> Any:
@@ -218,3 +203,12 @@ _untaken_tangent.def_impl(_refuse_forward_mode)
 ad.deflinear2(_untaken_tangent, lambda cotangent, _: [cotangent])
 batching.primitive_batchers[_untaken_tangent] = _refuse_forward_mode
 mlir.register_lowering(_untaken_tangent, _refuse_forward_mode)
+
+# The identity, open to reverse mode only. `custom_vjp` too refuses forward mode, but cannot say
+# what to use instead.
+_reverse_mode_only = Primitive("reverse_mode_only")
+_reverse_mode_only.def_abstract_eval(lambda x: x)
+_reverse_mode_only.def_impl(lambda x: x)
+ad.defjvp(_reverse_mode_only, lambda tangent, _: _untaken_tangent.bind(tangent))
+batching.defvectorized(_reverse_mode_only)
+mlir.register_lowering(_reverse_mode_only, lambda _, x: [x])

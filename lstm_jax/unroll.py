@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from lstm_jax.architecture import Architecture
 from lstm_jax.cell import State, zero_state
@@ -175,14 +176,14 @@ def _check_length(length: jax.Array | int, steps: int, lanes: tuple[int, ...]) -
     if not jnp.issubdtype(dtype, jnp.integer) or shape not in ((), lanes):
         wanted = f"an integer, or integers of shape {lanes}" if lanes else "an integer"
         raise ValueError(f"length must be {wanted}, got {dtype} {shape}")
-    if isinstance(length, jax.core.Tracer):
+    if isinstance(length, Tracer):
         return
-    if not np.all((0 <= np.asarray(length)) & (np.asarray(length) <= steps)):
+    if np.any(np.asarray(length) < 0) or np.any(np.asarray(length) > steps):
         raise ValueError(f"length must be in [0, {steps}], got {length}")
 
 
 def _check_state(state: State, like: State) -> None:
-    for name, array, wanted in zip(State._fields, state, like):
+    for name, array, wanted in zip(State._fields, state, like, strict=True):
         if wanted is None and array is None:
             continue
         found, fits = (

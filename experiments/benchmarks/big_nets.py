@@ -1,0 +1,110 @@
+"""Cases d and e: one gradient of a big net on a batch of sequences, loss on every output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from experiments.benchmarks import torch_peers
+from experiments.benchmarks.measure import (
+    OURS,
+    Measurement,
+    Plan,
+    check_close,
+    check_slope,
+    measure_call,
+    measure_jax,
+)
+from experiments.benchmarks.peers import Peer, jax_peers
+from lstm_jax import Architecture, initialise, unroll
+from lstm_jax.parameters import Parameters
+from lstm_jax.unroll import Gradient
+
+UNIT = "gradients"
+
+
+class Sizes(NamedTuple):
+    """What a case's gradient is of."""
+
+    steps: int  # T
+    batch: int  # B
+    inputs: int  # I
+    cells: int  # C
+
+
+SIZES = {"d": Sizes(200, 32, 64, 256), "e": Sizes(1000, 16, 32, 128)}
+QUICK = Sizes(10, 3, 4, 8)
+
+
+def run(case: str, plan: Plan) -> list[Measurement]:
+    """Measures the truncated and the exact gradient, and the peers' gradients.
+
+    The paper's net has one gate of each kind a block. With blocks of one cell there are as many
+    gates as a peer has; blocks of four are what the paper's design is meant for.
+    """
+    sizes = QUICK if plan.quick else SIZES[case]
+    keys = jax.random.split(jax.random.key(0))
+    inputs = jax.random.normal(keys[0], (sizes.steps, sizes.batch, sizes.inputs))
+    targets = jax.random.uniform(keys[1], (sizes.steps, sizes.batch, sizes.cells), minval=-1.0)
+    ours = [
+        _ours(plan, sizes, inputs, targets, block, gradient)
+        for block, gradient in ((1, "truncated"), (1, "full"), (4, "truncated"))
+    ]
+    peers = [_peer(plan, peer, inputs, targets) for peer in jax_peers(sizes.inputs, sizes.cells)]
+    if torch_peers.is_installed():
+        call = torch_peers.layer_gradient(inputs, targets)
+        check = "its own autograd, not checked"
+        peers.append(measure_call(plan, "torch.nn.LSTM", call, work=1, unit=UNIT, check=check))
+    return ours + peers
+
+
+def make_loss(
+    net: Architecture, inputs: jax.Array, targets: jax.Array, gradient: Gradient
+) -> Callable[[Parameters], jax.Array]:
+    """The mean squared error of every cell output at every step, [T, B, ...] data."""
+
+    def run_one(parameters: Parameters, inputs: jax.Array) -> jax.Array:
+        activations, _ = unroll(net, parameters, inputs, gradient=gradient)
+        assert activations is not None
+        return activations.cell_output
+
+    over_batch = jax.vmap(run_one, in_axes=(None, 1), out_axes=1)
+    return lambda parameters: 0.5 * jnp.mean((over_batch(parameters, inputs) - targets) ** 2)
+
+
+def _ours(
+    plan: Plan,
+    sizes: Sizes,
+    inputs: jax.Array,
+    targets: jax.Array,
+    block: int,
+    gradient: Gradient,
+) -> Measurement:
+    net = Architecture(
+        num_inputs=sizes.inputs, blocks=(block,) * (sizes.cells // block), num_outputs=1
+    )
+    parameters = initialise(jax.random.key(2), net)
+    loss = make_loss(net, inputs, targets, gradient)
+    found = jax.jit(jax.grad(loss))(parameters)
+    if gradient == "truncated":
+        reference = make_loss(net, inputs, targets, "truncated_autodiff")
+        expected = jax.jit(jax.grad(reference))(parameters)
+        check = check_close("against truncated_autodiff", found.layer, expected.layer, 1e-4)
+    else:
+        check = check_slope("gradient", jax.jit(loss), parameters, found)
+    name = f"{OURS} {gradient}" + (f", blocks of {block}" if block > 1 else "")
+    return measure_jax(plan, name, jax.grad(loss), parameters, work=1, unit=UNIT, check=check)
+
+
+def _peer(plan: Plan, peer: Peer, inputs: jax.Array, targets: jax.Array) -> Measurement:
+    def loss(weights: Any) -> jax.Array:
+        return 0.5 * jnp.mean((peer.run(weights, inputs) - targets) ** 2)
+
+    found = jax.jit(jax.grad(loss))(peer.weights)
+    check = check_slope("gradient", jax.jit(loss), peer.weights, found)
+    return measure_jax(
+        plan, peer.name, jax.grad(loss), peer.weights, work=1, unit=UNIT, check=check
+    )

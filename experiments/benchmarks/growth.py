@@ -1,0 +1,146 @@
+"""How time and memory grow with length, cells, trials and batch; slopes on log-log axes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmarks.big_nets import make_loss
+from experiments.benchmarks.measure import OURS, Measurement, Plan, measure_jax
+from lstm_jax import Architecture, Learning, TrialRunner, initialise, make_recipe, make_task
+from lstm_jax.online import online_gradient
+from lstm_jax.results import write_atomically
+
+RULES = ("truncated", "full", "online")
+SIZES = {
+    "T, steps": (10, 100, 1_000, 10_000, 100_000),
+    "C, cells": (4, 16, 64, 256, 1_024),
+    "B, batch": (1, 4, 16, 64, 256, 1_024),
+    "R, trials": (1, 8, 64, 512, 4_096, 10_000),
+}
+STEPS, INPUTS, CELLS = 100, 8, 8  # of the sizes that do not grow
+TOO_SLOW = 3.0  # seconds a run, after which a series ends
+CHECK = "same functions as in the other cases, checked there"
+
+
+def run(plan: Plan, picture: pathlib.Path | None) -> list[Measurement]:
+    """Measures every series, and draws them if there is a place for the picture."""
+    measurements = []
+    for axis, sizes in SIZES.items():
+        rules = ("truncated",) if axis.startswith("R") else RULES
+        for rule in rules if not axis.startswith("B") else RULES[:2]:
+            some = sizes[: plan.size(len(sizes), 2)]
+            measurements += _series(plan, axis, rule, some)
+    if picture is not None:
+        draw(measurements, picture)
+    return measurements
+
+
+def _series(plan: Plan, axis: str, rule: str, sizes: tuple[int, ...]) -> list[Measurement]:
+    """One line of the plots, up to the size that takes too long; its slopes are in its notes."""
+    few = dataclasses.replace(plan, repeats=min(plan.repeats, 5))
+    found: list[Measurement] = []
+    for size in sizes:
+        function, *arguments = _problem(axis, rule, size)
+        name = f"{OURS} {rule}, {axis[0]} = {size:,}"
+        measurement = measure_jax(
+            few, name, function, *arguments, work=1, unit="gradients", check=CHECK
+        )
+        measurement.notes |= {"axis": axis, "rule": rule, "size": size}
+        found.append(measurement)
+        jax.clear_caches()
+        if measurement.run_seconds > TOO_SLOW:
+            break
+    sizes_found = [m.notes["size"] for m in found]
+    found[-1].notes["slope of time"] = slope(sizes_found, [m.run_seconds for m in found])
+    memory = [m.temporary_bytes or 0 for m in found]
+    found[-1].notes["slope of memory"] = slope(sizes_found, memory)
+    return found
+
+
+def slope(sizes: list[int], values: list[float]) -> float | None:
+    """The slope on log-log axes over the last three sizes, where constant costs are left behind.
+
+    >>> slope([1, 10, 100, 1000], [5.0, 10.0, 100.0, 1000.0])
+    1.0
+    """
+    if len(sizes) < 2 or min(values[-3:]) <= 0:
+        return None
+    return round(float(np.polyfit(np.log(sizes[-3:]), np.log(values[-3:]), 1)[0]), 2)
+
+
+def _problem(axis: str, rule: str, size: int) -> tuple[Callable, Any]:
+    """A function and its arguments: a gradient, or an update of every trial."""
+    if axis.startswith("R"):
+        return _updates(size)
+    steps = size if axis.startswith("T") else STEPS
+    cells = size if axis.startswith("C") else CELLS
+    batch = size if axis.startswith("B") else 1
+    net = Architecture(num_inputs=INPUTS, blocks=(2,) * (cells // 2), num_outputs=cells)
+    parameters = initialise(jax.random.key(0), net)
+    inputs = jax.random.normal(jax.random.key(1), (steps, batch, INPUTS))
+    targets = jax.random.uniform(jax.random.key(2), (steps, batch, cells))
+    if rule == "online":
+        # The targets are one array with the inputs, so that both count as arguments.
+        weights = jnp.ones(steps)
+        gradient = functools.partial(online_gradient, net)
+        data = (inputs[:, 0], targets[:, 0], weights)
+        return lambda parameters, data: gradient(parameters, *data)[1], parameters, data
+
+    def loss(parameters: Any, data: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return make_loss(net, *data, rule)(parameters)  # type: ignore[arg-type]
+
+    return jax.grad(loss), parameters, (inputs, targets)
+
+
+def _updates(trials: int) -> tuple[Callable, Any, jax.Array]:
+    """Ten updates of each trial of task 6a, in waves of eight lanes."""
+    learning: Learning = dataclasses.replace(
+        make_recipe("paper").learning(make_task("6a")), chunk=10
+    )
+    lanes = min(trials, 8)
+    wave = TrialRunner(learning, range(lanes), lanes=lanes).state().trials
+    waves = jax.tree.map(lambda a: np.stack([a] * -(-trials // lanes)), wave)
+
+    def run(waves: Any, presented: jax.Array) -> Any:
+        return jax.lax.map(lambda wave: learning.run_chunk(wave, presented)[1], waves)
+
+    return run, waves, jnp.int32(0)
+
+
+def draw(measurements: list[Measurement], path: pathlib.Path) -> None:
+    """Time above, memory below, a column for each size; the legends tell the slopes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(16, 7), layout="constrained")
+    rows = figure.subplots(2, len(SIZES), sharex="col")
+    for column, axis in enumerate(SIZES):
+        for rule in RULES:
+            line = [m for m in measurements if m.notes["axis"] == axis and m.notes["rule"] == rule]
+            if not line:
+                continue
+            sizes, notes = [m.notes["size"] for m in line], line[-1].notes
+            seconds = [m.run_seconds for m in line]
+            memory = [max(m.temporary_bytes or 0, 1) for m in line]
+            label = f"{rule}: slope {{}}"
+            rows[0][column].loglog(sizes, seconds, "o-", label=label.format(notes["slope of time"]))
+            rows[1][column].loglog(
+                sizes, memory, "o-", label=label.format(notes["slope of memory"])
+            )
+        rows[1][column].set_xlabel(axis)
+        for row in rows:
+            row[column].legend(frameon=False)
+            row[column].grid(alpha=0.3)
+    rows[0][0].set_ylabel("seconds a gradient (R: 10 updates each)")
+    rows[1][0].set_ylabel("XLA's temporary memory, bytes")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    write_atomically(path, content.getvalue())

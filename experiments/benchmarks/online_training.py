@@ -1,0 +1,221 @@
+"""Cases a, b, c and g: online learning, one update a sequence, as the experiments do it.
+
+What is timed for this library is `TrialRunner.round`: sequences are drawn inside, 100 to 110 steps
+padded to 110, stopping rules are evaluated, and the host hears a report. The peers get sequences
+of 105 steps that were drawn beforehand, without padding, rules or reports, in one compiled scan.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from experiments.benchmarks import torch_peers
+from experiments.benchmarks.measure import (
+    OURS,
+    Measurement,
+    Plan,
+    check_close,
+    check_slope,
+    measure_call,
+    measure_jax,
+    temporary_bytes,
+)
+from experiments.benchmarks.peers import Peer, jax_peers
+from lstm_jax import Learning, Task, TrialRunner, apply, half_squared_error, make_recipe, make_task
+from lstm_jax.tasks.base import StreamRule
+from lstm_jax.training import TRAINING
+
+TRIALS = {"a": 1, "b": 20, "c": 1000}
+STEPS = 105
+UNIT = "sequences"
+CHECKED_UPDATES = 20
+
+
+def run(case: str, plan: Plan) -> list[Measurement]:
+    """Measures task 6a with the case's number of trials; peers for one and for 20 of them."""
+    trials = TRIALS[case] if not plan.quick else min(TRIALS[case], 3)
+    chunk = plan.size({"a": 1000, "b": 500, "c": 100}[case], 5)
+    ours = [_ours(plan, "6a", trials, chunk, lanes) for lanes in ((1, 8) if case == "a" else (8,))]
+    if case == "c":
+        return ours
+    count = plan.size(500, 3)
+    task = make_task("6a")
+    peers = [
+        _jax_peer(plan, task, peer, trials, count)
+        for peer in jax_peers(task.architecture.num_inputs, task.architecture.num_cells)
+    ]
+    if case == "a" and torch_peers.is_installed():
+        peers += [_torch_layer(plan, task), _torch_loop(plan, task)]
+    return ours + peers
+
+
+def run_alphabets(plan: Plan) -> list[Measurement]:
+    """Case g: task 2c with 1,004 and with 54 one-hot inputs; `work` counts steps."""
+    measurements = []
+    for row in ("2c-1000-50", "2c-1000-1000"):
+        measurement = _ours(plan, row, 8, plan.size(20, 2), 8)
+        measurement.work *= make_task(row).max_length
+        measurement.unit = "steps"
+        measurement.contender = f"{OURS} {row}"
+        measurements.append(measurement)
+    ratio = measurements[1].run_seconds / measurements[0].run_seconds
+    measurements[1].notes["time per step, p = 1,000 to p = 50"] = round(ratio, 3)
+    return measurements
+
+
+def _ours(plan: Plan, row: str, trials: int, chunk: int, lanes: int) -> Measurement:
+    check = _check_updates(make_task(row), lanes)
+    learning = _endless(make_task(row), chunk)
+    mesh = Mesh(np.array(jax.devices()), ("trials",))
+    if trials == 1:
+        mesh = Mesh(jax.devices()[:1], ("trials",))
+    runner = TrialRunner(learning, range(trials), mesh=mesh, lanes=lanes)
+    measurement = measure_call(
+        plan,
+        f"{OURS}, {lanes} {'lanes' if lanes > 1 else 'lane'}, {mesh.size} device(s)",
+        runner.round,
+        work=trials * chunk,
+        unit=UNIT,
+        check=check,
+    )
+    wave = jax.tree.map(lambda a: a[..., np.arange(lanes) % trials], runner.state().trials)
+    lowered = jax.jit(learning.run_chunk).lower(wave, jnp.int32(0))
+    compiled, measurement.compile_seconds = _timed_compile(lowered)
+    measurement.temporary_bytes = temporary_bytes(compiled)
+    return measurement
+
+
+def _timed_compile(lowered: jax.stages.Lowered) -> tuple[jax.stages.Compiled, float]:
+    import time
+
+    started = time.perf_counter()
+    compiled = lowered.compile()
+    return compiled, time.perf_counter() - started
+
+
+def _endless(task: Task, chunk: int) -> Learning:
+    """Learning by the paper's recipe under a rule of the same cost that is never met."""
+    rule = task.rule
+    assert isinstance(rule, StreamRule)
+    rule = dataclasses.replace(rule, max_wrong=-1)
+    task = dataclasses.replace(task, rule=rule, max_sequences=2**30)
+    return dataclasses.replace(make_recipe("paper").learning(task), chunk=chunk)
+
+
+def _check_updates(task: Task, lanes: int) -> str:
+    """Holds a chunk against the same updates made one by one, by the other form of the rule."""
+    learning = _endless(task, CHECKED_UPDATES if task.max_length < 200 else 3)
+    runner = TrialRunner(learning, range(lanes), lanes=lanes)
+    before = jax.tree.map(lambda a: a[..., -1], runner.state().trials)
+    runner.round()
+    after = jax.tree.map(lambda a: a[..., -1], runner.state().trials)
+    key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(before.keys)), TRAINING)
+
+    @jax.jit
+    def update(parameters: Any, n: jax.Array) -> Any:
+        example = task.sample(jax.random.fold_in(key, n), None)
+
+        def loss(parameters: Any) -> jax.Array:
+            outputs, _ = apply(
+                task.architecture,
+                parameters,
+                example.inputs,
+                at="end",
+                length=example.length,
+                gradient="truncated_autodiff",
+            )
+            return half_squared_error(outputs, example.targets)
+
+        rate = task.conditions.learning_rate
+        return jax.tree.map(lambda p, g: p - rate * g, parameters, jax.grad(loss)(parameters))
+
+    parameters = jax.tree.map(jnp.asarray, before.parameters)
+    for n in range(learning.chunk):
+        parameters = update(parameters, jnp.int32(n))
+    return check_close(
+        f"{learning.chunk} updates one by one", after.parameters, parameters, tolerance=1e-4
+    )
+
+
+def _draw(task: Task, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Symbols [count, 105] and targets [count, K]; the last step's symbol stays the last."""
+    examples = jax.device_get(task.sample_batch(jax.random.key(1), count))
+    ends = examples.length - 1
+    symbols = examples.inputs[:, :STEPS].copy()
+    symbols[:, -1] = examples.inputs[np.arange(count), ends]
+    return symbols, examples.targets
+
+
+def _jax_peer(plan: Plan, task: Task, peer: Peer, trials: int, count: int) -> Measurement:
+    net, rate = task.architecture, task.conditions.learning_rate
+    symbols, targets = _draw(task, trials * count)
+    inputs = np.eye(net.num_inputs, dtype=np.float32)[symbols]
+    inputs = inputs.reshape(trials, count, STEPS, 1, net.num_inputs)
+    targets = targets.reshape(trials, count, -1)
+    key = jax.random.key(3)
+    output = 0.1 * jax.random.normal(key, (net.num_cells, net.num_outputs))
+    weights = (peer.weights, output, jnp.zeros(net.num_outputs))
+
+    def loss(weights: Any, inputs: jax.Array, target: jax.Array) -> jax.Array:
+        layer, output, bias = weights
+        last = peer.run(layer, inputs)[-1, 0]
+        return half_squared_error(jax.nn.sigmoid(last @ output + bias), target)
+
+    def train(weights: Any, inputs: jax.Array, targets: jax.Array) -> Any:
+        def update(weights: Any, example: tuple) -> tuple[Any, None]:
+            gradient = jax.grad(loss)(weights, *example)
+            return jax.tree.map(lambda w, g: w - rate * g, weights, gradient), None
+
+        return jax.lax.scan(update, weights, (inputs, targets))[0]
+
+    found = jax.jit(jax.grad(loss))(weights, inputs[0, 0], targets[0, 0])
+    first = jax.jit(lambda weights: loss(weights, inputs[0, 0], targets[0, 0]))
+    check = check_slope("gradient", first, weights, found)
+    if trials == 1:
+        arguments = (weights, inputs[0], targets[0])
+    else:
+        weights = jax.tree.map(lambda w: jnp.broadcast_to(w, (trials, *w.shape)), weights)
+        num_devices = max(n for n in range(1, jax.device_count() + 1) if trials % n == 0)
+        mesh = Mesh(np.array(jax.devices()[:num_devices]), ("trials",))
+        arguments = jax.device_put((weights, inputs, targets), NamedSharding(mesh, P("trials")))
+        train = jax.shard_map(
+            jax.vmap(train), mesh=mesh, in_specs=P("trials"), out_specs=P("trials"), check_vma=False
+        )
+    return measure_jax(
+        plan, peer.name, train, *arguments, work=trials * count, unit=UNIT, check=check
+    )
+
+
+def _torch_layer(plan: Plan, task: Task) -> Measurement:
+    net, count = task.architecture, plan.size(100, 3)
+    call = torch_peers.train_layer(
+        *_draw(task, count), net.num_inputs, net.num_cells, task.conditions.learning_rate
+    )
+    check = "its own autograd, not checked"
+    return measure_call(plan, "torch.nn.LSTM", call, work=count, unit=UNIT, check=check)
+
+
+def _torch_loop(plan: Plan, task: Task) -> Measurement:
+    count = plan.size(10, 1)
+    symbols, targets = _draw(task, count)
+    trial = TrialRunner(_endless(task, 1), [0], lanes=1).state().trials
+    parameters = jax.tree.map(lambda a: a[..., 0], trial.parameters)
+    loop = torch_peers.Loop1997(task.architecture, parameters)
+
+    def loss(parameters: Any) -> jax.Array:
+        outputs, _ = apply(task.architecture, parameters, jnp.asarray(symbols[0]), at="end")
+        return half_squared_error(outputs, jnp.asarray(targets[0]))
+
+    expected = jax.jit(jax.grad(loss))(parameters)
+    found = loop.gradient(symbols[0], targets[0])[3:]
+    output = expected.output
+    check = check_close("output weights against ours", found, [output.cell, output.bias], 1e-4)
+    call = lambda: loop.train(symbols, targets, task.conditions.learning_rate)
+    return measure_call(plan, "torch 1997 loop", call, work=count, unit=UNIT, check=check)

@@ -1,0 +1,104 @@
+"""PyTorch as a peer: its own LSTM layer, and the 1997 cell written as a loop with `detach`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+from lstm_jax.architecture import Architecture
+from lstm_jax.parameters import Parameters
+
+
+def is_installed() -> bool:
+    """Whether PyTorch can be measured."""
+    return torch is not None
+
+
+def layer_gradient(inputs: np.ndarray, targets: np.ndarray) -> Callable[[], Any]:
+    """One gradient of torch.nn.LSTM, loss on every output; [T, B, I] and [T, B, C]."""
+    torch.manual_seed(0)
+    layer = torch.nn.LSTM(inputs.shape[-1], targets.shape[-1])
+    x, y = torch.tensor(np.array(inputs)), torch.tensor(np.array(targets))
+
+    def gradient() -> None:
+        layer.zero_grad()
+        (0.5 * (layer(x)[0] - y).square().mean()).backward()
+
+    return gradient
+
+
+def train_layer(
+    symbols: np.ndarray, targets: np.ndarray, num_inputs: int, num_cells: int, rate: float
+) -> Callable[[], Any]:
+    """Online learning of torch.nn.LSTM and logistic outputs; symbols [N, T], targets [N, K]."""
+    torch.manual_seed(0)
+    layer = torch.nn.LSTM(num_inputs, num_cells)
+    readout = torch.nn.Linear(num_cells, targets.shape[1])
+    parameters = [*layer.parameters(), *readout.parameters()]
+    optimiser = torch.optim.SGD(parameters, rate)
+    x = torch.nn.functional.one_hot(torch.tensor(symbols).long(), num_inputs).float()
+    y = torch.tensor(np.array(targets))
+
+    def train() -> None:
+        for sequence, target in zip(x, y, strict=True):
+            optimiser.zero_grad()
+            outputs = torch.sigmoid(readout(layer(sequence)[0][-1]))
+            (0.5 * (outputs - target).square().sum()).backward()
+            optimiser.step()
+
+    return train
+
+
+class Loop1997:
+    """The net of task 6a as one would write it in PyTorch: a loop, cut by `detach`."""
+
+    def __init__(self, architecture: Architecture, parameters: Parameters) -> None:
+        sizes = set(architecture.blocks)
+        assert len(sizes) == 1 and architecture.biases == "all" and not architecture.num_hidden
+        self._size = sizes.pop()
+        self._blocks = architecture.num_blocks
+        kinds = (
+            parameters.layer.input_gate,
+            parameters.layer.output_gate,
+            parameters.layer.cell,
+        )
+        arrays = [np.concatenate([kind[i] for kind in kinds], axis=-1) for i in range(3)]
+        arrays += [parameters.output.cell, parameters.output.bias]
+        self.weights = [torch.tensor(np.array(a), requires_grad=True) for a in arrays]
+
+    def loss(self, symbols: np.ndarray, target: np.ndarray) -> Any:
+        """E / 2 at the end of one sequence."""
+        into, recurrent, bias, output, output_bias = self.weights
+        blocks, size = self._blocks, self._size
+        y = torch.zeros(recurrent.shape[0])
+        state = torch.zeros(blocks * size)
+        y_cell = state
+        for symbol in symbols.tolist():
+            net = into[symbol] + y.detach() @ recurrent + bias
+            gates = torch.sigmoid(net[: 2 * blocks])
+            spread = gates.repeat_interleave(size)
+            state = state + spread[: blocks * size] * (2 * torch.tanh(net[2 * blocks :] / 2))
+            y_cell = spread[blocks * size :] * torch.tanh(state / 2)
+            y = torch.cat([gates, y_cell])
+        outputs = torch.sigmoid(y_cell @ output + output_bias)
+        return 0.5 * (outputs - torch.tensor(np.array(target))).square().sum()
+
+    def gradient(self, symbols: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+        """The truncated gradient: of input, recurrent and bias weights, then of the outputs'."""
+        gradients = torch.autograd.grad(self.loss(symbols, target), self.weights)
+        return [gradient.numpy() for gradient in gradients]
+
+    def train(self, symbols: np.ndarray, targets: np.ndarray, rate: float) -> None:
+        """One update a sequence; symbols [N, T], targets [N, K]."""
+        for sequence, target in zip(symbols, targets, strict=True):
+            gradients = torch.autograd.grad(self.loss(sequence, target), self.weights)
+            with torch.no_grad():
+                for weight, gradient in zip(self.weights, gradients, strict=True):
+                    weight -= rate * gradient

@@ -1,0 +1,72 @@
+"""The LSTM of Hochreiter & Schmidhuber (1997) in JAX: the cell, its truncated gradient, its tasks.
+
+From a description to a trained network, data flows one way:
+
+    Task -> unroll (cell) -> network (outputs, error) -> gradient -> update -> record
+
+`Architecture` says what a network looks like, `initialise` makes its weights, `apply` computes its
+outputs, and `jax.grad` of an error on them is the paper's truncated gradient. `online` has the same
+gradient in forward mode, for streams. `make_task`, `make_recipe` and `TrialRunner` rerun the paper.
+"""
+
+from lstm_jax import online, tasks
+from lstm_jax.activations import ACTIVATIONS, Activation
+from lstm_jax.architecture import Architecture
+from lstm_jax.cell import State, step, zero_state
+from lstm_jax.network import apply, half_squared_error, output_units
+from lstm_jax.online import Learner, init_learner, learn, online_gradient, start_sequence, update
+from lstm_jax.parameters import (
+    Layer,
+    OutputWeights,
+    Parameters,
+    UnitWeights,
+    check_parameters,
+    initialise,
+)
+from lstm_jax.recipes import Recipe, make_recipe
+from lstm_jax.recurrence import Activations
+from lstm_jax.runtime import configure_cpu
+from lstm_jax.tasks import Example, Task, make_task, row_names
+from lstm_jax.training import Learning
+from lstm_jax.trials import TrialResult, TrialRunner
+from lstm_jax.unroll import unroll
+
+__version__ = "0.1.0"
+
+__all__ = (
+    "ACTIVATIONS",
+    "Activation",
+    "Activations",
+    "Architecture",
+    "Example",
+    "Layer",
+    "Learner",
+    "Learning",
+    "OutputWeights",
+    "Parameters",
+    "Recipe",
+    "State",
+    "Task",
+    "TrialResult",
+    "TrialRunner",
+    "UnitWeights",
+    "apply",
+    "check_parameters",
+    "configure_cpu",
+    "half_squared_error",
+    "init_learner",
+    "initialise",
+    "learn",
+    "make_recipe",
+    "make_task",
+    "online",
+    "online_gradient",
+    "output_units",
+    "row_names",
+    "start_sequence",
+    "step",
+    "tasks",
+    "unroll",
+    "update",
+    "zero_state",
+)

@@ -1,0 +1,34 @@
+"""Strict numerics for every test: nothing is broadcast to a higher rank or another dtype unasked.
+
+Tests run in float32 unless their module asks for the fixture `float64`. They see two devices, so
+that what is said about `shard_map` is not said of one device alone.
+"""
+
+from collections.abc import Iterator
+
+import hypothesis
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_num_cpu_devices", 2)
+
+# A new network costs a compilation: few examples, the same ones every time, and no search for
+# smaller ones when one fails.
+hypothesis.settings.register_profile(
+    "lstm_jax",
+    deadline=None,
+    derandomize=True,
+    max_examples=12,
+    database=None,
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+)
+hypothesis.settings.load_profile("lstm_jax")
+
+
+@pytest.fixture(scope="module")
+def float64() -> Iterator[None]:
+    """Double precision for all tests of a module."""
+    with jax.enable_x64(True):
+        yield

@@ -1,0 +1,180 @@
+"""Random networks and sequences, and the way from them to the NumPy oracle."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+import oracle
+from hypothesis import strategies as st
+
+from lstm_jax.architecture import Architecture
+from lstm_jax.cell import State, zero_state
+from lstm_jax.parameters import Layer, OutputWeights, Parameters, UnitWeights, initialise
+
+# Compiles in half the time of `jax.jit`; for tests of many networks, on few steps of each.
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+Errors = Literal["every", "some", "end"]
+Padding = Literal["none", "length", "mask"]
+
+# One network that has everything: unequal blocks, conventional hidden units, a direct path.
+EVERYTHING = Architecture(
+    num_inputs=3, blocks=(2, 1), num_outputs=2, num_hidden=2, input_to_output=True
+)
+
+
+class Problem(NamedTuple):
+    """A network, a sequence, and what is asked of its outputs, in double precision."""
+
+    architecture: Architecture
+    parameters: Parameters
+    inputs: np.ndarray  # [T, I] floating, or [T] integer
+    targets: np.ndarray  # [T, K]
+    weights: np.ndarray  # [T], how much the error of each step counts
+    mask: np.ndarray | None  # [T] bool
+    initial_state: State | None
+
+
+def architectures() -> st.SearchStrategy[Architecture]:
+    """Small networks with every choice that the oracle knows."""
+    squashing = st.sampled_from(sorted(oracle.FUNCTIONS))
+    return st.builds(
+        Architecture,
+        num_inputs=st.integers(1, 3),
+        blocks=st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple),
+        num_outputs=st.integers(1, 3),
+        num_hidden=st.integers(0, 3),
+        input_gates=st.booleans(),
+        output_gates=st.booleans(),
+        recurrent=st.booleans(),
+        input_to_output=st.booleans(),
+        biases=st.sampled_from(["none", "gates", "hidden", "all"]),
+        cell_input=squashing,
+        cell_output=squashing,
+    )
+
+
+@st.composite
+def problems(
+    draw: st.DrawFn, paddings: tuple[Padding, ...] = ("none", "length", "mask")
+) -> Problem:
+    """Problems on small networks, with every kind of input, padding and initial state."""
+    return make_problem(
+        draw(architectures()),
+        steps=draw(st.integers(1, 7)),
+        seed=draw(st.integers(0, 999)),
+        symbols=draw(st.booleans()),
+        padding=draw(st.sampled_from(paddings)),
+        initial=draw(st.booleans()),
+    )
+
+
+def make_problem(
+    architecture: Architecture,
+    steps: int,
+    seed: int = 0,
+    *,
+    symbols: bool = False,
+    padding: Padding = "none",
+    initial: bool = False,
+    errors: Errors = "every",
+) -> Problem:
+    """Draws a problem whose units are far from linear: weights up to 1 in size."""
+    rng = np.random.default_rng(seed)
+    if symbols:
+        inputs = rng.integers(0, architecture.num_inputs, steps)
+    else:
+        inputs = rng.normal(size=(steps, architecture.num_inputs))
+    mask = None
+    if padding == "length":
+        mask = np.arange(steps) < rng.integers(0, steps + 1)
+    elif padding == "mask":
+        mask = rng.random(steps) < 0.6
+    problem = Problem(
+        architecture,
+        random_parameters(architecture, seed),
+        inputs,
+        targets=rng.random((steps, architecture.num_outputs)),
+        weights=np.ones(steps),
+        mask=mask,
+        initial_state=random_state(architecture, seed) if initial else None,
+    )
+    return with_errors(problem, errors)
+
+
+def random_parameters(architecture: Architecture, seed: int = 0) -> Parameters:
+    """Weights uniform in [-1, 1]."""
+    with jax.enable_x64(True):
+        key = jax.random.key(seed)
+        parameters = initialise(key, architecture, init_range=1.0, dtype=np.float64)
+    return jax.tree.map(np.asarray, parameters)
+
+
+def random_state(architecture: Architecture, seed: int = 0) -> State:
+    """A state that no step of the network need have reached."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: rng.uniform(0, 1, x.shape), zero_state(architecture))
+
+
+def with_errors(problem: Problem, errors: Errors) -> Problem:
+    """The same problem with errors at every step, at some with weights, or at the last real one."""
+    steps = len(problem.targets)
+    real = np.ones(steps, bool) if problem.mask is None else problem.mask
+    weights = np.ones(steps)
+    if errors == "some":
+        weights = np.random.default_rng(steps).choice([0.0, 0.0, 1.0, 0.3], steps)
+    elif errors == "end":
+        weights = np.arange(steps) == np.flatnonzero(real).max(initial=-1)
+    return problem._replace(weights=weights.astype(np.float64))
+
+
+def oracle_arguments(problem: Problem) -> tuple:
+    """The arguments of the oracle's gradients."""
+    inputs = problem.inputs
+    if inputs.ndim == 1:
+        inputs = np.eye(problem.architecture.num_inputs)[inputs]
+    initial = problem.initial_state and problem.initial_state._asdict()
+    net, weights = to_oracle(problem.architecture, problem.parameters)
+    return net, weights, inputs, problem.targets, problem.weights, initial, problem.mask
+
+
+def to_oracle(
+    architecture: Architecture, parameters: Parameters
+) -> tuple[oracle.Net, oracle.Weights]:
+    """The same network as the oracle describes it."""
+    net = oracle.Net(
+        **{field: getattr(architecture, field) for field in oracle.Net.__dataclass_fields__}
+    )
+    layer = parameters.layer._asdict()
+    weights = {kind: None if group is None else group._asdict() for kind, group in layer.items()}
+    return net, weights | {"output": parameters.output._asdict()}
+
+
+def from_oracle(weights: oracle.Weights) -> Parameters:
+    """The oracle's weights or gradients, shaped as parameters."""
+    layer = (weights[kind] for kind in Layer._fields)
+    return Parameters(
+        Layer(*(None if group is None else UnitWeights(**group) for group in layer)),
+        OutputWeights(**weights["output"]),
+    )
+
+
+def assert_close(actual: Any, expected: Any, tolerance: float = 1e-10) -> None:
+    """Asserts that no entry of an array is off by more than `tolerance` of its array's largest."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    expected = jax.tree.leaves(expected)
+    for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(actual), expected, strict=True):
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        name = jax.tree_util.keystr(path)
+        assert x.shape == y.shape, name
+        off = np.abs(x - y).max(initial=0)
+        assert off <= tolerance * np.abs(y).max(initial=0), f"{name} is off by {off}: {x} != {y}"
+
+
+def assert_equal(actual: Any, expected: Any) -> None:
+    """Asserts equality to the last bit."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)

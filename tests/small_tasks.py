@@ -1,0 +1,145 @@
+"""Tasks that compile and finish in seconds, and runners that compile each of them once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from lstm_jax import trials
+from lstm_jax.architecture import Architecture
+from lstm_jax.stopping import init_window
+from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.training import TRAINING, Learning, Trials
+from lstm_jax.trials import LANES, TrialResult, TrialRunner
+
+MAX_LENGTH = 4
+
+
+def _latch(key: jax.Array, data: Any = None) -> Example:
+    """The first symbol, 0 or 1, is the target 2 or 3 steps later; then comes noise, 2 or 3."""
+    del data
+    words = jax.random.bits(key, (MAX_LENGTH + 1,), jnp.uint32) >> 9
+    bits = (words % 2).astype(jnp.int32)
+    symbols = bits[:MAX_LENGTH] + jnp.array([0, 2, 2, 2], jnp.int32)
+    targets = bits[:1].astype(jnp.float32)
+    return Example(symbols, targets, targets, 3 + bits[-1])
+
+
+def _copy(key: jax.Array, data: Any = None) -> Example:
+    """At every step, the target is the product of the two inputs of the step before."""
+    del data
+    inputs = jax.random.uniform(key, (MAX_LENGTH + 1, 2))
+    products = inputs[:-1].prod(1, keepdims=True)
+    targets = jnp.concatenate([jnp.zeros((1, 1)), products[:-1]])
+    length = 2 + (inputs[-1, 0] * (MAX_LENGTH - 1)).astype(jnp.int32)
+    return Example(inputs[:-1], targets, targets, length)
+
+
+# Solved by each trial after some hundred sequences.
+LATCH = Task(
+    name="latch",
+    title="the first of a few symbols",
+    architecture=Architecture(num_inputs=4, blocks=(1,), num_outputs=1),
+    max_length=MAX_LENGTH,
+    error_at="end",
+    sample=_latch,
+    is_correct=within(0.3),
+    conditions=Conditions(learning_rate=4.0, init_range=0.2, input_gate_bias=(-1.0,)),
+    rule=StreamRule(window=20, max_wrong=0, mean_error=0.2),
+    trials=3,
+    max_sequences=240,
+    published=Published(table="none", success_rate=100.0, mean_sequences=200.0, test_wrong=1.0),
+    test_size=64,
+)
+
+# Errors at every step, real-valued inputs, a conventional hidden unit and a direct path.
+COPY = dataclasses.replace(
+    LATCH,
+    name="copy",
+    architecture=Architecture(
+        num_inputs=2, blocks=(2, 1), num_outputs=1, num_hidden=1, input_to_output=True
+    ),
+    error_at="every_step",
+    sample=_copy,
+    conditions=Conditions(learning_rate=0.5, init_range=0.5),
+)
+
+
+def sgd(task: Task, chunk: int = 50) -> Learning:
+    """The paper's learning of a task."""
+    return Learning(task, optax.sgd(task.conditions.learning_rate), chunk=chunk)
+
+
+def lane(tree: Any, trial: int) -> Any:
+    """One trial of trials that lie side by side."""
+    return jax.tree.map(lambda a: np.asarray(a)[..., trial], tree)
+
+
+def trial_key(trial: int, seed: int = 0) -> jax.Array:
+    """The key that all of a trial's random numbers come from."""
+    return jax.random.fold_in(jax.random.key(seed), trial)
+
+
+def training_key(trial: int, n: int, seed: int = 0) -> jax.Array:
+    """The key of a trial's training sequence number n."""
+    return jax.random.fold_in(jax.random.fold_in(trial_key(trial, seed), TRAINING), n)
+
+
+def start(learning: Learning, num_trials: int, seed: int = 0) -> Trials:
+    """Trials 0, 1, ... before their first sequence, and idle lanes behind them.
+
+    Tasks with one architecture and one way to start share the compiled program.
+    """
+    task = learning.task
+    trials = _start(task.architecture, task.conditions, task.sequential_construction)(
+        np.stack(
+            [jax.random.key_data(trial_key(i % num_trials, seed)) for i in range(LANES)], axis=-1
+        ),
+        np.arange(LANES) >= num_trials,
+    )
+    init_optimiser = jax.vmap(learning.optimiser.init, in_axes=-1, out_axes=-1)
+    is_stream = isinstance(task.rule, StreamRule)
+    return trials._replace(
+        optimiser_state=init_optimiser(trials.parameters),
+        window=init_window(task.rule, (LANES,)) if is_stream else None,
+    )
+
+
+@functools.cache
+def _start(architecture: Architecture, conditions: Conditions, sequential: bool) -> Any:
+    task = dataclasses.replace(
+        LATCH,
+        architecture=architecture,
+        conditions=conditions,
+        sequential_construction=sequential,
+    )
+    init = Learning(task, optax.identity()).init_trials
+    return jax.jit(lambda keys, is_idle: init(keys, None, is_idle))
+
+
+@functools.cache
+def _compiled(learning: Learning, mesh: Mesh) -> Any:
+    return _COMPILED(learning, mesh)
+
+
+_COMPILED = trials._Compiled
+
+
+def make_runner(learning: Learning, indices: Any, **options: Any) -> TrialRunner:
+    """A `TrialRunner` that shares its compiled functions with others of the same learning."""
+    with mock.patch.object(trials, "_Compiled", _compiled):
+        return TrialRunner(learning, indices, **options)
+
+
+def assert_same_result(a: TrialResult, b: TrialResult) -> None:
+    """Asserts that all of two trials' results are equal to the last bit."""
+    for name, value in vars(a).items():
+        jax.tree.map(np.testing.assert_array_equal, value, vars(b)[name])
