@@ -223,10 +223,10 @@ def _gradient(
         hidden_output = jnp.outer(state.hidden, delta_k)
     if state.input_gate is not None:  # (26)
         input_gate = jax.tree.map(
-            lambda trace: sum_over_blocks(architecture, trace * delta_s, axis=-1),
-            learner.traces.input_gate,
+            lambda by_cell: sum_over_blocks(architecture, by_cell, axis=-1),
+            _times(learner.traces.input_gate, delta_s),
         )
-    cell = jax.tree.map(lambda trace: trace * delta_s, learner.traces.cell)  # (28)
+    cell = _times(learner.traces.cell, delta_s)  # (28)
     return Parameters(
         Layer(input_gate, output_gate, cell, hidden),
         OutputWeights(
@@ -242,7 +242,12 @@ def _outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> Unit
     """y_m delta_l for every weight that `weights` has."""
     pairs = zip(weights, sources, strict=True)
     present = UnitWeights(*(None if w is None else y for w, y in pairs))
-    return jax.tree.map(lambda y: y[..., None] * delta, present)
+    return jax.tree.map(lambda y: jnp.multiply.outer(y, delta), present)
+
+
+def _times(traces: UnitWeights, delta: jax.Array) -> UnitWeights:
+    """The traces of each cell, times its delta."""
+    return jax.tree.map(lambda trace: trace * jnp.broadcast_to(delta, trace.shape), traces)
 
 
 def _add_outer(traces: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:

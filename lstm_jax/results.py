@@ -108,7 +108,9 @@ def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:
     array([[2. , 0.3],
            [3. , 0. ]])
     """
-    stretches = [part for part in np.array_split(curve, min(points, len(curve))) if len(part)]
+    if len(curve) <= points:
+        return curve
+    stretches = np.array_split(curve, points)
     return np.array([[part[-1, 0], *part[:, 1:].mean(0)] for part in stretches])
 
 

@@ -33,7 +33,7 @@ run = quick_jit(apply, static_argnums=0, static_argnames=("at", "gradient"))
 
 
 @hypothesis.given(problem=problems())
-@hypothesis.settings(max_examples=10)
+@hypothesis.settings(max_examples=5)
 def test_outputs_equal_the_oracles(problem: Problem):
     net, weights, inputs, *_, initial, mask = oracle_arguments(problem)
     expected = oracle.forward(net, weights, inputs, initial, mask)["output"]

@@ -87,7 +87,7 @@ def poisoned() -> Task:
 
     def sample(key: jax.Array, data: jax.Array) -> Example:
         example = LATCH.sample(key, None)
-        return example._replace(targets=example.targets * data, true_targets=data[None])
+        return example._replace(targets=example.targets * data, true_targets=example.targets * data)
 
     prepare = lambda key, trial: np.float32(np.nan if trial == 2 else 1.0)
     return dataclasses.replace(LATCH, sample=sample, prepare=prepare, max_sequences=30)

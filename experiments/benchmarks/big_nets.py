@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from experiments.benchmarks import torch_peers
 from experiments.benchmarks.measure import (
@@ -49,13 +50,11 @@ def run(case: str, plan: Plan) -> list[Measurement]:
     keys = jax.random.split(jax.random.key(0))
     inputs = jax.random.normal(keys[0], (sizes.steps, sizes.batch, sizes.inputs))
     targets = jax.random.uniform(keys[1], (sizes.steps, sizes.batch, sizes.cells), minval=-1.0)
-    ours = [
-        _ours(plan, sizes, inputs, targets, block, gradient)
-        for block, gradient in ((1, "truncated"), (1, "full"), (4, "truncated"))
-    ]
+    kinds: tuple[tuple[int, Gradient], ...] = ((1, "truncated"), (1, "full"), (4, "truncated"))
+    ours = [_ours(plan, sizes, inputs, targets, block, gradient) for block, gradient in kinds]
     peers = [_peer(plan, peer, inputs, targets) for peer in jax_peers(sizes.inputs, sizes.cells)]
-    if torch_peers.is_installed():
-        call = torch_peers.layer_gradient(inputs, targets)
+    if plan.beside_xla and torch_peers.is_installed():
+        call = torch_peers.layer_gradient(np.asarray(inputs), np.asarray(targets))
         check = "its own autograd, not checked"
         peers.append(measure_call(plan, "torch.nn.LSTM", call, work=1, unit=UNIT, check=check))
     return ours + peers

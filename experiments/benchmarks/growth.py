@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import io
 import pathlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -33,6 +33,8 @@ CHECK = "same functions as in the other cases, checked there"
 
 def run(plan: Plan, picture: pathlib.Path | None) -> list[Measurement]:
     """Measures every series, and draws them if there is a place for the picture."""
+    if picture is not None:
+        import matplotlib  # noqa: F401 - a missing package should be told now, not at the end
     measurements = []
     for axis, sizes in SIZES.items():
         rules = ("truncated",) if axis.startswith("R") else RULES
@@ -66,7 +68,7 @@ def _series(plan: Plan, axis: str, rule: str, sizes: tuple[int, ...]) -> list[Me
     return found
 
 
-def slope(sizes: list[int], values: list[float]) -> float | None:
+def slope(sizes: list[int], values: Sequence[float]) -> float | None:
     """The slope on log-log axes over the last three sizes, where constant costs are left behind.
 
     >>> slope([1, 10, 100, 1000], [5.0, 10.0, 100.0, 1000.0])
@@ -77,7 +79,7 @@ def slope(sizes: list[int], values: list[float]) -> float | None:
     return round(float(np.polyfit(np.log(sizes[-3:]), np.log(values[-3:]), 1)[0]), 2)
 
 
-def _problem(axis: str, rule: str, size: int) -> tuple[Callable, Any]:
+def _problem(axis: str, rule: str, size: int) -> tuple[Any, ...]:
     """A function and its arguments: a gradient, or an update of every trial."""
     if axis.startswith("R"):
         return _updates(size)
@@ -89,7 +91,6 @@ def _problem(axis: str, rule: str, size: int) -> tuple[Callable, Any]:
     inputs = jax.random.normal(jax.random.key(1), (steps, batch, INPUTS))
     targets = jax.random.uniform(jax.random.key(2), (steps, batch, cells))
     if rule == "online":
-        # The targets are one array with the inputs, so that both count as arguments.
         weights = jnp.ones(steps)
         gradient = functools.partial(online_gradient, net)
         data = (inputs[:, 0], targets[:, 0], weights)
@@ -101,7 +102,7 @@ def _problem(axis: str, rule: str, size: int) -> tuple[Callable, Any]:
     return jax.grad(loss), parameters, (inputs, targets)
 
 
-def _updates(trials: int) -> tuple[Callable, Any, jax.Array]:
+def _updates(trials: int) -> tuple[Any, ...]:
     """Ten updates of each trial of task 6a, in waves of eight lanes."""
     learning: Learning = dataclasses.replace(
         make_recipe("paper").learning(make_task("6a")), chunk=10

@@ -25,10 +25,12 @@ class Plan:
     Attributes:
       repeats: timed runs, after one that warms up; the median counts.
       quick: whether sizes are cut down, so that everything is exercised in seconds.
+      beside_xla: whether contenders that XLA's settings do not touch are measured too.
     """
 
     repeats: int = 10
     quick: bool = False
+    beside_xla: bool = True
 
     def size(self, full: int, quick: int) -> int:
         """A size of a case, cut down in a quick run."""
@@ -101,6 +103,7 @@ def measure_call(
         jax.block_until_ready(call())
         seconds.append(time.perf_counter() - started)
         cpu_seconds.append(time.process_time() - cpu_started)
+    print(f"  {contender}: {statistics.median(seconds) * 1e3:,.3f} ms", file=sys.stderr, flush=True)
     return Measurement(
         contender=contender,
         unit=unit,

@@ -51,7 +51,7 @@ def run(case: str, plan: Plan) -> list[Measurement]:
         _jax_peer(plan, task, peer, trials, count)
         for peer in jax_peers(task.architecture.num_inputs, task.architecture.num_cells)
     ]
-    if case == "a" and torch_peers.is_installed():
+    if case == "a" and plan.beside_xla and torch_peers.is_installed():
         peers += [_torch_layer(plan, task), _torch_loop(plan, task)]
     return ours + peers
 
@@ -194,7 +194,7 @@ def _jax_peer(plan: Plan, task: Task, peer: Peer, trials: int, count: int) -> Me
 
 
 def _torch_layer(plan: Plan, task: Task) -> Measurement:
-    net, count = task.architecture, plan.size(100, 3)
+    net, count = task.architecture, plan.size(20, 3)
     call = torch_peers.train_layer(
         *_draw(task, count), net.num_inputs, net.num_cells, task.conditions.learning_rate
     )
@@ -203,7 +203,7 @@ def _torch_layer(plan: Plan, task: Task) -> Measurement:
 
 
 def _torch_loop(plan: Plan, task: Task) -> Measurement:
-    count = plan.size(10, 1)
+    count = plan.size(4, 1)
     symbols, targets = _draw(task, count)
     trial = TrialRunner(_endless(task, 1), [0], lanes=1).state().trials
     parameters = jax.tree.map(lambda a: a[..., 0], trial.parameters)

@@ -37,7 +37,7 @@ def jax_peers(num_inputs: int, num_cells: int) -> list[Peer]:
 
 
 def _haiku(num_inputs: int, num_cells: int) -> Peer:
-    import haiku as hk
+    import haiku as hk  # pyright: ignore[reportMissingImports]
 
     def unroll(inputs: jax.Array) -> jax.Array:
         core = hk.LSTM(num_cells)
@@ -49,7 +49,7 @@ def _haiku(num_inputs: int, num_cells: int) -> Peer:
 
 
 def _flax(num_inputs: int, num_cells: int) -> Peer:
-    from flax import nnx
+    from flax import nnx  # pyright: ignore[reportMissingImports]
 
     cell = nnx.OptimizedLSTMCell(num_inputs, num_cells, rngs=nnx.Rngs(0))
     layer = nnx.RNN(cell, time_major=True)
@@ -63,7 +63,7 @@ def _flax(num_inputs: int, num_cells: int) -> Peer:
 
 
 def _equinox(num_inputs: int, num_cells: int) -> Peer:
-    import equinox
+    import equinox  # pyright: ignore[reportMissingImports]
 
     cell = equinox.nn.LSTMCell(num_inputs, num_cells, key=jax.random.key(0))
     weights, static = equinox.partition(cell, equinox.is_array)

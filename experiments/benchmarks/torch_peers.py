@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 try:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 except ImportError:
     torch = None
 

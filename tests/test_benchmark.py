@@ -1,0 +1,62 @@
+import json
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.benchmarks import growth
+from experiments.benchmarks.measure import Measurement, Plan, check_close, check_slope, measure_jax
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "experiments.benchmark", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_quick_case_prints_a_table_and_writes_its_file_once(tmp_path):
+    arguments = ("--case=h", "--quick", "--repeats=1", f"--out={tmp_path}")
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "T = 100" in done.stdout and "answers checked" in done.stdout
+
+    document = json.loads((tmp_path / "benchmark.h.json").read_text())
+    assert document["quick"] and document["settings"]
+    assert {"versions", "machine", "date", "command"} <= document.keys()
+    measurements = [Measurement.from_json(m) for m in document["measurements"]]
+    assert all(m.compile_seconds > 0 and m.run_seconds > 0 for m in measurements)
+
+    again = run(*arguments)
+    assert again.returncode == 2
+    assert again.stderr.count("\n") == 1 and "--overwrite" in again.stderr
+
+
+@pytest.mark.parametrize("argument", ["--case=z", "--case=", "--setting=fast"])
+def test_unknown_names_end_with_one_line(argument):
+    done = run(argument)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_a_measurement_survives_json():
+    found = measure_jax(Plan(3), "x", jnp.sin, jnp.ones(4), work=4, unit="sines", check="none")
+    assert found.rate == 4 / found.run_seconds
+    assert Measurement.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_a_wrong_answer_has_no_time():
+    assert "off by" in check_close("sum", [np.ones(3)], [np.ones(3) + 1e-9], 1e-6)
+    for wrong in (np.ones(3) + 1e-3, np.array([1.0, 1.0, np.nan])):
+        with pytest.raises(AssertionError, match="sum"):
+            check_close("sum", [wrong], [np.ones(3)], 1e-6)
+    with pytest.raises(AssertionError, match="slope"):
+        check_slope("slope", lambda x: jnp.sum(x * x), jnp.ones(3), jnp.ones(3))
+    check_slope("slope", lambda x: jnp.sum(x * x), jnp.ones(3), 2 * jnp.ones(3))
+
+
+def test_slopes_are_those_of_powers():
+    sizes = [1, 10, 100, 1000]
+    assert growth.slope(sizes, [3.0 * n**1.5 for n in sizes]) == 1.5
+    assert growth.slope(sizes, [7.0] * 4) == 0.0
+    assert growth.slope([1], [1.0]) is None

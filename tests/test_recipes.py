@@ -1,0 +1,60 @@
+"""`paper` is the paper's conditions; every other recipe says what it changes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax.numpy as jnp
+import optax
+import pytest
+from small_tasks import LATCH
+
+from lstm_jax import tasks
+from lstm_jax.recipes import CHUNK, RECIPES, Recipe, make_recipe
+
+
+@pytest.mark.parametrize("row", tasks.row_names())
+def test_the_paper_s_recipe_is_plain_sgd_with_the_truncated_gradient(row: str):
+    """Δw = -a times the gradient, with the row's own a, network, initial weights and rule."""
+    task = tasks.make_task(row)
+    learning = make_recipe("paper").learning(task)
+    assert learning.task is task
+    assert learning.gradient == "truncated"
+    gradient = jnp.array([1.0, -0.5])
+    updates, _ = learning.optimiser.update(gradient, learning.optimiser.init(gradient))
+    rate = task.conditions.learning_rate
+    assert updates.tolist() == jnp.float32([-rate, 0.5 * rate]).tolist()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_but_the_paper_s_says_what_it_changes(name: str):
+    recipe = make_recipe(name)
+    assert recipe.name == name and bool(recipe.changes) == (name != "paper")
+
+
+def test_a_chunk_is_the_interval_between_tests_where_the_rule_has_one():
+    tested = dataclasses.replace(LATCH, rule=tasks.TestRule(interval=10, size=4))
+    assert make_recipe("paper").learning(tested).chunk == 10
+    assert make_recipe("paper").learning(LATCH).chunk == CHUNK
+
+
+def test_a_recipe_may_adapt_the_task_before_the_optimiser_sees_it():
+    """Here the rate that the optimiser is made with is that of the adapted task."""
+
+    def adapt(task: tasks.Task) -> tasks.Task:
+        conditions = dataclasses.replace(task.conditions, learning_rate=0.25)
+        rule = tasks.TestRule(interval=7, size=4)
+        return dataclasses.replace(task, conditions=conditions, rule=rule)
+
+    optimiser = lambda task: optax.sgd(task.conditions.learning_rate)
+    recipe = Recipe("slow", "a quarter of the rate", optimiser, adapt, gradient="full")
+    learning = recipe.learning(LATCH)
+    updates, _ = learning.optimiser.update(jnp.ones(1), learning.optimiser.init(jnp.ones(1)))
+    assert updates.tolist() == [-0.25]
+    assert (learning.gradient, learning.chunk) == ("full", 7)
+
+
+def test_an_unknown_recipe_is_named():
+    names = ", ".join(RECIPES)
+    with pytest.raises(ValueError, match=f"recipe must be one of {names}, got 'modern'"):
+        make_recipe("modern")
