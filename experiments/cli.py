@@ -33,7 +33,8 @@ def run(main: Callable[[], None]) -> None:
 
     def guarded(arguments: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
-            logging.set_verbosity(logging.WARNING)
+            # Orbax warns of the folders that a killed run left half written or half deleted.
+            logging.set_verbosity(logging.ERROR)
         try:
             if len(arguments) > 1:
                 raise ValueError(f"unexpected argument {arguments[1]!r}; options begin with --")

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from lstm_jax.architecture import Architecture
 from lstm_jax.cell import State, zero_state
-from lstm_jax.parameters import Layer, OutputWeights, Parameters, UnitWeights, initialise
+from lstm_jax.parameters import (
+    Layer,
+    OutputWeights,
+    Parameters,
+    UnitWeights,
+    parameter_shapes,
+)
 
 # Compiles in half the time of `jax.jit`; for tests of many networks, on few steps of each.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -106,17 +112,20 @@ def make_problem(
 
 
 def random_parameters(architecture: Architecture, seed: int = 0) -> Parameters:
-    """Weights uniform in [-1, 1]."""
-    with jax.enable_x64(True):
-        key = jax.random.key(seed)
-        parameters = initialise(key, architecture, init_range=1.0, dtype=np.float64)
-    return jax.tree.map(np.asarray, parameters)
+    """Weights uniform in [-1, 1], drawn by NumPy, which compiles nothing for a new shape."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda shape: rng.uniform(-1, 1, shape),
+        parameter_shapes(architecture),
+        is_leaf=lambda node: type(node) is tuple,
+    )
 
 
 def random_state(architecture: Architecture, seed: int = 0) -> State:
     """A state that no step of the network need have reached."""
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda x: rng.uniform(0, 1, x.shape), zero_state(architecture))
+    shapes = jax.eval_shape(lambda: zero_state(architecture))
+    return jax.tree.map(lambda x: rng.uniform(0, 1, x.shape), shapes)
 
 
 def with_errors(problem: Problem, errors: Errors) -> Problem:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import EVERYTHING, assert_close
+from helpers import EVERYTHING, assert_close, quick_jit
 
 from lstm_jax.architecture import Architecture
 from lstm_jax.network import apply, half_squared_error
@@ -67,7 +67,7 @@ def test_bfloat16_is_float32_rounded(gradient: str):
     # bfloat16 keeps 8 bits: one rounding is off by at most 2^-8 = 0.4%, and the carrousel adds up
     # 20 steps' worth.
     parameters = initialise(jax.random.key(0), EVERYTHING, init_range=0.5, dtype=jnp.bfloat16)
-    run = jax.jit(functools.partial(everything, EVERYTHING, gradient))
+    run = quick_jit(functools.partial(everything, EVERYTHING, gradient))
     (_, (outputs, final)), slopes = run(parameters)
     as_float32 = jax.tree.map(lambda w: w.astype(jnp.float32), parameters)
     (_, (expected, expected_final)), expected_slopes = run(as_float32)
@@ -82,9 +82,9 @@ def test_extreme_weights_leave_everything_finite(gradient: str):
     if gradient == "online":
         inputs, targets = inputs_and_targets(EVERYTHING)
         run = functools.partial(online_gradient, EVERYTHING)
-        results = jax.jit(run)(parameters, inputs, targets, np.ones(STEPS))
+        results = quick_jit(run)(parameters, inputs, targets, np.ones(STEPS))
     else:
-        results = jax.jit(functools.partial(everything, EVERYTHING, gradient))(parameters)
+        results = quick_jit(functools.partial(everything, EVERYTHING, gradient))(parameters)
     for leaf in jax.tree.leaves(results):
         assert np.isfinite(leaf).all()
     outputs = results[0] if gradient == "online" else results[0][1][0]
@@ -95,5 +95,5 @@ def test_float32_is_close_to_float64():
     with jax.enable_x64(True):
         parameters = initialise(jax.random.key(0), EVERYTHING, init_range=1.0, dtype=jnp.float32)
         as_float64 = jax.tree.map(lambda w: w.astype(jnp.float64), parameters)
-        run = jax.jit(functools.partial(everything, EVERYTHING, "truncated"))
+        run = quick_jit(functools.partial(everything, EVERYTHING, "truncated"))
         assert_close(run(parameters), run(as_float64), 1e-5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib import image
-from small_tasks import LATCH
+from small_tasks import LATCH, binary_environment
 
 from experiments import plots, progress
 from lstm_jax.recipes import RECIPES, make_recipe
@@ -38,14 +37,7 @@ OTHER_BINARIES = {"benchmark", "tables"}  # tested elsewhere
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Lets processes share what they compile."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
-    mine = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    return mine | {
-        "JAX_COMPILATION_CACHE_DIR": folder,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PLATFORMS": "cpu",
-    }
+    return binary_environment(tmp_path_factory.getbasetemp() / "compiled")
 
 
 def run_binary(name: str, *flags: str, environment: dict[str, str]) -> tuple[str, str]:

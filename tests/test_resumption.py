@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import pathlib
 import random
 import signal
@@ -12,8 +12,11 @@ import time
 from typing import Any
 
 import pytest
+from small_tasks import LATCH, binary_environment, make_runner
 
+from experiments import plots, runner
 from lstm_jax.results import read_json
+from lstm_jax.trials import TrialRunner
 
 ROOT = pathlib.Path(__file__).parent.parent
 RUN = ["--trials=2", "--max_sequences=20500", "--checkpoint_seconds=0", "--quiet"]
@@ -22,14 +25,7 @@ PATIENCE = 120.0  # seconds
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Lets processes share what they compile."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
-    mine = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    return mine | {
-        "JAX_COMPILATION_CACHE_DIR": folder,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PLATFORMS": "cpu",
-    }
+    return binary_environment(tmp_path_factory.getbasetemp() / "compiled")
 
 
 def start(out: pathlib.Path, *flags: str, environment: dict[str, str]) -> subprocess.Popen:
@@ -139,6 +135,31 @@ def test_the_numbers_are_those_of_a_trial_alone_on_one_device(
     """Under the flags that binaries set for XLA as well."""
     finish(start(tmp_path, "--trials=1", "--devices=1", environment=environment))
     assert numbers(tmp_path)["trials"] == numbers(uninterrupted)["trials"][:1]
+
+
+def test_what_fails_between_the_last_round_and_the_result_file_costs_no_round(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The checkpoints stay until the result file is there, with the seconds spent before."""
+    monkeypatch.setattr(runner, "make_task", lambda row: LATCH)
+    monkeypatch.setattr(runner, "TrialRunner", make_runner)
+    options = runner.Options(tmp_path, checkpoint_seconds=0.0, quiet=True)
+
+    def fail(*arguments: Any) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, "learning_curves", fail)
+        with pytest.raises(OSError, match="no space left"):
+            runner.run_row("latch", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["latch.checkpoints"]
+
+    monkeypatch.setattr(TrialRunner, "round", fail)
+    started = time.monotonic()
+    document = runner.run_row("latch", dataclasses.replace(options, resume=True))
+    seconds = time.monotonic() - started
+    assert document["summary"]["solved"] == 3 and document["wall_seconds"] > seconds
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latch.json", "latch.png"]
 
 
 def test_a_worker_ends_with_its_parent():

@@ -87,7 +87,7 @@ def assert_equals_oracle(found: tuple, problem: Problem) -> None:
 
 
 @hypothesis.given(problem=problems())
-@hypothesis.settings(max_examples=20)
+@hypothesis.settings(max_examples=16)
 def test_equals_the_oracle(problem: Problem):
     for errors in ("every", "some", "end"):
         problem = with_errors(problem, errors)
@@ -151,7 +151,7 @@ def test_outputs_after_no_step_are_blamed_on_the_initial_state_alone(symbols: bo
 
 @pytest.mark.parametrize("record", ["all", "last"])
 @hypothesis.given(problem=problems())
-@hypothesis.settings(max_examples=5)
+@hypothesis.settings(max_examples=4)
 def test_any_loss_on_the_internals_equals_autodiff(record: str, problem: Problem):
     def run(gradient, parameters, initial_state, inputs):
         return unroll(
