@@ -6,6 +6,7 @@ out, and for wide ones, whose products are matrix products.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,8 +113,10 @@ def test_autodiff_multiplies_at_every_step(width: str, gradient: str):
 @pytest.mark.parametrize("symbols", [True, False])
 def test_forward_pass_is_one_loop_that_carries_the_state_alone(width: str, symbols: bool):
     net, parameters, inputs = network_and_inputs(width, symbols)
-    jaxpr = jax.make_jaxpr(lambda p, x: apply(net, p, x))(parameters, inputs).jaxpr
+    run = functools.partial(apply, net, steps_per_iteration=5)
+    jaxpr = jax.make_jaxpr(run)(parameters, inputs).jaxpr
     (loop,) = (equation for equation in equations(jaxpr) if equation.primitive.name == "scan")
+    assert loop.params["unroll"] == 5
     first = loop.params["num_consts"]
     carried = loop.invars[first : first + loop.params["num_carry"]]
     sizes = layer_sizes(net)
