@@ -46,51 +46,35 @@ class Problem(NamedTuple):
 
 def architectures() -> st.SearchStrategy[Architecture]:
     """Small networks with every choice that the oracle knows."""
-    return _seeds().map(lambda seed: random_architecture(np.random.default_rng(seed)))
+    squashing = st.sampled_from(sorted(oracle.FUNCTIONS))
+    return st.builds(
+        Architecture,
+        num_inputs=st.integers(1, 3),
+        blocks=st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple),
+        num_outputs=st.integers(1, 3),
+        num_hidden=st.integers(0, 3),
+        input_gates=st.booleans(),
+        output_gates=st.booleans(),
+        recurrent=st.booleans(),
+        input_to_output=st.booleans(),
+        biases=st.sampled_from(["none", "gates", "hidden", "all"]),
+        cell_input=squashing,
+        cell_output=squashing,
+    )
 
 
+@st.composite
 def problems(
-    paddings: tuple[Padding, ...] = ("none", "length", "mask"),
-) -> st.SearchStrategy[Problem]:
+    draw: st.DrawFn, paddings: tuple[Padding, ...] = ("none", "length", "mask")
+) -> Problem:
     """Problems on small networks, with every kind of input, padding and initial state."""
-
-    def draw(seed: int) -> Problem:
-        rng = np.random.default_rng(seed)
-        return make_problem(
-            random_architecture(rng),
-            steps=int(rng.integers(2, 8)),
-            seed=seed,
-            symbols=bool(rng.integers(2)),
-            padding=paddings[rng.integers(len(paddings))],
-            initial=bool(rng.integers(2)),
-        )
-
-    return _seeds().map(draw)
-
-
-def _seeds() -> st.SearchStrategy[int]:
-    """Of what is made from a seed, the first few examples are as varied as all: each compiles."""
-    return st.integers(0, 2**32 - 1)
-
-
-def random_architecture(rng: np.random.Generator) -> Architecture:
-    """Draws all choices independently."""
-
-    def choose(options: Any) -> Any:
-        return options[rng.integers(len(options))]
-
-    return Architecture(
-        num_inputs=choose((1, 2, 3)),
-        blocks=tuple(choose((1, 2, 3)) for _ in range(choose((1, 2, 3)))),
-        num_outputs=choose((1, 2, 3)),
-        num_hidden=choose((0, 1, 2, 3)),
-        input_gates=choose((True, True, False)),
-        output_gates=choose((True, True, False)),
-        recurrent=choose((True, True, False)),
-        input_to_output=choose((True, False)),
-        biases=choose(("none", "gates", "hidden", "all")),
-        cell_input=choose(tuple(oracle.FUNCTIONS)),
-        cell_output=choose(tuple(oracle.FUNCTIONS)),
+    return make_problem(
+        draw(architectures()),
+        steps=draw(st.integers(1, 7)),
+        seed=draw(st.integers(0, 999)),
+        symbols=draw(st.booleans()),
+        padding=draw(st.sampled_from(paddings)),
+        initial=draw(st.booleans()),
     )
 
 
