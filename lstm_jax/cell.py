@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -135,12 +136,14 @@ def sum_over_blocks(architecture: Architecture, cells: jax.Array, axis: int = 0)
     >>> sum_over_blocks(net, jnp.array([1.0, 1.0, 10.0]))
     Array([ 1., 11.], dtype=float32)
     """
-    blocks = architecture.blocks
-    if (
-        len(set(blocks)) == 1
-    ):  # a sum for each block by itself takes long to compile if there are many
-        axis %= cells.ndim
-        shape = (*cells.shape[:axis], len(blocks), blocks[0], *cells.shape[axis + 1 :])
-        return cells.reshape(shape).sum(axis + 1)
-    ends = np.cumsum(blocks)[:-1].tolist()
-    return jnp.stack([block.sum(axis) for block in jnp.split(cells, ends, axis)], axis)
+    size = architecture.blocks[0]
+    axis %= cells.ndim
+    if any(other != size for other in architecture.blocks):
+        ends = np.cumsum(architecture.blocks)[:-1].tolist()
+        return jnp.stack([block.sum(axis) for block in jnp.split(cells, ends, axis)], axis)
+    # Sums over one axis: one for each block by itself would take long to compile if there are
+    # many, and a reduction becomes a library call that no loop can be compiled around.
+    shape = (*cells.shape[:axis], architecture.num_blocks, size, *cells.shape[axis + 1 :])
+    by_block = cells.reshape(shape)
+    parts = [jax.lax.index_in_dim(by_block, v, axis + 1, keepdims=False) for v in range(size)]
+    return functools.reduce(jnp.add, parts)

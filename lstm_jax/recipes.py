@@ -49,10 +49,42 @@ def _sgd(task: Task) -> optax.GradientTransformation:
     return optax.sgd(task.conditions.learning_rate)
 
 
+def _cross_entropy(task: Task) -> Task:
+    architecture = dataclasses.replace(task.architecture, output="logistic_1")
+    return dataclasses.replace(task, architecture=architecture)
+
+
+# The recipe's rates where they are not the paper's, by the beginning of the row's name.
+_SWAPPED_RATES = {"1-": 0.03, "2c-": 0.005}
+
+
+def _swapped(task: Task) -> Task:
+    architecture = dataclasses.replace(
+        task.architecture, cell_input="centred_1", cell_output="centred_2", output="logistic_1"
+    )
+    rates = [rate for start, rate in _SWAPPED_RATES.items() if task.name.startswith(start)]
+    rate = rates[0] if rates else task.conditions.learning_rate
+    conditions = dataclasses.replace(task.conditions, learning_rate=rate)
+    return dataclasses.replace(task, architecture=architecture, conditions=conditions)
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("paper", "", _sgd),
+        Recipe(
+            "cross-entropy",
+            "e_k = target_k - y_k, without f' of the output units",
+            _sgd,
+            _cross_entropy,
+        ),
+        Recipe(
+            "swapped",
+            "e_k = target_k - y_k, without f' of the output units; g in [-1, 1] and h in [-2, 2]; "
+            "a = 0.03 for task 1 and 0.005 for task 2c",
+            _sgd,
+            _swapped,
+        ),
         Recipe(
             "full-gradient",
             "exact gradient by backpropagation through time instead of the truncated one",

@@ -260,15 +260,25 @@ class Learning:
         keys = _over_lanes(lambda key: jax.random.key_data(jax.random.fold_in(_key(key, TEST), n)))(
             trials.keys
         )
-        score = self._test(trials, keys, rule.size)
         running = trials.status == RUNNING
+        most = max(a_rule.max_wrong for a_rule in (rule, first_rule) if a_rule is not None)
+        score = self._test(trials, keys, rule.size, lambda score: running & (score.wrong <= most))
         if first_rule is not None:
             met = running & (trials.first_rule_at == 0) & test_rule_met(first_rule, score)
             trials = trials._replace(first_rule_at=jnp.where(met, n, trials.first_rule_at))
         return _end(trials, running & test_rule_met(rule, score), SOLVED, n)
 
-    def _test(self, trials: Trials, keys: jax.Array, size: int) -> Score:
-        """Presents `size` test sequences to every trial, one after the other."""
+    def _test(
+        self,
+        trials: Trials,
+        keys: jax.Array,
+        size: int,
+        goes_on: Callable[[Score], jax.Array] | None = None,
+    ) -> Score:
+        """Presents `size` test sequences to every trial, one after the other.
+
+        Ends early where `goes_on`, of the sums so far, is false for every trial.
+        """
         task, lanes = self.task, trials.status.shape
         sample = task.sample_test or task.sample
         test_set = task.test_set and _over_lanes(task.test_set)(trials.data)
@@ -279,18 +289,24 @@ class Learning:
             draw_one = lambda key, data: sample(_key(key, i), data)
             return _over_lanes(draw_one)(keys, trials.data)
 
-        def body(i: jax.Array, score: Score) -> Score:
+        def is_needed(carry: tuple[jax.Array, Score]) -> jax.Array:
+            i, score = carry
+            return (i < size) & (True if goes_on is None else jnp.any(goes_on(score)))
+
+        def body(carry: tuple[jax.Array, Score]) -> tuple[jax.Array, Score]:
+            i, score = carry
             example = draw(i)
             outputs = self._outputs(trials.parameters, trials.constructed, example)
             correct, error, squared_error = self._judge(outputs, example)
-            return Score(
+            return i + 1, Score(
                 score.wrong + (~correct).astype(jnp.int32),
                 score.error + error,
                 score.squared_error + squared_error,
             )
 
         zeros = jnp.zeros(lanes, jnp.float32)
-        score = jax.lax.fori_loop(0, size, body, Score(jnp.zeros(lanes, jnp.int32), zeros, zeros))
+        start = (jnp.int32(0), Score(jnp.zeros(lanes, jnp.int32), zeros, zeros))
+        _, score = jax.lax.while_loop(is_needed, body, start)
         return score._replace(error=score.error / size, squared_error=score.squared_error / size)
 
 

@@ -131,6 +131,7 @@ FUNCTIONS: dict[str, Callable[[float], float]] = {
     "centred_2": lambda x: 4.0 * logistic(x) - 2.0,  # the paper's g
     "tanh": math.tanh,
     "identity": lambda x: x,
+    "logistic_1": logistic,  # not the paper's: f' is put at 1
 }
 
 DERIVATIVES: dict[str, Callable[[float], float]] = {
@@ -139,6 +140,7 @@ DERIVATIVES: dict[str, Callable[[float], float]] = {
     "centred_2": lambda x: 4.0 * logistic_derivative(x),
     "tanh": lambda x: 1.0 - math.tanh(x) ** 2,
     "identity": lambda x: 1.0,
+    "logistic_1": lambda x: 1.0,
 }
 
 
