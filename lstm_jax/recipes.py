@@ -15,8 +15,10 @@ from lstm_jax.tasks.base import Task, TestRule
 from lstm_jax.training import Learning
 from lstm_jax.unroll import Gradient
 
-# Training sequences between two words to the host, where the task's rule does not say.
+# Training sequences between two words to the host, where the task's rule does not say; with
+# sequential construction, also between two looks at whether the error still decreases.
 CHUNK = 1000
+CONSTRUCTION_CHUNK = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Recipe:
         """The compiled functions' source for `task` under this recipe."""
         task = self.adapt(task)
         rule = task.rule
-        chunk = rule.interval if isinstance(rule, TestRule) else CHUNK
+        chunk = CONSTRUCTION_CHUNK if task.sequential_construction else CHUNK
+        chunk = rule.interval if isinstance(rule, TestRule) else chunk
         return Learning(task, self.optimiser(task), self.gradient, chunk)
 
 
@@ -68,6 +71,11 @@ def _swapped(task: Task) -> Task:
     return dataclasses.replace(task, architecture=architecture, conditions=conditions)
 
 
+def _centred(task: Task) -> Task:
+    architecture = dataclasses.replace(task.architecture, cell_input="centred_1")
+    return dataclasses.replace(task, architecture=architecture)
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -85,6 +93,7 @@ RECIPES = {
             _sgd,
             _swapped,
         ),
+        Recipe("centred", "g in [-1, 1]", _sgd, _centred),
         Recipe(
             "full-gradient",
             "exact gradient by backpropagation through time instead of the truncated one",

@@ -10,19 +10,24 @@ import math
 import os
 import pathlib
 import platform
+import re
 import tempfile
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.architecture import Architecture
+from lstm_jax.parameters import Parameters, check_parameters, parameter_shapes
 from lstm_jax.recipes import Recipe
 from lstm_jax.tasks.base import Task
 from lstm_jax.trials import TrialResult
 
 SCHEMA_VERSION = 1
 CURVE_POINTS = 100
+_INNERMOST_LIST = re.compile(r"\[[-+.,\s\w]*\]")  # of numbers and null
 
 
 def make_document(
@@ -51,6 +56,7 @@ def make_document(
         "trials": [_trial(result) for result in results],
         "published": dataclasses.asdict(task.published) | {"trials": task.trials},
         "summary": summarise(results),
+        "network": _network(results),
         "wall_seconds": round(wall_seconds, 2),
         "sequences_per_second": round(sequences / wall_seconds, 1),
         "seed": seed,
@@ -101,6 +107,44 @@ def _trial(result: TrialResult) -> dict[str, Any]:
     }
 
 
+def _network(results: Sequence[TrialResult]) -> dict[str, Any] | None:
+    """The weights of the first solved trial, by their places in `Parameters`."""
+    for result in results:
+        if result.solved:
+            leaves = jax.tree_util.tree_leaves_with_path(result.parameters)
+            weights = {jax.tree_util.keystr(path): _weights(leaf) for path, leaf in leaves}
+            return {"trial": result.index, "parameters": weights}
+    return None
+
+
+def _weights(array: np.ndarray) -> Any:
+    """Nested lists of the shortest decimals that stand for the array's own floats."""
+    return np.vectorize(lambda w: float(str(w)), otypes=[float])(array).tolist()
+
+
+def read_network(document: dict[str, Any]) -> tuple[Architecture, Parameters]:
+    """The network of the first solved trial of a result file, to the last bit.
+
+    Raises:
+      ValueError: if no trial was solved, or the weights do not fit the architecture.
+    """
+    network = document["network"]
+    if network is None:
+        raise ValueError(f"the result of {document['task']} has no solved trial")
+    architecture = Architecture(**document["architecture"])
+    shapes = parameter_shapes(architecture)
+    is_shape = lambda node: type(node) is tuple
+    paths, structure = jax.tree_util.tree_flatten_with_path(shapes, is_leaf=is_shape)
+    names = [jax.tree_util.keystr(path) for path, _ in paths]
+    found = ", ".join(network["parameters"])
+    if set(names) != set(network["parameters"]):
+        raise ValueError(f"weights must be {', '.join(names)}, got {found}")
+    leaves = [jnp.asarray(network["parameters"][name], jnp.float32) for name in names]
+    parameters = jax.tree.unflatten(structure, leaves)
+    check_parameters(architecture, parameters)
+    return architecture, parameters
+
+
 def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:
     """At most `points` points of a curve: each the mean of a stretch, at the stretch's end.
 
@@ -147,8 +191,10 @@ def machine() -> dict[str, Any]:
 
 
 def write_json(path: pathlib.Path, document: dict[str, Any]) -> None:
-    """Writes a document whole or not at all."""
-    write_atomically(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+    """Writes a document whole or not at all; innermost lists take one line each."""
+    text = json.dumps(document, indent=1, allow_nan=False)
+    text = _INNERMOST_LIST.sub(lambda found: " ".join(found[0].split()), text)
+    write_atomically(path, (text + "\n").encode())
 
 
 def write_atomically(path: pathlib.Path, content: bytes) -> None:

@@ -39,6 +39,9 @@ RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 
 # What a trial's key is folded with, for each of its uses.
 INITIAL_WEIGHTS, TRAINING, TEST, FINAL_TEST = range(4)
+# An error that falls by less than this factor from one chunk to the next has stopped decreasing.
+STALLED = 0.95
+
 # What the root key is folded with, beside the trials' indices, for data that trials share.
 DATA = 2**32 - 1
 
@@ -245,11 +248,14 @@ class Learning:
         return jnp.arange(self.task.max_length)[:, None] < example.length[None]
 
     def _construct(self, trials: Trials, report: Report) -> Trials:
-        """Lets the memory cells join where the error has stopped decreasing over a chunk."""
+        """Lets the memory cells join where a chunk's error is hardly below that of the one before.
+
+        It never quite stops decreasing: the outputs that should be 0 fall as t^(-1/2).
+        """
         if not self.task.sequential_construction:
             return trials
         error = report.error / jnp.maximum(report.sequences, 1).astype(jnp.float32)
-        stalled = (trials.status == RUNNING) & (error >= trials.last_error)
+        stalled = (trials.status == RUNNING) & (error >= STALLED * trials.last_error)
         return trials._replace(constructed=trials.constructed | stalled, last_error=error)
 
     def _test_rules(self, trials: Trials, n: jax.Array) -> Trials:

@@ -10,7 +10,7 @@ import pytest
 from small_tasks import LATCH
 
 from lstm_jax import tasks
-from lstm_jax.recipes import CHUNK, RECIPES, Recipe, make_recipe
+from lstm_jax.recipes import CHUNK, CONSTRUCTION_CHUNK, RECIPES, Recipe, make_recipe
 
 
 @pytest.mark.parametrize("row", tasks.row_names())
@@ -36,6 +36,34 @@ def test_a_chunk_is_the_interval_between_tests_where_the_rule_has_one():
     tested = dataclasses.replace(LATCH, rule=tasks.TestRule(interval=10, size=4))
     assert make_recipe("paper").learning(tested).chunk == 10
     assert make_recipe("paper").learning(LATCH).chunk == CHUNK
+
+
+def test_with_sequential_construction_the_error_is_looked_at_more_often():
+    growing = dataclasses.replace(LATCH, sequential_construction=True)
+    assert make_recipe("paper").learning(growing).chunk == CONSTRUCTION_CHUNK
+
+
+@pytest.mark.parametrize("row", tasks.row_names())
+@pytest.mark.parametrize("name", ["cross-entropy", "swapped", "centred"])
+def test_a_recipe_changes_nothing_of_a_task_but_what_it_says(row: str, name: str):
+    task = tasks.make_task(row)
+    adapted = make_recipe(name).learning(task).task
+    changed = dataclasses.replace(
+        adapted,
+        architecture=dataclasses.replace(
+            adapted.architecture,
+            cell_input=task.architecture.cell_input,
+            cell_output=task.architecture.cell_output,
+            output=task.architecture.output,
+        ),
+        conditions=dataclasses.replace(
+            adapted.conditions, learning_rate=task.conditions.learning_rate
+        ),
+    )
+    assert changed == task
+    keeps_rate = name != "swapped" or not row.startswith(("1-", "2c-"))
+    assert (adapted.conditions == task.conditions) == keeps_rate
+    assert (adapted.architecture.output == "logistic_1") == (name != "centred")
 
 
 def test_a_recipe_may_adapt_the_task_before_the_optimiser_sees_it():

@@ -10,13 +10,22 @@ import pathlib
 import re
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
-from small_tasks import LATCH
+from small_tasks import COPY, LATCH
 
 from lstm_jax import results
+from lstm_jax.parameters import Parameters, initialise
 from lstm_jax.recipes import make_recipe
-from lstm_jax.results import make_document, read_json, summarise, thin, write_json
+from lstm_jax.results import (
+    make_document,
+    read_json,
+    read_network,
+    summarise,
+    thin,
+    write_json,
+)
 from lstm_jax.trials import TrialResult
 
 
@@ -72,7 +81,7 @@ def test_the_keys_of_a_document(document: dict[str, Any]):
     """Those promised to every reader of result files, and a few more."""
     promised = """schema_version task recipe architecture weights learning_rate trials published
         summary wall_seconds sequences_per_second seed versions machine date command"""
-    more = "title recipe_changes conditions rule max_sequences"
+    more = "title recipe_changes conditions rule max_sequences network"
     assert set(document) == {*promised.split(), *more.split()}
     promised = "index solved sequences test_wrong test_size test_error finite"
     more = "first_rule_sequences test_squared_error curve"
@@ -152,6 +161,45 @@ def test_thin_keeps_short_curves_and_averages_long_ones():
         np.testing.assert_allclose(
             np.average(thinned[:, 1:], axis=0, weights=sizes), curve[:, 1:].mean(0)
         )
+
+
+# Networks --------------------------------------------------------------------------------------
+
+
+def network_document(solved: bool, path: pathlib.Path) -> tuple[Parameters, dict[str, Any]]:
+    """The weights of trial 3, and the document of trials 2 and 3 as it is read from its file."""
+    parameters = jax.device_get(initialise(jax.random.key(1), COPY.architecture))
+    found = make_result(3, parameters=parameters, solved=solved)
+    trials = [make_result(2, **UNSOLVED), found]
+    recipe = make_recipe("paper")
+    write_json(
+        path, make_document(COPY, recipe, trials, wall_seconds=1.0, seed=0, command="python -m x")
+    )
+    return parameters, read_json(path)
+
+
+def test_the_first_solved_network_comes_back_to_the_last_bit(tmp_path: pathlib.Path):
+    parameters, document = network_document(True, tmp_path / "copy.json")
+    assert document["network"]["trial"] == 3
+    architecture, found = read_network(document)
+    assert architecture == COPY.architecture
+    jax.tree.map(np.testing.assert_array_equal, found, parameters)
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: pathlib.Path):
+    _, document = network_document(True, tmp_path / "copy.json")
+    weights = document["network"]["parameters"]
+    with pytest.raises(ValueError, match=r"parameters\.output\.cell must have shape \(3, 1\)"):
+        read_network(document | {"network": {"parameters": weights | {".output.cell": [[1.0]]}}})
+    del weights[".output.cell"]
+    with pytest.raises(ValueError, match=r"weights must be .*\.output\.cell"):
+        read_network(document)
+
+
+def test_a_row_without_a_solved_trial_has_no_network(tmp_path: pathlib.Path):
+    _, document = network_document(False, tmp_path / "copy.json")
+    with pytest.raises(ValueError, match="the result of copy has no solved trial"):
+        read_network(document)
 
 
 # Files -----------------------------------------------------------------------------------------
