@@ -1,4 +1,4 @@
-"""Pictures of results."""
+"""Pictures of results: learning curves, sequences to success, what a solved network does."""
 
 from __future__ import annotations
 
@@ -6,15 +6,34 @@ import io
 import pathlib
 from typing import Any
 
-from lstm_jax.results import write_atomically
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.network import apply
+from lstm_jax.results import read_network, write_atomically
+from lstm_jax.tasks import Example, Task, make_task
+from lstm_jax.training import DATA
+from lstm_jax.unroll import unroll
+
+Document = dict[str, Any]
+MOST_LINES = 12  # of one kind in a panel
 
 
-def learning_curves(document: dict[str, Any], path: pathlib.Path) -> None:
+def draw_all(documents: list[Document], folder: pathlib.Path) -> None:
+    """The overview of all rows, and a solved network of each task at work."""
+    sequences_to_success(documents, folder / "overview.png")
+    drawn = set()
+    for document in documents:
+        experiment = document["task"].partition("-")[0]
+        if experiment not in drawn and document.get("network"):
+            drawn.add(experiment)
+            network_at_work(document, folder / f"network.{experiment}.png")
+
+
+def learning_curves(document: Document, path: pathlib.Path) -> None:
     """Draws the training error of every trial of a row, and the paper's mean beside ours."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _figure(7, 4)
     for trial in document["trials"]:
         sequences, errors = zip(*[(p[0], p[1]) for p in trial["curve"]], strict=True)
         colour = "tab:blue" if trial["solved"] else "tab:gray"
@@ -38,6 +57,108 @@ def learning_curves(document: dict[str, Any], path: pathlib.Path) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend(frameon=False)
     _save(figure, path)
+
+
+def sequences_to_success(documents: list[Document], path: pathlib.Path) -> None:
+    """Draws every trial's number of sequences until success, a line a row, beside the paper's."""
+    figure, axes = _figure(8, 1 + 0.25 * len(documents))
+    for place, document in enumerate(documents):
+        solved = [t["sequences"] for t in document["trials"] if t["solved"]]
+        failed = [t["sequences"] for t in document["trials"] if not t["solved"]]
+        axes.plot(solved, [place] * len(solved), "o", color="tab:blue", alpha=0.4, markersize=4)
+        axes.plot(failed, [place] * len(failed), "x", color="tab:gray", markersize=5)
+        mean, published = (document[of]["mean_sequences"] for of in ("summary", "published"))
+        if mean:
+            axes.plot(mean, place, "|", color="tab:blue", markersize=14, markeredgewidth=2)
+        if published:
+            axes.plot(published, place, "|", color="tab:red", markersize=14, markeredgewidth=2)
+    for label, style in (
+        ("a solved trial", {"marker": "o", "color": "tab:blue", "alpha": 0.4}),
+        ("an unsolved one", {"marker": "x", "color": "tab:gray"}),
+        ("mean of the solved", {"marker": "|", "color": "tab:blue"}),
+        ("the paper's mean", {"marker": "|", "color": "tab:red"}),
+    ):
+        axes.plot([], [], linestyle="", label=label, **style)
+    labels = [
+        d["task"] if d["recipe"] == "paper" else f"{d['task']} ({d['recipe']})" for d in documents
+    ]
+    axes.set_yticks(range(len(documents)), labels)
+    axes.set(xscale="log", xlabel="training sequences", ylim=(len(documents) - 0.5, -0.5))
+    axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    _save(figure, path)
+
+
+def network_at_work(document: Document, path: pathlib.Path) -> None:
+    """Draws a sequence of a row, and what a solved network's units do over it."""
+    architecture, parameters = read_network(document)
+    task = make_task(document["task"])
+    example = _example(task, document["seed"], document["network"]["trial"])
+    length = int(example.length)
+    activations, _ = unroll(architecture, parameters, example.inputs, length=length)
+    outputs, _ = apply(architecture, parameters, example.inputs, length=length)
+    assert activations is not None
+
+    figure, panels = _figure(9, 9, rows=6)
+    _draw_inputs(panels[0], np.asarray(example.inputs)[:length], architecture.num_inputs)
+    for axes, name, symbol in (
+        (panels[1], "input_gate", "input gates"),
+        (panels[2], "output_gate", "output gates"),
+        (panels[3], "internal_state", "internal states"),
+        (panels[4], "cell_output", "cell outputs"),
+    ):
+        values = getattr(activations, name)
+        if values is not None:
+            _draw_lines(axes, np.asarray(values)[:length])
+        axes.set_ylabel(symbol)
+    _draw_lines(panels[5], np.asarray(outputs)[:length])
+    targets = np.atleast_2d(np.asarray(example.true_targets))[:length]
+    steps = np.arange(length - len(targets), length)
+    for k in range(min(targets.shape[1], MOST_LINES)):
+        panels[5].plot(steps, targets[:, k], "o", color=f"C{k % 10}", markersize=4, mfc="none")
+    panels[5].set(ylabel="outputs\n(targets: rings)", xlabel="step")
+    panels[0].set_title(
+        f"{document['task']} ({document['recipe']}): the network of trial "
+        f"{document['network']['trial']} after {_ended(document):,} sequences"
+    )
+    _save(figure, path)
+
+
+def _ended(document: Document) -> int:
+    index = document["network"]["trial"]
+    return next(t["sequences"] for t in document["trials"] if t["index"] == index)
+
+
+def _example(task: Task, seed: int, trial: int) -> Example:
+    """A training sequence that is neither the shortest nor the longest of a few."""
+    root = jax.random.key(seed)
+    data = task.prepare and task.prepare(jax.random.fold_in(root, DATA), trial)
+    batch = task.sample_batch(jax.random.fold_in(root, 1), 9, data)
+    middle = jnp.argsort(batch.length)[4]
+    return jax.tree.map(lambda array: array[middle], batch)
+
+
+def _draw_inputs(axes: Any, inputs: np.ndarray, num_inputs: int) -> None:
+    """Real inputs as lines, symbols as the places of their ones."""
+    if inputs.ndim == 2:
+        _draw_lines(axes, inputs)
+    else:
+        axes.plot(np.arange(len(inputs)), inputs, "|", color="black", markersize=5)
+        axes.set_ylim(num_inputs - 0.5, -0.5)
+    axes.set_ylabel("inputs")
+
+
+def _draw_lines(axes: Any, values: np.ndarray) -> None:
+    """[T, n] as n lines; where there are many, those that move most."""
+    most = np.argsort(-np.ptp(values, axis=0))[:MOST_LINES]
+    for k in sorted(most):
+        axes.plot(np.arange(len(values)), values[:, k], color=f"C{k % 10}", linewidth=1)
+
+
+def _figure(width: float, height: float, rows: int = 1) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, 1, sharex=rows > 1)
 
 
 def _save(figure: Any, path: pathlib.Path) -> None:

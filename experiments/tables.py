@@ -1,12 +1,14 @@
-"""Tables of results beside the paper's numbers.
+"""Tables and pictures of results beside the paper's numbers.
 
-python -m experiments.tables             writes README's table from the committed results
-python -m experiments.tables --check     only says whether it agrees with them
+python -m experiments.tables             writes the tables in README.md and BUILD_NOTES.md and the
+                                         pictures in experiments/results, all from result files
+python -m experiments.tables --check     only says whether the tables agree with the result files
 """
 
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from lstm_jax.results import read_json, write_atomically
@@ -15,64 +17,92 @@ from lstm_jax.tasks import row_names
 ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"
 BEGIN, END = "<!-- results -->\n", "<!-- end results -->\n"
-HEADER = (
-    "row",
-    "recipe",
-    "trials",
-    "solved",
-    "paper",
-    "mean sequences",
-    "paper",
-    "wrong of tested",
-    "paper",
-    "minutes",
+
+Document = dict[str, Any]
+
+
+def _wrong(document: Document) -> str:
+    summary = document["summary"]
+    return f"{_show(summary['mean_test_wrong'], 1)} of {summary['test_size']}"
+
+
+def _published_wrong(document: Document) -> str:
+    published = document["published"]
+    wrong, fraction = published["test_wrong"], published["test_fraction"]
+    if wrong is None and fraction is not None:
+        wrong = fraction * document["summary"]["test_size"]
+    return _show(wrong, 1)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f} %"
+
+
+def _show(value: float | None, digits: int = 0) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+# Title: what it shows of a result file. A paper's number follows each of ours.
+SHORT: tuple[tuple[str, Callable[[Document], str]], ...] = (
+    ("row", lambda d: d["task"]),
+    ("recipe", lambda d: d["recipe"]),
+    ("trials", lambda d: str(d["summary"]["trials"])),
+    ("solved", lambda d: _percent(d["summary"]["success_rate"])),
+    ("paper", lambda d: _percent(d["published"]["success_rate"])),
+    ("mean sequences", lambda d: _show(d["summary"]["mean_sequences"])),
+    ("paper", lambda d: _show(d["published"]["mean_sequences"])),
+    ("wrong of tested", _wrong),
+    ("paper", _published_wrong),
+    ("minutes", lambda d: f"{d['wall_seconds'] / 60:.1f}"),
 )
+LONG: tuple[tuple[str, Callable[[Document], str]], ...] = (
+    ("row", lambda d: d["task"]),
+    ("recipe", lambda d: d["recipe"]),
+    ("weights", lambda d: _show(d["weights"])),
+    ("a", lambda d: f"{d['learning_rate']:g}"),
+    ("solved", lambda d: f"{d['summary']['solved']} of {d['summary']['trials']}"),
+    ("budget", lambda d: _show(d["max_sequences"])),
+    ("first rule", lambda d: _show(d["summary"]["first_mean_sequences"])),
+    ("paper", lambda d: _show(d["published"]["first_mean_sequences"])),
+    ("mean", lambda d: _show(d["summary"]["mean_sequences"])),
+    ("median", lambda d: _show(d["summary"]["median_sequences"])),
+    ("paper", lambda d: _show(d["published"]["mean_sequences"])),
+    ("mean absolute error", lambda d: _show(d["summary"]["mean_test_error"], 4)),
+    ("mean squared error", lambda d: _show(d["summary"]["mean_test_squared_error"], 5)),
+    ("paper", lambda d: _show(d["published"]["test_error"], 4)),
+    ("most wrong", lambda d: _show(d["summary"]["max_test_wrong"])),
+    ("seconds", lambda d: _show(d["wall_seconds"])),
+    ("date", lambda d: d["date"]),
+)
+PLACES = {"README.md": SHORT, "BUILD_NOTES.md": LONG}
 
 
-def text_table(documents: list[dict[str, Any]]) -> str:
+def text_table(documents: list[Document]) -> str:
     """The results of rows as lines of text."""
-    rows = [HEADER, *(table_row(document) for document in documents)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
+    titles = [title for title, _ in SHORT]
+    rows = [titles, *([show(document) for _, show in SHORT] for document in documents)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]
     lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
 
 
-def markdown_table(folder: pathlib.Path = RESULTS) -> str:
-    """All result files of a folder in the paper's order, and the rows that have none."""
-    documents = [read_json(path) for path in sorted(folder.glob("*.json"))]
-    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    missing = []
-    for row in row_names():
-        found = [document for document in documents if document["task"] == row]
-        found.sort(key=lambda document: (document["recipe"] != "paper", document["recipe"]))
-        lines += ["| " + " | ".join(table_row(document)) + " |" for document in found]
-        if not found:
-            missing.append(row)
+def read_results(folder: pathlib.Path = RESULTS) -> list[Document]:
+    """All result files of a folder in the paper's order, the recipe `paper` first in each row."""
+    order = {row: i for i, row in enumerate(row_names())}
+    documents = [read_json(path) for path in folder.glob("*.json")]
+    place = lambda d: (order[d["task"]], d["recipe"] != "paper", d["recipe"])
+    return sorted(documents, key=place)
+
+
+def markdown_table(documents: list[Document], columns: tuple = SHORT) -> str:
+    """Results as a Markdown table, followed by the rows that have none."""
+    lines = ["| " + " | ".join(title for title, _ in columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(show(d) for _, show in columns) + " |" for d in documents]
+    missing = [row for row in row_names() if row not in {d["task"] for d in documents}]
     if missing:
         lines += ["", f"Not run yet: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
-
-
-def table_row(document: dict[str, Any]) -> tuple[str, ...]:
-    """One row: what was measured, each number followed by the paper's."""
-    summary, published = document["summary"], document["published"]
-    wrong = published["test_wrong"]
-    if wrong is None and published["test_fraction"] is not None:
-        wrong = published["test_fraction"] * summary["test_size"]
-    success = published["success_rate"]
-    return (
-        document["task"],
-        document["recipe"],
-        str(summary["trials"]),
-        f"{summary['success_rate']:.0f} %",
-        "-" if success is None else f"{success:.0f} %",
-        _show(summary["mean_sequences"]),
-        _show(published["mean_sequences"]),
-        f"{_show(summary['mean_test_wrong'], 1)} of {summary['test_size']}",
-        _show(wrong, 1),
-        f"{document['wall_seconds'] / 60:.1f}",
-    )
 
 
 def with_table(text: str, table: str) -> str:
@@ -84,22 +114,24 @@ def with_table(text: str, table: str) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"README.md must hold {BEGIN.strip()} and {END.strip()}")
+        raise ValueError(f"the text must hold {BEGIN.strip()} and {END.strip()}")
     return before + begin + "\n" + table + "\n" + end + after
 
 
-def _show(value: float | None, digits: int = 0) -> str:
-    return "-" if value is None else f"{value:,.{digits}f}"
-
-
 def _main(check: bool) -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    wanted = with_table(text, markdown_table())
-    if check and text != wanted:
-        raise ValueError("README.md does not agree with experiments/results")
+    documents = read_results()
+    for name, columns in PLACES.items():
+        path = ROOT / name
+        text = path.read_text()
+        wanted = with_table(text, markdown_table(documents, columns))
+        if check and text != wanted:
+            raise ValueError(f"{name} does not agree with experiments/results")
+        if not check:
+            write_atomically(path, wanted.encode())
     if not check:
-        write_atomically(readme, wanted.encode())
+        from experiments import plots  # needs matplotlib
+
+        plots.draw_all(documents, RESULTS)
 
 
 if __name__ == "__main__":
@@ -107,5 +139,5 @@ if __name__ == "__main__":
 
     from experiments import cli
 
-    _CHECK = flags.DEFINE_bool("check", False, "Write nothing; fail if README is out of date.")
+    _CHECK = flags.DEFINE_bool("check", False, "Write nothing; fail if a table is out of date.")
     cli.run(lambda: _main(_CHECK.value))

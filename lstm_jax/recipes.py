@@ -52,28 +52,36 @@ def _sgd(task: Task) -> optax.GradientTransformation:
     return optax.sgd(task.conditions.learning_rate)
 
 
-def _cross_entropy(task: Task) -> Task:
-    architecture = dataclasses.replace(task.architecture, output="logistic_1")
+def _with_units(task: Task, **functions: str) -> Task:
+    """The task with other squashing functions."""
+    architecture = dataclasses.replace(task.architecture, **functions)
     return dataclasses.replace(task, architecture=architecture)
 
 
-# The recipe's rates where they are not the paper's, by the beginning of the row's name.
-_SWAPPED_RATES = {"1-": 0.03, "2c-": 0.005}
+def _with_rate(task: Task, rates: dict[str, float]) -> Task:
+    """The task with the rate for the beginning of its name, or with its own."""
+    own = task.conditions.learning_rate
+    rate = next((r for start, r in rates.items() if task.name.startswith(start)), own)
+    return dataclasses.replace(
+        task, conditions=dataclasses.replace(task.conditions, learning_rate=rate)
+    )
+
+
+def _cross_entropy(task: Task) -> Task:
+    return _with_units(task, output="logistic_1")
 
 
 def _swapped(task: Task) -> Task:
-    architecture = dataclasses.replace(
-        task.architecture, cell_input="centred_1", cell_output="centred_2", output="logistic_1"
-    )
-    rates = [rate for start, rate in _SWAPPED_RATES.items() if task.name.startswith(start)]
-    rate = rates[0] if rates else task.conditions.learning_rate
-    conditions = dataclasses.replace(task.conditions, learning_rate=rate)
-    return dataclasses.replace(task, architecture=architecture, conditions=conditions)
+    task = _with_rate(_cross_entropy(task), {"2c-": 0.005})
+    return _with_units(task, cell_input="centred_1", cell_output="centred_2")
 
 
-def _centred(task: Task) -> Task:
-    architecture = dataclasses.replace(task.architecture, cell_input="centred_1")
-    return dataclasses.replace(task, architecture=architecture)
+def _linear(task: Task) -> Task:
+    return _with_units(task, cell_input="centred_1", cell_output="identity")
+
+
+def _linear_cross_entropy(task: Task) -> Task:
+    return _with_rate(_cross_entropy(_linear(task)), {"1-": 0.05})
 
 
 RECIPES = {
@@ -88,12 +96,19 @@ RECIPES = {
         ),
         Recipe(
             "swapped",
-            "e_k = target_k - y_k, without f' of the output units; g in [-1, 1] and h in [-2, 2]; "
-            "a = 0.03 for task 1 and 0.005 for task 2c",
+            "e_k = target_k - y_k, without f' of the output units; g in [-1, 1], h in [-2, 2]; "
+            "a = 0.005 for task 2c",
             _sgd,
             _swapped,
         ),
-        Recipe("centred", "g in [-1, 1]", _sgd, _centred),
+        Recipe("linear", "g in [-1, 1], h the identity", _sgd, _linear),
+        Recipe(
+            "linear-cross-entropy",
+            "g in [-1, 1], h the identity; e_k = target_k - y_k, without f' of the output units; "
+            "a = 0.05 for task 1",
+            _sgd,
+            _linear_cross_entropy,
+        ),
         Recipe(
             "full-gradient",
             "exact gradient by backpropagation through time instead of the truncated one",

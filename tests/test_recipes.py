@@ -44,7 +44,7 @@ def test_with_sequential_construction_the_error_is_looked_at_more_often():
 
 
 @pytest.mark.parametrize("row", tasks.row_names())
-@pytest.mark.parametrize("name", ["cross-entropy", "swapped", "centred"])
+@pytest.mark.parametrize("name", ["cross-entropy", "swapped", "linear", "linear-cross-entropy"])
 def test_a_recipe_changes_nothing_of_a_task_but_what_it_says(row: str, name: str):
     task = tasks.make_task(row)
     adapted = make_recipe(name).learning(task).task
@@ -61,9 +61,10 @@ def test_a_recipe_changes_nothing_of_a_task_but_what_it_says(row: str, name: str
         ),
     )
     assert changed == task
-    keeps_rate = name != "swapped" or not row.startswith(("1-", "2c-"))
+    other_rates = {"swapped": "2c-", "linear-cross-entropy": "1-"}
+    keeps_rate = name not in other_rates or not row.startswith(other_rates[name])
     assert (adapted.conditions == task.conditions) == keeps_rate
-    assert (adapted.architecture.output == "logistic_1") == (name != "centred")
+    assert (adapted.architecture.output == "logistic_1") == (name != "linear")
 
 
 def test_a_recipe_may_adapt_the_task_before_the_optimiser_sees_it():

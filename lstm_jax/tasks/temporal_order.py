@@ -68,19 +68,24 @@ def make(name: str) -> Task:
     )
 
 
-def sample_order(key: jax.Array, ranges: tuple[tuple[int, int], ...]) -> Example:
-    """Draws a sequence with one relevant symbol in each of `ranges`."""
-    num_relevant, num_words = len(ranges), -(-MAX_LENGTH // 4)
+def sample_order(key: jax.Array, ranges: tuple[tuple[int, int], ...], stretch: int = 1) -> Example:
+    """Draws a sequence with one relevant symbol in each of `ranges`.
+
+    With `stretch`, all ranges of positions and of the length are so many times as far out: the same
+    problem with longer lags.
+    """
+    min_length, max_length = stretch * MIN_LENGTH, stretch * MAX_LENGTH
+    num_relevant, num_words = len(ranges), -(-max_length // 4)
     words = draws.words(key, num_words + num_relevant + 2)
-    distractors = draws.small_integers(words[:num_words], MAX_LENGTH, bits=2)
+    distractors = draws.small_integers(words[:num_words], max_length, bits=2)
     symbols = SYMBOLS.index("a") + distractors
     *position_words, length_word, class_word = words[num_words:]
-    length = draws.integers(length_word, MIN_LENGTH, MAX_LENGTH)
+    length = draws.integers(length_word, min_length, max_length)
     label = draws.integers(class_word, 0, 2**num_relevant - 1)
-    steps = jnp.arange(MAX_LENGTH, dtype=jnp.int32)
+    steps = jnp.arange(max_length, dtype=jnp.int32)
     for i, (low, high) in enumerate(ranges):
         is_y = (label >> (num_relevant - 1 - i)) & 1
-        position = draws.integers(position_words[i], low, high)
+        position = draws.integers(position_words[i], stretch * low, stretch * high)
         symbols = jnp.where(steps == position, SYMBOLS.index("X") + is_y, symbols)
     symbols = jnp.where(steps == 0, SYMBOLS.index("E"), symbols)
     symbols = jnp.where(steps == length - 1, SYMBOLS.index("B"), symbols)
