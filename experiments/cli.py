@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -56,6 +57,12 @@ def _parse(arguments: list[str]) -> list[str]:
     except flags.Error as error:
         print(f"error: {' '.join(str(error).split()).rstrip('.')}; see --help", file=sys.stderr)
         sys.exit(2)
+
+
+def command_line() -> str:
+    """The command that started this process, as a user would type it."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return shlex.join(["python", "-m", spec.name if spec else sys.argv[0], *sys.argv[1:]])
 
 
 def run_rows(rows: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -59,7 +60,15 @@ def learning_curves(document: Document, path: pathlib.Path) -> None:
     _save(figure, path)
 
 
-def sequences_to_success(documents: list[Document], path: pathlib.Path) -> None:
+def row_label(document: Document) -> str:
+    """A row's name, with its recipe where that is not the paper's."""
+    recipe = document["recipe"]
+    return document["task"] if recipe == "paper" else f"{document['task']} ({recipe})"
+
+
+def sequences_to_success(
+    documents: list[Document], path: pathlib.Path, label: Callable[[Document], str] = row_label
+) -> None:
     """Draws every trial's number of sequences until success, a line a row, beside the paper's."""
     figure, axes = _figure(8, 1 + 0.25 * len(documents))
     for place, document in enumerate(documents):
@@ -72,19 +81,51 @@ def sequences_to_success(documents: list[Document], path: pathlib.Path) -> None:
             axes.plot(mean, place, "|", color="tab:blue", markersize=14, markeredgewidth=2)
         if published:
             axes.plot(published, place, "|", color="tab:red", markersize=14, markeredgewidth=2)
-    for label, style in (
+    for name, style in (
         ("a solved trial", {"marker": "o", "color": "tab:blue", "alpha": 0.4}),
         ("an unsolved one", {"marker": "x", "color": "tab:gray"}),
         ("mean of the solved", {"marker": "|", "color": "tab:blue"}),
         ("the paper's mean", {"marker": "|", "color": "tab:red"}),
     ):
-        axes.plot([], [], linestyle="", label=label, **style)
-    labels = [
-        d["task"] if d["recipe"] == "paper" else f"{d['task']} ({d['recipe']})" for d in documents
-    ]
-    axes.set_yticks(range(len(documents)), labels)
+        axes.plot([], [], linestyle="", label=name, **style)
+    axes.set_yticks(range(len(documents)), [label(document) for document in documents])
     axes.set(xscale="log", xlabel="training sequences", ylim=(len(documents) - 0.5, -0.5))
     axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    _save(figure, path)
+
+
+def fraction_wrong(lengths: Sequence[int], fractions: dict, path: pathlib.Path) -> None:
+    """Draws the fraction of wrong sequences against their length, a line a network."""
+    figure, axes = _figure(8, 4.5)
+    for i, (label, wrong) in enumerate(fractions.items()):
+        axes.plot(lengths, wrong, "o-", color=f"C{i % 10}", label=label, markersize=4)
+    axes.set(xscale="log", xlabel="T of the tests (trained at T = 100)", ylim=(-0.02, 1.02))
+    axes.set_ylabel("fraction of wrong sequences")
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def lags(documents: list[Document], path: pathlib.Path) -> None:
+    """Draws the mean sequences of task 2c against q, for p = q and for p fixed, and the paper's."""
+    figure, axes = _figure(8, 4.5)
+    for document in documents:
+        q, p = (int(part) for part in document["task"].split("-")[1:])
+        marker, colour = ("o", "tab:blue") if p == q else ("s", "tab:orange")
+        summary = document["summary"]
+        if summary["mean_sequences"]:
+            text = f" p={p}, {summary['success_rate']:.0f} %, {document['recipe']}"
+            axes.plot(q, summary["mean_sequences"], marker, color=colour)
+            axes.annotate(text, (q, summary["mean_sequences"]), fontsize=7)
+        axes.plot(q, document["published"]["mean_sequences"], marker, color="tab:red", mfc="none")
+    for name, style in (
+        ("ours, p = q (mean of the solved)", {"marker": "o", "color": "tab:blue"}),
+        ("ours, p < q", {"marker": "s", "color": "tab:orange"}),
+        ("the paper's", {"marker": "o", "color": "tab:red", "mfc": "none"}),
+    ):
+        axes.plot([], [], linestyle="", label=name, **style)
+    axes.set(xscale="log", xlabel="q, the least number of distractors", yscale="log")
+    axes.set_ylabel("training sequences")
+    axes.legend(frameon=False)
     _save(figure, path)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import shlex
 import shutil
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from experiments import plots
+from experiments.cli import command_line
 from experiments.progress import make_progress
 from lstm_jax import results
 from lstm_jax.checkpoints import Checkpoints
@@ -163,7 +163,7 @@ def run_row(row: str, options: Options) -> dict[str, Any]:
             runner.results(),
             wall_seconds=time.monotonic() - started,
             seed=options.seed,
-            command=shlex.join(["python", "-m", *_command()]),
+            command=command_line(),
         )
         plots.learning_curves(document, options.path(row, ".png"))
         results.write_json(path, document)
@@ -183,9 +183,3 @@ def _run_trials(
             if now - saved_at >= options.checkpoint_seconds:
                 checkpoints.save(runner, now - started)
                 saved_at = time.monotonic()
-
-
-def _command() -> list[str]:
-    """The command line that started this process, as a user would type it."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return [spec.name if spec else sys.argv[0], *sys.argv[1:]]

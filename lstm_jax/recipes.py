@@ -48,7 +48,8 @@ class Recipe:
         return Learning(task, self.optimiser(task), self.gradient, chunk)
 
 
-def _sgd(task: Task) -> optax.GradientTransformation:
+def sgd(task: Task) -> optax.GradientTransformation:
+    """Plain gradient descent with the task's own rate a."""
     return optax.sgd(task.conditions.learning_rate)
 
 
@@ -87,32 +88,32 @@ def _linear_cross_entropy(task: Task) -> Task:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("paper", "", _sgd),
+        Recipe("paper", "", sgd),
         Recipe(
             "cross-entropy",
             "e_k = target_k - y_k, without f' of the output units",
-            _sgd,
+            sgd,
             _cross_entropy,
         ),
         Recipe(
             "swapped",
             "e_k = target_k - y_k, without f' of the output units; g in [-1, 1], h in [-2, 2]; "
             "a = 0.005 for task 2c",
-            _sgd,
+            sgd,
             _swapped,
         ),
-        Recipe("linear", "g in [-1, 1], h the identity", _sgd, _linear),
+        Recipe("linear", "g in [-1, 1], h the identity", sgd, _linear),
         Recipe(
             "linear-cross-entropy",
             "g in [-1, 1], h the identity; e_k = target_k - y_k, without f' of the output units; "
             "a = 0.05 for task 1",
-            _sgd,
+            sgd,
             _linear_cross_entropy,
         ),
         Recipe(
             "full-gradient",
             "exact gradient by backpropagation through time instead of the truncated one",
-            _sgd,
+            sgd,
             gradient="full",
         ),
     )

@@ -59,6 +59,12 @@ def make_document(
         "network": _network(results),
         "wall_seconds": round(wall_seconds, 2),
         "sequences_per_second": round(sequences / wall_seconds, 1),
+    } | about_run(seed, command)
+
+
+def about_run(seed: int, command: str) -> dict[str, Any]:
+    """What a figure must have beside it so that anyone can make it again."""
+    return {
         "seed": seed,
         "versions": versions(),
         "machine": machine(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lstm_jax.tasks import (
     adding,
+    delayed_xor,
     multiplication,
     noise_free,
     reber,
@@ -28,8 +29,16 @@ __all__ = (
     "StreamRule",
     "Task",
     "TestRule",
+    "adding",
+    "delayed_xor",
     "make_task",
+    "multiplication",
+    "noise_free",
+    "reber",
     "row_names",
+    "temporal_order",
+    "two_sequence",
+    "very_long_lags",
     "within",
 )
 

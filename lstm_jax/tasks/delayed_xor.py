@@ -1,0 +1,69 @@
+"""Strongly delayed XOR: a problem that the paper says its truncated gradient can hardly solve.
+
+Not one of the six experiments. Section 6 names the limit: a goal that cannot be decomposed, where
+storing one of the two relevant inputs alone does not lower the expected error.
+
+    position   0        1 ..        at T/2        ..       length - 1
+    symbol     0|1      noise       0|1           noise    end
+
+One-hot symbols 0, 1, four distractors, end. The relevant symbols are random bits; the target at the
+end is their exclusive or. T is the sequences' length.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.architecture import Architecture
+from lstm_jax.tasks import draws
+from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
+
+NUM_SYMBOLS = 7
+
+
+def make(length: int, max_sequences: int) -> Task:
+    """Makes the task of sequences of `length` (T) symbols, with the network and rate of task 6a.
+
+    Weights are drawn from [-1, 1]: by smaller ones not even four steps are learned.
+
+    >>> make(20, 100_000).architecture.num_weights
+    141
+
+    Raises:
+      ValueError: if the length leaves no place for the two bits and the end.
+    """
+    if length < 4:
+        raise ValueError(f"length must be at least 4, got {length}")
+
+    def sample(key: jax.Array, data: None = None) -> Example:
+        del data
+        return sample_xor(key, length)
+
+    return Task(
+        name=f"xor-{length}",
+        title=f"strongly delayed XOR, T = {length}",
+        architecture=Architecture(num_inputs=NUM_SYMBOLS, blocks=(2, 2), num_outputs=1),
+        max_length=length,
+        fixed_length=True,
+        error_at="end",
+        sample=sample,
+        is_correct=within(0.3),
+        conditions=Conditions(learning_rate=0.5, init_range=1.0),
+        rule=StreamRule(window=2000, max_wrong=0, mean_error=0.1),
+        trials=10,
+        max_sequences=max_sequences,
+        published=Published(table="section 6"),
+    )
+
+
+def sample_xor(key: jax.Array, length: int) -> Example:
+    """Draws a sequence of `length` symbols."""
+    words = draws.words(key, length)
+    steps = jnp.arange(length, dtype=jnp.int32)
+    bits = draws.integers(words, 0, 1)
+    is_bit = (steps == 0) | (steps == length // 2)
+    symbols = jnp.where(is_bit, bits, 2 + draws.integers(words >> 1, 0, 3))
+    symbols = jnp.where(steps == length - 1, NUM_SYMBOLS - 1, symbols)
+    targets = (bits[0] ^ bits[length // 2]).astype(jnp.float32)[None]
+    return Example(symbols, targets, targets, jnp.int32(length))
