@@ -28,7 +28,7 @@ def make(length: int, max_sequences: int) -> Task:
     Weights are drawn from [-1, 1]: by smaller ones not even four steps are learned.
 
     >>> make(20, 100_000).architecture.num_weights
-    141
+    133
 
     Raises:
       ValueError: if the length leaves no place for the two bits and the end.

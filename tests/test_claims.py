@@ -1,0 +1,86 @@
+"""Claims beyond the tables: their variants differ in what they say, and their files are whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from small_tasks import LATCH, binary_environment
+from test_experiments import assert_is_a_picture
+
+from experiments import claims, plots
+from lstm_jax.results import make_document
+from lstm_jax.tasks import make_task
+from lstm_jax.trials import TrialRunner
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("row", claims.ROWS_AT_100)
+def test_a_longer_sequence_at_the_row_s_own_length_is_the_row_s(row: str):
+    key = jax.random.key(2)
+    found, expected = claims.sample_longer(key, row, 100), make_task(row).sample(key, None)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+@pytest.mark.parametrize("row", claims.ROWS_AT_100)
+def test_longer_sequences_are_longer(row: str):
+    assert claims.sample_longer(jax.random.key(2), row, 500).length >= 500
+
+
+def test_variants_of_gate_biases_differ_in_one_bias_alone():
+    for label, (task, gradient) in claims.gate_biases().items():
+        paper = make_task(task.name)
+        kind = "input" if "input" in label else "output"
+        bias = f"{kind}_gate_bias"
+        own = getattr(paper.conditions, bias)
+        expected = {"paper": own, "random": None, "positive": tuple(-b for b in own)}
+        found = getattr(task.conditions, bias)
+        assert found == next(value for word, value in expected.items() if word in label)
+        conditions = dataclasses.replace(task.conditions, **{bias: own})
+        assert dataclasses.replace(task, conditions=conditions) == dataclasses.replace(
+            paper, sample=task.sample, is_correct=task.is_correct
+        )
+        assert gradient == "truncated"
+
+
+def test_a_comparison_runs_each_variant_as_its_own_trials_would():
+    """The numbers are those of the same trials run by themselves, under the variant's label."""
+    variants: claims.Variants = {"cut": (LATCH, "truncated"), "whole": (LATCH, "full")}
+    documents = claims.compare(variants, trials=2, seed=0, quiet=True)
+    assert [document["recipe"] for document in documents] == list(variants)
+    for document, (label, (task, gradient)) in zip(documents, variants.items(), strict=True):
+        recipe = claims.Recipe(label, label, claims.sgd, gradient=gradient)
+        results = TrialRunner(recipe.learning(task), range(2)).run()
+        alone = make_document(task, recipe, results, wall_seconds=1.0, seed=0, command="")
+        assert document["trials"] == alone["trials"]
+    assert documents[0]["trials"] != documents[1]["trials"]
+
+
+def test_pictures(tmp_path: pathlib.Path):
+    plots.fraction_wrong((100, 1000), {"a": [0.0, 0.5], "b": [0.1, 1.0]}, tmp_path / "length.png")
+    document = json.loads((ROOT / "experiments/results/2c-50-50.json").read_text())
+    plots.lags([document], tmp_path / "lags.png")
+    plots.sequences_to_success([document], tmp_path / "success.png", lambda row: row["title"])
+    for name in ("length", "lags"):
+        assert_is_a_picture(tmp_path / f"{name}.png")
+    assert (tmp_path / "success.png").stat().st_size > 0
+
+
+def test_the_binary_refuses_to_replace_a_file(tmp_path: pathlib.Path):
+    (tmp_path / "claim.length.json").write_text("mine")
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.claims", "--claim=length", f"--out={tmp_path}"],
+        cwd=ROOT,
+        env=binary_environment(tmp_path / "compiled"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "--overwrite replaces it" in done.stderr
+    assert done.stderr.count("\n") == 1 and (tmp_path / "claim.length.json").read_text() == "mine"
