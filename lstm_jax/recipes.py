@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import optax
 
+from lstm_jax.gradient_learning import GradientLearning
 from lstm_jax.tasks.base import Task, TestRule
 from lstm_jax.training import Learning
 from lstm_jax.unroll import Gradient
@@ -40,9 +41,13 @@ class Recipe:
     def learning(self, task: Task) -> Learning:
         """The compiled functions' source for `task` under this recipe."""
         task = self.adapt(task)
-        rule = task.rule
-        chunk = rule.interval if isinstance(rule, TestRule) else CHUNK
-        return Learning(task, self.optimiser(task), self.gradient, chunk)
+        method = GradientLearning(task, self.optimiser(task), self.gradient)
+        return Learning(task, method, chunk_of(task))
+
+
+def chunk_of(task: Task) -> int:
+    """Training sequences a chunk: the interval between tests where the task's rule has one."""
+    return task.rule.interval if isinstance(task.rule, TestRule) else CHUNK
 
 
 def _sgd(task: Task) -> optax.GradientTransformation:

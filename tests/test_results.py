@@ -32,7 +32,7 @@ def make_result(index: int, **changes: Any) -> TrialResult:
         "test_error": 0.125,
         "test_squared_error": 0.03125,
         "curve": np.float32([[50, 0.5, 1.0], [100, 0.25, 0.0]]),
-        "parameters": None,
+        "model": None,
     }
     return TrialResult(**fields | changes)
 

@@ -29,6 +29,17 @@ class Example(NamedTuple):
     legal: jax.Array | None = None  # [T, K] float32, 1 for every symbol that might have come next
 
 
+def real_steps(example: Example) -> jax.Array:
+    """Which steps are not padding, [T] bool; with lanes, [T, *lanes].
+
+    >>> inputs, nothing = jnp.zeros((3, 1)), jnp.zeros(1)
+    >>> real_steps(Example(inputs, nothing, nothing, jnp.int32(2)))
+    Array([ True,  True, False], dtype=bool)
+    """
+    steps = jnp.arange(example.inputs.shape[0], dtype=example.length.dtype)
+    return steps.reshape((-1,) + (1,) * example.length.ndim) < example.length[None]
+
+
 @dataclasses.dataclass(frozen=True)
 class Conditions:
     """How a trial starts and learns (the paper's summary of conditions)."""
