@@ -9,6 +9,7 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
+from lstm_jax import rivals
 from lstm_jax.results import read_json, write_atomically
 from lstm_jax.tasks import row_names
 
@@ -43,7 +44,7 @@ def markdown_table(folder: pathlib.Path = RESULTS) -> str:
     documents = [read_json(path) for path in sorted(folder.glob("*.json"))]
     lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
     missing = []
-    for row in row_names():
+    for row in all_rows():
         found = [document for document in documents if document["task"] == row]
         found.sort(key=lambda document: (document["recipe"] != "paper", document["recipe"]))
         lines += ["| " + " | ".join(table_row(document)) + " |" for document in found]
@@ -52,6 +53,14 @@ def markdown_table(folder: pathlib.Path = RESULTS) -> str:
     if missing:
         lines += ["", f"Not run yet: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
+
+
+def all_rows() -> list[str]:
+    """The LSTM's rows in the paper's order, those of each experiment followed by its rivals'."""
+    experiment = lambda row: row.split(".")[0].split("-")[0]
+    experiments = list(dict.fromkeys(map(experiment, row_names())))
+    rows = (*row_names(), *rivals.row_names())
+    return sorted(rows, key=lambda row: experiments.index(experiment(row)))
 
 
 def table_row(document: dict[str, Any]) -> tuple[str, ...]:

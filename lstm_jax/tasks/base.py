@@ -13,8 +13,6 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.architecture import Architecture
-
 
 class Example(NamedTuple):
     """One sequence, padded to the task's `max_length`.
@@ -96,7 +94,8 @@ class Task:
     Attributes:
       name: the row, such as "6a" or "2c-1000-50".
       title: a few words for tables and pictures.
-      architecture: the paper's network for it.
+      architecture: the paper's network for it: an `Architecture`, or a rival's description of its
+        own, a dataclass that has `num_inputs`, `num_outputs` and `num_weights` as well.
       max_length: T, the longest sequence.
       error_at: "end" or "every_step".
       sample: draws a training sequence: (key, data) to `Example`, where `data` is from `prepare`.
@@ -121,7 +120,7 @@ class Task:
 
     name: str
     title: str
-    architecture: Architecture
+    architecture: Any
     max_length: int
     error_at: Literal["end", "every_step"]
     sample: Callable[[jax.Array, Any], Example]
