@@ -1,4 +1,4 @@
-"""Reproduces rows of the paper's tables 1 to 9: all of them, or a list.
+"""Reproduces rows of the paper's tables 1 to 9: all of the LSTM's, all its rivals', or a list.
 
     python -m experiments.reproduce --rows=all --out=DIR
     python -m experiments.reproduce --rows=6a,6b,2c-50-50 --out=DIR --resume
@@ -20,10 +20,13 @@ from absl import flags
 
 from experiments import cli
 from experiments.tables import text_table
+from lstm_jax import rivals
 from lstm_jax.results import read_json
 from lstm_jax.tasks import make_task, row_names
 
-_ROWS = flags.DEFINE_string("rows", None, "'all', or rows with commas between.", required=True)
+_ROWS = flags.DEFINE_string(
+    "rows", None, "'all', 'rivals', or rows with commas between.", required=True
+)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Rows run at the same time.", lower_bound=1)
 
 _IS_WORKER = "LSTM_JAX_REPRODUCE_WORKER"  # in the environment
@@ -33,7 +36,7 @@ def main() -> None:
     """Runs the rows in worker processes, the longest first."""
     if _IS_WORKER in os.environ:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    rows = list(row_names()) if _ROWS.value == "all" else _ROWS.value.split(",")
+    rows = _named(_ROWS.value)
     if len(rows) == 1 or _WORKERS.value == 1:
         cli.run_rows(rows)
         return
@@ -50,9 +53,14 @@ def main() -> None:
         raise ValueError(f"{sum(code != 0 for code in codes)} of {len(rows)} rows failed")
 
 
+def _named(rows: str) -> list[str]:
+    groups = {"all": row_names(), "rivals": rivals.row_names()}
+    return list(groups.get(rows, rows.split(",")))
+
+
 def expected_steps(row: str) -> float:
     """How many steps all trials of a row should take, by the paper's mean."""
-    task = make_task(row)
+    task = rivals.make_rival_task(row) if row in rivals.row_names() else make_task(row)
     sequences = task.published.mean_sequences or task.max_sequences
     return sequences * task.max_length * task.trials
 

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from experiments import plots
 from experiments.cli import command_line
 from experiments.progress import make_progress
-from lstm_jax import results
+from lstm_jax import results, rivals
 from lstm_jax.checkpoints import Checkpoints
 from lstm_jax.recipes import make_recipe
 from lstm_jax.tasks import make_task
@@ -69,11 +69,21 @@ class Options:
         return self.out / f"{row}{recipe}{ending}"
 
     def learning(self, row: str) -> Learning:
-        """What the trials of a row learn, and how."""
-        task = make_task(row)
-        if self.max_sequences is not None:
-            task = dataclasses.replace(task, max_sequences=self.max_sequences)
-        return make_recipe(self.recipe).learning(task)
+        """What the trials of a row learn, and how: the LSTM's by the recipe, or a rival's.
+
+        Raises:
+          ValueError: if there is no such row, or a rival is to learn by another recipe.
+        """
+        if row in rivals.row_names():
+            if self.recipe != "paper":
+                raise ValueError(f"--recipe must be paper for {row}, got {self.recipe}")
+            learning = rivals.make_learning(row)
+        else:
+            learning = make_recipe(self.recipe).learning(make_task(row))
+        if self.max_sequences is None:
+            return learning
+        task = dataclasses.replace(learning.task, max_sequences=self.max_sequences)
+        return dataclasses.replace(learning, task=task)
 
     def run(self, row: str) -> dict[str, Any]:
         """All that decides the numbers of a row; how it is resumed must not change it."""

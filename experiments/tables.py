@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+from lstm_jax import rivals
 from lstm_jax.results import read_json, write_atomically
 from lstm_jax.tasks import row_names
 
@@ -87,9 +88,17 @@ def text_table(documents: list[Document]) -> str:
     return "\n".join(lines)
 
 
+def all_rows() -> list[str]:
+    """The LSTM's rows in the paper's order, those of each experiment followed by its rivals'."""
+    experiment = lambda row: row.split(".")[0].split("-")[0]
+    experiments = list(dict.fromkeys(map(experiment, row_names())))
+    rows = (*row_names(), *rivals.row_names())
+    return sorted(rows, key=lambda row: experiments.index(experiment(row)))
+
+
 def read_results(folder: pathlib.Path = RESULTS) -> list[Document]:
     """All result files of a folder in the paper's order, the recipe `paper` first in each row."""
-    order = {row: i for i, row in enumerate(row_names())}
+    order = {row: i for i, row in enumerate(all_rows())}
     documents = [read_json(path) for path in folder.glob("*.json")]
     place = lambda d: (order[d["task"]], d["recipe"] != "paper", d["recipe"])
     return sorted(documents, key=place)
@@ -99,7 +108,7 @@ def markdown_table(documents: list[Document], columns: tuple = SHORT) -> str:
     """Results as a Markdown table, followed by the rows that have none."""
     lines = ["| " + " | ".join(title for title, _ in columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(show(d) for _, show in columns) + " |" for d in documents]
-    missing = [row for row in row_names() if row not in {d["task"] for d in documents}]
+    missing = [row for row in all_rows() if row not in {d["task"] for d in documents}]
     if missing:
         lines += ["", f"Not run yet: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"

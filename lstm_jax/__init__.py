@@ -6,13 +6,16 @@ From a description to a trained network, data flows one way:
 
 `Architecture` says what a network looks like, `initialise` makes its weights, `apply` computes its
 outputs, and `jax.grad` of an error on them is the paper's truncated gradient. `online` has the same
-gradient in forward mode, for streams. `make_task`, `make_recipe` and `TrialRunner` rerun the paper.
+gradient in forward mode, for streams. `make_task`, `make_recipe` and `TrialRunner` rerun the paper;
+whatever is a `Method` can learn there, and `rivals` has those that the paper compares itself with.
 """
 
-from lstm_jax import online, tasks
+from lstm_jax import online, rivals, tasks
 from lstm_jax.activations import ACTIVATIONS, Activation
 from lstm_jax.architecture import Architecture
 from lstm_jax.cell import State, step, zero_state
+from lstm_jax.gradient_learning import GradientLearning
+from lstm_jax.method import Lanes, Method, TrialMethod
 from lstm_jax.network import apply, half_squared_error, output_units
 from lstm_jax.online import Learner, init_learner, learn, online_gradient, start_sequence, update
 from lstm_jax.parameters import (
@@ -39,14 +42,18 @@ __all__ = (
     "Activations",
     "Architecture",
     "Example",
+    "GradientLearning",
+    "Lanes",
     "Layer",
     "Learner",
     "Learning",
+    "Method",
     "OutputWeights",
     "Parameters",
     "Recipe",
     "State",
     "Task",
+    "TrialMethod",
     "TrialResult",
     "TrialRunner",
     "UnitWeights",
@@ -62,6 +69,7 @@ __all__ = (
     "online",
     "online_gradient",
     "output_units",
+    "rivals",
     "row_names",
     "start_sequence",
     "step",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import optax
 
+from lstm_jax.gradient_learning import GradientLearning
 from lstm_jax.tasks.base import Task, TestRule
 from lstm_jax.training import Learning
 from lstm_jax.unroll import Gradient
@@ -42,10 +43,15 @@ class Recipe:
     def learning(self, task: Task) -> Learning:
         """The compiled functions' source for `task` under this recipe."""
         task = self.adapt(task)
-        rule = task.rule
-        chunk = CONSTRUCTION_CHUNK if task.sequential_construction else CHUNK
-        chunk = rule.interval if isinstance(rule, TestRule) else chunk
-        return Learning(task, self.optimiser(task), self.gradient, chunk)
+        method = GradientLearning(task, self.optimiser(task), self.gradient)
+        return Learning(task, method, chunk_of(task))
+
+
+def chunk_of(task: Task) -> int:
+    """Training sequences a chunk: the interval between tests where the task's rule has one."""
+    if isinstance(task.rule, TestRule):
+        return task.rule.interval
+    return CONSTRUCTION_CHUNK if task.sequential_construction else CHUNK
 
 
 def sgd(task: Task) -> optax.GradientTransformation:

@@ -48,7 +48,7 @@ class Recurrence(NamedTuple):
 
         def body(state_tm1: State, x_t: tuple) -> tuple[State, tuple | None]:
             net_input, is_real = x_t
-            seen = _cut_activations(state_tm1) if self.cut else state_tm1
+            seen = cut_activations(state_tm1) if self.cut else state_tm1
             state, cell_input = step(self.architecture, weights.recurrent, seen, net_input)
             if is_real is not None:
                 state = jax.tree.map(
@@ -64,7 +64,8 @@ class Recurrence(NamedTuple):
         return final, Activations(cell_input=cell_input, **states._asdict())
 
 
-def _cut_activations(state: State) -> State:
+def cut_activations(state: State) -> State:
+    """The state with autodiff cut at the activations, not at the carrousels."""
     cut = jax.tree.map(jax.lax.stop_gradient, state)
     return cut._replace(internal_state=state.internal_state)
 

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.architecture import Architecture
+from lstm_jax.gradient_learning import Model
 from lstm_jax.parameters import Parameters, check_parameters, parameter_shapes
 from lstm_jax.recipes import Recipe
 from lstm_jax.tasks.base import Task
@@ -114,10 +115,10 @@ def _trial(result: TrialResult) -> dict[str, Any]:
 
 
 def _network(results: Sequence[TrialResult]) -> dict[str, Any] | None:
-    """The weights of the first solved trial, by their places in `Parameters`."""
+    """The weights of the first solved LSTM, by their places in `Parameters`."""
     for result in results:
-        if result.solved:
-            leaves = jax.tree_util.tree_leaves_with_path(result.parameters)
+        if result.solved and isinstance(result.model, Model):
+            leaves = jax.tree_util.tree_leaves_with_path(result.model.parameters)
             weights = {jax.tree_util.keystr(path): _weights(leaf) for path, leaf in leaves}
             return {"trial": result.index, "parameters": weights}
     return None

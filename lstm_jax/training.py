@@ -12,17 +12,14 @@ sequence, so they do not depend on which trials run beside it, nor on when it is
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
-import optax
 
-from lstm_jax.network import apply, half_squared_error
-from lstm_jax.parameters import Parameters, initialise
+from lstm_jax.method import Method, Report, over_lanes
 from lstm_jax.stopping import (
     Score,
     Window,
@@ -32,16 +29,12 @@ from lstm_jax.stopping import (
     stream_rule_met,
     test_rule_met,
 )
-from lstm_jax.tasks.base import Example, StreamRule, Task, TestRule
-from lstm_jax.unroll import Gradient
+from lstm_jax.tasks.base import Example, StreamRule, Task, TestRule, real_steps
 
 RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 
 # What a trial's key is folded with, for each of its uses.
 INITIAL_WEIGHTS, TRAINING, TEST, FINAL_TEST = range(4)
-# An error that falls by less than this factor from one chunk to the next has stopped decreasing.
-STALLED = 0.95
-
 # What the root key is folded with, beside the trials' indices, for data that trials share.
 DATA = 2**32 - 1
 
@@ -51,22 +44,11 @@ class Trials(NamedTuple):
 
     keys: chex.Array  # [..., L] uint32, the raw data of each trial's PRNG key
     data: Any  # what all sequences of a trial share, from `Task.prepare`
-    parameters: Parameters
-    optimiser_state: Any
+    model: Any  # what has been learned, in the way of the trials' `Method`
     window: Window | None  # with a `StreamRule`
     status: chex.Array  # [L] int32, one of RUNNING, SOLVED, ...
     ended_at: chex.Array  # [L] int32, training sequences until the trial ended, 0 while it runs
     first_rule_at: chex.Array  # [L] int32, until `Task.first_rule` was met, 0 if it was not
-    constructed: chex.Array  # [L] bool, whether the memory cells have joined the network
-    last_error: chex.Array  # [L] float32, mean training error of the chunk before
-
-
-class Report(NamedTuple):
-    """What the host hears of a chunk: sums over each trial's training sequences in it."""
-
-    sequences: Any  # [L] int32
-    error: Any  # [L] float32, of the mean absolute error of an output
-    wrong: Any  # [L] int32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +57,7 @@ class Learning:
 
     Attributes:
       task: the row of the paper's tables.
-      optimiser: any optax transformation; the paper's is `optax.sgd(a)` with the task's rate a.
-      gradient: "truncated", the paper's, or another that `unroll` knows.
+      method: how a trial learns from a sequence, be it the LSTM's way or a rival's.
       chunk: training sequences a chunk.
 
     Raises:
@@ -84,8 +65,7 @@ class Learning:
     """
 
     task: Task
-    optimiser: optax.GradientTransformation
-    gradient: Gradient = "truncated"
+    method: Method
     chunk: int = 1000
 
     def __post_init__(self) -> None:
@@ -105,28 +85,15 @@ class Learning:
           data: see `Trials`.
           is_idle: [L] bool, lanes that hold no trial.
         """
-        task, lanes = self.task, is_idle.shape
-        conditions = task.conditions
-        init = functools.partial(
-            initialise,
-            architecture=task.architecture,
-            init_range=conditions.init_range,
-            input_gate_bias=conditions.input_gate_bias,
-            output_gate_bias=conditions.output_gate_bias,
-        )
-        parameters = _over_lanes(lambda key: init(_key(key, INITIAL_WEIGHTS)))(keys)
-        window = init_window(task.rule, lanes) if isinstance(task.rule, StreamRule) else None
+        rule, lanes = self.task.rule, is_idle.shape
         return Trials(
             keys=keys,
             data=data,
-            parameters=parameters,
-            optimiser_state=_over_lanes(self.optimiser.init)(parameters),
-            window=window,
+            model=self.method.init(over_lanes(lambda key: _subkey(key, INITIAL_WEIGHTS))(keys)),
+            window=init_window(rule, lanes) if isinstance(rule, StreamRule) else None,
             status=jnp.where(is_idle, IDLE, RUNNING).astype(jnp.int32),
             ended_at=jnp.zeros(lanes, jnp.int32),
             first_rule_at=jnp.zeros(lanes, jnp.int32),
-            constructed=jnp.full(lanes, not task.sequential_construction),
-            last_error=jnp.full(lanes, jnp.inf, jnp.float32),
         )
 
     def run_chunk(self, trials: Trials, presented: jax.Array) -> tuple[Trials, Report]:
@@ -156,34 +123,25 @@ class Learning:
         count = jnp.zeros(lanes, jnp.int32)
         report = Report(count, jnp.zeros(lanes, jnp.float32), count)
         trials, report, _ = jax.lax.while_loop(goes_on, present, (trials, report, presented))
-        trials = self._construct(trials, report)
+        running = trials.status == RUNNING
+        trials = trials._replace(model=self.method.end_chunk(trials.model, report, running))
         trials = self._test_rules(trials, stop)
         out_of_budget = (trials.status == RUNNING) & (stop >= self.task.max_sequences)
         return _end(trials, out_of_budget, UNSOLVED, stop), report
 
     def final_test(self, trials: Trials) -> Score:
         """Tests every trial's network as it is on `task.test_size` fresh sequences."""
-        keys = _over_lanes(lambda key: jax.random.key_data(_key(key, FINAL_TEST)))(trials.keys)
+        keys = over_lanes(lambda key: _subkey(key, FINAL_TEST))(trials.keys)
         return self._test(trials, keys, self.task.test_size)
 
     def _present(self, trials: Trials, n: jax.Array) -> tuple[Trials, Report]:
         """Draws training sequence number n of every running trial, and learns from it."""
         running = trials.status == RUNNING
-        example = _over_lanes(
+        example = over_lanes(
             lambda key, data: self.task.sample(jax.random.fold_in(_key(key, TRAINING), n), data)
         )(trials.keys, trials.data)
-        gradient, outputs = jax.grad(self._loss, has_aux=True)(
-            trials.parameters, trials.constructed, example
-        )
-        updates, optimiser_state = _over_lanes(self.optimiser.update)(
-            gradient, trials.optimiser_state, trials.parameters
-        )
-        changed = (jax.tree.map(jnp.add, trials.parameters, updates), optimiser_state)
-        kept = (trials.parameters, trials.optimiser_state)
-        parameters, optimiser_state = jax.tree.map(
-            lambda new, old: jnp.where(running, new, old), changed, kept
-        )
-        trials = trials._replace(parameters=parameters, optimiser_state=optimiser_state)
+        model, outputs = self.method.present(trials.model, example, n, running)
+        trials = trials._replace(model=model)
 
         correct, error, _ = self._judge(outputs, example)
         report = Report(
@@ -198,41 +156,13 @@ class Learning:
             trials = _end(trials._replace(window=window), solved, SOLVED, n + 1)
         return _end(trials, running & ~finite, NON_FINITE, n + 1), report
 
-    def _loss(
-        self, parameters: Parameters, constructed: jax.Array, example: Example
-    ) -> tuple[jax.Array, jax.Array]:
-        """E / 2 summed over the lanes, which share nothing, and the outputs."""
-        outputs = self._outputs(parameters, constructed, example)
-        at_steps = None
-        if self.task.error_at == "every_step":
-            at_steps = self._real_steps(example).astype(outputs.dtype)
-        return half_squared_error(outputs, example.targets, at_steps), outputs
-
-    def _outputs(
-        self, parameters: Parameters, constructed: chex.Array, example: Example
-    ) -> jax.Array:
-        """[K, L], or [T, K, L] with the error at every step."""
-        task = self.task
-        if task.sequential_construction:  # a cell that has not joined is not seen, nor blamed
-            cell = jnp.where(constructed, parameters.output.cell, 0)
-            parameters = parameters._replace(output=parameters.output._replace(cell=cell))
-        outputs, _ = apply(
-            task.architecture,
-            parameters,
-            example.inputs,
-            at=task.error_at,
-            length=None if task.fixed_length else example.length,
-            gradient=self.gradient,
-        )
-        return outputs
-
     def _judge(
         self, outputs: jax.Array, example: Example
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Per trial: whether it is correct, its mean absolute and its mean squared error, [L]."""
         differences = outputs - example.true_targets
         if self.task.error_at == "every_step":
-            at_steps = self._real_steps(example)
+            at_steps = real_steps(example)
             differences = jnp.where(at_steps[:, None], differences, 0)
             differences = differences.reshape(-1, differences.shape[-1])
             count = example.length * outputs.shape[1]
@@ -241,29 +171,14 @@ class Learning:
         count = count.astype(jnp.float32)
         error = jnp.abs(differences).sum(0) / count
         squared_error = (differences * differences).sum(0) / count
-        return _over_lanes(self.task.is_correct)(outputs, example), error, squared_error
-
-    def _real_steps(self, example: Example) -> jax.Array:
-        """Which steps are not padding, [T, L] bool."""
-        return jnp.arange(self.task.max_length)[:, None] < example.length[None]
-
-    def _construct(self, trials: Trials, report: Report) -> Trials:
-        """Lets the memory cells join where a chunk's error is hardly below that of the one before.
-
-        It never quite stops decreasing: the outputs that should be 0 fall as t^(-1/2).
-        """
-        if not self.task.sequential_construction:
-            return trials
-        error = report.error / jnp.maximum(report.sequences, 1).astype(jnp.float32)
-        stalled = (trials.status == RUNNING) & (error >= STALLED * trials.last_error)
-        return trials._replace(constructed=trials.constructed | stalled, last_error=error)
+        return over_lanes(self.task.is_correct)(outputs, example), error, squared_error
 
     def _test_rules(self, trials: Trials, n: jax.Array) -> Trials:
         """Pauses training for a test where a rule of the task asks for one."""
         rule, first_rule = self.task.rule, self.task.first_rule
         if not isinstance(rule, TestRule):
             return trials
-        keys = _over_lanes(lambda key: jax.random.key_data(jax.random.fold_in(_key(key, TEST), n)))(
+        keys = over_lanes(lambda key: jax.random.key_data(jax.random.fold_in(_key(key, TEST), n)))(
             trials.keys
         )
         running = trials.status == RUNNING
@@ -287,13 +202,13 @@ class Learning:
         """
         task, lanes = self.task, trials.status.shape
         sample = task.sample_test or task.sample
-        test_set = task.test_set and _over_lanes(task.test_set)(trials.data)
+        test_set = task.test_set and over_lanes(task.test_set)(trials.data)
 
         def draw(i: jax.Array) -> Example:
             if test_set is not None:
                 return jax.tree.map(lambda strings: strings[i], test_set)
             draw_one = lambda key, data: sample(_key(key, i), data)
-            return _over_lanes(draw_one)(keys, trials.data)
+            return over_lanes(draw_one)(keys, trials.data)
 
         def is_needed(carry: tuple[jax.Array, Score]) -> jax.Array:
             i, score = carry
@@ -302,7 +217,7 @@ class Learning:
         def body(carry: tuple[jax.Array, Score]) -> tuple[jax.Array, Score]:
             i, score = carry
             example = draw(i)
-            outputs = self._outputs(trials.parameters, trials.constructed, example)
+            outputs = self.method.outputs(trials.model, example)
             correct, error, squared_error = self._judge(outputs, example)
             return i + 1, Score(
                 score.wrong + (~correct).astype(jnp.int32),
@@ -316,14 +231,14 @@ class Learning:
         return score._replace(error=score.error / size, squared_error=score.squared_error / size)
 
 
-def _over_lanes(fun: Callable) -> Callable:
-    """Lifts a function of one trial to trials as lanes: the last axis of everything."""
-    return jax.vmap(fun, in_axes=-1, out_axes=-1)
-
-
 def _key(key_data: jax.Array, use: jax.Array | int) -> jax.Array:
     """A trial's key for one of its uses."""
     return jax.random.fold_in(jax.random.wrap_key_data(key_data), use)
+
+
+def _subkey(key_data: jax.Array, use: jax.Array | int) -> jax.Array:
+    """The raw data of a trial's key for one of its uses."""
+    return jax.random.key_data(_key(key_data, use))
 
 
 def _end(trials: Trials, which: jax.Array, status: int, n: jax.Array) -> Trials:

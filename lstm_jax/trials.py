@@ -17,9 +17,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from lstm_jax.parameters import Parameters
+from lstm_jax.method import Report
 from lstm_jax.stopping import Score
-from lstm_jax.training import DATA, IDLE, NON_FINITE, RUNNING, SOLVED, Learning, Report, Trials
+from lstm_jax.training import DATA, IDLE, NON_FINITE, RUNNING, SOLVED, Learning, Trials
 
 # One AVX2 register of float32; twice as many lanes take more than twice as long (BUILD_NOTES).
 LANES = 8
@@ -39,7 +39,7 @@ class TrialResult:
     test_error: float  # mean absolute error of an output
     test_squared_error: float  # mean squared error of an output
     curve: np.ndarray  # [chunks, 3]: sequences presented, mean error and fraction wrong of a chunk
-    parameters: Parameters  # NumPy arrays
+    model: Any  # what it had learned, in its method's way, as NumPy arrays
 
 
 class Progress(NamedTuple):
@@ -212,7 +212,7 @@ class TrialRunner:
             test_error=float(score.error),
             test_squared_error=float(score.squared_error),
             curve=curve,
-            parameters=trial.parameters,
+            model=trial.model,
         )
 
 

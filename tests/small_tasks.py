@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 
 from lstm_jax import trials
 from lstm_jax.architecture import Architecture
+from lstm_jax.gradient_learning import GradientLearning
 from lstm_jax.stopping import init_window
 from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
 from lstm_jax.training import TRAINING, Learning, Trials
@@ -75,9 +76,14 @@ COPY = dataclasses.replace(
 )
 
 
+def learn_by(optimiser: optax.GradientTransformation, task: Task, chunk: int = 1000) -> Learning:
+    """Learning of a task by the paper's gradient."""
+    return Learning(task, GradientLearning(task, optimiser), chunk)
+
+
 def sgd(task: Task, chunk: int = 50) -> Learning:
     """The paper's learning of a task."""
-    return Learning(task, optax.sgd(task.conditions.learning_rate), chunk=chunk)
+    return learn_by(optax.sgd(task.conditions.learning_rate), task, chunk)
 
 
 def lane(tree: Any, trial: int) -> Any:
@@ -96,21 +102,23 @@ def training_key(trial: int, n: int, seed: int = 0) -> jax.Array:
 
 
 def start(learning: Learning, num_trials: int, seed: int = 0) -> Trials:
-    """Trials 0, 1, ... before their first sequence, and idle lanes behind them.
+    """Trials 0, 1, ... of an LSTM before their first sequence, and idle lanes behind them.
 
     Tasks with one architecture and one way to start share the compiled program.
     """
-    task = learning.task
+    task, method = learning.task, learning.method
+    assert isinstance(method, GradientLearning)
     trials = _start(task.architecture, task.conditions, task.sequential_construction)(
         np.stack(
             [jax.random.key_data(trial_key(i % num_trials, seed)) for i in range(LANES)], axis=-1
         ),
         np.arange(LANES) >= num_trials,
     )
-    init_optimiser = jax.vmap(learning.optimiser.init, in_axes=-1, out_axes=-1)
+    init_optimiser = jax.vmap(method.optimiser.init, in_axes=-1, out_axes=-1)
+    optimiser_state = init_optimiser(trials.model.parameters)
     is_stream = isinstance(task.rule, StreamRule)
     return trials._replace(
-        optimiser_state=init_optimiser(trials.parameters),
+        model=trials.model._replace(optimiser_state=optimiser_state),
         window=init_window(task.rule, (LANES,)) if is_stream else None,
     )
 
@@ -123,7 +131,7 @@ def _start(architecture: Architecture, conditions: Conditions, sequential: bool)
         conditions=conditions,
         sequential_construction=sequential,
     )
-    init = Learning(task, optax.identity()).init_trials
+    init = learn_by(optax.identity(), task).init_trials
     return jax.jit(lambda keys, is_idle: init(keys, None, is_idle))
 
 

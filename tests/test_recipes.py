@@ -18,10 +18,12 @@ def test_the_paper_s_recipe_is_plain_sgd_with_the_truncated_gradient(row: str):
     """Δw = -a times the gradient, with the row's own a, network, initial weights and rule."""
     task = tasks.make_task(row)
     learning = make_recipe("paper").learning(task)
-    assert learning.task is task
-    assert learning.gradient == "truncated"
+    assert learning.task is task and learning.method.task is task
+    assert learning.method.gradient == "truncated"
     gradient = jnp.array([1.0, -0.5])
-    updates, _ = learning.optimiser.update(gradient, learning.optimiser.init(gradient))
+    updates, _ = learning.method.optimiser.update(
+        gradient, learning.method.optimiser.init(gradient)
+    )
     rate = task.conditions.learning_rate
     assert updates.tolist() == jnp.float32([-rate, 0.5 * rate]).tolist()
 
@@ -78,9 +80,10 @@ def test_a_recipe_may_adapt_the_task_before_the_optimiser_sees_it():
     optimiser = lambda task: optax.sgd(task.conditions.learning_rate)
     recipe = Recipe("slow", "a quarter of the rate", optimiser, adapt, gradient="full")
     learning = recipe.learning(LATCH)
-    updates, _ = learning.optimiser.update(jnp.ones(1), learning.optimiser.init(jnp.ones(1)))
+    adapted = learning.method.optimiser
+    updates, _ = adapted.update(jnp.ones(1), adapted.init(jnp.ones(1)))
     assert updates.tolist() == [-0.25]
-    assert (learning.gradient, learning.chunk) == ("full", 7)
+    assert (learning.method.gradient, learning.chunk) == ("full", 7)
 
 
 def test_an_unknown_recipe_is_named():

@@ -16,6 +16,7 @@ import pytest
 from small_tasks import COPY, LATCH
 
 from lstm_jax import results
+from lstm_jax.gradient_learning import Model
 from lstm_jax.parameters import Parameters, initialise
 from lstm_jax.recipes import make_recipe
 from lstm_jax.results import (
@@ -41,7 +42,7 @@ def make_result(index: int, **changes: Any) -> TrialResult:
         "test_error": 0.125,
         "test_squared_error": 0.03125,
         "curve": np.float32([[50, 0.5, 1.0], [100, 0.25, 0.0]]),
-        "parameters": None,
+        "model": None,
     }
     return TrialResult(**fields | changes)
 
@@ -169,7 +170,7 @@ def test_thin_keeps_short_curves_and_averages_long_ones():
 def network_document(solved: bool, path: pathlib.Path) -> tuple[Parameters, dict[str, Any]]:
     """The weights of trial 3, and the document of trials 2 and 3 as it is read from its file."""
     parameters = jax.device_get(initialise(jax.random.key(1), COPY.architecture))
-    found = make_result(3, parameters=parameters, solved=solved)
+    found = make_result(3, model=Model(parameters, None, None, None), solved=solved)
     trials = [make_result(2, **UNSOLVED), found]
     recipe = make_recipe("paper")
     write_json(

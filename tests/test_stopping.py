@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small_tasks import LATCH, start, training_key, trial_key
+from small_tasks import LATCH, learn_by, start, training_key, trial_key
 
 from lstm_jax import stopping, tasks
 from lstm_jax.stopping import Score, init_window, record, refresh, stream_rule_met
 from lstm_jax.tasks.base import StreamRule, Task
-from lstm_jax.training import SOLVED, TEST, UNSOLVED, Learning, Trials
+from lstm_jax.training import SOLVED, TEST, UNSOLVED, Trials
 
 NO_LEARNING = optax.sgd(0.0)
 TRIALS = 6
@@ -142,7 +142,7 @@ def training_keys(trial: int, count: int) -> jax.Array:
 
 def run(task: Task, chunk: int) -> Trials:
     """The trials of `task` at their ends."""
-    learning = Learning(task, NO_LEARNING, chunk=chunk)
+    learning = learn_by(NO_LEARNING, task, chunk)
     run_chunk = jax.jit(learning.run_chunk)
     trials = start(learning, TRIALS)
     for presented in range(0, task.max_sequences, chunk):
@@ -193,6 +193,6 @@ def test_a_test_rule_is_asked_at_every_interval_with_tests_of_its_own():
 def test_learning_refuses_a_chunk_that_is_no_test_interval():
     task = dataclasses.replace(LATCH, rule=tasks.TestRule(interval=10, size=4))
     with pytest.raises(ValueError, match="chunk must be the task's test interval, 10, got 1000"):
-        Learning(task, NO_LEARNING)
+        learn_by(NO_LEARNING, task)
     with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
-        Learning(LATCH, NO_LEARNING, chunk=0)
+        learn_by(NO_LEARNING, LATCH, chunk=0)

@@ -35,6 +35,15 @@ def test_results_are_in_the_paper_s_order_and_its_recipe_comes_first(tmp_path):
     assert found == [("1-5", "z"), ("3c-100-1", "b"), ("6a", "paper"), ("6a", "a")]
 
 
+def test_rivals_stand_behind_the_lstm_s_rows_of_their_experiment():
+    rows = tables.all_rows()
+    assert rows[:7] == ["1-1", "1-2", "1-3", "1-4", "1-5", "1.rtrl-3", "1.rtrl-12"]
+    assert (
+        rows[rows.index("2a") + 1] == "2a-4.rtrl-1" and rows[rows.index("2b") - 1] == "2a-100.bptt"
+    )
+    assert len(set(rows)) == len(rows)
+
+
 def test_missing_markers_are_an_error():
     with pytest.raises(ValueError, match="<!-- results -->"):
         tables.with_table("no markers", "table")

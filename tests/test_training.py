@@ -13,20 +13,26 @@ import optax
 import oracle
 import pytest
 from helpers import assert_close, assert_equal, from_oracle, to_oracle
-from small_tasks import COPY, LANES, LATCH, lane, make_runner, sgd, start, training_key, trial_key
+from small_tasks import (
+    COPY,
+    LANES,
+    LATCH,
+    lane,
+    learn_by,
+    make_runner,
+    sgd,
+    start,
+    training_key,
+    trial_key,
+)
 
 from lstm_jax.architecture import Architecture
+from lstm_jax.gradient_learning import STALLED
+from lstm_jax.method import Report
 from lstm_jax.network import apply, half_squared_error
 from lstm_jax.parameters import Parameters, initialise
 from lstm_jax.tasks.base import Example, Task
-from lstm_jax.training import (
-    FINAL_TEST,
-    INITIAL_WEIGHTS,
-    RUNNING,
-    STALLED,
-    Learning,
-    Report,
-)
+from lstm_jax.training import FINAL_TEST, INITIAL_WEIGHTS, RUNNING
 
 TRIALS = 3
 # Float32: some ten roundings of 6e-8 along the few steps of a sequence, relative to the largest.
@@ -82,20 +88,22 @@ def test_one_update_is_the_weights_minus_a_times_the_gradient(task: Task):
 
     The gradient is that of `jax.grad` over `apply`, one trial at a time, and the oracle's.
     """
-    learning = Learning(task, optax.sgd(2.0**20), chunk=1)
+    learning = learn_by(optax.sgd(2.0**20), task, chunk=1)
     before = start(learning, TRIALS)
     for number in (0, 17):
         after, report = jax.jit(learning.run_chunk)(before, jnp.int32(number))
         change = jax.tree.map(
-            lambda new, old: (old - new) / 2.0**20, after.parameters, before.parameters
+            lambda new, old: (old - new) / 2.0**20, after.model.parameters, before.model.parameters
         )
         for trial in range(TRIALS):
-            parameters = lane(before.parameters, trial)
+            parameters = lane(before.model.parameters, trial)
             example = task.sample(training_key(trial, number), None)
             found = lane(change, trial)
             assert_close(found, gradient(parameters, task, example), 2 * ROUNDING)
             assert_close(found, oracle_gradient(task, parameters, example), 2 * ROUNDING)
-        assert_equal(lane(after.parameters, TRIALS), lane(before.parameters, TRIALS))  # idle
+        assert_equal(
+            lane(after.model.parameters, TRIALS), lane(before.model.parameters, TRIALS)
+        )  # idle
         np.testing.assert_array_equal(report.sequences, np.arange(LANES) < TRIALS)
 
 
@@ -109,8 +117,8 @@ def test_trials_start_from_their_own_weights():
             init_range=LATCH.conditions.init_range,
             input_gate_bias=LATCH.conditions.input_gate_bias,
         )
-        assert_close(lane(trials.parameters, trial), expected, ROUNDING)
-    assert not np.array_equal(trials.parameters.output.cell[..., 0], expected.output.cell)
+        assert_close(lane(trials.model.parameters, trial), expected, ROUNDING)
+    assert not np.array_equal(trials.model.parameters.output.cell[..., 0], expected.output.cell)
 
 
 OPTIMISERS = {
@@ -130,20 +138,20 @@ def test_a_chunk_is_a_python_loop_of_single_updates(name: str):
     some are not. Rounding errors may grow a little over 25 updates.
     """
     optimiser, count = OPTIMISERS[name], 25
-    learning = Learning(LATCH, optimiser, chunk=count)
+    learning = learn_by(optimiser, LATCH, chunk=count)
     trials = start(learning, TRIALS)
     after, report = jax.jit(learning.run_chunk)(trials, jnp.int32(0))
     norms = []
     for trial in range(TRIALS):
-        parameters = lane(trials.parameters, trial)
+        parameters = lane(trials.model.parameters, trial)
         state = optimiser.init(parameters)
         for n in range(count):
             parameters, state, gradient = one_update(LATCH, optimiser)(
                 parameters, state, training_key(trial, n)
             )
             norms.append(float(optax.tree.norm(gradient)))
-        assert_close(lane(after.parameters, trial), parameters, 20 * ROUNDING)
-        assert_close(lane(after.optimiser_state, trial), state, 20 * ROUNDING)
+        assert_close(lane(after.model.parameters, trial), parameters, 20 * ROUNDING)
+        assert_close(lane(after.model.optimiser_state, trial), state, 20 * ROUNDING)
     assert "clipped" not in name or min(norms) < 0.12 < max(norms)
     np.testing.assert_array_equal(report.sequences[:TRIALS], count)
 
@@ -153,21 +161,23 @@ def test_a_trial_that_has_ended_does_not_change():
 
     Its final test is that of these very parameters.
     """
-    learning = Learning(LATCH, optax.sgd(2.0, momentum=0.5), chunk=1)
+    learning = learn_by(optax.sgd(2.0, momentum=0.5), LATCH, chunk=1)
     runner = make_runner(learning, range(TRIALS))
     history = [runner.state().trials]
     while not runner.finished:
         runner.round()
         history.append(runner.state().trials)
-    keep = lambda trials: (trials.parameters, trials.optimiser_state, trials.status)
+    keep = lambda trials: (trials.model, trials.status)
     for result in runner.results():
         assert result.solved
         at_end, last = (lane(history[n], result.index) for n in (result.sequences, -1))
         just_before = lane(history[result.sequences - 1], result.index)
         assert_equal(keep(at_end), keep(last))
         assert just_before.status == RUNNING and at_end.ended_at == last.ended_at
-        assert not np.array_equal(just_before.parameters.output.bias, last.parameters.output.bias)
-        assert_equal(result.parameters, last.parameters)
+        assert not np.array_equal(
+            just_before.model.parameters.output.bias, last.model.parameters.output.bias
+        )
+        assert_equal(result.model, last.model)
         _assert_final_test(result)
     assert len({int(n) for n in history[-1].ended_at}) == TRIALS
 
@@ -181,7 +191,11 @@ def _assert_final_test(result: Any) -> None:
     def test(key):
         example = LATCH.sample(key, None)
         outputs, _ = apply(
-            LATCH.architecture, result.parameters, example.inputs, at="end", length=example.length
+            LATCH.architecture,
+            result.model.parameters,
+            example.inputs,
+            at="end",
+            length=example.length,
         )
         return LATCH.is_correct(outputs, example), (outputs - example.targets).mean()
 
@@ -210,7 +224,7 @@ def test_sequential_construction():
     for number in range(0, 60, 10):
         new, report = run_chunk(trials, jnp.int32(number))
         for trial in range(TRIALS):
-            before, after = (lane(t.parameters, trial) for t in (trials, new))
+            before, after = (lane(t.model.parameters, trial) for t in (trials, new))
             is_equal = np.array_equal(before.layer.cell.input, after.layer.cell.input)
             assert is_equal == (not joined[trial])
             if not joined[trial]:
@@ -218,10 +232,10 @@ def test_sequential_construction():
             assert not np.array_equal(before.output.input, after.output.input)
         errors = np.vstack([errors, _mean_error(report)])
         joined |= errors[-1] >= np.float32(STALLED) * errors[-2]
-        np.testing.assert_array_equal(new.constructed[:TRIALS], joined)
+        np.testing.assert_array_equal(new.model.constructed[:TRIALS], joined)
         trials = new
     assert joined.any()
 
 
 def _mean_error(report: Report) -> np.ndarray:
-    return np.asarray(report.error / report.sequences.astype(jnp.float32))[:TRIALS]
+    return np.asarray(report.mean_error())[:TRIALS]

@@ -13,10 +13,10 @@ import optax
 import pytest
 from helpers import assert_equal
 from jax.sharding import Mesh
-from small_tasks import LATCH, assert_same_result, lane, make_runner, sgd, start
+from small_tasks import LATCH, assert_same_result, lane, learn_by, make_runner, sgd, start
 
 from lstm_jax.tasks import Example, Task, make_task
-from lstm_jax.training import NON_FINITE, Learning, Trials
+from lstm_jax.training import NON_FINITE, Trials
 from lstm_jax.trials import RunState, TrialResult, TrialRunner
 
 LEARNING = sgd(LATCH)
@@ -64,7 +64,8 @@ def test_a_trial_does_not_depend_on_the_others(
 
 def test_another_seed_gives_other_trials(results: list[TrialResult]):
     (other,) = make_runner(LEARNING, [0], seed=1).run()
-    assert not np.array_equal(other.parameters.output.cell, results[0].parameters.output.cell)
+    first, other = (result.model.parameters for result in (results[0], other))
+    assert not np.array_equal(first.output.cell, other.output.cell)
 
 
 def test_trials_of_6a_do_not_depend_on_the_others():
@@ -105,7 +106,7 @@ def test_a_trial_that_is_not_finite_ends_and_spoils_no_other():
 
 def test_an_absurd_learning_rate_is_reported():
     """The first update makes the weights infinite, so the second sequence's error is NaN."""
-    learning = Learning(LATCH, optax.sgd(np.inf))
+    learning = learn_by(optax.sgd(np.inf), LATCH)
     trials, report = jax.jit(learning.run_chunk)(start(learning, 3), jnp.int32(0))
     np.testing.assert_array_equal(trials.status[:3], NON_FINITE)
     np.testing.assert_array_equal(trials.ended_at[:3], 2)
@@ -178,7 +179,7 @@ def test_results_before_the_first_round_are_those_of_the_untrained_networks():
     initial = runner.state().trials
     for place, result in enumerate(runner.results()):
         assert (result.solved, result.sequences, result.curve.shape) == (False, 0, (0, 3))
-        assert_equal(result.parameters, lane(initial.parameters, place))
+        assert_equal(result.model, lane(initial.model, place))
 
 
 @pytest.fixture

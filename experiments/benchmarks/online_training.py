@@ -136,11 +136,11 @@ def _check_updates(task: Task, lanes: int) -> str:
         rate = task.conditions.learning_rate
         return jax.tree.map(lambda p, g: p - rate * g, parameters, jax.grad(loss)(parameters))
 
-    parameters = jax.tree.map(jnp.asarray, before.parameters)
+    parameters = jax.tree.map(jnp.asarray, before.model.parameters)
     for n in range(learning.chunk):
         parameters = update(parameters, jnp.int32(n))
     return check_close(
-        f"{learning.chunk} updates one by one", after.parameters, parameters, tolerance=1e-4
+        f"{learning.chunk} updates one by one", after.model.parameters, parameters, tolerance=1e-4
     )
 
 
@@ -206,7 +206,7 @@ def _torch_loop(plan: Plan, task: Task) -> Measurement:
     count = plan.size(4, 1)
     symbols, targets = _draw(task, count)
     trial = TrialRunner(_endless(task, 1), [0], lanes=1).state().trials
-    parameters = jax.tree.map(lambda a: a[..., 0], trial.parameters)
+    parameters = jax.tree.map(lambda a: a[..., 0], trial.model.parameters)
     loop = torch_peers.Loop1997(task.architecture, parameters)
 
     def loss(parameters: Any) -> jax.Array:

@@ -13,8 +13,6 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.architecture import Architecture
-
 
 class Example(NamedTuple):
     """One sequence, padded to the task's `max_length`.
@@ -27,6 +25,17 @@ class Example(NamedTuple):
     true_targets: jax.Array  # float32, the targets without the noise that some task adds to them
     length: jax.Array  # int32, the number of steps before the padding
     legal: jax.Array | None = None  # [T, K] float32, 1 for every symbol that might have come next
+
+
+def real_steps(example: Example) -> jax.Array:
+    """Which steps are not padding, [T] bool; with lanes, [T, *lanes].
+
+    >>> inputs, nothing = jnp.zeros((3, 1)), jnp.zeros(1)
+    >>> real_steps(Example(inputs, nothing, nothing, jnp.int32(2)))
+    Array([ True,  True, False], dtype=bool)
+    """
+    steps = jnp.arange(example.inputs.shape[0], dtype=example.length.dtype)
+    return steps.reshape((-1,) + (1,) * example.length.ndim) < example.length[None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +94,8 @@ class Task:
     Attributes:
       name: the row, such as "6a" or "2c-1000-50".
       title: a few words for tables and pictures.
-      architecture: the paper's network for it.
+      architecture: the paper's network for it: an `Architecture`, or a rival's description of its
+        own, a dataclass that has `num_inputs`, `num_outputs` and `num_weights` as well.
       max_length: T, the longest sequence.
       error_at: "end" or "every_step".
       sample: draws a training sequence: (key, data) to `Example`, where `data` is from `prepare`.
@@ -110,7 +120,7 @@ class Task:
 
     name: str
     title: str
-    architecture: Architecture
+    architecture: Any
     max_length: int
     error_at: Literal["end", "every_step"]
     sample: Callable[[jax.Array, Any], Example]

@@ -1,0 +1,273 @@
+"""Recurrent nets of logistic units, and their exact gradient by backpropagation through time.
+
+A net has a recurrent layer of R units, each of which sees the inputs and the whole layer one step
+before:
+
+    net_l(t) = Σ_m w_lm x_m(t) + Σ_m w_lm y_m(t-1)
+    y_l(t) = τ_l y_l(t-1) + (1 - τ_l) f(net_l(t)),  y_l(0) = 0
+
+with τ = 0 unless the net has fixed time constants (`time_constants`). Where its K outputs are:
+
+| `connections` | the outputs                                       | in the paper's comparison |
+|---------------|---------------------------------------------------|---------------------------|
+| "full"        | are the last K units of the recurrent layer       | RTRL on task 1            |
+| "layered"     | see the recurrent layer and the inputs, same step | RTRL and BPTT on task 2a  |
+| "simple"      | see the recurrent layer, same step                | Elman's net on task 1     |
+
+No unit has a bias, as the paper's weight counts tell. Functions are for one sequence and one net.
+
+References:
+  R. J. Williams and D. Zipser. A learning algorithm for continually running fully recurrent neural
+  networks. Neural Computation 1(2):270-280, 1989.
+  P. J. Werbos. Backpropagation through time. Proc. IEEE 78(10):1550-1560, 1990.
+  A. W. Smith and D. Zipser. Learning sequential structures with the real-time recurrent learning
+  algorithm. International Journal of Neural Systems 1(2):125-131, 1989.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.activations import logistic
+from lstm_jax.lanes import weighted_sum
+from lstm_jax.network import half_squared_error
+
+Connections = Literal["full", "layered", "simple"]
+
+
+@dataclasses.dataclass(frozen=True)
+class RecurrentNet:
+    """The topology of a recurrent net without memory cells.
+
+    >>> RecurrentNet(5, 1, 5, "layered").num_weights  # task 2a with p = 4
+    36
+    >>> RecurrentNet(7, 12, 7, "full").num_weights, RecurrentNet(7, 15, 7, "simple").num_weights
+    (494, 435)
+
+    Attributes:
+      num_inputs: I, at least 1.
+      num_hidden: recurrent units that are no outputs, at least 1; 0 will do if "full".
+      num_outputs: K, at least 1.
+      connections: where the outputs are, see the table above.
+      time_constants: τ of each of the R recurrent units, in [0, 1); (): all 0.
+
+    Raises:
+      ValueError: if a field is out of its range.
+    """
+
+    num_inputs: int
+    num_hidden: int
+    num_outputs: int
+    connections: Connections
+    time_constants: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.connections not in get_args(Connections):
+            allowed = get_args(Connections)
+            raise ValueError(f"connections must be one of {allowed}, got {self.connections!r}")
+        least_hidden = 0 if self.connections == "full" else 1
+        for name, least in (("num_inputs", 1), ("num_hidden", least_hidden), ("num_outputs", 1)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        taus = self.time_constants
+        if taus and (len(taus) != self.num_recurrent or not all(0 <= tau < 1 for tau in taus)):
+            wanted = f"{self.num_recurrent} numbers in [0, 1)"
+            raise ValueError(f"time_constants must be empty or {wanted}, got {taus}")
+
+    @property
+    def num_recurrent(self) -> int:
+        """R, the units of the recurrent layer."""
+        return self.num_hidden + self.num_outputs * (self.connections == "full")
+
+    @property
+    def num_weights(self) -> int:
+        """W, all weights; equals the paper's counts."""
+        into_outputs = {
+            "full": 0,
+            "layered": self.num_inputs + self.num_recurrent,
+            "simple": self.num_recurrent,
+        }[self.connections]
+        into_layer = self.num_inputs + self.num_recurrent
+        return self.num_recurrent * into_layer + self.num_outputs * into_outputs
+
+
+class Weights(NamedTuple):
+    """All weights of a `RecurrentNet`: sources lead, units follow."""
+
+    input: Any  # [I, R], into the recurrent layer
+    recurrent: Any  # [R, R]
+    output: Any  # [R, K], from the recurrent layer to the outputs; None if "full"
+    direct: Any  # [I, K], from the inputs to the outputs; None unless "layered"
+
+
+def weight_shapes(net: RecurrentNet) -> Weights:
+    """The shape of every array of weights; None where there is none."""
+    inputs, units, outputs = net.num_inputs, net.num_recurrent, net.num_outputs
+    return Weights(
+        input=(inputs, units),
+        recurrent=(units, units),
+        output=None if net.connections == "full" else (units, outputs),
+        direct=(inputs, outputs) if net.connections == "layered" else None,
+    )
+
+
+def initialise(
+    key: jax.Array, net: RecurrentNet, *, init_range: float = 0.2, dtype: Any = jnp.float32
+) -> Weights:
+    """Draws every weight uniformly from [-init_range, init_range].
+
+    Raises:
+      ValueError: if `init_range` is not positive.
+    """
+    if init_range <= 0:
+        raise ValueError(f"init_range must be positive, got {init_range}")
+    keys = jax.random.split(key, len(Weights._fields))
+    draw = lambda key, shape: jax.random.uniform(key, shape, dtype, -init_range, init_range)
+    shapes = weight_shapes(net)
+    return Weights(*(None if s is None else draw(k, s) for k, s in zip(keys, shapes, strict=True)))
+
+
+def as_vectors(net: RecurrentNet, inputs: jax.Array, dtype: Any) -> jax.Array:
+    """Inputs as [T, I] floating: real ones as they are, [T] integers as one-hot vectors.
+
+    Raises:
+      ValueError: if they are neither.
+    """
+    if jnp.issubdtype(inputs.dtype, jnp.integer) and inputs.ndim == 1:
+        return jax.nn.one_hot(inputs, net.num_inputs, dtype=dtype)
+    if inputs.ndim != 2 or inputs.shape[1] != net.num_inputs:
+        wanted = f"[T] integers or [T, {net.num_inputs}] floating"
+        raise ValueError(f"inputs must be {wanted}, got {inputs.dtype} {inputs.shape}")
+    return jnp.asarray(inputs, dtype)
+
+
+def time_constants(net: RecurrentNet, dtype: Any) -> jax.Array | None:
+    """τ of the recurrent units, [R]; None if all are 0."""
+    return jnp.array(net.time_constants, dtype) if any(net.time_constants) else None
+
+
+def step(
+    net: RecurrentNet, weights: Weights, y_tm1: jax.Array, x_t: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The recurrent layer at step t.
+
+    Args:
+      net: the topology.
+      weights: `input` and `recurrent` are used.
+      y_tm1: [R], the layer's activations one step before.
+      x_t: [I].
+
+    Returns:
+      y_t and f(net_t), [R] each; the same without time constants.
+    """
+    value = logistic.value(
+        weighted_sum(weights.input, [x_t]) + weighted_sum(weights.recurrent, [y_tm1])
+    )
+    tau = time_constants(net, value.dtype)
+    return (value if tau is None else tau * y_tm1 + (1 - tau) * value), value
+
+
+def slopes(net: RecurrentNet, value: jax.Array) -> jax.Array:
+    """∂y_l(t)/∂net_l(t) = (1 - τ_l) f'(net_l(t)), from f(net) [..., R]."""
+    tau = time_constants(net, value.dtype)
+    return logistic.slope(value) if tau is None else (1 - tau) * logistic.slope(value)
+
+
+def output_units(net: RecurrentNet, weights: Weights, y_t: jax.Array, x_t: jax.Array) -> jax.Array:
+    """The outputs [K] of a step, from the recurrent layer [R] and the inputs [I] of that step."""
+    if weights.output is None:
+        return y_t[-net.num_outputs :]
+    net_t = weighted_sum(weights.output, [y_t])
+    if weights.direct is not None:
+        net_t = net_t + weighted_sum(weights.direct, [x_t])
+    return logistic.value(net_t)
+
+
+def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
+    """The outputs of one net for one sequence, [T, K].
+
+    >>> net = RecurrentNet(num_inputs=3, num_hidden=2, num_outputs=4, connections="simple")
+    >>> apply(net, initialise(jax.random.key(0), net), jnp.ones((10, 3))).shape
+    (10, 4)
+
+    Args:
+      net, weights: the net.
+      inputs: [T, I] floating, or [T] integers for one-hot inputs.
+    """
+    inputs = as_vectors(net, inputs, weights.input.dtype)
+
+    def body(y_tm1: jax.Array, x_t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        y_t, _ = step(net, weights, y_tm1, x_t)
+        return y_t, output_units(net, weights, y_t, x_t)
+
+    start = jnp.zeros_like(weights.recurrent[0])
+    return jax.lax.scan(body, start, inputs)[1]
+
+
+def bptt_gradient(
+    net: RecurrentNet,
+    weights: Weights,
+    inputs: jax.Array,
+    targets: jax.Array,
+    at_steps: jax.Array,
+) -> tuple[Weights, jax.Array]:
+    """The exact gradient of E / 2, by backpropagation through all of a sequence (Werbos 1990).
+
+    Args:
+      net, weights, inputs: as in `apply`.
+      targets: [T, K].
+      at_steps: [T] floating, how much the error of each step counts; 0 for padding, which must
+        come last.
+
+    Returns:
+      The gradient, and the outputs [T, K].
+    """
+
+    def loss(weights: Weights) -> tuple[jax.Array, jax.Array]:
+        outputs = apply(net, weights, inputs)
+        return half_squared_error(outputs, targets, at_steps), outputs
+
+    return jax.grad(loss, has_aux=True)(weights)
+
+
+class OutputGradient(NamedTuple):
+    """What the error of one step is to the outputs' own weights and to the recurrent layer."""
+
+    output: Any  # [R, K] or None, ∂(E/2)(t)/∂`Weights.output`
+    direct: Any  # [I, K] or None
+    delta_y: jax.Array  # [R], the error on y(t)
+
+
+def output_gradient(
+    net: RecurrentNet,
+    weights: Weights,
+    y_t: jax.Array,
+    x_t: jax.Array,
+    target_t: jax.Array,
+    at_step: jax.Array,
+) -> tuple[OutputGradient, jax.Array]:
+    """Backpropagation through the outputs of one step alone.
+
+    Args:
+      net, weights: the net.
+      y_t, x_t: [R] and [I], what the outputs see.
+      target_t: [K].
+      at_step: how much this step's error counts.
+
+    Returns:
+      The gradient, and the outputs [K].
+    """
+    outputs = output_units(net, weights, y_t, x_t)
+    error = jnp.where(at_step != 0, at_step * (outputs - target_t.astype(outputs.dtype)), 0)
+    if weights.output is None:
+        delta_y = jnp.zeros_like(y_t).at[-net.num_outputs :].set(error)
+        return OutputGradient(None, None, delta_y), outputs
+    delta_net = error * logistic.slope(outputs)
+    direct = None if weights.direct is None else jnp.outer(x_t, delta_net)
+    delta_y = (weights.output * delta_net[None]).sum(1)
+    return OutputGradient(jnp.outer(y_t, delta_net), direct, delta_y), outputs

@@ -1,0 +1,122 @@
+"""The rivals' `TrialMethod`s: recurrent nets that learn by a gradient, as the LSTM does.
+
+A task whose `architecture` is a `RecurrentNet` is learned by an update after every sequence,
+`BySequence`, or after every step of it, `ByStep`. `jax.vmap` lifts both to trials (`method.Lanes`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lstm_jax.method import Report
+from lstm_jax.rivals.fully_recurrent import Weights, apply, initialise
+from lstm_jax.rivals.stepwise import Stepwise, learn_online
+from lstm_jax.tasks.base import Example, Task, real_steps
+
+# (net, weights, inputs, targets, at_steps) to the gradient and the outputs, as `bptt_gradient`.
+SequenceGradient = Callable[..., tuple[Weights, jax.Array]]
+
+
+class Model(NamedTuple):
+    """What a trial has learned."""
+
+    weights: Weights
+    optimiser_state: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class _RecurrentLearning:
+    """What both ways to learn share.
+
+    Attributes:
+      task: whose `architecture` is a `RecurrentNet`.
+      optimiser: any optax transformation.
+    """
+
+    task: Task
+    optimiser: optax.GradientTransformation
+
+    def init(self, key: jax.Array) -> Model:
+        """Random weights by the task's conditions."""
+        init_range = self.task.conditions.init_range
+        weights = initialise(key, self.task.architecture, init_range=init_range)
+        return Model(weights, self.optimiser.init(weights))
+
+    def outputs(self, model: Model, example: Example) -> jax.Array:
+        """[K], or [T, K] with the error at every step."""
+        outputs = apply(self.task.architecture, model.weights, example.inputs)
+        return self._judged(outputs, example)
+
+    def end_chunk(self, model: Model, report: Report) -> Model:
+        """Nothing is decided between chunks."""
+        del report
+        return model
+
+    def _errors(self, example: Example) -> tuple[jax.Array, jax.Array]:
+        """Targets [T, K], and how much the error of each step counts, [T]."""
+        is_real = real_steps(example)
+        if self.task.error_at == "every_step":
+            return example.targets, is_real.astype(example.targets.dtype)
+        is_last = is_real & ~jnp.append(is_real[1:], False)
+        targets = jnp.broadcast_to(example.targets[None], (len(is_real), len(example.targets)))
+        return targets, is_last.astype(example.targets.dtype)
+
+    def _judged(self, outputs: jax.Array, example: Example) -> jax.Array:
+        """Of the outputs [T, K], those that the task asks for; 0 at padding, as the LSTM's."""
+        if self.task.error_at == "end":
+            return outputs[example.length - 1]
+        return jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class BySequence(_RecurrentLearning):
+    """One update a sequence.
+
+    Attributes:
+      task, optimiser: as in every recurrent net's learning.
+      gradient: such as `bptt_gradient`.
+    """
+
+    gradient: SequenceGradient
+
+    def present(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
+        """Weights minus a times the gradient."""
+        del n
+        weights, state = model
+        gradient, outputs = self.gradient(
+            self.task.architecture, weights, example.inputs, *self._errors(example)
+        )
+        updates, state = self.optimiser.update(gradient, state, weights)
+        new = Model(jax.tree.map(jnp.add, weights, updates), state)
+        return new, self._judged(outputs, example)
+
+
+@dataclasses.dataclass(frozen=True)
+class ByStep(_RecurrentLearning):
+    """One update for every step that has an error.
+
+    Attributes:
+      task, optimiser: as in every recurrent net's learning.
+      rule: such as `RTRL`.
+    """
+
+    rule: Stepwise
+
+    def present(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
+        """As `learn_online`, from one sequence."""
+        del n
+        *new, outputs = learn_online(
+            self.rule,
+            self.task.architecture,
+            self.optimiser,
+            *model,
+            example.inputs,
+            *self._errors(example),
+        )
+        return Model(*new), self._judged(outputs, example)

@@ -1,0 +1,61 @@
+"""Recurrent nets, sequences for them, and the way from them to the NumPy oracle."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from lstm_jax.rivals.fully_recurrent import RecurrentNet, Weights, weight_shapes
+
+NETS = {
+    "full": RecurrentNet(3, 2, 2, "full"),
+    "layered": RecurrentNet(3, 2, 2, "layered"),
+    "simple": RecurrentNet(3, 2, 2, "simple"),
+    "task 2a's": RecurrentNet(3, 1, 3, "layered"),
+    "full, with time constants": RecurrentNet(3, 1, 2, "full", (0.0, 0.5, 0.9)),
+    "simple, with time constants": RecurrentNet(3, 2, 2, "simple", (0.3, 0.95)),
+}
+STEPS = 6
+
+
+class RecurrentProblem(NamedTuple):
+    """A net, its weights and a sequence whose last step is padding, in double precision."""
+
+    net: RecurrentNet
+    weights: Weights
+    inputs: np.ndarray  # [T, I], or [T] integers
+    targets: np.ndarray  # [T, K]
+    at_steps: np.ndarray  # [T]
+
+    def for_oracle(self) -> tuple:
+        """Weights, inputs, targets and which steps count."""
+        inputs = self.inputs
+        if inputs.ndim == 1:
+            inputs = np.eye(self.net.num_inputs)[inputs]
+        return self.weights._asdict(), inputs, self.targets, self.at_steps
+
+    def tau(self) -> np.ndarray:
+        return np.array(self.net.time_constants or (0.0,) * self.net.num_recurrent)
+
+
+def make_recurrent_problem(
+    net: RecurrentNet, *, seed: int = 0, symbols: bool = False
+) -> RecurrentProblem:
+    """Draws weights up to 2 in size, where units are far from linear."""
+    rng = np.random.default_rng(seed)
+    weights = jax.tree.map(
+        lambda shape: rng.uniform(-2, 2, shape),
+        weight_shapes(net),
+        is_leaf=lambda node: type(node) is tuple,
+    )
+    inputs = rng.normal(size=(STEPS, net.num_inputs))
+    if symbols:
+        inputs = rng.integers(0, net.num_inputs, STEPS)
+    targets = rng.random((STEPS, net.num_outputs))
+    return RecurrentProblem(net, weights, inputs, targets, np.array([1.0, 0.5, 0, 1, 1, 0]))
+
+
+def as_weights(arrays: dict) -> Weights:
+    return Weights(**arrays)

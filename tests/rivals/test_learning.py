@@ -1,0 +1,170 @@
+"""Rivals learn in the LSTM's trial loop: its sequences, rules, windows and tests, their updates."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import assert_close
+from small_tasks import COPY, LATCH, assert_same_result, lane, make_runner, training_key
+
+from lstm_jax import rivals
+from lstm_jax.method import Lanes
+from lstm_jax.rivals.elman import ELMAN, elman_gradient
+from lstm_jax.rivals.fully_recurrent import RecurrentNet, bptt_gradient
+from lstm_jax.rivals.learning import BySequence, ByStep
+from lstm_jax.rivals.rows import ROWS
+from lstm_jax.rivals.rtrl import RTRL, rtrl_gradient
+from lstm_jax.tasks import StreamRule, Task, base, make_task, noise_free
+from lstm_jax.training import Learning
+
+ROUNDING = 1e-5  # float32, over some updates
+R = None  # "some fraction"
+
+# fmt: off
+# name, base row, weights, rate, trials, budget, published success, published mean
+TABLE = (
+    ("1.rtrl-3", "1-1", 170, 0.05, 30, 1_730_000, R, 173_000),
+    ("1.rtrl-12", "1-1", 494, 0.1, 30, 250_000, R, 25_000),
+    ("1.elman-15", "1-1", 435, 0.1, 30, 200_000, 0, None),
+    ("2a-4.rtrl-1", "2a-4", 36, 1.0, 18, 5_000_000, 78, 1_043_000),
+    ("2a-4.rtrl-4", "2a-4", 36, 4.0, 18, 5_000_000, 56, 892_000),
+    ("2a-4.rtrl-10", "2a-4", 36, 10.0, 18, 5_000_000, 22, 254_000),
+    ("2a-10.rtrl", "2a-10", 144, 1.0, 18, 5_000_000, 0, None),
+    ("2a-100.rtrl", "2a", 10_404, 1.0, 18, 5_000_000, 0, None),
+    ("2a-100.bptt", "2a", 10_404, 1.0, 18, 5_000_000, 0, None),
+)
+# fmt: on
+
+
+def test_rows_are_those_of_the_papers_tables():
+    assert rivals.row_names() == tuple(row[0] for row in TABLE)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
+def test_conditions_and_numbers_are_the_papers(row: tuple):
+    """...and rule, lengths and tests those of the LSTM's task."""
+    name, base_name, weights, rate, trials, budget, success, mean = row
+    task = rivals.make_rival_task(name)
+    lstm = make_task("1-1") if name[0] == "1" else noise_free.make("2a", task.max_length)
+    assert lstm.name == base_name and task.name == name
+    assert task.architecture.num_weights == weights
+    assert (task.conditions.learning_rate, task.conditions.init_range) == (rate, 0.2)
+    assert (task.trials, task.max_sequences) == (trials, budget)
+    published = task.published
+    assert (published.success_rate, published.mean_sequences) == (success, mean)
+    assert published.table == lstm.published.table
+    for field in ("rule", "max_length", "error_at", "fixed_length", "test_size", "prepare"):
+        assert getattr(task, field) == getattr(lstm, field)
+    assert (task.rule, task.max_length) in (
+        (base.TestRule(500, 512), 49),
+        (StreamRule(10_000), {"2a-4": 4, "2a-10": 10}.get(base_name, 100)),
+    )
+    net = lstm.architecture
+    assert (task.architecture.num_inputs, task.architecture.num_outputs) == (
+        net.num_inputs,
+        net.num_outputs,
+    )
+    assert not task.sequential_construction  # that is of memory cells
+
+
+def test_methods_are_those_of_the_names():
+    """RTRL and Elman's nets make an update after every step, BPTT after every sequence."""
+    for name in ROWS:
+        method = rivals.make_learning(name).method.method
+        expected = {"rtrl": (ByStep, RTRL), "elman": (ByStep, ELMAN)}
+        kind, rule = expected.get(name.split(".")[1].split("-")[0], (BySequence, bptt_gradient))
+        assert type(method) is kind
+        assert rule is (method.rule if kind is ByStep else method.gradient)
+
+
+def test_an_unknown_rival_is_refused():
+    with pytest.raises(ValueError, match=r"row must be one of 1.rtrl-3, .*, got '2a-5.rtrl'"):
+        rivals.make_learning("2a-5.rtrl")
+
+
+def rival_of(task: Task, connections: Any) -> Task:
+    net = task.architecture
+    rival = RecurrentNet(net.num_inputs, 2, net.num_outputs, connections)
+    return dataclasses.replace(task, architecture=rival)
+
+
+@pytest.mark.parametrize("connections", ["full", "layered", "simple"])
+@pytest.mark.parametrize("task", [LATCH, COPY], ids=lambda task: task.name)
+def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: str):
+    """Errors at the end or at every step, symbols or numbers, padding: all as for the LSTM."""
+    task, count, rate = rival_of(task, connections), 10, 0.5
+    method = BySequence(task, optax.sgd(rate), bptt_gradient)
+    runner = make_runner(Learning(task, Lanes(method), count), range(2))
+    before = runner.state().trials.model
+    runner.round()
+    after = runner.state().trials.model
+    for trial in range(2):
+        weights = jax.tree.map(jnp.asarray, lane(before, trial).weights)
+        for n in range(count):
+            example = task.sample(training_key(trial, n), None)
+            steps = jnp.arange(task.max_length)
+            if task.error_at == "end":
+                counts = steps == example.length - 1
+                targets = jnp.tile(example.targets[None], (task.max_length, 1))
+            else:
+                counts, targets = steps < example.length, example.targets
+            gradient, outputs = bptt_gradient(
+                task.architecture, weights, example.inputs, targets, counts.astype(jnp.float32)
+            )
+            weights = jax.tree.map(lambda w, g: w - rate * g, weights, gradient)
+        assert_close(lane(after, trial).weights, weights, ROUNDING)
+    assert outputs.shape == (task.max_length, 1)
+
+
+@pytest.mark.parametrize("task", [LATCH, COPY], ids=lambda task: task.name)
+def test_trials_by_offline_rtrl_are_those_by_bptt(task: Task):
+    """Through the whole runner, to rounding: weights, curves and tests."""
+    task = dataclasses.replace(rival_of(task, "full"), max_sequences=60)
+    results = [
+        make_runner(
+            Learning(task, Lanes(BySequence(task, optax.sgd(0.5), gradient)), 30), range(3)
+        ).run()
+        for gradient in (bptt_gradient, rtrl_gradient)
+    ]
+    for by_bptt, by_rtrl in zip(*results, strict=True):
+        assert_close(by_rtrl.model.weights, by_bptt.model.weights, 10 * ROUNDING)
+        np.testing.assert_allclose(by_rtrl.curve, by_bptt.curve, rtol=1e-4)
+        np.testing.assert_allclose(by_rtrl.test_error, by_bptt.test_error, rtol=1e-4)
+        assert by_rtrl.sequences == by_bptt.sequences
+
+
+def test_with_one_error_a_sequence_an_update_a_step_is_one_a_sequence():
+    """...where the error is at the end alone."""
+    task = dataclasses.replace(rival_of(LATCH, "simple"), max_sequences=40)
+    by_step = Learning(task, Lanes(ByStep(task, optax.sgd(0.5), ELMAN)), 40)
+    by_sequence = Learning(task, Lanes(BySequence(task, optax.sgd(0.5), elman_gradient)), 40)
+    pairs = zip(make_runner(by_step, [0]).run(), make_runner(by_sequence, [0]).run(), strict=True)
+    for step, sequence in pairs:
+        assert_close(step.model.weights, sequence.model.weights, ROUNDING)
+
+
+def test_a_rival_s_trial_depends_on_no_other():
+    """To the last bit, as the LSTM's."""
+    task = dataclasses.replace(rivals.make_rival_task("2a-4.rtrl-4"), max_sequences=300)
+    learning = Learning(task, Lanes(ByStep(task, optax.sgd(4.0), RTRL)), 100)
+    (alone,), among = (make_runner(learning, indices).run() for indices in ([5], range(11)))
+    assert_same_result(alone, among[5])
+
+
+def test_a_remembering_rival_is_solved_by_the_same_rule():
+    """BPTT learns a lag of 2 or 3 steps, and its trial ends within its budget, right in tests."""
+    net = RecurrentNet(4, 3, 1, "simple")
+    task = dataclasses.replace(LATCH, architecture=net, max_sequences=20_000)
+    task = dataclasses.replace(task, conditions=dataclasses.replace(task.conditions, init_range=1))
+    learning = Learning(task, Lanes(BySequence(task, optax.sgd(1.0), bptt_gradient)), 1000)
+    results = make_runner(learning, range(4)).run()
+    solved = [result for result in results if result.solved]
+    assert len(solved) >= 2
+    for result in solved:
+        assert result.sequences < task.max_sequences and result.test_wrong <= 12

@@ -1,0 +1,67 @@
+"""Units with fixed time constants leak at their own rates, and at rate 0 are ordinary units."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from helpers import assert_close, assert_equal
+from recurrent_problems import NETS, make_recurrent_problem
+
+from lstm_jax.rivals.fully_recurrent import RecurrentNet, Weights, apply, bptt_gradient
+from lstm_jax.rivals.rtrl import rtrl_gradient
+from lstm_jax.rivals.time_constants import spread, with_time_constants
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+@pytest.mark.parametrize("gradient", [bptt_gradient, rtrl_gradient])
+@pytest.mark.parametrize("name", ["full", "layered", "simple"])
+def test_time_constants_of_0_are_the_ordinary_net(name: str, gradient):
+    """To the last bit."""
+    problem = make_recurrent_problem(NETS[name])
+    zeros = dataclasses.replace(problem.net, time_constants=(0.0,) * problem.net.num_recurrent)
+    assert_equal(gradient(*problem._replace(net=zeros)), gradient(*problem))
+
+
+def test_a_unit_forgets_by_tau_a_step():
+    """Without weights, f(net) = 1/2 and y(t) = (1 - τ^t) / 2; so far a starting value is lost."""
+    tau = (0.0, 0.5, 0.99)
+    net = RecurrentNet(1, 2, 1, "full", tau)
+    weights = Weights(np.zeros((1, 3)), np.zeros((3, 3)), None, None)
+    outputs = apply(net, weights, np.zeros((20, 1)))
+    steps = np.arange(1, 21)
+    assert_close(outputs[:, 0], (1 - tau[2] ** steps) / 2, 1e-13)
+
+
+def test_spans_are_spaced_by_equal_factors():
+    spans = 1 / (1 - np.array(spread(5, longest=81.0)))
+    np.testing.assert_allclose(spans, [1, 3, 9, 27, 81], rtol=1e-9)
+    assert spread(1, longest=10.0) == (0.9,)
+    net = with_time_constants(RecurrentNet(7, 2, 3, "full"), longest=10.0)
+    assert net.time_constants == (0.0, 0.9, 0.0, 0.0, 0.0)
+    layered = with_time_constants(RecurrentNet(7, 2, 3, "layered"), longest=10.0)
+    assert layered.time_constants == (0.0, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((0, 2.0), "count must be at least 1, got 0"), ((1, 0.5), "longest must be at least 1, got")],
+)
+def test_bad_spreads_are_refused(arguments: tuple, message: str):
+    with pytest.raises(ValueError, match=message):
+        spread(*arguments)
+
+
+def test_a_long_time_constant_carries_an_error_farther():
+    """The first input's share in the last output, for the same weights."""
+    ordinary = RecurrentNet(1, 1, 1, "simple")
+    slow = dataclasses.replace(ordinary, time_constants=(0.99,))
+    problem = make_recurrent_problem(ordinary)
+    shares = [
+        abs(jax.grad(lambda x, net=net: apply(net, problem.weights, x)[-1, 0])(np.ones((60, 1)))[0])
+        for net in (ordinary, slow)
+    ]
+    assert shares[1] > 1e3 * shares[0]
