@@ -1,0 +1,1 @@
+"""The methods that the paper compares the LSTM with, one module each."""
