@@ -31,6 +31,7 @@ that. With `max_units` there, the outputs go on learning and nothing else happen
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -38,7 +39,7 @@ import jax.numpy as jnp
 import optax
 
 from lstm_jax.activations import logistic
-from lstm_jax.rivals.quickprop import QuickpropState, quickprop
+from lstm_jax.rivals.quickprop import quickprop
 from lstm_jax.tasks.base import Example
 
 OUTPUTS, CANDIDATES = range(2)  # phases
@@ -72,8 +73,8 @@ class Cascade(NamedTuple):
     hidden: jax.Array  # [U, M], 0 where no unit has joined yet
     num_units: jax.Array  # int32
     candidate: jax.Array  # [C, M]
-    output_state: QuickpropState
-    candidate_state: QuickpropState
+    output_state: optax.OptState  # of quickprop
+    candidate_state: optax.OptState
     phase: jax.Array  # int32
     epochs: jax.Array  # int32, passes since the phase began
     stale: jax.Array  # int32, of them, those since the last that brought something new
@@ -223,17 +224,17 @@ class CascadeCorrelation:
 
     def _no_sums(self, dtype: Any) -> Sums:
         candidates, weights, outputs = self.num_candidates, self.num_sources + 1, self.num_outputs
-        shapes = Sums(
-            steps=(),
-            squared_error=(),
-            slope=(self.num_sources, outputs),
-            error=(outputs,),
-            value=(candidates,),
-            value_error=(candidates, outputs),
-            derivative=(candidates, weights),
-            derivative_error=(candidates, weights, outputs),
+        zeros = functools.partial(jnp.zeros, dtype=dtype)
+        return Sums(
+            steps=zeros(()),
+            squared_error=zeros(()),
+            slope=zeros((self.num_sources, outputs)),
+            error=zeros(outputs),
+            value=zeros(candidates),
+            value_error=zeros((candidates, outputs)),
+            derivative=zeros((candidates, weights)),
+            derivative_error=zeros((candidates, weights, outputs)),
         )
-        return Sums(*(jnp.zeros(shape, dtype) for shape in shapes))
 
     def _read(self, model: Cascade, example: Example) -> tuple[jax.Array, jax.Array, jax.Array]:
         """What the output units see [T, S], how much each step counts [T], the targets [T, K]."""
@@ -294,7 +295,9 @@ class CascadeCorrelation:
         model, is_over = self._watch(model, sums.squared_error, self.output_change)
         is_over &= model.num_units < self.max_units
         steps, state = self._down.update(sums.slope / sums.steps, model.output_state, model.output)
-        stepped = model._replace(output=model.output + steps, output_state=state)
+        stepped = model._replace(
+            output=optax.apply_updates(model.output, steps), output_state=state
+        )
         candidate = self._draw(model.key, model.num_units, model.candidate.dtype)
         turned = self._turn(model, CANDIDATES)._replace(
             candidate=candidate, candidate_state=self._up.init(candidate)
@@ -308,10 +311,12 @@ class CascadeCorrelation:
         steps, state = self._up.update(
             -score_slopes(model.sums), model.candidate_state, model.candidate
         )
-        stepped = model._replace(candidate=model.candidate + steps, candidate_state=state)
+        stepped = model._replace(
+            candidate=optax.apply_updates(model.candidate, steps), candidate_state=state
+        )
         best = jnp.argmax(scores)
         place = self.num_inputs + 1 + model.num_units
-        output = model.output.at[place].set(-covariances[best] / model.sums.squared_error)
+        output = model.output.at[place].set(-covariances[best] / _total_error(model.sums))
         turned = self._turn(model, OUTPUTS)._replace(
             hidden=model.hidden.at[model.num_units].set(model.candidate[best]),
             num_units=model.num_units + 1,
@@ -399,7 +404,7 @@ def covariance(sums: Sums) -> tuple[jax.Array, jax.Array]:
     """The candidates' covariances with each output's error [C, K], and their scores [C]."""
     mean_error = sums.error / sums.steps
     covariances = sums.value_error - sums.value[:, None] * mean_error[None]
-    return covariances, jnp.abs(covariances).sum(1) / sums.squared_error
+    return covariances, jnp.abs(covariances).sum(1) / _total_error(sums)
 
 
 def score_slopes(sums: Sums) -> jax.Array:
@@ -407,7 +412,12 @@ def score_slopes(sums: Sums) -> jax.Array:
     covariances, _ = covariance(sums)
     mean_error = sums.error / sums.steps
     by_output = sums.derivative_error - sums.derivative[..., None] * mean_error[None, None]
-    return jnp.einsum("ck,cmk->cm", jnp.sign(covariances), by_output) / sums.squared_error
+    return jnp.einsum("ck,cmk->cm", jnp.sign(covariances), by_output) / _total_error(sums)
+
+
+def _total_error(sums: Sums) -> jax.Array:
+    """Σ e², kept from 0, to which saturated outputs can bring it."""
+    return jnp.maximum(sums.squared_error, jnp.finfo(sums.squared_error.dtype).tiny)
 
 
 def in_order(training_set: Example, n: jax.Array) -> Example:

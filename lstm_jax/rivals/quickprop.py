@@ -15,6 +15,7 @@ The slope must be that of a whole pass: from one sequence to the next it means n
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -29,9 +30,7 @@ class QuickpropState(NamedTuple):
     slope: optax.Updates  # S(t-1)
 
 
-def quickprop(
-    epsilon: float, mu: float = 2.0, decay: float = 0.0
-) -> optax.GradientTransformationExtraArgs:
+def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.GradientTransformation:
     """Makes quickprop an optax transformation, for slopes to go down.
 
     >>> descent = quickprop(epsilon=2.0)  # on E = (w - 3)² / 2, of slope w - 3
@@ -40,8 +39,8 @@ def quickprop(
     >>> for _ in range(2):
     ...     step, state = descent.update(w - 3, state, w)
     ...     w += step
-    >>> w
-    Array(3., dtype=float32)
+    >>> float(w)
+    3.0
 
     Args:
       epsilon: the rate of the first step and of the linear term, positive.
@@ -62,25 +61,21 @@ def quickprop(
         return QuickpropState(zeros, zeros)
 
     def update(
-        updates: optax.Updates,
-        state: QuickpropState,
-        params: optax.Params | None = None,
-        **extra: object,
-    ) -> tuple[optax.Updates, QuickpropState]:
-        del extra
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
+        assert isinstance(state, QuickpropState)
         slopes = updates
         if decay:
             slopes = jax.tree.map(lambda slope, w: slope + decay * w, updates, params)
-        steps = jax.tree.map(
-            lambda *terms: _step(*terms, epsilon, mu), slopes, state.slope, state.step
-        )
+        step = functools.partial(_step, epsilon=epsilon, mu=mu)
+        steps = jax.tree.map(step, slopes, state.slope, state.step)
         return steps, QuickpropState(steps, slopes)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformation(init, update)
 
 
 def _step(
-    slope: jax.Array, slope_tm1: jax.Array, step_tm1: jax.Array, epsilon: float, mu: float
+    slope: jax.Array, slope_tm1: jax.Array, step_tm1: jax.Array, *, epsilon: float, mu: float
 ) -> jax.Array:
     """D(t) of every weight."""
     # In units of the last step's direction all of it is one case: a downhill slope is positive.
