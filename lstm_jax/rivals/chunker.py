@@ -180,10 +180,15 @@ class Chunker:
 
     def _draw(self, key: jax.Array, inputs: int, outputs: int, dtype: Any) -> NetWeights:
         shapes = ((inputs,), (), (inputs, outputs), (outputs,))
-        bounds = {"minval": -self.init_range, "maxval": self.init_range}
         return NetWeights(
             *(
-                jax.random.uniform(jax.random.fold_in(key, i), shape, dtype, **bounds)
+                jax.random.uniform(
+                    jax.random.fold_in(key, i),
+                    shape,
+                    dtype,
+                    minval=-self.init_range,
+                    maxval=self.init_range,
+                )
                 for i, shape in enumerate(shapes)
             )
         )
