@@ -42,9 +42,9 @@ class Guess(NamedTuple):
 class UnitSources(NamedTuple):
     """The weights of a fully recurrent net of U units, the last of which are its outputs."""
 
-    input: jax.Array  # [I, U]
-    recurrent: jax.Array  # [U, U]
-    bias: jax.Array  # [U]
+    input: Any  # [I, U]
+    recurrent: Any  # [U, U]
+    bias: Any  # [U]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,11 +120,16 @@ class Guessing:
     def _draw(self, key: jax.Array, number: jax.Array) -> Any:
         leaves, treedef = jax.tree.flatten(self.shapes)
         key = jax.random.fold_in(jax.random.wrap_key_data(key), number)
-        bounds = {"minval": -self.weight_range, "maxval": self.weight_range}
         return jax.tree.unflatten(
             treedef,
             [
-                jax.random.uniform(jax.random.fold_in(key, i), leaf.shape, leaf.dtype, **bounds)
+                jax.random.uniform(
+                    jax.random.fold_in(key, i),
+                    leaf.shape,
+                    leaf.dtype,
+                    minval=-self.weight_range,
+                    maxval=self.weight_range,
+                )
                 for i, leaf in enumerate(leaves)
             ],
         )
