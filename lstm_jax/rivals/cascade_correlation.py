@@ -125,12 +125,12 @@ class CascadeCorrelation:
     slope_offset: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("num_inputs", "num_outputs", "epoch", "max_units", "num_candidates"):
+        counts = ("num_inputs", "num_outputs", "epoch", "max_units", "num_candidates")
+        for name in (*counts, "patience", "max_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
-        for name in ("patience", "max_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
+        if not self.init_range > 0:
+            raise ValueError(f"init_range must be positive, got {self.init_range!r}")
         if self.error_at not in ("end", "every_step"):
             raise ValueError(f"error_at must be 'end' or 'every_step', got {self.error_at!r}")
 
@@ -150,7 +150,7 @@ class CascadeCorrelation:
         return hidden + (fan_in + num_units) * self.num_outputs
 
     def init(self, key: jax.Array, dtype: Any = jnp.float32) -> Cascade:
-        """A trial before its first sequence: no hidden unit, small random output weights."""
+        """A trial before its first sequence: no hidden unit, random weights of the outputs."""
         shape = (self.num_sources, self.num_outputs)
         output = jax.random.uniform(
             jax.random.fold_in(key, 0), shape, dtype, -self.init_range, self.init_range

@@ -314,6 +314,7 @@ def test_weights_are_counted():
     [
         ({"max_units": 0}, "max_units must be at least 1, got 0"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
+        ({"init_range": 0.0}, "init_range must be positive, got 0.0"),
         ({"error_at": "start"}, "error_at must be 'end' or 'every_step', got 'start'"),
     ],
 )
