@@ -3,7 +3,8 @@
 Each is a small module that cites its source. Recurrent nets trained by gradients: `fully_recurrent`
 (the nets, BPTT), `rtrl`, `elman` (with windowed BPTT), `time_constants`. `learning` makes them
 methods of `lstm_jax.training`, `rows` has the published rows, and `error_flow` measures what they
-and the LSTM do to an error on its way back in time.
+and the LSTM do to an error on its way back in time. Methods of their own kind:
+`cascade_correlation` (by `quickprop`), `chunker`, `guessing`.
 """
 
 from lstm_jax.rivals.rows import make_learning, make_rival_task, row_names
