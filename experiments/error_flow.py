@@ -52,10 +52,11 @@ def draw(lines: dict[str, Any], path: pathlib.Path) -> None:
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
     colours = {f"|w| < {r:g}": c for r, c in zip(RANGES, ("C0", "C1", "C2"), strict=True)}
+    colours |= {"full gradient": "tab:purple", "truncated gradient": "black"}
     for label, sizes in lines.items():
         sizes = np.asarray(sizes, np.float64)
         shown = np.where((sizes > 0) & np.isfinite(sizes), sizes, np.nan)
-        colour = next((c for part, c in colours.items() if label.endswith(part)), None)
+        colour = next(colour for part, colour in colours.items() if label.endswith(part))
         style = ":" if label.startswith("bound") else "-"
         lags = np.arange(1, len(sizes) + 1)
         axes.loglog(lags, shown, style, color=colour, label=label)
