@@ -56,7 +56,8 @@ def learning_curves(document: Document, path: pathlib.Path) -> None:
         xlim=(0, None),
     )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.legend(frameon=False)
+    if axes.get_legend_handles_labels()[0]:  # neither a solved trial nor a published mean: none
+        axes.legend(frameon=False)
     _save(figure, path)
 
 

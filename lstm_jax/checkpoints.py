@@ -22,6 +22,9 @@ except ImportError:  # Windows has no such locks
     fcntl = None
 
 KEEP = 2
+# Of the leaves of `RunState` and their order, which a checkpoint relies on: to be raised with them,
+# so that one of another order is refused and not misread.
+FORMAT = 2
 
 
 class Restored(NamedTuple):
@@ -52,7 +55,7 @@ class Checkpoints:
         import orbax.checkpoint as ocp  # slow to import, and needed here alone
 
         self._folder = folder.absolute()
-        self._run = json.loads(json.dumps(run))
+        self._run = json.loads(json.dumps(run)) | {"format": FORMAT}
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self._folder)
         self._args = ocp.args

@@ -12,6 +12,7 @@ import pytest
 from helpers import assert_equal
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
+from lstm_jax import checkpoints
 from lstm_jax.checkpoints import KEEP, Checkpoints
 from lstm_jax.training import RUNNING
 from lstm_jax.trials import RunState, TrialRunner
@@ -32,10 +33,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[
     """A folder with a checkpoint of each of the last rounds, and the states that were saved."""
     folder = tmp_path_factory.mktemp("run") / "latch.checkpoints"
     runner, states = new_runner(), []
-    with Checkpoints(folder, RUN) as checkpoints:
+    with Checkpoints(folder, RUN) as opened:
         for number in range(ROUNDS):
             runner.round()
-            checkpoints.save(runner, seconds=float(number))
+            opened.save(runner, seconds=float(number))
             states.append(runner.state())
     return folder, states
 
@@ -48,8 +49,8 @@ def folder(saved: tuple[pathlib.Path, list[RunState]], tmp_path: pathlib.Path) -
 
 def restore(folder: pathlib.Path) -> tuple[RunState, float, list[str]]:
     runner = new_runner()
-    with Checkpoints(folder, RUN) as checkpoints:
-        seconds, damaged = checkpoints.restore(runner)
+    with Checkpoints(folder, RUN) as opened:
+        seconds, damaged = opened.restore(runner)
     return runner.state(), seconds, damaged
 
 
@@ -84,14 +85,14 @@ def test_the_newest_checkpoint_serves_and_the_one_before_is_kept(folder, saved):
 
 def test_a_restored_run_ends_as_one_that_was_never_cut_off(folder):
     runner = new_runner()
-    with Checkpoints(folder, RUN) as checkpoints:
-        checkpoints.restore(runner)
+    with Checkpoints(folder, RUN) as opened:
+        opened.restore(runner)
         assert not runner.finished
         for result, expected in zip(runner.run(), new_runner().run(), strict=True):
             assert_same_result(result, expected)
-        checkpoints.save(runner)  # a finished run can be saved and restored as well
+        opened.save(runner)  # a finished run can be saved and restored as well
         finished = new_runner()
-        checkpoints.restore(finished)
+        opened.restore(finished)
         assert finished.finished
         assert_same_state(finished.state(), runner.state())
 
@@ -149,12 +150,12 @@ def test_when_all_are_damaged_the_run_starts_afresh_and_saves_again(folder):
     for step in ("150", "200"):
         halve(largest(folder / step))
     runner = new_runner()
-    with Checkpoints(folder, RUN) as checkpoints:
-        seconds, damaged = checkpoints.restore(runner)
+    with Checkpoints(folder, RUN) as opened:
+        seconds, damaged = opened.restore(runner)
         assert (seconds, runner.presented, len(damaged)) == (0.0, 0, 2)
         assert "200 is damaged" in damaged[0] and "150 is damaged" in damaged[1]
         runner.round()
-        checkpoints.save(runner)
+        opened.save(runner)
     state, _, damaged = restore(folder)
     assert damaged == []
     assert_same_state(state, runner.state())
@@ -163,10 +164,10 @@ def test_when_all_are_damaged_the_run_starts_afresh_and_saves_again(folder):
 def test_a_damaged_checkpoint_is_replaced_when_the_run_comes_there_again(folder, saved):
     garble(largest(folder / "200"))
     runner = new_runner()
-    with Checkpoints(folder, RUN) as checkpoints:
-        checkpoints.restore(runner)
+    with Checkpoints(folder, RUN) as opened:
+        opened.restore(runner)
         runner.round()
-        checkpoints.save(runner, seconds=7.0)
+        opened.save(runner, seconds=7.0)
     assert steps(folder) == ["150", "200"]
     state, seconds, damaged = restore(folder)
     assert_same_state(state, saved[1][-1])
@@ -183,11 +184,21 @@ def test_what_a_killed_save_left_is_not_taken_for_a_checkpoint(folder, saved):
 
 def test_checkpoints_of_another_run_are_refused(folder):
     with (
-        Checkpoints(folder, RUN | {"seed": 1}) as checkpoints,
+        Checkpoints(folder, RUN | {"seed": 1}) as opened,
         pytest.raises(ValueError, match=r"200 is of the run .*'seed': 0.*, not .*'seed': 1"),
     ):
-        checkpoints.restore(new_runner())
+        opened.restore(new_runner())
     assert steps(folder) == ["150", "200"]  # nothing was touched
+
+
+def test_checkpoints_of_another_format_are_refused(folder, monkeypatch):
+    """The state's leaves might be taken for one another."""
+    monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
+    with (
+        Checkpoints(folder, RUN) as opened,
+        pytest.raises(ValueError, match=r"200 is of the run .*'format': 2.*, not .*'format': 3"),
+    ):
+        opened.restore(new_runner())
 
 
 def test_a_folder_serves_one_run_at_a_time(folder):
@@ -196,6 +207,6 @@ def test_a_folder_serves_one_run_at_a_time(folder):
         pytest.raises(ValueError, match=f"{folder} is in use by another process"),
     ):
         Checkpoints(folder, RUN)
-    with Checkpoints(folder, RUN) as checkpoints:
-        checkpoints.remove()
+    with Checkpoints(folder, RUN) as opened:
+        opened.remove()
     assert not folder.exists()

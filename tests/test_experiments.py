@@ -33,7 +33,7 @@ BINARIES = {
     "two_sequence": ("3c-100-3", ["--task=3c-100-3"]),
     "very_long_lags": ("2c-50-50", []),
 }
-OTHER_BINARIES = {"benchmark", "claims", "tables"}  # tested elsewhere
+OTHER_BINARIES = {"benchmark", "claims", "error_flow", "tables"}  # tested elsewhere
 
 
 @pytest.fixture(scope="module")

@@ -52,9 +52,10 @@ def test_conditions_and_numbers_are_the_papers(row: tuple):
     name, base_name, weights, rate, trials, budget, success, mean = row
     task = rivals.make_rival_task(name)
     lstm = make_task("1-1") if name[0] == "1" else noise_free.make("2a", task.max_length)
+    init_range = 0.2 if base_name == "1-1" else 1.0
     assert lstm.name == base_name and task.name == name
     assert task.architecture.num_weights == weights
-    assert (task.conditions.learning_rate, task.conditions.init_range) == (rate, 0.2)
+    assert (task.conditions.learning_rate, task.conditions.init_range) == (rate, init_range)
     assert (task.trials, task.max_sequences) == (trials, budget)
     published = task.published
     assert (published.success_rate, published.mean_sequences) == (success, mean)
