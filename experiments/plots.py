@@ -91,7 +91,7 @@ def sequences_to_success(
         axes.plot([], [], linestyle="", label=name, **style)
     axes.set_yticks(range(len(documents)), [label(document) for document in documents])
     axes.set(xscale="log", xlabel="training sequences", ylim=(len(documents) - 0.5, -0.5))
-    axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    figure.legend(frameon=False, ncols=4, loc="outside upper center")
     _save(figure, path)
 
 
