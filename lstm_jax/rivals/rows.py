@@ -6,9 +6,9 @@ its tests are those of the LSTM's row.
 
 The paper gives no initial weights for its rivals. In task 1 they have the LSTM's range, 0.2; in 2a
 1.0, picked because RTRL at p = 4 and a = 1 never succeeded with 0.2 (BUILD_NOTES). Of a range of
-rates that led nowhere they have the slowest, and Elman's net, for which there is no rate at all, has
-0.1. RTRL and Elman's procedure make an update after every step, as their authors do, BPTT one after
-every sequence.
+rates that led nowhere they have the slowest, and Elman's net, for which there is no rate at all,
+has 0.1. RTRL and Elman's procedure make an update after every step, as their authors do, BPTT one
+after every sequence.
 """
 
 from __future__ import annotations
