@@ -31,6 +31,7 @@ class Sequence(NamedTuple):
     inputs: Any  # [T, I] floating, or [T] integers: the places of the ones of one-hot inputs
     initial_state: State
     mask: Any  # [T] bool: which steps are real; None: all
+    length: Any  # [] integer, where the mask is that of the first steps; else None
 
 
 class Recurrence(NamedTuple):
@@ -45,6 +46,8 @@ class Recurrence(NamedTuple):
         self, weights: UnitWeights, sequence: Sequence
     ) -> tuple[State, Activations | None]:
         """Runs the layer; a masked step is the identity on the state."""
+        # Behind a sequence's length the state may run on: the record tells what it was there.
+        runs_on = self.record and sequence.length is not None
 
         def body(state_tm1: State, x_t: tuple) -> tuple[State, tuple | None]:
             net_input, is_real = x_t
@@ -56,12 +59,25 @@ class Recurrence(NamedTuple):
                 )
             return state, (state, cell_input) if self.record else None
 
-        xs = (project(weights, sequence.inputs), sequence.mask)
+        xs = (project(weights, sequence.inputs), None if runs_on else sequence.mask)
         final, kept = jax.lax.scan(body, sequence.initial_state, xs, unroll=self.unroll)
         if kept is None:
             return final, None
         states, cell_input = kept
+        if runs_on:
+            final = _state_after(sequence, states)
         return final, Activations(cell_input=cell_input, **states._asdict())
+
+
+def _state_after(sequence: Sequence, states: State) -> State:
+    """The state after the last of the sequence's steps, from those after every step."""
+    ran = sequence.length > 0
+
+    def after(start: jax.Array, states: jax.Array) -> jax.Array:
+        last = pick_rows(states, jnp.maximum(sequence.length - 1, 0)[None])[0]
+        return jnp.where(ran[None], last, start)
+
+    return jax.tree.map(after, sequence.initial_state, states)
 
 
 def cut_activations(state: State) -> State:

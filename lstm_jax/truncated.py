@@ -100,7 +100,7 @@ def _pull_back(
         delta_net = jnp.where(sequence.mask[:, None], delta_net, 0)
     delta_weights, delta_inputs = _pull_back_weights(weights, sequence, activations, delta_net)
     passed = passed._replace(internal_state=delta_s)
-    return delta_weights, Sequence(delta_inputs, passed, None)
+    return delta_weights, Sequence(delta_inputs, passed, None, None)
 
 
 def _errors(

@@ -94,15 +94,15 @@ def prepare(
     check_parameters(architecture, parameters)
     dtype, lanes = parameters.output.cell.dtype, parameters.output.cell.shape[2:]
     _check_inputs(architecture, inputs, lanes)
-    mask = _real_steps(inputs.shape[0], mask, length, lanes)
+    mask, length = _real_steps(inputs.shape[0], mask, length, lanes)
     inputs = clear_padding(inputs, mask)
     if not jnp.issubdtype(inputs.dtype, jnp.integer):
         inputs = inputs.astype(dtype)
     start = zero_state(architecture, dtype, lanes)
     if initial_state is None:
-        return Sequence(inputs, start, mask)
+        return Sequence(inputs, start, mask, length)
     _check_state(initial_state, start)
-    return Sequence(inputs, initial_state, mask)
+    return Sequence(inputs, initial_state, mask, length)
 
 
 def run(
@@ -145,20 +145,21 @@ def _real_steps(
     mask: jax.Array | None,
     length: jax.Array | int | None,
     lanes: tuple[int, ...],
-) -> jax.Array | None:
-    """`mask` itself, or made from `length`: [T, *lanes] bool, or None where all steps are real."""
+) -> tuple[jax.Array | None, jax.Array | None]:
+    """The mask, [T, *lanes] bool, and the length, [*lanes], that it was made from, if it was."""
     if mask is not None:
         if length is not None:
             raise ValueError(f"give mask or length, not both, got length {length!r} and a mask")
         if mask.shape != (steps, *lanes) or mask.dtype != bool:
             wanted = f"bool of shape {(steps, *lanes)}"
             raise ValueError(f"mask must be {wanted}, got {mask.dtype} {mask.shape}")
-        return mask
+        return mask, None
     if length is None:
-        return None
+        return None, None
     _check_length(length, steps, lanes)
+    length = jnp.broadcast_to(length, lanes)
     step = jnp.arange(steps).reshape((-1,) + (1,) * len(lanes))
-    return step < jnp.broadcast_to(length, (1, *lanes))
+    return step < length[None], length
 
 
 def _check_inputs(architecture: Architecture, inputs: jax.Array, lanes: tuple[int, ...]) -> None:
