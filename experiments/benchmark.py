@@ -51,7 +51,9 @@ CASES = {
     "e": Case(
         "gradient, T = 1,000, batch 16, 32 inputs, 128 cells", "70 ms", (DEFAULT, SMALL_LOOPS)
     ),
-    "f": Case("endless stream, 64 cells", "3x the forward pass", (SMALL_LOOPS, DEFAULT)),
+    "f": Case(
+        "endless stream, 64 cells, errors at all steps", "3x forward", (SMALL_LOOPS, DEFAULT)
+    ),
     "g": Case("2c, p = 1,000 against p = 50", "1.3x", (SMALL_LOOPS,)),
     "h": Case("compilation of a gradient, T = 10 to 10,000", "constant, 2 s", (SMALL_LOOPS,)),
     "growth": Case("time and memory against every size", "straight lines", (DEFAULT,)),

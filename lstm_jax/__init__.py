@@ -17,7 +17,15 @@ from lstm_jax.cell import State, step, zero_state
 from lstm_jax.gradient_learning import GradientLearning
 from lstm_jax.method import Lanes, Method, TrialMethod
 from lstm_jax.network import apply, half_squared_error, output_units
-from lstm_jax.online import Learner, init_learner, learn, online_gradient, start_sequence, update
+from lstm_jax.online import (
+    Learner,
+    init_learner,
+    learn,
+    learn_steps,
+    online_gradient,
+    start_sequence,
+    update,
+)
 from lstm_jax.parameters import (
     Layer,
     OutputWeights,
@@ -64,6 +72,7 @@ __all__ = (
     "init_learner",
     "initialise",
     "learn",
+    "learn_steps",
     "make_recipe",
     "make_task",
     "online",

@@ -66,7 +66,9 @@ def apply(
     )
     if at == "every_step":
         assert activations is not None
-        outputs = _outputs_over_time(architecture, parameters.output, activations, sequence.inputs)
+        outputs = output_units_over_time(
+            architecture, parameters.output, activations, sequence.inputs
+        )
         return clear_padding(outputs, sequence.mask), state
     x_t = _last_input(architecture, sequence) if architecture.input_to_output else None
     return output_units(architecture, parameters.output, state, x_t), state
@@ -94,10 +96,10 @@ def output_units(
     return ACTIVATIONS[architecture.output].value(net)
 
 
-def _outputs_over_time(
+def output_units_over_time(
     architecture: Architecture, weights: OutputWeights, activations: Activations, inputs: jax.Array
 ) -> jax.Array:
-    """`output_units` for all steps at once, [T, K]."""
+    """`output_units` for all steps at once, [T, K], from inputs [T, I] floating or [T] symbols."""
     net = weighted_sum_over_time(weights.cell, activations.cell_output)
     if weights.hidden is not None:
         net = net + weighted_sum_over_time(weights.hidden, activations.hidden)
@@ -112,7 +114,7 @@ def _outputs_over_time(
 def _last_input(architecture: Architecture, sequence: Sequence) -> jax.Array:
     """The inputs of the last real step, [I, *lanes] floating; 0 if no step is real."""
     inputs, like = sequence.inputs, sequence.initial_state.internal_state
-    is_last, is_any = last_step(sequence)
+    is_last, is_any = last_step(sequence, len(inputs))
     if not jnp.issubdtype(inputs.dtype, jnp.integer):
         return jnp.where(is_last[:, None], inputs, 0).sum(0)
     symbol = jnp.broadcast_to(jnp.where(is_last, inputs, 0).sum(0), like.shape[1:])

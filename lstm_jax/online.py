@@ -9,6 +9,10 @@ of the internal state by that weight:
 
 so memory is O(W) however long the stream, and each step's work is O(1) per weight. Every step's
 gradient, eqs. 19-28, is added up until an update uses it. The sums equal those of `truncated`.
+
+`learn` takes a step, as the equations do. `learn_steps` takes a stretch of them at once, where the
+weights need not change in between: errors flow back to the start of the stretch in reverse mode,
+what is left of them meets the traces there, and the traces move on to the end in one sum.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from lstm_jax.activations import ACTIVATIONS, logistic
 from lstm_jax.architecture import Architecture
 from lstm_jax.cell import State, gated, spread, step, sum_over_blocks, zero_state
 from lstm_jax.lanes import weighted_sum
-from lstm_jax.network import output_units
+from lstm_jax.network import half_squared_error, output_units, output_units_over_time
 from lstm_jax.parameters import (
     Layer,
     OutputWeights,
@@ -32,6 +36,9 @@ from lstm_jax.parameters import (
     check_parameters,
     join,
 )
+from lstm_jax.recurrence import Activations
+from lstm_jax.truncated import previous_activations
+from lstm_jax.unroll import unroll
 
 
 class Traces(NamedTuple):
@@ -116,9 +123,7 @@ def learn(
     """
     _check_step(architecture, x_t, target)
     dtype = learner.parameters.output.cell.dtype
-    if jnp.issubdtype(x_t.dtype, jnp.integer):
-        x_t = jax.nn.one_hot(x_t, architecture.num_inputs, dtype=dtype)
-    x_t = x_t.astype(dtype)
+    x_t = _one_hot(architecture, x_t, dtype)
     weights = join(architecture, learner.parameters.layer)
     net_input = weighted_sum(weights.input, [x_t])
     if weights.bias is not None:
@@ -128,7 +133,7 @@ def learn(
     outputs = output_units(architecture, learner.parameters.output, state, x_t)
 
     sources = UnitWeights(x_t, jnp.concatenate(state_tm1.rows()), jnp.ones((), dtype))
-    traces = _advance(architecture, learner.traces, sources, state, cell_input)
+    traces = _advance(architecture, learner.traces, sources, state.input_gate, cell_input)
     learner = learner._replace(state=state, traces=traces)
     if target is not None:
         weight = jnp.asarray(weight).astype(dtype)
@@ -136,6 +141,69 @@ def learn(
         gradient = _gradient(architecture, learner, sources, outputs, errors)
         learner = learner._replace(gradient=jax.tree.map(jnp.add, learner.gradient, gradient))
     return outputs, learner
+
+
+def learn_steps(
+    architecture: Architecture,
+    learner: Learner,
+    inputs: jax.Array,
+    targets: jax.Array | None = None,
+    *,
+    weights: jax.Array | None = None,
+) -> tuple[jax.Array, Learner]:
+    """Takes a stretch of T steps: what `learn` does with one after the other, but faster.
+
+    Memory grows with the stretch, not with the stream.
+
+    Args:
+      architecture, learner: as in `learn`.
+      inputs: [T, I] floating, or [T] integers in [0, I).
+      targets: [T, K], or None: no error at these steps.
+      weights: [T], how much each step's error counts; None: 1.
+
+    Returns:
+      The outputs [T, K] and the new learner.
+
+    Raises:
+      ValueError: if the inputs, targets or weights have the wrong shape.
+    """
+    parameters, start = learner.parameters, learner.state
+    if jnp.issubdtype(inputs.dtype, jnp.floating):
+        inputs = inputs.astype(parameters.output.cell.dtype)
+
+    def run(parameters: Parameters, start: State) -> tuple[jax.Array, Activations, State]:
+        activations, final = unroll(architecture, parameters, inputs, initial_state=start)
+        assert activations is not None
+        outputs = output_units_over_time(architecture, parameters.output, activations, inputs)
+        return outputs, activations, final
+
+    if targets is None:
+        outputs, activations, final = run(parameters, start)
+    else:
+
+        def error(parameters: Parameters, start: State) -> tuple[jax.Array, tuple]:
+            outputs, *others = run(parameters, start)
+            return half_squared_error(outputs, targets, weights), (outputs, *others)
+
+        (gradient, delta_start), (outputs, activations, final) = jax.grad(
+            error, argnums=(0, 1), has_aux=True
+        )(parameters, start)
+        input_gate, cell = _through_traces(architecture, learner.traces, delta_start.internal_state)
+        add = lambda here, earlier: jax.tree.map(jnp.add, here, earlier)
+        layer = gradient.layer._replace(
+            input_gate=add(gradient.layer.input_gate, input_gate),
+            cell=add(gradient.layer.cell, cell),
+        )
+        gradient = gradient._replace(layer=layer)
+        learner = learner._replace(gradient=jax.tree.map(jnp.add, learner.gradient, gradient))
+    seen = UnitWeights(
+        _one_hot(architecture, inputs, outputs.dtype),
+        previous_activations(start, activations),
+        jnp.ones(len(outputs), outputs.dtype),
+    )
+    gate, cell_input = activations.input_gate, activations.cell_input
+    traces = _advance(architecture, learner.traces, seen, gate, cell_input)
+    return outputs, learner._replace(state=final, traces=traces)
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
@@ -179,21 +247,39 @@ def online_gradient(
     return outputs, learner.gradient
 
 
+def _one_hot(architecture: Architecture, inputs: jax.Array, dtype: Any) -> jax.Array:
+    if jnp.issubdtype(inputs.dtype, jnp.integer):
+        return jax.nn.one_hot(inputs, architecture.num_inputs, dtype=dtype)
+    return inputs.astype(dtype)
+
+
 def _advance(
     architecture: Architecture,
     traces: Traces,
     sources: UnitWeights,
-    state: State,
+    input_gate: jax.Array | None,
     cell_input: jax.Array,
 ) -> Traces:
-    """Eqs. 25 and 27: adds to every trace what this step contributes."""
-    g = ACTIVATIONS[architecture.cell_input]
-    to_cell = gated(architecture, state.input_gate, g.slope(cell_input))
+    """Eqs. 25 and 27: adds to every trace what a step contributes, or T of them, [T, ...] each."""
+    g, axis = ACTIVATIONS[architecture.cell_input], cell_input.ndim - 1
+    to_cell = gated(architecture, input_gate, g.slope(cell_input), axis)
     cell = _add_outer(traces.cell, sources, to_cell)
-    if state.input_gate is None:
+    if input_gate is None:
         return Traces(None, cell)
-    to_gate = cell_input * spread(architecture, logistic.slope(state.input_gate))
+    to_gate = cell_input * spread(architecture, logistic.slope(input_gate), axis)
     return Traces(_add_outer(traces.input_gate, sources, to_gate), cell)
+
+
+def _through_traces(
+    architecture: Architecture, traces: Traces, delta_s: jax.Array
+) -> tuple[UnitWeights | None, UnitWeights]:
+    """Eqs. 26 and 28: the gradient by the input gates' and the cells' weights, from delta_s [C]."""
+    cell = _times(traces.cell, delta_s)
+    if traces.input_gate is None:
+        return None, cell
+    by_cell = _times(traces.input_gate, delta_s)
+    add_up = lambda weights: sum_over_blocks(architecture, weights, axis=-1)
+    return jax.tree.map(add_up, by_cell), cell
 
 
 def _gradient(
@@ -211,7 +297,7 @@ def _gradient(
     squashed_state = h.value(state.internal_state)
     delta_s = gated(architecture, state.output_gate, h.slope(squashed_state)) * delta_y  # (23)
 
-    output_gate = hidden = hidden_output = input_gate = None
+    output_gate = hidden = hidden_output = None
     if state.output_gate is not None:  # (21), (22)
         to_gate = sum_over_blocks(architecture, squashed_state * delta_y)
         output_gate = _outer(
@@ -221,12 +307,7 @@ def _gradient(
         delta_hidden = logistic.slope(state.hidden) * (output.hidden @ delta_k)
         hidden = _outer(layer.hidden, sources, delta_hidden)
         hidden_output = jnp.outer(state.hidden, delta_k)
-    if state.input_gate is not None:  # (26)
-        input_gate = jax.tree.map(
-            lambda by_cell: sum_over_blocks(architecture, by_cell, axis=-1),
-            _times(learner.traces.input_gate, delta_s),
-        )
-    cell = _times(learner.traces.cell, delta_s)  # (28)
+    input_gate, cell = _through_traces(architecture, learner.traces, delta_s)  # (26), (28)
     return Parameters(
         Layer(input_gate, output_gate, cell, hidden),
         OutputWeights(
@@ -239,10 +320,12 @@ def _gradient(
 
 
 def _outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:
-    """y_m delta_l for every weight that `weights` has."""
+    """y_m delta_l for every weight that `weights` has, summed over the steps if there are many."""
     pairs = zip(weights, sources, strict=True)
     present = UnitWeights(*(None if w is None else y for w, y in pairs))
-    return jax.tree.map(lambda y: jnp.multiply.outer(y, delta), present)
+    if delta.ndim == 1:
+        return jax.tree.map(lambda y: jnp.multiply.outer(y, delta), present)
+    return jax.tree.map(lambda y: jnp.tensordot(y, delta, axes=(0, 0)), present)
 
 
 def _times(traces: UnitWeights, delta: jax.Array) -> UnitWeights:

@@ -136,13 +136,13 @@ def _add_to_rows_of_lanes(weights: jax.Array, indices: jax.Array, deltas: jax.Ar
     return jnp.moveaxis(totals, 0, -1).reshape(weights.shape)
 
 
-def last_step(sequence: Sequence) -> tuple[jax.Array, jax.Array]:
-    """Marks the last real step, [T, *lanes] bool, and says if there is one, [*lanes] bool.
+def last_step(sequence: Sequence, num_steps: int) -> tuple[jax.Array, jax.Array]:
+    """Marks the last real step of T, [T, *lanes] bool, and says if there is one, [*lanes] bool.
 
     The axes of lanes are of size 1 if there is no mask to tell them apart.
     """
     state = sequence.initial_state.internal_state
-    steps = jnp.arange(sequence.inputs.shape[0]).reshape((-1,) + (1,) * (state.ndim - 1))
+    steps = jnp.arange(num_steps).reshape((-1,) + (1,) * (state.ndim - 1))
     real = steps if sequence.mask is None else jnp.where(sequence.mask, steps, -1)
     index = real.max(0, keepdims=True, initial=-1)
     return steps == index, index[0] >= 0

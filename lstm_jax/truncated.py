@@ -19,10 +19,12 @@ Here delta_x is ∂E/∂x: the paper's e_x with the other sign.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -30,16 +32,19 @@ from lstm_jax.activations import ACTIVATIONS, logistic
 from lstm_jax.architecture import Architecture
 from lstm_jax.cell import State, gated, sum_over_blocks
 from lstm_jax.lanes import (
+    FEW_SOURCES,
     outer_sum_over_time,
     sum_over_time,
     weighted_sum_over_time,
 )
-from lstm_jax.parameters import UnitWeights
-from lstm_jax.recurrence import Activations, Recurrence, Sequence, add_to_rows, last_step
+from lstm_jax.parameters import Layer, UnitWeights, split
+from lstm_jax.recurrence import Activations, Recurrence, Sequence, add_to_rows, last_step, pick_rows
 
 Outcome = tuple[State, Activations | None]
+Record = tuple[State, Activations]
 
 
+@functools.partial(jax.jit, static_argnums=0, inline=True)  # drops the record if it is not used
 def truncated(layer: Recurrence, weights: UnitWeights, sequence: Sequence) -> Outcome:
     """Runs `layer`; under `jax.grad`, errors come back by the paper's truncation rule.
 
@@ -49,38 +54,63 @@ def truncated(layer: Recurrence, weights: UnitWeights, sequence: Sequence) -> Ou
     like every activation's.
     """
     weights, sequence = jax.tree.map(_reverse_mode_only.bind, (weights, sequence))
-    return _truncated(layer, weights, sequence)
+    record: Any = _record(layer, weights, sequence)
+    y_tm1 = previous_activations(sequence.initial_state, record[1])
+    net = net_errors(weights, sequence.inputs, y_tm1)
+    net = split(layer.architecture, net, axis=1)
+    return _truncated(layer, net, weights, sequence, record)
 
 
-def _primal(layer: Recurrence, weights: UnitWeights, sequence: Sequence) -> Outcome:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _record(layer: Recurrence, weights: UnitWeights, sequence: Sequence) -> Record:
+    """Runs the layer for the record, through which no error flows."""
+    final, activations = layer._replace(record=True)(weights, sequence)
+    assert activations is not None
+    return final, activations
+
+
+_record.defvjp(lambda *run: (_record(*run), None), lambda *_: (None, None))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _truncated(
+    layer: Recurrence, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
+) -> Outcome:
+    """The layer's outcome, from which errors flow to `net` and the initial internal state alone.
+
+    The record serves the gradient; without one it is not used.
+    """
+    del net, record
     return layer(weights, sequence)
 
 
-def _forward(layer: Recurrence, weights: UnitWeights, sequence: Sequence) -> tuple[Outcome, Any]:
-    final, activations = layer._replace(record=True)(weights, sequence)
-    outcome = (final, activations if layer.record else None)
-    return outcome, (weights, sequence, final, activations)
+def _forward(
+    layer: Recurrence, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
+) -> tuple[Outcome, Any]:
+    del net, weights
+    final, activations = record
+    return (final, activations if layer.record else None), (sequence._replace(inputs=None), record)
 
 
 def _backward(layer: Recurrence, residuals: Any, cotangents: Outcome) -> tuple:
-    weights, sequence, final, activations = residuals
-    return _pull_back(layer.architecture, weights, sequence, final, activations, cotangents)
+    sequence, (final, activations) = residuals
+    architecture = layer.architecture
+    delta_net, delta_start = _pull_back(architecture, sequence, final, activations, cotangents)
+    return delta_net, None, Sequence(None, delta_start, None, None), None
 
 
-_truncated = jax.custom_vjp(_primal, nondiff_argnums=(0,))
 _truncated.defvjp(_forward, _backward)
 
 
 def _pull_back(
     architecture: Architecture,
-    weights: UnitWeights,
     sequence: Sequence,
     final: State,
     activations: Activations,
     cotangents: Outcome,
-) -> tuple[UnitWeights, Sequence]:
-    """The truncated gradient with respect to the weights and the sequence."""
-    last, ran = last_step(sequence)
+) -> tuple[Layer, State]:
+    """The error on every net input, a `Layer` of [T, n, *lanes], and on the initial state."""
+    last, ran = last_step(sequence, len(activations.cell_input))
     errors = _errors(architecture, final, cotangents[0], axis=0)
     # A sequence without a real step ends where it starts: what arrives passes through.
     passed = jax.tree.map(lambda delta: jnp.where(ran[None], 0, delta), cotangents[0])
@@ -97,10 +127,9 @@ def _pull_back(
 
     delta_net = _delta_net(architecture, activations, delta, delta_cell_input)
     if sequence.mask is not None:
-        delta_net = jnp.where(sequence.mask[:, None], delta_net, 0)
-    delta_weights, delta_inputs = _pull_back_weights(weights, sequence, activations, delta_net)
-    passed = passed._replace(internal_state=delta_s)
-    return delta_weights, Sequence(delta_inputs, passed, None, None)
+        is_real = sequence.mask[:, None]
+        delta_net = jax.tree.map(lambda delta: jnp.where(is_real, delta, 0), delta_net)
+    return delta_net, passed._replace(internal_state=delta_s)
 
 
 def _errors(
@@ -139,41 +168,100 @@ def _delta_net(
     activations: Activations,
     delta: State,
     delta_cell_input: jax.Array | float,
-) -> jax.Array:
-    """The error on every net input of the hidden layer, [T, H, *lanes]."""
+) -> Layer:
+    """The error on every net input of the hidden layer, a `Layer` of [T, n, *lanes]."""
     g = ACTIVATIONS[architecture.cell_input]
     cell_input, input_gate = activations.cell_input, activations.input_gate
     delta_cell = gated(architecture, input_gate, delta.internal_state, axis=1) + delta_cell_input
-    parts = [g.slope(cell_input) * delta_cell]
-    if activations.output_gate is not None:
-        parts.insert(0, logistic.slope(activations.output_gate) * delta.output_gate)
+    cell = g.slope(cell_input) * delta_cell
+    delta_in = delta_out = hidden = None
     if input_gate is not None:
         to_gate = sum_over_blocks(architecture, cell_input * delta.internal_state, axis=1)
-        parts.insert(0, logistic.slope(input_gate) * (delta.input_gate + to_gate))
+        delta_in = logistic.slope(input_gate) * (delta.input_gate + to_gate)
+    if activations.output_gate is not None:
+        delta_out = logistic.slope(activations.output_gate) * delta.output_gate
     if activations.hidden is not None:
-        parts.append(logistic.slope(activations.hidden) * delta.hidden)
-    return jnp.concatenate(parts, axis=1)
+        hidden = logistic.slope(activations.hidden) * delta.hidden
+    return Layer(delta_in, delta_out, cell, hidden)
+
+
+def net_errors(weights: UnitWeights, inputs: jax.Array, y_tm1: jax.Array) -> jax.Array:
+    """A 0 for every net input whose derivatives are those of the net inputs, with y(t-1) cut.
+
+    The truncation rule itself: error that arrives here changes the incoming weights, goes down to
+    the same step's inputs, and nowhere else. As a term of its own it is open to `jax.vmap`: the
+    gradient of weights that a batch shares is one product over all sequences and steps.
+
+    Args:
+      weights: [I, H], [H, H] and [H], with lanes or without.
+      inputs: [T, I, *lanes] floating or [T, *lanes] symbols.
+      y_tm1: [T, H, *lanes], what the hidden layer saw of itself at each step; not used without
+        recurrent weights.
+
+    Returns:
+      [T, H, *lanes].
+    """
+    has_lanes = weights.input.ndim > 2
+    return (_net_errors_of_lanes if has_lanes else _net_errors)(weights, inputs, y_tm1)
+
+
+def _no_net(weights: UnitWeights, inputs: jax.Array, y_tm1: jax.Array) -> jax.Array:
+    del weights, inputs
+    return jnp.where(False, y_tm1, 0)  # not zeros_like, so that `jax.vmap` sees it vary
+
+
+_net_errors = jax.custom_jvp(_no_net)
+
+
+@functools.partial(_net_errors.defjvp, symbolic_zeros=True)
+def _net_tangent(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    weights, inputs, y_tm1 = primals
+    d_weights, d_inputs, _ = tangents
+    is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
+    project = _project_symbols if is_symbols else weighted_sum_over_time
+    terms = [
+        (d_weights.input, lambda d: project(d, inputs)),
+        (d_inputs, lambda d: weighted_sum_over_time(weights.input, d)),
+        (d_weights.recurrent, lambda d: weighted_sum_over_time(d, y_tm1)),
+        (d_weights.bias, lambda d: d[None]),
+    ]
+    present = [term(d) for d, term in terms if not (d is None or isinstance(d, SymbolicZero))]
+    zero = _net_errors(*primals)  # also the tangent, where y(t-1) alone has one
+    return zero, functools.reduce(jnp.add, present) if present else jnp.zeros_like(zero)
+
+
+def _project_symbols(weights: jax.Array, symbols: jax.Array) -> jax.Array:
+    """`pick_rows`, as a product where that is the faster to transpose."""
+    if weights.shape[0] > FEW_SOURCES:
+        return pick_rows(weights, symbols)
+    return jax.nn.one_hot(symbols, weights.shape[0], dtype=weights.dtype) @ weights
+
+
+# With lanes every network has its own weights, and the sums over time are written out.
+_net_errors_of_lanes = jax.custom_vjp(_no_net)
 
 
 def _pull_back_weights(
-    weights: UnitWeights, sequence: Sequence, activations: Activations, delta_net: jax.Array
-) -> tuple[UnitWeights, jax.Array | None]:
+    seen: tuple[UnitWeights, jax.Array, jax.Array], delta_net: jax.Array
+) -> tuple[UnitWeights, jax.Array | None, None]:
     """Σ_t y_m(t) delta_net_l(t) for every weight, and the error on floating inputs."""
-    inputs, delta_inputs = sequence.inputs, None
+    weights, inputs, y_tm1 = seen
+    delta_inputs = None
     if jnp.issubdtype(inputs.dtype, jnp.integer):
         delta_input_weights = add_to_rows(weights.input, inputs, delta_net)
     else:
         delta_input_weights = outer_sum_over_time(inputs, delta_net)
         delta_inputs = weighted_sum_over_time(jnp.swapaxes(weights.input, 0, 1), delta_net)
-    delta_recurrent = None
-    if weights.recurrent is not None:
-        y_tm1 = _previous_activations(sequence.initial_state, activations)
-        delta_recurrent = outer_sum_over_time(y_tm1, delta_net)
-    delta_bias = None if weights.bias is None else sum_over_time(delta_net)
-    return UnitWeights(delta_input_weights, delta_recurrent, delta_bias), delta_inputs
+    has_recurrent, has_bias = weights.recurrent is not None, weights.bias is not None
+    delta_recurrent = outer_sum_over_time(y_tm1, delta_net) if has_recurrent else None
+    delta_bias = sum_over_time(delta_net) if has_bias else None
+    return UnitWeights(delta_input_weights, delta_recurrent, delta_bias), delta_inputs, None
 
 
-def _previous_activations(initial: State, activations: Activations) -> jax.Array:
+_net_errors_of_lanes.defvjp(lambda *seen: (_no_net(*seen), seen), _pull_back_weights)
+
+
+def previous_activations(initial: State, activations: Activations) -> jax.Array:
     """What the hidden layer saw of itself at each step, [T, H, *lanes]."""
     after = State(*(getattr(activations, name) for name in State._fields)).rows()
     steps = activations.cell_input.shape[0]

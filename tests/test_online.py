@@ -29,7 +29,14 @@ from helpers import (
 from lstm_jax.architecture import Architecture
 from lstm_jax.cell import zero_state
 from lstm_jax.network import apply, half_squared_error
-from lstm_jax.online import init_learner, learn, online_gradient, start_sequence, update
+from lstm_jax.online import (
+    init_learner,
+    learn,
+    learn_steps,
+    online_gradient,
+    start_sequence,
+    update,
+)
 from lstm_jax.parameters import initialise
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -100,6 +107,45 @@ def test_stream_with_a_target_now_and_then():
     assert_close(learner.gradient, gradient, 1e-14)
     assert_close(other, learner, 1e-14)
     assert_equal(learner.parameters, problem.parameters)
+
+
+@hypothesis.given(problem=problems(paddings=("none",)), cut=hypothesis.strategies.integers(0, 9))
+@hypothesis.settings(max_examples=10)
+def test_a_stretch_is_its_steps_one_by_one(problem: Problem, cut: int):
+    """...wherever the stream is cut into two, so that errors meet traces of before."""
+    problem = problem._replace(initial_state=None)
+    net, steps = problem.architecture, len(problem.inputs)
+    take = quick_jit(learn, static_argnums=0)
+    start = init_learner(net, problem.parameters, SGD)
+    one_by_one, stretches, outputs = start, start, []
+    for t in range(steps):
+        at = problem.inputs[t], problem.targets[t]
+        y, one_by_one = take(net, one_by_one, *at, weight=problem.weights[t])
+        outputs.append(y)
+    cut = min(cut, steps)
+    found = []
+    for part in (slice(0, cut), slice(cut, steps)):
+        y, stretches = quick_jit(learn_steps, static_argnums=0)(
+            net,
+            stretches,
+            problem.inputs[part],
+            problem.targets[part],
+            weights=problem.weights[part],
+        )
+        found.append(y)
+    assert_close(np.concatenate(found), np.stack(outputs))
+    assert_close(stretches, one_by_one)
+
+
+def test_a_stretch_without_targets_moves_state_and_traces_alone():
+    problem = make_problem(EVERYTHING, steps=7)
+    start = init_learner(EVERYTHING, problem.parameters, SGD)
+    outputs, learner = learn_steps(EVERYTHING, start, problem.inputs)
+    weights = jnp.zeros(7)
+    expected = learn_steps(EVERYTHING, start, problem.inputs, problem.targets, weights=weights)
+    assert_close((outputs, learner), expected)
+    assert_equal(learner.gradient, start.gradient)
+    assert np.any(learner.traces.cell.input)
 
 
 def test_start_sequence_forgets_state_and_traces_but_not_what_was_learned():

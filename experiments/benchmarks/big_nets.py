@@ -93,7 +93,7 @@ def _ours(
         expected = jax.jit(jax.grad(reference))(parameters)
         check = check_close("against truncated_autodiff", found.layer, expected.layer, 1e-4)
     else:
-        check = check_slope("gradient", jax.jit(loss), parameters, found)
+        check = check_slope("gradient", loss, parameters, found)
     name = f"{OURS} {gradient}" + (f", blocks of {block}" if block > 1 else "")
     return measure_jax(plan, name, jax.grad(loss), parameters, work=1, unit=UNIT, check=check)
 
@@ -103,7 +103,7 @@ def _peer(plan: Plan, peer: Peer, inputs: jax.Array, targets: jax.Array) -> Meas
         return 0.5 * jnp.mean((peer.run(weights, inputs) - targets) ** 2)
 
     found = jax.jit(jax.grad(loss))(peer.weights)
-    check = check_slope("gradient", jax.jit(loss), peer.weights, found)
+    check = check_slope("gradient", loss, peer.weights, found)
     return measure_jax(
         plan, peer.name, jax.grad(loss), peer.weights, work=1, unit=UNIT, check=check
     )
