@@ -22,9 +22,6 @@ from jax.experimental import multihost_utils
 T = TypeVar("T")
 
 AUTO = "auto"
-# Seconds without a sign of life until a process counts as dead. The end of a process is heard of at
-# once, from the machine it ran on: this is for machines that fall silent.
-HEARTBEAT_TIMEOUT = 30
 
 
 def connect(
@@ -32,8 +29,9 @@ def connect(
 ) -> None:
     """Joins this process to the others; to be called before JAX computes anything.
 
-    Afterwards `jax.devices()` are those of all processes, in order. A process that dies ends the
-    others.
+    Afterwards `jax.devices()` are those of all processes, in order. When one dies, the others end:
+    at once when its connections are closed, after JAX's 100 seconds without a sign of life when a
+    whole machine falls silent.
 
     Args:
       coordinator: "HOST:PORT", where the first process can be reached by the others: any free port
@@ -55,7 +53,6 @@ def connect(
             num_processes=num_processes,
             process_id=process_id,
             cluster_detection_method=None if coordinator == AUTO else "deactivate",
-            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
         )
     except ValueError as error:
         if coordinator != AUTO:
@@ -115,7 +112,7 @@ def by_first(compute: Callable[[], T]) -> T:
         that each can end by itself.
       ConnectionError: if another process has ended.
     """
-    if jax.process_count() == 1:
+    if not jax.distributed.is_initialized():
         return compute()
     result, error = None, None
     if is_first():
@@ -132,7 +129,7 @@ def by_first(compute: Callable[[], T]) -> T:
 
 def check_same(what: str, value: Any) -> None:
     """Raises ValueError, on every process, if `value`, plain data, is not the same on all."""
-    if jax.process_count() == 1:
+    if not jax.distributed.is_initialized():
         return
     digest = np.frombuffer(hashlib.sha256(repr(value).encode()).digest(), np.uint8)
     with _others_answer():
