@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ from lstm_jax.checkpoints import Checkpoints
 from lstm_jax.recipes import make_recipe
 from lstm_jax.tasks import make_task
 from lstm_jax.training import Learning
-from lstm_jax.trials import LANES, TrialRunner
+from lstm_jax.trials import LANES, TrialResult, TrialRunner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +98,23 @@ class Options:
             "max_sequences": task.max_sequences,
         }
 
+    def document(
+        self, row: str, trials: Sequence[TrialResult], wall_seconds: float
+    ) -> dict[str, Any]:
+        """What a row's result file says."""
+        return results.make_document(
+            self.learning(row).task,
+            make_recipe(self.recipe),
+            trials,
+            wall_seconds=wall_seconds,
+            seed=self.seed,
+            command=command_line(),
+        )
+
+    def draw(self, document: dict[str, Any], path: pathlib.Path) -> None:
+        """Draws a row's picture."""
+        plots.learning_curves(document, path)
+
 
 def prepare(options: Options, rows: list[str]) -> None:
     """Checks all that can be wrong before anything is computed, and makes the output folder.
@@ -170,14 +188,8 @@ def run_row(row: str, options: Options) -> dict[str, Any]:
             for sentence in restored.damaged:
                 print(sentence, file=sys.stderr)
         _run_trials(runner, checkpoints, started, row, options)
-        document = results.make_document(
-            learning.task,
-            make_recipe(options.recipe),
-            runner.results(),
-            wall_seconds=time.monotonic() - started,
-            seed=options.seed,
-            command=command_line(),
-        )
+        trials = runner.results()
+        document = options.document(row, trials, time.monotonic() - started)
         processes.by_first(lambda: _write(document, row, options))
         checkpoints.remove()
     return document
@@ -193,7 +205,7 @@ def _left_behind(row: str, options: Options) -> dict[str, Any] | None:
 
 
 def _write(document: dict[str, Any], row: str, options: Options) -> None:
-    plots.learning_curves(document, options.path(row, ".png"))
+    options.draw(document, options.path(row, ".png"))
     results.write_json(options.path(row, ".json"), document)
 
 

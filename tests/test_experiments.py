@@ -144,7 +144,7 @@ MISTAKES = {
     "--checkpoint_seconds=-1": "flag --checkpoint_seconds=-1: -1.0 is not a non-negative number",
     "--recipe=unknown": f"recipe must be one of {', '.join(RECIPES)}, got 'unknown'",
     "--coordinator=host": "coordinator must be HOST:PORT or 'auto', got 'host'",
-    "--coordinator=auto": "coordinator must be HOST:PORT, no cluster was found: coordinator_address",
+    "--coordinator=auto": "coordinator must be HOST:PORT, no cluster was found: ",
     "--coordinator=host:1 --num_processes=2": "process_id must be at least 0 and below 2, got None",
     "--process_id=1": "--num_processes and --process_id need --coordinator, got none",
     "--unknown=1": "Unknown command line flag 'unknown'",
