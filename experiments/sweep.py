@@ -114,10 +114,11 @@ def shape_of(blocks: tuple[int, ...]) -> str:
 
 
 def best(document: dict[str, Any], number: int = BEST) -> str:
-    """The trials with the lowest error, as a table."""
-    columns, trials = document["columns"], document["trials"]
-    error = columns.index("error")
-    trials = sorted((t for t in trials if t[error] is not None), key=lambda t: t[error])
+    """The trials solved soonest, then those with the lowest error, as a table."""
+    columns = document["columns"]
+    solved, sequences, error = map(columns.index, ("solved", "sequences", "error"))
+    trials = [trial for trial in document["trials"] if trial[error] is not None]
+    trials.sort(key=lambda trial: (-trial[solved], trial[sequences], trial[error]))
     lines = [f"{document['task']}, blocks {document['blocks']}: {document['solved']} solved; best:"]
     for trial in [columns, *trials[:number]]:
         cells = zip(columns, trial, strict=True)
