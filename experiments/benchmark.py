@@ -25,7 +25,7 @@ from absl import flags
 from experiments import cli
 from lstm_jax.runtime import configure_cpu
 
-_CASE = flags.DEFINE_list("case", list("abcdefgh"), "Letters of issue 4's table, or 'growth'.")
+_CASE = flags.DEFINE_list("case", list("abcdefgh"), "Letters of the table, 'scaling', 'growth'.")
 _OUT = flags.DEFINE_string("out", None, "Folder for the JSON files; none are written without.")
 _REPEATS = flags.DEFINE_integer("repeats", 10, "Timed runs of each.", lower_bound=1)
 _QUICK = flags.DEFINE_bool("quick", False, "Small sizes, to see that everything works.")
@@ -33,6 +33,8 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace result files that ex
 _SETTING = flags.DEFINE_string("setting", None, "Only this setting of XLA, in this process.")
 
 DEFAULT, SMALL_LOOPS, TWO_DEVICES = "default", "small loops", "small loops, 2 devices"
+MANY_DEVICES = "small loops, 64 devices"
+DEVICES = {TWO_DEVICES: 2, MANY_DEVICES: 64}  # where not 1
 
 
 class Case(NamedTuple):
@@ -56,6 +58,7 @@ CASES = {
     ),
     "g": Case("2c, p = 1,000 against p = 50", "1.3x", (SMALL_LOOPS,)),
     "h": Case("compilation of a gradient, T = 10 to 10,000", "constant, 2 s", (SMALL_LOOPS,)),
+    "scaling": Case("6a on 2 devices, and on up to 64", "1.9x on 2", (TWO_DEVICES, MANY_DEVICES)),
     "growth": Case("time and memory against every size", "straight lines", (DEFAULT,)),
 }
 
@@ -130,8 +133,8 @@ def _run_here(case: str, setting: str) -> dict[str, Any]:
     import os
 
     if setting != DEFAULT:
-        configure_cpu(2 if setting == TWO_DEVICES else None)
-    from experiments.benchmarks import big_nets, growth, long_sequences, online_training
+        configure_cpu(DEVICES.get(setting))
+    from experiments.benchmarks import big_nets, growth, long_sequences, online_training, scaling
     from experiments.benchmarks.measure import Plan
     from lstm_jax.results import SCHEMA_VERSION, machine
 
@@ -148,6 +151,7 @@ def _run_here(case: str, setting: str) -> dict[str, Any]:
             "f": long_sequences.run_stream,
             "g": online_training.run_alphabets,
             "h": long_sequences.run_compilation,
+            "scaling": scaling.run,
         }[case]
         measurements = run(plan)
     for measurement in measurements:

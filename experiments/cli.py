@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import pathlib
 import shlex
 import sys
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
+import jax
 from absl import app, flags, logging
 
 from experiments.tables import text_table
+from lstm_jax import processes
 from lstm_jax.runtime import configure_cpu
+
+if TYPE_CHECKING:
+    from experiments.runner import Options
 
 
 def define_flags() -> None:
@@ -27,6 +35,9 @@ def define_flags() -> None:
     flags.DEFINE_bool("resume", False, "Go on from the checkpoint of a run that was cut off.")
     flags.DEFINE_float("checkpoint_seconds", 60.0, "Between checkpoints.", lower_bound=0.0)
     flags.DEFINE_bool("quiet", False, "Print nothing but errors.")
+    flags.DEFINE_string("coordinator", None, "Of several processes: HOST:PORT, or 'auto'.")
+    flags.DEFINE_integer("num_processes", None, "How many processes there are.", lower_bound=1)
+    flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.", lower_bound=0)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -40,14 +51,24 @@ def run(main: Callable[[], None]) -> None:
             if len(arguments) > 1:
                 raise ValueError(f"unexpected argument {arguments[1]!r}; options begin with --")
             main()
+        except ConnectionError as error:
+            _end(f"error: {error}; --resume goes on from the last checkpoint", 2)
         except (ValueError, OSError, ImportError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
+            _end(f"error: {error}", 2)
         except KeyboardInterrupt:
-            print("interrupted; --resume goes on from the last checkpoint", file=sys.stderr)
-            sys.exit(130)
+            _end("interrupted; --resume goes on from the last checkpoint", 130)
+        except Exception:
+            _end(traceback.format_exc(), 1)
 
     app.run(guarded, flags_parser=_parse)
+
+
+def _end(message: str, status: int) -> None:
+    """Ends this process; where it is one of several, at once, so that the others hear of it."""
+    print(message, file=sys.stderr, flush=True)
+    if jax.distributed.is_initialized():
+        os._exit(status)  # JAX would wait for the others, which wait for this one
+    sys.exit(status)
 
 
 def _parse(arguments: list[str]) -> list[str]:
@@ -70,14 +91,31 @@ def run_rows(rows: list[str]) -> None:
     configure_cpu(flags.FLAGS.devices)
     from experiments import runner  # JAX must not start before it is configured
 
-    options = make_options()
+    options = start(make_options())
     runner.prepare(options, rows)
     documents = [runner.run_row(row, options) for row in rows]
     if not options.quiet:
         print(text_table(documents))
 
 
-def make_options() -> Any:
+def start(options: Options) -> Options:
+    """Checks the options and, by the flags, joins the other processes, of which the first prints.
+
+    Raises:
+      ValueError: if an option is wrong.
+    """
+    options.check()
+    values = flags.FLAGS
+    numbers = values.num_processes, values.process_id
+    if values.coordinator is None:
+        if numbers != (None, None):
+            raise ValueError("--num_processes and --process_id need --coordinator, got none")
+        return options
+    processes.connect(values.coordinator, *numbers)
+    return options if processes.is_first() else dataclasses.replace(options, quiet=True)
+
+
+def make_options() -> Options:
     """The flags as `experiments.runner.Options`.
 
     Raises:

@@ -130,6 +130,48 @@ def lags(documents: list[Document], path: pathlib.Path) -> None:
     _save(figure, path)
 
 
+def sweep(document: Document, path: pathlib.Path) -> None:
+    """Draws the mean training error of a sweep's trials against pairs of their settings."""
+    trials = np.array(document["trials"], np.float64)  # None becomes NaN
+    column = {name: trials[:, i] for i, name in enumerate(document["columns"])}
+    gates = {
+        kind: np.sort([column[name] for name in column if name.startswith(f"{kind} gate bias")], 0)
+        for kind in ("input", "output")
+        if document["space"][f"{kind}_gate_bias"]
+    }
+    rate = ("learning rate", column["learning rate"])
+    pairs = [(rate, (f"mean {kind} gate bias", b.mean(0))) for kind, b in gates.items()]
+    if document["space"]["init_range"]:
+        pairs.append((rate, ("initial range", column["initial range"])))
+    pairs += [
+        ((f"lowest {kind} gate bias", b[0]), (f"highest {kind} gate bias", b[-1]))
+        for kind, b in gates.items()
+        if len(b) > 1
+    ]
+    figure, panels = _figure(5 * len(pairs), 4, columns=len(pairs))
+    is_known = np.isfinite(column["error"])
+    least, most = np.percentile(column["error"][is_known], (0, 95))
+    for axes, ((x_name, x), (y_name, y)) in zip(np.atleast_1d(panels), pairs, strict=True):
+        scale = lambda name: "log" if name in ("learning rate", "initial range") else "linear"
+        cells = axes.hexbin(
+            x[is_known],
+            y[is_known],
+            C=column["error"][is_known],
+            gridsize=24,
+            xscale=scale(x_name),
+            yscale=scale(y_name),
+            vmin=least,
+            vmax=most,
+        )
+        axes.set(xlabel=x_name, ylabel=y_name)
+    figure.colorbar(cells, ax=panels, label="mean training error at the end")
+    figure.suptitle(
+        f"{document['task']}, blocks {document['blocks']} ({document['recipe']}): "
+        f"{len(trials):,} trials of {document['max_sequences']:,} sequences"
+    )
+    _save(figure, path)
+
+
 def network_at_work(document: Document, path: pathlib.Path) -> None:
     """Draws a sequence of a row, and what a solved network's units do over it."""
     architecture, parameters = read_network(document)
@@ -196,11 +238,11 @@ def _draw_lines(axes: Any, values: np.ndarray) -> None:
         axes.plot(np.arange(len(values)), values[:, k], color=f"C{k % 10}", linewidth=1)
 
 
-def _figure(width: float, height: float, rows: int = 1) -> tuple[Any, Any]:
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, 1, sharex=rows > 1)
+    return figure, figure.subplots(rows, columns, sharex=rows > 1)
 
 
 def _save(figure: Any, path: pathlib.Path) -> None:

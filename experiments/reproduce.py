@@ -5,7 +5,7 @@
 
 Rows run in worker processes, one a core; each writes its result file as it ends. A run may be
 killed at any moment: --resume skips the rows that are done and goes on with the others from their
-checkpoints.
+checkpoints. With --coordinator, rows run one after the other, each on the devices of all processes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     if _IS_WORKER in os.environ:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     rows = _named(_ROWS.value)
-    if len(rows) == 1 or _WORKERS.value == 1:
+    if len(rows) == 1 or _WORKERS.value == 1 or flags.FLAGS.coordinator is not None:
         cli.run_rows(rows)
         return
     from experiments import runner

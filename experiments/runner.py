@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,12 +18,12 @@ from jax.sharding import Mesh
 from experiments import plots
 from experiments.cli import command_line
 from experiments.progress import make_progress
-from lstm_jax import results, rivals
+from lstm_jax import processes, results, rivals
 from lstm_jax.checkpoints import Checkpoints
 from lstm_jax.recipes import make_recipe
 from lstm_jax.tasks import make_task
 from lstm_jax.training import Learning
-from lstm_jax.trials import LANES, TrialRunner
+from lstm_jax.trials import LANES, TrialResult, TrialRunner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,14 +98,37 @@ class Options:
             "max_sequences": task.max_sequences,
         }
 
+    def document(
+        self, row: str, trials: Sequence[TrialResult], wall_seconds: float
+    ) -> dict[str, Any]:
+        """What a row's result file says."""
+        return results.make_document(
+            self.learning(row).task,
+            make_recipe(self.recipe),
+            trials,
+            wall_seconds=wall_seconds,
+            seed=self.seed,
+            command=command_line(),
+        )
+
+    def draw(self, document: dict[str, Any], path: pathlib.Path) -> None:
+        """Draws a row's picture."""
+        plots.learning_curves(document, path)
+
 
 def prepare(options: Options, rows: list[str]) -> None:
     """Checks all that can be wrong before anything is computed, and makes the output folder.
 
     Raises:
-      ValueError: if an option is wrong, or a result exists and may not be replaced.
-      OSError: if the output folder cannot be written.
+      ValueError: if an option is wrong or not the same on all processes, or a result exists and
+        may not be replaced.
     """
+    own = {"out": None, "quiet": None}  # may differ
+    processes.check_same("rows and flags", (rows, dataclasses.asdict(options) | own))
+    processes.by_first(lambda: _prepare(options, rows))
+
+
+def _prepare(options: Options, rows: list[str]) -> None:
     options.check()
     if len(set(rows)) < len(rows):
         raise ValueError(f"rows must be distinct, got {','.join(rows)}")
@@ -145,15 +169,12 @@ def run_row(row: str, options: Options) -> dict[str, Any]:
 
     With `options.resume`, a row that has its result file is not run again.
     """
-    path, folder = options.path(row, ".json"), options.path(row, ".checkpoints")
-    if options.resume and path.exists():
-        shutil.rmtree(folder, ignore_errors=True)  # was cut off just before it was deleted
-        return results.read_json(path)
-    if options.overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
+    done = processes.by_first(lambda: _left_behind(row, options))
+    if done is not None:
+        return done
     run, learning = options.run(row), options.learning(row)
     started = time.monotonic()
-    with Checkpoints(folder, run) as checkpoints:
+    with Checkpoints(options.path(row, ".checkpoints"), run) as checkpoints:
         runner = TrialRunner(
             learning,
             range(run["trials"]),
@@ -167,18 +188,25 @@ def run_row(row: str, options: Options) -> dict[str, Any]:
             for sentence in restored.damaged:
                 print(sentence, file=sys.stderr)
         _run_trials(runner, checkpoints, started, row, options)
-        document = results.make_document(
-            learning.task,
-            make_recipe(options.recipe),
-            runner.results(),
-            wall_seconds=time.monotonic() - started,
-            seed=options.seed,
-            command=command_line(),
-        )
-        plots.learning_curves(document, options.path(row, ".png"))
-        results.write_json(path, document)
+        trials = runner.results()
+        document = options.document(row, trials, time.monotonic() - started)
+        processes.by_first(lambda: _write(document, row, options))
         checkpoints.remove()
     return document
+
+
+def _left_behind(row: str, options: Options) -> dict[str, Any] | None:
+    """The result that the row already has, if it may be kept; removes checkpoints of no use."""
+    path, folder = options.path(row, ".json"), options.path(row, ".checkpoints")
+    is_done = options.resume and path.exists()  # was cut off just before they were removed
+    if is_done or options.overwrite:
+        shutil.rmtree(folder, ignore_errors=True)
+    return results.read_json(path) if is_done else None
+
+
+def _write(document: dict[str, Any], row: str, options: Options) -> None:
+    options.draw(document, options.path(row, ".png"))
+    results.write_json(options.path(row, ".json"), document)
 
 
 def _run_trials(
@@ -189,7 +217,7 @@ def _run_trials(
     with make_progress(row, options.quiet) as progress:
         while not runner.finished:
             progress.show(runner.round())
-            now = time.monotonic()
-            if now - saved_at >= options.checkpoint_seconds:
-                checkpoints.save(runner, now - started)
+            elapsed = processes.by_first(lambda since=saved_at: time.monotonic() - since)
+            if elapsed >= options.checkpoint_seconds:
+                checkpoints.save(runner, time.monotonic() - started)
                 saved_at = time.monotonic()

@@ -10,7 +10,7 @@ gradient in forward mode, for streams. `make_task`, `make_recipe` and `TrialRunn
 whatever is a `Method` can learn there, and `rivals` has those that the paper compares itself with.
 """
 
-from lstm_jax import online, rivals, tasks
+from lstm_jax import online, processes, random_search, rivals, tasks
 from lstm_jax.activations import ACTIVATIONS, Activation
 from lstm_jax.architecture import Architecture
 from lstm_jax.cell import State, step, zero_state
@@ -78,6 +78,8 @@ __all__ = (
     "online",
     "online_gradient",
     "output_units",
+    "processes",
+    "random_search",
     "rivals",
     "row_names",
     "start_sequence",

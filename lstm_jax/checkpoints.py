@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from lstm_jax.processes import by_first, is_first
 from lstm_jax.trials import RunState, TrialRunner
 
 try:
@@ -40,6 +41,8 @@ class Checkpoints:
     Orbax writes each into a temporary folder that gets its name when it is complete, so a run
     killed at any moment leaves whole checkpoints only. What a damaged disk does to one is found
     when it is read, by a digest of its content; then the one before it serves.
+
+    Of several processes, the first alone sees the folder; all make the same calls.
     """
 
     def __init__(self, folder: pathlib.Path, run: Mapping[str, Any]) -> None:
@@ -52,17 +55,24 @@ class Checkpoints:
         Raises:
           ValueError: if another process has the folder open.
         """
-        import orbax.checkpoint as ocp  # slow to import, and needed here alone
-
         self._folder = folder.absolute()
         self._run = json.loads(json.dumps(run)) | {"format": FORMAT}
+        by_first(self._open)
+
+    def _open(self) -> None:
+        import orbax.checkpoint as ocp  # slow to import, and needed here alone
+
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self._folder)
         self._args = ocp.args
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=KEEP, cleanup_tmp_directories=True, enable_async_checkpointing=False
+                max_to_keep=KEEP,
+                create=False,
+                cleanup_tmp_directories=True,
+                enable_async_checkpointing=False,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes={0}),
             ),
         )
 
@@ -70,21 +80,25 @@ class Checkpoints:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._manager.close()
-        os.close(self._lock)
+        if is_first():
+            self._manager.close()
+            os.close(self._lock)
 
     def save(self, runner: TrialRunner, seconds: float = 0.0) -> None:
         """Writes where the run stands, after so many seconds."""
-        for step in self._manager.all_steps():
-            if step >= runner.presented:  # damaged, or the run would not have to come here again
-                self._manager.delete(step)
         state = _pack(runner.state())
+        by_first(lambda: self._write(runner.presented, state, seconds))
+
+    def _write(self, presented: int, state: np.ndarray, seconds: float) -> None:
+        for step in self._manager.all_steps():
+            if step >= presented:  # damaged, or the run would not have to come here again
+                self._manager.delete(step)
         about = {"run": self._run, "seconds": seconds}
         about |= {"digest": _digest(about, state)}
         # All arrays in one: orbax would report damage to several many times over.
         content = self._args.StandardSave({"state": state})
         self._manager.save(
-            runner.presented,
+            presented,
             args=self._args.Composite(state=content, about=self._args.JsonSave(about)),
             force=True,
         )
@@ -95,6 +109,12 @@ class Checkpoints:
         Raises:
           ValueError: if that checkpoint is of another run.
         """
+        restored, state = by_first(self._newest)
+        if state is not None:
+            runner.restore(_unpack(state, runner.state()))
+        return restored
+
+    def _newest(self) -> tuple[Restored, np.ndarray | None]:
         damaged = []
         for step in sorted(self._manager.all_steps(), reverse=True):
             path = self._folder / str(step)
@@ -106,13 +126,12 @@ class Checkpoints:
                 continue
             if about["run"] != self._run:
                 raise ValueError(f"checkpoint {path} is of the run {about['run']}, not {self._run}")
-            runner.restore(_unpack(state, runner.state()))
-            return Restored(about["seconds"], damaged)
-        return Restored(0.0, damaged)
+            return Restored(about["seconds"], damaged), state
+        return Restored(0.0, damaged), None
 
     def remove(self) -> None:
         """Deletes all of them: the run has its results."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        by_first(lambda: shutil.rmtree(self._folder, ignore_errors=True))
 
     def _read(self, step: int) -> tuple[dict[str, Any], np.ndarray]:
         items = self._args.Composite(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -46,22 +45,27 @@ class GradientLearning:
 
     def init(self, keys: jax.Array) -> Model:
         """Random weights by the task's conditions, from a key for each lane, [..., L] uint32."""
-        task, lanes = self.task, keys.shape[-1:]
-        conditions = task.conditions
-        init = functools.partial(
-            initialise,
-            architecture=task.architecture,
+        lanes = keys.shape[-1:]
+        init_trial = lambda key: self.init_trial(jax.random.wrap_key_data(key))
+        parameters, optimiser_state = over_lanes(init_trial)(keys)
+        return Model(
+            parameters=parameters,
+            optimiser_state=optimiser_state,
+            constructed=jnp.full(lanes, not self.task.sequential_construction),
+            last_error=jnp.full(lanes, jnp.inf, jnp.float32),
+        )
+
+    def init_trial(self, key: jax.Array) -> tuple[Parameters, Any]:
+        """One trial's random weights and its optimiser's state, from a PRNG key."""
+        conditions = self.task.conditions
+        parameters = initialise(
+            key,
+            self.task.architecture,
             init_range=conditions.init_range,
             input_gate_bias=conditions.input_gate_bias,
             output_gate_bias=conditions.output_gate_bias,
         )
-        parameters = over_lanes(lambda key: init(jax.random.wrap_key_data(key)))(keys)
-        return Model(
-            parameters=parameters,
-            optimiser_state=over_lanes(self.optimiser.init)(parameters),
-            constructed=jnp.full(lanes, not task.sequential_construction),
-            last_error=jnp.full(lanes, jnp.inf, jnp.float32),
-        )
+        return parameters, self.optimiser.init(parameters)
 
     def present(
         self, model: Model, example: Example, n: jax.Array, running: jax.Array

@@ -102,12 +102,14 @@ def initialise(
     key: jax.Array,
     architecture: Architecture,
     *,
-    init_range: float = 0.1,
-    input_gate_bias: Sequence[float] | None = None,
-    output_gate_bias: Sequence[float] | None = None,
+    init_range: float | jax.Array = 0.1,
+    input_gate_bias: Sequence[float] | jax.Array | None = None,
+    output_gate_bias: Sequence[float] | jax.Array | None = None,
     dtype: Any = jnp.float32,
 ) -> Parameters:
     """Draws every weight uniformly from [-init_range, init_range], then sets the gate biases.
+
+    The range and the biases may be traced values, of which only the shape is checked.
 
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)
     >>> parameters = initialise(jax.random.key(0), net, input_gate_bias=(-2.0, -4.0))
@@ -214,7 +216,8 @@ def _is_shape(node: Any) -> bool:
 
 
 def _check_initial_values(architecture, init_range, input_gate_bias, output_gate_bias, dtype):
-    if not (math.isfinite(init_range) and init_range > 0):
+    is_known = lambda value: not isinstance(value, Tracer)
+    if is_known(init_range) and not (math.isfinite(init_range) and init_range > 0):
         raise ValueError(f"init_range must be positive and finite, got {init_range!r}")
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"dtype must be a floating dtype, got {dtype!r}")
@@ -223,7 +226,8 @@ def _check_initial_values(architecture, init_range, input_gate_bias, output_gate
             continue
         if not getattr(architecture, name + "s") or architecture.biases == "none":
             raise ValueError(f"{name}_bias is {values!r}, but the architecture has no such bias")
-        if np.shape(values) != (architecture.num_blocks,) or not np.all(np.isfinite(values)):
+        is_finite = not is_known(values) or np.all(np.isfinite(values))
+        if np.shape(values) != (architecture.num_blocks,) or not is_finite:
             raise ValueError(
                 f"{name}_bias must hold {architecture.num_blocks} finite numbers, one for each "
                 f"memory block, got {values!r}"

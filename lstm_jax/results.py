@@ -107,10 +107,10 @@ def _trial(result: TrialResult) -> dict[str, Any]:
         "first_rule_sequences": result.first_rule_sequences,
         "test_wrong": result.test_wrong,
         "test_size": result.test_size,
-        "test_error": _number(result.test_error),
-        "test_squared_error": _number(result.test_squared_error),
+        "test_error": plain_number(result.test_error),
+        "test_squared_error": plain_number(result.test_squared_error),
         "finite": result.finite,
-        "curve": [[_number(v) for v in point] for point in thin(result.curve)],
+        "curve": [[plain_number(v) for v in point] for point in thin(result.curve)],
     }
 
 
@@ -165,7 +165,7 @@ def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:
     return np.array([[part[-1, 0], *part[:, 1:].mean(0)] for part in stretches])
 
 
-def _number(value: float) -> float | int | None:
+def plain_number(value: float) -> float | int | None:
     """Six significant digits; JSON has no NaN and no infinity."""
     if not math.isfinite(value):
         return None

@@ -3,6 +3,9 @@
 Trials run in waves of a fixed width, `lanes` a device, so that the compiled program a trial runs
 in, and with it every bit of its numbers, is the same whatever the number of trials and devices.
 Trials that have ended leave: when the others fit into fewer waves, they are packed together.
+
+The devices may be those of several processes (`lstm_jax.processes`), of which each then runs the
+same lines: each computes the lanes of its own devices, and hears of all others.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from lstm_jax.method import Report
+from lstm_jax.processes import on_host
 from lstm_jax.stopping import Score
 from lstm_jax.training import DATA, IDLE, NON_FINITE, RUNNING, SOLVED, Learning, Trials
 
@@ -79,7 +83,8 @@ class TrialRunner:
           learning: what is learned, and how.
           indices: which trials; a trial's numbers depend on `seed` and its index alone.
           seed: of all random numbers.
-          mesh: a one-dimensional device mesh to share the trials among; None: the first device.
+          mesh: a one-dimensional device mesh to share the trials among, of devices of this process
+            or of all; None: this process's first device.
           lanes: how many trials run side by side on a device. Another width may change the last
             bits of a trial's numbers, as the compiler may vectorise differently.
 
@@ -92,7 +97,7 @@ class TrialRunner:
         if lanes < 1:
             raise ValueError(f"lanes must be at least 1, got {lanes}")
         self._learning = learning
-        self._compiled = _Compiled(learning, mesh or Mesh(jax.devices()[:1], ("trials",)))
+        self._compiled = _Compiled(learning, mesh or Mesh(jax.local_devices()[:1], ("trials",)))
         self._width = lanes * self._compiled.mesh.size
         self._reports: list[Report] = []  # [R] each
         self.presented = 0
@@ -127,7 +132,7 @@ class TrialRunner:
         num_trials = len(self.indices)
         round_report = Report(*np.zeros((len(Report._fields), num_trials), np.float32))
         for wave in self._waves:
-            for total, part in zip(round_report, jax.device_get(wave.report), strict=True):
+            for total, part in zip(round_report, on_host(wave.report), strict=True):
                 total[wave.places] = part[: len(wave.places)]
         self._reports.append(round_report)
         running = sum(int((wave.status() == RUNNING).sum()) for wave in self._waves)
@@ -150,7 +155,7 @@ class TrialRunner:
         scores = []
         for some in _split(places, self._width):
             score = self._compiled.final_test(_idle_behind(trials, some, self._width))
-            scores.append(_take(jax.device_get(score), list(range(len(some)))))
+            scores.append(_take(on_host(score), list(range(len(some)))))
         score = _concatenate(scores)
         return [self._result(place, _take(trials, place), _take(score, place)) for place in places]
 
@@ -228,11 +233,11 @@ class _Wave:
         self.trials, self.report = compiled.run_chunk(self.trials, jnp.int32(presented))
 
     def status(self) -> np.ndarray:
-        return np.asarray(self.trials.status)[: len(self.places)]
+        return on_host(self.trials.status)[: len(self.places)]
 
     def trials_alone(self) -> Trials:
         """Its trials on the host, without the idle lanes."""
-        return _take(jax.device_get(self.trials), np.arange(len(self.places)))
+        return _take(on_host(self.trials), np.arange(len(self.places)))
 
 
 class _Compiled:
@@ -276,14 +281,17 @@ class _Compiled:
 
         def call(*arguments: Any) -> Any:
             lane_arguments = arguments[:num_lane_arguments]
-            placed = jax.tree.map(
-                lambda a, spec: jax.device_put(a, NamedSharding(self.mesh, spec)),
-                lane_arguments,
-                tuple(map(self._specs, lane_arguments)),
-            )
+            placed = jax.tree.map(self._place, lane_arguments)
             return compiled(*placed, *arguments[len(lane_arguments) :])
 
         return call
+
+    def _place(self, array: Any) -> jax.Array:
+        """Puts this process's lanes of an array, if they are not there, onto its devices."""
+        if isinstance(array, jax.Array):  # came from here
+            return array
+        sharding = NamedSharding(self.mesh, self._specs(array))
+        return jax.make_array_from_callback(array.shape, sharding, lambda lanes: array[lanes])
 
     def _specs(self, tree: Any) -> Any:
         return jax.tree.map(lambda a: P(*(None,) * (a.ndim - 1), self._axis), tree)

@@ -5,8 +5,9 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_tasks import LATCH, make_runner, sgd
 
-from experiments.benchmarks import growth
+from experiments.benchmarks import growth, scaling
 from experiments.benchmarks.measure import Measurement, Plan, check_close, check_slope, measure_jax
 
 
@@ -60,3 +61,18 @@ def test_slopes_are_those_of_powers():
     assert growth.slope(sizes, [3.0 * n**1.5 for n in sizes]) == 1.5
     assert growth.slope(sizes, [7.0] * 4) == 0.0
     assert growth.slope([1], [1.0]) is None
+
+
+def test_scaling_compares_the_same_trials_on_more_devices(monkeypatch):
+    monkeypatch.setattr(scaling, "make_task", lambda row: LATCH)
+    measurements = scaling.run(Plan(repeats=1, quick=True))
+    assert [m.work for m in measurements] == [2 * 20, 2 * 20, 2 * 16, 2 * 16]
+    assert all("to the last bit" in m.check for m in measurements)
+    assert "speed to 1 device" in measurements[1].notes
+    assert any(note.startswith("overhead") for note in measurements[3].notes)
+
+
+def test_scaling_refuses_other_numbers():
+    runners = [make_runner(sgd(LATCH), range(2), seed=seed) for seed in (0, 1)]
+    with pytest.raises(AssertionError):
+        scaling._check_same(*runners)

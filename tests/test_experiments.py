@@ -33,7 +33,7 @@ BINARIES = {
     "two_sequence": ("3c-100-3", ["--task=3c-100-3"]),
     "very_long_lags": ("2c-50-50", []),
 }
-OTHER_BINARIES = {"benchmark", "claims", "error_flow", "tables"}  # tested elsewhere
+OTHER_BINARIES = {"benchmark", "claims", "error_flow", "sweep", "tables"}  # tested elsewhere
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,16 @@ MISTAKES = {
     "--max_sequences=0": "--max_sequences must be at least 1, got 0",
     "--checkpoint_seconds=-1": "flag --checkpoint_seconds=-1: -1.0 is not a non-negative number",
     "--recipe=unknown": f"recipe must be one of {', '.join(RECIPES)}, got 'unknown'",
+    "--coordinator=host": "coordinator must be HOST:PORT or 'auto', got 'host'",
+    "--coordinator=auto": "coordinator must be HOST:PORT, no cluster was found: ",
+    "--coordinator=host:1 --num_processes=2": "process_id must be at least 0 and below 2, got None",
+    "--process_id=1": "--num_processes and --process_id need --coordinator, got none",
+    "sweep --blocks=2y2": "--blocks must be shapes such as 2x2, or 'own', got '2y2'",
+    "sweep --learning_rate=9,1": "learning_rate must be two positive and finite numbers, the lower "
+    "first, got (9.0, 1.0)",
+    "sweep --init_range=a,b": "--init_range must be LOWEST,HIGHEST or 'own', got 'a,b'",
+    "sweep --learning_rate=own": "--learning_rate and one of --init_range, --input_gate_bias, "
+    "--output_gate_bias must have bounds, got 'own'",
     "--unknown=1": "Unknown command line flag 'unknown'",
     "6a": "unexpected argument '6a'; options begin with --",
     "--resume --overwrite": "--resume and --overwrite exclude each other, got both",
@@ -171,7 +181,7 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     runs = []
     for mistake in MISTAKES:
         flags = mistake.format(folder=folder).split()
-        name = flags.pop(0) if mistake.startswith("reproduce") else "temporal_order"
+        name = flags.pop(0) if mistake.startswith(("reproduce", "sweep")) else "temporal_order"
         runs.append([name, f"--out={folder}/new", *flags])
     command = [sys.executable, "-c", FORKS, json.dumps(runs)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,0 +1,83 @@
+"""Case scaling: online training of 6a on more devices, and what the devices cost by themselves.
+
+Strong: the 20 trials of case b on one device and on two. Weak: 8 trials a device on 2, 4, 8, ...
+devices, each beside one device that does the same total work. Devices beyond the machine's cores
+are simulated, so that their time says what sharding costs, not what more machines would gain.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from experiments.benchmarks.measure import OURS, Measurement, Plan, measure_call
+from lstm_jax import TrialRunner, make_recipe, make_task
+from lstm_jax.trials import LANES
+
+TRIALS = 20  # of case b
+# Twice 8 lanes hold 16 of the 20 trials, twice 10 hold all.
+STRONG = ((TRIALS, LANES), (TRIALS, TRIALS // 2), (4 * LANES, LANES))
+
+
+def run(plan: Plan) -> list[Measurement]:
+    """Strong scaling on two devices, weak scaling on all that there are."""
+    measurements = []
+    for trials, lanes in STRONG[: plan.size(len(STRONG), 1)]:
+        one, two = _pair(plan, trials, 2, lanes)
+        two.notes["speed to 1 device"] = round(one.run_seconds / two.run_seconds, 2)
+        measurements += [one, two]
+    num_devices = 2
+    while num_devices <= min(jax.device_count(), plan.size(64, 4)):
+        one, many = _pair(plan, LANES * num_devices, num_devices, LANES)
+        cores = min(num_devices, os.cpu_count() or 1)
+        overhead = cores * many.run_seconds / one.run_seconds - 1
+        many.notes[f"overhead over 1 device's time on {cores} cores"] = f"{overhead:.1%}"
+        measurements += [one, many]
+        num_devices *= 2
+    return measurements
+
+
+def _pair(plan: Plan, trials: int, num_devices: int, lanes: int) -> tuple[Measurement, Measurement]:
+    """The same trials on one device and on many."""
+    chunk = plan.size(200, 2)  # far from the end of any trial, for all repeats
+    learning = dataclasses.replace(make_recipe("paper").learning(make_task("6a")), chunk=chunk)
+    one, many = (
+        TrialRunner(
+            learning,
+            range(trials),
+            mesh=Mesh(np.array(jax.devices()[:devices]), ("trials",)),
+            lanes=lanes,
+        )
+        for devices in (1, num_devices)
+    )
+    check = _check_same(one, many)
+    first, second = (
+        measure_call(
+            plan,
+            f"{OURS} {trials} trials, {devices} device(s)",
+            runner.round,
+            work=trials * chunk,
+            unit="sequences",
+            check=check,
+        )
+        for runner, devices in ((one, 1), (many, num_devices))
+    )
+    first.notes["lanes"] = second.notes["lanes"] = lanes
+    return first, second
+
+
+def _check_same(one: TrialRunner, many: TrialRunner) -> str:
+    """Holds a round of the trials on many devices against the same round on one.
+
+    Raises:
+      AssertionError: if a bit differs: no time is reported for a wrong answer.
+    """
+    for runner in (one, many):
+        runner.round()
+    for a, b in zip(*map(jax.tree.leaves, (one.state(), many.state())), strict=True):
+        np.testing.assert_array_equal(a, b)
+    return "the numbers of 1 device, to the last bit"

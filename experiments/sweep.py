@@ -1,0 +1,202 @@
+"""A sweep over learning rate, initial range and gate biases by random search: many short trials.
+
+    python -m experiments.sweep --task=6a --trials=10000 --out=experiments/results/claims
+
+Every trial draws its settings from its own key. All trials of one shape of blocks are one program,
+shared among all devices; --blocks=2x2,1x4 runs one shape after the other, 2x2 being 2 blocks of 2
+cells each. Writes sweep.TASK.SHAPE.json, one line a trial, and a picture of the training error
+against the settings. Bounds are LOWEST,HIGHEST, or 'own' for what the task says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from experiments import cli, plots
+from experiments.runner import Options, prepare, run_row
+from lstm_jax.random_search import RandomSearch, Settings, Space
+from lstm_jax.recipes import chunk_of, make_recipe
+from lstm_jax.results import SCHEMA_VERSION, about_run, plain_number
+from lstm_jax.runtime import configure_cpu
+from lstm_jax.tasks import make_task, row_names
+from lstm_jax.training import Learning
+from lstm_jax.trials import TrialResult
+
+MAX_SEQUENCES = 5_000  # of a trial, unless told otherwise
+TESTS = 256  # sequences of its final test
+BEST = 10  # trials that are printed
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep(Options):
+    """How sweeps are run; a row is "sweep", a task and a shape of blocks, with dots between.
+
+    Attributes:
+      space: where the settings are drawn from.
+    """
+
+    space: Space = dataclasses.field(default_factory=Space)
+
+    def check(self) -> None:
+        """Raises ValueError if an option is wrong, or there is nothing to draw a picture of."""
+        super().check()
+        bounds = dataclasses.asdict(self.space)
+        if bounds.pop("learning_rate") is None or not any(bounds.values()):
+            raise ValueError(
+                f"--learning_rate and one of --{', --'.join(bounds)} must have bounds, got 'own'"
+            )
+
+    def learning(self, row: str) -> Learning:
+        """What the trials of a row learn: its task with its blocks, by random settings."""
+        _, name, shape = row.split(".")
+        recipe = make_recipe(self.recipe)
+        task = recipe.adapt(make_task(name))
+        task = dataclasses.replace(
+            task,
+            architecture=dataclasses.replace(task.architecture, blocks=blocks_of(shape)),
+            max_sequences=self.max_sequences or MAX_SEQUENCES,
+            test_size=TESTS,
+        )
+        method = RandomSearch(task, gradient=recipe.gradient, space=self.space)
+        return Learning(task, method, chunk_of(task))
+
+    def run(self, row: str) -> dict[str, Any]:
+        """As `Options`, with the space and the shape."""
+        space = json.loads(json.dumps(dataclasses.asdict(self.space)))  # as a file has it
+        return super().run(row) | {"blocks": row.split(".")[2], "space": space}
+
+    def document(
+        self, row: str, trials: Sequence[TrialResult], wall_seconds: float
+    ) -> dict[str, Any]:
+        """Each trial's settings and what became of it, as rows of numbers."""
+        rows = [_row(trial) for trial in trials]
+        sequences = sum(trial.sequences for trial in trials)
+        return (
+            {"schema_version": SCHEMA_VERSION, "columns": list(rows[0])}
+            | self.run(row)
+            | {
+                "recipe_changes": make_recipe(self.recipe).changes,
+                "test_size": TESTS,
+                "trials": [[plain_number(value) for value in row.values()] for row in rows],
+                "solved": sum(trial.solved for trial in trials),
+                "non_finite": sum(not trial.finite for trial in trials),
+                "wall_seconds": round(wall_seconds, 2),
+                "sequences_per_second": round(sequences / wall_seconds, 1),
+            }
+            | about_run(self.seed, cli.command_line())
+        )
+
+    def draw(self, document: dict[str, Any], path: pathlib.Path) -> None:
+        """Draws the error against the settings."""
+        plots.sweep(document, path)
+
+
+def blocks_of(shape: str) -> tuple[int, ...]:
+    """The sizes of the blocks of a shape.
+
+    >>> blocks_of("3x2")
+    (2, 2, 2)
+    """
+    number, size = map(int, shape.split("x"))
+    return (size,) * number
+
+
+def shape_of(blocks: tuple[int, ...]) -> str:
+    """Undoes `blocks_of`, for blocks of one size."""
+    return f"{len(blocks)}x{blocks[0]}"
+
+
+def best(document: dict[str, Any], number: int = BEST) -> str:
+    """The trials solved soonest, then those with the lowest error, as a table."""
+    columns = document["columns"]
+    solved, sequences, error = map(columns.index, ("solved", "sequences", "error"))
+    trials = [trial for trial in document["trials"] if trial[error] is not None]
+    trials.sort(key=lambda trial: (-trial[solved], trial[sequences], trial[error]))
+    lines = [f"{document['task']}, blocks {document['blocks']}: {document['solved']} solved; best:"]
+    for trial in [columns, *trials[:number]]:
+        cells = zip(columns, trial, strict=True)
+        lines.append("  ".join(f"{value:>{max(len(name), 8)}}" for name, value in cells))
+    return "\n".join(lines)
+
+
+def _row(trial: TrialResult) -> dict[str, float]:
+    """A trial in numbers, by the names of the columns."""
+    settings: Settings = trial.model.optimiser_state
+    row = {
+        "trial": trial.index,
+        "learning rate": float(settings.learning_rate),
+        "initial range": float(settings.init_range),
+    }
+    for kind in ("input", "output"):
+        biases = getattr(settings, f"{kind}_gate_bias")
+        for j, bias in enumerate(() if biases is None else biases):
+            row[f"{kind} gate bias {j + 1}"] = float(bias)
+    return row | {
+        "sequences": trial.sequences,
+        "solved": int(trial.solved),
+        "error": float(trial.curve[-1, 1]) if trial.finite else float("nan"),  # of the last chunk
+        "wrong in test": trial.test_wrong,
+    }
+
+
+def _bounds(name: str, values: list[str]) -> Any:
+    """The bounds of a flag, None for 'own'.
+
+    Raises:
+      ValueError: if they are not numbers.
+    """
+    if values == ["own"]:
+        return None
+    try:
+        return tuple(map(float, values))
+    except ValueError:
+        raise ValueError(
+            f"--{name} must be LOWEST,HIGHEST or 'own', got {','.join(values)!r}"
+        ) from None
+
+
+def _rows(task: str, shapes: list[str]) -> list[str]:
+    """The row of each shape.
+
+    Raises:
+      ValueError: if one is no shape.
+    """
+    own = shape_of(make_task(task).architecture.blocks)
+    shapes = [own if shape == "own" else shape for shape in shapes]
+    for shape in shapes:
+        if not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", shape):
+            raise ValueError(f"--blocks must be shapes such as 2x2, or 'own', got {shape!r}")
+    return [f"sweep.{task}.{shape}" for shape in shapes]
+
+
+def main() -> None:
+    """Runs a sweep of every shape and prints the best of their trials."""
+    values = flags.FLAGS
+    configure_cpu(values.devices)
+    rows = _rows(values.task, values.blocks)
+    names = [field.name for field in dataclasses.fields(Space)]
+    space = Space(**{name: _bounds(name, getattr(values, name)) for name in names})
+    sweep = cli.start(Sweep(**vars(cli.make_options()), space=space))
+    prepare(sweep, rows)
+    for row in rows:
+        document = run_row(row, sweep)
+        if not sweep.quiet:
+            print(best(document))
+
+
+if __name__ == "__main__":
+    cli.define_flags()
+    flags.DEFINE_enum("task", "6a", row_names(), "Whose task is learned.")
+    flags.DEFINE_list("blocks", ["own"], "Shapes of blocks, such as 2x2,1x4.")
+    flags.DEFINE_list("learning_rate", ["0.1", "10"], "Bounds; log-uniform.")
+    flags.DEFINE_list("init_range", ["0.05", "2"], "Bounds; log-uniform.")
+    flags.DEFINE_list("input_gate_bias", ["-6", "2"], "Bounds; uniform, each block by itself.")
+    flags.DEFINE_list("output_gate_bias", ["own"], "Bounds; uniform, each block by itself.")
+    cli.run(main)
