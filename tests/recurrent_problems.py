@@ -16,6 +16,7 @@ NETS = {
     "task 2a's": RecurrentNet(3, 1, 3, "layered"),
     "full, with time constants": RecurrentNet(3, 1, 2, "full", (0.0, 0.5, 0.9)),
     "simple, with time constants": RecurrentNet(3, 2, 2, "simple", (0.3, 0.95)),
+    "layered, with a bias": RecurrentNet(3, 2, 2, "layered", bias=True),
 }
 STEPS = 6
 
@@ -34,6 +35,8 @@ class RecurrentProblem(NamedTuple):
         inputs = self.inputs
         if inputs.ndim == 1:
             inputs = np.eye(self.net.num_inputs)[inputs]
+        if self.net.bias:  # an input that is always 1
+            inputs = np.column_stack([inputs, np.ones(len(inputs))])
         return self.weights._asdict(), inputs, self.targets, self.at_steps
 
     def tau(self) -> np.ndarray:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax.method import Report
+from lstm_jax.method import TrialMethod
 from lstm_jax.rivals.fully_recurrent import Weights, apply, initialise
 from lstm_jax.rivals.stepwise import Stepwise, learn_online
 from lstm_jax.tasks.base import Example, Task, real_steps
@@ -30,8 +30,20 @@ class Model(NamedTuple):
     optimiser_state: Any
 
 
+def judged(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
+    """Of the outputs [T, K], those that the task asks for; 0 at padding, as the LSTM's."""
+    if task.error_at == "end":
+        return outputs[example.length - 1]
+    return jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
+def judged_outputs(task: Task, weights: Weights, example: Example) -> jax.Array:
+    """Those of the task's `RecurrentNet`: [K], or [T, K] with the error at every step."""
+    return judged(task, apply(task.architecture, weights, example.inputs), example)
+
+
 @dataclasses.dataclass(frozen=True)
-class _RecurrentLearning:
+class _RecurrentLearning(TrialMethod):
     """What both ways to learn share.
 
     Attributes:
@@ -50,13 +62,7 @@ class _RecurrentLearning:
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
         """[K], or [T, K] with the error at every step."""
-        outputs = apply(self.task.architecture, model.weights, example.inputs)
-        return self._judged(outputs, example)
-
-    def end_chunk(self, model: Model, report: Report) -> Model:
-        """Nothing is decided between chunks."""
-        del report
-        return model
+        return judged_outputs(self.task, model.weights, example)
 
     def _errors(self, example: Example) -> tuple[jax.Array, jax.Array]:
         """Targets [T, K], and how much the error of each step counts, [T]."""
@@ -66,12 +72,6 @@ class _RecurrentLearning:
         is_last = is_real & ~jnp.append(is_real[1:], False)
         targets = jnp.broadcast_to(example.targets[None], (len(is_real), len(example.targets)))
         return targets, is_last.astype(example.targets.dtype)
-
-    def _judged(self, outputs: jax.Array, example: Example) -> jax.Array:
-        """Of the outputs [T, K], those that the task asks for; 0 at padding, as the LSTM's."""
-        if self.task.error_at == "end":
-            return outputs[example.length - 1]
-        return jnp.where(real_steps(example)[:, None], outputs, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ class BySequence(_RecurrentLearning):
         )
         updates, state = self.optimiser.update(gradient, state, weights)
         new = Model(jax.tree.map(jnp.add, weights, updates), state)
-        return new, self._judged(outputs, example)
+        return new, judged(self.task, outputs, example)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,4 +119,4 @@ class ByStep(_RecurrentLearning):
             example.inputs,
             *self._errors(example),
         )
-        return Model(*new), self._judged(outputs, example)
+        return Model(*new), judged(self.task, outputs, example)

@@ -6,7 +6,7 @@ With z = (x(t), y(t-1)) and the weight w_is from source s to unit i,
               = τ_k p^k_is(t-1) + (1 - τ_k) f'(net_k) [Σ_l w_kl p^l_is(t-1) + δ_ik z_s(t)]
 
 is carried along, and the gradient of a step's error is Σ_k ∂(E/2)(t)/∂y_k(t) p^k_is(t). Nothing is
-stored per step; R³ + R² I numbers are carried and R² of work is done for each. Outputs that feed
+stored per step; R³ + R² G numbers are carried and R² of work is done for each. Outputs that feed
 nothing back ("layered", "simple") need no such numbers for their own weights.
 
 Reference:
@@ -36,14 +36,14 @@ class Sensitivities(NamedTuple):
     """What RTRL carries."""
 
     y: jax.Array  # [R]
-    p: jax.Array  # [R, (I + R) R], ∂y_k/∂w_is at [k, s R + i], flat for one matrix product a step
+    p: jax.Array  # [R, (G + R) R], ∂y_k/∂w_is at [k, s R + i], flat for one matrix product a step
 
 
 def start(weights: Weights) -> Sensitivities:
     """Before a sequence's first step: no activation, and none that depends on a weight."""
-    (inputs, units), dtype = weights.input.shape, weights.input.dtype
+    (given, units), dtype = weights.input.shape, weights.input.dtype
     return Sensitivities(
-        jnp.zeros(units, dtype), jnp.zeros((units, (inputs + units) * units), dtype)
+        jnp.zeros(units, dtype), jnp.zeros((units, (given + units) * units), dtype)
     )
 
 
@@ -67,7 +67,7 @@ def rtrl_step(
         p = p + tau[:, None] * carried.p
     outer, outputs = output_gradient(net, weights, y_t, x_t, target_t, at_step)
     layer = (outer.delta_y[:, None] * p).sum(0).reshape(-1, units)
-    gradient = Weights(layer[: net.num_inputs], layer[net.num_inputs :], outer.output, outer.direct)
+    gradient = Weights(layer[: net.num_given], layer[net.num_given :], outer.output, outer.direct)
     return Sensitivities(y_t, p), gradient, outputs
 
 

@@ -22,7 +22,7 @@ class Stepwise(NamedTuple):
 
     Attributes:
       start: (weights) to what is carried, before a sequence's first step.
-      step: (net, weights, carried, x_t [I], target_t [K], at_step []) to what is carried, the
+      step: (net, weights, carried, x_t [G], target_t [K], at_step []) to what is carried, the
         gradient of this step's E / 2 as `Weights`, and the outputs [K].
     """
 
