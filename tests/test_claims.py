@@ -53,7 +53,7 @@ def test_variants_of_gate_biases_differ_in_one_bias_alone():
 def test_a_comparison_runs_each_variant_as_its_own_trials_would():
     """The numbers are those of the same trials run by themselves, under the variant's label."""
     variants: claims.Variants = {"cut": (LATCH, "truncated"), "whole": (LATCH, "full")}
-    documents = claims.compare(variants, trials=2, seed=0, quiet=True)
+    documents = claims.compare(claims.learnings(variants), trials=2, seed=0, quiet=True)
     assert [document["recipe"] for document in documents] == list(variants)
     for document, (label, (task, gradient)) in zip(documents, variants.items(), strict=True):
         recipe = claims.Recipe(label, label, claims.sgd, gradient=gradient)
