@@ -17,7 +17,7 @@ from lstm_jax.rivals.chunker import Chunker, noisy_task
 from lstm_jax.rivals.fully_recurrent import RecurrentNet, bptt_gradient
 from lstm_jax.rivals.learning import BySequence
 from lstm_jax.rivals.time_constants import lag_task
-from lstm_jax.tasks import Conditions, Task, make_task
+from lstm_jax.tasks import Conditions, StreamRule, Task, make_task
 from lstm_jax.training import Learning
 
 NOISE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -28,7 +28,10 @@ ADAM_RATES = (0.01, 0.001)
 
 
 def noise_levels() -> dict[str, Learning]:
-    """The chunker on streams from predictable to random, judged at their last symbol."""
+    """The chunker on streams from predictable to random, judged at their last symbol.
+
+    Some sequences may be wrong, since a random symbol is itself an unexpected input.
+    """
     learnings = {}
     for noise in NOISE:
         task = noisy_task(noise, CHUNKER_DELAY)
@@ -37,6 +40,7 @@ def noise_levels() -> dict[str, Learning]:
             task,
             architecture=RecurrentNet(CHUNKER_DELAY + 1, 1, CHUNKER_DELAY + 2, "layered"),
             conditions=conditions,
+            rule=StreamRule(window=2000, max_wrong=100),
             max_sequences=50_000,
             sequential_construction=False,
         )
