@@ -25,12 +25,14 @@ CHUNKER_DELAY, CHUNKER_RANGE = 4, 2.0  # where the chunker does learn, see BUILD
 LAGS = ((10, 10), (40, 40), (2, 40))
 SPANS = (1, 10, 40)  # 1 / (1 - τ)
 ADAM_RATES = (0.01, 0.001)
+ADAM_BUDGETS = (50_000, 100_000)  # sequences a trial: the LSTM's, BPTT's
 
 
 def noise_levels() -> dict[str, Learning]:
     """The chunker on streams from predictable to random, judged at their last symbol.
 
-    Some sequences may be wrong, since a random symbol is itself an unexpected input.
+    A trial is solved once no more than a quarter of its last 2000 sequences are wrong, as chance
+    has a half wrong, and what a random symbol does to its own sequence is not to count.
     """
     learnings = {}
     for noise in NOISE:
@@ -40,7 +42,7 @@ def noise_levels() -> dict[str, Learning]:
             task,
             architecture=RecurrentNet(CHUNKER_DELAY + 1, 1, CHUNKER_DELAY + 2, "layered"),
             conditions=conditions,
-            rule=StreamRule(window=2000, max_wrong=100),
+            rule=StreamRule(window=2000, max_wrong=500),
             max_sequences=50_000,
             sequential_construction=False,
         )
@@ -66,8 +68,8 @@ def time_constants() -> dict[str, Learning]:
 def adam() -> dict[str, Learning]:
     """Fully recurrent nets of about as many weights as the LSTM, by BPTT with a modern optimiser.
 
-    In as many sequences as the paper's LSTM needs on average, ten times over: more wall time than
-    our LSTM needs.
+    The LSTM's trials have 50,000 sequences, BPTT's 100,000, which take longer; the file has both
+    wall times.
     """
     nets = {
         "3a-100-3": RecurrentNet(1, 8, 1, "full", bias=True),
@@ -76,9 +78,10 @@ def adam() -> dict[str, Learning]:
     learnings = {}
     for row, net in nets.items():
         task = make_task(row)
-        learnings[f"{row}, LSTM"] = make_recipe("paper").learning(task)
+        shorter, longer = (dataclasses.replace(task, max_sequences=n) for n in ADAM_BUDGETS)
+        learnings[f"{row}, LSTM"] = make_recipe("paper").learning(shorter)
         for rate in ADAM_RATES:
-            learnings[f"{row}, BPTT by Adam at {rate:g}"] = _by_adam(task, net, rate)
+            learnings[f"{row}, BPTT by Adam at {rate:g}"] = _by_adam(longer, net, rate)
     return learnings
 
 

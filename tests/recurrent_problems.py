@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from lstm_jax.rivals.fully_recurrent import RecurrentNet, Weights, weight_shapes
+from lstm_jax.rivals.fully_recurrent import Lesson, RecurrentNet, Weights, weight_shapes
 
 NETS = {
     "full": RecurrentNet(3, 2, 2, "full"),
@@ -26,18 +26,16 @@ class RecurrentProblem(NamedTuple):
 
     net: RecurrentNet
     weights: Weights
-    inputs: np.ndarray  # [T, I], or [T] integers
-    targets: np.ndarray  # [T, K]
-    at_steps: np.ndarray  # [T]
+    lesson: Lesson
 
     def for_oracle(self) -> tuple:
         """Weights, inputs, targets and which steps count."""
-        inputs = self.inputs
+        inputs, targets, at_steps = self.lesson
         if inputs.ndim == 1:
             inputs = np.eye(self.net.num_inputs)[inputs]
         if self.net.bias:  # an input that is always 1
             inputs = np.column_stack([inputs, np.ones(len(inputs))])
-        return self.weights._asdict(), inputs, self.targets, self.at_steps
+        return self.weights._asdict(), inputs, targets, at_steps
 
     def tau(self) -> np.ndarray:
         return np.array(self.net.time_constants or (0.0,) * self.net.num_recurrent)
@@ -57,7 +55,8 @@ def make_recurrent_problem(
     if symbols:
         inputs = rng.integers(0, net.num_inputs, STEPS)
     targets = rng.random((STEPS, net.num_outputs))
-    return RecurrentProblem(net, weights, inputs, targets, np.array([1.0, 0.5, 0, 1, 1, 0]))
+    at_steps = np.array([1.0, 0.5, 0, 1, 1, 0])
+    return RecurrentProblem(net, weights, Lesson(inputs, targets, at_steps))
 
 
 def as_weights(arrays: dict) -> Weights:

@@ -113,6 +113,17 @@ class Weights(NamedTuple):
     direct: Any  # [G, K], from the inputs to the outputs; None unless "layered"
 
 
+class Lesson(NamedTuple):
+    """A sequence and what is asked of its outputs; with the suffix _t, one step of it.
+
+    Padding must come last.
+    """
+
+    inputs: Any  # [T, I] floating, or [T] integers for one-hot inputs; of one step [G]
+    targets: Any  # [T, K]
+    at_steps: Any  # [T] floating, how much the error of each step counts; 0 for padding
+
+
 def weight_shapes(net: RecurrentNet) -> Weights:
     """The shape of every array of weights; None where there is none."""
     given, units, outputs = net.num_given, net.num_recurrent, net.num_outputs
@@ -219,28 +230,16 @@ def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
     return jax.lax.scan(body, start, inputs)[1]
 
 
-def bptt_gradient(
-    net: RecurrentNet,
-    weights: Weights,
-    inputs: jax.Array,
-    targets: jax.Array,
-    at_steps: jax.Array,
-) -> tuple[Weights, jax.Array]:
+def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[Weights, jax.Array]:
     """The exact gradient of E / 2, by backpropagation through all of a sequence (Werbos 1990).
-
-    Args:
-      net, weights, inputs: as in `apply`.
-      targets: [T, K].
-      at_steps: [T] floating, how much the error of each step counts; 0 for padding, which must
-        come last.
 
     Returns:
       The gradient, and the outputs [T, K].
     """
 
     def loss(weights: Weights) -> tuple[jax.Array, jax.Array]:
-        outputs = apply(net, weights, inputs)
-        return half_squared_error(outputs, targets, at_steps), outputs
+        outputs = apply(net, weights, lesson.inputs)
+        return half_squared_error(outputs, lesson.targets, lesson.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)
 
@@ -254,24 +253,19 @@ class OutputGradient(NamedTuple):
 
 
 def output_gradient(
-    net: RecurrentNet,
-    weights: Weights,
-    y_t: jax.Array,
-    x_t: jax.Array,
-    target_t: jax.Array,
-    at_step: jax.Array,
+    net: RecurrentNet, weights: Weights, y_t: jax.Array, lesson_t: Lesson
 ) -> tuple[OutputGradient, jax.Array]:
     """Backpropagation through the outputs of one step alone.
 
     Args:
       net, weights: the net.
-      y_t, x_t: [R] and [G], what the outputs see.
-      target_t: [K].
-      at_step: how much this step's error counts.
+      y_t: [R], what the outputs see of the recurrent layer.
+      lesson_t: the step.
 
     Returns:
       The gradient, and the outputs [K].
     """
+    x_t, target_t, at_step = lesson_t
     outputs = output_units(net, weights, y_t, x_t)
     error = jnp.where(at_step != 0, at_step * (outputs - target_t.astype(outputs.dtype)), 0)
     if weights.output is None:

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 
 from lstm_jax.rivals import stepwise
 from lstm_jax.rivals.fully_recurrent import (
+    Lesson,
     RecurrentNet,
     Weights,
     output_gradient,
@@ -51,13 +52,11 @@ def rtrl_step(
     net: RecurrentNet,
     weights: Weights,
     carried: Sensitivities,
-    x_t: jax.Array,
-    target_t: jax.Array,
-    at_step: jax.Array,
+    lesson_t: Lesson,
 ) -> tuple[Sensitivities, Weights, jax.Array]:
     """One step of the net and of its sensitivities; see `stepwise.Stepwise`."""
-    y_t, value = step(net, weights, carried.y, x_t)
-    z_t = jnp.concatenate([x_t, carried.y])
+    y_t, value = step(net, weights, carried.y, lesson_t.inputs)
+    z_t = jnp.concatenate([lesson_t.inputs, carried.y])
     units = net.num_recurrent
     at_once = (z_t[None, :, None] * jnp.eye(units, dtype=z_t.dtype)[:, None]).reshape(units, -1)
     through_units = weights.recurrent.T @ carried.p
@@ -65,7 +64,7 @@ def rtrl_step(
     tau = time_constants(net, p.dtype)
     if tau is not None:
         p = p + tau[:, None] * carried.p
-    outer, outputs = output_gradient(net, weights, y_t, x_t, target_t, at_step)
+    outer, outputs = output_gradient(net, weights, y_t, lesson_t)
     layer = (outer.delta_y[:, None] * p).sum(0).reshape(-1, units)
     gradient = Weights(layer[: net.num_given], layer[net.num_given :], outer.output, outer.direct)
     return Sensitivities(y_t, p), gradient, outputs
@@ -74,12 +73,6 @@ def rtrl_step(
 RTRL = stepwise.Stepwise(start, rtrl_step)
 
 
-def rtrl_gradient(
-    net: RecurrentNet,
-    weights: Weights,
-    inputs: jax.Array,
-    targets: jax.Array,
-    at_steps: jax.Array,
-) -> tuple[Weights, jax.Array]:
+def rtrl_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[Weights, jax.Array]:
     """Offline RTRL: the gradient of a whole sequence, equal to `bptt_gradient` up to rounding."""
-    return stepwise.gradient(RTRL, net, weights, inputs, targets, at_steps)
+    return stepwise.gradient(RTRL, net, weights, lesson)

@@ -118,7 +118,7 @@ def test_factors_are_derivatives_by_the_net_inputs_of_earlier_steps(name: str):
         return net
 
     slopes = jax.jacfwd(last_net)(jnp.zeros((len(inputs), len(tau))))  # [u, t, v]
-    found = recurrent_factors(problem.net, problem.weights, problem.inputs)
+    found = recurrent_factors(problem.net, problem.weights, problem.lesson.inputs)
     assert_close(found, jnp.transpose(slopes, (1, 2, 0))[:-1][::-1], 1e-12)
 
 

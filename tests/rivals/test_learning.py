@@ -18,7 +18,7 @@ from lstm_jax.method import Lanes, TrialMethod
 from lstm_jax.rivals.cascade_correlation import CascadeCorrelation
 from lstm_jax.rivals.chunker import Chunker
 from lstm_jax.rivals.elman import ELMAN, elman_gradient
-from lstm_jax.rivals.fully_recurrent import RecurrentNet, bptt_gradient
+from lstm_jax.rivals.fully_recurrent import Lesson, RecurrentNet, bptt_gradient
 from lstm_jax.rivals.guessing import Guessing
 from lstm_jax.rivals.learning import BySequence, ByStep
 from lstm_jax.rivals.rows import ROWS
@@ -208,9 +208,8 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
                 targets = jnp.tile(example.targets[None], (task.max_length, 1))
             else:
                 counts, targets = steps < example.length, example.targets
-            gradient, outputs = bptt_gradient(
-                task.architecture, weights, example.inputs, targets, counts.astype(jnp.float32)
-            )
+            lesson = Lesson(example.inputs, targets, counts.astype(jnp.float32))
+            gradient, outputs = bptt_gradient(task.architecture, weights, lesson)
             weights = jax.tree.map(lambda w, g: w - rate * g, weights, gradient)
         assert_close(lane(after, trial).weights, weights, ROUNDING)
     assert outputs.shape == (task.max_length, 1)

@@ -104,6 +104,5 @@ def test_a_lag_must_fit_the_time_constant():
             for bit in (0, 1):
                 output = apply(net, weights, np.array([bit, *[2] * lag]))[-1, 0]
                 ends.append(np.log(output / (1 - output)))  # the hidden unit's activation
-            np.testing.assert_allclose(
-                abs(ends[1] - ends[0]), (1 - tau) * tau**lag * first, rtol=1e-6
-            )
+            expected = (1 - tau) * tau**lag * first
+            np.testing.assert_allclose(abs(ends[1] - ends[0]), expected, rtol=1e-6, atol=1e-14)
