@@ -9,6 +9,8 @@
     lags      task 2c: sequences until success against the minimal time lag
     xor       strongly delayed XOR: the limit of the truncated gradient
 
+and, of the rivals (`experiments.rival_claims`), `noise`, `time-constants` and `adam`.
+
 `length` and `lags` train nothing: they read the result files in experiments/results.
 """
 
@@ -17,12 +19,13 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 from absl import flags
 
-from experiments import cli, plots
+from experiments import cli, plots, rival_claims
 from experiments.tables import RESULTS, read_results
 from lstm_jax.network import apply
 from lstm_jax.recipes import Recipe, sgd
@@ -38,6 +41,7 @@ from lstm_jax.tasks import (
     two_sequence,
     very_long_lags,
 )
+from lstm_jax.training import Learning
 from lstm_jax.trials import TrialRunner
 from lstm_jax.unroll import Gradient
 
@@ -141,16 +145,23 @@ def delayed_xors() -> Variants:
     }
 
 
-def compare(variants: Variants, trials: int, seed: int, quiet: bool) -> list[Document]:
-    """Runs the trials of every variant, (task, gradient), and documents them."""
+def learnings(variants: Variants) -> dict[str, Learning]:
+    """How the LSTM learns each variant, (task, gradient), by the paper's conditions."""
+    return {
+        label: Recipe(label, label, sgd, gradient=gradient).learning(task)
+        for label, (task, gradient) in variants.items()
+    }
+
+
+def compare(variants: dict[str, Learning], trials: int, seed: int, quiet: bool) -> list[Document]:
+    """Runs the trials of every variant, and documents them."""
     documents = []
-    for label, (task, gradient) in variants.items():
+    for label, learning in variants.items():
         started = time.monotonic()
-        recipe = Recipe(label, label, sgd, gradient=gradient)
-        results = TrialRunner(recipe.learning(task), range(trials), seed=seed).run()
+        results = TrialRunner(learning, range(trials), seed=seed).run()
         document = make_document(
-            task,
-            recipe,
+            learning.task,
+            Recipe(label, label, sgd),
             results,
             wall_seconds=time.monotonic() - started,
             seed=seed,
@@ -163,11 +174,14 @@ def compare(variants: Variants, trials: int, seed: int, quiet: bool) -> list[Doc
     return documents
 
 
-_COMPARISONS = {
-    "gates": gate_biases,
-    "gradient": gradients,
-    "blocks": block_shapes,
-    "xor": delayed_xors,
+_COMPARISONS: dict[str, Callable[[], dict[str, Learning]]] = {
+    "gates": lambda: learnings(gate_biases()),
+    "gradient": lambda: learnings(gradients()),
+    "blocks": lambda: learnings(block_shapes()),
+    "xor": lambda: learnings(delayed_xors()),
+    "noise": rival_claims.noise_levels,
+    "time-constants": rival_claims.time_constants,
+    "adam": rival_claims.adam,
 }
 _CLAIMS = ("length", "lags", *_COMPARISONS)
 

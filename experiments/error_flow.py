@@ -2,13 +2,16 @@
 
 python -m experiments.error_flow --out=DIR
 
-Draws, for random weights and inputs, the size of the error that arrives q steps back: in a fully
-recurrent net of logistic units for several ranges of weights, each with the bound of eq. 2, and in
-an LSTM, by its truncated gradient (exactly 1.0) and by the full one. Takes seconds.
+Draws the size of the error that arrives q steps back. On the left, for random weights and inputs:
+in a fully recurrent net of logistic units for several ranges of weights, each with the bound of
+eq. 2, and in an LSTM, by its truncated gradient (exactly 1.0) and by the full one. On the right, on
+a sequence of task 3a, before, midway through and after training: in the LSTM, and in a fully
+recurrent net of about as many weights that BPTT trains at the same rate. Takes a minute or two.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import pathlib
 from typing import Any
@@ -16,60 +19,115 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
+from experiments.rival_claims import by_bptt
 from lstm_jax import Architecture, initialise
+from lstm_jax.recipes import make_recipe
 from lstm_jax.results import write_atomically
 from lstm_jax.rivals import error_flow, fully_recurrent
+from lstm_jax.rivals.fully_recurrent import RecurrentNet
+from lstm_jax.tasks import Conditions, make_task
+from lstm_jax.training import Learning
+from lstm_jax.trials import TrialRunner
 
-INPUTS, UNITS = 8, 8  # of both nets, as many as in task 6a
+Lines = dict[str, Any]  # the largest |error at t-q| for a unit error at t, [steps] each
+
+INPUTS, UNITS = 8, 8  # of both nets with random weights, as many as in task 6a
 RANGES = (0.2, 1.0, 4.0)  # of the recurrent net's weights
+ROW, NET = "3a-100-3", RecurrentNet(1, 8, 1, "full", bias=True)
+TIMES = ("before", "midway", "after")  # of training
 
 
-def measure(steps: int, seed: int) -> dict[str, Any]:
-    """The largest |error at t-q| for a unit error at t, [steps], for each line of the picture."""
+def of_random_weights(steps: int, seed: int) -> Lines:
+    """Error flow at initialisation, for random inputs."""
     key = jax.random.key(seed)
     inputs = jax.random.normal(jax.random.fold_in(key, 1), (steps + 1, INPUTS))
-    largest = lambda factors: jnp.abs(factors).max((1, 2))
     lines = {}
-    net = fully_recurrent.RecurrentNet(INPUTS, 0, UNITS, "full")
+    net = RecurrentNet(INPUTS, 0, UNITS, "full")
     for init_range in RANGES:
         weights = fully_recurrent.initialise(key, net, init_range=init_range)
         factors = error_flow.recurrent_factors(net, weights, inputs)
-        lines[f"fully recurrent, |w| < {init_range:g}"] = largest(factors)
+        lines[f"fully recurrent, |w| < {init_range:g}"] = _largest(factors)
         lines[f"bound, |w| < {init_range:g}"] = error_flow.error_bound(weights, steps)
     lstm = Architecture(num_inputs=INPUTS, blocks=(2, 2), num_outputs=1)
     parameters = initialise(key, lstm, init_range=0.2, input_gate_bias=(-2.0, -4.0))
     for paths in ("full", "truncated"):
         factors = error_flow.carrousel_factors(lstm, parameters, inputs, paths)
-        lines[f"LSTM, {paths} gradient"] = largest(factors)
+        lines[f"LSTM, {paths} gradient"] = _largest(factors)
     return lines
 
 
-def draw(lines: dict[str, Any], path: pathlib.Path) -> None:
+def over_training(sequences: int, seed: int) -> Lines:
+    """Error flow through one sequence of a task, at three times of the training of two nets."""
+    task = dataclasses.replace(make_task(ROW), max_sequences=sequences)
+    inputs = task.sample(jax.random.key(seed), None).inputs[:100]
+    lines = {}
+    models = snapshots(make_recipe("paper").learning(task), seed)
+    for time, model in zip(TIMES, models, strict=True):
+        for paths in ("full", "truncated"):
+            factors = error_flow.carrousel_factors(
+                task.architecture, model.parameters, inputs, paths
+            )
+            lines[f"LSTM, {paths} gradient, {time}"] = _largest(factors)
+    rate, init_range = task.conditions.learning_rate, task.conditions.init_range
+    rival = by_bptt(task, NET, Conditions(rate, init_range), optax.sgd(rate))
+    for time, model in zip(TIMES, snapshots(rival, seed), strict=True):
+        factors = error_flow.recurrent_factors(NET, model.weights, inputs)
+        lines[f"fully recurrent, {time}"] = _largest(factors)
+    return lines
+
+
+def snapshots(learning: Learning, seed: int) -> list[Any]:
+    """The first trial's model before its first sequence, midway through its budget, and after."""
+    runner = TrialRunner(learning, [0], seed=seed)
+    models = []
+    for part in (0.0, 0.5, 1.0):
+        while runner.presented < part * learning.task.max_sequences and not runner.finished:
+            runner.round()
+        models.append(jax.tree.map(lambda a: jnp.asarray(a[..., 0]), runner.state().trials.model))
+    return models
+
+
+def _largest(factors: jax.Array) -> jax.Array:
+    return jnp.abs(factors).max((1, 2))
+
+
+def draw(panels: dict[str, Lines], path: pathlib.Path) -> None:
     """Sizes against lags, on logarithmic axes; what is below single precision is not drawn."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    axes = figure.subplots()
-    colours = {f"|w| < {r:g}": c for r, c in zip(RANGES, ("C0", "C1", "C2"), strict=True)}
-    colours |= {"full gradient": "tab:purple", "truncated gradient": "black"}
-    for label, sizes in lines.items():
-        sizes = np.asarray(sizes, np.float64)
-        shown = np.where((sizes > 0) & np.isfinite(sizes), sizes, np.nan)
-        colour = next(colour for part, colour in colours.items() if label.endswith(part))
-        style = ":" if label.startswith("bound") else "-"
-        lags = np.arange(1, len(sizes) + 1)
-        axes.loglog(lags, shown, style, color=colour, label=label)
-    axes.set(xlabel="lag q", ylabel="largest |error at t - q| per error at t", ylim=(1e-20, 1e10))
-    axes.legend(frameon=False, fontsize="small")
+    figure = Figure(figsize=(7 * len(panels), 5), layout="constrained")
+    places = np.ravel(figure.subplots(1, len(panels)))
+    for axes, (title, lines) in zip(places, panels.items(), strict=True):
+        for label, sizes in lines.items():
+            sizes = np.asarray(sizes, np.float64)
+            shown = np.where((sizes > 0) & np.isfinite(sizes), sizes, np.nan)
+            axes.loglog(np.arange(1, len(sizes) + 1), shown, label=label, **_style(label))
+        axes.set(title=title, xlabel="lag q", ylim=(1e-20, 1e10))
+        axes.set_ylabel("largest |error at t - q| per error at t")
+        axes.legend(frameon=False, fontsize="small")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
     write_atomically(path, content.getvalue())
 
 
-def main(out: pathlib.Path, steps: int, seed: int) -> None:
+def _style(label: str) -> dict[str, Any]:
+    """The colour tells the net, the dashes tell a bound or a time."""
+    colours = {f"|w| < {r:g}": c for r, c in zip(RANGES, ("C0", "C1", "C2"), strict=True)}
+    colours |= {"full gradient": "tab:purple", "truncated gradient": "black", "": "C0"}
+    dashes = {"bound": ":", "before": ":", "midway": "--", "": "-"}
+    find = lambda table: next(value for part, value in table.items() if part in label)
+    return {"color": find(colours), "linestyle": find(dashes)}
+
+
+def main(out: pathlib.Path, steps: int, sequences: int, seed: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    draw(measure(steps, seed), out / "error_flow.png")
+    panels = {
+        "random weights": of_random_weights(steps, seed),
+        f"task {ROW}, up to {sequences:,} training sequences": over_training(sequences, seed),
+    }
+    draw(panels, out / "error_flow.png")
 
 
 if __name__ == "__main__":
@@ -79,5 +137,6 @@ if __name__ == "__main__":
 
     _OUT = flags.DEFINE_string("out", None, "Folder for error_flow.png.", required=True)
     _STEPS = flags.DEFINE_integer("steps", 1000, "The largest lag q.", lower_bound=2)
-    _SEED = flags.DEFINE_integer("seed", 0, "Seed of weights and inputs.", lower_bound=0)
-    cli.run(lambda: main(pathlib.Path(_OUT.value), _STEPS.value, _SEED.value))
+    _SEQUENCES = flags.DEFINE_integer("sequences", 20_000, "To train on.", lower_bound=1)
+    _SEED = flags.DEFINE_integer("seed", 0, "Seed of all random numbers.", lower_bound=0)
+    cli.run(lambda: main(pathlib.Path(_OUT.value), _STEPS.value, _SEQUENCES.value, _SEED.value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pathlib
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,8 +49,9 @@ def learning_curves(document: Document, path: pathlib.Path) -> None:
     if published["mean_sequences"]:
         theirs = f"paper: {published['mean_sequences']:,.0f}"
         axes.axvline(published["mean_sequences"], color="tab:red", linestyle=":", label=theirs)
+    title = f"{document['task']}: {document['title']} ({document['recipe']})"
     axes.set(
-        title=f"{document['task']}: {document['title']} ({document['recipe']})",
+        title=textwrap.fill(title, 68),
         xlabel="training sequences",
         ylabel="mean absolute training error",
         ylim=(0, None),

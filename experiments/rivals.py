@@ -1,4 +1,4 @@
-"""The methods that the paper compares the LSTM with, on tasks 1 and 2a (Tables 1 and 2).
+"""The methods that the paper compares the LSTM with, on tasks 1, 2 and 3.
 
     python -m experiments.rivals --task=2a-4.rtrl-1 --out=DIR
     python -m experiments.rivals --task=2a-100.bptt --max_sequences=100000 --out=DIR
@@ -13,7 +13,7 @@ from experiments import cli
 from lstm_jax import rivals
 
 _TASK = flags.DEFINE_enum(
-    "task", "2a-4.rtrl-1", list(rivals.row_names()), "Task, method and its learning rate or size."
+    "task", "2a-4.rtrl-1", list(rivals.row_names()), "Task, method and what tells it from others."
 )
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ LONG: tuple[tuple[str, Callable[[Document], str]], ...] = (
     ("row", lambda d: d["task"]),
     ("recipe", lambda d: d["recipe"]),
     ("weights", lambda d: _show(d["weights"])),
-    ("a", lambda d: f"{d['learning_rate']:g}"),
+    ("a", lambda d: f"{d['learning_rate']:g}" if d["learning_rate"] else "-"),
     ("solved", lambda d: f"{d['summary']['solved']} of {d['summary']['trials']}"),
     ("budget", lambda d: _show(d["max_sequences"])),
     ("first rule", lambda d: _show(d["summary"]["first_mean_sequences"])),

@@ -69,7 +69,7 @@ class Method(Protocol):
 
 
 class TrialMethod(Protocol):
-    """How one trial learns; as `Method`, without lanes."""
+    """How one trial learns; as `Method`, without lanes. To be subclassed."""
 
     def init(self, key: jax.Array) -> Any:
         """The model before its first sequence, from a PRNG key."""
@@ -84,8 +84,9 @@ class TrialMethod(Protocol):
         ...
 
     def end_chunk(self, model: Any, report: Report) -> Any:
-        """What is decided between chunks."""
-        ...
+        """What is decided between chunks; nothing, unless a method says what."""
+        del report
+        return model
 
 
 @dataclasses.dataclass(frozen=True)

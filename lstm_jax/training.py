@@ -29,7 +29,7 @@ from lstm_jax.stopping import (
     stream_rule_met,
     test_rule_met,
 )
-from lstm_jax.tasks.base import Example, StreamRule, Task, TestRule, real_steps
+from lstm_jax.tasks.base import Example, StreamRule, Task, TestRule, in_turn, real_steps
 
 RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 
@@ -107,6 +107,7 @@ class Learning:
           The trials and what to tell of them.
         """
         lanes = trials.status.shape
+        training_set = _of_lanes(self.task.training_set, trials.data)
         stop = jnp.minimum(presented + self.chunk, self.task.max_sequences)
         if trials.window is not None:
             trials = trials._replace(window=refresh(trials.window))
@@ -117,7 +118,7 @@ class Learning:
 
         def present(carry: tuple) -> tuple:
             trials, report, n = carry
-            trials, outcome = self._present(trials, n)
+            trials, outcome = self._present(trials, n, training_set)
             return trials, jax.tree.map(jnp.add, report, outcome), n + 1
 
         count = jnp.zeros(lanes, jnp.int32)
@@ -134,12 +135,17 @@ class Learning:
         keys = over_lanes(lambda key: _subkey(key, FINAL_TEST))(trials.keys)
         return self._test(trials, keys, self.task.test_size)
 
-    def _present(self, trials: Trials, n: jax.Array) -> tuple[Trials, Report]:
+    def _present(
+        self, trials: Trials, n: jax.Array, training_set: Example | None
+    ) -> tuple[Trials, Report]:
         """Draws training sequence number n of every running trial, and learns from it."""
         running = trials.status == RUNNING
-        example = over_lanes(
-            lambda key, data: self.task.sample(jax.random.fold_in(_key(key, TRAINING), n), data)
-        )(trials.keys, trials.data)
+        if training_set is not None:
+            example = in_turn(training_set, n)
+        else:
+            example = over_lanes(
+                lambda key, data: self.task.sample(jax.random.fold_in(_key(key, TRAINING), n), data)
+            )(trials.keys, trials.data)
         model, outputs = self.method.present(trials.model, example, n, running)
         trials = trials._replace(model=model)
 
@@ -202,11 +208,11 @@ class Learning:
         """
         task, lanes = self.task, trials.status.shape
         sample = task.sample_test or task.sample
-        test_set = task.test_set and over_lanes(task.test_set)(trials.data)
+        test_set = _of_lanes(task.test_set, trials.data)
 
         def draw(i: jax.Array) -> Example:
             if test_set is not None:
-                return jax.tree.map(lambda strings: strings[i], test_set)
+                return in_turn(test_set, i)
             draw_one = lambda key, data: sample(_key(key, i), data)
             return over_lanes(draw_one)(keys, trials.data)
 
@@ -229,6 +235,11 @@ class Learning:
         start = (jnp.int32(0), Score(jnp.zeros(lanes, jnp.int32), zeros, zeros))
         _, score = jax.lax.while_loop(is_needed, body, start)
         return score._replace(error=score.error / size, squared_error=score.squared_error / size)
+
+
+def _of_lanes(make_set: Callable[[Any], Example] | None, data: Any) -> Example | None:
+    """A fixed set of sequences for every lane, the batch axis first; None if there is none."""
+    return None if make_set is None else over_lanes(make_set)(data)
 
 
 def _key(key_data: jax.Array, use: jax.Array | int) -> jax.Array:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from lstm_jax.rivals.fully_recurrent import RecurrentNet, Weights, weight_shapes
+from lstm_jax.rivals.fully_recurrent import Lesson, RecurrentNet, Weights, weight_shapes
 
 NETS = {
     "full": RecurrentNet(3, 2, 2, "full"),
@@ -16,6 +16,7 @@ NETS = {
     "task 2a's": RecurrentNet(3, 1, 3, "layered"),
     "full, with time constants": RecurrentNet(3, 1, 2, "full", (0.0, 0.5, 0.9)),
     "simple, with time constants": RecurrentNet(3, 2, 2, "simple", (0.3, 0.95)),
+    "layered, with a bias": RecurrentNet(3, 2, 2, "layered", bias=True),
 }
 STEPS = 6
 
@@ -25,16 +26,16 @@ class RecurrentProblem(NamedTuple):
 
     net: RecurrentNet
     weights: Weights
-    inputs: np.ndarray  # [T, I], or [T] integers
-    targets: np.ndarray  # [T, K]
-    at_steps: np.ndarray  # [T]
+    lesson: Lesson
 
     def for_oracle(self) -> tuple:
         """Weights, inputs, targets and which steps count."""
-        inputs = self.inputs
+        inputs, targets, at_steps = self.lesson
         if inputs.ndim == 1:
             inputs = np.eye(self.net.num_inputs)[inputs]
-        return self.weights._asdict(), inputs, self.targets, self.at_steps
+        if self.net.bias:  # an input that is always 1
+            inputs = np.column_stack([inputs, np.ones(len(inputs))])
+        return self.weights._asdict(), inputs, targets, at_steps
 
     def tau(self) -> np.ndarray:
         return np.array(self.net.time_constants or (0.0,) * self.net.num_recurrent)
@@ -54,7 +55,8 @@ def make_recurrent_problem(
     if symbols:
         inputs = rng.integers(0, net.num_inputs, STEPS)
     targets = rng.random((STEPS, net.num_outputs))
-    return RecurrentProblem(net, weights, inputs, targets, np.array([1.0, 0.5, 0, 1, 1, 0]))
+    at_steps = np.array([1.0, 0.5, 0, 1, 1, 0])
+    return RecurrentProblem(net, weights, Lesson(inputs, targets, at_steps))
 
 
 def as_weights(arrays: dict) -> Weights:

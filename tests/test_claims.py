@@ -14,8 +14,10 @@ import pytest
 from small_tasks import LATCH, binary_environment
 from test_experiments import assert_is_a_picture
 
-from experiments import claims, plots
+from experiments import claims, plots, rival_claims
+from lstm_jax.method import Lanes
 from lstm_jax.results import make_document
+from lstm_jax.rivals.chunker import Chunker
 from lstm_jax.tasks import make_task
 from lstm_jax.trials import TrialRunner
 
@@ -53,7 +55,7 @@ def test_variants_of_gate_biases_differ_in_one_bias_alone():
 def test_a_comparison_runs_each_variant_as_its_own_trials_would():
     """The numbers are those of the same trials run by themselves, under the variant's label."""
     variants: claims.Variants = {"cut": (LATCH, "truncated"), "whole": (LATCH, "full")}
-    documents = claims.compare(variants, trials=2, seed=0, quiet=True)
+    documents = claims.compare(claims.learnings(variants), trials=2, seed=0, quiet=True)
     assert [document["recipe"] for document in documents] == list(variants)
     for document, (label, (task, gradient)) in zip(documents, variants.items(), strict=True):
         recipe = claims.Recipe(label, label, claims.sgd, gradient=gradient)
@@ -61,6 +63,55 @@ def test_a_comparison_runs_each_variant_as_its_own_trials_would():
         alone = make_document(task, recipe, results, wall_seconds=1.0, seed=0, command="")
         assert document["trials"] == alone["trials"]
     assert documents[0]["trials"] != documents[1]["trials"]
+
+
+def test_the_chunker_s_variants_differ_in_noise_alone():
+    """At 0 % the stream is 2a's, at 100 % it is 2b's."""
+    learnings = rival_claims.noise_levels()
+    assert [label.split()[1] for label in learnings] == [f"{x:.1%}" for x in rival_claims.NOISE]
+    methods = {learning.method for learning in learnings.values()}
+    assert methods == {Lanes(Chunker(5, 1.0, 2.0))}
+    tasks = [learning.task for learning in learnings.values()]
+    for task in tasks:
+        assert (task.rule, task.max_sequences) == (tasks[0].rule, tasks[0].max_sequences)
+    middle = lambda task: task.sample_batch(jax.random.key(0), 2000).inputs[:, 1:]
+    is_fixed = [np.mean(np.asarray(middle(task)) == np.arange(3)[None]) for task in tasks]
+    assert is_fixed[0] == 1.0 and abs(is_fixed[-1] - 1 / 3) < 0.03
+    assert sorted(is_fixed, reverse=True) == is_fixed
+
+
+def test_time_constants_are_those_of_the_labels():
+    for label, learning in rival_claims.time_constants().items():
+        lag, _, kind = label.partition(", ")
+        longest = int(lag.split()[-1])
+        task = learning.task
+        assert task.max_length == longest + 1
+        if kind != "LSTM":
+            span = int(kind.split()[-1])
+            np.testing.assert_allclose(1 / (1 - np.array(task.architecture.time_constants)), span)
+
+
+def test_adam_trains_nets_of_about_the_lstm_s_size_on_the_lstm_s_task():
+    learnings = rival_claims.adam()
+    for label, learning in learnings.items():
+        row = label.split(",")[0]
+        own, paper = learning.task, make_task(row)
+        assert abs(own.architecture.num_weights / paper.architecture.num_weights - 1) < 0.05
+        assert (own.name, own.rule, own.first_rule) == (row, paper.rule, paper.first_rule)
+        example, expected = (task.sample(jax.random.key(1), None) for task in (own, paper))
+        jax.tree.map(np.testing.assert_array_equal, example, expected)
+
+
+def test_adam_s_first_step_is_its_rate():
+    """In every weight that has a gradient, by Adam's definition, whatever the gradient's size."""
+    learning = rival_claims.adam()["3a-100-3, BPTT by Adam at 0.01"]
+    method = learning.method.method
+    before = method.init(jax.random.key(0))
+    example = learning.task.sample(jax.random.key(1), None)
+    with jax.numpy_dtype_promotion("standard"):  # Adam mixes dtypes, which tests forbid
+        after, _ = method.present(before, example, 0)
+    step = np.abs(after.weights.recurrent - before.weights.recurrent)[:, -1]  # into the output
+    np.testing.assert_allclose(step, 0.01, rtol=1e-3)
 
 
 def test_pictures(tmp_path: pathlib.Path):

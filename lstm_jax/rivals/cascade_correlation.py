@@ -39,6 +39,7 @@ import jax.numpy as jnp
 import optax
 
 from lstm_jax.activations import logistic
+from lstm_jax.method import TrialMethod
 from lstm_jax.rivals.quickprop import quickprop
 from lstm_jax.tasks.base import Example
 
@@ -84,14 +85,14 @@ class Cascade(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class CascadeCorrelation:
-    """Recurrent cascade correlation, for one trial; lift its functions with `jax.vmap`.
+class CascadeCorrelation(TrialMethod):
+    """Recurrent cascade correlation, for one trial: both the net and how it learns.
 
     Attributes:
       num_inputs: I.
       num_outputs: K, logistic units.
       epoch: sequences of the training set. They must come in turn, always in the same order, as
-        by `in_order`: a pass is a sum over all of them.
+        by `Task.training_set`: a pass is a sum over all of them.
       error_at: "every_step" or "end".
       max_units: U, hidden units to grow to at most.
       num_candidates: units in a pool.
@@ -139,10 +140,15 @@ class CascadeCorrelation:
         """S = I + 1 + U: what an output unit sees."""
         return self.num_inputs + 1 + self.max_units
 
-    def num_weights(self, num_units: int) -> int:
+    @property
+    def num_weights(self) -> int:
+        """W of the net that has grown to all its hidden units."""
+        return self.weights_of(self.max_units)
+
+    def weights_of(self, num_units: int) -> int:
         """W of a net with so many hidden units.
 
-        >>> [CascadeCorrelation(7, 7).num_weights(units) for units in (0, 7, 9)]
+        >>> [CascadeCorrelation(7, 7).weights_of(units) for units in (0, 7, 9)]
         [56, 189, 236]
         """
         fan_in = self.num_inputs + 1
@@ -418,17 +424,6 @@ def score_slopes(sums: Sums) -> jax.Array:
 def _total_error(sums: Sums) -> jax.Array:
     """Σ e², kept from 0, to which saturated outputs can bring it."""
     return jnp.maximum(sums.squared_error, jnp.finfo(sums.squared_error.dtype).tiny)
-
-
-def in_order(training_set: Example, n: jax.Array) -> Example:
-    """Sequence number n of a training set that is gone through again and again.
-
-    Args:
-      training_set: N sequences, the batch axis first.
-      n: from 0, of any size.
-    """
-    size = training_set.length.shape[0]
-    return jax.tree.map(lambda sequences: sequences[n % size], training_set)
 
 
 def _select(condition: jax.Array, yes: Cascade, no: Cascade) -> Cascade:

@@ -46,6 +46,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.activations import logistic
+from lstm_jax.method import TrialMethod
 from lstm_jax.tasks import draws, noise_free
 from lstm_jax.tasks.base import Example, Published, Task
 
@@ -104,8 +105,8 @@ class _Carry(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Chunker:
-    """The two-net sequence chunker, for one trial; lift its functions with `jax.vmap`.
+class Chunker(TrialMethod):
+    """The two-net sequence chunker, for one trial.
 
     Attributes:
       num_symbols: p + 1, of one-hot inputs and targets.

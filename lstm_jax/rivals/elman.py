@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from lstm_jax.network import half_squared_error
 from lstm_jax.rivals import stepwise
 from lstm_jax.rivals.fully_recurrent import (
+    Lesson,
     RecurrentNet,
     Weights,
     as_vectors,
@@ -41,16 +42,17 @@ def elman_step(
     net: RecurrentNet,
     weights: Weights,
     context: jax.Array,
-    x_t: jax.Array,
-    target_t: jax.Array,
-    at_step: jax.Array,
+    lesson_t: Lesson,
 ) -> tuple[jax.Array, Weights, jax.Array]:
     """Backpropagation through one step, the context given; see `stepwise.Stepwise`."""
-    y_t, value = step(net, weights, context, x_t)
-    outer, outputs = output_gradient(net, weights, y_t, x_t, target_t, at_step)
+    y_t, value = step(net, weights, context, lesson_t.inputs)
+    outer, outputs = output_gradient(net, weights, y_t, lesson_t)
     delta_net = outer.delta_y * slopes(net, value)
     gradient = Weights(
-        jnp.outer(x_t, delta_net), jnp.outer(context, delta_net), outer.output, outer.direct
+        jnp.outer(lesson_t.inputs, delta_net),
+        jnp.outer(context, delta_net),
+        outer.output,
+        outer.direct,
     )
     return y_t, gradient, outputs
 
@@ -59,29 +61,19 @@ ELMAN = stepwise.Stepwise(start, elman_step)
 
 
 def elman_gradient(
-    net: RecurrentNet,
-    weights: Weights,
-    inputs: jax.Array,
-    targets: jax.Array,
-    at_steps: jax.Array,
+    net: RecurrentNet, weights: Weights, lesson: Lesson
 ) -> tuple[Weights, jax.Array]:
     """The sum over a sequence of what Elman's procedure gives at each step."""
-    return stepwise.gradient(ELMAN, net, weights, inputs, targets, at_steps)
+    return stepwise.gradient(ELMAN, net, weights, lesson)
 
 
 def windowed_gradient(
-    net: RecurrentNet,
-    weights: Weights,
-    inputs: jax.Array,
-    targets: jax.Array,
-    at_steps: jax.Array,
-    *,
-    window: int,
+    net: RecurrentNet, weights: Weights, lesson: Lesson, *, window: int
 ) -> tuple[Weights, jax.Array]:
     """Truncated backpropagation through time: each step's error goes back `window` steps.
 
     Args:
-      net, weights, inputs, targets, at_steps: as in `bptt_gradient`.
+      net, weights, lesson: as in `bptt_gradient`.
       window: k, at least 1: steps that an error goes through, its own included.
 
     Returns:
@@ -92,7 +84,7 @@ def windowed_gradient(
     """
     if window < 1:
         raise ValueError(f"window must be at least 1, got {window}")
-    inputs = as_vectors(net, inputs, weights.input.dtype)
+    inputs = as_vectors(net, lesson.inputs, weights.input.dtype)
     num_steps = inputs.shape[0]
     window = min(window, num_steps)
 
@@ -117,6 +109,6 @@ def windowed_gradient(
             return output_units(net, weights, y_t, x[-1])
 
         outputs = jax.vmap(last_outputs)(jnp.arange(num_steps))
-        return half_squared_error(outputs, targets, at_steps), outputs
+        return half_squared_error(outputs, lesson.targets, lesson.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)

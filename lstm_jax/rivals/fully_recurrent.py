@@ -14,7 +14,8 @@ with τ = 0 unless the net has fixed time constants (`time_constants`). Where it
 | "layered"     | see the recurrent layer and the inputs, same step | RTRL and BPTT on task 2a  |
 | "simple"      | see the recurrent layer, same step                | Elman's net on task 1     |
 
-No unit has a bias, as the paper's weight counts tell. Functions are for one sequence and one net.
+The nets that the paper names have no bias, as its weight counts tell; with `bias`, there is a
+further input that is always 1. Functions are for one sequence and one net.
 
 References:
   R. J. Williams and D. Zipser. A learning algorithm for continually running fully recurrent neural
@@ -54,6 +55,7 @@ class RecurrentNet:
       num_outputs: K, at least 1.
       connections: where the outputs are, see the table above.
       time_constants: τ of each of the R recurrent units, in [0, 1); (): all 0.
+      bias: whether there is a further input that is always 1, for all that sees the inputs.
 
     Raises:
       ValueError: if a field is out of its range.
@@ -64,6 +66,7 @@ class RecurrentNet:
     num_outputs: int
     connections: Connections
     time_constants: tuple[float, ...] = ()
+    bias: bool = False
 
     def __post_init__(self) -> None:
         if self.connections not in get_args(Connections):
@@ -85,34 +88,50 @@ class RecurrentNet:
         return self.num_hidden + self.num_outputs * (self.connections == "full")
 
     @property
+    def num_given(self) -> int:
+        """G, the inputs and the bias, if there is one."""
+        return self.num_inputs + self.bias
+
+    @property
     def num_weights(self) -> int:
         """W, all weights; equals the paper's counts."""
         into_outputs = {
             "full": 0,
-            "layered": self.num_inputs + self.num_recurrent,
+            "layered": self.num_given + self.num_recurrent,
             "simple": self.num_recurrent,
         }[self.connections]
-        into_layer = self.num_inputs + self.num_recurrent
+        into_layer = self.num_given + self.num_recurrent
         return self.num_recurrent * into_layer + self.num_outputs * into_outputs
 
 
 class Weights(NamedTuple):
     """All weights of a `RecurrentNet`: sources lead, units follow."""
 
-    input: Any  # [I, R], into the recurrent layer
+    input: Any  # [G, R], into the recurrent layer, the bias last
     recurrent: Any  # [R, R]
     output: Any  # [R, K], from the recurrent layer to the outputs; None if "full"
-    direct: Any  # [I, K], from the inputs to the outputs; None unless "layered"
+    direct: Any  # [G, K], from the inputs to the outputs; None unless "layered"
+
+
+class Lesson(NamedTuple):
+    """A sequence and what is asked of its outputs; with the suffix _t, one step of it.
+
+    Padding must come last.
+    """
+
+    inputs: Any  # [T, I] floating, or [T] integers for one-hot inputs; of one step [G]
+    targets: Any  # [T, K]
+    at_steps: Any  # [T] floating, how much the error of each step counts; 0 for padding
 
 
 def weight_shapes(net: RecurrentNet) -> Weights:
     """The shape of every array of weights; None where there is none."""
-    inputs, units, outputs = net.num_inputs, net.num_recurrent, net.num_outputs
+    given, units, outputs = net.num_given, net.num_recurrent, net.num_outputs
     return Weights(
-        input=(inputs, units),
+        input=(given, units),
         recurrent=(units, units),
         output=None if net.connections == "full" else (units, outputs),
-        direct=(inputs, outputs) if net.connections == "layered" else None,
+        direct=(given, outputs) if net.connections == "layered" else None,
     )
 
 
@@ -133,17 +152,19 @@ def initialise(
 
 
 def as_vectors(net: RecurrentNet, inputs: jax.Array, dtype: Any) -> jax.Array:
-    """Inputs as [T, I] floating: real ones as they are, [T] integers as one-hot vectors.
+    """What units see of the inputs, [T, G]: real ones as they are, [T] integers as one-hot vectors.
 
     Raises:
       ValueError: if they are neither.
     """
     if jnp.issubdtype(inputs.dtype, jnp.integer) and inputs.ndim == 1:
-        return jax.nn.one_hot(inputs, net.num_inputs, dtype=dtype)
-    if inputs.ndim != 2 or inputs.shape[1] != net.num_inputs:
+        vectors = jax.nn.one_hot(inputs, net.num_inputs, dtype=dtype)
+    elif inputs.ndim == 2 and inputs.shape[1] == net.num_inputs:
+        vectors = jnp.asarray(inputs, dtype)
+    else:
         wanted = f"[T] integers or [T, {net.num_inputs}] floating"
         raise ValueError(f"inputs must be {wanted}, got {inputs.dtype} {inputs.shape}")
-    return jnp.asarray(inputs, dtype)
+    return jnp.pad(vectors, ((0, 0), (0, 1)), constant_values=1) if net.bias else vectors
 
 
 def time_constants(net: RecurrentNet, dtype: Any) -> jax.Array | None:
@@ -160,7 +181,7 @@ def step(
       net: the topology.
       weights: `input` and `recurrent` are used.
       y_tm1: [R], the layer's activations one step before.
-      x_t: [I].
+      x_t: [G].
 
     Returns:
       y_t and f(net_t), [R] each; the same without time constants.
@@ -179,7 +200,7 @@ def slopes(net: RecurrentNet, value: jax.Array) -> jax.Array:
 
 
 def output_units(net: RecurrentNet, weights: Weights, y_t: jax.Array, x_t: jax.Array) -> jax.Array:
-    """The outputs [K] of a step, from the recurrent layer [R] and the inputs [I] of that step."""
+    """The outputs [K] of a step, from the recurrent layer [R] and the inputs [G] of that step."""
     if weights.output is None:
         return y_t[-net.num_outputs :]
     net_t = weighted_sum(weights.output, [y_t])
@@ -209,28 +230,16 @@ def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
     return jax.lax.scan(body, start, inputs)[1]
 
 
-def bptt_gradient(
-    net: RecurrentNet,
-    weights: Weights,
-    inputs: jax.Array,
-    targets: jax.Array,
-    at_steps: jax.Array,
-) -> tuple[Weights, jax.Array]:
+def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[Weights, jax.Array]:
     """The exact gradient of E / 2, by backpropagation through all of a sequence (Werbos 1990).
-
-    Args:
-      net, weights, inputs: as in `apply`.
-      targets: [T, K].
-      at_steps: [T] floating, how much the error of each step counts; 0 for padding, which must
-        come last.
 
     Returns:
       The gradient, and the outputs [T, K].
     """
 
     def loss(weights: Weights) -> tuple[jax.Array, jax.Array]:
-        outputs = apply(net, weights, inputs)
-        return half_squared_error(outputs, targets, at_steps), outputs
+        outputs = apply(net, weights, lesson.inputs)
+        return half_squared_error(outputs, lesson.targets, lesson.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)
 
@@ -239,29 +248,24 @@ class OutputGradient(NamedTuple):
     """What the error of one step is to the outputs' own weights and to the recurrent layer."""
 
     output: Any  # [R, K] or None, ∂(E/2)(t)/∂`Weights.output`
-    direct: Any  # [I, K] or None
+    direct: Any  # [G, K] or None
     delta_y: jax.Array  # [R], the error on y(t)
 
 
 def output_gradient(
-    net: RecurrentNet,
-    weights: Weights,
-    y_t: jax.Array,
-    x_t: jax.Array,
-    target_t: jax.Array,
-    at_step: jax.Array,
+    net: RecurrentNet, weights: Weights, y_t: jax.Array, lesson_t: Lesson
 ) -> tuple[OutputGradient, jax.Array]:
     """Backpropagation through the outputs of one step alone.
 
     Args:
       net, weights: the net.
-      y_t, x_t: [R] and [I], what the outputs see.
-      target_t: [K].
-      at_step: how much this step's error counts.
+      y_t: [R], what the outputs see of the recurrent layer.
+      lesson_t: the step.
 
     Returns:
       The gradient, and the outputs [K].
     """
+    x_t, target_t, at_step = lesson_t
     outputs = output_units(net, weights, y_t, x_t)
     error = jnp.where(at_step != 0, at_step * (outputs - target_t.astype(outputs.dtype)), 0)
     if weights.output is None:

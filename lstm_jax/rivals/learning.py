@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax.method import Report
-from lstm_jax.rivals.fully_recurrent import Weights, apply, initialise
+from lstm_jax.method import TrialMethod
+from lstm_jax.rivals.fully_recurrent import Lesson, RecurrentNet, Weights, apply, initialise
 from lstm_jax.rivals.stepwise import Stepwise, learn_online
 from lstm_jax.tasks.base import Example, Task, real_steps
 
-# (net, weights, inputs, targets, at_steps) to the gradient and the outputs, as `bptt_gradient`.
-SequenceGradient = Callable[..., tuple[Weights, jax.Array]]
+# To the gradient and the outputs, as `bptt_gradient`.
+SequenceGradient = Callable[[RecurrentNet, Weights, Lesson], tuple[Weights, jax.Array]]
 
 
 class Model(NamedTuple):
@@ -30,8 +30,30 @@ class Model(NamedTuple):
     optimiser_state: Any
 
 
+def as_lesson(task: Task, example: Example) -> Lesson:
+    """An example of a task, its target at the end or targets at every step, as a `Lesson`."""
+    is_real, targets = real_steps(example), example.targets
+    if task.error_at == "every_step":
+        return Lesson(example.inputs, targets, is_real.astype(targets.dtype))
+    is_last = is_real & ~jnp.append(is_real[1:], False)
+    repeated = jnp.broadcast_to(targets[None], (len(is_real), len(targets)))
+    return Lesson(example.inputs, repeated, is_last.astype(targets.dtype))
+
+
+def judged(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
+    """Of the outputs [T, K], those that the task asks for; 0 at padding, as the LSTM's."""
+    if task.error_at == "end":
+        return outputs[example.length - 1]
+    return jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
+def judged_outputs(task: Task, weights: Weights, example: Example) -> jax.Array:
+    """Those of the task's `RecurrentNet`: [K], or [T, K] with the error at every step."""
+    return judged(task, apply(task.architecture, weights, example.inputs), example)
+
+
 @dataclasses.dataclass(frozen=True)
-class _RecurrentLearning:
+class _RecurrentLearning(TrialMethod):
     """What both ways to learn share.
 
     Attributes:
@@ -50,28 +72,7 @@ class _RecurrentLearning:
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
         """[K], or [T, K] with the error at every step."""
-        outputs = apply(self.task.architecture, model.weights, example.inputs)
-        return self._judged(outputs, example)
-
-    def end_chunk(self, model: Model, report: Report) -> Model:
-        """Nothing is decided between chunks."""
-        del report
-        return model
-
-    def _errors(self, example: Example) -> tuple[jax.Array, jax.Array]:
-        """Targets [T, K], and how much the error of each step counts, [T]."""
-        is_real = real_steps(example)
-        if self.task.error_at == "every_step":
-            return example.targets, is_real.astype(example.targets.dtype)
-        is_last = is_real & ~jnp.append(is_real[1:], False)
-        targets = jnp.broadcast_to(example.targets[None], (len(is_real), len(example.targets)))
-        return targets, is_last.astype(example.targets.dtype)
-
-    def _judged(self, outputs: jax.Array, example: Example) -> jax.Array:
-        """Of the outputs [T, K], those that the task asks for; 0 at padding, as the LSTM's."""
-        if self.task.error_at == "end":
-            return outputs[example.length - 1]
-        return jnp.where(real_steps(example)[:, None], outputs, 0)
+        return judged_outputs(self.task, model.weights, example)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,12 +90,11 @@ class BySequence(_RecurrentLearning):
         """Weights minus a times the gradient."""
         del n
         weights, state = model
-        gradient, outputs = self.gradient(
-            self.task.architecture, weights, example.inputs, *self._errors(example)
-        )
+        lesson = as_lesson(self.task, example)
+        gradient, outputs = self.gradient(self.task.architecture, weights, lesson)
         updates, state = self.optimiser.update(gradient, state, weights)
         new = Model(jax.tree.map(jnp.add, weights, updates), state)
-        return new, self._judged(outputs, example)
+        return new, judged(self.task, outputs, example)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,6 @@ class ByStep(_RecurrentLearning):
             self.task.architecture,
             self.optimiser,
             *model,
-            example.inputs,
-            *self._errors(example),
+            as_lesson(self.task, example),
         )
-        return Model(*new), self._judged(outputs, example)
+        return Model(*new), judged(self.task, outputs, example)

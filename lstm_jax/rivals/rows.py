@@ -2,33 +2,54 @@
 
 A row's name is that of its task, a dot, its method and what tells it from others: `2a-4.rtrl-10`
 is task 2a with delay p = 4, RTRL, learning rate 10. The task, its sequences, its stopping rule and
-its tests are those of the LSTM's row.
+its tests are those of the LSTM's row; cascade correlation alone sees its training set in turn.
 
 The paper gives no initial weights for its rivals. In task 1 they have the LSTM's range, 0.2; in 2a
-1.0, picked because RTRL at p = 4 and a = 1 never succeeded with 0.2 (BUILD_NOTES). Of a range of
-rates that led nowhere they have the slowest, and Elman's net, for which there is no rate at all,
-has 0.1. RTRL and Elman's procedure make an update after every step, as their authors do, BPTT one
-after every sequence.
+and 2b 1.0, picked because RTRL at p = 4 and a = 1 never succeeded with 0.2 (BUILD_NOTES). Of a
+range of rates that led nowhere they have the slowest, and Elman's net, for which there is no rate
+at all, has 0.1. RTRL, the chunker and Elman's procedure make an update after every step, as their
+authors do, BPTT one after every sequence. Guessed weights are from [-100, 100].
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Protocol
 
 import optax
 
 from lstm_jax.method import Lanes, TrialMethod
+from lstm_jax.rivals.cascade_correlation import CascadeCorrelation
+from lstm_jax.rivals.chunker import Chunker
 from lstm_jax.rivals.elman import ELMAN
 from lstm_jax.rivals.fully_recurrent import RecurrentNet, bptt_gradient
+from lstm_jax.rivals.guessing import Guessing
 from lstm_jax.rivals.learning import BySequence, ByStep
 from lstm_jax.rivals.rtrl import RTRL
-from lstm_jax.tasks import Conditions, Published, Task, make_task, noise_free
+from lstm_jax.tasks import Conditions, Published, Task, make_task, noise_free, reber
 from lstm_jax.training import Learning
+
+
+class Net(Protocol):
+    """What the result files tell of a rival's net: a dataclass of plain data."""
+
+    @property
+    def num_weights(self) -> int:
+        """W, all weights."""
+        ...
+
+
+_VARIANTS = {"2a": "noise-free", "2b": "random middle"}
 
 
 def _sgd(task: Task) -> optax.GradientTransformation:
     return optax.sgd(task.conditions.learning_rate)
+
+
+def _chunker(task: Task) -> Chunker:
+    conditions = task.conditions
+    return Chunker(task.architecture.num_inputs, conditions.learning_rate, conditions.init_range)
 
 
 # How a row's trials learn.
@@ -36,6 +57,9 @@ METHODS: dict[str, Callable[[Task], TrialMethod]] = {
     "RTRL": lambda task: ByStep(task, _sgd(task), RTRL),
     "BPTT": lambda task: BySequence(task, _sgd(task), bptt_gradient),
     "Elman's procedure": lambda task: ByStep(task, _sgd(task), ELMAN),
+    "cascade correlation": lambda task: task.architecture,
+    "chunker": _chunker,
+    "guessing": Guessing,
 }
 
 
@@ -47,43 +71,23 @@ class Row:
       task: makes the LSTM's task.
       title: a few words for tables and pictures.
       method: a key of `METHODS`.
-      net: the rival's.
-      learning_rate: a.
-      init_range: weights are uniform in [-init_range, init_range].
+      net: the rival's; of the chunker, the one that is judged.
+      conditions: a, 0.0 where there is none, and the range of the initial weights.
       max_sequences: a trial's budget.
-      success_rate: published, in percent; None where the paper says "some fraction".
-      mean_sequences: published; None where nothing was learned.
+      success_rate: published, in percent; None where the paper gives no number.
+      mean_sequences: published; None where nothing was learned, or no number given.
       chunk: training sequences between two words to the host.
     """
 
     task: Callable[[], Task]
     title: str
     method: str
-    net: RecurrentNet
-    learning_rate: float
-    init_range: float
+    net: Net
+    conditions: Conditions
     max_sequences: int
     success_rate: float | None
     mean_sequences: float | None
     chunk: int
-
-
-def _delayed(
-    method: str, delay: int, rate: float, success_rate: float, mean_sequences: float | None = None
-) -> Row:
-    """Task 2a's: one self-recurrent hidden unit, every layer sees all layers below (Table 2)."""
-    return Row(
-        task=lambda: noise_free.make("2a", delay),
-        title=f"noise-free, delay {delay}, {method}, a = {rate:g}",
-        method=method,
-        net=RecurrentNet(delay + 1, 1, delay + 1, "layered"),
-        learning_rate=rate,
-        init_range=1.0,
-        max_sequences=5_000_000,
-        success_rate=success_rate,
-        mean_sequences=mean_sequences,
-        chunk=1000 if delay > 10 else 10_000,  # a second or less for most
-    )
 
 
 def _reber(
@@ -100,12 +104,66 @@ def _reber(
         title=f"embedded Reber grammar, {net.num_hidden} hidden units, {method}, a = {rate:g}",
         method=method,
         net=net,
-        learning_rate=rate,
-        init_range=0.2,
+        conditions=Conditions(rate, init_range=0.2),
         max_sequences=max_sequences,
         success_rate=success_rate,
         mean_sequences=mean_sequences,
         chunk=500,
+    )
+
+
+def _cascade() -> Row:
+    """Task 1's by a net that grows to nine hidden units (Table 1)."""
+    net = CascadeCorrelation(7, 7, epoch=reber.SET_SIZE, max_units=9)
+    return Row(
+        task=lambda: dataclasses.replace(make_task("1-1"), training_set=reber.training_set),
+        title="embedded Reber grammar, up to 9 hidden units, recurrent cascade correlation",
+        method="cascade correlation",
+        net=net,
+        conditions=Conditions(0.0, net.init_range),
+        max_sequences=400_000,
+        success_rate=50.0,
+        mean_sequences=182_000,
+        chunk=500,
+    )
+
+
+def _delayed(
+    variant: str,
+    method: str,
+    delay: int,
+    rate: float,
+    success_rate: float,
+    mean_sequences: float | None = None,
+) -> Row:
+    """Task 2a's or 2b's: one self-recurrent hidden unit, every layer sees all below (Table 2)."""
+    further = method == "chunker"  # a further output predicts the other net's hidden unit
+    return Row(
+        task=lambda: noise_free.make(variant, delay),
+        title=f"{_VARIANTS[variant]}, delay {delay}, {method}, a = {rate:g}",
+        method=method,
+        net=RecurrentNet(delay + 1, 1, delay + 1 + further, "layered"),
+        conditions=Conditions(rate, init_range=1.0),
+        max_sequences=5_000_000,
+        success_rate=success_rate,
+        mean_sequences=mean_sequences,
+        chunk=1000 if delay > 10 else 10_000,  # a second or less for most
+    )
+
+
+def _guessed(name: str) -> Row:
+    """Task 3's, with a net of 8 weights; the chunk is the interval between tests."""
+    net = RecurrentNet(1, 1, 1, "full", bias=True)
+    return Row(
+        task=lambda: make_task(name),
+        title=f"two-sequence problem {name}, guessing of {net.num_weights} weights",
+        method="guessing",
+        net=net,
+        conditions=Conditions(0.0, init_range=100.0),
+        max_sequences=1_000_000,
+        success_rate=None,
+        mean_sequences=None,
+        chunk=1000,
     )
 
 
@@ -114,12 +172,20 @@ ROWS = {
     "1.rtrl-3": _reber("RTRL", RecurrentNet(7, 3, 7, "full"), 0.05, 1_730_000, None, 173_000),
     "1.rtrl-12": _reber("RTRL", RecurrentNet(7, 12, 7, "full"), 0.1, 250_000, None, 25_000),
     "1.elman-15": _reber(_ELMAN, RecurrentNet(7, 15, 7, "simple"), 0.1, 200_000, 0.0, None),
-    "2a-4.rtrl-1": _delayed("RTRL", 4, 1.0, 78.0, 1_043_000),
-    "2a-4.rtrl-4": _delayed("RTRL", 4, 4.0, 56.0, 892_000),
-    "2a-4.rtrl-10": _delayed("RTRL", 4, 10.0, 22.0, 254_000),
-    "2a-10.rtrl": _delayed("RTRL", 10, 1.0, 0.0),
-    "2a-100.rtrl": _delayed("RTRL", 100, 1.0, 0.0),
-    "2a-100.bptt": _delayed("BPTT", 100, 1.0, 0.0),
+    "1.rcc": _cascade(),
+    "2a-4.rtrl-1": _delayed("2a", "RTRL", 4, 1.0, 78.0, 1_043_000),
+    "2a-4.rtrl-4": _delayed("2a", "RTRL", 4, 4.0, 56.0, 892_000),
+    "2a-4.rtrl-10": _delayed("2a", "RTRL", 4, 10.0, 22.0, 254_000),
+    "2a-10.rtrl": _delayed("2a", "RTRL", 10, 1.0, 0.0),
+    "2a-100.rtrl": _delayed("2a", "RTRL", 100, 1.0, 0.0),
+    "2a-100.bptt": _delayed("2a", "BPTT", 100, 1.0, 0.0),
+    "2a-100.chunker": _delayed("2a", "chunker", 100, 1.0, 33.0, 32_400),
+    "2b-100.rtrl": _delayed("2b", "RTRL", 100, 1.0, 0.0),
+    "2b-100.bptt": _delayed("2b", "BPTT", 100, 1.0, 0.0),
+    "2b-100.chunker": _delayed("2b", "chunker", 100, 1.0, 0.0),
+    "3a-100-3.guessing": _guessed("3a-100-3"),
+    "3a-100-1.guessing": _guessed("3a-100-1"),
+    "3c-100-3.guessing": _guessed("3c-100-3"),
 }
 
 
@@ -144,7 +210,7 @@ def make_rival_task(name: str) -> Task:
         name=name,
         title=row.title,
         architecture=row.net,
-        conditions=Conditions(row.learning_rate, row.init_range),
+        conditions=row.conditions,
         max_sequences=row.max_sequences,
         published=Published(task.published.table, row.success_rate, row.mean_sequences),
         sequential_construction=False,

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax.rivals.fully_recurrent import RecurrentNet, Weights, as_vectors
+from lstm_jax.rivals.fully_recurrent import Lesson, RecurrentNet, Weights, as_vectors
 
 
 class Stepwise(NamedTuple):
@@ -22,8 +22,8 @@ class Stepwise(NamedTuple):
 
     Attributes:
       start: (weights) to what is carried, before a sequence's first step.
-      step: (net, weights, carried, x_t [I], target_t [K], at_step []) to what is carried, the
-        gradient of this step's E / 2 as `Weights`, and the outputs [K].
+      step: (net, weights, carried, lesson_t) to what is carried, the gradient of this step's E / 2
+        as `Weights`, and the outputs [K].
     """
 
     start: Callable[[Weights], Any]
@@ -31,25 +31,20 @@ class Stepwise(NamedTuple):
 
 
 def gradient(
-    rule: Stepwise,
-    net: RecurrentNet,
-    weights: Weights,
-    inputs: jax.Array,
-    targets: jax.Array,
-    at_steps: jax.Array,
+    rule: Stepwise, net: RecurrentNet, weights: Weights, lesson: Lesson
 ) -> tuple[Weights, jax.Array]:
     """The sum of all steps' gradients, and the outputs [T, K]; arguments as `bptt_gradient`.
 
     Outputs after the last step whose error counts are 0.
     """
 
-    def body(carry: tuple, x_t: tuple) -> tuple[tuple, jax.Array]:
+    def body(carry: tuple, lesson_t: Lesson) -> tuple[tuple, jax.Array]:
         carried, total = carry
-        carried, new, outputs = rule.step(net, weights, carried, *x_t)
+        carried, new, outputs = rule.step(net, weights, carried, lesson_t)
         return (carried, jax.tree.map(jnp.add, total, new)), outputs
 
     start = (rule.start(weights), jax.tree.map(jnp.zeros_like, weights))
-    (_, total), outputs = _scan_to_last_error(body, start, net, inputs, targets, at_steps)
+    (_, total), outputs = _scan_to_last_error(body, start, net, lesson)
     return total, outputs
 
 
@@ -59,9 +54,7 @@ def learn_online(
     optimiser: optax.GradientTransformation,
     weights: Weights,
     optimiser_state: Any,
-    inputs: jax.Array,
-    targets: jax.Array,
-    at_steps: jax.Array,
+    lesson: Lesson,
 ) -> tuple[Weights, Any, jax.Array]:
     """An update after every step whose error counts.
 
@@ -71,52 +64,48 @@ def learn_online(
     Args:
       rule, net, weights: the net and its gradient.
       optimiser, optimiser_state: any optax transformation, and its state.
-      inputs, targets, at_steps: as in `bptt_gradient`.
+      lesson: the sequence.
 
     Returns:
       The weights, the optimiser's state, and the outputs [T, K], each of the weights before its
       step's update.
     """
 
-    def body(carry: tuple, x_t: tuple) -> tuple[tuple, jax.Array]:
+    def body(carry: tuple, lesson_t: Lesson) -> tuple[tuple, jax.Array]:
         carried, weights, state = carry
-        carried, new, outputs = rule.step(net, weights, carried, *x_t)
+        carried, new, outputs = rule.step(net, weights, carried, lesson_t)
         updates, new_state = optimiser.update(new, state, weights)
         changed = (jax.tree.map(jnp.add, weights, updates), new_state)
-        counts = x_t[-1] != 0
+        counts = lesson_t.at_steps != 0
         kept = jax.tree.map(lambda a, b: jnp.where(counts, a, b), changed, (weights, state))
         return (carried, *kept), outputs
 
     start = (rule.start(weights), weights, optimiser_state)
-    (_, *learned), outputs = _scan_to_last_error(body, start, net, inputs, targets, at_steps)
+    (_, *learned), outputs = _scan_to_last_error(body, start, net, lesson)
     weights, optimiser_state = learned
     return weights, optimiser_state, outputs
 
 
 def _scan_to_last_error(
-    body: Callable,
-    start: tuple,
-    net: RecurrentNet,
-    inputs: jax.Array,
-    targets: jax.Array,
-    at_steps: jax.Array,
+    body: Callable, start: tuple, net: RecurrentNet, lesson: Lesson
 ) -> tuple[tuple, jax.Array]:
     """`jax.lax.scan` of `body`, without the steps after the last one whose error counts.
 
     Their outputs are 0. Where most sequences are far shorter than the longest one, as in task 1,
     this saves most of the work; it is for forward mode alone.
     """
+    inputs, targets, at_steps = lesson
     steps = jnp.arange(1, len(targets) + 1, dtype=jnp.int32)
     stop = jnp.where(at_steps != 0, steps, 0).max()
     inputs = as_vectors(net, inputs, at_steps.dtype)
-    xs = (inputs, jnp.asarray(targets), jnp.asarray(at_steps))
+    lesson = Lesson(inputs, jnp.asarray(targets), jnp.asarray(at_steps))
 
     def goes_on(carry: tuple) -> jax.Array:
         return carry[0] < stop
 
     def advance(carry: tuple) -> tuple:
         t, state, kept = carry
-        state, outputs = body(state, jax.tree.map(lambda a: a[t], xs))
+        state, outputs = body(state, jax.tree.map(lambda a: a[t], lesson))
         return t + 1, state, jax.lax.dynamic_update_index_in_dim(kept, outputs, t, 0)
 
     kept = jnp.zeros(targets.shape, at_steps.dtype)

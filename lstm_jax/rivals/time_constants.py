@@ -15,7 +15,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.architecture import Architecture
 from lstm_jax.rivals.fully_recurrent import RecurrentNet
+from lstm_jax.tasks import draws
+from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
 
 
 def spread(count: int, longest: float) -> tuple[float, ...]:
@@ -43,3 +49,50 @@ def with_time_constants(net: RecurrentNet, longest: float) -> RecurrentNet:
     """The net with time constants spread over its hidden units; outputs that recur get 0."""
     at_outputs = (0.0,) * (net.num_recurrent - net.num_hidden)
     return dataclasses.replace(net, time_constants=spread(net.num_hidden, longest) + at_outputs)
+
+
+def lag_task(shortest: int, longest: int) -> Task:
+    """A bit to be kept over a lag that varies from sequence to sequence: x or y, then blanks.
+
+    The target at the end is 1.0 for x and 0.0 for y. The network is an LSTM of one cell.
+
+    >>> lag_task(10, 100).sample_batch(jax.random.key(0), 4).length
+    Array([69, 98, 44, 89], dtype=int32)
+
+    Args:
+      shortest, longest: steps from the symbol to the target, uniform in between.
+
+    Raises:
+      ValueError: if they are not positive and in order.
+    """
+    if not 1 <= shortest <= longest:
+        raise ValueError(f"shortest must be in 1 .. {longest}, got {shortest}")
+
+    def sample(key: jax.Array, data: None = None) -> Example:
+        del data
+        return sample_lag(key, shortest, longest)
+
+    return Task(
+        name=f"lag-{shortest}-{longest}",
+        title=f"a bit kept for {shortest} to {longest} steps",
+        architecture=Architecture(num_inputs=3, blocks=(1,), num_outputs=1, biases="all"),
+        max_length=longest + 1,
+        error_at="end",
+        sample=sample,
+        is_correct=within(0.3),
+        conditions=Conditions(learning_rate=0.5, init_range=0.1, input_gate_bias=(-1.0,)),
+        rule=StreamRule(window=2000, max_wrong=0),
+        trials=10,
+        max_sequences=50_000,
+        published=Published(table="none"),
+    )
+
+
+def sample_lag(key: jax.Array, shortest: int, longest: int) -> Example:
+    """Draws a sequence of one-hot symbols: 0 or 1, then 2 for as many steps as the lag."""
+    words = draws.words(key, 2)
+    bit = draws.integers(words[0], 0, 1)
+    steps = jnp.arange(longest + 1, dtype=jnp.int32)
+    target = bit.astype(jnp.float32)[None]
+    length = 1 + draws.integers(words[1], shortest, longest)
+    return Example(jnp.where(steps == 0, bit, 2), target, target, length)

@@ -38,11 +38,22 @@ def real_steps(example: Example) -> jax.Array:
     return steps.reshape((-1,) + (1,) * example.length.ndim) < example.length[None]
 
 
+def in_turn(sequences: Example, n: jax.Array | int) -> Example:
+    """Sequence number n, from 0, of a set that is gone through again and again.
+
+    Args:
+      sequences: the batch axis first.
+      n: int32, of any size.
+    """
+    size = sequences.length.shape[0]
+    return jax.tree.map(lambda array: array[n % size], sequences)
+
+
 @dataclasses.dataclass(frozen=True)
 class Conditions:
     """How a trial starts and learns (the paper's summary of conditions)."""
 
-    learning_rate: float  # a
+    learning_rate: float  # a; 0.0 for a rival that has none
     init_range: float  # weights are uniform in [-init_range, init_range]
     input_gate_bias: tuple[float, ...] | None = None  # one a block; None: random like all weights
     output_gate_bias: tuple[float, ...] | None = None
@@ -110,6 +121,8 @@ class Task:
       prepare: (key, trial) to what all sequences of a trial share, such as its training set; None
         for tasks that draw every sequence afresh. The key is the experiment's, not the trial's,
         since trials may share a training set; runs on the host.
+      training_set: (data) to all sequences that a trial is trained on, the batch axis first, for
+        methods that must see them in turn; None: training draws its sequences afresh.
       sample_test: like `sample`, for tests; None: `sample` itself.
       test_set: (data) to all sequences of a trial's tests, the batch axis first, where tests go
         through a fixed set; None: tests draw their sequences afresh.
@@ -133,6 +146,7 @@ class Task:
     test_size: int = 2560
     fixed_length: bool = False
     prepare: Callable[[jax.Array, int], Any] | None = None
+    training_set: Callable[[Any], Example] | None = None
     sample_test: Callable[[jax.Array, Any], Example] | None = None
     test_set: Callable[[Any], Example] | None = None
     first_rule: TestRule | None = None

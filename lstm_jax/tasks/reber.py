@@ -150,6 +150,11 @@ def draw_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
     return string + branch + "E", (*legal, branch, "E")
 
 
+def training_set(data: Sets) -> Example:
+    """All strings for training, in their order: the batch axis has 256 places."""
+    return jax.vmap(_as_example)(*data.training)
+
+
 def test_set(data: Sets) -> Example:
     """All strings of both sets, those for training first: the batch axis has 512 places."""
     return jax.vmap(_as_example)(*jax.tree.map(lambda *sets: jnp.concatenate(sets), *data))

@@ -17,13 +17,12 @@ from lstm_jax.rivals.cascade_correlation import (
     Cascade,
     CascadeCorrelation,
     covariance,
-    in_order,
     run_candidates,
     run_units,
     score_slopes,
 )
 from lstm_jax.tasks import reber
-from lstm_jax.tasks.base import Example
+from lstm_jax.tasks.base import Example, in_turn
 
 INPUTS, K, T, N = 2, 3, 6, 5  # K outputs, T steps, N sequences, of the random set
 
@@ -203,7 +202,7 @@ def _trained(error_at: str, passes: int):
     method = CascadeCorrelation(1, 1, epoch=32, error_at=error_at, max_units=8)
 
     def one(model, n):
-        return method.present(model, in_order(examples, n), n)[0], None
+        return method.present(model, in_turn(examples, n), n)[0], None
 
     def one_pass(model, i):
         model, _ = jax.lax.scan(one, model, 32 * i + jnp.arange(32))
@@ -273,7 +272,7 @@ def test_trials_side_by_side_are_the_trials_alone():
     method = CascadeCorrelation(1, 1, epoch=32, max_units=2, patience=1, max_epochs=3)
 
     def train(key):
-        body = lambda n, model: method.present(model, in_order(examples, n), n)[0]
+        body = lambda n, model: method.present(model, in_turn(examples, n), n)[0]
         return jax.lax.fori_loop(0, 32 * 12, body, method.init(key))
 
     keys = jax.random.split(jax.random.key(0), 3)
@@ -288,11 +287,11 @@ def test_trials_side_by_side_are_the_trials_alone():
 def test_strings_of_the_reber_grammar_fit():
     """In some passes over the training set, nets without hidden units learn what follows B."""
     sets = reber.prepare(jax.random.key(0), 0)
-    training_set = jax.tree.map(lambda a: a[:256], reber.test_set(sets))
+    training_set = reber.training_set(sets)
     method = CascadeCorrelation(7, 7, max_units=1)
 
     def train(key):
-        body = lambda n, model: method.present(model, in_order(training_set, n), n)[0]
+        body = lambda n, model: method.present(model, in_turn(training_set, n), n)[0]
         return jax.lax.fori_loop(0, 256 * 12, body, method.init(key))
 
     model = quick_jit(train)(jax.random.key(0))
@@ -304,8 +303,8 @@ def test_strings_of_the_reber_grammar_fit():
 
 def test_weights_are_counted():
     """(I + 1) K at first; unit n brings I + 1 + n + 1 incoming and K outgoing ones."""
-    counts = [CascadeCorrelation(7, 7).num_weights(n) for n in range(10)]
-    assert counts[0] == 56
+    counts = [CascadeCorrelation(7, 7).weights_of(n) for n in range(10)]
+    assert counts[0] == 56 and counts[9] == CascadeCorrelation(7, 7, max_units=9).num_weights
     assert np.diff(counts).tolist() == [7 + 1 + n + 1 + 7 for n in range(9)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from typing import Any
 
 import jax
@@ -12,7 +11,6 @@ import pytest
 from helpers import EVERYTHING, assert_close, make_problem, random_parameters
 from recurrent_problems import NETS, make_recurrent_problem
 
-from experiments import error_flow as picture
 from lstm_jax.architecture import Architecture
 from lstm_jax.cell import State
 from lstm_jax.rivals.error_flow import carrousel_factors, error_bound, recurrent_factors
@@ -113,7 +111,7 @@ def test_factors_are_derivatives_by_the_net_inputs_of_earlier_steps(name: str):
         return net
 
     slopes = jax.jacfwd(last_net)(jnp.zeros((len(inputs), len(tau))))  # [u, t, v]
-    found = recurrent_factors(problem.net, problem.weights, problem.inputs)
+    found = recurrent_factors(problem.net, problem.weights, problem.lesson.inputs)
     assert_close(found, jnp.transpose(slopes, (1, 2, 0))[:-1][::-1], 1e-12)
 
 
@@ -131,20 +129,6 @@ def test_no_error_exceeds_the_bound(seed: int, scale: float):
     assert np.all(np.abs(factors).max((1, 2)) <= bound)
     if scale == 0.2:
         assert bound[-1] < 1e-6
-
-
-def test_the_picture_s_lines_are_the_papers_argument(tmp_path: pathlib.Path):
-    """1.0 at every lag for the carrousel; below the bound, and soon gone, for small weights."""
-    picture.main(tmp_path, steps=60, seed=0)
-    assert (tmp_path / "error_flow.png").stat().st_size > 10_000
-    lines = picture.measure(60, seed=0)
-    np.testing.assert_array_equal(lines["LSTM, truncated gradient"], np.ones(60))
-    assert not np.array_equal(lines["LSTM, full gradient"], np.ones(60))
-    for init_range in picture.RANGES:
-        size = f"|w| < {init_range:g}"
-        assert np.all(lines[f"fully recurrent, {size}"] <= lines[f"bound, {size}"])
-    assert np.all(lines["fully recurrent, |w| < 0.2"][:10] > 0)
-    assert lines["fully recurrent, |w| < 0.2"][29] < 1e-20
 
 
 def test_unknown_paths_are_refused():

@@ -10,6 +10,7 @@ from helpers import assert_close
 from recurrent_problems import NETS, STEPS, as_weights, make_recurrent_problem
 
 from lstm_jax.rivals.fully_recurrent import (
+    Lesson,
     RecurrentNet,
     apply,
     bptt_gradient,
@@ -48,7 +49,7 @@ def test_a_net_is_a_loop_over_its_units(name: str, symbols: bool):
     problem = make_recurrent_problem(NETS[name], symbols=symbols)
     weights, inputs, targets, _ = problem.for_oracle()
     _, expected = oracle.run(weights, inputs, problem.tau(), targets.shape[1])
-    assert_close(apply(problem.net, problem.weights, problem.inputs), expected, 1e-14)
+    assert_close(apply(problem.net, problem.weights, problem.lesson.inputs), expected, 1e-14)
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -58,16 +59,17 @@ def test_bptt_is_the_gradient_of_half_the_squared_error(name: str):
     found, outputs = jax.jit(bptt_gradient, static_argnums=0)(*problem)
     expected = oracle.gradient(*problem.for_oracle(), problem.tau())
     assert_close(found, as_weights(expected), DIFFERENCES)
-    assert_close(outputs, apply(problem.net, problem.weights, problem.inputs), 1e-14)
+    assert_close(outputs, apply(problem.net, problem.weights, problem.lesson.inputs), 1e-14)
 
 
 def test_padding_touches_nothing():
     """Whatever inputs and targets hold behind the last step that counts, be it NaN targets."""
     problem = make_recurrent_problem(NETS["full"])
     gradient, _ = bptt_gradient(*problem)
-    inputs, targets = problem.inputs.copy(), problem.targets.copy()
+    inputs, targets = problem.lesson.inputs.copy(), problem.lesson.targets.copy()
     inputs[-1], targets[-1] = 1e3, np.nan
-    changed, _ = bptt_gradient(problem.net, problem.weights, inputs, targets, problem.at_steps)
+    lesson = Lesson(inputs, targets, problem.lesson.at_steps)
+    changed, _ = bptt_gradient(*problem[:2], lesson)
     assert_close(changed, gradient, 1e-14)
 
 
@@ -76,9 +78,9 @@ def test_what_does_not_feed_back_cannot_remember():
     net = NETS["layered"]
     problem = make_recurrent_problem(net)
     weights = problem.weights._replace(recurrent=np.zeros_like(problem.weights.recurrent))
-    outputs = apply(net, weights, problem.inputs)
+    outputs = apply(net, weights, problem.lesson.inputs)
     for t in range(STEPS):
-        assert_close(apply(net, weights, problem.inputs[t : t + 1])[0], outputs[t], 1e-14)
+        assert_close(apply(net, weights, problem.lesson.inputs[t : t + 1])[0], outputs[t], 1e-14)
 
 
 @pytest.mark.parametrize(

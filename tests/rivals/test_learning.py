@@ -10,36 +10,60 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import assert_close
+from helpers import assert_close, assert_equal
 from small_tasks import COPY, LATCH, assert_same_result, lane, make_runner, training_key
 
 from lstm_jax import rivals
-from lstm_jax.method import Lanes
+from lstm_jax.method import Lanes, TrialMethod
+from lstm_jax.rivals.cascade_correlation import CascadeCorrelation
+from lstm_jax.rivals.chunker import Chunker
 from lstm_jax.rivals.elman import ELMAN, elman_gradient
-from lstm_jax.rivals.fully_recurrent import RecurrentNet, bptt_gradient
+from lstm_jax.rivals.fully_recurrent import Lesson, RecurrentNet, bptt_gradient
+from lstm_jax.rivals.guessing import Guessing
 from lstm_jax.rivals.learning import BySequence, ByStep
 from lstm_jax.rivals.rows import ROWS
 from lstm_jax.rivals.rtrl import RTRL, rtrl_gradient
-from lstm_jax.tasks import StreamRule, Task, base, make_task, noise_free
+from lstm_jax.tasks import Task, base, make_task, noise_free, reber
 from lstm_jax.training import Learning
 
 ROUNDING = 1e-5  # float32, over some updates
-R = None  # "some fraction"
+R = None  # no number published, but "some fraction", or "faster"
 
 # fmt: off
-# name, base row, weights, rate, trials, budget, published success, published mean
+# name, base row, weights, rate, range, trials, budget, published success, published mean
 TABLE = (
-    ("1.rtrl-3", "1-1", 170, 0.05, 30, 1_730_000, R, 173_000),
-    ("1.rtrl-12", "1-1", 494, 0.1, 30, 250_000, R, 25_000),
-    ("1.elman-15", "1-1", 435, 0.1, 30, 200_000, 0, None),
-    ("2a-4.rtrl-1", "2a-4", 36, 1.0, 18, 5_000_000, 78, 1_043_000),
-    ("2a-4.rtrl-4", "2a-4", 36, 4.0, 18, 5_000_000, 56, 892_000),
-    ("2a-4.rtrl-10", "2a-4", 36, 10.0, 18, 5_000_000, 22, 254_000),
-    ("2a-10.rtrl", "2a-10", 144, 1.0, 18, 5_000_000, 0, None),
-    ("2a-100.rtrl", "2a", 10_404, 1.0, 18, 5_000_000, 0, None),
-    ("2a-100.bptt", "2a", 10_404, 1.0, 18, 5_000_000, 0, None),
+    ("1.rtrl-3", "1-1", 170, 0.05, 0.2, 30, 1_730_000, R, 173_000),
+    ("1.rtrl-12", "1-1", 494, 0.1, 0.2, 30, 250_000, R, 25_000),
+    ("1.elman-15", "1-1", 435, 0.1, 0.2, 30, 200_000, 0, None),
+    ("1.rcc", "1-1", 236, 0, 1.0, 30, 400_000, 50, 182_000),
+    ("2a-4.rtrl-1", "2a-4", 36, 1.0, 1.0, 18, 5_000_000, 78, 1_043_000),
+    ("2a-4.rtrl-4", "2a-4", 36, 4.0, 1.0, 18, 5_000_000, 56, 892_000),
+    ("2a-4.rtrl-10", "2a-4", 36, 10.0, 1.0, 18, 5_000_000, 22, 254_000),
+    ("2a-10.rtrl", "2a-10", 144, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("2a-100.rtrl", "2a", 10_404, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("2a-100.bptt", "2a", 10_404, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("2a-100.chunker", "2a", 10_506, 1.0, 1.0, 18, 5_000_000, 33, 32_400),
+    ("2b-100.rtrl", "2b", 10_404, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("2b-100.bptt", "2b", 10_404, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("2b-100.chunker", "2b", 10_506, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("3a-100-3.guessing", "3a-100-3", 8, 0, 100.0, 10, 1_000_000, R, None),
+    ("3a-100-1.guessing", "3a-100-1", 8, 0, 100.0, 10, 1_000_000, R, None),
+    ("3c-100-3.guessing", "3c-100-3", 8, 0, 100.0, 10, 1_000_000, R, None),
 )
 # fmt: on
+SHARED = ("rule", "first_rule", "max_length", "error_at", "fixed_length", "test_size", "prepare")
+
+
+def lstm_task(name: str) -> Task:
+    """The task of an LSTM's row, or 2a's with a delay of its own."""
+    variant, *delay = name.split("-")
+    return noise_free.make(variant, int(delay[0])) if variant == "2a" and delay else make_task(name)
+
+
+def sampled(task: Task) -> Any:
+    """A few sequences of a task for training."""
+    data = task.prepare and task.prepare(jax.random.key(3), 0)
+    return task.sample_batch(jax.random.key(4), 3, data)
 
 
 def test_rows_are_those_of_the_papers_tables():
@@ -48,11 +72,9 @@ def test_rows_are_those_of_the_papers_tables():
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
 def test_conditions_and_numbers_are_the_papers(row: tuple):
-    """...and rule, lengths and tests those of the LSTM's task."""
-    name, base_name, weights, rate, trials, budget, success, mean = row
-    task = rivals.make_rival_task(name)
-    lstm = make_task("1-1") if name[0] == "1" else noise_free.make("2a", task.max_length)
-    init_range = 0.2 if base_name == "1-1" else 1.0
+    """...and sequences, rules, lengths and tests those of the LSTM's task."""
+    name, base_name, weights, rate, init_range, trials, budget, success, mean = row
+    task, lstm = rivals.make_rival_task(name), lstm_task(base_name)
     assert lstm.name == base_name and task.name == name
     assert task.architecture.num_weights == weights
     assert (task.conditions.learning_rate, task.conditions.init_range) == (rate, init_range)
@@ -60,28 +82,99 @@ def test_conditions_and_numbers_are_the_papers(row: tuple):
     published = task.published
     assert (published.success_rate, published.mean_sequences) == (success, mean)
     assert published.table == lstm.published.table
-    for field in ("rule", "max_length", "error_at", "fixed_length", "test_size", "prepare"):
+    for field in (*SHARED, "test_set"):
         assert getattr(task, field) == getattr(lstm, field)
-    assert (task.rule, task.max_length) in (
-        (base.TestRule(500, 512), 49),
-        (StreamRule(10_000), {"2a-4": 4, "2a-10": 10}.get(base_name, 100)),
-    )
-    net = lstm.architecture
-    assert (task.architecture.num_inputs, task.architecture.num_outputs) == (
-        net.num_inputs,
-        net.num_outputs,
-    )
+    assert_equal(sampled(task), sampled(lstm))
+    assert task.architecture.num_inputs == lstm.architecture.num_inputs
     assert not task.sequential_construction  # that is of memory cells
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_has_the_outputs_that_its_method_gives(name: str):
+    """...for a judged sequence, and its weights are as many as those that a trial has."""
+    learning = rivals.make_learning(name)
+    task, method = learning.task, learning.method.method
+    data = task.prepare and task.prepare(jax.random.key(3), 0)
+    example = jax.eval_shape(task.sample, jax.random.key(4), data)
+    model = jax.eval_shape(method.init, jax.random.key(5))
+    outputs = jax.eval_shape(method.outputs, model, example)
+    assert outputs.shape == example.targets.shape
+    if not isinstance(method, CascadeCorrelation):  # which keeps room for units to come
+        weights = model.automatizer if isinstance(method, Chunker) else model.weights
+        count = sum(leaf.size for leaf in jax.tree.leaves(weights))
+        assert count == task.architecture.num_weights
 
 
 def test_methods_are_those_of_the_names():
     """RTRL and Elman's nets make an update after every step, BPTT after every sequence."""
+    kinds = {
+        "rtrl": ByStep,
+        "elman": ByStep,
+        "bptt": BySequence,
+        "rcc": CascadeCorrelation,
+        "chunker": Chunker,
+        "guessing": Guessing,
+    }
+    rules = {"rtrl": RTRL, "elman": ELMAN}
     for name in ROWS:
-        method = rivals.make_learning(name).method.method
-        expected = {"rtrl": (ByStep, RTRL), "elman": (ByStep, ELMAN)}
-        kind, rule = expected.get(name.split(".")[1].split("-")[0], (BySequence, bptt_gradient))
-        assert type(method) is kind
-        assert rule is (method.rule if kind is ByStep else method.gradient)
+        task, method = rivals.make_rival_task(name), rivals.make_learning(name).method.method
+        word = name.split(".")[1].split("-")[0]
+        assert type(method) is kinds[word]
+        if isinstance(method, ByStep):
+            assert method.rule is rules[word]
+        elif isinstance(method, BySequence):
+            assert method.gradient is bptt_gradient
+        elif isinstance(method, Chunker):
+            conditions = task.conditions
+            assert (method.learning_rate, method.init_range) == (
+                conditions.learning_rate,
+                conditions.init_range,
+            )
+
+
+def test_cascade_correlation_alone_sees_its_training_set_in_turn():
+    """All of it, and nothing else, in every pass."""
+    assert [name for name in ROWS if rivals.make_rival_task(name).training_set] == ["1.rcc"]
+    learning = rivals.make_learning("1.rcc")
+    data = learning.task.prepare(jax.random.key(0), 0)
+    strings = learning.task.training_set(data)
+    assert len(strings.length) == learning.method.method.epoch == 256
+    assert_equal(strings, jax.tree.map(lambda a: a[:256], reber.test_set(data)))
+
+
+def test_a_training_set_is_presented_in_turn():
+    """...again and again, each trial its own: what a method that adds its inputs up makes of it."""
+    task = dataclasses.replace(
+        LATCH, training_set=lambda data: data, prepare=lambda key, trial: _numbered(trial)
+    )
+    runner = make_runner(Learning(task, Lanes(Recorder()), 7), range(3))
+    runner.round()
+    for trial in range(3):
+        seen = lane(runner.state().trials.model, trial)
+        expected = [10 * trial + n % 5 for n in range(7)]
+        assert seen[:7].tolist() == expected
+
+
+def _numbered(trial: int) -> base.Example:
+    """Five sequences of one symbol, from 10 times the trial's number on."""
+    symbols = (10 * trial + jnp.arange(5))[:, None] * jnp.ones((1, 4), jnp.int32)
+    targets = jnp.zeros((5, 1))
+    return base.Example(symbols, targets, targets, jnp.full(5, 4, jnp.int32))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorder(TrialMethod):
+    """Writes down the first symbol of every training sequence."""
+
+    def init(self, key: jax.Array) -> Any:
+        del key
+        return jnp.zeros(50, jnp.int32)
+
+    def present(self, model: Any, example: base.Example, n: jax.Array) -> Any:
+        return model.at[n].set(example.inputs[0]), self.outputs(model, example)
+
+    def outputs(self, model: Any, example: base.Example) -> jax.Array:
+        return jnp.zeros_like(example.targets)
 
 
 def test_an_unknown_rival_is_refused():
@@ -115,9 +208,8 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
                 targets = jnp.tile(example.targets[None], (task.max_length, 1))
             else:
                 counts, targets = steps < example.length, example.targets
-            gradient, outputs = bptt_gradient(
-                task.architecture, weights, example.inputs, targets, counts.astype(jnp.float32)
-            )
+            lesson = Lesson(example.inputs, targets, counts.astype(jnp.float32))
+            gradient, outputs = bptt_gradient(task.architecture, weights, lesson)
             weights = jax.tree.map(lambda w, g: w - rate * g, weights, gradient)
         assert_close(lane(after, trial).weights, weights, ROUNDING)
     assert outputs.shape == (task.max_length, 1)

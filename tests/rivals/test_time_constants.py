@@ -7,12 +7,13 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 from helpers import assert_close, assert_equal
 from recurrent_problems import NETS, make_recurrent_problem
 
 from lstm_jax.rivals.fully_recurrent import RecurrentNet, Weights, apply, bptt_gradient
 from lstm_jax.rivals.rtrl import rtrl_gradient
-from lstm_jax.rivals.time_constants import spread, with_time_constants
+from lstm_jax.rivals.time_constants import lag_task, spread, with_time_constants
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -65,3 +66,43 @@ def test_a_long_time_constant_carries_an_error_farther():
         for net in (ordinary, slow)
     ]
     assert shares[1] > 1e3 * shares[0]
+
+
+@pytest.mark.parametrize(("shortest", "longest"), [(1, 8), (5, 5)])
+def test_a_lag_is_uniform_and_the_target_is_the_first_symbol(shortest: int, longest: int):
+    batch = lag_task(shortest, longest).sample_batch(jax.random.key(0), 4000)
+    lags = np.asarray(batch.length) - 1
+    counts = np.bincount(lags, minlength=longest + 1)
+    assert counts[:shortest].sum() == 0 and len(counts) == longest + 1
+    assert scipy.stats.chisquare(counts[shortest:]).pvalue > 1e-3 or shortest == longest
+    bits = np.asarray(batch.inputs[:, 0])
+    np.testing.assert_array_equal(bits, batch.targets[:, 0])
+    assert np.all(batch.inputs[:, 1:] == 2)
+    for bit in (0, 1):  # neither more frequent nor with lags of its own
+        assert abs((bits == bit).mean() - 0.5) < 4 * 0.5 / np.sqrt(4000)
+        assert abs(lags[bits == bit].mean() - lags.mean()) < 0.2
+
+
+def test_lags_out_of_order_are_refused():
+    with pytest.raises(ValueError, match=r"shortest must be in 1 .. 4, got 5"):
+        lag_task(5, 4)
+
+
+def test_a_lag_must_fit_the_time_constant():
+    """What is left of the first symbol q steps later, of a unit that sees nothing of itself:
+
+    |y_x - y_y| = (1 - τ) τ^q |f(w_x) - f(w_y)|.
+    """
+    rng = np.random.default_rng(0)
+    for tau in (0.5, 0.9):
+        net = RecurrentNet(3, 1, 1, "simple", (tau,))
+        weights = Weights(rng.normal(size=(3, 1)), np.zeros((1, 1)), np.ones((1, 1)), None)
+        f = lambda x: 1 / (1 + np.exp(-x))
+        first = abs(np.subtract(*f(weights.input[:2, 0])))
+        for lag in (1, 10, 40):
+            ends = []
+            for bit in (0, 1):
+                output = apply(net, weights, np.array([bit, *[2] * lag]))[-1, 0]
+                ends.append(np.log(output / (1 - output)))  # the hidden unit's activation
+            expected = (1 - tau) * tau**lag * first
+            np.testing.assert_allclose(abs(ends[1] - ends[0]), expected, rtol=1e-6, atol=1e-14)
