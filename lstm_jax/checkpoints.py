@@ -25,7 +25,7 @@ except ImportError:  # Windows has no such locks
 KEEP = 2
 # Of the leaves of `RunState` and their order, which a checkpoint relies on: to be raised with them,
 # so that one of another order is refused and not misread.
-FORMAT = 2
+FORMAT = 3
 
 
 class Restored(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,23 @@ import jax.numpy as jnp
 from lstm_jax.tasks.base import StreamRule, TestRule
 
 
+class Ring(NamedTuple):
+    """The last N values of L trials each, and the one that leaves next.
+
+    That one is read when the one before it leaves, so that a loop writes the ring in place: were
+    both done at once, XLA would copy all of the ring for every value.
+    """
+
+    values: jax.Array  # [N, L]
+    leaving: jax.Array  # [L]
+
+
 class Window(NamedTuple):
     """What `StreamRule` needs to know of the last sequences of L trials: rings and their sums."""
 
-    wrong: jax.Array  # [window, L] bool
+    wrong: Ring  # bool
     num_wrong: jax.Array  # [L] int32
-    errors: jax.Array | None  # [window, L], kept only where the rule asks for a mean error
+    errors: Ring | None  # kept only where the rule asks for a mean error
     sum_errors: jax.Array | None  # [L]
 
 
@@ -29,33 +40,41 @@ class Score(NamedTuple):
 
 def init_window(rule: StreamRule, lanes: tuple[int, ...]) -> Window:
     """A window in which no sequence has been presented: all count as wrong."""
-    wrong = jnp.ones((rule.window, *lanes), bool)
-    errors = None if rule.mean_error is None else jnp.ones(wrong.shape, jnp.float32)
-    return refresh(Window(wrong, jnp.zeros(lanes, jnp.int32), errors, errors))
+
+    def ring(dtype: Any) -> Ring:
+        return Ring(jnp.ones((rule.window, *lanes), dtype), jnp.ones(lanes, dtype))
+
+    errors = None if rule.mean_error is None else ring(jnp.float32)
+    return refresh(Window(ring(bool), jnp.zeros(lanes, jnp.int32), errors, None))
 
 
 def refresh(window: Window) -> Window:
     """Adds the sums up afresh, so that rounding errors of a running sum cannot gather."""
-    num_wrong = window.wrong.sum(0, dtype=jnp.int32)
-    sum_errors = None if window.errors is None else window.errors.sum(0)
+    num_wrong = window.wrong.values.sum(0, dtype=jnp.int32)
+    sum_errors = None if window.errors is None else window.errors.values.sum(0)
     return window._replace(num_wrong=num_wrong, sum_errors=sum_errors)
 
 
 def record(window: Window, n: jax.Array, wrong: jax.Array, error: jax.Array) -> Window:
     """Enters sequence number n (from 0), [L] each, in place of the oldest one."""
-    place = n % window.wrong.shape[0]
-    wrong_before, all_wrong = _replace_row(window.wrong, place, wrong)
-    change = wrong.astype(jnp.int32) - wrong_before.astype(jnp.int32)
-    window = window._replace(wrong=all_wrong, num_wrong=window.num_wrong + change)
+    change = wrong.astype(jnp.int32) - window.wrong.leaving.astype(jnp.int32)
+    window = window._replace(
+        wrong=_enter(window.wrong, n, wrong), num_wrong=window.num_wrong + change
+    )
     if window.errors is None or window.sum_errors is None:
         return window
-    error_before, errors = _replace_row(window.errors, place, error)
-    return window._replace(errors=errors, sum_errors=window.sum_errors + error - error_before)
+    return window._replace(
+        errors=_enter(window.errors, n, error),
+        sum_errors=window.sum_errors + error - window.errors.leaving,
+    )
 
 
-def _replace_row(ring: jax.Array, place: jax.Array, row: jax.Array) -> tuple[jax.Array, jax.Array]:
-    before = jax.lax.dynamic_index_in_dim(ring, place, keepdims=False)
-    return before, jax.lax.dynamic_update_index_in_dim(ring, row, place, 0)
+def _enter(ring: Ring, n: jax.Array, value: jax.Array) -> Ring:
+    """Puts value number n in the place of the one that leaves."""
+    size = ring.values.shape[0]
+    values = jax.lax.dynamic_update_index_in_dim(ring.values, value, n % size, 0)
+    leaving = jax.lax.dynamic_index_in_dim(values, (n + 1) % size, keepdims=False)
+    return Ring(values, leaving)
 
 
 def stream_rule_met(rule: StreamRule, window: Window) -> jax.Array:
