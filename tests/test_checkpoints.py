@@ -196,7 +196,7 @@ def test_checkpoints_of_another_format_are_refused(folder, monkeypatch):
     monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
     with (
         Checkpoints(folder, RUN) as opened,
-        pytest.raises(ValueError, match=r"200 is of the run .*'format': 2.*, not .*'format': 3"),
+        pytest.raises(ValueError, match=r"200 is of the run .*'format': 3.*, not .*'format': 4"),
     ):
         opened.restore(new_runner())
 
