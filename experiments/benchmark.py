@@ -25,7 +25,7 @@ from absl import flags
 from experiments import cli
 from lstm_jax.runtime import configure_cpu
 
-_CASE = flags.DEFINE_list("case", list("abcdefgh"), "Letters of the table, 'scaling', 'growth'.")
+_CASE = flags.DEFINE_list("case", list("abcdefgh"), "Letters of the cases, 'scaling', 'growth'.")
 _OUT = flags.DEFINE_string("out", None, "Folder for the JSON files; none are written without.")
 _REPEATS = flags.DEFINE_integer("repeats", 10, "Timed runs of each.", lower_bound=1)
 _QUICK = flags.DEFINE_bool("quick", False, "Small sizes, to see that everything works.")
