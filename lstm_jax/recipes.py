@@ -96,7 +96,9 @@ def _linear_cross_entropy(task: Task) -> Task:
 
 def _gate_bias(task: Task) -> Task:
     task = _with_rate(_cross_entropy(_linear(task)), {"2c-": 0.02})
-    architecture = dataclasses.replace(task.architecture, biases="gates")
+    architecture = task.architecture
+    if architecture.biases == "none":
+        architecture = dataclasses.replace(architecture, biases="gates")
     bias = (GATE_BIAS,) * architecture.num_blocks
     conditions = dataclasses.replace(task.conditions, input_gate_bias=bias)
     return dataclasses.replace(task, architecture=architecture, conditions=conditions)
@@ -129,7 +131,7 @@ RECIPES = {
         ),
         Recipe(
             "gate-bias",
-            "biases on the gates, those of the input gates start at -2; g in [-1, 1], h the "
+            "the gates have biases, those of the input gates start at -2; g in [-1, 1], h the "
             "identity; e_k = target_k - y_k, without f' of the output units; a = 0.02 for task 2c",
             sgd,
             _gate_bias,

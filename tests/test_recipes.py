@@ -69,6 +69,25 @@ def test_a_recipe_changes_nothing_of_a_task_but_what_it_says(row: str, name: str
     assert (adapted.architecture.output == "logistic_1") == (name != "linear")
 
 
+@pytest.mark.parametrize("row", tasks.row_names())
+def test_gate_bias_adds_nothing_but_biases_to_the_linear_units(row: str):
+    paper = tasks.make_task(row)
+    task = make_recipe("linear-cross-entropy").learning(paper).task
+    adapted = make_recipe("gate-bias").learning(paper).task
+    blocks = task.architecture.num_blocks
+    assert adapted.conditions.input_gate_bias == (-2.0,) * blocks
+    had_biases = task.architecture.biases != "none"
+    assert adapted.architecture.biases == (task.architecture.biases if had_biases else "gates")
+    rate = 0.02 if row.startswith("2c-") else paper.conditions.learning_rate
+    assert adapted.conditions.learning_rate == rate
+    own = dataclasses.replace(
+        task.conditions,
+        learning_rate=rate,
+        input_gate_bias=adapted.conditions.input_gate_bias,
+    )
+    assert adapted == dataclasses.replace(task, architecture=adapted.architecture, conditions=own)
+
+
 def test_a_recipe_may_adapt_the_task_before_the_optimiser_sees_it():
     """Here the rate that the optimiser is made with is that of the adapted task."""
 
