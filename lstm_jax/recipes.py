@@ -131,7 +131,7 @@ RECIPES = {
         ),
         Recipe(
             "gate-bias",
-            "the gates have biases, those of the input gates start at -2; g in [-1, 1], h the "
+            "biases on the gates, those of the input gates start at -2; g in [-1, 1], h the "
             "identity; e_k = target_k - y_k, without f' of the output units; a = 0.02 for task 2c",
             sgd,
             _gate_bias,
