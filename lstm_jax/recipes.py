@@ -95,7 +95,7 @@ def _linear_cross_entropy(task: Task) -> Task:
 
 
 def _gate_bias(task: Task) -> Task:
-    task = _with_rate(_cross_entropy(_linear(task)), {"2c-": 0.02})
+    task = _cross_entropy(_linear(task))
     architecture = task.architecture
     if architecture.biases == "none":
         architecture = dataclasses.replace(architecture, biases="gates")
@@ -132,7 +132,7 @@ RECIPES = {
         Recipe(
             "gate-bias",
             "biases on the gates, those of the input gates start at -2; g in [-1, 1], h the "
-            "identity; e_k = target_k - y_k, without f' of the output units; a = 0.02 for task 2c",
+            "identity; e_k = target_k - y_k, without f' of the output units",
             sgd,
             _gate_bias,
         ),

@@ -78,7 +78,7 @@ def test_gate_bias_adds_nothing_but_biases_to_the_linear_units(row: str):
     assert adapted.conditions.input_gate_bias == (-2.0,) * blocks
     had_biases = task.architecture.biases != "none"
     assert adapted.architecture.biases == (task.architecture.biases if had_biases else "gates")
-    rate = 0.02 if row.startswith("2c-") else paper.conditions.learning_rate
+    rate = paper.conditions.learning_rate
     assert adapted.conditions.learning_rate == rate
     own = dataclasses.replace(
         task.conditions,
