@@ -295,6 +295,25 @@ def test_bad_steps_are_named(message: str):
         learn(EVERYTHING, learner, *BAD_STEPS[message])
 
 
+BAD_STRETCHES = {
+    r"inputs of dtype float64 must be \[T, 3\], got \(4, 2\)": (np.ones((4, 2)), None, None),
+    r"targets must have shape \(4, 2\), got \(3, 2\)": (np.ones((4, 3)), np.ones((3, 2)), None),
+    r"weights must be \[T\] for outputs \[T, K\], got \(3,\)": (
+        np.ones((4, 3)),
+        np.ones((4, 2)),
+        np.ones(3),
+    ),
+}
+
+
+@pytest.mark.parametrize("message", BAD_STRETCHES)
+def test_bad_stretches_are_named(message: str):
+    learner = init_learner(EVERYTHING, random_parameters(EVERYTHING), SGD)
+    inputs, targets, weights = BAD_STRETCHES[message]
+    with pytest.raises(ValueError, match=message):
+        learn_steps(EVERYTHING, learner, inputs, targets, weights=weights)
+
+
 def test_bad_parameters_are_named():
     lacking = random_parameters(EVERYTHING)._replace(output=random_parameters(EVERYTHING).output)
     lacking = lacking._replace(output=lacking.output._replace(bias=None))

@@ -45,7 +45,7 @@ def run_stream(plan: Plan) -> list[Measurement]:
     A learner makes an update after every step, or one after each stretch of `STRETCH`.
     """
     parameters = initialise(jax.random.key(0), STREAM_NET)
-    check = _check_traces(parameters)
+    check = _check_learners(parameters)
     measurements = []
     for full_steps in STREAM_STEPS:
         steps = plan.size(full_steps, full_steps // 1000 + 2 * STRETCH)
@@ -159,15 +159,24 @@ STREAMS = {
 }
 
 
-def _check_traces(parameters: Parameters, steps: int = 50) -> str:
+def _check_learners(parameters: Parameters, steps: int = 50) -> str:
+    """Holds both learners' gradients, `learn_steps` in two stretches, against the truncated one."""
     inputs = _symbol(jnp.arange(steps))
     targets = jax.random.uniform(jax.random.key(1), (steps, STREAM_NET.num_outputs))
 
     def loss(parameters: Parameters) -> jax.Array:
         return half_squared_error(apply(STREAM_NET, parameters, inputs)[0], targets)
 
+    @jax.jit
+    def by_stretches(parameters: Parameters) -> Parameters:
+        learner = init_learner(STREAM_NET, parameters, optax.identity())
+        for part in (slice(0, steps // 2), slice(steps // 2, steps)):
+            _, learner = learn_steps(STREAM_NET, learner, inputs[part], targets[part])
+        return learner.gradient
+
     expected = jax.jit(jax.grad(loss))(parameters)
-    gradient = jax.jit(
+    by_steps = jax.jit(
         lambda p: online_gradient(STREAM_NET, p, inputs, targets, jnp.ones(steps))[1]
     )
-    return check_close("traces against truncated", gradient(parameters), expected, 1e-4)
+    found = by_steps(parameters), by_stretches(parameters)
+    return check_close("both learners against truncated", found, (expected, expected), 1e-4)
