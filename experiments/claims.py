@@ -9,7 +9,7 @@
     lags      task 2c: sequences until success against the minimal time lag
     xor       strongly delayed XOR: the limit of the truncated gradient
 
-and, of the rivals (`experiments.rival_claims`), `noise`, `time-constants` and `adam`.
+and, of the rivals (`experiments.rival_claims`), `noise`, `time-constants`, `other-lags` and `adam`.
 
 `length` and `lags` train nothing: they read the result files in experiments/results.
 """
@@ -174,6 +174,22 @@ def compare(variants: dict[str, Learning], trials: int, seed: int, quiet: bool) 
     return documents
 
 
+def other_lags(trials: int, seed: int, quiet: bool) -> Document:
+    """What fixed time constants and the LSTM, trained at one lag, get wrong at others."""
+    variants = {}
+    for label, learning in rival_claims.trained_at_one_lag().items():
+        found = rival_claims.wrong_at_other_lags(learning, trials, seed)
+        variants[label] = found
+        if not quiet:
+            print(f"{label}: {found['solved']} of {trials}, wrong {found['fraction_wrong']}")
+    return {
+        "trained_lag": rival_claims.TRAINED_LAG,
+        "tested_lags": rival_claims.TESTED_LAGS,
+        "trials": trials,
+        "variants": variants,
+    }
+
+
 _COMPARISONS: dict[str, Callable[[], dict[str, Learning]]] = {
     "gates": lambda: learnings(gate_biases()),
     "gradient": lambda: learnings(gradients()),
@@ -183,7 +199,7 @@ _COMPARISONS: dict[str, Callable[[], dict[str, Learning]]] = {
     "time-constants": rival_claims.time_constants,
     "adam": rival_claims.adam,
 }
-_CLAIMS = ("length", "lags", *_COMPARISONS)
+_CLAIMS = ("length", "lags", "other-lags", *_COMPARISONS)
 
 
 def main() -> None:
@@ -198,11 +214,21 @@ def main() -> None:
     about = {"claim": claim} | about_run(values.seed, cli.command_line())
     if claim == "length":
         document = longer_sequences(read_results(RESULTS))
-        plots.fraction_wrong(LENGTHS, document["fraction_wrong"], picture)
+        told = "T of the tests (trained at T = 100)"
+        plots.fraction_wrong(LENGTHS, document["fraction_wrong"], picture, told)
     elif claim == "lags":
         rows = [d for d in read_results(RESULTS) if d["task"].startswith("2c-")]
         document = {"rows": {plots.row_label(d): d["summary"] for d in rows}}
         plots.lags(rows, picture)
+    elif claim == "other-lags":
+        document = other_lags(values.trials, values.seed, values.quiet)
+        lines = {
+            f"{label}, {of['solved']} solved": of["fraction_wrong"]
+            for label, of in document["variants"].items()
+            if of["solved"]
+        }
+        told = f"lag of the tests (trained at {document['trained_lag']})"
+        plots.fraction_wrong(document["tested_lags"], lines, picture, told)
     else:
         rows = compare(_COMPARISONS[claim](), values.trials, values.seed, values.quiet)
         document = {"variants": rows}

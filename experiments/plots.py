@@ -97,12 +97,14 @@ def sequences_to_success(
     _save(figure, path)
 
 
-def fraction_wrong(lengths: Sequence[int], fractions: dict, path: pathlib.Path) -> None:
+def fraction_wrong(
+    lengths: Sequence[int], fractions: dict, path: pathlib.Path, xlabel: str
+) -> None:
     """Draws the fraction of wrong sequences against their length, a line a network."""
     figure, axes = _figure(8, 4.5)
     for i, (label, wrong) in enumerate(fractions.items()):
         axes.plot(lengths, wrong, "o-", color=f"C{i % 10}", label=label, markersize=4)
-    axes.set(xscale="log", xlabel="T of the tests (trained at T = 100)", ylim=(-0.02, 1.02))
+    axes.set(xscale="log", xlabel=xlabel, ylim=(-0.02, 1.02))
     axes.set_ylabel("fraction of wrong sequences")
     axes.legend(frameon=False)
     _save(figure, path)

@@ -2,12 +2,14 @@
 
 noise           the chunker, as the middle of its sequences becomes random
 time-constants  units of fixed time constants, over a lag that is fixed or varies
+other-lags      the same, trained at one lag and tested at others
 adam            recurrent nets by BPTT and Adam, against the LSTM
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import optax
 
@@ -19,11 +21,13 @@ from lstm_jax.rivals.learning import BySequence
 from lstm_jax.rivals.time_constants import lag_task
 from lstm_jax.tasks import Conditions, StreamRule, Task, make_task
 from lstm_jax.training import Learning
+from lstm_jax.trials import TrialRunner
 
 NOISE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 CHUNKER_DELAY, CHUNKER_RANGE = 4, 2.0  # where the chunker does learn, see BUILD_NOTES
 LAGS = ((10, 10), (40, 40), (2, 40))
 SPANS = (1, 10, 40)  # 1 / (1 - τ)
+TRAINED_LAG, TESTED_LAGS = 40, (5, 10, 20, 30, 40, 60, 80, 160)
 ADAM_RATES = (0.01, 0.001)
 ADAM_BUDGETS = (50_000, 100_000)  # sequences a trial: the LSTM's, BPTT's
 
@@ -63,6 +67,40 @@ def time_constants() -> dict[str, Learning]:
             net = RecurrentNet(3, 3, 1, "simple", (tau,) * 3, bias=True)
             learnings[f"{lag}, time constants of {span}"] = _by_adam(task, net, 0.01)
     return learnings
+
+
+def trained_at_one_lag() -> dict[str, Learning]:
+    """Those of `time_constants` whose lag is `TRAINED_LAG` alone."""
+    lag = f"lag {TRAINED_LAG}, "
+    return {
+        label.removeprefix(lag): learning
+        for label, learning in time_constants().items()
+        if label.startswith(lag)
+    }
+
+
+def wrong_at_other_lags(learning: Learning, trials: int, seed: int) -> dict[str, Any]:
+    """Trains at one lag and tests what was learned, as it is, at `TESTED_LAGS`.
+
+    Returns:
+      `solved`, how many trials were, and `fraction_wrong`, their mean at every lag; None if none.
+    """
+    runner = TrialRunner(learning, range(trials), seed=seed)
+    solved = [result.solved for result in runner.run()]
+    fractions = []
+    for lag in TESTED_LAGS:
+        there = lag_task(lag, lag)
+        task = dataclasses.replace(
+            learning.task, name=there.name, max_length=there.max_length, sample=there.sample
+        )
+        tester = TrialRunner(dataclasses.replace(learning, task=task), range(trials), seed=seed)
+        tester.restore(runner.state())
+        wrong = [result.test_wrong / result.test_size for result in tester.results()]
+        of_solved = [
+            fraction for fraction, is_solved in zip(wrong, solved, strict=True) if is_solved
+        ]
+        fractions.append(sum(of_solved) / len(of_solved) if of_solved else None)
+    return {"solved": sum(solved), "fraction_wrong": fractions}
 
 
 def adam() -> dict[str, Learning]:

@@ -16,8 +16,10 @@ from test_experiments import assert_is_a_picture
 
 from experiments import claims, plots, rival_claims
 from lstm_jax.method import Lanes
+from lstm_jax.recipes import make_recipe
 from lstm_jax.results import make_document
 from lstm_jax.rivals.chunker import Chunker
+from lstm_jax.rivals.time_constants import lag_task
 from lstm_jax.tasks import make_task
 from lstm_jax.trials import TrialRunner
 
@@ -91,6 +93,29 @@ def test_time_constants_are_those_of_the_labels():
             np.testing.assert_allclose(1 / (1 - np.array(task.architecture.time_constants)), span)
 
 
+def test_at_its_own_lag_a_net_errs_as_in_its_trial_s_own_test(monkeypatch: pytest.MonkeyPatch):
+    """The test is the trial's final one, and the state goes over to it whole."""
+    monkeypatch.setattr(rival_claims, "TESTED_LAGS", (3, 4))
+    learning = make_recipe("paper").learning(lag_task(3, 3))
+    results = [r for r in TrialRunner(learning, range(3)).run() if r.solved]
+    found = rival_claims.wrong_at_other_lags(learning, 3, seed=0)
+    assert found["solved"] == len(results) > 0
+    assert found["fraction_wrong"][0] == np.mean([r.test_wrong / r.test_size for r in results])
+
+
+def test_time_constants_made_for_one_lag_do_not_fit_others(monkeypatch: pytest.MonkeyPatch):
+    """The paper's claim (section 2), where the LSTM's carrousel keeps a bit for any time."""
+    monkeypatch.setattr(rival_claims, "TESTED_LAGS", (10, 40))
+    learnings = rival_claims.trained_at_one_lag()
+    with jax.numpy_dtype_promotion("standard"):  # Adam mixes dtypes, which tests forbid
+        lstm, rival = (
+            rival_claims.wrong_at_other_lags(learnings[label], 2, seed=0)["fraction_wrong"]
+            for label in ("LSTM", "time constants of 40")
+        )
+    assert lstm == [0.0, 0.0]
+    assert rival[0] > 0.5 and rival[1] < 0.01
+
+
 def test_adam_trains_nets_of_about_the_lstm_s_size_on_the_lstm_s_task():
     learnings = rival_claims.adam()
     for label, learning in learnings.items():
@@ -115,7 +140,9 @@ def test_adam_s_first_step_is_its_rate():
 
 
 def test_pictures(tmp_path: pathlib.Path):
-    plots.fraction_wrong((100, 1000), {"a": [0.0, 0.5], "b": [0.1, 1.0]}, tmp_path / "length.png")
+    plots.fraction_wrong(
+        (100, 1000), {"a": [0.0, 0.5], "b": [0.1, 1.0]}, tmp_path / "length.png", "T"
+    )
     document = json.loads((ROOT / "experiments/results/2c-50-50.json").read_text())
     plots.lags([document], tmp_path / "lags.png")
     plots.sequences_to_success([document], tmp_path / "success.png", lambda row: row["title"])
