@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
+from lstm_jax.architecture import Biases
 from lstm_jax.gradient_learning import GradientLearning
-from lstm_jax.tasks.base import Task, TestRule
+from lstm_jax.tasks.base import Example, Task, TestRule
 from lstm_jax.training import Learning
 from lstm_jax.unroll import Gradient
 
@@ -23,6 +27,11 @@ CONSTRUCTION_CHUNK = 100
 
 # The paper's cure for the drift of internal states, for task 2c, which has no biases by itself.
 GATE_BIAS = -2.0
+
+# With Adam, lower ones do better still.
+ADAM_GATE_BIAS = -3.0
+# Adam's rate is half its first one after three times as many updates, and falls with their root.
+ADAM_UPDATES = 5000.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +71,21 @@ def sgd(task: Task) -> optax.GradientTransformation:
     return optax.sgd(task.conditions.learning_rate)
 
 
+def steady_adam(task: Task) -> optax.GradientTransformation:
+    """Adam (Kingma & Ba 2015) with the task's own rate a."""
+    return optax.adam(task.conditions.learning_rate)
+
+
+def adam(task: Task) -> optax.GradientTransformation:
+    """Adam with the rate a / sqrt(1 + n / 5000) after n updates."""
+    rate = task.conditions.learning_rate
+
+    def falling(n: jax.Array) -> jax.Array:
+        return rate / jnp.sqrt(1 + n.astype(jnp.float32) / ADAM_UPDATES)
+
+    return optax.adam(falling)
+
+
 def _with_units(task: Task, **functions: str) -> Task:
     """The task with other squashing functions."""
     architecture = dataclasses.replace(task.architecture, **functions)
@@ -90,18 +114,60 @@ def _linear(task: Task) -> Task:
     return _with_units(task, cell_input="centred_1", cell_output="identity")
 
 
-def _linear_cross_entropy(task: Task) -> Task:
-    return _with_rate(_cross_entropy(_linear(task)), {"1-": 0.05})
-
-
 def _gate_bias(task: Task) -> Task:
-    task = _cross_entropy(_linear(task))
+    return _with_biases(_cross_entropy(_linear(task)), "gates", GATE_BIAS)
+
+
+def _adam(task: Task) -> Task:
+    return _with_rate(_cross_entropy(_linear(task)), {"2a": 0.03, "": 0.01})
+
+
+def _adam_gate_bias(task: Task) -> Task:
+    return _with_biases(_adam(task), "all", ADAM_GATE_BIAS)
+
+
+def _adam_swapped(task: Task) -> Task:
+    task = _with_rate(_swapped(task), {"": 0.01})
+    return _with_biases(task, "all", *(-1.0 - j for j in range(task.architecture.num_blocks)))
+
+
+def _with_biases(task: Task, biases: Biases, *input_gate_bias: float) -> Task:
+    """The task with biases on these units, if it had none or fewer; one for all blocks, or each."""
     architecture = task.architecture
-    if architecture.biases == "none":
-        architecture = dataclasses.replace(architecture, biases="gates")
-    bias = (GATE_BIAS,) * architecture.num_blocks
-    conditions = dataclasses.replace(task.conditions, input_gate_bias=bias)
+    if len(input_gate_bias) == 1:
+        input_gate_bias *= architecture.num_blocks
+    if architecture.biases == "none" or biases == "all":
+        architecture = dataclasses.replace(architecture, biases=biases)
+    conditions = dataclasses.replace(task.conditions, input_gate_bias=input_gate_bias)
     return dataclasses.replace(task, architecture=architecture, conditions=conditions)
+
+
+def _at_end(task: Task) -> Task:
+    """A task with the error at every step as one with the error at the end of its sequences.
+
+    Raises:
+      ValueError: if their ends are not all at the same step.
+    """
+    if task.error_at == "end":
+        return task
+    if not task.fixed_length:
+        raise ValueError(f"recipe end-error needs sequences of one length, got task {task.name}")
+
+    def sample(key: jax.Array, data: Any = None) -> Example:
+        example = task.sample(key, data)
+        return example._replace(targets=example.targets[-1], true_targets=example.true_targets[-1])
+
+    def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
+        lifted = example._replace(
+            targets=example.targets[None], true_targets=example.true_targets[None]
+        )
+        return task.is_correct(outputs[None], lifted)
+
+    return dataclasses.replace(task, error_at="end", sample=sample, is_correct=is_correct)
+
+
+def _end_error(task: Task) -> Task:
+    return _cross_entropy(_at_end(task))
 
 
 RECIPES = {
@@ -123,18 +189,40 @@ RECIPES = {
         ),
         Recipe("linear", "g in [-1, 1], h the identity", sgd, _linear),
         Recipe(
-            "linear-cross-entropy",
-            "g in [-1, 1], h the identity; e_k = target_k - y_k, without f' of the output units; "
-            "a = 0.05 for task 1",
-            sgd,
-            _linear_cross_entropy,
-        ),
-        Recipe(
             "gate-bias",
             "biases on the gates, those of the input gates start at -2; g in [-1, 1], h the "
             "identity; e_k = target_k - y_k, without f' of the output units",
             sgd,
             _gate_bias,
+        ),
+        Recipe(
+            "end-error",
+            "an error at the sequence's end alone; e_k = target_k - y_k, without f' of the output "
+            "units",
+            sgd,
+            _end_error,
+        ),
+        Recipe(
+            "adam",
+            "Adam at a / sqrt(1 + n / 5000) after n updates, a = 0.01, in task 2a 0.03; g in "
+            "[-1, 1], h the identity; e_k = target_k - y_k, without f' of the output units",
+            adam,
+            _adam,
+        ),
+        Recipe(
+            "adam-gate-bias",
+            "biases on all units, those of the input gates start at -3; Adam at a / sqrt(1 + n / "
+            "5000) after n updates, a = 0.01; g in [-1, 1], h the identity; e_k = target_k - y_k, "
+            "without f' of the output units",
+            adam,
+            _adam_gate_bias,
+        ),
+        Recipe(
+            "adam-swapped",
+            "biases on all units, those of the input gates start at -1, -2, ...; Adam at 0.01; g "
+            "in [-1, 1], h in [-2, 2]; e_k = target_k - y_k, without f' of the output units",
+            steady_adam,
+            _adam_swapped,
         ),
         Recipe(
             "full-gradient",
