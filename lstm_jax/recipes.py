@@ -127,7 +127,7 @@ def _adam_gate_bias(task: Task) -> Task:
 
 
 def _adam_swapped(task: Task) -> Task:
-    task = _with_rate(_swapped(task), {"": 0.01})
+    task = _with_rate(_swapped(task), {"": 0.02})
     return _with_biases(task, "all", *(-1.0 - j for j in range(task.architecture.num_blocks)))
 
 
@@ -219,7 +219,7 @@ RECIPES = {
         ),
         Recipe(
             "adam-swapped",
-            "biases on all units, those of the input gates start at -1, -2, ...; Adam at 0.01; g "
+            "biases on all units, those of the input gates start at -1, -2, ...; Adam at 0.02; g "
             "in [-1, 1], h in [-2, 2]; e_k = target_k - y_k, without f' of the output units",
             steady_adam,
             _adam_swapped,
