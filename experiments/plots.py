@@ -111,27 +111,39 @@ def fraction_wrong(
 
 
 def lags(documents: list[Document], path: pathlib.Path) -> None:
-    """Draws the mean sequences of task 2c against q, for p = q and for p fixed, and the paper's."""
-    figure, axes = _figure(8, 4.5)
-    for document in documents:
-        q, p = (int(part) for part in document["task"].split("-")[1:])
-        marker, colour = ("o", "tab:blue") if p == q else ("s", "tab:orange")
-        summary = document["summary"]
-        if summary["mean_sequences"]:
-            text = f" p={p}, {summary['success_rate']:.0f} %, {document['recipe']}"
-            axes.plot(q, summary["mean_sequences"], marker, color=colour)
-            axes.annotate(text, (q, summary["mean_sequences"]), fontsize=7)
-        axes.plot(q, document["published"]["mean_sequences"], marker, color="tab:red", mfc="none")
-    for name, style in (
-        ("ours, p = q (mean of the solved)", {"marker": "o", "color": "tab:blue"}),
-        ("ours, p < q", {"marker": "s", "color": "tab:orange"}),
-        ("the paper's", {"marker": "o", "color": "tab:red", "mfc": "none"}),
+    """Draws the mean sequences of task 2c, with as many symbols as the lag, and with fewer.
+
+    On the left p = q grows, on the right p alone does, at q = 1000; beside the paper's, one line a
+    recipe. Where not all trials are solved, their share stands at the point.
+    """
+    figure, panels = _figure(10, 4.5, columns=2)
+    rows = [tuple(int(part) for part in d["task"].split("-")[1:]) for d in documents]
+    for axes, x, is_shown in (
+        (panels[0], "q = p", [q == p for q, p in rows]),
+        (panels[1], "p, with q = 1000", [q == 1000 for q, _ in rows]),
     ):
-        axes.plot([], [], linestyle="", label=name, **style)
-    axes.set(xscale="log", xlabel="q, the least number of distractors", yscale="log")
-    axes.set_ylabel("training sequences")
-    axes.legend(frameon=False)
+        shown = [(p, d) for (_, p), d, yes in zip(rows, documents, is_shown, strict=True) if yes]
+        learned = [(p, d) for p, d in shown if d["summary"]["solved"]]
+        for i, recipe in enumerate(sorted({d["recipe"] for _, d in learned})):
+            points = sorted(
+                (p, d["summary"]["mean_sequences"], d["summary"]["success_rate"])
+                for p, d in learned
+                if d["recipe"] == recipe
+            )
+            axes.plot(*_columns(points)[:2], "o-", color=f"C{i}", label=f"ours, {recipe}")
+            for p, mean, rate in points:
+                if rate < 100:
+                    axes.annotate(f" {rate:.0f} %", (p, mean), fontsize=8, color=f"C{i}")
+        published = sorted({(p, d["published"]["mean_sequences"]) for p, d in shown})
+        axes.plot(*_columns(published), "o--", color="black", mfc="none", label="the paper's")
+        axes.set(xscale="log", xlabel=x, yscale="log", ylabel="training sequences")
+        axes.legend(frameon=False, fontsize=8)
     _save(figure, path)
+
+
+def _columns(rows: Sequence[tuple]) -> list[list]:
+    """Rows as columns, of which there are some even if there are no rows."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[], []]
 
 
 def sweep(document: Document, path: pathlib.Path) -> None:
