@@ -7,6 +7,7 @@ it changes; its results are never shown without that label.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -126,8 +127,8 @@ def _adam_gate_bias(task: Task) -> Task:
     return _with_biases(_adam(task), "all", ADAM_GATE_BIAS)
 
 
-def _adam_swapped(task: Task) -> Task:
-    task = _with_rate(_swapped(task), {"": 0.02})
+def _adam_swapped(task: Task, rate: float = 0.02) -> Task:
+    task = _with_rate(_swapped(task), {"": rate})
     return _with_biases(task, "all", *(-1.0 - j for j in range(task.architecture.num_blocks)))
 
 
@@ -223,6 +224,15 @@ RECIPES = {
             "in [-1, 1], h in [-2, 2]; e_k = target_k - y_k, without f' of the output units",
             steady_adam,
             _adam_swapped,
+        ),
+        Recipe(
+            "adam-full-gradient",
+            "exact gradient by backpropagation through time instead of the truncated one; biases "
+            "on all units, those of the input gates start at -1, -2, ...; Adam at 0.01; g in "
+            "[-1, 1], h in [-2, 2]; e_k = target_k - y_k, without f' of the output units",
+            steady_adam,
+            functools.partial(_adam_swapped, rate=0.01),
+            gradient="full",
         ),
         Recipe(
             "full-gradient",

@@ -80,6 +80,7 @@ def test_a_recipe_changes_nothing_of_a_task_but_what_it_says(row: str, name: str
         ("gate-bias", "linear", "gates", (-2.0,) * 4),
         ("adam-gate-bias", "adam", "all", (-3.0,) * 4),
         ("adam-swapped", "swapped", "all", (-1.0, -2.0, -3.0, -4.0)),
+        ("adam-full-gradient", "swapped", "all", (-1.0, -2.0, -3.0, -4.0)),
     ],
 )
 def test_a_recipe_of_biases_adds_them_alone_to_another(
@@ -129,7 +130,11 @@ def test_end_error_leaves_alone_what_has_it_and_refuses_what_cannot():
 
 @pytest.mark.parametrize(
     ("name", "rate_after"),
-    [("adam", lambda n: 0.01 / math.sqrt(1 + n / 5000)), ("adam-swapped", lambda n: 0.02)],
+    [
+        ("adam", lambda n: 0.01 / math.sqrt(1 + n / 5000)),
+        ("adam-swapped", lambda n: 0.02),
+        ("adam-full-gradient", lambda n: 0.01),
+    ],
 )
 def test_adam_s_steps_are_its_rate(name: str, rate_after: Callable[[int], float]):
     """A gradient that never changes makes every step the rate, by Adam's definition."""
@@ -141,6 +146,12 @@ def test_adam_s_steps_are_its_rate(name: str, rate_after: Callable[[int], float]
             updates, state = optimiser.update(jnp.array([3.0, -0.2]), state, weights)
             expected = rate_after(n) * np.array([-1.0, 1.0])
             np.testing.assert_allclose(updates, expected, rtol=1e-4)
+
+
+def test_the_recipes_of_the_full_gradient_say_so():
+    full = {name for name, recipe in RECIPES.items() if recipe.gradient == "full"}
+    assert full == {"full-gradient", "adam-full-gradient"}
+    assert all("exact gradient" in RECIPES[name].changes for name in full)
 
 
 def test_a_recipe_may_adapt_the_task_before_the_optimiser_sees_it():
