@@ -114,16 +114,19 @@ def markdown_table(documents: list[Document], columns: tuple) -> str:
 
 
 def best_of_each(documents: list[Document]) -> list[Document]:
-    """Of each row the recipe `paper` and, of the others, the one that did best.
+    """Of each row the recipe `paper` and, of the others, the one that did best."""
+    others = _best([d for d in documents if d["recipe"] != "paper"])
+    return [d for d in documents if d["recipe"] == "paper" or d is others[d["task"]]]
 
-    That is the one with the most trials solved; of those, with the fewest sequences on average.
-    """
+
+def _best(documents: list[Document]) -> dict[str, Document]:
+    """Of each row the document with most trials solved; of those, with fewest sequences."""
     best: dict[str, Document] = {}
     for document in documents:
-        row, recipe = document["task"], document["recipe"]
-        if recipe != "paper" and (row not in best or _merit(document) > _merit(best[row])):
+        row = document["task"]
+        if row not in best or _merit(document) > _merit(best[row]):
             best[row] = document
-    return [d for d in documents if d["recipe"] == "paper" or d is best[d["task"]]]
+    return best
 
 
 def _merit(document: Document) -> tuple[float, float]:
@@ -133,16 +136,15 @@ def _merit(document: Document) -> tuple[float, float]:
 
 def short_table(documents: list[Document]) -> str:
     """README's table, and how long the LSTM's rows took in all."""
-    shown = best_of_each(documents)
-    seconds = {True: 0.0, False: 0.0}
-    for document in shown:
-        if document["task"] in row_names():
-            seconds[document["recipe"] == "paper"] += document["wall_seconds"]
-    paper, others = (f"{seconds[of] / 60:.0f}" for of in (True, False))
-    minutes = (
-        f"Minutes in all, the LSTM's rows alone: {paper} by `paper`, {others} by the others.\n"
+    of_lstm = [d for d in documents if d["task"] in row_names()]
+    paper = [d for d in of_lstm if d["recipe"] == "paper"]
+    best = list(_best(of_lstm).values())
+    by_paper, by_best = (
+        f"{len(some)} in {sum(d['wall_seconds'] for d in some) / 60:.0f} minutes"
+        for some in (paper, best)
     )
-    return markdown_table(shown, SHORT) + "\n" + minutes
+    total = f"The LSTM's rows by `paper`: {by_paper}; each by its best recipe: {by_best}.\n"
+    return markdown_table(best_of_each(documents), SHORT) + "\n" + total
 
 
 def long_table(documents: list[Document]) -> str:

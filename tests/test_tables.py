@@ -72,7 +72,10 @@ def test_the_minutes_are_the_sum_of_the_lstm_s_rows():
             ("2a-100.bptt", "paper", 6000.0),
         )
     ]
-    assert "3 by `paper`, 4 by the others" in tables.short_table(documents)
+    found = tables.short_table(documents)
+    assert "`paper`: 2 in 3 minutes; each by its best recipe: 2 in 3 minutes." in found
+    documents[2]["summary"] = document["summary"] | {"mean_sequences": 1.0}
+    assert "each by its best recipe: 2 in 5 minutes." in tables.short_table(documents)
 
 
 def test_missing_markers_are_an_error():
