@@ -123,6 +123,9 @@ def lags(documents: list[Document], path: pathlib.Path) -> None:
         (panels[1], "p, with q = 1000", [q == 1000 for q, _ in rows]),
     ):
         shown = [(p, d) for (_, p), d, yes in zip(rows, documents, is_shown, strict=True) if yes]
+        axes.set_visible(bool(shown))
+        if not shown:
+            continue
         learned = [(p, d) for p, d in shown if d["summary"]["solved"]]
         for i, recipe in enumerate(sorted({d["recipe"] for _, d in learned})):
             points = sorted(

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -81,8 +82,8 @@ def adam(task: Task) -> optax.GradientTransformation:
     """Adam with the rate a / sqrt(1 + n / 5000) after n updates."""
     rate = task.conditions.learning_rate
 
-    def falling(n: jax.Array) -> jax.Array:
-        return rate / jnp.sqrt(1 + n.astype(jnp.float32) / ADAM_UPDATES)
+    def falling(n: chex.Numeric) -> jax.Array:
+        return rate / jnp.sqrt(1 + jnp.asarray(n, jnp.float32) / ADAM_UPDATES)
 
     return optax.adam(falling)
 
