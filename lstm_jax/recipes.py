@@ -11,7 +11,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -82,7 +81,7 @@ def adam(task: Task) -> optax.GradientTransformation:
     """Adam with the rate a / sqrt(1 + n / 5000) after n updates."""
     rate = task.conditions.learning_rate
 
-    def falling(n: chex.Numeric) -> jax.Array:
+    def falling(n: jax.typing.ArrayLike) -> jax.Array:
         return rate / jnp.sqrt(1 + jnp.asarray(n, jnp.float32) / ADAM_UPDATES)
 
     return optax.adam(falling)
