@@ -26,7 +26,7 @@ import jax
 from absl import flags
 
 from experiments import cli, plots, rival_claims
-from experiments.tables import RESULTS, best_of_each, read_results
+from experiments.tables import RESULTS, read_results
 from lstm_jax.network import apply
 from lstm_jax.recipes import Recipe, sgd
 from lstm_jax.results import about_run, make_document, read_network, write_json
@@ -213,7 +213,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     about = {"claim": claim} | about_run(values.seed, cli.command_line())
     if claim == "length":
-        document = longer_sequences(best_of_each(read_results(RESULTS)))
+        document = longer_sequences(read_results(RESULTS))
         told = "T of the tests (trained at T = 100)"
         plots.fraction_wrong(LENGTHS, document["fraction_wrong"], picture, told)
     elif claim == "lags":

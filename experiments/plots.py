@@ -101,12 +101,13 @@ def fraction_wrong(
     lengths: Sequence[int], fractions: dict, path: pathlib.Path, xlabel: str
 ) -> None:
     """Draws the fraction of wrong sequences against their length, a line a network."""
-    figure, axes = _figure(8, 4.5)
+    figure, axes = _figure(10, 4.5)
     for i, (label, wrong) in enumerate(fractions.items()):
-        axes.plot(lengths, wrong, "o-", color=f"C{i % 10}", label=label, markersize=4)
+        style = ("-", "--")[i // 10 % 2]
+        axes.plot(lengths, wrong, f"o{style}", color=f"C{i % 10}", label=label, markersize=4)
     axes.set(xscale="log", xlabel=xlabel, ylim=(-0.02, 1.02))
     axes.set_ylabel("fraction of wrong sequences")
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside right upper")
     _save(figure, path)
 
 
