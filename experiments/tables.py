@@ -181,7 +181,7 @@ def _main(check: bool) -> None:
     if not check:
         from experiments import plots  # needs matplotlib
 
-        plots.draw_all(documents, RESULTS)
+        plots.draw_all(best_of_each(documents), RESULTS)
 
 
 if __name__ == "__main__":
