@@ -132,6 +132,7 @@ def test_end_error_leaves_alone_what_has_it_and_refuses_what_cannot():
     ("name", "rate_after"),
     [
         ("adam", lambda n: 0.01 / math.sqrt(1 + n / 5000)),
+        ("adam-gate-bias", lambda n: 0.01 / math.sqrt(1 + n / 5000)),
         ("adam-swapped", lambda n: 0.02),
         ("adam-full-gradient", lambda n: 0.01),
     ],
