@@ -30,7 +30,7 @@ class RecurrentProblem(NamedTuple):
 
     def for_oracle(self) -> tuple:
         """Weights, inputs, targets and which steps count."""
-        inputs, targets, at_steps = self.lesson
+        inputs, targets, at_steps, _ = self.lesson
         if inputs.ndim == 1:
             inputs = np.eye(self.net.num_inputs)[inputs]
         if self.net.bias:  # an input that is always 1

@@ -113,6 +113,8 @@ class Chunker(TrialMethod):
       learning_rate: a, of both nets.
       init_range: weights start uniform in [-init_range, init_range].
       threshold: an input is unexpected if an output was further than this from it.
+      tolerance: an output as near to the symbol it predicts has no error, in both nets; 0.0: every
+        one has. What A is to know of C always has.
       time_input: whether C sees the time of its inputs.
 
     Raises:
@@ -123,6 +125,7 @@ class Chunker(TrialMethod):
     learning_rate: float = 1.0
     init_range: float = 0.2
     threshold: float = 0.2
+    tolerance: float = 0.0
     time_input: bool = False
 
     def __post_init__(self) -> None:
@@ -131,6 +134,8 @@ class Chunker(TrialMethod):
         for name in ("learning_rate", "init_range", "threshold"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
+        if self.tolerance < 0:
+            raise ValueError(f"tolerance must not be negative, got {self.tolerance!r}")
 
     def init(self, key: jax.Array, dtype: Any = jnp.float32) -> Pair:
         """Both nets' weights before the first sequence."""
@@ -201,6 +206,12 @@ class Chunker(TrialMethod):
             )
         )
 
+    def _counted(self, differences: jax.Array) -> jax.Array:
+        """The errors: differences between predictions and symbols beyond the tolerance."""
+        if not self.tolerance:
+            return differences
+        return jnp.where(jnp.abs(differences) > self.tolerance, differences, 0)
+
     def _start(self, model: Pair) -> _Carry:
         dtype = model.chunker.hidden_self.dtype
         zero = jnp.zeros((), dtype)
@@ -225,8 +236,9 @@ class Chunker(TrialMethod):
         )
         seen = Sight(sight.symbol, None)
         automatizer, outputs = run_net(pair.automatizer, carry.automatizer, seen)
-        errors = outputs - jnp.append(target, chunker.hidden)
-        is_unexpected = jnp.any(jnp.abs(errors[:-1]) > self.threshold)
+        difference = outputs[:-1] - target
+        is_unexpected = jnp.any(jnp.abs(difference) > self.threshold)
+        errors = jnp.append(self._counted(difference), outputs[-1] - chunker.hidden)
 
         pair = Pair(
             learn(pair.automatizer, automatizer, seen, outputs, errors, rate),
@@ -235,7 +247,7 @@ class Chunker(TrialMethod):
                 chunker,
                 chunker_sight,
                 prediction,
-                prediction - target,
+                self._counted(prediction - target),
                 jnp.where(is_unexpected, rate, 0),
             ),
         )

@@ -25,6 +25,7 @@ from lstm_jax.rivals.fully_recurrent import (
     Lesson,
     RecurrentNet,
     Weights,
+    as_if_reached,
     as_vectors,
     output_gradient,
     output_units,
@@ -109,6 +110,7 @@ def windowed_gradient(
             return output_units(net, weights, y_t, x[-1])
 
         outputs = jax.vmap(last_outputs)(jnp.arange(num_steps))
-        return half_squared_error(outputs, lesson.targets, lesson.at_steps), outputs
+        taken = as_if_reached(outputs, lesson)
+        return half_squared_error(taken, lesson.targets, lesson.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)

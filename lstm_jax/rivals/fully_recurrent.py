@@ -122,6 +122,7 @@ class Lesson(NamedTuple):
     inputs: Any  # [T, I] floating, or [T] integers for one-hot inputs; of one step [G]
     targets: Any  # [T, K]
     at_steps: Any  # [T] floating, how much the error of each step counts; 0 for padding
+    tolerance: Any = None  # [T] floating, an output as near to its target has no error; None: 0
 
 
 def weight_shapes(net: RecurrentNet) -> Weights:
@@ -230,6 +231,22 @@ def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
     return jax.lax.scan(body, start, inputs)[1]
 
 
+def as_if_reached(outputs: jax.Array, lesson: Lesson) -> jax.Array:
+    """The outputs, of one step or all, but the target where it is within the tolerance.
+
+    No error is left there, neither for the outputs nor for what is behind them.
+
+    >>> lesson_t = Lesson(None, jnp.array([0.0, 0.0, 1.0]), 1.0, jnp.array(0.2))
+    >>> as_if_reached(jnp.array([0.1, 0.5, 0.9]), lesson_t)
+    Array([0. , 0.5, 1. ], dtype=float32)
+    """
+    if lesson.tolerance is None:
+        return outputs
+    targets = lesson.targets.astype(outputs.dtype)
+    is_near = jnp.abs(outputs - targets) <= lesson.tolerance[..., None]
+    return jnp.where(is_near, targets, outputs)
+
+
 def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[Weights, jax.Array]:
     """The exact gradient of E / 2, by backpropagation through all of a sequence (Werbos 1990).
 
@@ -239,7 +256,8 @@ def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[
 
     def loss(weights: Weights) -> tuple[jax.Array, jax.Array]:
         outputs = apply(net, weights, lesson.inputs)
-        return half_squared_error(outputs, lesson.targets, lesson.at_steps), outputs
+        taken = as_if_reached(outputs, lesson)
+        return half_squared_error(taken, lesson.targets, lesson.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)
 
@@ -265,9 +283,10 @@ def output_gradient(
     Returns:
       The gradient, and the outputs [K].
     """
-    x_t, target_t, at_step = lesson_t
+    x_t, target_t, at_step, _ = lesson_t
     outputs = output_units(net, weights, y_t, x_t)
-    error = jnp.where(at_step != 0, at_step * (outputs - target_t.astype(outputs.dtype)), 0)
+    difference = as_if_reached(outputs, lesson_t) - target_t.astype(outputs.dtype)
+    error = jnp.where(at_step != 0, at_step * difference, 0)
     if weights.output is None:
         delta_y = jnp.zeros_like(y_t).at[-net.num_outputs :].set(error)
         return OutputGradient(None, None, delta_y), outputs

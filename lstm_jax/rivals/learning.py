@@ -30,14 +30,15 @@ class Model(NamedTuple):
     optimiser_state: Any
 
 
-def as_lesson(task: Task, example: Example) -> Lesson:
+def as_lesson(task: Task, example: Example, tolerance: float = 0.0) -> Lesson:
     """An example of a task, its target at the end or targets at every step, as a `Lesson`."""
-    is_real, targets = real_steps(example), example.targets
-    if task.error_at == "every_step":
-        return Lesson(example.inputs, targets, is_real.astype(targets.dtype))
-    is_last = is_real & ~jnp.append(is_real[1:], False)
-    repeated = jnp.broadcast_to(targets[None], (len(is_real), len(targets)))
-    return Lesson(example.inputs, repeated, is_last.astype(targets.dtype))
+    counts, targets = real_steps(example), example.targets
+    if task.error_at == "end":
+        counts = counts & ~jnp.append(counts[1:], False)
+        targets = jnp.broadcast_to(targets[None], (len(counts), len(targets)))
+    at_steps = counts.astype(targets.dtype)
+    at_all = jnp.full_like(at_steps, tolerance) if tolerance else None
+    return Lesson(example.inputs, targets, at_steps, at_all)
 
 
 def judged(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
@@ -59,10 +60,19 @@ class _RecurrentLearning(TrialMethod):
     Attributes:
       task: whose `architecture` is a `RecurrentNet`.
       optimiser: any optax transformation.
+      tolerance: an output as near to its target has no error; 0.0: every one has.
+
+    Raises:
+      ValueError: if the tolerance is negative.
     """
 
     task: Task
     optimiser: optax.GradientTransformation
+    tolerance: float = dataclasses.field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.tolerance < 0:
+            raise ValueError(f"tolerance must not be negative, got {self.tolerance!r}")
 
     def init(self, key: jax.Array) -> Model:
         """Random weights by the task's conditions."""
@@ -80,7 +90,7 @@ class BySequence(_RecurrentLearning):
     """One update a sequence.
 
     Attributes:
-      task, optimiser: as in every recurrent net's learning.
+      task, optimiser, tolerance: as in every recurrent net's learning.
       gradient: such as `bptt_gradient`.
     """
 
@@ -90,7 +100,7 @@ class BySequence(_RecurrentLearning):
         """Weights minus a times the gradient."""
         del n
         weights, state = model
-        lesson = as_lesson(self.task, example)
+        lesson = as_lesson(self.task, example, self.tolerance)
         gradient, outputs = self.gradient(self.task.architecture, weights, lesson)
         updates, state = self.optimiser.update(gradient, state, weights)
         new = Model(jax.tree.map(jnp.add, weights, updates), state)
@@ -102,7 +112,7 @@ class ByStep(_RecurrentLearning):
     """One update for every step that has an error.
 
     Attributes:
-      task, optimiser: as in every recurrent net's learning.
+      task, optimiser, tolerance: as in every recurrent net's learning.
       rule: such as `RTRL`.
     """
 
@@ -116,6 +126,6 @@ class ByStep(_RecurrentLearning):
             self.task.architecture,
             self.optimiser,
             *model,
-            as_lesson(self.task, example),
+            as_lesson(self.task, example, self.tolerance),
         )
         return Model(*new), judged(self.task, outputs, example)

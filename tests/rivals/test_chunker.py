@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 
@@ -139,6 +140,29 @@ def test_the_chunker_learns_the_next_unexpected_input_from_the_last_one():
     expected = learn(pair.chunker, state, sight, outputs, errors, jnp.float32(1.0))
     assert_close(learned.chunker, expected, 1e-5)
     assert course.ticks.sum() == 1
+
+
+def test_within_the_tolerance_both_nets_learn_as_if_the_symbol_were_reached():
+    """A's further output alone learns as ever, and what is unexpected stays so."""
+    pair = METHOD.init(jax.random.key(0))
+    example = _sequence(3, [0])._replace(length=jnp.int32(1))  # C sees x, and predicts the next
+    tolerant = dataclasses.replace(METHOD, tolerance=0.5)
+    learned, course = tolerant.follow(pair, example, learning=True)
+    sight, target = Sight(jnp.int32(3), None), example.targets[0]
+    _, of_c = run_net(pair.chunker, zero_net_state(pair.chunker), sight)
+    for net, further, found in (
+        (pair.automatizer, [course.chunker_hidden[0]], learned.automatizer),
+        (pair.chunker, [], learned.chunker),
+    ):
+        state, outputs = run_net(net, zero_net_state(net), sight)
+        errors = outputs[: DELAY + 1] - target
+        is_near = np.abs(errors) <= 0.5
+        assert 0 < is_near.sum() < DELAY + 1
+        errors = np.append(np.where(is_near, 0, errors), outputs[DELAY + 1 :] - np.array(further))
+        expected = learn(net, state, sight, outputs, errors, jnp.float32(1.0))
+        assert_close(found, expected, 1e-5)
+    assert course.ticks.all()  # an error of 0.2 to 0.5 is none, but still unexpected
+    np.testing.assert_allclose(course.chunker_outputs[0], of_c, rtol=1e-6)
 
 
 def test_nothing_is_learned_from_where_everything_is_known():
@@ -280,6 +304,7 @@ def test_noisy_tasks_are_judged_at_the_end():
     [
         (lambda: Chunker(1), "num_symbols must be at least 2, got 1"),
         (lambda: Chunker(5, threshold=0.0), "threshold must be positive, got 0.0"),
+        (lambda: Chunker(5, tolerance=-0.1), "tolerance must not be negative, got -0.1"),
         (lambda: noisy_task(1.5), r"noise must be in \[0, 1\], got 1.5"),
     ],
 )

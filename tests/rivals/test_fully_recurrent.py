@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import rivals_oracle as oracle
 from helpers import assert_close
 from recurrent_problems import NETS, STEPS, as_weights, make_recurrent_problem
 
+from lstm_jax.rivals.elman import elman_gradient, windowed_gradient
 from lstm_jax.rivals.fully_recurrent import (
     Lesson,
     RecurrentNet,
@@ -17,6 +20,7 @@ from lstm_jax.rivals.fully_recurrent import (
     initialise,
     weight_shapes,
 )
+from lstm_jax.rivals.rtrl import rtrl_gradient
 
 pytestmark = pytest.mark.usefixtures("float64")
 DIFFERENCES = 1e-8  # relative, of central differences
@@ -60,6 +64,26 @@ def test_bptt_is_the_gradient_of_half_the_squared_error(name: str):
     expected = oracle.gradient(*problem.for_oracle(), problem.tau())
     assert_close(found, as_weights(expected), DIFFERENCES)
     assert_close(outputs, apply(problem.net, problem.weights, problem.lesson.inputs), 1e-14)
+
+
+@pytest.mark.parametrize(
+    "gradient",
+    [bptt_gradient, rtrl_gradient, elman_gradient, partial(windowed_gradient, window=3)],
+)
+@pytest.mark.parametrize("name", NETS)
+def test_an_output_within_the_tolerance_learns_as_if_it_were_its_target(name: str, gradient):
+    """...by any gradient; the other outputs have the errors that they have without it."""
+    problem = make_recurrent_problem(NETS[name])
+    net, weights, lesson = problem
+    outputs = np.asarray(apply(net, weights, lesson.inputs))
+    tolerance = np.median(np.abs(outputs - lesson.targets))
+    is_near = np.abs(outputs - lesson.targets) <= tolerance
+    reached = lesson._replace(targets=np.where(is_near, outputs, lesson.targets))
+    tolerant = lesson._replace(tolerance=np.full(STEPS, tolerance))
+    found, found_outputs = gradient(net, weights, tolerant)
+    expected, expected_outputs = gradient(net, weights, reached)
+    assert_close(found, expected, 1e-12)
+    assert_close(found_outputs, expected_outputs, 1e-14)
 
 
 def test_padding_touches_nothing():

@@ -215,6 +215,31 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
     assert outputs.shape == (task.max_length, 1)
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        lambda task, tolerance: BySequence(task, optax.sgd(0.5), bptt_gradient, tolerance=tolerance),
+        lambda task, tolerance: ByStep(task, optax.sgd(0.5), RTRL, tolerance=tolerance),
+    ],
+)
+def test_where_all_is_within_the_tolerance_nothing_is_learned(method):
+    """...and what is not, is learned as without it."""
+    task = rival_of(COPY, "full")
+    model = method(task, 0.0).init(jax.random.key(0))
+    example = task.sample(jax.random.key(1), None)
+    errors = np.abs(method(task, 0.0).outputs(model, example) - example.targets)
+    moved, _ = method(task, 0.0).present(model, example, 0)
+    for tolerance, expected in ((1.0, model), (1e-3 * errors[errors > 0].min(), moved)):
+        found, _ = method(task, float(tolerance)).present(model, example, 0)
+        assert_close(found.weights, expected.weights, 1e-6)
+    assert np.abs(moved.weights.recurrent - model.weights.recurrent).max() > 1e-3
+
+
+def test_a_tolerance_is_not_negative():
+    with pytest.raises(ValueError, match="tolerance must not be negative, got -0.1"):
+        BySequence(LATCH, optax.sgd(0.5), bptt_gradient, tolerance=-0.1)
+
+
 @pytest.mark.parametrize("task", [LATCH, COPY], ids=lambda task: task.name)
 def test_trials_by_offline_rtrl_are_those_by_bptt(task: Task):
     """Through the whole runner, to rounding: weights, curves and tests."""
