@@ -9,7 +9,8 @@
     lags      task 2c: sequences until success against the minimal time lag
     xor       strongly delayed XOR: the limit of the truncated gradient
 
-and, of the rivals (`experiments.rival_claims`), `noise`, `time-constants`, `other-lags` and `adam`.
+and, of the rivals (`experiments.rival_claims`), `noise`, `time-constants`, `other-lags`, `adam`,
+`tolerance` and `reach`.
 
 `length` and `lags` train nothing: they read the result files in experiments/results.
 """
@@ -174,20 +175,87 @@ def compare(variants: dict[str, Learning], trials: int, seed: int, quiet: bool) 
     return documents
 
 
-def other_lags(trials: int, seed: int, quiet: bool) -> Document:
-    """What fixed time constants and the LSTM, trained at one lag, get wrong at others."""
-    variants = {}
-    for label, learning in rival_claims.trained_at_one_lag().items():
-        found = rival_claims.wrong_at_other_lags(learning, trials, seed)
-        variants[label] = found
+def measure(
+    variants: dict[str, Learning],
+    of_one: Callable[[Learning, int, int], Document],
+    trials: int,
+    seed: int,
+    quiet: bool,
+) -> dict[str, Document]:
+    """What `of_one`, of a learning, a number of trials and a seed, finds of every variant."""
+    found = {}
+    for label, learning in variants.items():
+        found[label] = of_one(learning, trials, seed)
         if not quiet:
-            print(f"{label}: {found['solved']} of {trials}, wrong {found['fraction_wrong']}")
+            print(f"{label}: {found[label]['solved']} of {trials} solved")
+    return found
+
+
+# One function a claim: flags and the picture's path to the document ----------------------------
+
+
+def show_length(values: Any, picture: pathlib.Path) -> Document:
+    """`length`."""
+    document = longer_sequences(read_results(RESULTS))
+    told = "T of the tests (trained at T = 100)"
+    plots.fraction_wrong(LENGTHS, document["fraction_wrong"], picture, told)
+    return document
+
+
+def show_lags(values: Any, picture: pathlib.Path) -> Document:
+    """`lags`."""
+    rows = [d for d in read_results(RESULTS) if d["task"].startswith("2c-")]
+    plots.lags(rows, picture)
+    return {"rows": {plots.row_label(d): d["summary"] for d in rows}}
+
+
+def show_other_lags(values: Any, picture: pathlib.Path) -> Document:
+    """`other-lags`: what fixed time constants and the LSTM, trained at one lag, get wrong then."""
+    variants = measure(
+        rival_claims.trained_at_one_lag(),
+        rival_claims.wrong_at_other_lags,
+        values.trials,
+        values.seed,
+        values.quiet,
+    )
+    lines = {
+        f"{label}, {of['solved']} solved": of["fraction_wrong"]
+        for label, of in variants.items()
+        if of["solved"]
+    }
+    told = f"lag of the tests (trained at {rival_claims.TRAINED_LAG})"
+    plots.fraction_wrong(rival_claims.TESTED_LAGS, lines, picture, told)
     return {
         "trained_lag": rival_claims.TRAINED_LAG,
         "tested_lags": rival_claims.TESTED_LAGS,
-        "trials": trials,
+        "trials": values.trials,
         "variants": variants,
     }
+
+
+def show_reach(values: Any, picture: pathlib.Path) -> Document:
+    """`reach`: how far the first symbol of task 2a reaches."""
+    variants = measure(
+        rival_claims.reaching(), rival_claims.reach, values.trials, values.seed, values.quiet
+    )
+    plots.over_training(
+        variants,
+        {
+            "reach": "last step that tells the first symbol",
+            "last_error": "largest error at the last step",
+            "told": "change of C's hidden unit\nby the first symbol",
+        },
+        picture,
+    )
+    return {"trials": values.trials, "variants": variants}
+
+
+def show_comparison(values: Any, picture: pathlib.Path) -> Document:
+    """Those that compare variants by their trials."""
+    variants = _COMPARISONS[values.claim]()
+    rows = compare(variants, values.trials, values.seed, values.quiet)
+    plots.sequences_to_success(rows, picture, lambda row: row["recipe"])
+    return {"variants": rows}
 
 
 _COMPARISONS: dict[str, Callable[[], dict[str, Learning]]] = {
@@ -198,8 +266,15 @@ _COMPARISONS: dict[str, Callable[[], dict[str, Learning]]] = {
     "noise": rival_claims.noise_levels,
     "time-constants": rival_claims.time_constants,
     "adam": rival_claims.adam,
+    "tolerance": rival_claims.tolerances,
 }
-_CLAIMS = ("length", "lags", "other-lags", *_COMPARISONS)
+CLAIMS: dict[str, Callable[[Any, pathlib.Path], Document]] = {
+    "length": show_length,
+    "lags": show_lags,
+    "other-lags": show_other_lags,
+    "reach": show_reach,
+    **dict.fromkeys(_COMPARISONS, show_comparison),
+}
 
 
 def main() -> None:
@@ -212,32 +287,12 @@ def main() -> None:
         raise ValueError(f"{path} exists; --overwrite replaces it")
     out.mkdir(parents=True, exist_ok=True)
     about = {"claim": claim} | about_run(values.seed, cli.command_line())
-    if claim == "length":
-        document = longer_sequences(read_results(RESULTS))
-        told = "T of the tests (trained at T = 100)"
-        plots.fraction_wrong(LENGTHS, document["fraction_wrong"], picture, told)
-    elif claim == "lags":
-        rows = [d for d in read_results(RESULTS) if d["task"].startswith("2c-")]
-        document = {"rows": {plots.row_label(d): d["summary"] for d in rows}}
-        plots.lags(rows, picture)
-    elif claim == "other-lags":
-        document = other_lags(values.trials, values.seed, values.quiet)
-        lines = {
-            f"{label}, {of['solved']} solved": of["fraction_wrong"]
-            for label, of in document["variants"].items()
-            if of["solved"]
-        }
-        told = f"lag of the tests (trained at {document['trained_lag']})"
-        plots.fraction_wrong(document["tested_lags"], lines, picture, told)
-    else:
-        rows = compare(_COMPARISONS[claim](), values.trials, values.seed, values.quiet)
-        document = {"variants": rows}
-        plots.sequences_to_success(rows, picture, lambda row: row["recipe"])
+    document = CLAIMS[claim](values, picture)
     write_json(path, about | document)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_enum("claim", None, _CLAIMS, "Which claim to show.", required=True)
+    flags.DEFINE_enum("claim", None, list(CLAIMS), "Which claim to show.", required=True)
     flags.DEFINE_string("out", None, "Folder for the JSON file and the picture.", required=True)
     flags.DEFINE_integer("trials", 8, "Trials of each variant.", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "Seed of all random numbers.", lower_bound=0)

@@ -111,6 +111,33 @@ def fraction_wrong(
     _save(figure, path)
 
 
+def over_training(
+    variants: dict[str, Document], panels: dict[str, str], path: pathlib.Path
+) -> None:
+    """Draws what was measured in every trial while it learned, a panel a measure, a line a variant.
+
+    The line is the median of the trials, the band goes from the least to the largest.
+
+    Args:
+      variants: of each its `sequences` and, where it has that measure, the trials' values then.
+      panels: the measures, each with its label.
+      path: the PNG file.
+    """
+    figure, places = _figure(5 * len(panels), 5, columns=len(panels))
+    for axes, (measure, label) in zip(places, panels.items(), strict=True):
+        for i, (variant, found) in enumerate(variants.items()):
+            if measure in found:
+                sequences, values = found["sequences"], np.array(found[measure])
+                axes.plot(sequences, np.median(values, 1), ".-", color=f"C{i}", label=variant)
+                axes.fill_between(
+                    sequences, values.min(1), values.max(1), color=f"C{i}", alpha=0.15, lw=0
+                )
+        axes.set(xlabel="training sequences", ylabel=label, xlim=(0, None), ylim=(0, None))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    figure.legend(*places[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    _save(figure, path)
+
+
 def lags(documents: list[Document], path: pathlib.Path) -> None:
     """Draws the mean sequences of task 2c, with as many symbols as the lag, and with fewer.
 

@@ -4,6 +4,8 @@ noise           the chunker, as the middle of its sequences becomes random
 time-constants  units of fixed time constants, over a lag that is fixed or varies
 other-lags      the same, trained at one lag and tested at others
 adam            recurrent nets by BPTT and Adam, against the LSTM
+tolerance       RTRL on task 2a, if an output near its target has no error
+reach           how far the first symbol of task 2a reaches, as BPTT, the chunker and the LSTM learn
 """
 
 from __future__ import annotations
@@ -11,13 +13,17 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 
-from lstm_jax.method import Lanes
+from lstm_jax.method import Lanes, over_lanes
 from lstm_jax.recipes import chunk_of, make_recipe
 from lstm_jax.rivals.chunker import Chunker, noisy_task
 from lstm_jax.rivals.fully_recurrent import RecurrentNet, bptt_gradient
 from lstm_jax.rivals.learning import BySequence
+from lstm_jax.rivals.rows import METHODS, ROWS, make_learning, make_rival_task
 from lstm_jax.rivals.time_constants import lag_task
 from lstm_jax.tasks import Conditions, StreamRule, Task, make_task
 from lstm_jax.training import Learning
@@ -28,6 +34,8 @@ CHUNKER_DELAY, CHUNKER_RANGE = 4, 2.0  # where the chunker does learn, see BUILD
 LAGS = ((10, 10), (40, 40), (2, 40))
 SPANS = (1, 10, 40)  # 1 / (1 - τ)
 TRAINED_LAG, TESTED_LAGS = 40, (5, 10, 20, 30, 40, 60, 80, 160)
+TOLERANCES = (0.0, 0.02, 0.2)
+NEAR = 0.01  # two outputs that differ by less are the same
 ADAM_RATES = (0.01, 0.001)
 ADAM_BUDGETS = (50_000, 100_000)  # sequences a trial: the LSTM's, BPTT's
 
@@ -121,6 +129,100 @@ def adam() -> dict[str, Learning]:
         for rate in ADAM_RATES:
             learnings[f"{row}, BPTT by Adam at {rate:g}"] = _by_adam(longer, net, rate)
     return learnings
+
+
+def tolerances() -> dict[str, Learning]:
+    """RTRL on task 2a at the delays and rates of the paper's rows, within 1,000,000 sequences.
+
+    By the range of the initial weights, of which the paper does not tell, and by the tolerance.
+    """
+    learnings = {}
+    for row in ("2a-4.rtrl-1", "2a-4.rtrl-4", "2a-4.rtrl-10", "2a-10.rtrl"):
+        for init_range in (0.2, 1.0):
+            for tolerance in TOLERANCES:
+                learning = _changed(row, 1_000_000, init_range, tolerance)
+                title = f"p = {learning.task.max_length}, a = {_rate(learning):g}"
+                learnings[f"{title}, |w| < {init_range:g}, tolerance {tolerance:g}"] = learning
+    return learnings
+
+
+def reaching() -> dict[str, Learning]:
+    """Task 2a with a delay of 100: RTRL for 20,000 sequences, BPTT 50,000, the chunker 100,000."""
+    learnings = {}
+    for title, row, budget, settings in (
+        ("RTRL", "2a-100.rtrl", 20_000, [(1.0, 0.0)]),
+        ("BPTT", "2a-100.bptt", 50_000, [(1.0, 0.0), (0.2, 0.2)]),
+        ("chunker", "2a-100.chunker", 100_000, [(1.0, 0.0), (0.2, 0.0), (0.2, 0.2)]),
+    ):
+        for init_range, tolerance in settings:
+            label = f"{title}, |w| < {init_range:g}, tolerance {tolerance:g}"
+            learnings[label] = _changed(row, budget, init_range, tolerance)
+    lstm = dataclasses.replace(make_task("2a"), max_sequences=50_000)
+    learnings["LSTM (adam)"] = make_recipe("adam").learning(lstm)
+    return {label: dataclasses.replace(one, chunk=2500) for label, one in learnings.items()}
+
+
+def reach(learning: Learning, trials: int, seed: int) -> dict[str, Any]:
+    """What the nets of task 2a know of a sequence's first symbol, chunk by chunk.
+
+    Returns:
+      `sequences`, and for each trial then: `reach`, the last step at which an output depends on
+      the first symbol by more than `NEAR`; `last_error`, the largest at the last step, in the worse
+      of both sequences; and of the chunker `told`, by how much the first symbol changes the hidden
+      unit of C. `solved`, how many trials were.
+    """
+    runner = TrialRunner(learning, range(trials), seed=seed)
+    look = jax.jit(lambda model: _look(learning, model, trials))
+    found = []
+    while not runner.finished:
+        runner.round()
+        looks = {
+            name: np.round(np.asarray(value, np.float64), 4).tolist()
+            for name, value in look(runner.state().trials.model).items()
+        }
+        found.append({"sequences": runner.presented} | looks)
+    solved = sum(result.solved for result in runner.results())
+    return {name: [one[name] for one in found] for name in found[0]} | {"solved": solved}
+
+
+def _look(learning: Learning, model: Any, trials: int) -> dict[str, jax.Array]:
+    """Of the models as they are, see `reach`."""
+    batch = learning.task.sample_batch(jax.random.key(0), 32)
+    places = [batch.inputs[:, 0].argmin(), batch.inputs[:, 0].argmax()]  # one with x, one with y
+    both = [jax.tree.map(lambda array, i=i: array[i], batch) for i in places]
+    in_lanes = [
+        jax.tree.map(lambda array: jnp.repeat(array[..., None], trials, -1), one) for one in both
+    ]
+    outputs = jnp.stack([learning.method.outputs(model, one) for one in in_lanes])  # [2, T, K, R]
+    is_told = jnp.abs(outputs[0] - outputs[1]).max(1) > NEAR
+    steps = jnp.arange(1, len(is_told) + 1)
+    errors = jnp.stack([one.targets[-1] for one in in_lanes]) - outputs[:, -1]
+    found = {
+        "reach": jnp.where(is_told, steps[:, None], 0).max(0),
+        "last_error": jnp.abs(errors).max((0, 1)),
+    }
+    method = getattr(learning.method, "method", None)
+    if isinstance(method, Chunker):
+        hidden = [
+            over_lanes(lambda pair, one: method.follow(pair, one, learning=False)[1])(model, one)
+            for one in in_lanes
+        ]
+        found["told"] = jnp.abs(hidden[0].chunker_hidden[0] - hidden[1].chunker_hidden[0])
+    return found
+
+
+def _changed(row: str, budget: int, init_range: float, tolerance: float) -> Learning:
+    """A rival's row with a budget, a range of initial weights and a tolerance of its own."""
+    task = make_rival_task(row)
+    conditions = dataclasses.replace(task.conditions, init_range=init_range)
+    task = dataclasses.replace(task, conditions=conditions, max_sequences=budget)
+    method: Any = METHODS[ROWS[row].method](task)
+    method = Lanes(dataclasses.replace(method, tolerance=tolerance))
+    return dataclasses.replace(make_learning(row), task=task, method=method)
+
+
+def _rate(learning: Learning) -> float:
+    return learning.task.conditions.learning_rate
 
 
 def by_bptt(

@@ -139,6 +139,40 @@ def test_adam_s_first_step_is_its_rate():
     np.testing.assert_allclose(step, 0.01, rtol=1e-3)
 
 
+def test_the_tolerances_variants_are_what_their_labels_say():
+    learnings = rival_claims.tolerances()
+    for label, learning in learnings.items():
+        method, task = learning.method.method, learning.task
+        rate, init_range = task.conditions.learning_rate, task.conditions.init_range
+        found = f"p = {task.max_length}, a = {rate:g}, |w| < {init_range:g}"
+        assert label == f"{found}, tolerance {method.tolerance:g}"
+        assert method.task is task
+        weights = method.init(jax.random.key(0)).weights
+        largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(weights))
+        assert init_range / 2 < largest < init_range
+    assert len(learnings) == 4 * 2 * 3
+
+
+def test_what_is_solved_reaches_to_the_end():
+    """RTRL with a tolerance, on task 2a with p = 4; before, the last step tells nothing."""
+    learning = rival_claims._changed("2a-4.rtrl-10", 50_000, 0.2, 0.2)
+    learning = dataclasses.replace(learning, chunk=500)
+    found = rival_claims.reach(learning, trials=2, seed=0)
+    assert found["solved"] == 2
+    assert found["sequences"] == [500 * (i + 1) for i in range(len(found["reach"]))]
+    assert found["reach"][-1] == [4, 4]
+    assert np.max(found["last_error"][-1]) < 0.25 < np.min(found["last_error"][0])
+
+
+def test_what_c_is_told_is_in_its_weights_from_the_first_symbols():
+    """Its hidden unit is f(w) of them, from 0."""
+    learning = rival_claims.reaching()["chunker, |w| < 1, tolerance 0"]
+    model = TrialRunner(learning, range(2)).state().trials.model
+    found = rival_claims._look(learning, model, 2)
+    of_both = jax.nn.sigmoid(model.chunker.hidden_input[-2:])  # x and y are the last symbols
+    np.testing.assert_allclose(found["told"], np.abs(of_both[0] - of_both[1]), rtol=1e-5)
+
+
 def test_pictures(tmp_path: pathlib.Path):
     plots.fraction_wrong(
         (100, 1000), {"a": [0.0, 0.5], "b": [0.1, 1.0]}, tmp_path / "length.png", "T"

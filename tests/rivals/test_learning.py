@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -216,27 +217,29 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
 
 
 @pytest.mark.parametrize(
-    "method",
+    "make",
     [
-        lambda task, tolerance: BySequence(task, optax.sgd(0.5), bptt_gradient, tolerance=tolerance),
-        lambda task, tolerance: ByStep(task, optax.sgd(0.5), RTRL, tolerance=tolerance),
+        functools.partial(BySequence, gradient=bptt_gradient),
+        functools.partial(ByStep, rule=RTRL),
     ],
 )
-def test_where_all_is_within_the_tolerance_nothing_is_learned(method):
-    """...and what is not, is learned as without it."""
-    task = rival_of(COPY, "full")
-    model = method(task, 0.0).init(jax.random.key(0))
+def test_where_all_is_within_the_tolerance_nothing_is_learned(make):
+    """...and where nothing is, all is learned as without it."""
+    task, optimiser = rival_of(COPY, "full"), optax.sgd(0.5)
+    method = make(task, optimiser)
+    model = method.init(jax.random.key(0))
     example = task.sample(jax.random.key(1), None)
-    errors = np.abs(method(task, 0.0).outputs(model, example) - example.targets)
-    moved, _ = method(task, 0.0).present(model, example, 0)
+    errors = np.abs(method.outputs(model, example) - example.targets)
+    moved, _ = method.present(model, example, 0)
     for tolerance, expected in ((1.0, model), (1e-3 * errors[errors > 0].min(), moved)):
-        found, _ = method(task, float(tolerance)).present(model, example, 0)
+        tolerant = make(task, optimiser, tolerance=float(tolerance))
+        found, _ = tolerant.present(model, example, 0)
         assert_close(found.weights, expected.weights, 1e-6)
     assert np.abs(moved.weights.recurrent - model.weights.recurrent).max() > 1e-3
 
 
 def test_a_tolerance_is_not_negative():
-    with pytest.raises(ValueError, match="tolerance must not be negative, got -0.1"):
+    with pytest.raises(ValueError, match=r"tolerance must not be negative, got -0\.1"):
         BySequence(LATCH, optax.sgd(0.5), bptt_gradient, tolerance=-0.1)
 
 
