@@ -407,10 +407,15 @@ def run_candidates(candidate: jax.Array, sources: jax.Array) -> tuple[jax.Array,
 
 
 def covariance(sums: Sums) -> tuple[jax.Array, jax.Array]:
-    """The candidates' covariances with each output's error [C, K], and their scores [C]."""
+    """The candidates' covariances with each output's error [C, K], and their scores [C].
+
+    Quickprop may double a step again and again until a candidate's weights overflow: its score is
+    0, so that it does not join, and the others of its pool are not lost.
+    """
     mean_error = sums.error / sums.steps
     covariances = sums.value_error - sums.value[:, None] * mean_error[None]
-    return covariances, jnp.abs(covariances).sum(1) / _total_error(sums)
+    scores = jnp.abs(covariances).sum(1) / _total_error(sums)
+    return covariances, jnp.where(jnp.isfinite(scores), scores, 0)
 
 
 def score_slopes(sums: Sums) -> jax.Array:

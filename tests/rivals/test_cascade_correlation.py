@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import quick_jit
+from helpers import assert_equal, quick_jit
 
 from lstm_jax.rivals.cascade_correlation import (
     CANDIDATES,
@@ -258,6 +259,25 @@ def test_the_best_candidate_joins_with_a_sign_that_lowers_the_error():
         changed = np.any(before != after, axis=1)
         assert changed.tolist() == [place == 2 + unit for place in range(len(changed))]
         assert np.all(course.output[i][2 + unit :] == 0)
+
+
+@pytest.mark.usefixtures("double")
+def test_a_candidate_that_overflows_does_not_join():
+    """The best of the others does, as if the pool had been without it."""
+    method = CascadeCorrelation(INPUTS, K, epoch=N, max_units=3, num_candidates=4, max_epochs=1)
+    examples, whole = _random_set(), _grown(method, 1)
+    before_the_end = dataclasses.replace(method, epoch=N + 1)
+    scores = covariance(_sums(before_the_end, whole, examples))[1]
+    best, second = np.argsort(-scores)[:2]
+    for value in (np.inf, np.nan):
+        model = whole._replace(candidate=whole.candidate.at[best].set(value))
+        without = covariance(_sums(before_the_end, model, examples))[1]
+        assert without[best] == 0 and np.argmax(without) == second
+        for n in range(N):
+            model, _ = method.present(model, jax.tree.map(lambda a, n=n: a[n], examples), n)
+        assert model.num_units == 2
+        assert_equal(model.hidden[1], whole.candidate[second])
+        assert np.isfinite(model.output).all()
 
 
 def test_every_phase_ends_by_patience_or_time():
