@@ -95,14 +95,14 @@ def wrong_at_other_lags(learning: Learning, trials: int, seed: int) -> dict[str,
     """
     runner = TrialRunner(learning, range(trials), seed=seed)
     solved = [result.solved for result in runner.run()]
-    fractions = []
+    state, fractions = runner.state(), []
     for lag in TESTED_LAGS:
         there = lag_task(lag, lag)
         task = dataclasses.replace(
             learning.task, name=there.name, max_length=there.max_length, sample=there.sample
         )
         tester = TrialRunner(dataclasses.replace(learning, task=task), range(trials), seed=seed)
-        tester.restore(runner.state())
+        tester.restore(state)
         wrong = [result.test_wrong / result.test_size for result in tester.results()]
         of_solved = [
             fraction for fraction, is_solved in zip(wrong, solved, strict=True) if is_solved

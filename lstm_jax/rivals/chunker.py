@@ -34,7 +34,9 @@ between matters.
 What is passed on to A is C's hidden unit, which C need not use: it sees the first symbol directly
 when it predicts the last. In a net with many outputs, the hidden unit first serves as their missing
 bias, saturates, and is then the same after x as after y, so that A has nothing to keep. That is the
-rule with the paper's initial weights; with few outputs and larger initial weights, A learns from C.
+rule with the paper's initial weights. With a `tolerance` it does not saturate, C's unit comes to
+tell x from y, and A keeps it for longer and longer, if not to the end (claim `reach` of
+`experiments.claims`); with few outputs and larger initial weights, A learns all from C.
 """
 
 from __future__ import annotations
