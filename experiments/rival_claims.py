@@ -5,7 +5,7 @@ time-constants  units of fixed time constants, over a lag that is fixed or varie
 other-lags      the same, trained at one lag and tested at others
 adam            recurrent nets by BPTT and Adam, against the LSTM
 tolerance       RTRL on task 2a, if an output near its target has no error
-reach           how far the first symbol of task 2a reaches, as BPTT, the chunker and the LSTM learn
+reach           how far the first symbol of task 2a reaches, as the rivals and the LSTM learn
 """
 
 from __future__ import annotations
@@ -141,7 +141,8 @@ def tolerances() -> dict[str, Learning]:
         for init_range in (0.2, 1.0):
             for tolerance in TOLERANCES:
                 learning = _changed(row, 1_000_000, init_range, tolerance)
-                title = f"p = {learning.task.max_length}, a = {_rate(learning):g}"
+                task = learning.task
+                title = f"p = {task.max_length}, a = {task.conditions.learning_rate:g}"
                 learnings[f"{title}, |w| < {init_range:g}, tolerance {tolerance:g}"] = learning
     return learnings
 
@@ -168,8 +169,9 @@ def reach(learning: Learning, trials: int, seed: int) -> dict[str, Any]:
     Returns:
       `sequences`, and for each trial then: `reach`, the last step at which an output depends on
       the first symbol by more than `NEAR`; `last_error`, the largest at the last step, in the worse
-      of both sequences; and of the chunker `told`, by how much the first symbol changes the hidden
-      unit of C. `solved`, how many trials were.
+      of both sequences. Of the chunker also `c_error`, the same of C's prediction of the last
+      symbol; `c_hidden`, the lower value of C's hidden unit after the first symbol; `told`, by how
+      much that symbol changes it. `solved`, how many trials were.
     """
     runner = TrialRunner(learning, range(trials), seed=seed)
     look = jax.jit(lambda model: _look(learning, model, trials))
@@ -189,25 +191,29 @@ def _look(learning: Learning, model: Any, trials: int) -> dict[str, jax.Array]:
     """Of the models as they are, see `reach`."""
     batch = learning.task.sample_batch(jax.random.key(0), 32)
     places = [batch.inputs[:, 0].argmin(), batch.inputs[:, 0].argmax()]  # one with x, one with y
-    both = [jax.tree.map(lambda array, i=i: array[i], batch) for i in places]
-    in_lanes = [
-        jax.tree.map(lambda array: jnp.repeat(array[..., None], trials, -1), one) for one in both
+    both = [
+        jax.tree.map(lambda array, i=i: jnp.repeat(array[i][..., None], trials, -1), batch)
+        for i in places
     ]
-    outputs = jnp.stack([learning.method.outputs(model, one) for one in in_lanes])  # [2, T, K, R]
+    targets = jnp.stack([one.targets[-1] for one in both])  # [2, K, R]
+    outputs = jnp.stack([learning.method.outputs(model, one) for one in both])  # [2, T, K, R]
     is_told = jnp.abs(outputs[0] - outputs[1]).max(1) > NEAR
     steps = jnp.arange(1, len(is_told) + 1)
-    errors = jnp.stack([one.targets[-1] for one in in_lanes]) - outputs[:, -1]
     found = {
         "reach": jnp.where(is_told, steps[:, None], 0).max(0),
-        "last_error": jnp.abs(errors).max((0, 1)),
+        "last_error": jnp.abs(outputs[:, -1] - targets).max((0, 1)),
     }
     method = getattr(learning.method, "method", None)
     if isinstance(method, Chunker):
-        hidden = [
-            over_lanes(lambda pair, one: method.follow(pair, one, learning=False)[1])(model, one)
-            for one in in_lanes
-        ]
-        found["told"] = jnp.abs(hidden[0].chunker_hidden[0] - hidden[1].chunker_hidden[0])
+        follow = over_lanes(lambda pair, one: method.follow(pair, one, learning=False)[1])
+        courses = [follow(model, one) for one in both]
+        predictions = jnp.stack([course.chunker_outputs[-1] for course in courses])
+        hidden = jnp.stack([course.chunker_hidden[0] for course in courses])  # [2, R]
+        found |= {
+            "c_error": jnp.abs(predictions - targets).max((0, 1)),
+            "c_hidden": hidden.min(0),
+            "told": jnp.abs(hidden[0] - hidden[1]),
+        }
     return found
 
 
@@ -219,10 +225,6 @@ def _changed(row: str, budget: int, init_range: float, tolerance: float) -> Lear
     method: Any = METHODS[ROWS[row].method](task)
     method = Lanes(dataclasses.replace(method, tolerance=tolerance))
     return dataclasses.replace(make_learning(row), task=task, method=method)
-
-
-def _rate(learning: Learning) -> float:
-    return learning.task.conditions.learning_rate
 
 
 def by_bptt(

@@ -154,7 +154,7 @@ def test_the_tolerances_variants_are_what_their_labels_say():
 
 
 def test_what_is_solved_reaches_to_the_end():
-    """RTRL with a tolerance, on task 2a with p = 4; before, the last step tells nothing."""
+    """RTRL with a tolerance, on task 2a with p = 4; before that, its last error is large."""
     learning = rival_claims._changed("2a-4.rtrl-10", 50_000, 0.2, 0.2)
     learning = dataclasses.replace(learning, chunk=500)
     found = rival_claims.reach(learning, trials=2, seed=0)
@@ -171,6 +171,7 @@ def test_what_c_is_told_is_in_its_weights_from_the_first_symbols():
     found = rival_claims._look(learning, model, 2)
     of_both = jax.nn.sigmoid(model.chunker.hidden_input[-2:])  # x and y are the last symbols
     np.testing.assert_allclose(found["told"], np.abs(of_both[0] - of_both[1]), rtol=1e-5)
+    np.testing.assert_allclose(found["c_hidden"], of_both.min(0), rtol=1e-5)
 
 
 def test_pictures(tmp_path: pathlib.Path):

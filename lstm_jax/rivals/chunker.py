@@ -49,6 +49,7 @@ import jax.numpy as jnp
 
 from lstm_jax.activations import logistic
 from lstm_jax.method import TrialMethod
+from lstm_jax.rivals.fully_recurrent import as_if_reached
 from lstm_jax.tasks import draws, noise_free
 from lstm_jax.tasks.base import Example, Published, Task
 
@@ -208,11 +209,9 @@ class Chunker(TrialMethod):
             )
         )
 
-    def _counted(self, differences: jax.Array) -> jax.Array:
-        """The errors: differences between predictions and symbols beyond the tolerance."""
-        if not self.tolerance:
-            return differences
-        return jnp.where(jnp.abs(differences) > self.tolerance, differences, 0)
+    def _errors(self, predictions: jax.Array, target: jax.Array) -> jax.Array:
+        """[K], 0 within the tolerance."""
+        return as_if_reached(predictions, target, self.tolerance or None) - target
 
     def _start(self, model: Pair) -> _Carry:
         dtype = model.chunker.hidden_self.dtype
@@ -238,9 +237,8 @@ class Chunker(TrialMethod):
         )
         seen = Sight(sight.symbol, None)
         automatizer, outputs = run_net(pair.automatizer, carry.automatizer, seen)
-        difference = outputs[:-1] - target
-        is_unexpected = jnp.any(jnp.abs(difference) > self.threshold)
-        errors = jnp.append(self._counted(difference), outputs[-1] - chunker.hidden)
+        is_unexpected = jnp.any(jnp.abs(outputs[:-1] - target) > self.threshold)
+        errors = jnp.append(self._errors(outputs[:-1], target), outputs[-1] - chunker.hidden)
 
         pair = Pair(
             learn(pair.automatizer, automatizer, seen, outputs, errors, rate),
@@ -249,7 +247,7 @@ class Chunker(TrialMethod):
                 chunker,
                 chunker_sight,
                 prediction,
-                self._counted(prediction - target),
+                self._errors(prediction, target),
                 jnp.where(is_unexpected, rate, 0),
             ),
         )

@@ -110,7 +110,7 @@ def windowed_gradient(
             return output_units(net, weights, y_t, x[-1])
 
         outputs = jax.vmap(last_outputs)(jnp.arange(num_steps))
-        taken = as_if_reached(outputs, lesson)
+        taken = as_if_reached(outputs, lesson.targets, lesson.tolerance)
         return half_squared_error(taken, lesson.targets, lesson.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)

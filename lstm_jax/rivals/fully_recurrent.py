@@ -231,19 +231,25 @@ def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
     return jax.lax.scan(body, start, inputs)[1]
 
 
-def as_if_reached(outputs: jax.Array, lesson: Lesson) -> jax.Array:
-    """The outputs, of one step or all, but the target where it is within the tolerance.
+def as_if_reached(
+    outputs: jax.Array, targets: jax.Array, tolerance: jax.Array | float | None
+) -> jax.Array:
+    """The outputs, but the target where it is within the tolerance.
 
     No error is left there, neither for the outputs nor for what is behind them.
 
-    >>> lesson_t = Lesson(None, jnp.array([0.0, 0.0, 1.0]), 1.0, jnp.array(0.2))
-    >>> as_if_reached(jnp.array([0.1, 0.5, 0.9]), lesson_t)
+    >>> as_if_reached(jnp.array([0.1, 0.5, 0.9]), jnp.array([0.0, 0.0, 1.0]), 0.2)
     Array([0. , 0.5, 1. ], dtype=float32)
+
+    Args:
+      outputs: [..., K], of one step or all.
+      targets: the same shape.
+      tolerance: [...]; None: 0.
     """
-    if lesson.tolerance is None:
+    if tolerance is None:
         return outputs
-    targets = lesson.targets.astype(outputs.dtype)
-    is_near = jnp.abs(outputs - targets) <= lesson.tolerance[..., None]
+    targets = targets.astype(outputs.dtype)
+    is_near = jnp.abs(outputs - targets) <= jnp.asarray(tolerance)[..., None]
     return jnp.where(is_near, targets, outputs)
 
 
@@ -256,7 +262,7 @@ def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[
 
     def loss(weights: Weights) -> tuple[jax.Array, jax.Array]:
         outputs = apply(net, weights, lesson.inputs)
-        taken = as_if_reached(outputs, lesson)
+        taken = as_if_reached(outputs, lesson.targets, lesson.tolerance)
         return half_squared_error(taken, lesson.targets, lesson.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)
@@ -283,9 +289,10 @@ def output_gradient(
     Returns:
       The gradient, and the outputs [K].
     """
-    x_t, target_t, at_step, _ = lesson_t
+    x_t, target_t, at_step, tolerance_t = lesson_t
     outputs = output_units(net, weights, y_t, x_t)
-    difference = as_if_reached(outputs, lesson_t) - target_t.astype(outputs.dtype)
+    taken = as_if_reached(outputs, target_t, tolerance_t)
+    difference = taken - target_t.astype(outputs.dtype)
     error = jnp.where(at_step != 0, at_step * difference, 0)
     if weights.output is None:
         delta_y = jnp.zeros_like(y_t).at[-net.num_outputs :].set(error)

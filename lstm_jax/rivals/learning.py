@@ -31,7 +31,10 @@ class Model(NamedTuple):
 
 
 def as_lesson(task: Task, example: Example, tolerance: float = 0.0) -> Lesson:
-    """An example of a task, its target at the end or targets at every step, as a `Lesson`."""
+    """An example of a task, its target at the end or targets at every step, as a `Lesson`.
+
+    The tolerance is that of every step.
+    """
     counts, targets = real_steps(example), example.targets
     if task.error_at == "end":
         counts = counts & ~jnp.append(counts[1:], False)

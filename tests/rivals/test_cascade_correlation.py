@@ -17,11 +17,8 @@ from lstm_jax.rivals.cascade_correlation import (
     OUTPUTS,
     Cascade,
     CascadeCorrelation,
-    covariance,
-    run_candidates,
-    run_units,
-    score_slopes,
 )
+from lstm_jax.rivals.cascade_units import covariance, run_candidates, run_units, score_slopes
 from lstm_jax.tasks import reber
 from lstm_jax.tasks.base import Example, in_turn
 
