@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from experiments import cli
-from lstm_jax.runtime import configure_cpu
+from lstm_jax.training.runtime import configure_cpu
 
 _CASE = flags.DEFINE_list("case", list("abcdefgh"), "Letters of the cases, 'scaling', 'growth'.")
 _OUT = flags.DEFINE_string("out", None, "Folder for the JSON files; none are written without.")
@@ -92,7 +92,7 @@ def run_case(case: str) -> None:
     print(table(case, measurements), flush=True)
     path = _path(case)
     if path is not None:
-        from lstm_jax.results import write_json
+        from lstm_jax.training.results import write_json
 
         write_json(path, document)
 
@@ -136,7 +136,7 @@ def _run_here(case: str, setting: str) -> dict[str, Any]:
         configure_cpu(DEVICES.get(setting))
     from experiments.benchmarks import big_nets, growth, long_sequences, online_training, scaling
     from experiments.benchmarks.measure import Plan
-    from lstm_jax.results import SCHEMA_VERSION, machine
+    from lstm_jax.training.results import SCHEMA_VERSION, machine
 
     beside_xla = setting == CASES[case].settings[0]  # once is enough
     plan = Plan(repeats=_REPEATS.value, quick=_QUICK.value, beside_xla=beside_xla)
@@ -179,7 +179,7 @@ def _run_apart(case: str, settings: tuple[str, ...]) -> list[dict[str, Any]]:
     Raises:
       OSError: if one of them fails.
     """
-    from lstm_jax.results import read_json
+    from lstm_jax.training.results import read_json
 
     documents = []
     for setting in settings:
@@ -205,7 +205,7 @@ def _path(case: str) -> pathlib.Path | None:
 def _versions() -> dict[str, str]:
     import importlib.metadata
 
-    from lstm_jax.results import versions
+    from lstm_jax.training.results import versions
 
     found = versions()
     for name in ("flax", "dm-haiku", "equinox", "torch"):

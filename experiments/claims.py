@@ -28,10 +28,8 @@ from absl import flags
 
 from experiments import cli, plots, rival_claims
 from experiments.tables import RESULTS, read_results
-from lstm_jax.network import apply
-from lstm_jax.recipes import Recipe, sgd
-from lstm_jax.results import about_run, make_document, read_network, write_json
-from lstm_jax.runtime import configure_cpu
+from lstm_jax.network.layer import Gradient
+from lstm_jax.network.outputs import apply
 from lstm_jax.tasks import (
     Example,
     Task,
@@ -42,9 +40,11 @@ from lstm_jax.tasks import (
     two_sequence,
     very_long_lags,
 )
-from lstm_jax.training import Learning
-from lstm_jax.trials import TrialRunner
-from lstm_jax.unroll import Gradient
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.recipes import Recipe, sgd
+from lstm_jax.training.results import about_run, make_document, read_network, write_json
+from lstm_jax.training.runtime import configure_cpu
+from lstm_jax.training.trials import TrialRunner
 
 Document = dict[str, Any]
 Variants = dict[str, tuple[Task, Gradient]]

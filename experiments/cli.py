@@ -15,8 +15,8 @@ import jax
 from absl import app, flags, logging
 
 from experiments.tables import text_table
-from lstm_jax import processes
-from lstm_jax.runtime import configure_cpu
+from lstm_jax.training import processes
+from lstm_jax.training.runtime import configure_cpu
 
 if TYPE_CHECKING:
     from experiments.runner import Options
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def define_flags() -> None:
     """The flags of every binary that runs rows."""
     flags.DEFINE_string("out", None, "Folder for result files and pictures.", required=True)
-    flags.DEFINE_string("recipe", "paper", "By which conditions; see lstm_jax/recipes.py.")
+    flags.DEFINE_string("recipe", "paper", "By which conditions; see lstm_jax/training/recipes.py.")
     flags.DEFINE_string("trials", "paper", "How many trials: a number, or 'paper'.")
     flags.DEFINE_integer("seed", 0, "Seed of all random numbers.", lower_bound=0)
     flags.DEFINE_integer("lanes", 8, "Trials side by side on a device.", lower_bound=1)

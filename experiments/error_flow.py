@@ -23,13 +23,13 @@ import optax
 
 from experiments.rival_claims import by_bptt
 from lstm_jax import Architecture, initialise
-from lstm_jax.recipes import make_recipe
-from lstm_jax.results import write_atomically
 from lstm_jax.rivals import error_flow, fully_recurrent
 from lstm_jax.rivals.fully_recurrent import RecurrentNet
 from lstm_jax.tasks import Conditions, make_task
-from lstm_jax.training import Learning
-from lstm_jax.trials import TrialRunner
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.recipes import make_recipe
+from lstm_jax.training.results import write_atomically
+from lstm_jax.training.trials import TrialRunner
 
 Lines = dict[str, Any]  # the largest |error at t-q| for a unit error at t, [steps] each
 

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.network import apply
-from lstm_jax.results import read_network, write_atomically
+from lstm_jax.network.layer import unroll
+from lstm_jax.network.outputs import apply
 from lstm_jax.tasks import Example, Task, make_task
-from lstm_jax.training import DATA
-from lstm_jax.unroll import unroll
+from lstm_jax.training.learning import DATA
+from lstm_jax.training.results import read_network, write_atomically
 
 Document = dict[str, Any]
 MOST_LINES = 12  # of one kind in a panel

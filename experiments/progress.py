@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Protocol
 
-from lstm_jax.trials import Progress
+from lstm_jax.training.trials import Progress
 
 SECONDS_BETWEEN_LINES = 15.0
 

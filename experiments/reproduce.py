@@ -21,8 +21,8 @@ from absl import flags
 from experiments import cli
 from experiments.tables import text_table
 from lstm_jax import rivals
-from lstm_jax.results import read_json
 from lstm_jax.tasks import make_task, row_names
+from lstm_jax.training.results import read_json
 
 _ROWS = flags.DEFINE_string(
     "rows", None, "'all', 'rivals', or rows with commas between.", required=True

@@ -18,16 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lstm_jax.method import Lanes, over_lanes
-from lstm_jax.recipes import chunk_of, make_recipe
 from lstm_jax.rivals.chunker import Chunker, noisy_task
 from lstm_jax.rivals.fully_recurrent import RecurrentNet, bptt_gradient
 from lstm_jax.rivals.learning import BySequence
 from lstm_jax.rivals.rows import METHODS, ROWS, make_learning, make_rival_task
 from lstm_jax.rivals.time_constants import lag_task
 from lstm_jax.tasks import Conditions, StreamRule, Task, make_task
-from lstm_jax.training import Learning
-from lstm_jax.trials import TrialRunner
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.method import Lanes, over_lanes
+from lstm_jax.training.recipes import chunk_of, make_recipe
+from lstm_jax.training.trials import TrialRunner
 
 NOISE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 CHUNKER_DELAY, CHUNKER_RANGE = 4, 2.0  # where the chunker does learn, see BUILD_NOTES

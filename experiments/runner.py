@@ -18,12 +18,13 @@ from jax.sharding import Mesh
 from experiments import plots
 from experiments.cli import command_line
 from experiments.progress import make_progress
-from lstm_jax import processes, results, rivals
-from lstm_jax.checkpoints import Checkpoints
-from lstm_jax.recipes import make_recipe
+from lstm_jax import rivals
 from lstm_jax.tasks import make_task
-from lstm_jax.training import Learning
-from lstm_jax.trials import LANES, TrialResult, TrialRunner
+from lstm_jax.training import processes, results
+from lstm_jax.training.checkpoints import Checkpoints
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.recipes import make_recipe
+from lstm_jax.training.trials import LANES, TrialResult, TrialRunner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Options:
 
     Attributes:
       out: the folder that gets ROW.json and ROW.png.
-      recipe: a name in `lstm_jax.recipes`.
+      recipe: a name in `lstm_jax.training.recipes`.
       trials: how many; None: as many as the paper made.
       seed: of all random numbers.
       lanes: trials side by side on a device.

@@ -21,13 +21,13 @@ from absl import flags
 
 from experiments import cli, plots
 from experiments.runner import Options, prepare, run_row
-from lstm_jax.random_search import RandomSearch, Settings, Space
-from lstm_jax.recipes import chunk_of, make_recipe
-from lstm_jax.results import SCHEMA_VERSION, about_run, plain_number
-from lstm_jax.runtime import configure_cpu
 from lstm_jax.tasks import make_task, row_names
-from lstm_jax.training import Learning
-from lstm_jax.trials import TrialResult
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.random_search import RandomSearch, Settings, Space
+from lstm_jax.training.recipes import chunk_of, make_recipe
+from lstm_jax.training.results import SCHEMA_VERSION, about_run, plain_number
+from lstm_jax.training.runtime import configure_cpu
+from lstm_jax.training.trials import TrialResult
 
 MAX_SEQUENCES = 5_000  # of a trial, unless told otherwise
 TESTS = 256  # sequences of its final test

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from lstm_jax import rivals
-from lstm_jax.results import read_json, write_atomically
 from lstm_jax.tasks import row_names
+from lstm_jax.training.results import read_json, write_atomically
 
 ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"

@@ -10,14 +10,13 @@ gradient in forward mode, for streams. `make_task`, `make_recipe` and `TrialRunn
 whatever is a `Method` can learn there, and `rivals` has those that the paper compares itself with.
 """
 
-from lstm_jax import online, processes, random_search, rivals, tasks
-from lstm_jax.activations import ACTIVATIONS, Activation
-from lstm_jax.architecture import Architecture
-from lstm_jax.cell import State, step, zero_state
-from lstm_jax.gradient_learning import GradientLearning
-from lstm_jax.method import Lanes, Method, TrialMethod
-from lstm_jax.network import apply, half_squared_error, output_units
-from lstm_jax.online import (
+from lstm_jax import network, rivals, tasks, training
+from lstm_jax.network import online
+from lstm_jax.network.activations import ACTIVATIONS, Activation
+from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.cell import State, step, zero_state
+from lstm_jax.network.layer import unroll
+from lstm_jax.network.online import (
     Learner,
     init_learner,
     learn,
@@ -26,7 +25,8 @@ from lstm_jax.online import (
     start_sequence,
     update,
 )
-from lstm_jax.parameters import (
+from lstm_jax.network.outputs import apply, half_squared_error, output_units
+from lstm_jax.network.parameters import (
     Layer,
     OutputWeights,
     Parameters,
@@ -34,13 +34,15 @@ from lstm_jax.parameters import (
     check_parameters,
     initialise,
 )
-from lstm_jax.recipes import Recipe, make_recipe
-from lstm_jax.recurrence import Activations
-from lstm_jax.runtime import configure_cpu
+from lstm_jax.network.recurrence import Activations
 from lstm_jax.tasks import Example, Task, make_task, row_names
-from lstm_jax.training import Learning
-from lstm_jax.trials import TrialResult, TrialRunner
-from lstm_jax.unroll import unroll
+from lstm_jax.training import processes, random_search
+from lstm_jax.training.gradient_learning import GradientLearning
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.method import Lanes, Method, TrialMethod
+from lstm_jax.training.recipes import Recipe, make_recipe
+from lstm_jax.training.runtime import configure_cpu
+from lstm_jax.training.trials import TrialResult, TrialRunner
 
 __version__ = "0.1.0"
 
@@ -75,6 +77,7 @@ __all__ = (
     "learn_steps",
     "make_recipe",
     "make_task",
+    "network",
     "online",
     "online_gradient",
     "output_units",
@@ -85,6 +88,7 @@ __all__ = (
     "start_sequence",
     "step",
     "tasks",
+    "training",
     "unroll",
     "update",
     "zero_state",

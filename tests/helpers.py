@@ -10,9 +10,9 @@ import numpy as np
 import oracle
 from hypothesis import strategies as st
 
-from lstm_jax.architecture import Architecture
-from lstm_jax.cell import State, zero_state
-from lstm_jax.parameters import (
+from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.cell import State, zero_state
+from lstm_jax.network.parameters import (
     Layer,
     OutputWeights,
     Parameters,

@@ -15,13 +15,13 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from lstm_jax import trials
-from lstm_jax.architecture import Architecture
-from lstm_jax.gradient_learning import GradientLearning
-from lstm_jax.stopping import init_window
+from lstm_jax.network.architecture import Architecture
 from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
-from lstm_jax.training import TRAINING, Learning, Trials
-from lstm_jax.trials import LANES, TrialResult, TrialRunner
+from lstm_jax.training import trials
+from lstm_jax.training.gradient_learning import GradientLearning
+from lstm_jax.training.learning import TRAINING, Learning, Trials
+from lstm_jax.training.stopping import init_window
+from lstm_jax.training.trials import LANES, TrialResult, TrialRunner
 
 MAX_LENGTH = 4
 

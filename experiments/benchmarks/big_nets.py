@@ -21,8 +21,8 @@ from experiments.benchmarks.measure import (
 )
 from experiments.benchmarks.peers import Peer, jax_peers
 from lstm_jax import Architecture, initialise, unroll
-from lstm_jax.parameters import Parameters
-from lstm_jax.unroll import Gradient
+from lstm_jax.network.layer import Gradient
+from lstm_jax.network.parameters import Parameters
 
 UNIT = "gradients"
 

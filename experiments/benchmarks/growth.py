@@ -16,8 +16,8 @@ import numpy as np
 from experiments.benchmarks.big_nets import make_loss
 from experiments.benchmarks.measure import OURS, Measurement, Plan, measure_jax
 from lstm_jax import Architecture, Learning, TrialRunner, initialise, make_recipe, make_task
-from lstm_jax.online import online_gradient
-from lstm_jax.results import write_atomically
+from lstm_jax.network.online import online_gradient
+from lstm_jax.training.results import write_atomically
 
 RULES = ("truncated", "full", "online")
 SIZES = {

@@ -31,7 +31,7 @@ from lstm_jax import (
     update,
     zero_state,
 )
-from lstm_jax.parameters import Parameters, join
+from lstm_jax.network.parameters import Parameters, join
 
 STREAM_NET = Architecture(num_inputs=8, blocks=(4,) * 16, num_outputs=4)  # 64 cells
 STREAM_STEPS = (1_000, 1_000_000)

@@ -30,7 +30,7 @@ from experiments.benchmarks.measure import (
 from experiments.benchmarks.peers import Peer, jax_peers
 from lstm_jax import Learning, Task, TrialRunner, apply, half_squared_error, make_recipe, make_task
 from lstm_jax.tasks.base import StreamRule
-from lstm_jax.training import TRAINING
+from lstm_jax.training.learning import TRAINING
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}
 STEPS = 105

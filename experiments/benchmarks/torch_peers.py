@@ -12,8 +12,8 @@ try:
 except ImportError:
     torch = None
 
-from lstm_jax.architecture import Architecture
-from lstm_jax.parameters import Parameters
+from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.parameters import Parameters
 
 
 def is_installed() -> bool:

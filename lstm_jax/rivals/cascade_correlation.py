@@ -38,8 +38,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax.activations import logistic
-from lstm_jax.method import TrialMethod
+from lstm_jax.network.activations import logistic
 from lstm_jax.rivals.cascade_units import (
     Sums,
     covariance,
@@ -50,6 +49,7 @@ from lstm_jax.rivals.cascade_units import (
 )
 from lstm_jax.rivals.quickprop import quickprop
 from lstm_jax.tasks.base import Example
+from lstm_jax.training.method import TrialMethod
 
 OUTPUTS, CANDIDATES = range(2)  # phases
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.activations import logistic
+from lstm_jax.network.activations import logistic
 
 
 class Sums(NamedTuple):

@@ -47,11 +47,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.activations import logistic
-from lstm_jax.method import TrialMethod
+from lstm_jax.network.activations import logistic
 from lstm_jax.rivals.fully_recurrent import as_if_reached
 from lstm_jax.tasks import draws, noise_free
 from lstm_jax.tasks.base import Example, Published, Task
+from lstm_jax.training.method import TrialMethod
 
 
 class NetWeights(NamedTuple):

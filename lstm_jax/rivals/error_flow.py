@@ -15,13 +15,13 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.architecture import Architecture
-from lstm_jax.cell import State, step
-from lstm_jax.parameters import Parameters, join
-from lstm_jax.recurrence import cut_activations, project
+from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.cell import State, step
+from lstm_jax.network.layer import prepare
+from lstm_jax.network.parameters import Parameters, join
+from lstm_jax.network.recurrence import cut_activations, project
 from lstm_jax.rivals import fully_recurrent
 from lstm_jax.rivals.fully_recurrent import RecurrentNet, Weights, as_vectors
-from lstm_jax.unroll import prepare
 
 Paths = Literal["truncated", "full"]
 LOGISTIC_SLOPE = 0.25  # the largest f'

@@ -33,9 +33,9 @@ from typing import Any, Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.activations import logistic
-from lstm_jax.lanes import weighted_sum
-from lstm_jax.network import half_squared_error
+from lstm_jax.network.activations import logistic
+from lstm_jax.network.lanes import weighted_sum
+from lstm_jax.network.outputs import half_squared_error
 
 Connections = Literal["full", "layered", "simple"]
 

@@ -25,10 +25,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.method import TrialMethod
 from lstm_jax.rivals.fully_recurrent import Weights, initialise
 from lstm_jax.rivals.learning import judged_outputs
 from lstm_jax.tasks.base import Example, Task
+from lstm_jax.training.method import TrialMethod
 
 
 class Guess(NamedTuple):

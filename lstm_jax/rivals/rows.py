@@ -21,7 +21,6 @@ from typing import Protocol
 
 import optax
 
-from lstm_jax.method import Lanes, TrialMethod
 from lstm_jax.rivals.cascade_correlation import CascadeCorrelation
 from lstm_jax.rivals.chunker import Chunker
 from lstm_jax.rivals.elman import ELMAN
@@ -30,7 +29,8 @@ from lstm_jax.rivals.guessing import Guessing
 from lstm_jax.rivals.learning import BySequence, ByStep
 from lstm_jax.rivals.rtrl import RTRL
 from lstm_jax.tasks import Conditions, Published, Task, make_task, noise_free, reber
-from lstm_jax.training import Learning
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.method import Lanes, TrialMethod
 
 
 class Net(Protocol):

@@ -18,7 +18,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.architecture import Architecture
+from lstm_jax.network.architecture import Architecture
 from lstm_jax.rivals.fully_recurrent import RecurrentNet
 from lstm_jax.tasks import draws
 from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within

@@ -15,7 +15,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.architecture import Architecture
+from lstm_jax.network.architecture import Architecture
 from lstm_jax.tasks import draws
 from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
 

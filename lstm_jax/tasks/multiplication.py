@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import jax
 
-from lstm_jax.architecture import Architecture
+from lstm_jax.network.architecture import Architecture
 from lstm_jax.tasks.adding import sample_marked_pairs
 from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
 

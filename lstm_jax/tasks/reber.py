@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.architecture import Architecture
+from lstm_jax.network.architecture import Architecture
 from lstm_jax.tasks import draws
 from lstm_jax.tasks.base import Conditions, Example, Published, Task, TestRule
 

@@ -25,7 +25,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.architecture import Architecture
+from lstm_jax.network.architecture import Architecture
 from lstm_jax.tasks import draws
 from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
 

@@ -11,11 +11,11 @@ import pytest
 from helpers import EVERYTHING, assert_close, make_problem, random_parameters
 from recurrent_problems import NETS, make_recurrent_problem
 
-from lstm_jax.architecture import Architecture
-from lstm_jax.cell import State
+from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.cell import State
+from lstm_jax.network.layer import unroll
 from lstm_jax.rivals.error_flow import carrousel_factors, error_bound, recurrent_factors
 from lstm_jax.rivals.fully_recurrent import RecurrentNet, Weights
-from lstm_jax.unroll import unroll
 
 
 def test_the_carrousel_hands_errors_back_unchanged():

@@ -12,11 +12,11 @@ import pytest
 import scipy.stats
 from small_tasks import LATCH, lane, make_runner, training_key
 
-from lstm_jax.method import Lanes
 from lstm_jax.rivals.fully_recurrent import RecurrentNet, apply
 from lstm_jax.rivals.guessing import Guess, Guessing
 from lstm_jax.tasks.base import Conditions, Example, in_turn, within
-from lstm_jax.training import Learning
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.method import Lanes
 
 RANGE = 5.0
 LOGIT = np.log(4.0)  # of 0.8: an output is right within 0.2 of its target

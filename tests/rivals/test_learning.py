@@ -15,7 +15,6 @@ from helpers import assert_close, assert_equal
 from small_tasks import COPY, LATCH, assert_same_result, lane, make_runner, training_key
 
 from lstm_jax import rivals
-from lstm_jax.method import Lanes, TrialMethod
 from lstm_jax.rivals.cascade_correlation import CascadeCorrelation
 from lstm_jax.rivals.chunker import Chunker
 from lstm_jax.rivals.elman import ELMAN, elman_gradient
@@ -25,7 +24,8 @@ from lstm_jax.rivals.learning import BySequence, ByStep
 from lstm_jax.rivals.rows import ROWS
 from lstm_jax.rivals.rtrl import RTRL, rtrl_gradient
 from lstm_jax.tasks import Task, base, make_task, noise_free, reber
-from lstm_jax.training import Learning
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.method import Lanes, TrialMethod
 
 ROUNDING = 1e-5  # float32, over some updates
 R = None  # no number published, but "some fraction", or "faster"

@@ -1,0 +1,119 @@
+"""Random search: the paper's way to learn, where every trial has settings of its own.
+
+They are drawn from the trial's key, so that a trial's numbers depend on the seed and its index
+alone, and all trials are one compiled program. What changes the shape of the weights, such as the
+size of the blocks, is another program.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from lstm_jax.network.parameters import Parameters, initialise
+from lstm_jax.tasks.base import Conditions
+from lstm_jax.training.gradient_learning import GradientLearning
+
+Bounds = tuple[float, float]  # lowest and highest
+
+# What a trial's key for its initial weights is folded with: far from the numbers of the arrays.
+SETTINGS = 2**32 - 1
+
+
+class Settings(NamedTuple):
+    """What L trials start and learn by; the lanes are the last axis. As `Conditions`."""
+
+    learning_rate: chex.Array  # [L]
+    init_range: chex.Array  # [L]
+    input_gate_bias: chex.Array | None  # [J, L]; None: random like all weights
+    output_gate_bias: chex.Array | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """Where settings are drawn from, each by itself; None: the task's own.
+
+    Attributes:
+      learning_rate: log-uniform between these bounds.
+      init_range: log-uniform.
+      input_gate_bias: uniform, for each block by itself.
+      output_gate_bias: uniform, for each block by itself.
+
+    Raises:
+      ValueError: if bounds are not finite and in order, or not positive where they must be.
+    """
+
+    learning_rate: Bounds | None = None
+    init_range: Bounds | None = None
+    input_gate_bias: Bounds | None = None
+    output_gate_bias: Bounds | None = None
+
+    def __post_init__(self) -> None:
+        for name, bounds in vars(self).items():
+            if bounds is None:
+                continue
+            least = -math.inf if name.endswith("bias") else 0.0
+            if len(bounds) != 2 or not least < bounds[0] <= bounds[1] < math.inf:
+                kind = "finite" if name.endswith("bias") else "positive and finite"
+                raise ValueError(
+                    f"{name} must be two {kind} numbers, the lower first, got {bounds}"
+                )
+
+    def draw(self, key: jax.Array, own: Conditions, num_blocks: int) -> Settings:
+        """Draws one trial's settings."""
+        keys = jax.random.split(key, len(Settings._fields))
+        uniform = lambda i, shape: jax.random.uniform(keys[i], shape, jnp.float32)
+
+        def rate(i: int, bounds: Bounds | None, value: float) -> jax.Array:
+            low, high = bounds or (value, value)
+            return low * jnp.float32(high / low) ** uniform(i, ())
+
+        def bias(i: int, bounds: Bounds | None, values: tuple | None) -> jax.Array | None:
+            if bounds is None:
+                return None if values is None else jnp.asarray(values, jnp.float32)
+            low, high = bounds
+            return low + (high - low) * uniform(i, (num_blocks,))
+
+        return Settings(
+            rate(0, self.learning_rate, own.learning_rate),
+            rate(1, self.init_range, own.init_range),
+            bias(2, self.input_gate_bias, own.input_gate_bias),
+            bias(3, self.output_gate_bias, own.output_gate_bias),
+        )
+
+
+def descent() -> optax.GradientTransformation:
+    """Gradient descent by the rate in the optimiser's state, which is a trial's `Settings`."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        return jax.tree.map(lambda gradient: -state.learning_rate * gradient, updates), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomSearch(GradientLearning):
+    """The paper's method, by settings drawn for each trial; they stay in `optimiser_state`.
+
+    Attributes:
+      space: where they are drawn from.
+    """
+
+    optimiser: optax.GradientTransformation = dataclasses.field(default_factory=descent)
+    space: Space = dataclasses.field(default_factory=Space)
+
+    def init_trial(self, key: jax.Array) -> tuple[Parameters, Settings]:
+        """As `GradientLearning`, by the trial's own settings."""
+        task = self.task
+        settings_key = jax.random.fold_in(key, SETTINGS)
+        settings = self.space.draw(settings_key, task.conditions, task.architecture.num_blocks)
+        start = settings._asdict()
+        del start["learning_rate"]
+        return initialise(key, task.architecture, **start), settings

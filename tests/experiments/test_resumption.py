@@ -1,0 +1,180 @@
+"""A run that is killed at any moment, however often, ends with the numbers of one that was not."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from small_tasks import LATCH, binary_environment, make_runner
+
+from experiments import plots, runner
+from lstm_jax.training.results import read_json
+from lstm_jax.training.trials import TrialRunner
+
+ROOT = pathlib.Path(__file__).parents[2]
+RUN = ["--trials=2", "--max_sequences=20500", "--checkpoint_seconds=0", "--quiet"]
+PATIENCE = 120.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return binary_environment(tmp_path_factory.getbasetemp() / "compiled")
+
+
+def start(out: pathlib.Path, *flags: str, environment: dict[str, str]) -> subprocess.Popen:
+    command = [sys.executable, "-m", "experiments.temporal_order", f"--out={out}", *RUN, *flags]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> tuple[str, str]:
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def numbers(out: pathlib.Path) -> dict[str, Any]:
+    document = read_json(out / "6a.json")
+    return {name: document[name] for name in ("trials", "summary", "max_sequences", "seed")}
+
+
+def newest(out: pathlib.Path) -> int:
+    """The sequences presented before the newest checkpoint, 0 if there is none."""
+    folder = out / "6a.checkpoints"
+    found = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return max((int(name) for name in found if name.isdigit()), default=0)
+
+
+def kill_after_another_checkpoint(
+    process: subprocess.Popen, out: pathlib.Path, delay: float
+) -> int:
+    """Kills a run a moment after it has gone further; returns where its newest checkpoint is."""
+    before, patience_ends = newest(out), time.monotonic() + PATIENCE
+    while newest(out) <= before and process.poll() is None:
+        assert time.monotonic() < patience_ends
+        time.sleep(0.01)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not (out / "6a.json").exists()
+    return newest(out)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, environment) -> pathlib.Path:
+    out = tmp_path_factory.mktemp("uninterrupted")
+    assert finish(start(out, environment=environment)) == ("", "")
+    assert len(numbers(out)["trials"][0]["curve"]) == 21  # rounds
+    return out
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_again_and_again(
+    seed: int, uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
+):
+    """...before there was a checkpoint, then twice in the midst, on one device or two."""
+    moments = random.Random(seed)
+    process = start(tmp_path, environment=environment)
+    time.sleep(moments.uniform(0.0, 2.0))
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "6a.json").exists()
+    reached = newest(tmp_path)
+    for devices in (2, 1 + seed):
+        flags = ("--resume", f"--devices={devices}")
+        process = start(tmp_path, *flags, environment=environment)
+        again = kill_after_another_checkpoint(process, tmp_path, moments.uniform(0.0, 0.3))
+        assert reached < again <= 20500
+        reached = again
+    assert finish(start(tmp_path, "--resume", environment=environment)) == ("", "")
+    assert numbers(tmp_path) == numbers(uninterrupted)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["6a.json", "6a.png"]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(
+    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
+):
+    """A run that was cut off is neither repeated nor resumed as another one, but goes on."""
+    process = start(tmp_path, environment=environment)
+    while newest(tmp_path) < 2000 and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    damaged = tmp_path / "6a.checkpoints" / str(newest(tmp_path))
+    for path in damaged.rglob("metadata"):
+        path.write_bytes(path.read_bytes()[:-9])
+
+    refused = start(tmp_path, environment=environment)
+    assert "6a.checkpoints exists, of a run that was cut off" in refused.communicate()[1]
+    refused = start(tmp_path, "--resume", "--seed=1", environment=environment)
+    assert "is of the run " in refused.communicate()[1]
+    assert refused.returncode == 2
+
+    _, err = finish(start(tmp_path, "--resume", environment=environment))
+    assert err.startswith(f"checkpoint {damaged} is damaged: ") and err.count("\n") == 1
+    assert numbers(tmp_path) == numbers(uninterrupted)
+
+
+def test_the_numbers_are_those_of_a_trial_alone_on_one_device(
+    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
+):
+    """Under the flags that binaries set for XLA as well."""
+    finish(start(tmp_path, "--trials=1", "--devices=1", environment=environment))
+    assert numbers(tmp_path)["trials"] == numbers(uninterrupted)["trials"][:1]
+
+
+def test_what_fails_between_the_last_round_and_the_result_file_costs_no_round(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The checkpoints stay until the result file is there, with the seconds spent before."""
+    monkeypatch.setattr(runner, "make_task", lambda row: LATCH)
+    monkeypatch.setattr(runner, "TrialRunner", make_runner)
+    options = runner.Options(tmp_path, checkpoint_seconds=0.0, quiet=True)
+
+    def fail(*arguments: Any) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, "learning_curves", fail)
+        with pytest.raises(OSError, match="no space left"):
+            runner.run_row("latch", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["latch.checkpoints"]
+
+    monkeypatch.setattr(TrialRunner, "round", fail)
+    started = time.monotonic()
+    document = runner.run_row("latch", dataclasses.replace(options, resume=True))
+    seconds = time.monotonic() - started
+    assert document["summary"]["solved"] == 3 and document["wall_seconds"] > seconds
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latch.json", "latch.png"]
+
+
+def test_a_worker_ends_with_its_parent():
+    """...whose end closes the pipe between them, so that no row is run twice at a time."""
+    code = """
+import threading, time
+from experiments.reproduce import _end_with_parent
+threading.Thread(target=_end_with_parent, daemon=True).start()
+print("up", flush=True)
+time.sleep(600)
+"""
+    command = [sys.executable, "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as worker:
+        assert worker.stdout.readline() == b"up\n"
+        assert worker.poll() is None
+        worker.stdin.close()
+        assert worker.wait(timeout=PATIENCE) == 1

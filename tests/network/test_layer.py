@@ -1,0 +1,237 @@
+"""The forward pass is eqs. 6-9; padding, splitting and unrolling change nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle
+import pytest
+from helpers import (
+    EVERYTHING,
+    Problem,
+    assert_close,
+    assert_equal,
+    make_problem,
+    oracle_arguments,
+    problems,
+    quick_jit,
+    random_parameters,
+    random_state,
+)
+
+from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.cell import zero_state
+from lstm_jax.network.layer import unroll
+from lstm_jax.network.outputs import apply, half_squared_error
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+GRADIENTS = ("truncated", "truncated_autodiff", "full")
+run = quick_jit(unroll, static_argnums=0, static_argnames=("gradient", "record"))
+
+
+@hypothesis.given(problem=problems())
+@hypothesis.settings(max_examples=10)
+def test_equals_the_oracle(problem: Problem):
+    net, weights, inputs, *_, initial, mask = oracle_arguments(problem)
+    expected = oracle.forward(net, weights, inputs, initial, mask)
+    activations, final = run(
+        problem.architecture,
+        problem.parameters,
+        problem.inputs,
+        initial_state=problem.initial_state,
+        mask=mask,
+    )
+    real = np.ones(len(inputs), bool) if mask is None else mask
+    for name, found in activations._asdict().items():
+        if found is not None:
+            assert_close(found[real], expected[name][real], 1e-12)
+            assert not np.any(found[~real])
+    for name, found in final._asdict().items():
+        if found is not None:
+            assert_close(found, expected["final"][name], 1e-12)
+
+
+def test_what_the_architecture_lacks_is_none():
+    net = Architecture(1, (1,), 1, input_gates=False, output_gates=False)
+    activations, final = unroll(net, random_parameters(net), jnp.ones((2, 1)))
+    for record in (activations, final):
+        assert record.input_gate is record.output_gate is record.hidden is None
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_values_do_not_depend_on_the_gradient_or_on_what_is_recorded(gradient: str):
+    problem = make_problem(EVERYTHING, steps=6, padding="mask", initial=True)
+    arguments = (EVERYTHING, problem.parameters, problem.inputs)
+    options = {"mask": problem.mask, "initial_state": problem.initial_state}
+    expected = run(*arguments, **options, gradient="full")
+    assert_close(run(*arguments, **options, gradient=gradient), expected, 1e-15)
+    activations, final = run(*arguments, **options, gradient=gradient, record="last")
+    assert activations is None
+    assert_close(final, expected[1], 1e-15)
+
+
+def test_masked_steps_are_the_identity():
+    # The same sequence with and without steps of padding in it.
+    problem = make_problem(EVERYTHING, steps=6, initial=True)
+    mask = np.array([False, True, True, False, False, True, True, False, True, True])
+    padded = np.full((10, 3), 7.0)
+    padded[mask] = problem.inputs
+    options = {"initial_state": problem.initial_state}
+    expected = run(EVERYTHING, problem.parameters, problem.inputs, **options)
+    activations, final = run(EVERYTHING, problem.parameters, padded, **options, mask=mask)
+    assert_close((jax.tree.map(lambda a: a[mask], activations), final), expected, 1e-14)
+    nowhere = run(EVERYTHING, problem.parameters, padded, **options, mask=np.zeros(10, bool))
+    assert_equal(nowhere[1], problem.initial_state)
+
+
+@pytest.mark.parametrize("length", [0, 3, 5])
+def test_length_is_a_mask(length: int):
+    problem = make_problem(EVERYTHING, steps=5)
+    arguments = (EVERYTHING, problem.parameters, problem.inputs)
+    assert_equal(run(*arguments, length=length), run(*arguments, mask=np.arange(5) < length))
+
+
+@pytest.mark.parametrize("gradient", ["truncated", "full"])
+@pytest.mark.parametrize("at", ["every_step", "end"])
+@pytest.mark.parametrize("symbols", [True, False])
+def test_what_stands_in_the_padding_does_not_matter(gradient: str, at: str, symbols: bool):
+    mask = np.array([False, True, True, False, True, False, False])
+    problem = make_problem(EVERYTHING, steps=7, symbols=symbols)
+    targets = problem.targets[-1] if at == "end" else problem.targets
+
+    @quick_jit
+    def everything(parameters, inputs, targets):
+        def loss(parameters, inputs):
+            outputs, final = apply(
+                EVERYTHING, parameters, inputs, at=at, mask=mask, gradient=gradient
+            )
+            weights = mask if at == "every_step" else None
+            return half_squared_error(outputs, targets, weights), (outputs, final)
+
+        argnums = 0 if symbols else (0, 1)
+        return jax.value_and_grad(loss, argnums, has_aux=True)(parameters, inputs)
+
+    expected = everything(problem.parameters, problem.inputs, targets)
+    for garbage in (-5, 10**6) if symbols else (np.nan, np.inf, 1e300):
+        inputs, padded_targets = problem.inputs.copy(), targets.copy()
+        inputs[~mask] = garbage
+        if at == "every_step":
+            padded_targets[~mask] = np.nan
+        assert_equal(everything(problem.parameters, inputs, padded_targets), expected)
+
+
+@pytest.mark.parametrize("gradient", ["truncated", "full"])
+def test_padding_is_in_no_gradient_even_where_its_error_counts(gradient: str):
+    problem = make_problem(EVERYTHING, steps=6)
+    mask = np.array([True, True, False, True, False, False])
+
+    @quick_jit
+    def slope(weights):
+        def loss(parameters):
+            outputs, _ = apply(EVERYTHING, parameters, problem.inputs, mask=mask, gradient=gradient)
+            return half_squared_error(outputs, problem.targets, weights)
+
+        return jax.grad(loss)(problem.parameters)
+
+    assert_equal(slope(np.ones(6)), slope(mask.astype(np.float64)))
+
+
+@pytest.mark.parametrize("steps_per_iteration", [3, 20])
+def test_steps_per_iteration_change_nothing(steps_per_iteration: int):
+    problem = make_problem(EVERYTHING, steps=7, padding="mask")
+
+    def both(steps):
+        def loss(parameters):
+            outputs, final = apply(
+                EVERYTHING,
+                parameters,
+                problem.inputs,
+                mask=problem.mask,
+                steps_per_iteration=steps,
+            )
+            return half_squared_error(outputs, problem.targets), (outputs, final)
+
+        return quick_jit(jax.value_and_grad(loss, has_aux=True))(problem.parameters)
+
+    assert_close(both(steps_per_iteration), both(1), 1e-14)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_splitting_a_sequence_changes_nothing(gradient: str):
+    problem = make_problem(EVERYTHING, steps=9)
+
+    def in_parts(ends: tuple[int, ...]):
+        def loss(parameters: Any, state: Any):
+            outputs, start = [], 0
+            for end in ends:
+                part, state = apply(
+                    EVERYTHING,
+                    parameters,
+                    problem.inputs[start:end],
+                    initial_state=state,
+                    gradient=gradient,
+                )
+                outputs.append(part)
+                start = end
+            outputs = jnp.concatenate(outputs)
+            return half_squared_error(outputs, problem.targets), (outputs, state)
+
+        slope = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
+        return quick_jit(slope)(problem.parameters, random_state(EVERYTHING))
+
+    whole = in_parts((9,))
+    assert_close(in_parts((4, 4, 9)), whole, 1e-12)
+
+
+def test_inputs_of_lower_precision_take_the_dtype_of_the_parameters():
+    problem = make_problem(EVERYTHING, steps=4)
+    inputs = problem.inputs.astype(np.float32)
+    assert_equal(
+        apply(EVERYTHING, problem.parameters, inputs),
+        apply(EVERYTHING, problem.parameters, inputs.astype(np.float64)),
+    )
+
+
+BAD_ARGUMENTS = {
+    "inputs must be floating or integer, got dtype bool": {"inputs": jnp.ones((4, 3), bool)},
+    r"inputs of dtype float64 must be \[T, 3\], got \(4, 2\)": {"inputs": np.ones((4, 2))},
+    r"inputs of dtype float64 must be \[T, 3\], got \(3,\)": {"inputs": np.ones(3)},
+    r"inputs of dtype int32 must be \[T\], got \(4, 3\)": {"inputs": np.ones((4, 3), np.int32)},
+    r"inputs of dtype int32 must be \[T\], got \(\)": {"inputs": np.ones((), np.int32)},
+    "mask or length, not both, got length 2": {"mask": np.ones(4, bool), "length": 2},
+    r"mask must be bool of shape \(4,\), got bool \(5,\)": {"mask": np.ones(5, bool)},
+    r"mask must be bool of shape \(4,\), got float64 \(4,\)": {"mask": np.ones(4)},
+    r"length must be in \[0, 4\], got 5": {"length": 5},
+    r"length must be in \[0, 4\], got -1": {"length": -1},
+    r"length must be an integer, got float64 \(\)": {"length": 2.5},
+    r"length must be an integer, got int64 \(2,\)": {"length": np.array([1, 2])},
+    "gradient must be one of .*'full'.*, got 'exact'": {"gradient": "exact"},
+    "steps_per_iteration must be at least 1, got 0": {"steps_per_iteration": 0},
+    r"initial_state.internal_state must be float64 of shape \(3,\), got float32 of shape \(3,\)": {
+        "initial_state": zero_state(EVERYTHING)
+    },
+    r"initial_state.hidden must be float64 of shape \(2,\), got None": {
+        "initial_state": random_state(EVERYTHING)._replace(hidden=None)
+    },
+    r"initial_state.input_gate must be float64 of shape \(2,\), got float64 of shape \(3,\)": {
+        "initial_state": random_state(EVERYTHING)._replace(input_gate=np.zeros(3))
+    },
+}
+
+
+@pytest.mark.parametrize("function", [unroll, apply])
+@pytest.mark.parametrize("message", BAD_ARGUMENTS)
+def test_bad_arguments_are_named(function: Any, message: str):
+    arguments = {"inputs": np.ones((4, 3))} | BAD_ARGUMENTS[message]
+    with pytest.raises(ValueError, match=message):
+        function(EVERYTHING, random_parameters(EVERYTHING), **arguments)
+
+
+def test_bad_record_is_named():
+    with pytest.raises(ValueError, match=r"record must be one of .*'last'.*, got 'some'"):
+        unroll(EVERYTHING, random_parameters(EVERYTHING), np.ones((4, 3)), record="some")

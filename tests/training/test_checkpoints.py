@@ -1,0 +1,212 @@
+"""A run restored from a checkpoint is the run that was saved, to the last bit, or is refused."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import pytest
+from helpers import assert_equal
+from small_tasks import LATCH, assert_same_result, make_runner, sgd
+
+from lstm_jax.training import checkpoints
+from lstm_jax.training.checkpoints import KEEP, Checkpoints
+from lstm_jax.training.learning import RUNNING
+from lstm_jax.training.trials import RunState, TrialRunner
+
+pytest.importorskip("orbax.checkpoint")
+
+RUN = {"task": "latch", "seed": 0}
+# So many that the state fills a file of its own, as that of every real run.
+LEARNING, TRIALS, ROUNDS = sgd(LATCH), 40, 4
+
+
+def new_runner() -> TrialRunner:
+    return make_runner(LEARNING, range(TRIALS))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[RunState]]:
+    """A folder with a checkpoint of each of the last rounds, and the states that were saved."""
+    folder = tmp_path_factory.mktemp("run") / "latch.checkpoints"
+    runner, states = new_runner(), []
+    with Checkpoints(folder, RUN) as opened:
+        for number in range(ROUNDS):
+            runner.round()
+            opened.save(runner, seconds=float(number))
+            states.append(runner.state())
+    return folder, states
+
+
+@pytest.fixture
+def folder(saved: tuple[pathlib.Path, list[RunState]], tmp_path: pathlib.Path) -> pathlib.Path:
+    """A copy of it, to be spoilt."""
+    return shutil.copytree(saved[0], tmp_path / "latch.checkpoints")
+
+
+def restore(folder: pathlib.Path) -> tuple[RunState, float, list[str]]:
+    runner = new_runner()
+    with Checkpoints(folder, RUN) as opened:
+        seconds, damaged = opened.restore(runner)
+    return runner.state(), seconds, damaged
+
+
+def assert_same_state(found: RunState, expected: RunState) -> None:
+    """Asserts equality of all but the windows of trials that have ended, which nobody reads."""
+
+    def readable(state: RunState) -> RunState:
+        running = state.trials.status == RUNNING
+        window = jax.tree.map(lambda a: np.where(running, a, 0), state.trials.window)
+        return state._replace(trials=state.trials._replace(window=window))
+
+    assert_equal(readable(found), readable(expected))
+
+
+def largest(folder: pathlib.Path) -> pathlib.Path:
+    """The file that holds the state."""
+    return max(
+        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+    )
+
+
+def steps(folder: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_newest_checkpoint_serves_and_the_one_before_is_kept(folder, saved):
+    assert KEEP == 2 and steps(folder) == ["150", "200"]
+    state, seconds, damaged = restore(folder)
+    assert_same_state(state, saved[1][-1])
+    assert (seconds, damaged) == (3.0, [])
+
+
+def test_a_restored_run_ends_as_one_that_was_never_cut_off(folder):
+    runner = new_runner()
+    with Checkpoints(folder, RUN) as opened:
+        opened.restore(runner)
+        assert not runner.finished
+        for result, expected in zip(runner.run(), new_runner().run(), strict=True):
+            assert_same_result(result, expected)
+        opened.save(runner)  # a finished run can be saved and restored as well
+        finished = new_runner()
+        opened.restore(finished)
+        assert finished.finished
+        assert_same_state(finished.state(), runner.state())
+
+
+def test_an_empty_folder_leaves_the_run_at_its_start(tmp_path):
+    state, seconds, damaged = restore(tmp_path / "a" / "new" / "folder")
+    assert_same_state(state, new_runner().state())
+    assert (seconds, damaged) == (0.0, [])
+
+
+def halve(path: pathlib.Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def garble(path: pathlib.Path) -> None:
+    """Flips one bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [halve, garble, pathlib.Path.unlink], ids=lambda f: f.__name__)
+def test_damage_to_any_file_is_found_or_does_no_harm(folder, saved, damage: Callable):
+    """What is restored is the newest checkpoint, or the one before it with the newest one named.
+
+    Some files matter to nobody, such as marks that the folder was complete; the large one, which
+    holds the state, is never among these.
+    """
+    states, newest, found = saved[1], folder / "200", []
+    paths = [p.relative_to(newest) for p in newest.rglob("*") if p.is_file() and p.stat().st_size]
+    for number, path in enumerate(paths):
+        copy = shutil.copytree(folder, folder.with_name(f"copy{number}"))
+        damage(copy / "200" / path)
+        state, seconds, damaged = restore(copy)
+        if damaged:
+            found.append(path)
+            assert len(damaged) == 1
+            assert damaged[0].startswith(f"checkpoint {copy / '200'} is damaged: ")
+            assert "\n" not in damaged[0]
+        assert_same_state(state, states[-2] if damaged else states[-1])
+        assert seconds == (2.0 if damaged else 3.0)
+    assert largest(newest).relative_to(newest) in found and len(found) >= 2
+
+
+def test_a_folder_whose_files_are_gone_is_damaged(folder, saved):
+    shutil.rmtree(folder / "200")
+    (folder / "200").mkdir()
+    state, _, damaged = restore(folder)
+    assert len(damaged) == 1
+    assert_same_state(state, saved[1][-2])
+
+
+def test_when_all_are_damaged_the_run_starts_afresh_and_saves_again(folder):
+    """New checkpoints take the place of damaged ones, older or younger."""
+    for step in ("150", "200"):
+        halve(largest(folder / step))
+    runner = new_runner()
+    with Checkpoints(folder, RUN) as opened:
+        seconds, damaged = opened.restore(runner)
+        assert (seconds, runner.presented, len(damaged)) == (0.0, 0, 2)
+        assert "200 is damaged" in damaged[0] and "150 is damaged" in damaged[1]
+        runner.round()
+        opened.save(runner)
+    state, _, damaged = restore(folder)
+    assert damaged == []
+    assert_same_state(state, runner.state())
+
+
+def test_a_damaged_checkpoint_is_replaced_when_the_run_comes_there_again(folder, saved):
+    garble(largest(folder / "200"))
+    runner = new_runner()
+    with Checkpoints(folder, RUN) as opened:
+        opened.restore(runner)
+        runner.round()
+        opened.save(runner, seconds=7.0)
+    assert steps(folder) == ["150", "200"]
+    state, seconds, damaged = restore(folder)
+    assert_same_state(state, saved[1][-1])
+    assert (seconds, damaged) == (7.0, [])
+
+
+def test_what_a_killed_save_left_is_not_taken_for_a_checkpoint(folder, saved):
+    shutil.copytree(folder / "200", folder / "240.orbax-checkpoint-tmp")
+    halve(largest(folder / "240.orbax-checkpoint-tmp"))
+    state, _, damaged = restore(folder)
+    assert damaged == []
+    assert_same_state(state, saved[1][-1])
+
+
+def test_checkpoints_of_another_run_are_refused(folder):
+    with (
+        Checkpoints(folder, RUN | {"seed": 1}) as opened,
+        pytest.raises(ValueError, match=r"200 is of the run .*'seed': 0.*, not .*'seed': 1"),
+    ):
+        opened.restore(new_runner())
+    assert steps(folder) == ["150", "200"]  # nothing was touched
+
+
+def test_checkpoints_of_another_format_are_refused(folder, monkeypatch):
+    """The state's leaves might be taken for one another."""
+    monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
+    with (
+        Checkpoints(folder, RUN) as opened,
+        pytest.raises(ValueError, match=r"200 is of the run .*'format': 3.*, not .*'format': 4"),
+    ):
+        opened.restore(new_runner())
+
+
+def test_a_folder_serves_one_run_at_a_time(folder):
+    with (
+        Checkpoints(folder, RUN),
+        pytest.raises(ValueError, match=f"{folder} is in use by another process"),
+    ):
+        Checkpoints(folder, RUN)
+    with Checkpoints(folder, RUN) as opened:
+        opened.remove()
+    assert not folder.exists()
