@@ -14,8 +14,9 @@ from lstm_jax import network, rivals, tasks, training
 from lstm_jax.network import online
 from lstm_jax.network.activations import ACTIVATIONS, Activation
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import State, step, zero_state
-from lstm_jax.network.layer import unroll
+from lstm_jax.network.cell import State, zero_state
+from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.layer import step, unroll
 from lstm_jax.network.online import (
     Learner,
     init_learner,
@@ -25,9 +26,8 @@ from lstm_jax.network.online import (
     start_sequence,
     update,
 )
-from lstm_jax.network.outputs import apply, half_squared_error, output_units
+from lstm_jax.network.outputs import apply, observe, output_units
 from lstm_jax.network.parameters import (
-    Layer,
     OutputWeights,
     Parameters,
     UnitWeights,
@@ -35,6 +35,7 @@ from lstm_jax.network.parameters import (
     initialise,
 )
 from lstm_jax.network.recurrence import Activations
+from lstm_jax.network.units import Layer
 from lstm_jax.tasks import Example, Task, make_task, row_names
 from lstm_jax.training import processes, random_search
 from lstm_jax.training.gradient_learning import GradientLearning
@@ -78,6 +79,7 @@ __all__ = (
     "make_recipe",
     "make_task",
     "network",
+    "observe",
     "online",
     "online_gradient",
     "output_units",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any, Literal, NamedTuple
 
@@ -13,12 +14,12 @@ from hypothesis import strategies as st
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, zero_state
 from lstm_jax.network.parameters import (
-    Layer,
     OutputWeights,
     Parameters,
     UnitWeights,
     parameter_shapes,
 )
+from lstm_jax.network.units import Layer
 
 # Compiles in half the time of `jax.jit`; for tests of many networks, on few steps of each.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -26,9 +27,13 @@ quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimizati
 Errors = Literal["every", "some", "end"]
 Padding = Literal["none", "length", "mask"]
 
-# One network that has everything: unequal blocks, conventional hidden units, a direct path.
+# One network that has everything of 1997: unequal blocks, conventional hidden units, a direct path.
 EVERYTHING = Architecture(
     num_inputs=3, blocks=(2, 1), num_outputs=2, num_hidden=2, input_to_output=True
+)
+# And one that has all that came later, too.
+DESCENDANT = dataclasses.replace(
+    EVERYTHING, forget_gates=True, peepholes=True, initial_activation=0.5
 )
 
 
@@ -55,11 +60,14 @@ def architectures() -> st.SearchStrategy[Architecture]:
         num_hidden=st.integers(0, 3),
         input_gates=st.booleans(),
         output_gates=st.booleans(),
-        recurrent=st.booleans(),
+        recurrent=st.sampled_from(["all", "cells", "none"]),
         input_to_output=st.booleans(),
-        biases=st.sampled_from(["none", "gates", "hidden", "all"]),
+        biases=st.sampled_from(["none", "gates", "hidden", "all", ("forget_gate", "output")]),
         cell_input=squashing,
         cell_output=squashing,
+        forget_gates=st.booleans(),
+        peepholes=st.booleans(),
+        initial_activation=st.sampled_from([0.0, 0.5]),
     )
 
 

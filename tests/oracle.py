@@ -1,6 +1,9 @@
 """A NumPy oracle of the 1997 LSTM: the equations of appendix A.1, as loops, in float64.
 
-S. Hochreiter and J. Schmidhuber, *Long Short-Term Memory*, Neural Computation 9(8), 1997.
+S. Hochreiter and J. Schmidhuber, *Long Short-Term Memory*, Neural Computation 9(8), 1997. With
+forget gates, phi_j, and peepholes, as in F. A. Gers, J. Schmidhuber and F. Cummins, *Learning to
+forget*, Neural Computation 12(10), 2000, and F. A. Gers, N. N. Schraudolph and J. Schmidhuber,
+*Learning precise timing with LSTM recurrent networks*, JMLR 3, 2002.
 Numbers in parentheses in the comments are the paper's equation numbers. The library is tested
 against this module, which shares no code with it: nothing here is vectorised over time or over
 units. Only the sources of a unit (one row of weights) are handled as a vector.
@@ -8,7 +11,7 @@ units. Only the sources of a unit (one row of weights) are handled as a vector.
 ========================  ==========================================================
 paper                     here
 ========================  ==========================================================
-in_j, out_j               input gate and output gate of block j: ``input_gate[j]``, ...
+in_j, out_j, phi_j        the gates of block j: ``input_gate[j]``, ``output_gate[j]``, ...
 c_j^v                     cell v of block j; cells are numbered through, in block order
 i, k                      conventional hidden unit, output unit
 m                         source of a weight: an input, a hidden unit, or the bias
@@ -19,26 +22,28 @@ y_c, s_c                  ``state["cell_output"]``, ``state["internal_state"]``
 y_i, y_k                  ``state["hidden"]``, ``output``
 f, g, h                   ``FUNCTIONS["logistic"]``, ``[net.cell_input]``, ``[net.cell_output]``
 e_k, e_i, e_out, e_s      the fields of ``Errors``
-ds_v/dw_in,m              ``ds_dw_in[v, m]``, eq. (25)
-ds_v/dw_cv,m              ``ds_dw_c[v, m]``, eq. (27)
+ds_v/dw_in,m              ``partials["input_gate"][v, m]``, eq. (25)
+ds_v/dw_cv,m              ``partials["cell"][v, m]``, eq. (27)
 E                         ``2 * loss(...)``: gradients are those of E/2, see eq. (19)
 ========================  ==========================================================
 
 Sizes: T steps, I inputs, J blocks, C cells, N conventional hidden units, K output units, and
-H hidden activations that feed back, in the order input gates, output gates, cells, conventional
-hidden units; a kind that the net lacks has no rows.
+H hidden activations that feed back, in the order input gates, forget gates, output gates, cells,
+conventional hidden units; a kind that the net lacks, or that does not feed back, has no rows.
 
 The weights are nested dictionaries ``weights[unit kind][source kind]``, a column for each unit::
 
-    {"input_gate":  {"input": [I, J], "recurrent": [H, J], "bias": [J]},
-     "output_gate": {"input": [I, J], "recurrent": [H, J], "bias": [J]},
+    {"input_gate":  {"input": [I, J], "recurrent": [H, J], "bias": [J], "peephole": [C]},
+     "forget_gate": {"input": [I, J], "recurrent": [H, J], "bias": [J], "peephole": [C]},
+     "output_gate": {"input": [I, J], "recurrent": [H, J], "bias": [J], "peephole": [C]},
      "cell":        {"input": [I, C], "recurrent": [H, C], "bias": [C]},
      "hidden":      {"input": [I, N], "recurrent": [H, N], "bias": [N]},
      "output":      {"cell": [C, K], "hidden": [N, K], "input": [I, K], "bias": [K]}}
 
 with None for a kind of unit or of source that the net lacks. Gradients have the same structure.
+A peephole p_v leads from the internal state of cell v to a gate of its own block.
 
-A state is a dictionary of the activations ``input_gate`` [J], ``output_gate`` [J],
+A state is a dictionary of the activations ``input_gate``, ``forget_gate``, ``output_gate`` [J],
 ``cell_output`` [C], ``hidden`` [N] and of the ``internal_state`` [C]. A gate that the net lacks
 is reported as the constant 1 that stands in its place in the equations.
 """
@@ -55,7 +60,8 @@ Group = dict[str, Any]  # arrays or None, by kind of source
 Weights = dict[str, Any]  # groups or None, by kind of unit
 State = dict[str, np.ndarray]
 
-HIDDEN_KINDS = ("input_gate", "output_gate", "cell", "hidden")
+GATES = ("input_gate", "forget_gate", "output_gate")
+HIDDEN_KINDS = (*GATES, "cell", "hidden")
 
 
 # The net -------------------------------------------------------------------------------------
@@ -71,10 +77,13 @@ class Net:
     num_hidden: int = 0  # conventional hidden units, logistic
     input_gates: bool = True  # False: y_in = 1
     output_gates: bool = True  # False: y_out = 1
-    recurrent: bool = True  # False: hidden units see the inputs (and the bias) only
+    recurrent: str = "all"  # what hidden units see of each other: "all", "cells" (no gates), "none"
     input_to_output: bool = False
     cell_input: str = "centred_2"  # g
     cell_output: str = "centred_1"  # h
+    forget_gates: bool = False  # False: y_phi = 1
+    peepholes: bool = False  # whether gates see the internal states of their block
+    initial_activation: float = 0.0  # of all that feeds back, before the first step
 
     @property
     def num_blocks(self) -> int:
@@ -87,18 +96,22 @@ class Net:
         return sum(self.blocks)
 
     @property
+    def feedback(self) -> tuple[str, ...]:
+        """The kinds of hidden units whose activations every hidden unit sees, in order."""
+        seen = {"all": HIDDEN_KINDS, "cells": ("cell", "hidden"), "none": ()}[self.recurrent]
+        return tuple(kind for kind in seen if self.units[kind])
+
+    @property
     def num_feedback(self) -> int:
         """H: how many hidden activations every hidden unit sees."""
-        if not self.recurrent:
-            return 0
-        gates = self.num_blocks * (int(self.input_gates) + int(self.output_gates))
-        return gates + self.num_cells + self.num_hidden
+        return sum(self.units[kind] for kind in self.feedback)
 
     @property
     def units(self) -> dict[str, int]:
         """How many units of each hidden kind have incoming weights."""
         return {
             "input_gate": self.num_blocks if self.input_gates else 0,
+            "forget_gate": self.num_blocks if self.forget_gates else 0,
             "output_gate": self.num_blocks if self.output_gates else 0,
             "cell": self.num_cells,
             "hidden": self.num_hidden,
@@ -158,14 +171,16 @@ def weight_rows(net: Net, weights: Weights, kind: str) -> np.ndarray:
     group = weights[kind]
     for unit in range(count):
         rows[unit, : net.num_inputs] = group["input"][:, unit]
-        if net.recurrent:
+        if net.num_feedback:
             rows[unit, net.num_inputs : -1] = group["recurrent"][:, unit]
         if group["bias"] is not None:
             rows[unit, -1] = group["bias"][unit]
     return rows
 
 
-def rows_to_group(net: Net, rows: np.ndarray, like: Group | None) -> Group | None:
+def rows_to_group(
+    net: Net, rows: np.ndarray, peephole: np.ndarray | None, like: Group | None
+) -> Group | None:
     """Undo `weight_rows`; None wherever `like` has None."""
     if like is None:
         return None
@@ -173,8 +188,9 @@ def rows_to_group(net: Net, rows: np.ndarray, like: Group | None) -> Group | Non
         "input": rows[:, : net.num_inputs].T,
         "recurrent": rows[:, net.num_inputs : -1].T,
         "bias": rows[:, -1],
+        "peephole": peephole,
     }
-    return {name: None if like[name] is None else part.copy() for name, part in parts.items()}
+    return {name: None if like.get(name) is None else part.copy() for name, part in parts.items()}
 
 
 def check_weights(net: Net, weights: Weights) -> None:
@@ -185,7 +201,8 @@ def check_weights(net: Net, weights: Weights) -> None:
             continue
         expected = {
             "input": (net.num_inputs, count),
-            "recurrent": (net.num_feedback, count) if net.recurrent else None,
+            "recurrent": (net.num_feedback, count) if net.num_feedback else None,
+            "peephole": (net.num_cells,) if net.peepholes and kind in GATES else None,
         }
         check_group(kind, weights[kind], expected, count)
     count = net.num_outputs
@@ -229,64 +246,68 @@ class Step:
     sources: np.ndarray  # y_m for hidden units: x(t), hidden activations of t-1, and 1
     nets: dict[str, np.ndarray]  # net_l(t) of the hidden units, by kind
     cell_input: np.ndarray  # g(net_c(t))
+    previous: State  # before the step
     state: State  # after the step
     output_net: np.ndarray  # net_k(t)
     output: np.ndarray  # y_k(t)
 
 
 def start_state(net: Net, initial: Mapping[str, Any] | None) -> State:
-    """Return the state before the first step: zero unless given."""
-    state = {
-        "input_gate": np.zeros(net.num_blocks),
-        "output_gate": np.zeros(net.num_blocks),
-        "cell_output": np.zeros(net.num_cells),
-        "hidden": np.zeros(net.num_hidden),
-        "internal_state": np.zeros(net.num_cells),
-    }
-    absent = {"input_gate": not net.input_gates, "output_gate": not net.output_gates}
-    for name, zeros in state.items():
-        if absent.get(name):
+    """Return the state before the first step: `initial_activation`, and s = 0, unless given."""
+    sizes = dict.fromkeys(GATES, net.num_blocks)
+    sizes |= {"cell_output": net.num_cells, "hidden": net.num_hidden}
+    state = {name: np.full(size, net.initial_activation) for name, size in sizes.items()}
+    state["internal_state"] = np.zeros(net.num_cells)
+    for name, values in state.items():
+        if name in GATES and not net.units[name]:
             state[name] = np.ones(net.num_blocks)
-        elif initial is not None and zeros.size:
+        elif initial is not None and values.size:
             state[name] = np.array(initial[name], np.float64)
-            assert state[name].shape == zeros.shape, name
+            assert state[name].shape == values.shape, name
     return state
 
 
 def source_activations(net: Net, x: np.ndarray, previous: State) -> np.ndarray:
     """y_m for the hidden units: x(t), the hidden activations of t-1, and 1 for the bias."""
-    parts = [x]
-    if net.recurrent:
-        if net.input_gates:
-            parts.append(previous["input_gate"])
-        if net.output_gates:
-            parts.append(previous["output_gate"])
-        parts.append(previous["cell_output"])
-        parts.append(previous["hidden"])
-    parts.append(np.ones(1))
-    return np.concatenate(parts)
+    seen = [previous["cell_output" if kind == "cell" else kind] for kind in net.feedback]
+    return np.concatenate([x, *seen, np.ones(1)])
 
 
-def next_state(net: Net, nets: dict[str, np.ndarray], previous: State) -> State:
-    """Compute the hidden activations and internal states of step t from its net inputs."""
-    g, h = FUNCTIONS[net.cell_input], FUNCTIONS[net.cell_output]
-    y_in, y_out = np.ones(net.num_blocks), np.ones(net.num_blocks)
-    y_c, s_c = np.zeros(net.num_cells), np.zeros(net.num_cells)
+def add_peepholes(
+    net: Net, weights: Weights, kind: str, nets: dict[str, np.ndarray], s: np.ndarray
+) -> None:
+    """Add sum_v p_v s_v over a block's cells to the net inputs of a kind of gate, in place."""
+    if not (net.peepholes and net.units[kind]):
+        return
     for j in range(net.num_blocks):
-        if net.input_gates:
-            y_in[j] = logistic(nets["input_gate"][j])  # (7)
-        if net.output_gates:
-            y_out[j] = logistic(nets["output_gate"][j])  # (8)
         for v in net.cells_of(j):
-            s_c[v] = previous["internal_state"][v] + y_in[j] * g(nets["cell"][v])  # (9)
-            y_c[v] = y_out[j] * h(s_c[v])  # (9)
-    return {
-        "input_gate": y_in,
-        "output_gate": y_out,
-        "cell_output": y_c,
-        "hidden": np.array([logistic(net_i) for net_i in nets["hidden"]]),
-        "internal_state": s_c,
-    }
+            nets[kind][j] += weights[kind]["peephole"][v] * s[v]
+
+
+def next_state(net: Net, weights: Weights, nets: dict[str, np.ndarray], previous: State) -> State:
+    """Compute the hidden activations and internal states of step t from its net inputs.
+
+    These lack what peepholes show; it is added, in place.
+    """
+    g, h = FUNCTIONS[net.cell_input], FUNCTIONS[net.cell_output]
+    y = {kind: np.ones(net.num_blocks) for kind in GATES}
+    y_c, s_c, s_tm1 = np.zeros(net.num_cells), np.zeros(net.num_cells), previous["internal_state"]
+    for kind in ("input_gate", "forget_gate"):
+        add_peepholes(net, weights, kind, nets, s_tm1)
+        for j in range(net.units[kind]):
+            y[kind][j] = logistic(nets[kind][j])  # (7)
+    for j in range(net.num_blocks):
+        for v in net.cells_of(j):
+            kept = y["forget_gate"][j] * s_tm1[v]
+            s_c[v] = kept + y["input_gate"][j] * g(nets["cell"][v])  # (9)
+    add_peepholes(net, weights, "output_gate", nets, s_c)
+    for j in range(net.num_blocks):
+        if net.output_gates:
+            y["output_gate"][j] = logistic(nets["output_gate"][j])  # (8)
+        for v in net.cells_of(j):
+            y_c[v] = y["output_gate"][j] * h(s_c[v])  # (9)
+    hidden = np.array([logistic(net_i) for net_i in nets["hidden"]])
+    return y | {"cell_output": y_c, "hidden": hidden, "internal_state": s_c}
 
 
 def output_nets(net: Net, group: Group, x: np.ndarray, state: State) -> np.ndarray:
@@ -325,8 +346,9 @@ def run(
         sources = source_activations(net, x, state)
         # net_l(t) = sum_m w_lm y_m
         nets = {kind: np.array([w_l @ sources for w_l in rows[kind]]) for kind in HIDDEN_KINDS}
+        previous = state
         if live:
-            state = next_state(net, nets, state)
+            state = next_state(net, weights, nets, state)
         net_k = output_nets(net, weights["output"], x, state)
         yield Step(
             live=live,
@@ -334,6 +356,7 @@ def run(
             sources=sources,
             nets=nets,
             cell_input=np.array([g(net_c) for net_c in nets["cell"]]),
+            previous=previous,
             state=state,
             output_net=net_k,
             output=np.array([logistic(x_k) for x_k in net_k]),
@@ -349,8 +372,8 @@ def forward(
 ) -> dict[str, Any]:
     """Run the net over inputs [T, I] and return its activations.
 
-    The result holds ``input_gate`` [T, J], ``output_gate`` [T, J], ``cell_input`` [T, C], which
-    is g(net_c), ``internal_state`` [T, C], ``cell_output`` [T, C], ``hidden`` [T, N],
+    The result holds ``input_gate``, ``forget_gate``, ``output_gate`` [T, J], ``cell_input`` [T, C],
+    which is g(net_c), ``internal_state`` [T, C], ``cell_output`` [T, C], ``hidden`` [T, N],
     ``output`` [T, K], and ``final``, the state after the last step. At a masked step (False in
     `mask` [T]) the state is that of the step before; ``cell_input`` and ``output`` mean nothing
     there.
@@ -440,16 +463,30 @@ def step_errors(
 # The truncated gradient, forward in time -----------------------------------------------------
 
 
-def advance_partials(net: Net, step: Step, ds_dw_in: np.ndarray, ds_dw_c: np.ndarray) -> None:
+def start_partials(net: Net, num_sources: int) -> dict[str, np.ndarray]:
+    """ds_v/dw_m at the start, which no weight has reached: for the sources, and for peepholes."""
+    kinds = ("input_gate", "forget_gate", "cell")
+    partials = {kind: np.zeros((net.num_cells, num_sources)) for kind in kinds}
+    of_peepholes = {f"{kind} peephole": np.zeros((net.num_cells,) * 2) for kind in kinds[:2]}
+    return partials | of_peepholes
+
+
+def advance_partials(net: Net, step: Step, partials: dict[str, np.ndarray]) -> None:
     """Take the running partial derivatives of s_v from t-1 to t, in place."""
-    g_derivative = DERIVATIVES[net.cell_input]
+    g_derivative, s_tm1 = DERIVATIVES[net.cell_input], step.previous["internal_state"]
     for j in range(net.num_blocks):
         for v in net.cells_of(j):
-            if net.input_gates:
-                f_derivative = logistic_derivative(step.nets["input_gate"][j])
-                ds_dw_in[v] += step.cell_input[v] * f_derivative * step.sources  # (25)
+            for of_kind in partials.values():
+                of_kind[v] *= step.state["forget_gate"][j]
+            gated = {"input_gate": step.cell_input[v], "forget_gate": s_tm1[v]}
+            for kind, value in gated.items():
+                if net.units[kind]:
+                    by_net = value * logistic_derivative(step.nets[kind][j])
+                    partials[kind][v] += by_net * step.sources  # (25)
+                    for q in net.cells_of(j):
+                        partials[f"{kind} peephole"][v, q] += by_net * s_tm1[q]
             y_in = step.state["input_gate"][j]
-            ds_dw_c[v] += g_derivative(step.nets["cell"][v]) * y_in * step.sources  # (27)
+            partials["cell"][v] += g_derivative(step.nets["cell"][v]) * y_in * step.sources  # (27)
 
 
 def add_output_update(update: Group, step: Step, e_k: np.ndarray) -> None:
@@ -481,11 +518,10 @@ def gradient(
     weights = as_float64(weights)
     m = error_weights(error_mask, net.num_outputs)
     num_sources = net.num_inputs + net.num_feedback + 1
-    # Nothing has reached s at the start, and an initial s does not depend on the weights.
-    ds_dw_in = np.zeros((net.num_cells, num_sources))
-    ds_dw_c = np.zeros((net.num_cells, num_sources))
+    partials = start_partials(net, num_sources)
     # The updates for a learning rate of 1, summed over the steps of the sequence.
     dw = {kind: np.zeros((count, num_sources)) for kind, count in net.units.items()}
+    dp = {kind: np.zeros(net.num_cells) for kind in GATES}
     dw_output = {
         name: None if array is None else np.zeros_like(array)
         for name, array in weights["output"].items()
@@ -494,7 +530,7 @@ def gradient(
     for t, step in enumerate(run(net, weights, inputs, initial, mask)):
         if not step.live:
             continue  # s and its partial derivatives stay as they are
-        advance_partials(net, step, ds_dw_in, ds_dw_c)
+        advance_partials(net, step, partials)
         errors = step_errors(net, weights, step, targets[t], m[t])
         add_output_update(dw_output, step, errors.e_k)
         for i in range(net.num_hidden):
@@ -503,12 +539,16 @@ def gradient(
             if net.output_gates:
                 dw["output_gate"][j] += errors.e_out[j] * step.sources  # (22)
             for v in net.cells_of(j):
-                if net.input_gates:
-                    dw["input_gate"][j] += errors.e_s[v] * ds_dw_in[v]  # (26)
-                dw["cell"][v] += errors.e_s[v] * ds_dw_c[v]  # (28)
+                dp["output_gate"][v] += errors.e_out[j] * step.state["internal_state"][v]
+                for kind in ("input_gate", "forget_gate"):
+                    if net.units[kind]:
+                        dw[kind][j] += errors.e_s[v] * partials[kind][v]  # (26)
+                        dp[kind] += errors.e_s[v] * partials[f"{kind} peephole"][v]
+                dw["cell"][v] += errors.e_s[v] * partials["cell"][v]  # (28)
 
     result: Weights = {
-        kind: rows_to_group(net, -dw[kind], like=weights[kind]) for kind in HIDDEN_KINDS
+        kind: rows_to_group(net, -dw[kind], -dp.get(kind, np.zeros(0)), like=weights[kind])
+        for kind in HIDDEN_KINDS
     }
     result["output"] = {
         name: None if update is None else -update for name, update in dw_output.items()
@@ -563,7 +603,7 @@ def input_error(
 
     It counts what the net inputs of step t send down through their input weights. The errors
     of all steps from t on reach net_in(t) and net_c(t) through the internal state, whose self
-    weight is 1.0: delta_s(t) = sum of e_s(tau) over tau >= t.
+    weight is 1.0, or y_phi: delta_s(t) = e_s(t) + y_phi(t+1) delta_s(t+1).
     """
     weights = as_float64(weights)
     m = error_weights(error_mask, net.num_outputs)
@@ -584,13 +624,19 @@ def input_error(
                 delta_x += weights["output_gate"]["input"][:, j] * errors.e_out[j]
             for v in net.cells_of(j):
                 delta_s[v] += errors.e_s[v]
-                if net.input_gates:
-                    f_derivative = logistic_derivative(step.nets["input_gate"][j])
-                    delta_in = step.cell_input[v] * f_derivative * delta_s[v]  # cf. (25)
-                    delta_x += weights["input_gate"]["input"][:, j] * delta_in
+                s_tm1 = step.previous["internal_state"][v]
+                for kind, value in (
+                    ("input_gate", step.cell_input[v]),
+                    ("forget_gate", s_tm1),
+                ):
+                    if net.units[kind]:
+                        f_derivative = logistic_derivative(step.nets[kind][j])
+                        delta_gate = value * f_derivative * delta_s[v]  # cf. (25)
+                        delta_x += weights[kind]["input"][:, j] * delta_gate
                 y_in = step.state["input_gate"][j]
                 delta_c = g_derivative(step.nets["cell"][v]) * y_in * delta_s[v]  # cf. (27)
                 delta_x += weights["cell"]["input"][:, v] * delta_c
+                delta_s[v] *= step.state["forget_gate"][j]
         if net.input_to_output:
             for k in range(net.num_outputs):
                 delta_x += weights["output"]["input"][:, k] * errors.e_k[k]
@@ -610,11 +656,16 @@ def initial_state_error(
     """Return the truncated derivative of E/2 with respect to the initial internal state, [C].
 
     The internal state carries every error back unchanged: minus the sum of e_s over the steps.
+    With forget gates, each is times the product of all y_phi until then.
     """
     weights = as_float64(weights)
     m = error_weights(error_mask, net.num_outputs)
-    result = np.zeros(net.num_cells)
+    result, kept = np.zeros(net.num_cells), np.ones(net.num_cells)
     for t, step in enumerate(run(net, weights, inputs, initial, mask)):
-        if step.live:
-            result -= step_errors(net, weights, step, targets[t], m[t]).e_s
+        if not step.live:
+            continue
+        for j in range(net.num_blocks):
+            for v in net.cells_of(j):
+                kept[v] *= step.state["forget_gate"][j]
+        result -= kept * step_errors(net, weights, step, targets[t], m[t]).e_s
     return result

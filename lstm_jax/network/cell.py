@@ -1,9 +1,16 @@
-"""One time step of the hidden layer, eqs. 6-9.
+"""One time step of the hidden layer: eqs. 6-9, and what came after 1997.
+
+    y_in = f(net_in + p_in s(t-1))    y_phi = f(net_phi + p_phi s(t-1))    y_i = f(net_i)   (7), (8)
+    s_c(t) = y_phi s_c(t-1) + y_in g(net_c)                                                     (9)
+    y_out = f(net_out + p_out s(t))    y_c = y_out h(s_c(t))                               (8), (9)
+
+In the network of 1997 there is no y_phi, its factor is exactly 1, and there are no peepholes p.
 
 | paper              | here                              | shape            |
 |--------------------|-----------------------------------|------------------|
 | net_in, net_out, net_c, net_i | `net` (a `Layer`)      | [J] [J] [C] [N]  |
 | y_in, y_out        | `input_gate`, `output_gate`       | [J]              |
+| y_phi (2000)       | `forget_gate`                     | [J]              |
 | g(net_c)           | `cell_input`                      | [C]              |
 | s_c                | `internal_state`                  | [C]              |
 | h(s_c)             | `squashed_state`                  | [C]              |
@@ -12,11 +19,18 @@
 | e_s, e_out, ...    | `delta_*` (with the sign of dE)   | as the unit      |
 | w_lm               | `weights[m, l]`                   | sources, units   |
 | t - 1              | suffix `_tm1`                     |                  |
+
+References:
+  F. A. Gers, J. Schmidhuber and F. Cummins. Learning to forget: continual prediction with LSTM.
+  Neural Computation 12(10):2451-2471, 2000.
+  F. A. Gers, N. N. Schraudolph and J. Schmidhuber. Learning precise timing with LSTM recurrent
+  networks. Journal of Machine Learning Research 3:115-143, 2002.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -26,81 +40,127 @@ import numpy as np
 from lstm_jax.network.activations import ACTIVATIONS, logistic
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.lanes import weighted_sum
-from lstm_jax.network.parameters import layer_sizes, split
+from lstm_jax.network.parameters import UnitWeights, split
+from lstm_jax.network.units import KINDS
+
+See = Callable[[jax.Array], jax.Array]
 
 
 class State(NamedTuple):
-    """What the hidden layer hands from one step to the next; all zero at a sequence's start.
+    """What the hidden layer hands from one step to the next.
 
     Gates of a kind that the architecture lacks, and conventional hidden units where there are
     none, are None.
     """
 
-    internal_state: jax.Array  # [C], s_c: the constant error carrousels
-    cell_output: jax.Array  # [C], y_c
-    input_gate: Any  # [J], y_in
-    output_gate: Any  # [J], y_out
-    hidden: Any  # [N], y_i
+    internal_state: jax.Array
+    """[C], s_c: the constant error carrousels."""
+    cell_output: jax.Array
+    """[C], y_c."""
+    input_gate: Any
+    """[J], y_in, in [0, 1]."""
+    output_gate: Any
+    """[J], y_out, in [0, 1]."""
+    hidden: Any
+    """[N], y_i, in [0, 1]."""
+    forget_gate: Any = None
+    """[J], y_phi, in [0, 1]."""
 
-    def rows(self) -> list[jax.Array]:
-        """The activations that the hidden layer sees at the next step, in the layer's order."""
-        kinds = (self.input_gate, self.output_gate, self.cell_output, self.hidden)
-        return [kind for kind in kinds if kind is not None]
+
+def seen(architecture: Architecture, activities: Any) -> list[jax.Array]:
+    """What the hidden layer sees of itself, in the layer's order: fields of a `State` or the like.
+
+    >>> net = Architecture(num_inputs=1, blocks=(2,), num_outputs=1, recurrent="cells")
+    >>> [len(activity) for activity in seen(net, zero_state(net))]
+    [2]
+    """
+    return [
+        getattr(activities, kind.activity)
+        for kind, is_seen in zip(KINDS, architecture.seen, strict=True)
+        if is_seen and architecture.count(kind)
+    ]
 
 
 def zero_state(
     architecture: Architecture, dtype: Any = jnp.float32, lanes: tuple[int, ...] = ()
 ) -> State:
-    """The state before the first step of every sequence: all zero.
+    """The state before the first step of every sequence: all zero, as in the paper.
+
+    With an `initial_activation` of its own, an architecture's activations start there.
 
     >>> state = zero_state(Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1))
     >>> state.internal_state.shape, state.input_gate.shape, state.hidden
     ((4,), (2,), None)
     """
-    sizes = layer_sizes(architecture)
+    # Each array is one of its own, so that a caller may donate them.
+    y_0 = {
+        kind.activity: jnp.full((size, *lanes), architecture.initial_activation, dtype)
+        for kind, size in zip(KINDS, architecture.sizes, strict=True)
+        if size
+    }
+    absent = dict.fromkeys(kind.activity for kind in KINDS)
+    s_0 = jnp.zeros((architecture.num_cells, *lanes), dtype)
+    return State(internal_state=s_0, **(absent | y_0))
 
-    def zeros(size: int) -> jax.Array | None:
-        return jnp.zeros((size, *lanes), dtype) if size else None
 
-    cells = zeros(sizes.cell)
-    assert cells is not None
-    return State(
-        cells, cells, zeros(sizes.input_gate), zeros(sizes.output_gate), zeros(sizes.hidden)
-    )
-
-
-def step(
-    architecture: Architecture, recurrent: jax.Array | None, state_tm1: State, net_input: jax.Array
+def advance(
+    architecture: Architecture,
+    weights: UnitWeights,
+    state_tm1: State,
+    net_input: jax.Array,
+    see: See = lambda activity: activity,
 ) -> tuple[State, jax.Array]:
-    """Computes the hidden layer at step t from its inputs and its activations at t - 1.
-
-        y_in = f(net_in)    y_out = f(net_out)    y_i = f(net_i)        (7), (8)
-        s_c(t) = s_c(t-1) + y_in g(net_c)                               (9)
-        y_c = y_out h(s_c(t))                                           (9)
+    """Computes the hidden layer at step t from its inputs and its state at t - 1.
 
     Args:
       architecture: the network.
-      recurrent: [H, H], sources first, or None.
+      weights: of the whole layer, joined; `recurrent` [S, H] and `peephole` are used.
       state_tm1: the state after step t - 1.
       net_input: [H], what the inputs x(t) and the biases contribute to the net inputs.
+      see: through what net inputs see activations and states: `jax.lax.stop_gradient` is the
+        paper's truncation, as what stays open is the carrousel alone.
 
     Returns:
       The state after step t, and `cell_input` = g(net_c) [C], which only a gradient needs.
     """
     g, h = ACTIVATIONS[architecture.cell_input], ACTIVATIONS[architecture.cell_output]
-    net = net_input
-    if recurrent is not None:
-        net = net + weighted_sum(recurrent, state_tm1.rows())
-    net = split(architecture, net)
+    joined = net_input
+    if weights.recurrent is not None:
+        joined = joined + weighted_sum(
+            weights.recurrent, [*map(see, seen(architecture, state_tm1))]
+        )
+    net, peephole, s_tm1 = split(architecture, joined), weights.peephole, state_tm1.internal_state
 
-    input_gate, output_gate, hidden = (
-        None if x is None else logistic.value(x)
-        for x in (net.input_gate, net.output_gate, net.hidden)
-    )
+    input_gate = _gate(architecture, net.input_gate, peephole.input_gate, see(s_tm1))
+    forget_gate = _gate(architecture, net.forget_gate, peephole.forget_gate, see(s_tm1))
+    hidden = None if net.hidden is None else logistic.value(net.hidden)
     cell_input = g.value(net.cell)
-    internal_state = state_tm1.internal_state + gated(architecture, input_gate, cell_input)
+    kept = gated(architecture, forget_gate, s_tm1)
+    internal_state = kept + gated(architecture, input_gate, cell_input)
+    output_gate = _gate(architecture, net.output_gate, peephole.output_gate, see(internal_state))
     cell_output = gated(architecture, output_gate, h.value(internal_state))
-    return State(internal_state, cell_output, input_gate, output_gate, hidden), cell_input
+    return (
+        State(internal_state, cell_output, input_gate, output_gate, hidden, forget_gate),
+        cell_input,
+    )
+
+
+def _gate(
+    architecture: Architecture, net: Any, peephole: jax.Array | None, states: jax.Array
+) -> jax.Array | None:
+    """f of the net inputs [J] of a kind of gate, with what peepholes [C] show it of the states."""
+    if net is None:
+        return None
+    if peephole is not None:
+        net = net + through_peephole(architecture, peephole, states)
+    return logistic.value(net)
+
+
+def through_peephole(
+    architecture: Architecture, peephole: jax.Array, states: jax.Array, axis: int = 0
+) -> jax.Array:
+    """What a kind of gate hears of its block's states: [C] weights and [C] along `axis` to [J]."""
+    return sum_over_blocks(architecture, peephole * states, axis)
 
 
 def gated(

@@ -2,31 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import functools
+from typing import Literal, NamedTuple, get_args, overload
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import State, zero_state
+from lstm_jax.network.cell import State, advance, zero_state
+from lstm_jax.network.checks import Given, check_choice, check_given, check_state, check_step
 from lstm_jax.network.parameters import Parameters, check_parameters, join
-from lstm_jax.network.recurrence import Activations, Recurrence, Sequence, vary_alike
-from lstm_jax.network.truncated import truncated
+from lstm_jax.network.recurrence import Activations, Recurrence, Sequence, project, vary_alike
+from lstm_jax.network.reverse_mode import truncated
 
 Gradient = Literal["truncated", "truncated_autodiff", "full"]
 Record = Literal["last", "all"]
 
 
+class How(NamedTuple):
+    """How a layer is run: what is static under `jit`, beside the architecture."""
+
+    gradient: Gradient
+    record: Record
+    steps_per_iteration: int
+    reverse: bool
+
+
+@overload
 def unroll(
     architecture: Architecture,
     parameters: Parameters,
-    inputs: jax.Array,
+    inputs: ArrayLike,
     *,
     initial_state: State | None = None,
-    mask: jax.Array | None = None,
-    length: jax.Array | int | None = None,
+    mask: ArrayLike | None = None,
+    length: ArrayLike | None = None,
+    reset: ArrayLike | None = None,
+    reverse: bool = False,
+    gradient: Gradient = "truncated",
+    record: Literal["all"] = "all",
+    steps_per_iteration: int = 1,
+) -> tuple[Activations, State]: ...
+
+
+@overload
+def unroll(
+    architecture: Architecture,
+    parameters: Parameters,
+    inputs: ArrayLike,
+    *,
+    initial_state: State | None = None,
+    mask: ArrayLike | None = None,
+    length: ArrayLike | None = None,
+    reset: ArrayLike | None = None,
+    reverse: bool = False,
+    gradient: Gradient = "truncated",
+    record: Literal["last"],
+    steps_per_iteration: int = 1,
+) -> tuple[None, State]: ...
+
+
+def unroll(
+    architecture: Architecture,
+    parameters: Parameters,
+    inputs: ArrayLike,
+    *,
+    initial_state: State | None = None,
+    mask: ArrayLike | None = None,
+    length: ArrayLike | None = None,
+    reset: ArrayLike | None = None,
+    reverse: bool = False,
     gradient: Gradient = "truncated",
     record: Record = "all",
     steps_per_iteration: int = 1,
@@ -36,7 +82,7 @@ def unroll(
     Arrays may also carry lanes, axes behind all others, on parameters and inputs alike: see
     `lstm_jax.network.lanes`.
 
-    >>> from lstm_jax.parameters import initialise
+    >>> from lstm_jax.network.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
     >>> parameters = initialise(jax.random.key(0), net)
     >>> activations, final_state = unroll(net, parameters, jnp.ones((10, 3)))
@@ -46,15 +92,23 @@ def unroll(
     Args:
       architecture: the network; static under `jit`.
       parameters: its weights; their dtype is that of all results.
-      inputs: [T, I] floating, or [T] integers in [0, I) that stand for one-hot vectors. T may be 0.
-      initial_state: the state before the first step; None: zero, as in the paper.
+      inputs: [T, I] floating, or [T] integers in [0, I) that stand for one-hot vectors; anything
+        that `jnp.asarray` takes. T may be 0. Under `jit`, where integers cannot be checked, one
+        outside [0, I) is no input: a vector of zeros.
+      initial_state: the state before the first step; None: `zero_state`, as in the paper.
       mask: [T] bool, False at steps that are padding. A masked step is the identity on the state,
         its activations are recorded as 0, and it contributes nothing to any gradient.
-      length: instead of `mask`, the number of steps before the padding, in [0, T].
+      length: instead of `mask`, the number of steps before the padding, in [0, T]; under `jit`,
+        where it cannot be checked, the nearest number in [0, T] is taken.
+      reset: [T] bool, True where the state is set to `zero_state` before the step, masked or not:
+        sequences one behind the other. No error flows back over a reset.
+      reverse: whether steps are taken from the last to the first, padding staying where it is; the
+        final state is then that after step 0. A reset acts before its step is taken.
       gradient: what `jax.grad` computes.
-        "truncated": the paper's rule, by `custom_vjp`; reverse mode only.
+        "truncated": the paper's rule, by `custom_vjp`; first derivatives in reverse mode only.
         "truncated_autodiff": the same numbers by `stop_gradient` inside the scan: slower, with the
-          memory of full backpropagation, but open to forward mode and higher derivatives.
+          memory of full backpropagation, but open to forward mode and to higher derivatives, which
+          are those of the truncated graph: truncated themselves.
         "full": the exact gradient, by backpropagation through time.
       record: "all" returns the activations of every step; "last" only the final state, and then a
         gradient costs no sum over time.
@@ -62,75 +116,99 @@ def unroll(
 
     Returns:
       The `Activations` [T, ...], or None, and the final `State`, which is that after the last
-      step that is not padding.
+      step taken that is not padding.
 
     Raises:
       ValueError: if an argument does not fit the architecture.
     """
-    sequence = prepare(architecture, parameters, inputs, initial_state, mask, length)
-    return run(
-        architecture,
-        parameters,
-        sequence,
-        gradient=gradient,
-        record=record,
-        steps_per_iteration=steps_per_iteration,
-    )
+    given = check_given(architecture, parameters, inputs, initial_state, mask, length, reset)
+    how = check_how(gradient, record, steps_per_iteration, reverse)
+    return _unroll(architecture, how, parameters, given)
 
 
-def prepare(
-    architecture: Architecture,
-    parameters: Parameters,
-    inputs: jax.Array,
-    initial_state: State | None,
-    mask: jax.Array | None,
-    length: jax.Array | int | None,
-) -> Sequence:
-    """Checks the arguments of `unroll` and makes them a `Sequence` of the parameters' dtype.
+def step(architecture: Architecture, parameters: Parameters, state: State, x_t: ArrayLike) -> State:
+    """One step of the hidden layer: from its state and one input to the next state.
+
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
+    >>> parameters = initialise(jax.random.key(0), net)
+    >>> step(net, parameters, zero_state(net), 2).cell_output.shape
+    (2,)
+
+    Args:
+      architecture, parameters: the network.
+      state: after the step before; `zero_state` at the start of a sequence.
+      x_t: [I] floating, or an integer in [0, I).
+
+    Returns:
+      The state after the step. Its derivatives are the exact ones: no error is cut.
 
     Raises:
-      ValueError: if one of them does not fit the architecture.
+      ValueError: if an argument does not fit the architecture.
     """
     check_parameters(architecture, parameters)
-    dtype, lanes = parameters.output.cell.dtype, parameters.output.cell.shape[2:]
-    _check_inputs(architecture, inputs, lanes)
-    mask, length = _real_steps(inputs.shape[0], mask, length, lanes)
-    inputs = clear_padding(inputs, mask)
-    if not jnp.issubdtype(inputs.dtype, jnp.integer):
-        inputs = inputs.astype(dtype)
-    start = zero_state(architecture, dtype, lanes)
-    if initial_state is None:
-        return Sequence(inputs, start, mask, length)
-    _check_state(initial_state, start)
-    return Sequence(inputs, initial_state, mask, length)
+    check_state("state", architecture, state, parameters.output.cell)
+    return _step(architecture, parameters, state, check_step(architecture, x_t))
+
+
+def check_how(gradient: Gradient, record: Record, steps_per_iteration: int, reverse: bool) -> How:
+    """Raises ValueError unless all are of those that `unroll` allows."""
+    check_choice("gradient", gradient, get_args(Gradient))
+    check_choice("record", record, get_args(Record))
+    check_choice("reverse", reverse, (False, True))
+    is_count = isinstance(steps_per_iteration, int) and not isinstance(steps_per_iteration, bool)
+    if not is_count or steps_per_iteration < 1:
+        raise ValueError(f"steps_per_iteration must be at least 1, got {steps_per_iteration!r}")
+    return How(gradient, record, steps_per_iteration, bool(reverse))
 
 
 def run(
-    architecture: Architecture,
-    parameters: Parameters,
-    sequence: Sequence,
-    *,
-    gradient: Gradient,
-    record: Record,
-    steps_per_iteration: int,
+    architecture: Architecture, how: How, parameters: Parameters, sequence: Sequence
 ) -> tuple[Activations | None, State]:
-    """`unroll` over a prepared sequence."""
-    _check_choice("gradient", gradient, get_args(Gradient))
-    _check_choice("record", record, get_args(Record))
-    if not isinstance(steps_per_iteration, int) or steps_per_iteration < 1:
-        raise ValueError(f"steps_per_iteration must be at least 1, got {steps_per_iteration!r}")
+    """`unroll` over a sequence whose steps are in the order in which they are taken."""
     layer = Recurrence(
         architecture,
-        record=record == "all",
-        cut=gradient == "truncated_autodiff",
-        unroll=steps_per_iteration,
+        record=how.record == "all",
+        cut=how.gradient == "truncated_autodiff",
+        unroll=how.steps_per_iteration,
     )
-    call = truncated if gradient == "truncated" else Recurrence.__call__
+    call = truncated if how.gradient == "truncated" else Recurrence.__call__
     weights, sequence = vary_alike((join(architecture, parameters.layer), sequence))
     final_state, activations = call(layer, weights, sequence)
     if activations is not None:
         activations = jax.tree.map(lambda a: clear_padding(a, sequence.mask), activations)
     return activations, final_state
+
+
+def as_sequence(
+    architecture: Architecture, parameters: Parameters, given: Given, reverse: bool = False
+) -> Sequence:
+    """What is given as a `Sequence` of the parameters' dtype, in the order of steps."""
+    like = parameters.output.cell
+    lanes, steps = like.shape[2:], given.inputs.shape[0]
+    mask, length = given.mask, given.length
+    if length is not None:
+        length = jnp.broadcast_to(length, lanes)
+        mask = jnp.arange(steps).reshape((-1,) + (1,) * len(lanes)) < length[None]
+    inputs = clear_padding(given.inputs, mask)
+    is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
+    inputs = inputs.astype(jnp.int32 if is_symbols else like.dtype)
+    start = given.initial_state
+    if start is None:
+        start = zero_state(architecture, like.dtype, lanes)
+    sequence = Sequence(inputs, start, mask, length, given.reset)
+    return in_reverse(sequence) if reverse else sequence
+
+
+def in_reverse(sequence: Sequence) -> Sequence:
+    """The same steps in the other order; padding is then in front, so that no length tells it."""
+    inputs, mask, reset = backwards((sequence.inputs, sequence.mask, sequence.reset))
+    return sequence._replace(inputs=inputs, mask=mask, reset=reset, length=None)
+
+
+def backwards(tree):
+    """The arrays of a pytree with the first axis, time, the other way round."""
+    return jax.tree.map(lambda array: array[::-1], tree)
 
 
 def clear_padding(values: jax.Array, mask: jax.Array | None) -> jax.Array:
@@ -140,60 +218,22 @@ def clear_padding(values: jax.Array, mask: jax.Array | None) -> jax.Array:
     return jnp.where(mask[:, None] if values.ndim > mask.ndim else mask, values, 0)
 
 
-def _real_steps(
-    steps: int,
-    mask: jax.Array | None,
-    length: jax.Array | int | None,
-    lanes: tuple[int, ...],
-) -> tuple[jax.Array | None, jax.Array | None]:
-    """The mask, [T, *lanes] bool, and the length, [*lanes], that it was made from, if it was."""
-    if mask is not None:
-        if length is not None:
-            raise ValueError(f"give mask or length, not both, got length {length!r} and a mask")
-        if mask.shape != (steps, *lanes) or mask.dtype != bool:
-            wanted = f"bool of shape {(steps, *lanes)}"
-            raise ValueError(f"mask must be {wanted}, got {mask.dtype} {mask.shape}")
-        return mask, None
-    if length is None:
-        return None, None
-    _check_length(length, steps, lanes)
-    length = jnp.broadcast_to(length, lanes)
-    step = jnp.arange(steps).reshape((-1,) + (1,) * len(lanes))
-    return step < length[None], length
+# Compiled once for all calls with the same static arguments and shapes; inside another compiled
+# function they leave no trace.
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _unroll(
+    architecture: Architecture, how: How, parameters: Parameters, given: Given
+) -> tuple[Activations | None, State]:
+    sequence = as_sequence(architecture, parameters, given, how.reverse)
+    activations, state = run(architecture, how, parameters, sequence)
+    return (backwards(activations) if how.reverse else activations), state
 
 
-def _check_inputs(architecture: Architecture, inputs: jax.Array, lanes: tuple[int, ...]) -> None:
-    is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
-    if not is_symbols and not jnp.issubdtype(inputs.dtype, jnp.floating):
-        raise ValueError(f"inputs must be floating or integer, got dtype {inputs.dtype}")
-    features = () if is_symbols else (architecture.num_inputs,)
-    if inputs.ndim == 0 or inputs.shape[1:] != features + lanes:
-        wanted = ", ".join(["T", *map(str, features + lanes)])
-        raise ValueError(f"inputs of dtype {inputs.dtype} must be [{wanted}], got {inputs.shape}")
-
-
-def _check_length(length: jax.Array | int, steps: int, lanes: tuple[int, ...]) -> None:
-    dtype, shape = jnp.result_type(length), jnp.shape(length)
-    if not jnp.issubdtype(dtype, jnp.integer) or shape not in ((), lanes):
-        wanted = f"an integer, or integers of shape {lanes}" if lanes else "an integer"
-        raise ValueError(f"length must be {wanted}, got {dtype} {shape}")
-    if isinstance(length, Tracer):
-        return
-    if np.any(np.asarray(length) < 0) or np.any(np.asarray(length) > steps):
-        raise ValueError(f"length must be in [0, {steps}], got {length}")
-
-
-def _check_state(state: State, like: State) -> None:
-    for name, array, wanted in zip(State._fields, state, like, strict=True):
-        if wanted is None and array is None:
-            continue
-        found, fits = (
-            "None" if a is None else f"{a.dtype} of shape {jnp.shape(a)}" for a in (array, wanted)
-        )
-        if found != fits:
-            raise ValueError(f"initial_state.{name} must be {fits}, got {found}")
-
-
-def _check_choice(name: str, value: object, allowed: tuple) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _step(
+    architecture: Architecture, parameters: Parameters, state: State, x_t: jax.Array
+) -> State:
+    weights = join(architecture, parameters.layer)
+    is_symbol = jnp.issubdtype(x_t.dtype, jnp.integer)
+    inputs = x_t[None] if is_symbol else x_t[None].astype(weights.input.dtype)
+    return advance(architecture, weights, state, project(weights, inputs)[0])[0]

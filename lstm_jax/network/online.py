@@ -1,14 +1,16 @@
 """The paper's gradient in forward mode: eqs. 25-28 as running sums, for streams without end.
 
 A learner takes one input at a time. What it must remember to learn from an error that comes much
-later is, for each cell v and each weight into its input gate and its cell input, the derivative
-of the internal state by that weight:
+later is, for each cell v and each weight into its gates and its cell input, the derivative of the
+internal state by that weight:
 
-    ∂s_v/∂w_in,m (t) = ∂s_v/∂w_in,m (t-1) + g(net_cv) f'(net_in) y_m      eq. 25
-    ∂s_v/∂w_cv,m (t) = ∂s_v/∂w_cv,m (t-1) + g'(net_cv) f(net_in) y_m      eq. 27
+    ∂s_v/∂w_in,m (t) = y_phi ∂s_v/∂w_in,m (t-1) + g(net_cv) f'(net_in) y_m      eq. 25
+    ∂s_v/∂w_cv,m (t) = y_phi ∂s_v/∂w_cv,m (t-1) + g'(net_cv) f(net_in) y_m      eq. 27
+    ∂s_v/∂w_phi,m (t) = y_phi ∂s_v/∂w_phi,m (t-1) + s_v(t-1) f'(net_phi) y_m
 
-so memory is O(W) however long the stream, and each step's work is O(1) per weight. Every step's
-gradient, eqs. 19-28, is added up until an update uses it. The sums equal those of `truncated`.
+with y_phi = 1 without forget gates; the sources m of a peephole are the states that it sees. So
+memory is O(W) however long the stream, and each step's work is O(1) per weight. Every step's
+gradient, eqs. 19-28, is added up until an update uses it. The sums equal those of `reverse_mode`.
 
 `learn` takes a step, as the equations do. `learn_steps` takes a stretch of them at once, where the
 weights need not change in between: errors flow back to the start of the stretch in reverse mode,
@@ -17,89 +19,108 @@ what is left of them meets the traces there, and the traces move on to the end i
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.typing import ArrayLike
 
-from lstm_jax.network.activations import ACTIVATIONS, logistic
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import State, gated, spread, step, sum_over_blocks, zero_state
-from lstm_jax.network.lanes import weighted_sum
-from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import half_squared_error, output_units, output_units_over_time
+from lstm_jax.network.cell import State, advance, seen, spread, sum_over_blocks, zero_state
+from lstm_jax.network.checks import Given, as_array, check_given, check_step
+from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.layer import as_sequence, clear_padding
+from lstm_jax.network.outputs import output_units, output_units_over_time
 from lstm_jax.network.parameters import (
-    Layer,
     OutputWeights,
     Parameters,
     UnitWeights,
     check_parameters,
     join,
 )
-from lstm_jax.network.recurrence import Activations
-from lstm_jax.network.truncated import previous_activations
+from lstm_jax.network.recurrence import (
+    Activations,
+    Recurrence,
+    Sequence,
+    before_each_step,
+    project,
+    seen_over_time,
+    vary_alike,
+    where,
+)
+from lstm_jax.network.reverse_mode import truncated
+from lstm_jax.network.truncated import (
+    carrousel_factors,
+    derivatives_of_state,
+    injected,
+    slopes,
+)
+from lstm_jax.network.units import Layer
 
-
-class Traces(NamedTuple):
-    """∂s_v/∂w_m for every cell v and source m; shaped as the weights of C units."""
-
-    input_gate: Any  # eq. 25: one a cell, though its block shares the gate
-    cell: UnitWeights  # eq. 27
+# For each kind of unit whose net inputs enter the states, ∂s_v/∂w_m for every cell v and source m,
+# shaped as the weights of C units; one a cell, though its block shares the gate. None for others.
+Traces = Layer[UnitWeights]
 
 
 class Learner(NamedTuple):
     """Everything an online learner knows; a pytree of constant size."""
 
     parameters: Parameters
+    """The network's weights."""
     optimiser_state: Any
+    """As the optimiser has it."""
     state: State
+    """The hidden layer after the last step."""
     traces: Traces
-    gradient: Parameters  # ∂E/2 / ∂w summed over the steps since the last update
+    """∂s_v/∂w_m at the last step (eqs. 25, 27)."""
+    gradient: Parameters
+    """∂E/2 / ∂w summed over the steps since the last update."""
 
 
 def init_learner(
     architecture: Architecture, parameters: Parameters, optimiser: optax.GradientTransformation
 ) -> Learner:
-    """A learner at the start of its stream.
+    """A learner at the start of its stream, which owns all its arrays: they may be donated.
 
     Raises:
       ValueError: if the parameters do not fit the architecture.
     """
     check_parameters(architecture, parameters)
-    dtype = parameters.output.cell.dtype
-
-    def zeros(weights: UnitWeights | None) -> Any:
-        cells = architecture.num_cells
-        return jax.tree.map(lambda w: jnp.zeros((*w.shape[:-1], cells), w.dtype), weights)
-
-    return Learner(
+    learner = Learner(
         parameters=parameters,
         optimiser_state=optimiser.init(parameters),
-        state=zero_state(architecture, dtype),
-        traces=Traces(zeros(parameters.layer.input_gate), zeros(parameters.layer.cell)),
+        state=zero_state(architecture, parameters.output.cell.dtype),
+        traces=_zero_traces(architecture, parameters.layer),
         gradient=jax.tree.map(jnp.zeros_like, parameters),
     )
+    return jax.tree.map(jnp.copy, learner)
 
 
-def start_sequence(learner: Learner) -> Learner:
-    """Sets state and traces to zero, as before every sequence of the paper; learning goes on."""
-    zeros = jax.tree.map(jnp.zeros_like, (learner.state, learner.traces))
-    return learner._replace(state=zeros[0], traces=zeros[1])
+def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
+    """Sets state and traces to those before every sequence of the paper; learning goes on."""
+    return learner._replace(
+        state=zero_state(architecture, learner.state.internal_state.dtype),
+        traces=jax.tree.map(jnp.zeros_like, learner.traces),
+    )
 
 
 def learn(
     architecture: Architecture,
     learner: Learner,
-    x_t: jax.Array,
-    target: jax.Array | None = None,
+    x_t: ArrayLike,
+    target: ArrayLike | None = None,
     *,
-    weight: jax.Array | float = 1.0,
+    weight: ArrayLike = 1.0,
+    mask: ArrayLike | None = None,
+    reset: ArrayLike | None = None,
 ) -> tuple[jax.Array, Learner]:
     """Takes one input and, where there is one, its target; returns the prediction for it.
 
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
-    >>> from lstm_jax.parameters import initialise
+    >>> from lstm_jax.network.parameters import initialise
     >>> sgd = optax.sgd(0.5)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
     >>> prediction, learner = learn(net, learner, jnp.array([1.0, 0.0]))
@@ -113,43 +134,108 @@ def learn(
       target: [K], or None: no error at this step.
       weight: how much this step's error counts: 0 makes a given target count for nothing, so that
         one compiled function serves steps with and without a target.
+      mask: bool, False for a gap in the stream: the learner stays as it is, but for a reset,
+        whatever the input and the target hold, and the outputs are 0. None: True.
+      reset: bool, whether a new sequence starts before this step, as by `start_sequence`.
+        None: False.
 
     Returns:
       The outputs [K], computed before anything is learned from the target, and the new learner,
       whose `gradient` includes this step; `update` applies it.
 
     Raises:
-      ValueError: if the input or the target has the wrong shape.
+      ValueError: if an argument has the wrong shape or dtype.
     """
-    _check_step(architecture, x_t, target)
+    x_t = check_step(architecture, x_t)
+    if target is not None:
+        target = _check_target(architecture, target, ())
+    flags = [
+        None if f is None else _check_flag(n, f) for n, f in (("mask", mask), ("reset", reset))
+    ]
+    is_real, is_reset = flags
+    if is_reset is not None:
+        learner = where(is_reset, start_sequence(architecture, learner), learner)
+    if is_real is not None:
+        x_t = jnp.where(is_real, x_t, 0)
+        weight = jnp.where(is_real, weight, 0)
+    outputs, new = _learn(architecture, learner, x_t, target, jnp.asarray(weight))
+    if is_real is not None:
+        outputs, new = where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
+    return outputs, new
+
+
+def _learn(
+    architecture: Architecture,
+    learner: Learner,
+    x_t: jax.Array,
+    target: jax.Array | None,
+    weight: jax.Array,
+) -> tuple[jax.Array, Learner]:
     dtype = learner.parameters.output.cell.dtype
     x_t = _one_hot(architecture, x_t, dtype)
     weights = join(architecture, learner.parameters.layer)
-    net_input = weighted_sum(weights.input, [x_t])
-    if weights.bias is not None:
-        net_input = net_input + weights.bias
-    state_tm1 = learner.state
-    state, cell_input = step(architecture, weights.recurrent, state_tm1, net_input)
+    before = learner.state
+    state, cell_input = advance(architecture, weights, before, project(weights, x_t[None])[0])
+    at = Activations(cell_input=cell_input, **state._asdict())
     outputs = output_units(architecture, learner.parameters.output, state, x_t)
 
-    sources = UnitWeights(x_t, jnp.concatenate(state_tm1.rows()), jnp.ones((), dtype))
-    traces = _advance(architecture, learner.traces, sources, state.input_gate, cell_input)
-    learner = learner._replace(state=state, traces=traces)
+    rows = seen(architecture, before)
+    sources = UnitWeights(
+        x_t,
+        jnp.concatenate(rows) if rows else None,
+        jnp.ones((), dtype),
+        before.internal_state,
+    )
+    increments = derivatives_of_state(architecture, at, before.internal_state)
+    traces = learner.traces
+    if at.forget_gate is not None:
+        traces = _times(traces, spread(architecture, at.forget_gate))
+    learner = learner._replace(state=state, traces=_add_outer(traces, sources, increments))
     if target is not None:
-        weight = jnp.asarray(weight).astype(dtype)
-        errors = jnp.where(weight != 0, weight * (outputs - target.astype(dtype)), 0)
-        gradient = _gradient(architecture, learner, sources, outputs, errors)
+        gradient = _gradient(architecture, learner, sources, at, target, weight.astype(dtype))
         learner = learner._replace(gradient=jax.tree.map(jnp.add, learner.gradient, gradient))
     return outputs, learner
+
+
+def _gradient(
+    architecture: Architecture,
+    learner: Learner,
+    sources: UnitWeights,
+    at: Activations,
+    target: jax.Array,
+    weight: jax.Array,
+) -> Parameters:
+    """Eqs. 19-28: one step's gradient of E / 2."""
+
+    def error(output: OutputWeights, state: State) -> jax.Array:
+        outputs = output_units(architecture, output, state, sources.input)
+        return half_squared_error(outputs[None], target[None], weight[None])
+
+    by_outputs, delta = jax.grad(error, (0, 1))(learner.parameters.output, learner.state)  # (19)
+    delta = injected(architecture, at, delta)  # (23), and parts of (20), (21)
+    slope, layer = slopes(architecture, at), learner.parameters.layer
+    by_output_gate = by_hidden = None
+    if at.output_gate is not None:  # (21), (22)
+        delta_net = slope.output_gate * delta.output_gate
+        by_output_gate = _outer(layer.output_gate._replace(peephole=None), sources, delta_net)
+        if layer.output_gate.peephole is not None:  # it sees the state of this very step
+            by_peephole = spread(architecture, delta_net) * at.internal_state
+            by_output_gate = by_output_gate._replace(peephole=by_peephole)
+    if at.hidden is not None:  # (20)
+        by_hidden = _outer(layer.hidden, sources, slope.hidden * delta.hidden)
+    by_layer = _through_traces(architecture, learner.traces, delta.internal_state)  # (26), (28)
+    return Parameters(by_layer._replace(output_gate=by_output_gate, hidden=by_hidden), by_outputs)
 
 
 def learn_steps(
     architecture: Architecture,
     learner: Learner,
-    inputs: jax.Array,
-    targets: jax.Array | None = None,
+    inputs: ArrayLike,
+    targets: ArrayLike | None = None,
     *,
-    weights: jax.Array | None = None,
+    weights: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    reset: ArrayLike | None = None,
 ) -> tuple[jax.Array, Learner]:
     """Takes a stretch of T steps: what `learn` does with one after the other, but faster.
 
@@ -160,50 +246,101 @@ def learn_steps(
       inputs: [T, I] floating, or [T] integers in [0, I).
       targets: [T, K], or None: no error at these steps.
       weights: [T], how much each step's error counts; None: 1.
+      mask: [T] bool, False at gaps in the stream, as in `learn`.
+      reset: [T] bool, whether a new sequence starts before each step, as in `learn`.
 
     Returns:
       The outputs [T, K] and the new learner.
 
     Raises:
-      ValueError: if the inputs, targets or weights have the wrong shape.
+      ValueError: if the inputs, targets, weights, mask or reset have the wrong shape.
     """
-    parameters, start = learner.parameters, learner.state
-    if jnp.issubdtype(inputs.dtype, jnp.floating):
-        inputs = inputs.astype(parameters.output.cell.dtype)
+    given = check_given(architecture, learner.parameters, inputs, learner.state, mask, None, reset)
+    steps = given.inputs.shape[:1]
+    if targets is not None:
+        targets = _check_target(architecture, targets, steps, "targets")
+        weights = _check_weights(weights, steps)
+    return _learn_steps(architecture, learner, given, targets, weights)
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _learn_steps(
+    architecture: Architecture,
+    learner: Learner,
+    given: Given,
+    targets: jax.Array | None,
+    weights: jax.Array | None,
+) -> tuple[jax.Array, Learner]:
+    layer = Recurrence(architecture, record=True)
+    sequence = as_sequence(architecture, learner.parameters, given)
+    learner, sequence = vary_alike((learner, sequence))
+    if weights is not None and sequence.mask is not None:
+        weights = jnp.where(sequence.mask, weights, 0)
 
     def run(parameters: Parameters, start: State) -> tuple[jax.Array, Activations, State]:
-        activations, final = unroll(architecture, parameters, inputs, initial_state=start)
+        joined = join(architecture, parameters.layer)
+        final, activations = truncated(layer, joined, sequence._replace(initial_state=start))
         assert activations is not None
-        outputs = output_units_over_time(architecture, parameters.output, activations, inputs)
+        outputs = output_units_over_time(
+            architecture, parameters.output, activations, sequence.inputs
+        )
         return outputs, activations, final
 
+    def error(parameters: Parameters, start: State) -> tuple[jax.Array, tuple]:
+        outputs, *others = run(parameters, start)
+        assert targets is not None
+        return half_squared_error(outputs, targets, weights), (outputs, *others)
+
     if targets is None:
-        outputs, activations, final = run(parameters, start)
+        outputs, activations, final = run(learner.parameters, learner.state)
     else:
-
-        def error(parameters: Parameters, start: State) -> tuple[jax.Array, tuple]:
-            outputs, *others = run(parameters, start)
-            return half_squared_error(outputs, targets, weights), (outputs, *others)
-
         (gradient, delta_start), (outputs, activations, final) = jax.grad(
             error, argnums=(0, 1), has_aux=True
-        )(parameters, start)
-        input_gate, cell = _through_traces(architecture, learner.traces, delta_start.internal_state)
-        add = lambda here, earlier: jax.tree.map(jnp.add, here, earlier)
-        layer = gradient.layer._replace(
-            input_gate=add(gradient.layer.input_gate, input_gate),
-            cell=add(gradient.layer.cell, cell),
-        )
-        gradient = gradient._replace(layer=layer)
-        learner = learner._replace(gradient=jax.tree.map(jnp.add, learner.gradient, gradient))
-    seen = UnitWeights(
-        _one_hot(architecture, inputs, outputs.dtype),
-        previous_activations(start, activations),
-        jnp.ones(len(outputs), outputs.dtype),
-    )
-    gate, cell_input = activations.input_gate, activations.cell_input
-    traces = _advance(architecture, learner.traces, seen, gate, cell_input)
+        )(learner.parameters, learner.state)
+        earlier = _through_traces(architecture, learner.traces, delta_start.internal_state)
+        gradient = jax.tree.map(jnp.add, learner.gradient, gradient)
+        gradient = gradient._replace(layer=_add_where_present(gradient.layer, earlier))
+        learner = learner._replace(gradient=gradient)
+    traces = _traces_after(layer, learner.traces, sequence, activations)
+    outputs = clear_padding(outputs, sequence.mask)
     return outputs, learner._replace(state=final, traces=traces)
+
+
+def _traces_after(
+    layer: Recurrence, traces: Traces, sequence: Sequence, activations: Activations
+) -> Traces:
+    """Eqs. 25 and 27 over a whole stretch: the traces at its end from those at its start."""
+    architecture = layer.architecture
+    before = before_each_step(layer, sequence, activations)
+    increments = derivatives_of_state(architecture, activations, before.internal_state)
+    if sequence.mask is not None:
+        is_real = sequence.mask[:, None]
+        increments = jax.tree.map(lambda part: jnp.where(is_real, part, 0), increments)
+    factors = carrousel_factors(architecture, sequence, activations)
+    if factors is not None:  # a trace fades with the states that it is a derivative of
+        after, through = _products_behind(factors)
+        increments = jax.tree.map(lambda part: part * after, increments)
+        traces = _times(traces, through)
+    dtype = activations.cell_input.dtype
+    sources = UnitWeights(
+        _one_hot(architecture, sequence.inputs, dtype),
+        seen_over_time(architecture, before),
+        jnp.ones(sequence.inputs.shape[0], dtype),
+        before.internal_state,
+    )
+    return _add_outer(traces, sources, increments)
+
+
+def _products_behind(factors: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The product of all factors [T, C] behind each step, [T, C], and of all there are, [C]."""
+
+    def back(product: jax.Array, factor: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return product * factor, product
+
+    through, after = jax.lax.scan(
+        back, jnp.ones_like(factors, shape=factors.shape[1:]), factors, reverse=True
+    )
+    return after, through
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
@@ -221,9 +358,9 @@ def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner
 def online_gradient(
     architecture: Architecture,
     parameters: Parameters,
-    inputs: jax.Array,
-    targets: jax.Array,
-    weights: jax.Array,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    weights: ArrayLike | None = None,
 ) -> tuple[jax.Array, Parameters]:
     """The truncated gradient of E / 2 over one sequence, in memory that does not grow with it.
 
@@ -231,20 +368,42 @@ def online_gradient(
       architecture, parameters: the network.
       inputs: [T, I] floating or [T] integer.
       targets: [T, K].
-      weights: [T], how much each step's error counts.
+      weights: [T], how much each step's error counts; None: 1.
 
     Returns:
       The outputs [T, K], and the gradient, shaped as the parameters.
+
+    Raises:
+      ValueError: as in `learn_steps`.
     """
-    learner = init_learner(architecture, parameters, optax.identity())
+    given = check_given(architecture, parameters, inputs, None, None, None, None)
+    steps = given.inputs.shape[:1]
+    targets = _check_target(architecture, targets, steps, "targets")
+    return _online_gradient(
+        architecture, parameters, given.inputs, targets, _check_weights(weights, steps)
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _online_gradient(
+    architecture: Architecture,
+    parameters: Parameters,
+    inputs: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+) -> tuple[jax.Array, Parameters]:
+    start = init_learner(architecture, parameters, optax.identity())
+    start, steps = vary_alike((start, (inputs, targets, weights)))
 
     def body(learner: Learner, at: tuple) -> tuple[Learner, jax.Array]:
-        x_t, target, weight = at
-        outputs, learner = learn(architecture, learner, x_t, target, weight=weight)
+        outputs, learner = _learn(architecture, learner, *at)
         return learner, outputs
 
-    learner, outputs = jax.lax.scan(body, learner, (inputs, targets, weights))
+    learner, outputs = jax.lax.scan(body, start, steps)
     return outputs, learner.gradient
+
+
+# Sums over sources and cells -------------------------------------------------------------------
 
 
 def _one_hot(architecture: Architecture, inputs: jax.Array, dtype: Any) -> jax.Array:
@@ -253,70 +412,20 @@ def _one_hot(architecture: Architecture, inputs: jax.Array, dtype: Any) -> jax.A
     return inputs.astype(dtype)
 
 
-def _advance(
-    architecture: Architecture,
-    traces: Traces,
-    sources: UnitWeights,
-    input_gate: jax.Array | None,
-    cell_input: jax.Array,
-) -> Traces:
-    """Eqs. 25 and 27: adds to every trace what a step contributes, or T of them, [T, ...] each."""
-    g, axis = ACTIVATIONS[architecture.cell_input], cell_input.ndim - 1
-    to_cell = gated(architecture, input_gate, g.slope(cell_input), axis)
-    cell = _add_outer(traces.cell, sources, to_cell)
-    if input_gate is None:
-        return Traces(None, cell)
-    to_gate = cell_input * spread(architecture, logistic.slope(input_gate), axis)
-    return Traces(_add_outer(traces.input_gate, sources, to_gate), cell)
+def _zero_traces(architecture: Architecture, layer: Layer[UnitWeights]) -> Traces:
+    """Before the first step no state depends on a weight."""
+    zeros = lambda w: jnp.zeros((*w.shape[:-1], architecture.num_cells), w.dtype)
 
+    def of_kind(weights: UnitWeights | None) -> UnitWeights | None:
+        if weights is None:
+            return None
+        of_peepholes = weights.peephole
+        if of_peepholes is not None:  # of each cell's state by each state that is seen
+            of_peepholes = jnp.zeros((architecture.num_cells,) * 2, of_peepholes.dtype)
+        return jax.tree.map(zeros, weights._replace(peephole=None))._replace(peephole=of_peepholes)
 
-def _through_traces(
-    architecture: Architecture, traces: Traces, delta_s: jax.Array
-) -> tuple[UnitWeights | None, UnitWeights]:
-    """Eqs. 26 and 28: the gradient by the input gates' and the cells' weights, from delta_s [C]."""
-    cell = _times(traces.cell, delta_s)
-    if traces.input_gate is None:
-        return None, cell
-    by_cell = _times(traces.input_gate, delta_s)
-    add_up = lambda weights: sum_over_blocks(architecture, weights, axis=-1)
-    return jax.tree.map(add_up, by_cell), cell
-
-
-def _gradient(
-    architecture: Architecture,
-    learner: Learner,
-    sources: UnitWeights,
-    outputs: jax.Array,
-    errors: jax.Array,
-) -> Parameters:
-    """Eqs. 19-28: one step's gradient of E / 2, from `errors` = outputs - target."""
-    state, output, layer = learner.state, learner.parameters.output, learner.parameters.layer
-    h = ACTIVATIONS[architecture.cell_output]
-    delta_k = ACTIVATIONS[architecture.output].slope(outputs) * errors  # (19)
-    delta_y = output.cell @ delta_k
-    squashed_state = h.value(state.internal_state)
-    delta_s = gated(architecture, state.output_gate, h.slope(squashed_state)) * delta_y  # (23)
-
-    output_gate = hidden = hidden_output = None
-    if state.output_gate is not None:  # (21), (22)
-        to_gate = sum_over_blocks(architecture, squashed_state * delta_y)
-        output_gate = _outer(
-            layer.output_gate, sources, logistic.slope(state.output_gate) * to_gate
-        )
-    if state.hidden is not None:  # (20)
-        delta_hidden = logistic.slope(state.hidden) * (output.hidden @ delta_k)
-        hidden = _outer(layer.hidden, sources, delta_hidden)
-        hidden_output = jnp.outer(state.hidden, delta_k)
-    input_gate, cell = _through_traces(architecture, learner.traces, delta_s)  # (26), (28)
-    return Parameters(
-        Layer(input_gate, output_gate, cell, hidden),
-        OutputWeights(
-            cell=jnp.outer(state.cell_output, delta_k),
-            hidden=hidden_output,
-            input=None if output.input is None else jnp.outer(sources.input, delta_k),
-            bias=None if output.bias is None else delta_k,
-        ),
-    )
+    enters = layer._replace(output_gate=None, hidden=None)
+    return Layer(*map(of_kind, enters))
 
 
 def _outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:
@@ -328,21 +437,81 @@ def _outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> Unit
     return jax.tree.map(lambda y: jnp.tensordot(y, delta, axes=(0, 0)), present)
 
 
-def _times(traces: UnitWeights, delta: jax.Array) -> UnitWeights:
+def _add_outer(traces: Traces, sources: UnitWeights, increments: Layer[jax.Array]) -> Traces:
+    """Adds to every trace what a step contributes, or T of them."""
+    parts = [
+        None if trace is None else jax.tree.map(jnp.add, trace, _outer(trace, sources, part))
+        for trace, part in zip(traces, increments, strict=True)
+    ]
+    return Layer(*parts)
+
+
+def _times(traces: Any, delta: jax.Array) -> Any:
     """The traces of each cell, times its delta."""
     return jax.tree.map(lambda trace: trace * jnp.broadcast_to(delta, trace.shape), traces)
 
 
-def _add_outer(traces: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:
-    return jax.tree.map(jnp.add, traces, _outer(traces, sources, delta))
+def _through_traces(
+    architecture: Architecture, traces: Traces, delta_s: jax.Array
+) -> Layer[UnitWeights]:
+    """Eqs. 26 and 28: the gradient by all weights that enter the states, from delta_s [C]."""
+    by_cell = _times(traces, delta_s)
+    add_up = functools.partial(sum_over_blocks, architecture, axis=-1)
+
+    def of_gate(weights: UnitWeights | None) -> UnitWeights | None:
+        if weights is None:
+            return None
+        by_peephole = weights.peephole
+        if by_peephole is not None:  # a cell's state is seen by its own block's gate alone
+            is_own = jnp.asarray(_same_block(architecture), by_peephole.dtype)
+            by_peephole = (by_peephole * is_own).sum(-1)
+        by_others = jax.tree.map(add_up, weights._replace(peephole=None))
+        return by_others._replace(peephole=by_peephole)
+
+    return Layer(
+        input_gate=of_gate(by_cell.input_gate),
+        forget_gate=of_gate(by_cell.forget_gate),
+        output_gate=None,
+        cell=by_cell.cell,
+        hidden=None,
+    )
 
 
-def _check_step(architecture: Architecture, x_t: jax.Array, target: jax.Array | None) -> None:
-    is_symbol = jnp.issubdtype(x_t.dtype, jnp.integer)
-    wanted = () if is_symbol else (architecture.num_inputs,)
-    if x_t.shape != wanted:
-        raise ValueError(f"x_t of dtype {x_t.dtype} must have shape {wanted}, got {x_t.shape}")
-    if target is not None and target.shape != (architecture.num_outputs,):
-        raise ValueError(
-            f"target must have shape {(architecture.num_outputs,)}, got {target.shape}"
-        )
+def _same_block(architecture: Architecture) -> np.ndarray:
+    """Whether two cells are of one block, [C, C]."""
+    block = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
+    return block[:, None] == block[None]
+
+
+def _add_where_present(layer: Layer, more: Layer) -> Layer:
+    """The sum of two layers, of which the second lacks some kinds."""
+    pairs = zip(layer, more, strict=True)
+    return Layer(*(a if b is None else jax.tree.map(jnp.add, a, b) for a, b in pairs))
+
+
+# Checks ----------------------------------------------------------------------------------------
+
+
+def _check_target(
+    architecture: Architecture, target: Any, steps: tuple[int, ...], name: str = "target"
+) -> jax.Array:
+    target, wanted = as_array(name, target), (*steps, architecture.num_outputs)
+    if target.shape != wanted:
+        raise ValueError(f"{name} must have shape {wanted}, got {target.shape}")
+    return target
+
+
+def _check_weights(weights: Any, steps: tuple[int, ...]) -> jax.Array:
+    weights = jnp.ones(steps) if weights is None else as_array("weights", weights)
+    if weights.shape != steps:
+        raise ValueError(f"weights must have shape {steps}, got {weights.shape}")
+    return weights
+
+
+def _check_flag(name: str, flag: Any) -> jax.Array | None:
+    if flag is None:
+        return None
+    flag = as_array(name, flag)
+    if flag.shape != () or flag.dtype != bool:
+        raise ValueError(f"{name} must be one bool, got {flag.dtype} {flag.shape}")
+    return flag

@@ -1,19 +1,30 @@
-"""The whole network: hidden layer, output units and the error (section 5; eqs. 8, 16)."""
+"""The whole network: hidden layer and output units (section 5; eq. 8)."""
 
 from __future__ import annotations
 
-from typing import Literal
+import functools
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State
+from lstm_jax.network.checks import Given, check_choice, check_given
 from lstm_jax.network.lanes import weighted_sum, weighted_sum_over_time
-from lstm_jax.network.layer import Gradient, clear_padding, prepare, run
+from lstm_jax.network.layer import (
+    Gradient,
+    How,
+    as_sequence,
+    backwards,
+    check_how,
+    clear_padding,
+    run,
+)
 from lstm_jax.network.parameters import OutputWeights, Parameters
-from lstm_jax.network.recurrence import Activations, Sequence, last_step, pick_rows
+from lstm_jax.network.recurrence import Activations, Sequence, is_symbol, last_step, pick_rows
 
 At = Literal["every_step", "end"]
 
@@ -21,12 +32,14 @@ At = Literal["every_step", "end"]
 def apply(
     architecture: Architecture,
     parameters: Parameters,
-    inputs: jax.Array,
+    inputs: ArrayLike,
     *,
     at: At = "every_step",
     initial_state: State | None = None,
-    mask: jax.Array | None = None,
-    length: jax.Array | int | None = None,
+    mask: ArrayLike | None = None,
+    length: ArrayLike | None = None,
+    reset: ArrayLike | None = None,
+    reverse: bool = False,
     gradient: Gradient = "truncated",
     steps_per_iteration: int = 1,
 ) -> tuple[jax.Array, State]:
@@ -34,7 +47,7 @@ def apply(
 
     The output units see the cell outputs of the *same* step (section 5, three processing steps).
 
-    >>> from lstm_jax.parameters import initialise
+    >>> from lstm_jax.network.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=4)
     >>> parameters = initialise(jax.random.key(0), net)
     >>> outputs, final_state = apply(net, parameters, jnp.ones((10, 3)))
@@ -42,9 +55,9 @@ def apply(
     ((10, 4), (4,))
 
     Args:
-      architecture, parameters, inputs, initial_state, mask, length, gradient,
+      architecture, parameters, inputs, initial_state, mask, length, reset, reverse, gradient,
         steps_per_iteration: as in `unroll`.
-      at: "every_step", or "end" for the outputs after the last real step alone, at which no
+      at: "every_step", or "end" for the outputs after the last real step taken alone, at which no
         activation needs to be kept without a gradient, and no error needs summing with one.
 
     Returns:
@@ -53,23 +66,73 @@ def apply(
     Raises:
       ValueError: as in `unroll`, or if `at` is unknown.
     """
-    if at not in ("every_step", "end"):
-        raise ValueError(f"at must be 'every_step' or 'end', got {at!r}")
-    sequence = prepare(architecture, parameters, inputs, initial_state, mask, length)
-    activations, state = run(
-        architecture,
-        parameters,
-        sequence,
-        gradient=gradient,
-        record="all" if at == "every_step" else "last",
-        steps_per_iteration=steps_per_iteration,
-    )
+    check_choice("at", at, get_args(At))
+    given = check_given(architecture, parameters, inputs, initial_state, mask, length, reset)
+    record = "all" if at == "every_step" else "last"
+    how = check_how(gradient, record, steps_per_iteration, reverse)
     if at == "every_step":
-        assert activations is not None
-        outputs = output_units_over_time(
-            architecture, parameters.output, activations, sequence.inputs
-        )
-        return clear_padding(outputs, sequence.mask), state
+        outputs, _, state = _at_every_step(architecture, how, parameters, given)
+        return outputs, state
+    return _at_end(architecture, how, parameters, given)
+
+
+def observe(
+    architecture: Architecture,
+    parameters: Parameters,
+    inputs: ArrayLike,
+    *,
+    initial_state: State | None = None,
+    mask: ArrayLike | None = None,
+    length: ArrayLike | None = None,
+    reset: ArrayLike | None = None,
+    reverse: bool = False,
+    gradient: Gradient = "truncated",
+    steps_per_iteration: int = 1,
+) -> tuple[jax.Array, Activations, State]:
+    """All that a network does over one sequence: `apply` and `unroll` in one run.
+
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=4)
+    >>> parameters = initialise(jax.random.key(0), net)
+    >>> outputs, activations, final_state = observe(net, parameters, jnp.ones((10, 3)))
+    >>> outputs.shape, activations.input_gate.shape
+    ((10, 4), (10, 1))
+
+    Args:
+      architecture, parameters, inputs, initial_state, mask, length, reset, reverse, gradient,
+        steps_per_iteration: as in `unroll`.
+
+    Returns:
+      The outputs [T, K], the `Activations` [T, ...] and the final `State`.
+
+    Raises:
+      ValueError: as in `unroll`.
+    """
+    given = check_given(architecture, parameters, inputs, initial_state, mask, length, reset)
+    how = check_how(gradient, "all", steps_per_iteration, reverse)
+    return _at_every_step(architecture, how, parameters, given)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _at_every_step(
+    architecture: Architecture, how: How, parameters: Parameters, given: Given
+) -> tuple[jax.Array, Activations, State]:
+    sequence = as_sequence(architecture, parameters, given, how.reverse)
+    activations, state = run(architecture, how, parameters, sequence)
+    assert activations is not None
+    outputs = output_units_over_time(architecture, parameters.output, activations, sequence.inputs)
+    outputs = clear_padding(outputs, sequence.mask)
+    if how.reverse:
+        outputs, activations = backwards((outputs, activations))
+    return outputs, activations, state
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _at_end(
+    architecture: Architecture, how: How, parameters: Parameters, given: Given
+) -> tuple[jax.Array, State]:
+    sequence = as_sequence(architecture, parameters, given, how.reverse)
+    _, state = run(architecture, how, parameters, sequence)
     x_t = _last_input(architecture, sequence) if architecture.input_to_output else None
     return output_units(architecture, parameters.output, state, x_t), state
 
@@ -104,8 +167,12 @@ def output_units_over_time(
     if weights.hidden is not None:
         net = net + weighted_sum_over_time(weights.hidden, activations.hidden)
     if weights.input is not None:
-        is_symbol = jnp.issubdtype(inputs.dtype, jnp.integer)
-        net = net + (pick_rows if is_symbol else weighted_sum_over_time)(weights.input, inputs)
+        if jnp.issubdtype(inputs.dtype, jnp.integer):
+            rows = pick_rows(weights.input, inputs)
+            direct = jnp.where(is_symbol(inputs, len(weights.input))[:, None], rows, 0)
+        else:
+            direct = weighted_sum_over_time(weights.input, inputs)
+        net = net + direct
     if weights.bias is not None:
         net = net + weights.bias[None]
     return ACTIVATIONS[architecture.output].value(net)
@@ -114,43 +181,9 @@ def output_units_over_time(
 def _last_input(architecture: Architecture, sequence: Sequence) -> jax.Array:
     """The inputs of the last real step, [I, *lanes] floating; 0 if no step is real."""
     inputs, like = sequence.inputs, sequence.initial_state.internal_state
-    is_last, is_any = last_step(sequence, len(inputs))
+    is_last, is_any = last_step(sequence, inputs.shape[0])
     if not jnp.issubdtype(inputs.dtype, jnp.integer):
         return jnp.where(is_last[:, None], inputs, 0).sum(0)
     symbol = jnp.broadcast_to(jnp.where(is_last, inputs, 0).sum(0), like.shape[1:])
     x_t = jax.nn.one_hot(symbol, architecture.num_inputs, dtype=like.dtype, axis=0)
     return jnp.where(is_any[None], x_t, 0)
-
-
-def half_squared_error(
-    outputs: jax.Array, targets: jax.Array, weights: jax.Array | None = None
-) -> jax.Array:
-    """E / 2 = 1/2 Σ_t Σ_k (target_k(t) - y_k(t))², summed over steps, output units and lanes.
-
-    The paper's updates use e_k = f'(net_k) (target_k - y_k) (eq. 19): half the derivative of its
-    E (eq. 16).
-
-    >>> half_squared_error(jnp.array([0.5, 1.0]), jnp.array([1.0, 1.0]))
-    Array(0.125, dtype=float32)
-
-    Args:
-      outputs: [K] or [T, K].
-      targets: the same shape.
-      weights: None, or how much each step counts, [T] bool or floating. What the targets hold at
-        a step of weight 0 does not matter.
-
-    Raises:
-      ValueError: if targets or weights do not have the shape that fits the outputs.
-    """
-    if targets.shape != outputs.shape:
-        raise ValueError(f"targets must have shape {outputs.shape}, got {targets.shape}")
-    errors = targets.astype(outputs.dtype) - outputs
-    if weights is not None:
-        if outputs.ndim < 2 or weights.shape != outputs.shape[:1] + outputs.shape[2:]:
-            raise ValueError(
-                f"weights must be [T] for outputs [T, K], got {weights.shape} for {outputs.shape}"
-            )
-        weights = weights[:, None]
-        errors = jnp.where(weights != 0, errors, 0)
-        return 0.5 * jnp.sum(errors * errors * weights.astype(outputs.dtype))
-    return 0.5 * jnp.sum(errors * errors)

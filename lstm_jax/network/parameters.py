@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.units import GATES, KINDS, Kind, Layer
 
 
 class UnitWeights(NamedTuple):
@@ -20,71 +20,51 @@ class UnitWeights(NamedTuple):
     `w_lm` of the paper, unit l and source m, is `[m, l]` here: sources lead, units follow.
     """
 
-    input: Any  # [I, n]
-    recurrent: Any  # [H, n], sources in the order of `Layer`; None if not recurrent
-    bias: Any  # [n] or None
-
-
-class Layer(NamedTuple):
-    """One entry for each kind of unit of the hidden layer, in the layer's order.
-
-    Holds weights (`Layer[UnitWeights]`) or, sliced from an array over the layer, arrays. A kind
-    that the architecture lacks is None.
-    """
-
-    input_gate: Any  # J units, in_j
-    output_gate: Any  # J units, out_j
-    cell: Any  # C units, c_j^v, block by block
-    hidden: Any  # N conventional hidden units, i
+    input: Any
+    """[I, n] floating."""
+    recurrent: Any
+    """[S, n], the sources in the order of `Layer`; None if the layer does not see itself."""
+    bias: Any
+    """[n]; None without biases."""
+    peephole: Any = None
+    """[C], from each cell to its own block's gate; None without peepholes."""
 
 
 class OutputWeights(NamedTuple):
     """The incoming weights of the K output units, which see no gates."""
 
-    cell: Any  # [C, K]
-    hidden: Any  # [N, K] or None
-    input: Any  # [I, K] with `input_to_output`, or None
-    bias: Any  # [K] or None
+    cell: Any
+    """[C, K] floating."""
+    hidden: Any
+    """[N, K]; None without conventional hidden units."""
+    input: Any
+    """[I, K] with `input_to_output`, else None."""
+    bias: Any
+    """[K]; None without biases."""
 
 
 class Parameters(NamedTuple):
-    """All weights of one network."""
+    """All weights of one network, a pytree; all arrays of one floating dtype."""
 
-    layer: Layer
+    layer: Layer[UnitWeights]
+    """The hidden layer's, by kind of unit."""
     output: OutputWeights
-
-
-def layer_sizes(architecture: Architecture) -> Layer:
-    """The number of units of each kind in the hidden layer.
-
-    >>> layer_sizes(Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1, output_gates=False))
-    Layer(input_gate=2, output_gate=0, cell=4, hidden=0)
-    """
-    blocks = architecture.num_blocks
-    return Layer(
-        input_gate=blocks * architecture.input_gates,
-        output_gate=blocks * architecture.output_gates,
-        cell=architecture.num_cells,
-        hidden=architecture.num_hidden,
-    )
+    """The output units'."""
 
 
 def parameter_shapes(architecture: Architecture) -> Parameters:
     """The shape of every weight array: a `Parameters` of tuples, None where there is none."""
-    biased = {
-        "none": (),
-        "gates": ("input_gate", "output_gate"),
-        "hidden": Layer._fields,
-        "all": Layer._fields,
-    }[architecture.biases]
+    sources = architecture.num_sources
 
-    def unit(kind: str, n: int) -> UnitWeights | None:
+    def unit(kind: Kind) -> UnitWeights | None:
+        n = architecture.count(kind)
         if n == 0:
             return None
         return UnitWeights(
             input=(architecture.num_inputs, n),
-            recurrent=(architecture.num_units, n) if architecture.recurrent else None,
-            bias=(n,) if kind in biased else None,
+            recurrent=(sources, n) if sources else None,
+            bias=(n,) if kind.name in architecture.biased else None,
+            peephole=(architecture.num_cells,) if architecture.has_peephole(kind) else None,
         )
 
     num_outputs = architecture.num_outputs
@@ -92,10 +72,9 @@ def parameter_shapes(architecture: Architecture) -> Parameters:
         cell=(architecture.num_cells, num_outputs),
         hidden=(architecture.num_hidden, num_outputs) if architecture.num_hidden else None,
         input=(architecture.num_inputs, num_outputs) if architecture.input_to_output else None,
-        bias=(num_outputs,) if architecture.biases == "all" else None,
+        bias=(num_outputs,) if "output" in architecture.biased else None,
     )
-    sizes = layer_sizes(architecture)._asdict()
-    return Parameters(Layer(**{kind: unit(kind, n) for kind, n in sizes.items()}), output)
+    return Parameters(Layer(*(unit(kind) for kind in KINDS)), output)
 
 
 def initialise(
@@ -105,6 +84,7 @@ def initialise(
     init_range: float | jax.Array = 0.1,
     input_gate_bias: Sequence[float] | jax.Array | None = None,
     output_gate_bias: Sequence[float] | jax.Array | None = None,
+    forget_gate_bias: Sequence[float] | jax.Array | None = None,
     dtype: Any = jnp.float32,
 ) -> Parameters:
     """Draws every weight uniformly from [-init_range, init_range], then sets the gate biases.
@@ -124,29 +104,34 @@ def initialise(
         internal state; None keeps the random ones.
       output_gate_bias: J initial biases of the output gates, usually negative against the abuse
         of memory cells as bias units; None keeps the random ones.
+      forget_gate_bias: J initial biases of the forget gates, usually positive, so that cells
+        remember before they have learned to forget; None keeps the random ones.
       dtype: the floating dtype of every array, and with it of everything computed from them.
 
     Raises:
-      ValueError: if a range is not positive and finite, a gate bias has not J entries or has no
-        bias weight to set, or the dtype is not floating.
+      ValueError: if a range is not positive or beyond half the dtype's largest number, a gate
+        bias has not J entries or has no bias weight to set, or the dtype is not floating.
     """
-    _check_initial_values(architecture, init_range, input_gate_bias, output_gate_bias, dtype)
-    shapes, treedef = jax.tree.flatten(parameter_shapes(architecture), is_leaf=_is_shape)
+    biases = {
+        "input_gate": input_gate_bias,
+        "output_gate": output_gate_bias,
+        "forget_gate": forget_gate_bias,
+    }
+    _check_initial_values(architecture, init_range, biases, dtype)
+    shapes, treedef = jax.tree.flatten(parameter_shapes(architecture), is_leaf=is_shape)
     leaves = [
         jax.random.uniform(
             jax.random.fold_in(key, i), shape, dtype, minval=-init_range, maxval=init_range
         )
         for i, shape in enumerate(shapes)
     ]
-    parameters = jax.tree.unflatten(treedef, leaves)
-    layer = parameters.layer
-    if input_gate_bias is not None:
-        bias = jnp.asarray(input_gate_bias, dtype)
-        layer = layer._replace(input_gate=layer.input_gate._replace(bias=bias))
-    if output_gate_bias is not None:
-        bias = jnp.asarray(output_gate_bias, dtype)
-        layer = layer._replace(output_gate=layer.output_gate._replace(bias=bias))
-    return parameters._replace(layer=layer)
+    parameters: Parameters = jax.tree.unflatten(treedef, leaves)
+    given = {
+        name: getattr(parameters.layer, name)._replace(bias=jnp.array(bias, dtype))
+        for name, bias in biases.items()
+        if bias is not None
+    }
+    return parameters._replace(layer=parameters.layer._replace(**given))
 
 
 def check_parameters(architecture: Architecture, parameters: Parameters) -> None:
@@ -159,7 +144,7 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)
     >>> check_parameters(net, initialise(jax.random.key(0), net))
     """
-    shapes = jax.tree_util.tree_leaves_with_path(parameter_shapes(architecture), is_leaf=_is_shape)
+    shapes = jax.tree_util.tree_leaves_with_path(parameter_shapes(architecture), is_leaf=is_shape)
     found = dict(jax.tree_util.tree_leaves_with_path(parameters))
     lanes = np.shape(parameters.output.cell)[2:]
     for path, shape in shapes:
@@ -181,54 +166,64 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
         raise ValueError(f"parameters must all have one dtype, got {', '.join(dtypes)}")
 
 
-def join(architecture: Architecture, layer: Layer) -> UnitWeights:
-    """The weights of the whole hidden layer as one `UnitWeights`, [I, H], [H, H], [H].
+def join(architecture: Architecture, layer: Layer[UnitWeights]) -> UnitWeights:
+    """The weights of the whole hidden layer as one `UnitWeights`, [I, H], [S, H], [H].
 
-    One product then serves all kinds of units. Units without a bias get a constant 0.
+    One product then serves all kinds of units. Units without a bias get a constant 0. Peepholes,
+    which are no product, stay a `Layer` of [C].
     """
-    sizes = [size for size in layer_sizes(architecture) if size]
-    kinds = [kind for kind in layer if kind is not None]
+    kinds = [weights for weights in layer if weights is not None]
     like = kinds[0].input
     biases = [
-        jnp.zeros((size, *like.shape[2:]), like.dtype) if kind.bias is None else kind.bias
-        for kind, size in zip(kinds, sizes, strict=True)
+        jnp.zeros((kind.input.shape[1], *like.shape[2:]), like.dtype)
+        if kind.bias is None
+        else kind.bias
+        for kind in kinds
     ]
     return UnitWeights(
         input=jnp.concatenate([kind.input for kind in kinds], axis=1),
         recurrent=(
             jnp.concatenate([kind.recurrent for kind in kinds], axis=1)
-            if architecture.recurrent
+            if architecture.num_sources
             else None
         ),
-        bias=jnp.concatenate(biases) if architecture.biases != "none" else None,
+        bias=(jnp.concatenate(biases) if any(kind.bias is not None for kind in kinds) else None),
+        peephole=Layer(*(None if kind is None else kind.peephole for kind in layer)),
     )
 
 
-def split(architecture: Architecture, units: jax.Array, axis: int = 0) -> Layer:
+def split(architecture: Architecture, units: jax.Array, axis: int = 0) -> Layer[jax.Array]:
     """An array over the H units of the hidden layer, as a `Layer` of arrays; undoes joining."""
-    sizes = layer_sizes(architecture)
+    sizes = architecture.sizes
     parts = jnp.split(units, np.cumsum(sizes)[:-1].tolist(), axis=axis)
     return Layer(*(part if size else None for part, size in zip(parts, sizes, strict=True)))
 
 
-def _is_shape(node: Any) -> bool:
+def is_shape(node: Any) -> bool:
+    """Whether a node of `parameter_shapes` is a leaf: a plain tuple of integers."""
     return type(node) is tuple and all(isinstance(size, int) for size in node)
 
 
-def _check_initial_values(architecture, init_range, input_gate_bias, output_gate_bias, dtype):
-    is_known = lambda value: not isinstance(value, Tracer)
-    if is_known(init_range) and not (math.isfinite(init_range) and init_range > 0):
-        raise ValueError(f"init_range must be positive and finite, got {init_range!r}")
+def _check_initial_values(
+    architecture: Architecture, init_range: Any, biases: Mapping[str, Any], dtype: Any
+) -> None:
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"dtype must be a floating dtype, got {dtype!r}")
-    for name, values in (("input_gate", input_gate_bias), ("output_gate", output_gate_bias)):
-        if values is None:
-            continue
-        if not getattr(architecture, name + "s") or architecture.biases == "none":
-            raise ValueError(f"{name}_bias is {values!r}, but the architecture has no such bias")
-        is_finite = not is_known(values) or np.all(np.isfinite(values))
-        if np.shape(values) != (architecture.num_blocks,) or not is_finite:
-            raise ValueError(
-                f"{name}_bias must hold {architecture.num_blocks} finite numbers, one for each "
-                f"memory block, got {values!r}"
-            )
+    most = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
+    if not isinstance(init_range, Tracer) and not 0 < init_range <= most:
+        raise ValueError(f"init_range must be positive and at most {most:.4g}, got {init_range!r}")
+    for kind in GATES:
+        if biases[kind.name] is not None:
+            _check_gate_bias(architecture, kind, biases[kind.name], most)
+
+
+def _check_gate_bias(architecture: Architecture, kind: Kind, values: Any, most: float) -> None:
+    name = f"{kind.name}_bias"
+    if not architecture.count(kind) or kind.name not in architecture.biased:
+        raise ValueError(f"{name} is {values!r}, but the architecture has no such bias")
+    is_finite = isinstance(values, Tracer) or np.all(np.abs(np.asarray(values, float)) <= most)
+    if np.shape(values) != (architecture.num_blocks,) or not is_finite:
+        raise ValueError(
+            f"{name} must hold {architecture.num_blocks} finite numbers, one for each "
+            f"memory block, got {values!r}"
+        )

@@ -9,57 +9,82 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import State, step
+from lstm_jax.network.cell import State, advance, seen, zero_state
 from lstm_jax.network.lanes import FEW_SOURCES, outer_sum_over_time, weighted_sum_over_time
 from lstm_jax.network.parameters import UnitWeights
 
 
 class Activations(NamedTuple):
-    """What every unit of the hidden layer did over a sequence; absent kinds are None."""
+    """What every unit of the hidden layer did over a sequence; absent kinds are None.
 
-    cell_output: jax.Array  # [T, C], y_c
-    hidden: Any  # [T, N], y_i
-    internal_state: jax.Array  # [T, C], s_c
-    input_gate: Any  # [T, J], y_in
-    output_gate: Any  # [T, J], y_out
-    cell_input: jax.Array  # [T, C], g(net_c)
+    The gates and `cell_output` are what the equations call y; see `lstm_jax.network.cell`.
+    """
+
+    cell_output: jax.Array
+    """[T, C], y_c."""
+    hidden: Any
+    """[T, N], y_i, in [0, 1]."""
+    internal_state: jax.Array
+    """[T, C], s_c."""
+    input_gate: Any
+    """[T, J], y_in, in [0, 1]."""
+    output_gate: Any
+    """[T, J], y_out, in [0, 1]."""
+    cell_input: jax.Array
+    """[T, C], g(net_c)."""
+    forget_gate: Any = None
+    """[T, J], y_phi, in [0, 1]."""
 
 
 class Sequence(NamedTuple):
     """What the hidden layer is run on."""
 
-    inputs: Any  # [T, I] floating, or [T] integers: the places of the ones of one-hot inputs
+    inputs: Any
+    """[T, I] floating, or [T] integers: the places of the ones of one-hot inputs."""
     initial_state: State
-    mask: Any  # [T] bool: which steps are real; None: all
-    length: Any  # [] integer, where the mask is that of the first steps; else None
+    """Before the first step."""
+    mask: Any = None
+    """[T] bool, which steps are real; None: all."""
+    length: Any = None
+    """[] integer, where the mask is that of the first steps; else None."""
+    reset: Any = None
+    """[T] bool, before which steps the state is set to that of a sequence's start; None: none."""
 
 
 class Recurrence(NamedTuple):
     """The hidden layer of an architecture, as a static (hashable) function of its weights."""
 
     architecture: Architecture
-    record: bool  # whether to keep the activations of every step
-    cut: bool = False  # whether autodiff is cut at the previous activations (not at the carrousel)
-    unroll: int = 1  # steps per iteration of the compiled loop
+    """The network."""
+    record: bool
+    """Whether to keep the activations of every step."""
+    cut: bool = False
+    """Whether autodiff is cut at what net inputs see of the layer (not at the carrousel)."""
+    unroll: int = 1
+    """Steps per iteration of the compiled loop."""
 
     def __call__(
         self, weights: UnitWeights, sequence: Sequence
     ) -> tuple[State, Activations | None]:
-        """Runs the layer; a masked step is the identity on the state."""
-        # Behind a sequence's length the state may run on: the record tells what it was there.
-        runs_on = self.record and sequence.length is not None
+        """Runs the layer; a masked step is the identity on the state, but for a reset."""
+        see = jax.lax.stop_gradient if self.cut else lambda activity: activity
+        # Behind a sequence's length the state may run on: the record tells what it was there. But
+        # where nothing bounds what a step adds, it might run beyond all numbers.
+        is_bounded = self.architecture.cell_input != "identity"
+        runs_on = self.record and sequence.length is not None and is_bounded
+        start = self.state_at_reset(sequence)
 
         def body(state_tm1: State, x_t: tuple) -> tuple[State, tuple | None]:
-            net_input, is_real = x_t
-            seen = cut_activations(state_tm1) if self.cut else state_tm1
-            state, cell_input = step(self.architecture, weights.recurrent, seen, net_input)
+            net_input, is_real, is_reset = x_t
+            if is_reset is not None:
+                state_tm1 = where(is_reset[None], start, state_tm1)
+            state, cell_input = advance(self.architecture, weights, state_tm1, net_input, see)
             if is_real is not None:
-                state = jax.tree.map(
-                    lambda new, old: jnp.where(is_real[None], new, old), state, state_tm1
-                )
+                state = where(is_real[None], state, state_tm1)
             return state, (state, cell_input) if self.record else None
 
-        xs = (project(weights, sequence.inputs), None if runs_on else sequence.mask)
+        mask = None if runs_on else sequence.mask
+        xs = (project(weights, sequence.inputs), mask, sequence.reset)
         final, kept = jax.lax.scan(body, sequence.initial_state, xs, unroll=self.unroll)
         if kept is None:
             return final, None
@@ -67,6 +92,16 @@ class Recurrence(NamedTuple):
         if runs_on:
             final = _state_after(sequence, states)
         return final, Activations(cell_input=cell_input, **states._asdict())
+
+    def state_at_reset(self, sequence: Sequence) -> State:
+        """What a reset sets the state to: that of a sequence's start."""
+        s_0 = sequence.initial_state.internal_state
+        return zero_state(self.architecture, s_0.dtype, s_0.shape[1:])
+
+
+def where(condition: jax.Array, new: Any, old: Any) -> Any:
+    """The arrays of a pytree, or those of another one."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
 def _state_after(sequence: Sequence, states: State) -> State:
@@ -80,10 +115,26 @@ def _state_after(sequence: Sequence, states: State) -> State:
     return jax.tree.map(after, sequence.initial_state, states)
 
 
-def cut_activations(state: State) -> State:
-    """The state with autodiff cut at the activations, not at the carrousels."""
-    cut = jax.tree.map(jax.lax.stop_gradient, state)
-    return cut._replace(internal_state=state.internal_state)
+def before_each_step(layer: Recurrence, sequence: Sequence, activations: Activations) -> State:
+    """The state that every step saw, a `State` of [T, n, *lanes], from those after every step."""
+    steps = activations.cell_input.shape[0]
+    start = layer.state_at_reset(sequence) if sequence.reset is not None else None
+    before: dict[str, Any] = {}
+    for name, first in sequence.initial_state._asdict().items():
+        before[name] = first
+        if first is not None:
+            after = getattr(activations, name)
+            before[name] = jnp.concatenate([first[None], after])[:steps]
+            if start is not None:
+                at_reset = getattr(start, name)[None]
+                before[name] = jnp.where(sequence.reset[:, None], at_reset, before[name])
+    return State(**before)
+
+
+def seen_over_time(architecture: Architecture, states: State) -> jax.Array | None:
+    """What the hidden layer sees of states [T, n, *lanes], [T, S, *lanes]; None if nothing."""
+    rows = seen(architecture, states)
+    return jnp.concatenate(rows, axis=1) if rows else None
 
 
 def project(weights: UnitWeights, inputs: jax.Array) -> jax.Array:
@@ -91,13 +142,20 @@ def project(weights: UnitWeights, inputs: jax.Array) -> jax.Array:
 
     Args:
       weights: `input` [I, H] and `bias` [H] are used.
-      inputs: [T, I] floating, or [T] integers in [0, I), each of which picks its row of weights.
+      inputs: [T, I] floating, or [T] integers, each of which picks its row of weights; an integer
+        outside [0, I) is no input, as `jax.nn.one_hot` has it.
     """
     if jnp.issubdtype(inputs.dtype, jnp.integer):
-        net = pick_rows(weights.input, inputs)
+        rows = pick_rows(weights.input, inputs)
+        net = jnp.where(is_symbol(inputs, len(weights.input))[:, None], rows, 0)
     else:
         net = weighted_sum_over_time(weights.input, inputs)
     return net if weights.bias is None else net + weights.bias[None]
+
+
+def is_symbol(inputs: jax.Array, num_inputs: int) -> jax.Array:
+    """Which integers stand for an input: those in [0, I)."""
+    return (inputs >= 0) & (inputs < num_inputs)
 
 
 def pick_rows(weights: jax.Array, indices: jax.Array) -> jax.Array:
@@ -114,6 +172,7 @@ def add_to_rows(weights: jax.Array, indices: jax.Array, deltas: jax.Array) -> ja
         rows = jnp.arange(num_rows, dtype=indices.dtype)
         one_hot = jax.vmap(lambda row: indices == row, out_axes=1)(rows)
         return outer_sum_over_time(one_hot.astype(deltas.dtype), deltas)
+    deltas = jnp.where(is_symbol(indices, num_rows)[:, None], deltas, 0)
     if indices.ndim == 1:
         return jnp.zeros_like(weights).at[indices].add(deltas)
     return _add_to_rows_of_lanes(weights, indices, deltas)
@@ -137,14 +196,18 @@ def _add_to_rows_of_lanes(weights: jax.Array, indices: jax.Array, deltas: jax.Ar
 
 
 def last_step(sequence: Sequence, num_steps: int) -> tuple[jax.Array, jax.Array]:
-    """Marks the last real step of T, [T, *lanes] bool, and says if there is one, [*lanes] bool.
+    """Marks the real step of T that the final state is of, [T, *lanes] bool.
 
-    The axes of lanes are of size 1 if there is no mask to tell them apart.
+    Also says if there is one, [*lanes] bool: not if no step is real, or none after a last reset.
+    The axes of lanes are of size 1 if there is no mask and no reset to tell them apart.
     """
     state = sequence.initial_state.internal_state
     steps = jnp.arange(num_steps).reshape((-1,) + (1,) * (state.ndim - 1))
     real = steps if sequence.mask is None else jnp.where(sequence.mask, steps, -1)
     index = real.max(0, keepdims=True, initial=-1)
+    if sequence.reset is not None:
+        last_reset = jnp.where(sequence.reset, steps, -1).max(0, keepdims=True, initial=-1)
+        index = jnp.where(index < last_reset, -1, index)
     return steps == index, index[0] >= 0
 
 
@@ -163,4 +226,7 @@ def vary_alike(tree: Any) -> Any:
 
 
 def _varying_axes(array: jax.Array) -> frozenset[str]:
-    return jax.typeof(array).manual_axis_type.varying
+    of_type = jax.typeof(array)
+    if hasattr(of_type, "manual_axis_type"):  # its name is not settled: "vma" before JAX 0.10
+        return of_type.manual_axis_type.varying
+    return getattr(of_type, "vma", frozenset())

@@ -19,7 +19,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.network.outputs import half_squared_error
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.rivals import stepwise
 from lstm_jax.rivals.fully_recurrent import (
     Lesson,

@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import State, step
+from lstm_jax.network.cell import State, advance
 from lstm_jax.network.layer import prepare
 from lstm_jax.network.parameters import Parameters, join
-from lstm_jax.network.recurrence import cut_activations, project
+from lstm_jax.network.recurrence import project
 from lstm_jax.rivals import fully_recurrent
 from lstm_jax.rivals.fully_recurrent import RecurrentNet, Weights, as_vectors
 
@@ -94,20 +94,21 @@ def carrousel_factors(
     sequence = prepare(architecture, parameters, inputs, None, None, None)
     weights = join(architecture, parameters.layer)
 
-    def advance(state: State, net_input: jax.Array) -> State:
-        seen = cut_activations(state) if paths == "truncated" else state
-        return step(architecture, weights.recurrent, seen, net_input)[0]
+    see = jax.lax.stop_gradient if paths == "truncated" else lambda activity: activity
+
+    def step(state: State, net_input: jax.Array) -> State:
+        return advance(architecture, weights, state, net_input, see)[0]
 
     net_inputs = project(weights, sequence.inputs)
     final, before = jax.lax.scan(
-        lambda state, net_input: (advance(state, net_input), state),
+        lambda state, net_input: (step(state, net_input), state),
         sequence.initial_state,
         net_inputs,
     )
 
     def backward(delta: State, at: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
         state_tm1, net_input = at
-        _, pull = jax.vjp(lambda state: advance(state, net_input), state_tm1)
+        _, pull = jax.vjp(lambda state: step(state, net_input), state_tm1)
         (delta_tm1,) = jax.vmap(pull)(delta)  # for each u
         # What is added to s(t-1) as step t sees it is as good as added to s(t): so this is the
         # error on s(t), with that which reaches it by way of y_c(t).

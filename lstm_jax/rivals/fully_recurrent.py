@@ -34,8 +34,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.network.activations import logistic
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.lanes import weighted_sum
-from lstm_jax.network.outputs import half_squared_error
 
 Connections = Literal["full", "layered", "simple"]
 

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.layer import Gradient
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.outputs import apply
 from lstm_jax.network.parameters import Parameters, initialise
 from lstm_jax.tasks.base import Example, Task, real_steps
 from lstm_jax.training.method import Report, over_lanes, where_running

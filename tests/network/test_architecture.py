@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import hypothesis
@@ -12,7 +13,7 @@ import pytest
 from helpers import architectures
 
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.parameters import initialise, layer_sizes, parameter_shapes
+from lstm_jax.network.parameters import initialise, parameter_shapes
 
 REBER = {"num_inputs": 7, "num_outputs": 7, "biases": "gates"}
 NOISE_FREE = {"output_gates": False, "recurrent": False, "biases": "none"}
@@ -54,7 +55,7 @@ def test_count_is_that_of_the_parameters(architecture: Architecture):
     shapes = parameter_shapes(architecture)
     leaves = jax.tree.leaves(shapes, is_leaf=lambda node: type(node) is tuple and node != ())
     assert sum(int(np.prod(shape)) for shape in leaves) == architecture.num_weights
-    assert sum(layer_sizes(architecture)) == architecture.num_units
+    assert sum(architecture.sizes) == architecture.num_units
 
 
 @hypothesis.given(architecture=architectures())
@@ -80,9 +81,14 @@ BAD_FIELDS = [
     ("blocks", (1.5,), "integers"),
     ("input_gates", None, "True, False"),
     ("output_gates", "yes", "True, False"),
-    ("recurrent", 2, "True, False"),
+    ("input_gates", 1.0, "True, False"),
+    ("forget_gates", 1, "True, False"),
+    ("peepholes", None, "True, False"),
+    ("recurrent", 2, "'all', 'cells', 'none'"),
     ("input_to_output", "no", "True, False"),
     ("biases", "some", "'none', 'gates', 'hidden', 'all'"),
+    ("biases", ("cells",), "'input_gate', .*'output'"),
+    ("initial_activation", math.inf, "finite"),
     ("cell_input", "relu", "'logistic', .*'identity'"),
     ("cell_output", "sigmoid", "'logistic', .*'identity'"),
     ("output", "softmax", "'logistic', .*'identity'"),
@@ -92,6 +98,6 @@ BAD_FIELDS = [
 @pytest.mark.parametrize("field, value, allowed", BAD_FIELDS)
 def test_bad_fields_are_named(field: str, value: Any, allowed: str):
     fields = {"num_inputs": 2, "blocks": (2, 2), "num_outputs": 1} | {field: value}
-    shown = value[-1] if field == "blocks" and value in ((2, 0), (1.5,)) else value
+    shown = value[-1] if value in ((2, 0), (1.5,), ("cells",)) else value
     with pytest.raises(ValueError, match=rf"(?s)^{field} must .*{allowed}.*got .*{shown!r}"):
         Architecture(**fields)

@@ -16,9 +16,10 @@ import pytest
 from helpers import EVERYTHING
 
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import apply, half_squared_error
-from lstm_jax.network.parameters import initialise, layer_sizes
+from lstm_jax.network.outputs import apply
+from lstm_jax.network.parameters import initialise
 
 STEPS = 10
 NETWORKS = {
@@ -122,7 +123,7 @@ def test_forward_pass_is_one_loop_that_carries_the_state_alone(width: str, symbo
         assert loop.params["unroll"] == 5
         first = loop.params["num_consts"]
         carried = loop.invars[first : first + loop.params["num_carry"]]
-        sizes = layer_sizes(net)
+        sizes = net.sizes
         assert sum(v.aval.size for v in carried) == sum(sizes) + net.num_cells
 
 

@@ -28,6 +28,7 @@ from helpers import (
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import zero_state
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.online import (
     init_learner,
     learn,
@@ -36,7 +37,7 @@ from lstm_jax.network.online import (
     start_sequence,
     update,
 )
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.outputs import apply
 from lstm_jax.network.parameters import initialise
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -155,7 +156,7 @@ def test_start_sequence_forgets_state_and_traces_but_not_what_was_learned():
     for x_t, target in zip(problem.inputs, problem.targets, strict=True):
         _, learner = take(EVERYTHING, learner, x_t, target)
     learner = update(optax.sgd(0.1, momentum=0.9), learner)
-    again = start_sequence(learner)
+    again = start_sequence(EVERYTHING, learner)
     assert_equal((again.state, again.traces), (fresh.state, fresh.traces))
     assert np.any(learner.state.internal_state)
     assert np.any(learner.traces.cell.input)
@@ -178,7 +179,7 @@ def test_update_per_sequence_is_a_step_down_the_truncated_gradient():
         def body(learner, at):
             return learn(EVERYTHING, learner, *at)[::-1]
 
-        learner, _ = jax.lax.scan(body, start_sequence(learner), (inputs, targets))
+        learner, _ = jax.lax.scan(body, start_sequence(EVERYTHING, learner), (inputs, targets))
         return update(SGD, learner)
 
     parameters = problem.parameters
@@ -233,7 +234,7 @@ def stream(steps: int) -> tuple:
         symbol = jax.random.bernoulli(jax.random.fold_in(jax.random.key(0), step - place))
         symbol = symbol.astype(np.int32)
         learner = jax.tree.map(
-            lambda new, old: jnp.where(is_start, new, old), start_sequence(learner), learner
+            lambda new, old: jnp.where(is_start, new, old), start_sequence(RECALL, learner), learner
         )
         target = symbol[None].astype(np.float32)
         y, learner = learn(RECALL, learner, jnp.where(is_start, symbol, 2), target, weight=is_end)
@@ -298,7 +299,7 @@ def test_bad_steps_are_named(message: str):
 BAD_STRETCHES = {
     r"inputs of dtype float64 must be \[T, 3\], got \(4, 2\)": (np.ones((4, 2)), None, None),
     r"targets must have shape \(4, 2\), got \(3, 2\)": (np.ones((4, 3)), np.ones((3, 2)), None),
-    r"weights must be \[T\] for outputs \[T, K\], got \(3,\)": (
+    r"weights must have shape \(4,\), got \(3,\)": (
         np.ones((4, 3)),
         np.ones((4, 2)),
         np.ones(3),

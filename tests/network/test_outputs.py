@@ -24,8 +24,9 @@ from helpers import (
 )
 
 from lstm_jax.network.activations import ACTIVATIONS
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.online import online_gradient
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -25,7 +25,6 @@ from lstm_jax.network.parameters import (
     check_parameters,
     initialise,
     join,
-    layer_sizes,
     parameter_shapes,
     split,
 )
@@ -89,7 +88,7 @@ def test_gate_biases_are_set_exactly_and_nothing_else_is():
 @hypothesis.settings(max_examples=15)
 def test_joining_keeps_every_weight_in_the_layers_order(architecture: Architecture):
     # An array of numbers 0, 1, ..., H - 1 over the layer, split, then joined as weights.
-    sizes = layer_sizes(architecture)
+    sizes = architecture.sizes
     numbers = split(architecture, np.arange(architecture.num_units))
     assert [0 if part is None else part.size for part in numbers] == list(sizes)
     shapes = parameter_shapes(architecture)
@@ -97,7 +96,7 @@ def test_joining_keeps_every_weight_in_the_layers_order(architecture: Architectu
         **{
             kind: jax.tree.map(
                 lambda shape, part=part: np.broadcast_to(part.astype(np.float32), shape),
-                getattr(shapes.layer, kind),
+                getattr(shapes.layer, kind)._replace(peephole=None),
                 is_leaf=lambda node: type(node) is tuple,
             )
             for kind, part in numbers._asdict().items()
@@ -107,15 +106,17 @@ def test_joining_keeps_every_weight_in_the_layers_order(architecture: Architectu
     joined = join(architecture, layer)
     everything = np.arange(architecture.num_units)
     assert np.all(np.asarray(joined.input) == everything)
-    assert (joined.recurrent is not None) == architecture.recurrent
-    if architecture.recurrent:
-        assert joined.recurrent.shape == (architecture.num_units,) * 2
+    if architecture.num_sources:
+        assert joined.recurrent.shape == (architecture.num_sources, architecture.num_units)
         assert np.all(np.asarray(joined.recurrent) == everything)
-    biased = {"none": 0, "gates": architecture.num_gates}.get(architecture.biases, len(everything))
-    if architecture.biases == "none":
-        assert joined.bias is None
     else:
-        np.testing.assert_array_equal(joined.bias, np.where(everything < biased, everything, 0))
+        assert joined.recurrent is None
+    is_biased = [[kind in architecture.biased] * n for kind, n in sizes._asdict().items()]
+    is_biased = np.concatenate(is_biased).astype(bool)
+    if is_biased.any():
+        np.testing.assert_array_equal(joined.bias, np.where(is_biased, everything, 0))
+    else:
+        assert joined.bias is None
 
 
 def test_lanes_are_one_more_axis_on_every_array():
@@ -179,10 +180,14 @@ def test_weights_that_the_architecture_lacks_are_named():
 
 
 BAD_INITIAL_VALUES = {
-    "init_range must be positive and finite, got 0": {"init_range": 0},
-    "init_range must be positive and finite, got -0.1": {"init_range": -0.1},
-    "init_range must be positive and finite, got nan": {"init_range": float("nan")},
-    "init_range must be positive and finite, got inf": {"init_range": float("inf")},
+    r"init_range must be positive and at most 1.701e\+38, got 0": {"init_range": 0},
+    r"init_range must be positive and at most 1.701e\+38, got -0.1": {"init_range": -0.1},
+    r"init_range must be positive and at most 1.701e\+38, got nan": {"init_range": float("nan")},
+    r"init_range must be positive and at most 1.701e\+38, got inf": {"init_range": float("inf")},
+    r"init_range must be positive and at most 1.701e\+38, got 1e\+39": {"init_range": 1e39},
+    r"input_gate_bias must hold 2 finite numbers, .* got \(1e\+39, 0\)": {
+        "input_gate_bias": (1e39, 0)
+    },
     "dtype must be a floating dtype, got <class 'jax.numpy.int32'>": {"dtype": jnp.int32},
     r"input_gate_bias must hold 2 finite numbers, .* got \(-1, -2, -3\)": {
         "input_gate_bias": (-1, -2, -3)

@@ -31,8 +31,9 @@ from hypothesis import strategies as st
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, zero_state
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -217,7 +218,7 @@ def test_full_gradient_equals_finite_differences(architecture: Architecture, see
 @hypothesis.settings(max_examples=3)
 def test_full_equals_truncated_where_nothing_recurs(architecture: Architecture, seed: int):
     # Then error flows back through the carrousels alone.
-    net = dataclasses.replace(architecture, recurrent=False)
+    net = dataclasses.replace(architecture, recurrent="none", peepholes=False)
     problem = make_problem(net, steps=5, seed=seed)
     assert_close(gradients(*problem), gradients(*problem, gradient="full"))
 
