@@ -60,6 +60,7 @@ def architectures() -> st.SearchStrategy[Architecture]:
         biases=st.sampled_from(["none", "gates", "hidden", "all"]),
         cell_input=squashing,
         cell_output=squashing,
+        output=st.sampled_from(["logistic", "identity"]),
     )
 
 

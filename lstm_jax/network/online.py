@@ -26,9 +26,10 @@ import optax
 from lstm_jax.network.activations import ACTIVATIONS, logistic
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, gated, spread, step, sum_over_blocks, zero_state
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.lanes import weighted_sum
 from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import half_squared_error, output_units, output_units_over_time
+from lstm_jax.network.outputs import output_units, output_units_over_time
 from lstm_jax.network.parameters import (
     Layer,
     OutputWeights,

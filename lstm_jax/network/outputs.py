@@ -1,4 +1,4 @@
-"""The whole network: hidden layer, output units and the error (section 5; eqs. 8, 16)."""
+"""The whole network: hidden layer and output units (section 5; eq. 8)."""
 
 from __future__ import annotations
 
@@ -120,37 +120,3 @@ def _last_input(architecture: Architecture, sequence: Sequence) -> jax.Array:
     symbol = jnp.broadcast_to(jnp.where(is_last, inputs, 0).sum(0), like.shape[1:])
     x_t = jax.nn.one_hot(symbol, architecture.num_inputs, dtype=like.dtype, axis=0)
     return jnp.where(is_any[None], x_t, 0)
-
-
-def half_squared_error(
-    outputs: jax.Array, targets: jax.Array, weights: jax.Array | None = None
-) -> jax.Array:
-    """E / 2 = 1/2 Σ_t Σ_k (target_k(t) - y_k(t))², summed over steps, output units and lanes.
-
-    The paper's updates use e_k = f'(net_k) (target_k - y_k) (eq. 19): half the derivative of its
-    E (eq. 16).
-
-    >>> half_squared_error(jnp.array([0.5, 1.0]), jnp.array([1.0, 1.0]))
-    Array(0.125, dtype=float32)
-
-    Args:
-      outputs: [K] or [T, K].
-      targets: the same shape.
-      weights: None, or how much each step counts, [T] bool or floating. What the targets hold at
-        a step of weight 0 does not matter.
-
-    Raises:
-      ValueError: if targets or weights do not have the shape that fits the outputs.
-    """
-    if targets.shape != outputs.shape:
-        raise ValueError(f"targets must have shape {outputs.shape}, got {targets.shape}")
-    errors = targets.astype(outputs.dtype) - outputs
-    if weights is not None:
-        if outputs.ndim < 2 or weights.shape != outputs.shape[:1] + outputs.shape[2:]:
-            raise ValueError(
-                f"weights must be [T] for outputs [T, K], got {weights.shape} for {outputs.shape}"
-            )
-        weights = weights[:, None]
-        errors = jnp.where(weights != 0, errors, 0)
-        return 0.5 * jnp.sum(errors * errors * weights.astype(outputs.dtype))
-    return 0.5 * jnp.sum(errors * errors)

@@ -16,8 +16,9 @@ import pytest
 from helpers import EVERYTHING
 
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.outputs import apply
 from lstm_jax.network.parameters import initialise, layer_sizes
 
 STEPS = 10

@@ -12,9 +12,10 @@ import pytest
 from helpers import EVERYTHING, assert_close, quick_jit
 
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.online import online_gradient
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.outputs import apply
 from lstm_jax.network.parameters import initialise
 
 GRADIENTS = ("truncated", "truncated_autodiff", "full")

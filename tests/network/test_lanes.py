@@ -22,7 +22,8 @@ from helpers import (
 
 from lstm_jax.network import lanes
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -25,8 +25,9 @@ from helpers import (
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import zero_state
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -28,6 +28,7 @@ from helpers import (
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import zero_state
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.online import (
     init_learner,
     learn,
@@ -36,7 +37,7 @@ from lstm_jax.network.online import (
     start_sequence,
     update,
 )
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.outputs import apply
 from lstm_jax.network.parameters import initialise
 
 pytestmark = pytest.mark.usefixtures("float64")

@@ -31,8 +31,9 @@ from hypothesis import strategies as st
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, zero_state
+from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -27,7 +27,8 @@ from small_tasks import (
 )
 
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.outputs import apply, half_squared_error
+from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.outputs import apply
 from lstm_jax.network.parameters import Parameters, initialise
 from lstm_jax.tasks.base import Example, Task
 from lstm_jax.training.gradient_learning import STALLED
