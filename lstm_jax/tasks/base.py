@@ -231,8 +231,9 @@ class Task(Generic[NetworkT]):
         if not self.title:
             object.__setattr__(self, "title", self.name)
         if not self.max_length:
-            inputs = jax.eval_shape(lambda: self._one(jax.random.key(0))).inputs
-            object.__setattr__(self, "max_length", inputs.shape[0])
+            key = jax.random.key(0)
+            one = jax.eval_shape(self.sample, key, self._data(key))
+            object.__setattr__(self, "max_length", one.inputs.shape[0])
 
     def sample_batch(self, key: jax.Array, size: int, data: Any = None) -> Example:
         """Draws `size` training sequences, the batch axis first, for any framework.
@@ -252,13 +253,12 @@ class Task(Generic[NetworkT]):
         """
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}")
-        if data is None and self.prepare is not None:
-            data = self.prepare(key, 0)
+        data = self._data(key) if data is None else data
         return jax.vmap(self.sample, in_axes=(0, None))(jax.random.split(key, size), data)
 
-    def _one(self, key: jax.Array) -> Example:
-        data = None if self.prepare is None else self.prepare(jax.random.key(0), 0)
-        return self.sample(key, data)
+    def _data(self, key: jax.Array) -> Any:
+        """What all sequences of trial 0 share."""
+        return None if self.prepare is None else self.prepare(key, 0)
 
 
 def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
