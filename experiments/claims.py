@@ -21,9 +21,11 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import jax
+import optax
 from absl import flags
 
 from experiments import cli, plots, rival_claims
@@ -40,8 +42,9 @@ from lstm_jax.tasks import (
     two_sequence,
     very_long_lags,
 )
+from lstm_jax.training.gradient_learning import GradientLearning
 from lstm_jax.training.learning import Learning
-from lstm_jax.training.recipes import Recipe, sgd
+from lstm_jax.training.recipes import chunk_of
 from lstm_jax.training.results import about_run, make_document, read_network, write_json
 from lstm_jax.training.runtime import configure_cpu
 from lstm_jax.training.trials import TrialRunner
@@ -149,7 +152,11 @@ def delayed_xors() -> Variants:
 def learnings(variants: Variants) -> dict[str, Learning]:
     """How the LSTM learns each variant, (task, gradient), by the paper's conditions."""
     return {
-        label: Recipe(label, label, sgd, gradient=gradient).learning(task)
+        label: Learning(
+            task,
+            GradientLearning(task, optax.sgd(task.conditions.learning_rate), gradient),
+            chunk_of(task),
+        )
         for label, (task, gradient) in variants.items()
     }
 
@@ -162,7 +169,7 @@ def compare(variants: dict[str, Learning], trials: int, seed: int, quiet: bool) 
         results = TrialRunner(learning, range(trials), seed=seed).run()
         document = make_document(
             learning.task,
-            Recipe(label, label, sgd),
+            SimpleNamespace(name=label, changes=label),  # type: ignore[arg-type]
             results,
             wall_seconds=time.monotonic() - started,
             seed=seed,

@@ -56,15 +56,15 @@ class Sweep(Options):
     def learning(self, row: str) -> Learning:
         """What the trials of a row learn: its task with its blocks, by random settings."""
         _, name, shape = row.split(".")
-        recipe = make_recipe(self.recipe)
-        task = recipe.adapt(make_task(name))
+        setup = make_recipe(self.recipe).setup(make_task(name))
+        task = setup.task
         task = dataclasses.replace(
             task,
             architecture=dataclasses.replace(task.architecture, blocks=blocks_of(shape)),
             max_sequences=self.max_sequences or MAX_SEQUENCES,
             test_size=TESTS,
         )
-        method = RandomSearch(task, gradient=recipe.gradient, space=self.space)
+        method = RandomSearch(task, gradient=setup.gradient, error=setup.error, space=self.space)
         return Learning(task, method, chunk_of(task))
 
     def run(self, row: str) -> dict[str, Any]:

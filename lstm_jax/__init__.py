@@ -15,7 +15,7 @@ from lstm_jax.network import online
 from lstm_jax.network.activations import ACTIVATIONS, Activation
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, zero_state
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.errors import ERRORS, Error, cross_entropy, half_squared_error
 from lstm_jax.network.layer import step, unroll
 from lstm_jax.network.online import (
     Learner,
@@ -49,9 +49,11 @@ __version__ = "0.1.0"
 
 __all__ = (
     "ACTIVATIONS",
+    "ERRORS",
     "Activation",
     "Activations",
     "Architecture",
+    "Error",
     "Example",
     "GradientLearning",
     "Lanes",
@@ -71,6 +73,7 @@ __all__ = (
     "apply",
     "check_parameters",
     "configure_cpu",
+    "cross_entropy",
     "half_squared_error",
     "init_learner",
     "initialise",

@@ -68,6 +68,7 @@ def architectures() -> st.SearchStrategy[Architecture]:
         forget_gates=st.booleans(),
         peepholes=st.booleans(),
         initial_activation=st.sampled_from([0.0, 0.5]),
+        output=st.sampled_from(["logistic", "identity"]),
     )
 
 

@@ -84,6 +84,7 @@ class Net:
     forget_gates: bool = False  # False: y_phi = 1
     peepholes: bool = False  # whether gates see the internal states of their block
     initial_activation: float = 0.0  # of all that feeds back, before the first step
+    output: str = "logistic"  # of the output units
 
     @property
     def num_blocks(self) -> int:
@@ -144,7 +145,6 @@ FUNCTIONS: dict[str, Callable[[float], float]] = {
     "centred_2": lambda x: 4.0 * logistic(x) - 2.0,  # the paper's g
     "tanh": math.tanh,
     "identity": lambda x: x,
-    "logistic_1": logistic,  # not the paper's: f' is put at 1
 }
 
 DERIVATIVES: dict[str, Callable[[float], float]] = {
@@ -153,7 +153,6 @@ DERIVATIVES: dict[str, Callable[[float], float]] = {
     "centred_2": lambda x: 4.0 * logistic_derivative(x),
     "tanh": lambda x: 1.0 - math.tanh(x) ** 2,
     "identity": lambda x: 1.0,
-    "logistic_1": lambda x: 1.0,
 }
 
 
@@ -330,15 +329,17 @@ def run(
     inputs: np.ndarray,
     initial: Mapping[str, Any] | None = None,
     mask: np.ndarray | None = None,
+    first: Weights | None = None,
 ) -> Iterator[Step]:
     """Run the net and yield its steps one after another.
 
     A masked step leaves the state as it is. Its net inputs are computed all the same, and its
-    output units see the state that was left.
+    output units see the state that was left. With `first`, these are the weights of step 0 alone.
     """
     weights = as_float64(weights)
     check_weights(net, weights)
-    rows = {kind: weight_rows(net, weights, kind) for kind in HIDDEN_KINDS}
+    used = weights if first is None else as_float64(first)
+    rows = {kind: weight_rows(net, used, kind) for kind in HIDDEN_KINDS}
     g = FUNCTIONS[net.cell_input]
     state = start_state(net, initial)
     for t, x in enumerate(np.asarray(inputs, np.float64)):
@@ -348,8 +349,8 @@ def run(
         nets = {kind: np.array([w_l @ sources for w_l in rows[kind]]) for kind in HIDDEN_KINDS}
         previous = state
         if live:
-            state = next_state(net, weights, nets, state)
-        net_k = output_nets(net, weights["output"], x, state)
+            state = next_state(net, used, nets, state)
+        net_k = output_nets(net, used["output"], x, state)
         yield Step(
             live=live,
             inputs=x,
@@ -359,8 +360,10 @@ def run(
             previous=previous,
             state=state,
             output_net=net_k,
-            output=np.array([logistic(x_k) for x_k in net_k]),
+            output=np.array([FUNCTIONS[net.output](x_k) for x_k in net_k]),
         )
+        if used is not weights:
+            used, rows = weights, {kind: weight_rows(net, weights, kind) for kind in HIDDEN_KINDS}
 
 
 def forward(
@@ -432,8 +435,22 @@ class Errors:
     e_s: np.ndarray  # [C], at s_c, from the outputs of this step alone
 
 
+@dataclasses.dataclass(frozen=True)
+class Error:
+    """e_k = (squared f' + cross_entropy) (target_k - y_k), (19) by default; 0 if that near."""
+
+    squared: float = 1.0
+    cross_entropy: float = 0.0
+    tolerance: float = 0.0
+
+
 def step_errors(
-    net: Net, weights: Weights, step: Step, targets: np.ndarray, m: np.ndarray
+    net: Net,
+    weights: Weights,
+    step: Step,
+    targets: np.ndarray,
+    m: np.ndarray,
+    error: Error = Error(),
 ) -> Errors:
     """Eqs. (19)-(23) at an unmasked step, for targets [K] and error weights m [K]."""
     h, h_derivative = FUNCTIONS[net.cell_output], DERIVATIVES[net.cell_output]
@@ -442,7 +459,9 @@ def step_errors(
     for k in range(net.num_outputs):
         if m[k] != 0.0:
             difference = float(targets[k]) - step.output[k]
-            e_k[k] = logistic_derivative(step.output_net[k]) * m[k] * difference  # (19)
+            slope = DERIVATIVES[net.output](step.output_net[k])
+            if abs(difference) > error.tolerance:
+                e_k[k] = (error.squared * slope + error.cross_entropy) * m[k] * difference  # (19)
 
     e_i = np.zeros(net.num_hidden)
     for i in range(net.num_hidden):
@@ -509,11 +528,15 @@ def gradient(
     error_mask: np.ndarray,
     initial: Mapping[str, Any] | None = None,
     mask: np.ndarray | None = None,
+    *,
+    error: Error = Error(),
+    first: Weights | None = None,
 ) -> Weights:
     """Return the truncated gradient of E/2, eqs. (16)-(28), online: forward in time.
 
     The paper's update of a sequence is minus this, times the learning rate. The targets are
     [T, K]; the error mask is [T] or [T, K], booleans or weights. A masked step takes no part.
+    With `first`, these are the weights of step 0 alone, and the gradient is by both together.
     """
     weights = as_float64(weights)
     m = error_weights(error_mask, net.num_outputs)
@@ -527,11 +550,12 @@ def gradient(
         for name, array in weights["output"].items()
     }
 
-    for t, step in enumerate(run(net, weights, inputs, initial, mask)):
+    for t, step in enumerate(run(net, weights, inputs, initial, mask, first)):
         if not step.live:
             continue  # s and its partial derivatives stay as they are
         advance_partials(net, step, partials)
-        errors = step_errors(net, weights, step, targets[t], m[t])
+        used = as_float64(first) if first is not None and t == 0 else weights
+        errors = step_errors(net, used, step, targets[t], m[t], error)
         add_output_update(dw_output, step, errors.e_k)
         for i in range(net.num_hidden):
             dw["hidden"][i] += errors.e_i[i] * step.sources

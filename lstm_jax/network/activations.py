@@ -10,11 +10,6 @@ so a backward pass needs the values alone: f' = f (1 - f), g' = (4 - g²) / 4, h
 | `centred_2`   | [-2, 2] | 4 f(x) - 2         | g, eq. 5: cell input                |
 | `tanh`        | [-1, 1] | tanh(x)            | not in the paper                    |
 | `identity`    | real    | x                  | h of tasks 2a and 2b                |
-| `logistic_1`  | [0, 1]  | 1 / (1 + exp(-x))  | not in the paper: its slope is put at 1 |
-
-Output units `logistic_1` turn the squared error's e_k = f'(net_k) (target_k - y_k) (eq. 19) into
-e_k = target_k - y_k, which is the gradient of the cross entropy: a unit that is confidently wrong
-then learns at full speed, where f' would be next to nothing.
 """
 
 from __future__ import annotations
@@ -33,13 +28,6 @@ class Activation(NamedTuple):
     slope: Callable[[jax.Array], jax.Array]
 
 
-@jax.custom_jvp
-def _logistic_1(x: jax.Array) -> jax.Array:
-    return jax.nn.sigmoid(x)
-
-
-_logistic_1.defjvps(lambda tangent, value, x: tangent)
-
 # 2 f(x) - 1 = tanh(x / 2): the same function, exact in both tails where 2 f(x) - 1 cancels.
 ACTIVATIONS: dict[str, Activation] = {
     "logistic": Activation(jax.nn.sigmoid, lambda y: y * (1 - y)),
@@ -47,7 +35,6 @@ ACTIVATIONS: dict[str, Activation] = {
     "centred_2": Activation(lambda x: 2 * jnp.tanh(x / 2), lambda y: 1 - y * y / 4),
     "tanh": Activation(jnp.tanh, lambda y: 1 - y * y),
     "identity": Activation(lambda x: x, jnp.ones_like),
-    "logistic_1": Activation(_logistic_1, jnp.ones_like),
 }
 
 logistic = ACTIVATIONS["logistic"]

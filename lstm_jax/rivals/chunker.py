@@ -48,7 +48,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.network.activations import logistic
-from lstm_jax.rivals.fully_recurrent import as_if_reached
+from lstm_jax.network.errors import as_if_reached
 from lstm_jax.tasks import draws, noise_free
 from lstm_jax.tasks.base import Example, Published, Task
 from lstm_jax.training.method import TrialMethod

@@ -19,13 +19,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.errors import as_if_reached, half_squared_error
 from lstm_jax.rivals import stepwise
 from lstm_jax.rivals.fully_recurrent import (
     Lesson,
     RecurrentNet,
     Weights,
-    as_if_reached,
     as_vectors,
     output_gradient,
     output_units,

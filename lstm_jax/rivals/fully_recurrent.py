@@ -34,7 +34,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.network.activations import logistic
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.errors import as_if_reached, half_squared_error
 from lstm_jax.network.lanes import weighted_sum
 
 Connections = Literal["full", "layered", "simple"]
@@ -229,28 +229,6 @@ def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
 
     start = jnp.zeros_like(weights.recurrent[0])
     return jax.lax.scan(body, start, inputs)[1]
-
-
-def as_if_reached(
-    outputs: jax.Array, targets: jax.Array, tolerance: jax.Array | float | None
-) -> jax.Array:
-    """The outputs, but the target where it is within the tolerance.
-
-    No error is left there, neither for the outputs nor for what is behind them.
-
-    >>> as_if_reached(jnp.array([0.1, 0.5, 0.9]), jnp.array([0.0, 0.0, 1.0]), 0.2)
-    Array([0. , 0.5, 1. ], dtype=float32)
-
-    Args:
-      outputs: [..., K], of one step or all.
-      targets: the same shape.
-      tolerance: [...]; None: 0.
-    """
-    if tolerance is None:
-        return outputs
-    targets = targets.astype(outputs.dtype)
-    is_near = jnp.abs(outputs - targets) <= jnp.asarray(tolerance)[..., None]
-    return jnp.where(is_near, targets, outputs)
 
 
 def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[Weights, jax.Array]:

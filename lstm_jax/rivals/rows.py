@@ -16,8 +16,8 @@ of 20 passes, picked because with 8 and 8 none of 30 trials succeeded. Guessed w
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import optax
 
@@ -31,16 +31,6 @@ from lstm_jax.rivals.rtrl import RTRL
 from lstm_jax.tasks import Conditions, Published, Task, make_task, noise_free, reber
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.method import Lanes, TrialMethod
-
-
-class Net(Protocol):
-    """What the result files tell of a rival's net: a dataclass of plain data."""
-
-    @property
-    def num_weights(self) -> int:
-        """W, all weights."""
-        ...
-
 
 _VARIANTS = {"2a": "noise-free", "2b": "random middle"}
 
@@ -67,29 +57,19 @@ METHODS: dict[str, Callable[[Task], TrialMethod]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One rival's row.
-
-    Attributes:
-      task: makes the LSTM's task.
-      title: a few words for tables and pictures.
-      method: a key of `METHODS`.
-      net: the rival's; of the chunker, the one that is judged.
-      conditions: a, 0.0 where there is none, and the range of the initial weights.
-      max_sequences: a trial's budget.
-      success_rate: published, in percent; None where the paper gives no number.
-      mean_sequences: published; None where nothing was learned, or no number given.
-      chunk: training sequences between two words to the host.
-    """
+    """One rival's row: what it changes of an LSTM's, and how it learns."""
 
     task: Callable[[], Task]
-    title: str
+    """Makes the LSTM's task."""
     method: str
-    net: Net
-    conditions: Conditions
-    max_sequences: int
-    success_rate: float | None
-    mean_sequences: float | None
+    """A key of `METHODS`."""
     chunk: int
+    """Training sequences between two words to the host."""
+    changes: Mapping[str, Any]
+    """Fields of the task that are the rival's own: `title`, `architecture`, of the chunker the net
+    that is judged, `conditions` and `max_sequences`."""
+    published: Published
+    """The paper's numbers; the table is that of the LSTM's task."""
 
 
 def _reber(
@@ -101,17 +81,15 @@ def _reber(
     mean_sequences: float | None,
 ) -> Row:
     """Task 1's (Table 1); the chunk is the interval between tests."""
-    return Row(
-        task=lambda: make_task("1-1"),
-        title=f"embedded Reber grammar, {net.num_hidden} hidden units, {method}, a = {rate:g}",
-        method=method,
-        net=net,
-        conditions=Conditions(rate, init_range=0.2),
-        max_sequences=max_sequences,
-        success_rate=success_rate,
-        mean_sequences=mean_sequences,
-        chunk=500,
-    )
+    title = f"embedded Reber grammar, {net.num_hidden} hidden units, {method}, a = {rate:g}"
+    changes = {
+        "title": title,
+        "architecture": net,
+        "conditions": Conditions(rate, init_range=0.2),
+        "max_sequences": max_sequences,
+    }
+    published = Published(success_rate=success_rate, mean_sequences=mean_sequences)
+    return Row(lambda: make_task("1-1"), method, 500, changes, published)
 
 
 def _cascade() -> Row:
@@ -119,17 +97,15 @@ def _cascade() -> Row:
     net = CascadeCorrelation(
         7, 7, epoch=reber.SET_SIZE, max_units=9, num_candidates=24, patience=20, max_epochs=200
     )
-    return Row(
-        task=lambda: dataclasses.replace(make_task("1-1"), training_set=reber.training_set),
-        title="embedded Reber grammar, up to 9 hidden units, recurrent cascade correlation",
-        method="cascade correlation",
-        net=net,
-        conditions=Conditions(0.0, net.init_range),
-        max_sequences=400_000,
-        success_rate=50.0,
-        mean_sequences=182_000,
-        chunk=500,
-    )
+    changes = {
+        "title": "embedded Reber grammar, up to 9 hidden units, recurrent cascade correlation",
+        "architecture": net,
+        "conditions": Conditions(0.0, net.init_range),
+        "max_sequences": 400_000,
+        "training_set": reber.training_set,
+    }
+    published = Published(success_rate=50.0, mean_sequences=182_000)
+    return Row(lambda: make_task("1-1"), "cascade correlation", 500, changes, published)
 
 
 def _delayed(
@@ -142,33 +118,27 @@ def _delayed(
 ) -> Row:
     """Task 2a's or 2b's: one self-recurrent hidden unit, every layer sees all below (Table 2)."""
     further = method == "chunker"  # a further output predicts the other net's hidden unit
-    return Row(
-        task=lambda: noise_free.make(variant, delay),
-        title=f"{_VARIANTS[variant]}, delay {delay}, {method}, a = {rate:g}",
-        method=method,
-        net=RecurrentNet(delay + 1, 1, delay + 1 + further, "layered"),
-        conditions=Conditions(rate, init_range=1.0),
-        max_sequences=5_000_000,
-        success_rate=success_rate,
-        mean_sequences=mean_sequences,
-        chunk=1000 if delay > 10 else 10_000,  # a second or less for most
-    )
+    changes = {
+        "title": f"{_VARIANTS[variant]}, delay {delay}, {method}, a = {rate:g}",
+        "architecture": RecurrentNet(delay + 1, 1, delay + 1 + further, "layered"),
+        "conditions": Conditions(rate, init_range=1.0),
+        "max_sequences": 5_000_000,
+    }
+    published = Published(success_rate=success_rate, mean_sequences=mean_sequences)
+    chunk = 1000 if delay > 10 else 10_000  # a second or less for most
+    return Row(lambda: noise_free.make(variant, delay), method, chunk, changes, published)
 
 
 def _guessed(name: str) -> Row:
     """Task 3's, with a net of 8 weights; the chunk is the interval between tests."""
     net = RecurrentNet(1, 1, 1, "full", bias=True)
-    return Row(
-        task=lambda: make_task(name),
-        title=f"two-sequence problem {name}, guessing of {net.num_weights} weights",
-        method="guessing",
-        net=net,
-        conditions=Conditions(0.0, init_range=100.0),
-        max_sequences=1_000_000,
-        success_rate=None,
-        mean_sequences=None,
-        chunk=1000,
-    )
+    changes = {
+        "title": f"two-sequence problem {name}, guessing of {net.num_weights} weights",
+        "architecture": net,
+        "conditions": Conditions(0.0, init_range=100.0),
+        "max_sequences": 1_000_000,
+    }
+    return Row(lambda: make_task(name), "guessing", 1000, changes, Published())
 
 
 _ELMAN = "Elman's procedure"
@@ -209,16 +179,9 @@ def make_rival_task(name: str) -> Task:
     """
     row = _find(name)
     task = row.task()
-    return dataclasses.replace(
-        task,
-        name=name,
-        title=row.title,
-        architecture=row.net,
-        conditions=row.conditions,
-        max_sequences=row.max_sequences,
-        published=Published(task.published.table, row.success_rate, row.mean_sequences),
-        sequential_construction=False,
-    )
+    published = dataclasses.replace(row.published, table=task.published.table)
+    fields = dict(row.changes) | {"sequential_construction": False}
+    return dataclasses.replace(task, name=name, published=published, **fields)
 
 
 def make_learning(name: str) -> Learning:

@@ -1,17 +1,22 @@
-"""What a task is: sequences as a pure function of a key, the paper's conditions, when it is solved.
+"""What a task is: sequences as a pure function of a key, how to start, when it is solved.
 
-A row of the paper's tables is one `Task`. Everything in it that runs is a pure function for one
-sequence, fit for `jit`, `vmap` and `scan`; everything else is plain data.
+A row of the paper's tables is one `Task`; so is a problem of your own, which needs no more than a
+network, a generator of sequences and a criterion. Everything in it that runs is a pure function
+for one sequence, fit for `jit`, `vmap` and `scan`; everything else is plain data.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+ErrorAt = Literal["end", "every_step"]
 
 
 class Example(NamedTuple):
@@ -20,11 +25,16 @@ class Example(NamedTuple):
     With the error at the end, targets are [K]; with the error at every step, [T, K].
     """
 
-    inputs: jax.Array  # [T] int32, the place of the one in a one-hot vector; or [T, I] float32
-    targets: jax.Array  # float32, what the training error is measured against
-    true_targets: jax.Array  # float32, the targets without the noise that some task adds to them
-    length: jax.Array  # int32, the number of steps before the padding
-    legal: jax.Array | None = None  # [T, K] float32, 1 for every symbol that might have come next
+    inputs: jax.Array
+    """[T] int32, the place of the one in a one-hot vector; or [T, I] float32."""
+    targets: jax.Array
+    """float32, what the training error is measured against."""
+    true_targets: jax.Array
+    """float32, the targets without the noise that some task adds to them."""
+    length: jax.Array
+    """int32, the number of steps before the padding."""
+    legal: jax.Array | None = None
+    """[T, K] float32, 1 for every symbol that might have come next, or None."""
 
 
 def real_steps(example: Example) -> jax.Array:
@@ -51,106 +61,179 @@ def in_turn(sequences: Example, n: jax.Array | int) -> Example:
 
 @dataclasses.dataclass(frozen=True)
 class Conditions:
-    """How a trial starts and learns (the paper's summary of conditions)."""
+    """How a trial starts and learns (the paper's summary of conditions).
 
-    learning_rate: float  # a; 0.0 for a rival that has none
-    init_range: float  # weights are uniform in [-init_range, init_range]
-    input_gate_bias: tuple[float, ...] | None = None  # one a block; None: random like all weights
+    Raises:
+      ValueError: if a number is not one that float32 knows, or out of its range.
+    """
+
+    learning_rate: float = 0.1
+    """a; 0.0 for a rival that has none."""
+    init_range: float = 0.1
+    """Weights are uniform in [-init_range, init_range]; positive."""
+    input_gate_bias: tuple[float, ...] | None = None
+    """What the input gates' biases start at, one a block; None: random like all weights."""
     output_gate_bias: tuple[float, ...] | None = None
+    """The same for the output gates."""
+    added_gate_bias: bool = False
+    """Whether gate biases that are given are added to the random ones, instead of set."""
+
+    def __post_init__(self) -> None:
+        _check_number("learning_rate", self.learning_rate, least=0.0)
+        _check_number("init_range", self.init_range, above=0.0)
+        for name in ("input_gate_bias", "output_gate_bias"):
+            for value in getattr(self, name) or ():
+                _check_number(name, value)
 
 
 @dataclasses.dataclass(frozen=True)
 class StreamRule:
-    """Solved when the last `window` training sequences were good enough.
-
-    At most `max_wrong` of them wrong and, unless None, their mean error below `mean_error`.
-    """
+    """Solved when the last `window` training sequences were good enough."""
 
     window: int
+    """How many of them."""
     max_wrong: int = 0
+    """At most so many of them wrong."""
     mean_error: float | None = None
+    """Their mean absolute error must be below this; None: no matter."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TestRule:
-    """Solved when a test, taken with training paused, goes well enough.
-
-    Every `interval` training sequences, `size` test sequences are presented: at most `max_wrong`
-    wrong and, unless None, a mean error below `mean_error`.
-    """
+    """Solved when a test, taken with training paused, goes well enough."""
 
     interval: int
+    """Training sequences between tests."""
     size: int
+    """Sequences a test."""
     max_wrong: int = 0
+    """At most so many of them wrong."""
     mean_error: float | None = None
+    """Their mean absolute error must be below this; None: no matter."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
     """What the paper's table gives for this row; None where it gives nothing."""
 
-    table: str
-    success_rate: float | None = None  # percent
+    table: str = "none"
+    """The table's name in the paper."""
+    success_rate: float | None = None
+    """In percent."""
     mean_sequences: float | None = None
-    first_mean_sequences: float | None = None  # for `Task.first_rule`
-    test_wrong: float | None = None  # of `test_size`, mean over trials
-    test_fraction: float | None = None  # wrong ones, where the table gives a fraction
+    """Training sequences until `Task.rule` was met."""
+    first_mean_sequences: float | None = None
+    """The same for `Task.first_rule`."""
+    test_wrong: float | None = None
+    """Wrong ones of `Task.test_size`, mean over trials."""
+    test_fraction: float | None = None
+    """Wrong ones, where the table gives a fraction."""
     test_error: float | None = None
+    """Where the table gives one."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One row of the paper's tables.
+class Network(Protocol):
+    """What every description of a network has, be it the LSTM's or a rival's: a dataclass."""
 
-    Attributes:
-      name: the row, such as "6a" or "2c-1000-50".
-      title: a few words for tables and pictures.
-      architecture: the paper's network for it: an `Architecture`, or a rival's description of its
-        own, a dataclass that has `num_inputs`, `num_outputs` and `num_weights` as well.
-      max_length: T, the longest sequence.
-      error_at: "end" or "every_step".
-      sample: draws a training sequence: (key, data) to `Example`, where `data` is from `prepare`.
-      is_correct: (outputs, example) to a bool; outputs are [K] or [T, K], as the targets.
-      conditions: the paper's initial weights and learning rate.
-      rule: the paper's stopping criterion.
-      trials: how many trials the paper made.
-      max_sequences: training sequences after which a trial counts as failed.
-      test_size: sequences of the final test.
-      fixed_length: whether every sequence has `max_length` steps, so that no mask is needed.
-      published: the paper's numbers.
-      prepare: (key, trial) to what all sequences of a trial share, such as its training set; None
-        for tasks that draw every sequence afresh. The key is the experiment's, not the trial's,
-        since trials may share a training set; runs on the host.
-      training_set: (data) to all sequences that a trial is trained on, the batch axis first, for
-        methods that must see them in turn; None: training draws its sequences afresh.
-      sample_test: like `sample`, for tests; None: `sample` itself.
-      test_set: (data) to all sequences of a trial's tests, the batch axis first, where tests go
-        through a fixed set; None: tests draw their sequences afresh.
-      first_rule: a weaker criterion on the same tests, which is noted when met (ST1 of task 3).
-      sequential_construction: whether the memory cells join the network once the training error
-        has stopped decreasing (section 3.2, a cure of the abuse problem).
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def num_inputs(self) -> int:
+        """I, input units."""
+        ...
+
+    @property
+    def num_outputs(self) -> int:
+        """K, output units."""
+        ...
+
+    @property
+    def num_weights(self) -> int:
+        """W, all weights."""
+        ...
+
+
+NetworkT = TypeVar("NetworkT", bound=Network, covariant=True)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task(Generic[NetworkT]):
+    """A problem to learn, such as a row of the paper's tables.
+
+    A network, a generator and a criterion make one:
+
+    >>> from lstm_jax import Architecture
+    >>> def sample(key, data):
+    ...     bit = jax.random.bernoulli(key).astype(jnp.int32)
+    ...     target = bit.astype(jnp.float32)[None]
+    ...     return Example(jnp.append(bit, jnp.full(9, 2)), target, target, jnp.int32(10))
+    >>> net = Architecture(num_inputs=3, blocks=(1,), num_outputs=1)
+    >>> task = Task(architecture=net, sample=sample, is_correct=within(0.3))
+    >>> task.max_length, task.error_at
+    (10, 'end')
+
+    Raises:
+      ValueError: if a number or a word is out of its range.
     """
 
-    name: str
-    title: str
-    architecture: Any
-    max_length: int
-    error_at: Literal["end", "every_step"]
+    architecture: NetworkT
+    """The network: an `Architecture`, or a rival's description of its own."""
     sample: Callable[[jax.Array, Any], Example]
+    """Draws a training sequence: (key, data) to `Example`, where `data` is from `prepare`."""
     is_correct: Callable[[jax.Array, Example], jax.Array]
-    conditions: Conditions
-    rule: StreamRule | TestRule
-    trials: int
-    max_sequences: int
-    published: Published
+    """(outputs, example) to a bool; outputs are [K] or [T, K], as the targets."""
+    name: str = "own"
+    """The row, such as "6a"; result files are called by it."""
+    title: str = ""
+    """A few words for tables and pictures; "": the name."""
+    error_at: ErrorAt = "end"
+    """Where there is a target: at the end of the sequence, or at every step."""
+    max_length: int = 0
+    """T, the longest sequence; 0: as the generator's arrays are long."""
+    conditions: Conditions = dataclasses.field(default_factory=Conditions)
+    """The initial weights and the learning rate."""
+    rule: StreamRule | TestRule = dataclasses.field(default_factory=lambda: StreamRule(2000))
+    """When a trial has solved it."""
+    trials: int = 10
+    """How many trials the paper made."""
+    max_sequences: int = 100_000
+    """Training sequences after which a trial counts as failed."""
+    published: Published = dataclasses.field(default_factory=Published)
+    """The paper's numbers."""
     test_size: int = 2560
+    """Sequences of the final test."""
     fixed_length: bool = False
+    """Whether every sequence has `max_length` steps, so that no mask is needed."""
     prepare: Callable[[jax.Array, int], Any] | None = None
+    """(key, trial) to what all sequences of a trial share, such as its training set; None for
+    tasks that draw every sequence afresh. The key is the experiment's, not the trial's, since
+    trials may share a training set; runs on the host."""
     training_set: Callable[[Any], Example] | None = None
+    """(data) to all sequences that a trial is trained on, the batch axis first, for methods that
+    must see them in turn; None: training draws its sequences afresh."""
     sample_test: Callable[[jax.Array, Any], Example] | None = None
+    """Like `sample`, for tests; None: `sample` itself."""
     test_set: Callable[[Any], Example] | None = None
+    """(data) to all sequences of a trial's tests, the batch axis first, where tests go through a
+    fixed set; None: tests draw their sequences afresh."""
     first_rule: TestRule | None = None
+    """A weaker criterion on the same tests, which is noted when met (ST1 of task 3)."""
     sequential_construction: bool = False
+    """Whether the memory cells join the network once the training error has stopped decreasing
+    (section 3.2, a cure of the abuse problem)."""
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "max_sequences", "test_size"):
+            _check_count(name, getattr(self, name), 1)
+        _check_count("max_length", self.max_length, 0)
+        if self.error_at not in get_args(ErrorAt):
+            raise ValueError(f"error_at must be one of {get_args(ErrorAt)}, got {self.error_at!r}")
+        if not self.title:
+            object.__setattr__(self, "title", self.name)
+        if not self.max_length:
+            key = jax.random.key(0)
+            one = jax.eval_shape(self.sample, key, self._data(key))
+            object.__setattr__(self, "max_length", one.inputs.shape[0])
 
     def sample_batch(self, key: jax.Array, size: int, data: Any = None) -> Example:
         """Draws `size` training sequences, the batch axis first, for any framework.
@@ -158,10 +241,24 @@ class Task:
         >>> from lstm_jax.tasks import make_task
         >>> make_task("6a").sample_batch(jax.random.key(0), 32).inputs.shape
         (32, 110)
+
+        Args:
+          key: for all their random numbers.
+          size: how many, at least 1.
+          data: what they share, from `prepare`; None: what that makes of `key` for trial 0, on
+            the host, where the task has it.
+
+        Raises:
+          ValueError: if the size is not positive.
         """
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}")
+        data = self._data(key) if data is None else data
         return jax.vmap(self.sample, in_axes=(0, None))(jax.random.split(key, size), data)
+
+    def _data(self, key: jax.Array) -> Any:
+        """What all sequences of trial 0 share."""
+        return None if self.prepare is None else self.prepare(key, 0)
 
 
 def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
@@ -171,3 +268,24 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
         return jnp.all(jnp.abs(outputs - example.true_targets) < tolerance)
 
     return is_correct
+
+
+def _check_number(
+    name: str, value: float, *, least: float = -math.inf, above: float = -math.inf
+) -> None:
+    """Raises ValueError if a value is no number that float32 holds, or below what is allowed."""
+    if isinstance(value, (int, float, np.floating)) and not isinstance(value, bool):
+        size, held = abs(float(value)), np.finfo(np.float32)
+        if (
+            (size == 0 or float(held.tiny) <= size <= float(held.max))
+            and value >= least
+            and value > above
+        ):
+            return
+    allowed = {0.0: "positive and "}.get(above, "") + {0.0: "not negative and "}.get(least, "")
+    raise ValueError(f"{name} must be {allowed}a finite number of float32, got {value!r}")
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")

@@ -3,46 +3,69 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+import functools
+from typing import Any, Literal, NamedTuple, get_args
 
 import chex
 import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.activations import ACTIVATIONS
+from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.cell import State
+from lstm_jax.network.errors import Error
 from lstm_jax.network.layer import Gradient
-from lstm_jax.network.outputs import apply
-from lstm_jax.network.parameters import Parameters, initialise
+from lstm_jax.network.outputs import At, apply
+from lstm_jax.network.parameters import Parameters, UnitWeights, initialise
 from lstm_jax.tasks.base import Example, Task, real_steps
 from lstm_jax.training.method import Report, over_lanes, where_running
 
 # An error that falls by less than this factor from one chunk to the next has stopped decreasing.
 STALLED = 0.95
 
+Update = Literal["after_sequence", "after_next_first_step"]
+Bias = tuple[float, ...] | None
+
 
 class Model(NamedTuple):
     """What L trials have learned; the lanes are the last axis of every array."""
 
     parameters: Parameters
+    """The weights, of which tests are made."""
     optimiser_state: Any
-    constructed: chex.Array  # [L] bool, whether the memory cells have joined the network
-    last_error: chex.Array  # [L] float32, mean training error of the chunk before
+    """As the optimiser's `init` makes it."""
+    constructed: chex.Array
+    """[L] bool, whether the memory cells have joined the network."""
+    last_error: chex.Array
+    """[L] float32, mean training error of the chunk before."""
+    previous: Parameters | None = None
+    """The weights before the last update, if the next sequence's first step still sees them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientLearning:
     """How the LSTM learns a task: the `lstm_jax.training.method.Method` of the paper.
 
-    Attributes:
-      task: whose network, initial weights and places of the error are meant.
-      optimiser: any optax transformation; the paper's is `optax.sgd(a)` with the task's rate a.
-      gradient: "truncated", the paper's, or another that `unroll` knows.
+    Raises:
+      ValueError: if the output units cannot have the error, or `update` is unknown.
     """
 
-    task: Task
+    task: Task[Architecture]
+    """Whose network, initial weights and places of the error are meant."""
     optimiser: optax.GradientTransformation
+    """Any optax transformation; the paper's is `optax.sgd(a)` with the task's rate a."""
     gradient: Gradient = "truncated"
+    """"truncated", the paper's, or another that `unroll` knows."""
+    error: Error = dataclasses.field(default_factory=Error)
+    """The error at the output units; the paper's is E / 2."""
+    update: Update = "after_sequence"
+    """When a sequence's update is made: at its end, or once the next one's first step is done."""
+
+    def __post_init__(self) -> None:
+        self.error.check(self.task.architecture.output)
+        if self.update not in get_args(Update):
+            raise ValueError(f"update must be one of {get_args(Update)}, got {self.update!r}")
 
     def init(self, keys: jax.Array) -> Model:
         """Random weights by the task's conditions, from a key for each lane, [..., L] uint32."""
@@ -54,18 +77,12 @@ class GradientLearning:
             optimiser_state=optimiser_state,
             constructed=jnp.full(lanes, not self.task.sequential_construction),
             last_error=jnp.full(lanes, jnp.inf, jnp.float32),
+            previous=None if self.update == "after_sequence" else parameters,
         )
 
     def init_trial(self, key: jax.Array) -> tuple[Parameters, Any]:
         """One trial's random weights and its optimiser's state, from a PRNG key."""
-        conditions = self.task.conditions
-        parameters = initialise(
-            key,
-            self.task.architecture,
-            init_range=conditions.init_range,
-            input_gate_bias=conditions.input_gate_bias,
-            output_gate_bias=conditions.output_gate_bias,
-        )
+        parameters = draw_weights(key, self.task)
         return parameters, self.optimiser.init(parameters)
 
     def present(
@@ -73,21 +90,21 @@ class GradientLearning:
     ) -> tuple[Model, jax.Array]:
         """One update a lane, from its own sequence."""
         del n
-        gradient, outputs = jax.grad(self._loss, has_aux=True)(
-            model.parameters, model.constructed, example
-        )
+        gradient, outputs = self._gradient(model, example)
         updates, optimiser_state = over_lanes(self.optimiser.update)(
             gradient, model.optimiser_state, model.parameters
         )
         new = model._replace(
             parameters=jax.tree.map(jnp.add, model.parameters, updates),
             optimiser_state=optimiser_state,
+            previous=None if model.previous is None else model.parameters,
         )
         return where_running(running, new, model), outputs
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
         """[K, L], or [T, K, L] with the error at every step."""
-        return self._outputs(model.parameters, model.constructed, example)
+        net = self._net(model.parameters, model.constructed, example)
+        return self._squash(net, example)
 
     def end_chunk(self, model: Model, report: Report, running: jax.Array) -> Model:
         """Lets the memory cells join where a chunk's error is hardly below that of the one before.
@@ -101,29 +118,113 @@ class GradientLearning:
         last_error = jnp.where(running, error, model.last_error)
         return model._replace(constructed=model.constructed | stalled, last_error=last_error)
 
+    def _gradient(self, model: Model, example: Example) -> tuple[Parameters, jax.Array]:
+        """The gradient of the error, and the outputs; where two sets of weights act, their sum."""
+        previous = () if model.previous is None else (model.previous,)
+        weights = (*previous, model.parameters)
+        gradients, outputs = jax.grad(self._loss, has_aux=True)(weights, model.constructed, example)
+        return functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), gradients), outputs
+
     def _loss(
-        self, parameters: Parameters, constructed: chex.Array, example: Example
+        self, weights: tuple[Parameters, ...], constructed: chex.Array, example: Example
     ) -> tuple[jax.Array, jax.Array]:
-        """E / 2 summed over the lanes, which share nothing, and the outputs."""
-        outputs = self._outputs(parameters, constructed, example)
+        """The error summed over the lanes, which share nothing, and the outputs."""
+        if len(weights) == 1:
+            net = self._net(weights[0], constructed, example)
+        else:
+            net = self._net_of_two(weights[0], weights[1], constructed, example)
         at_steps = None
         if self.task.error_at == "every_step":
-            at_steps = real_steps(example).astype(outputs.dtype)
-        return half_squared_error(outputs, example.targets, at_steps), outputs
+            at_steps = real_steps(example).astype(net.dtype)
+        output = self.task.architecture.output
+        error = self.error(net, example.targets, at_steps, output=output)
+        return error, self._squash(net, example)
 
-    def _outputs(
-        self, parameters: Parameters, constructed: chex.Array, example: Example
+    def _net(
+        self,
+        parameters: Parameters,
+        constructed: chex.Array,
+        example: Example,
+        state: State | None = None,
     ) -> jax.Array:
+        """The net inputs of the output units, [K, L] or [T, K, L]."""
+        net, _ = self._apply(parameters, constructed, example, self.task.error_at, state)
+        return net
+
+    def _net_of_two(
+        self,
+        previous: Parameters,
+        parameters: Parameters,
+        constructed: chex.Array,
+        example: Example,
+    ) -> jax.Array:
+        """As `_net`, where the first step is by the weights before the last update."""
+        first, rest = (
+            example._replace(inputs=example.inputs[steps], length=length)
+            for steps, length in (
+                (slice(1), jnp.ones_like(example.length)),
+                (slice(1, None), example.length - 1),
+            )
+        )
+        net_1, state = self._apply(previous, constructed, first, "every_step")
+        net = self._net(parameters, constructed, rest, state)
+        if self.task.error_at == "every_step":
+            return jnp.concatenate([net_1, net])
+        return jnp.where(example.length == 1, net_1[0], net)
+
+    def _apply(
+        self,
+        parameters: Parameters,
+        constructed: chex.Array,
+        example: Example,
+        at: At,
+        state: State | None = None,
+    ) -> tuple[jax.Array, State]:
         task = self.task
         if task.sequential_construction:  # a cell that has not joined is not seen, nor blamed
             cell = jnp.where(constructed, parameters.output.cell, 0)
             parameters = parameters._replace(output=parameters.output._replace(cell=cell))
-        outputs, _ = apply(
-            task.architecture,
+        return apply(
+            dataclasses.replace(task.architecture, output="identity"),
             parameters,
             example.inputs,
-            at=task.error_at,
+            at=at,
+            initial_state=state,
             length=None if task.fixed_length else example.length,
             gradient=self.gradient,
         )
-        return outputs
+
+    def _squash(self, net: jax.Array, example: Example) -> jax.Array:
+        """The outputs, which are 0 at padding."""
+        outputs = ACTIVATIONS[self.task.architecture.output].value(net)
+        if self.task.error_at == "end" or self.task.fixed_length:
+            return outputs
+        return jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
+def draw_weights(key: jax.Array, task: Task[Architecture]) -> Parameters:
+    """The random weights of a trial, by the task's conditions."""
+    own = task.conditions
+
+    def draw(input_gate_bias: Bias, output_gate_bias: Bias) -> Parameters:
+        return initialise(
+            key,
+            task.architecture,
+            init_range=own.init_range,
+            input_gate_bias=input_gate_bias,
+            output_gate_bias=output_gate_bias,
+        )
+
+    parameters = draw(own.input_gate_bias, own.output_gate_bias)
+    if not own.added_gate_bias:
+        return parameters
+    random, layer = draw(None, None).layer, parameters.layer
+    if own.input_gate_bias is not None:
+        layer = layer._replace(input_gate=_add_bias(layer.input_gate, random.input_gate))
+    if own.output_gate_bias is not None:
+        layer = layer._replace(output_gate=_add_bias(layer.output_gate, random.output_gate))
+    return parameters._replace(layer=layer)
+
+
+def _add_bias(given: UnitWeights, random: UnitWeights) -> UnitWeights:
+    return given._replace(bias=given.bias + random.bias)

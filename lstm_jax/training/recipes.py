@@ -1,63 +1,152 @@
 """Recipes: by which conditions the trials of a task are run.
 
-`paper` has the paper's conditions to the letter. Every other recipe says in `changes` exactly what
-it changes; its results are never shown without that label.
+`paper` has the paper's conditions to the letter. Every other recipe is a list of named departures
+from them (`lstm_jax.training.departures`), joined by "+", values behind "=":
+
+    paper+linear-output+input-gate-bias=-3,-6
+
+Some lists have a short name, which may be followed by further departures. A recipe says in
+`changes` exactly what it changes; its results are never shown without that label.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import optax
-
-from lstm_jax.network.architecture import Biases
+from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.errors import Error
 from lstm_jax.network.layer import Gradient
-from lstm_jax.tasks.base import Example, Task, TestRule
-from lstm_jax.training.gradient_learning import GradientLearning
+from lstm_jax.tasks.base import Task, TestRule
+from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
+from lstm_jax.training.departures import DEPARTURES, Departure, Setup
+from lstm_jax.training.gradient_learning import GradientLearning, Update
 from lstm_jax.training.learning import Learning
+from lstm_jax.training.method import Lanes
+from lstm_jax.training.step_learning import StepLearning
 
 # Training sequences between two words to the host, where the task's rule does not say; with
 # sequential construction, also between two looks at whether the error still decreases.
 CHUNK = 1000
 CONSTRUCTION_CHUNK = 100
 
-# The paper's cure for the drift of internal states, for task 2c, which has no biases by itself.
-GATE_BIAS = -2.0
+# Further than this, a file system may not follow.
+LONGEST_NAME = 200
 
-# With Adam, lower ones do better still.
-ADAM_GATE_BIAS = -3.0
-# Adam's rate is half its first one after three times as many updates, and falls with their root.
-ADAM_UPDATES = 5000.0
+_LINEAR = "cross-entropy+g=centred_1+h=identity"
+_SWAPPED = "cross-entropy+g=centred_1+h=centred_2"
+_NEGATIVE = "biases=all+input-gate-bias=-1,-2,-3,-4"
+
+# Lists of departures that have a name of their own.
+SHORT_NAMES = {
+    "paper": "",
+    "cross-entropy": "cross-entropy",
+    "swapped": _SWAPPED,
+    "linear": "g=centred_1+h=identity",
+    "gate-bias": f"{_LINEAR}+input-gate-bias=-2",
+    "end-error": "cross-entropy+error-at-end",
+    "adam": f"{_LINEAR}+falling-adam+rate=0.01",
+    "adam-gate-bias": f"{_LINEAR}+biases=all+input-gate-bias=-3+falling-adam+rate=0.01",
+    "adam-swapped": f"{_SWAPPED}+{_NEGATIVE}+steady-adam+rate=0.02",
+    "adam-full-gradient": f"{_SWAPPED}+{_NEGATIVE}+steady-adam+rate=0.01+full-gradient",
+    "full-gradient": "full-gradient",
+}
+
+# What a short name means in some rows beside, or instead of, its list.
+IN_ROWS = {
+    "swapped": dict.fromkeys(VERY_LONG_LAGS, "rate=0.005"),
+    "adam": {"2a": "rate=0.03"},
+    "adam-gate-bias": {"2a": "rate=0.03"},
+}
+
+
+class Choice(NamedTuple):
+    """A departure and its value."""
+
+    name: str
+    """A key of `DEPARTURES`."""
+    text: str
+    """The value as it is written; "" where there is none."""
+    value: Any
+    """The value."""
+
+    @property
+    def departure(self) -> Departure:
+        """What it is."""
+        return DEPARTURES[self.name]
+
+    @property
+    def words(self) -> str:
+        """What it changes."""
+        return self.departure.words.format(self.text)
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.text}" if self.text else self.name
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a task's trials are run.
-
-    Attributes:
-      name: what results are labelled with.
-      changes: what differs from the paper's conditions, in a sentence; "" if nothing does.
-      optimiser: makes the optimiser for a task.
-      adapt: changes the task itself, such as its biases.
-      gradient: as in `unroll`.
-    """
+    """How a task's trials are run."""
 
     name: str
-    changes: str
-    optimiser: Callable[[Task], optax.GradientTransformation]
-    adapt: Callable[[Task], Task] = lambda task: task
-    gradient: Gradient = "truncated"
+    """What results are labelled with, and their files called: letters, digits and "+-=_.,"."""
+    choices: tuple[Choice, ...]
+    """The departures from the printed conditions."""
+    in_rows: Mapping[str, Choice]
+    """What else holds, in the rows of these names; replaces what decides the same."""
 
-    def learning(self, task: Task) -> Learning:
+    @property
+    def changes(self) -> str:
+        """What differs from the paper's conditions, in a sentence; "" if nothing does."""
+        rows = [f"{choice.words} for {row}" for row, choice in self.in_rows.items()]
+        return "; ".join([choice.words for choice in self.choices] + rows)
+
+    def setup(self, task: Task[Architecture]) -> Setup:
+        """The task and how it is learned under this recipe.
+
+        Raises:
+          ValueError: if a departure asks for what the task has not.
+        """
+        setup = Setup(task)
+        for choice in self._choices_for(task.name):
+            setup = choice.departure.change(setup, choice.value)
+        return setup
+
+    def adapt(self, task: Task[Architecture]) -> Task[Architecture]:
+        """The task under this recipe."""
+        return self.setup(task).task
+
+    @property
+    def gradient(self) -> Gradient:
+        """What `jax.grad` computes: "truncated" unless a departure says "full"."""
+        return "full" if any(c.name == "full-gradient" for c in self.choices) else "truncated"
+
+    def learning(self, task: Task[Architecture]) -> Learning:
         """The compiled functions' source for `task` under this recipe."""
-        task = self.adapt(task)
-        method = GradientLearning(task, self.optimiser(task), self.gradient)
-        return Learning(task, method, chunk_of(task))
+        setup = self.setup(task)
+        method = learn_by(setup)
+        return Learning(setup.task, method, chunk_of(setup.task))
+
+    def _choices_for(self, row: str) -> tuple[Choice, ...]:
+        if row not in self.in_rows:
+            return self.choices
+        further = self.in_rows[row]
+        kept = (c for c in self.choices if c.departure.decides != further.departure.decides)
+        return (*kept, further)
+
+
+def learn_by(setup: Setup) -> GradientLearning | Lanes:
+    """The method that learns a task as `setup` says."""
+    task, optimiser, error = setup.task, setup.make_optimiser(), setup.error
+    if setup.update == "step":
+        if setup.gradient != "truncated" or error != Error():
+            raise ValueError("update=step needs the truncated gradient of the squared error")
+        return Lanes(StepLearning(task, optimiser))
+    update: Update = "after_sequence"
+    if setup.update == "next-first-step":
+        update = "after_next_first_step"
+    return GradientLearning(task, optimiser, setup.gradient, error, update)
 
 
 def chunk_of(task: Task) -> int:
@@ -67,192 +156,72 @@ def chunk_of(task: Task) -> int:
     return CONSTRUCTION_CHUNK if task.sequential_construction else CHUNK
 
 
-def sgd(task: Task) -> optax.GradientTransformation:
-    """Plain gradient descent with the task's own rate a."""
-    return optax.sgd(task.conditions.learning_rate)
-
-
-def steady_adam(task: Task) -> optax.GradientTransformation:
-    """Adam (Kingma & Ba 2015) with the task's own rate a."""
-    return optax.adam(task.conditions.learning_rate)
-
-
-def adam(task: Task) -> optax.GradientTransformation:
-    """Adam with the rate a / sqrt(1 + n / 5000) after n updates."""
-    rate = task.conditions.learning_rate
-
-    def falling(n: jax.typing.ArrayLike) -> jax.Array:
-        return rate / jnp.sqrt(1 + jnp.asarray(n, jnp.float32) / ADAM_UPDATES)
-
-    return optax.adam(falling)
-
-
-def _with_units(task: Task, **functions: str) -> Task:
-    """The task with other squashing functions."""
-    architecture = dataclasses.replace(task.architecture, **functions)
-    return dataclasses.replace(task, architecture=architecture)
-
-
-def _with_rate(task: Task, rates: dict[str, float]) -> Task:
-    """The task with the rate for the beginning of its name, or with its own."""
-    own = task.conditions.learning_rate
-    rate = next((r for start, r in rates.items() if task.name.startswith(start)), own)
-    return dataclasses.replace(
-        task, conditions=dataclasses.replace(task.conditions, learning_rate=rate)
-    )
-
-
-def _cross_entropy(task: Task) -> Task:
-    return _with_units(task, output="logistic_1")
-
-
-def _swapped(task: Task) -> Task:
-    task = _with_rate(_cross_entropy(task), {"2c-": 0.005})
-    return _with_units(task, cell_input="centred_1", cell_output="centred_2")
-
-
-def _linear(task: Task) -> Task:
-    return _with_units(task, cell_input="centred_1", cell_output="identity")
-
-
-def _gate_bias(task: Task) -> Task:
-    return _with_biases(_cross_entropy(_linear(task)), "gates", GATE_BIAS)
-
-
-def _adam(task: Task) -> Task:
-    return _with_rate(_cross_entropy(_linear(task)), {"2a": 0.03, "": 0.01})
-
-
-def _adam_gate_bias(task: Task) -> Task:
-    return _with_biases(_adam(task), "all", ADAM_GATE_BIAS)
-
-
-def _adam_swapped(task: Task, rate: float = 0.02) -> Task:
-    task = _with_rate(_swapped(task), {"": rate})
-    return _with_biases(task, "all", *(-1.0 - j for j in range(task.architecture.num_blocks)))
-
-
-def _with_biases(task: Task, biases: Biases, *input_gate_bias: float) -> Task:
-    """The task with biases on these units, if it had none or fewer; one for all blocks, or each."""
-    architecture = task.architecture
-    if len(input_gate_bias) == 1:
-        input_gate_bias *= architecture.num_blocks
-    if architecture.biases == "none" or biases == "all":
-        architecture = dataclasses.replace(architecture, biases=biases)
-    conditions = dataclasses.replace(task.conditions, input_gate_bias=input_gate_bias)
-    return dataclasses.replace(task, architecture=architecture, conditions=conditions)
-
-
-def _at_end(task: Task) -> Task:
-    """A task with the error at every step as one with the error at the end of its sequences.
-
-    Raises:
-      ValueError: if their ends are not all at the same step.
-    """
-    if task.error_at == "end":
-        return task
-    if not task.fixed_length:
-        raise ValueError(f"recipe end-error needs sequences of one length, got task {task.name}")
-
-    def sample(key: jax.Array, data: Any = None) -> Example:
-        example = task.sample(key, data)
-        return example._replace(targets=example.targets[-1], true_targets=example.true_targets[-1])
-
-    def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
-        lifted = example._replace(
-            targets=example.targets[None], true_targets=example.true_targets[None]
-        )
-        return task.is_correct(outputs[None], lifted)
-
-    return dataclasses.replace(task, error_at="end", sample=sample, is_correct=is_correct)
-
-
-def _end_error(task: Task) -> Task:
-    return _cross_entropy(_at_end(task))
-
-
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("paper", "", sgd),
-        Recipe(
-            "cross-entropy",
-            "e_k = target_k - y_k, without f' of the output units",
-            sgd,
-            _cross_entropy,
-        ),
-        Recipe(
-            "swapped",
-            "e_k = target_k - y_k, without f' of the output units; g in [-1, 1], h in [-2, 2]; "
-            "a = 0.005 for task 2c",
-            sgd,
-            _swapped,
-        ),
-        Recipe("linear", "g in [-1, 1], h the identity", sgd, _linear),
-        Recipe(
-            "gate-bias",
-            "biases on the gates, those of the input gates start at -2; g in [-1, 1], h the "
-            "identity; e_k = target_k - y_k, without f' of the output units",
-            sgd,
-            _gate_bias,
-        ),
-        Recipe(
-            "end-error",
-            "an error at the sequence's end alone; e_k = target_k - y_k, without f' of the output "
-            "units",
-            sgd,
-            _end_error,
-        ),
-        Recipe(
-            "adam",
-            "Adam at a / sqrt(1 + n / 5000) after n updates, a = 0.01, in task 2a 0.03; g in "
-            "[-1, 1], h the identity; e_k = target_k - y_k, without f' of the output units",
-            adam,
-            _adam,
-        ),
-        Recipe(
-            "adam-gate-bias",
-            "biases on all units, those of the input gates start at -3; Adam at a / sqrt(1 + n / "
-            "5000) after n updates, a = 0.01; g in [-1, 1], h the identity; e_k = target_k - y_k, "
-            "without f' of the output units",
-            adam,
-            _adam_gate_bias,
-        ),
-        Recipe(
-            "adam-swapped",
-            "biases on all units, those of the input gates start at -1, -2, ...; Adam at 0.02; g "
-            "in [-1, 1], h in [-2, 2]; e_k = target_k - y_k, without f' of the output units",
-            steady_adam,
-            _adam_swapped,
-        ),
-        Recipe(
-            "adam-full-gradient",
-            "exact gradient by backpropagation through time instead of the truncated one; biases "
-            "on all units, those of the input gates start at -1, -2, ...; Adam at 0.01; g in "
-            "[-1, 1], h in [-2, 2]; e_k = target_k - y_k, without f' of the output units",
-            steady_adam,
-            functools.partial(_adam_swapped, rate=0.01),
-            gradient="full",
-        ),
-        Recipe(
-            "full-gradient",
-            "exact gradient by backpropagation through time instead of the truncated one",
-            sgd,
-            gradient="full",
-        ),
-    )
-}
-
-
-def make_recipe(name: str) -> Recipe:
-    """Finds a recipe by name.
+def make_recipe(text: str) -> Recipe:
+    """Makes a recipe: a short name, and departures behind it.
 
     >>> make_recipe("paper").changes
     ''
+    >>> recipe = make_recipe("paper+input-gate-bias=-3.0,-6+linear-output")
+    >>> recipe.name
+    'paper+linear-output+input-gate-bias=-3,-6'
+    >>> recipe.changes
+    'linear output units; biases of the input gates start at -3,-6'
+
+    Args:
+      text: such as "paper" or "adam+tolerance=0.1"; the order of departures does not matter.
 
     Raises:
-      ValueError: if there is none.
+      ValueError: if a name is unknown, a value not allowed, or two departures decide the same.
     """
-    if name not in RECIPES:
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
-    return RECIPES[name]
+    short, *further = text.split("+")
+    if short not in SHORT_NAMES:
+        raise ValueError(f"recipe must begin with one of {', '.join(SHORT_NAMES)}, got {text!r}")
+    meant = [_parse(choice) for choice in SHORT_NAMES[short].split("+") if choice]
+    added = _in_order(_parse(choice) for choice in further)
+    name = "+".join([short, *map(str, added)])
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"recipe must have at most {LONGEST_NAME} characters, got {len(name)}")
+    _check_decided_once([*meant, *added])
+    in_rows = {row: _parse(choice) for row, choice in IN_ROWS.get(short, {}).items()}
+    return Recipe(name, _in_order([*meant, *added]), in_rows)
+
+
+def _parse(text: str) -> Choice:
+    name, equals, value = text.partition("=")
+    if name not in DEPARTURES:
+        raise ValueError(f"departure must be one of {', '.join(DEPARTURES)}, got {name!r}")
+    parse = DEPARTURES[name].parse
+    if parse is None:
+        if equals:
+            raise ValueError(f"departure {name} takes no value, got {value!r}")
+        return Choice(name, "", None)
+    try:
+        parsed = parse(value)
+    except ValueError as allowed:
+        raise ValueError(f"departure {name} must be {allowed}, got {value!r}") from None
+    return Choice(name, _spelled(parsed), parsed)
+
+
+def _spelled(value: Any) -> str:
+    """One way to write a value, so that one recipe has one name."""
+    if isinstance(value, tuple):
+        return ",".join(map(_spelled, value))
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e6 else repr(value)
+    return str(value)
+
+
+def _in_order(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    """In the order of the table of departures, in which they are also made."""
+    places = list(DEPARTURES)
+    return tuple(sorted(choices, key=lambda choice: places.index(choice.name)))
+
+
+def _check_decided_once(choices: list[Choice]) -> None:
+    decided: dict[str, Choice] = {}
+    for choice in choices:
+        other = decided.setdefault(choice.departure.decides, choice)
+        if other is not choice:
+            raise ValueError(
+                f"recipe must decide the {choice.departure.decides} once, got {other} and {choice}"
+            )

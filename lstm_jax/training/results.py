@@ -138,7 +138,7 @@ def read_network(document: dict[str, Any]) -> tuple[Architecture, Parameters]:
     network = document["network"]
     if network is None:
         raise ValueError(f"the result of {document['task']} has no solved trial")
-    architecture = Architecture(**document["architecture"])
+    architecture = _read_architecture(document["architecture"])
     shapes = parameter_shapes(architecture)
     is_shape = lambda node: type(node) is tuple
     paths, structure = jax.tree_util.tree_flatten_with_path(shapes, is_leaf=is_shape)
@@ -150,6 +150,14 @@ def read_network(document: dict[str, Any]) -> tuple[Architecture, Parameters]:
     parameters = jax.tree.unflatten(structure, leaves)
     check_parameters(architecture, parameters)
     return architecture, parameters
+
+
+def _read_architecture(fields: dict[str, Any]) -> Architecture:
+    """Files of before errors had names call output units whose f' is left out "logistic_1"."""
+    renamed = {"logistic_1": "logistic"}
+    fields = dict(fields)
+    fields["output"] = renamed.get(fields["output"], fields["output"])
+    return Architecture(**fields)
 
 
 def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:

@@ -15,7 +15,7 @@ from matplotlib import image
 from small_tasks import LATCH, binary_environment
 
 from experiments import plots, progress
-from lstm_jax.training.recipes import RECIPES, make_recipe
+from lstm_jax.training.recipes import SHORT_NAMES, make_recipe
 from lstm_jax.training.results import make_document, read_json
 from lstm_jax.training.trials import Progress, TrialResult
 
@@ -142,7 +142,7 @@ MISTAKES = {
     "--devices=0": "flag --devices=0: 0 is not a positive integer",
     "--max_sequences=0": "--max_sequences must be at least 1, got 0",
     "--checkpoint_seconds=-1": "flag --checkpoint_seconds=-1: -1.0 is not a non-negative number",
-    "--recipe=unknown": f"recipe must be one of {', '.join(RECIPES)}, got 'unknown'",
+    "--recipe=unknown": f"recipe must begin with one of {', '.join(SHORT_NAMES)}, got 'unknown'",
     "--coordinator=host": "coordinator must be HOST:PORT or 'auto', got 'host'",
     "--coordinator=auto": "coordinator must be HOST:PORT, no cluster was found: ",
     "--coordinator=host:1 --num_processes=2": "process_id must be at least 0 and below 2, got None",

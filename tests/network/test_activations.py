@@ -51,18 +51,6 @@ def test_centred_functions_are_scaled_logistics_without_cancellation():
     np.testing.assert_array_equal(h(tiny), tiny / 2)
 
 
-def test_squared_error_of_logistic_1_has_the_gradient_of_the_cross_entropy():
-    f, f_1 = ACTIVATIONS["logistic"].value, ACTIVATIONS["logistic_1"].value
-
-    def cross_entropy(net: jax.Array, target: float) -> jax.Array:
-        return -target * jnp.log(f(net)) - (1 - target) * jnp.log(f(-net))
-
-    for target in (0.0, 0.3, 1.0):
-        half_squared = jax.grad(lambda net, d=target: 0.5 * (f_1(net) - d) ** 2)
-        expected = jax.vmap(jax.grad(lambda net, d=target: cross_entropy(net, d)))(POINTS)
-        np.testing.assert_allclose(jax.vmap(half_squared)(POINTS), expected, rtol=1e-12, atol=1e-15)
-
-
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
 def test_dtype_is_kept(name: str, dtype: jnp.dtype):

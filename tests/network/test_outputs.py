@@ -105,33 +105,6 @@ def test_squashing_functions_of_the_output_units(output: str):
     assert_close(found[0], expected, 1e-12)
 
 
-def test_half_squared_error_by_hand():
-    outputs, targets = np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([[0.0, 0.0], [1.0, 0.0]])
-    assert half_squared_error(outputs, targets) == 0.5 * (1 + 0.25 + 0.25)
-    assert half_squared_error(outputs, targets, np.array([0.0, 2.0])) == 0.5
-    assert half_squared_error(outputs, targets, np.array([True, False])) == 0.5
-    assert half_squared_error(outputs[1], targets[1]) == 0.25
-    assert half_squared_error(outputs[1].astype(np.float32), np.array([1, 0])) == 0.25
-    slope = jax.grad(half_squared_error)(outputs, targets, np.array([1.0, 3.0]))
-    np.testing.assert_array_equal(slope, [[1.0, 0.0], [-1.5, 1.5]])  # y - target: eq. 19
-
-
-@pytest.mark.parametrize("weights", [np.array([1.0, 0.0]), np.array([True, False])])
-def test_targets_of_weight_zero_may_be_anything(weights: np.ndarray):
-    outputs, targets = np.array([[0.5], [0.5]]), np.array([[1.0], [np.nan]])
-    error, slope = jax.value_and_grad(half_squared_error)(outputs, targets, weights)
-    assert error == 0.125
-    np.testing.assert_array_equal(slope, [[-0.5], [0.0]])
-
-
-def test_bad_arguments_are_named():
-    outputs = jnp.zeros((4, 2))
-    with pytest.raises(ValueError, match=r"targets must have shape \(4, 2\), got \(2,\)"):
-        half_squared_error(outputs, jnp.zeros(2))
-    for weights in (jnp.ones(3), jnp.ones((4, 2)), jnp.ones(())):
-        with pytest.raises(ValueError, match=r"weights must be \[T\] .* for \(4, 2\)"):
-            half_squared_error(outputs, outputs, weights)
-    with pytest.raises(ValueError, match=r"weights must be \[T\] .* for \(2,\)"):
-        half_squared_error(outputs[0], outputs[0], jnp.ones(2))
+def test_an_unknown_place_of_outputs_is_named():
     with pytest.raises(ValueError, match="at must be 'every_step' or 'end', got 'middle'"):
         apply(EVERYTHING, random_parameters(EVERYTHING), jnp.ones((4, 3)), at="middle")

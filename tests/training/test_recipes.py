@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from small_tasks import LATCH
 
 from lstm_jax import tasks
-from lstm_jax.training.recipes import CHUNK, CONSTRUCTION_CHUNK, RECIPES, Recipe, make_recipe
+from lstm_jax.network.errors import ERRORS, Error
+from lstm_jax.training.recipes import (
+    CHUNK,
+    CONSTRUCTION_CHUNK,
+    IN_ROWS,
+    SHORT_NAMES,
+    make_recipe,
+)
 
 
 @pytest.mark.parametrize("row", tasks.row_names())
@@ -32,10 +39,11 @@ def test_the_paper_s_recipe_is_plain_sgd_with_the_truncated_gradient(row: str):
     assert updates.tolist() == jnp.float32([-rate, 0.5 * rate]).tolist()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", SHORT_NAMES)
 def test_every_recipe_but_the_paper_s_says_what_it_changes(name: str):
     recipe = make_recipe(name)
     assert recipe.name == name and bool(recipe.changes) == (name != "paper")
+    assert all(choice.words in recipe.changes for choice in recipe.choices)
 
 
 def test_a_chunk_is_the_interval_between_tests_where_the_rule_has_one():
@@ -60,7 +68,6 @@ def test_a_recipe_changes_nothing_of_a_task_but_what_it_says(row: str, name: str
             adapted.architecture,
             cell_input=task.architecture.cell_input,
             cell_output=task.architecture.cell_output,
-            output=task.architecture.output,
         ),
         conditions=dataclasses.replace(
             adapted.conditions, learning_rate=task.conditions.learning_rate
@@ -70,7 +77,8 @@ def test_a_recipe_changes_nothing_of_a_task_but_what_it_says(row: str, name: str
     rates = {"swapped": {"2c-": 0.005}, "adam": {"2a": 0.03, "": 0.01}}.get(name, {})
     rate = next((r for start, r in rates.items() if row.startswith(start)), None)
     assert adapted.conditions.learning_rate == (rate or task.conditions.learning_rate)
-    assert (adapted.architecture.output == "logistic_1") == (name != "linear")
+    error = make_recipe(name).learning(task).method.error
+    assert error == (Error() if name == "linear" else ERRORS["cross_entropy"])
 
 
 @pytest.mark.parametrize("row", tasks.row_names())
@@ -94,9 +102,8 @@ def test_a_recipe_of_biases_adds_them_alone_to_another(
     assert adapted.architecture.biases == (had if biases == "gates" and had != "none" else biases)
     if name == "gate-bias":
         assert adapted.conditions.learning_rate == paper.conditions.learning_rate
-    architecture = dataclasses.replace(
-        task.architecture, biases=adapted.architecture.biases, output="logistic_1"
-    )
+    architecture = dataclasses.replace(task.architecture, biases=adapted.architecture.biases)
+    assert make_recipe(name).learning(paper).method.error == ERRORS["cross_entropy"]
     conditions = dataclasses.replace(
         task.conditions,
         learning_rate=adapted.conditions.learning_rate,
@@ -124,7 +131,7 @@ def test_end_error_leaves_alone_what_has_it_and_refuses_what_cannot():
         make_recipe(name).learning(task).task for name in ("end-error", "cross-entropy")
     )
     assert at_end == same
-    with pytest.raises(ValueError, match="end-error needs sequences of one length, got task 1-1"):
+    with pytest.raises(ValueError, match=r"error-at-end needs .* of one length, got task 1-1"):
         make_recipe("end-error").learning(tasks.make_task("1-1"))
 
 
@@ -150,29 +157,96 @@ def test_adam_s_steps_are_its_rate(name: str, rate_after: Callable[[int], float]
 
 
 def test_the_recipes_of_the_full_gradient_say_so():
-    full = {name for name, recipe in RECIPES.items() if recipe.gradient == "full"}
+    full = {name for name in SHORT_NAMES if make_recipe(name).gradient == "full"}
     assert full == {"full-gradient", "adam-full-gradient"}
-    assert all("exact gradient" in RECIPES[name].changes for name in full)
+    for name in full:
+        recipe = make_recipe(name)
+        assert "exact gradient" in recipe.changes
+        assert recipe.learning(tasks.make_task("6a")).method.gradient == "full"
 
 
-def test_a_recipe_may_adapt_the_task_before_the_optimiser_sees_it():
-    """Here the rate that the optimiser is made with is that of the adapted task."""
-
-    def adapt(task: tasks.Task) -> tasks.Task:
-        conditions = dataclasses.replace(task.conditions, learning_rate=0.25)
-        rule = tasks.TestRule(interval=7, size=4)
-        return dataclasses.replace(task, conditions=conditions, rule=rule)
-
-    optimiser = lambda task: optax.sgd(task.conditions.learning_rate)
-    recipe = Recipe("slow", "a quarter of the rate", optimiser, adapt, gradient="full")
-    learning = recipe.learning(LATCH)
-    adapted = learning.method.optimiser
-    updates, _ = adapted.update(jnp.ones(1), adapted.init(jnp.ones(1)))
-    assert updates.tolist() == [-0.25]
-    assert (learning.method.gradient, learning.chunk) == ("full", 7)
+def test_a_short_name_means_its_list():
+    """...and may be followed by more; the order of departures is no matter."""
+    task = tasks.make_task("6a")
+    spelled = make_recipe("paper+rate=0.01+h=identity+falling-adam+g=centred_1+cross-entropy")
+    assert spelled.choices == make_recipe("adam").choices
+    assert spelled.setup(task) == make_recipe("adam").setup(task)
+    further = make_recipe("adam+tolerance=0.1")
+    assert further.choices == make_recipe(f"{spelled.name}+tolerance=0.1").choices
 
 
-def test_an_unknown_recipe_is_named():
-    names = ", ".join(RECIPES)
-    with pytest.raises(ValueError, match=f"recipe must be one of {names}, got 'modern'"):
-        make_recipe("modern")
+def test_what_a_short_name_means_in_some_rows_stands_in_its_words():
+    for name, rows in IN_ROWS.items():
+        changes = make_recipe(name).changes
+        assert all(f"for {row}" in changes for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("paper+h=identity+linear-output", "paper+linear-output+h=identity"),
+        ("paper+input-gate-bias=-3.00,-6", "paper+input-gate-bias=-3,-6"),
+        ("paper+init-range=1e-1", "paper+init-range=0.1"),
+        ("paper+rate=1e-7", "paper+rate=1e-07"),
+        ("paper+targets=.1,.9", "paper+targets=0.1,0.9"),
+    ],
+)
+def test_one_recipe_has_one_name(text: str, name: str):
+    """...in which nothing is that a file's name could not hold."""
+    recipe = make_recipe(text)
+    assert recipe.name == name == make_recipe(name).name
+    assert re.fullmatch(r"[\w+=.,-]{1,200}", recipe.name)
+    assert recipe == make_recipe(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modern", "recipe must begin with one of paper, .*, got 'modern'"),
+        ("linear-output", "recipe must begin with one of paper, .*, got 'linear-output'"),
+        ("paper+modern", "departure must be one of linear-output, .*, got 'modern'"),
+        ("paper+", "departure must be one of linear-output, .*, got ''"),
+        ("paper+rate", "departure rate must be a positive number, got ''"),
+        ("paper+rate=-1", "departure rate must be a positive number, got '-1'"),
+        ("paper+rate=nan", "departure rate must be a positive number, got 'nan'"),
+        ("paper+init-range=inf", "departure init-range must be a positive number, got 'inf'"),
+        ("paper+linear-output=1", "departure linear-output takes no value, got '1'"),
+        ("paper+h=cube", "departure h must be one of logistic, .*, got 'cube'"),
+        ("paper+input-gate-bias=-3,x", "must be finite numbers with commas between, got '-3,x'"),
+        ("paper+targets=0.9,0.1", "must be two numbers in .* lower first, got '0.9,0.1'"),
+        ("paper+training-set=0", "must be a whole number of at least 1, got '0'"),
+        ("paper+update=never", "departure update must be one of step, next-first-step, got"),
+        ("paper+rate=1+rate=2", "must decide the rate once, got rate=1 and rate=2"),
+        ("paper+rate=1+rate-factor=2", "must decide the rate once, got rate=1 and rate-factor=2"),
+        ("adam+rate=1", "must decide the rate once, got rate=0.01 and rate=1"),
+        (
+            "paper+linear-output+cross-entropy",
+            "decide the error at net_k once, got linear-output and cross-entropy",
+        ),
+        ("paper+output-gate-bias=" + ",".join(["-1.25"] * 60), "at most 200 characters"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(text: str, message: str):
+    with pytest.raises(ValueError, match=message) as raised:
+        make_recipe(text)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "message"),
+    [
+        ("output-gate-bias=-1", "2a", "output-gate-bias needs output gates, task 2a has none"),
+        (
+            "input-gate-bias=-1,-2",
+            "6b",
+            r"one number or at least 3, .* for task 6b, got 2",
+        ),
+        ("training-set=100", "1-1", "training-set needs fresh sequences, task 1-1 has a set"),
+        ("init-range=1e39", "6a", "init_range must be positive and a finite number of float32"),
+        ("rate=1e39", "6a", "learning_rate must be not negative and a finite number of float32"),
+        ("update=step+slope-plus=0.1", "6a", "update=step needs the truncated gradient of the sq"),
+    ],
+)
+def test_what_a_task_cannot_have_is_refused(text: str, row: str, message: str):
+    with pytest.raises(ValueError, match=message):
+        make_recipe(f"paper+{text}").learning(tasks.make_task(row))

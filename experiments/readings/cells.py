@@ -1,0 +1,111 @@
+"""Runs cells and keeps what came of them: one small file a row.
+
+A cell is cut off once as many sequences as the published mean have been presented, no trial has
+solved the task, and the mean error of the latest tenth is not below 0.98 of that of the first: it
+stays at chance, and counts as failed. A cell that has its result is never run again, so that a run
+may be killed at any moment and started anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+
+from experiments.readings.design import Cell, wanted
+from lstm_jax.tasks import make_task
+from lstm_jax.training.recipes import make_recipe
+from lstm_jax.training.results import about_run, plain_number, write_atomically
+from lstm_jax.training.trials import TrialRunner
+
+STILL_AT_CHANCE = 0.98
+
+
+class Results:
+    """What came of the cells of one row."""
+
+    def __init__(self, folder: pathlib.Path, row: str) -> None:
+        """Reads what there is."""
+        self.row = row
+        self._path = folder / f"{row}.json"
+        self._document: dict[str, Any] = {"row": row, "runs": [], "cells": {}}
+        if self._path.exists():
+            self._document = json.loads(self._path.read_text())
+
+    def __contains__(self, cell: Cell) -> bool:
+        return cell.key in self._document["cells"]
+
+    def cells(self) -> list[dict[str, Any]]:
+        """All of them, as plain data."""
+        return list(self._document["cells"].values())
+
+    def add(self, cell: Cell, outcome: dict[str, Any], about: dict[str, Any]) -> None:
+        """Keeps the outcome of a cell; the file is written whole or not at all."""
+        runs = self._document["runs"]
+        if about not in runs:
+            runs.append(about)
+        outcome = cell._asdict() | outcome | {"run": runs.index(about)}
+        del outcome["row"]
+        self._document["cells"][cell.key] = outcome
+        lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in self._cells()]
+        head = "".join(
+            f'"{name}": {json.dumps(self._document[name])},\n' for name in ("row", "runs")
+        )
+        text = "{" + head + '"cells": {\n' + ",\n".join(lines) + "\n}}\n"
+        write_atomically(self._path, text.encode())
+
+    def _cells(self) -> Any:
+        return self._document["cells"].items()
+
+
+def run_cell(cell: Cell) -> dict[str, Any]:
+    """Runs the trials of a cell to their end, or until it is cut off."""
+    started = time.monotonic()
+    learning = make_recipe(cell.recipe).learning(make_task(cell.row))
+    task = dataclasses.replace(learning.task, max_sequences=cell.budget)
+    learning = dataclasses.replace(learning, task=task)
+    runner = TrialRunner(learning, range(cell.trials), seed=cell.seed)
+    patience, errors, solved, is_cut = wanted(make_task(cell.row)), [], 0, False
+    while not runner.finished and not is_cut:
+        progress = runner.round()
+        errors.append(progress.error)
+        solved = progress.solved
+        is_cut = solved == 0 and progress.presented >= patience and _is_at_chance(errors)
+    results = runner.results()
+    counts = [result.sequences for result in results if result.solved]
+    tests = [result.test_wrong for result in results if result.solved]
+    first, last = _tenths(errors)
+    return {
+        "solved": len(counts),
+        "mean": float(np.mean(counts)) if counts else None,
+        "sequences": [result.sequences if result.solved else None for result in results],
+        "test_wrong": float(np.mean(tests)) if tests else None,
+        "test_size": results[0].test_size,
+        "non_finite": sum(not result.finite for result in results),
+        "presented": runner.presented,
+        "cut": bool(is_cut),
+        "errors": [plain_number(first), plain_number(last)],
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def _is_at_chance(errors: list[float]) -> bool:
+    first, last = _tenths(errors)
+    return not last < STILL_AT_CHANCE * first
+
+
+def _tenths(errors: list[float]) -> tuple[float, float]:
+    """The mean error of the first tenth of the rounds, and of the last."""
+    size = max(len(errors) // 10, 1)
+    return float(np.mean(errors[:size])), float(np.mean(errors[-size:]))
+
+
+def about(command: str) -> dict[str, Any]:
+    """What the figures of a run must have beside them; the seed is each cell's own."""
+    told = about_run(0, command)
+    del told["seed"]
+    return told

@@ -1,0 +1,183 @@
+"""What is tried: cells of a row, a recipe, a seed and a number of trials.
+
+First, on seed 0 and with one wave of trials, `paper` and every departure by itself; then what the
+singles suggest, together: for each row the combinations in `COMBINED`, and, if asked for, random
+ones, from which main effects and interactions can be estimated. What is chosen there is confirmed
+on seed 1 with as many trials as the paper made.
+
+A reading *works* if it is solved as often as published, but for one trial, and the mean number of
+training sequences is within a factor of 2 of the published mean. More sequences than `BUDGET` times
+that mean are not given to any trial: one that needs them counts as failed.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+from lstm_jax.tasks import Task, make_task, row_names
+from lstm_jax.training.recipes import make_recipe
+
+# Times the published mean.
+BUDGET = 3
+CONFIRMED_BUDGET = 5
+FACTOR = 2.0
+
+CHOICE_SEED, CONFIRMATION_SEED = 0, 1
+CHOICE_TRIALS = 8
+
+# The last 10,000 sequences of 2a and 2b, all right in a row, are not in the published counts.
+UNCOUNTED = {"2a": 10_000, "2b": 10_000}
+
+# Departures of which each is tried by itself, and random combinations are made. Those in one line
+# exclude each other.
+FACTORS = (
+    ("linear-output", "cross-entropy", "slope-plus=0.1"),
+    ("h=identity", "h=centred_2"),
+    ("g=centred_1",),
+    ("biases=all",),
+    ("input-gate-bias=-3,-6,-9,-12",),
+    ("added-gate-bias",),
+    ("recurrence=none",),
+    ("init-range-factor=3", "init-range-factor=8"),
+    ("rate-factor=0.5", "rate-factor=2"),
+    ("update=step", "update=next-first-step"),
+    ("training-set=1000",),
+    ("targets=0.1,0.9",),
+    ("tolerance=0.1",),
+)
+SINGLES = tuple(departure for line in FACTORS for departure in line)
+
+# What else is tried on rows whose names begin so.
+COMBINED = {
+    "1-": (
+        "h=identity+biases=all",
+        "h=identity+biases=all+init-range-factor=3",
+        "h=identity+biases=all+slope-plus=0.1",
+        "g=centred_1+h=identity+biases=all+input-gate-bias=-3+update=step",
+    ),
+    "2": ("g=centred_1+cross-entropy", "g=centred_1+cross-entropy+input-gate-bias=-2"),
+    "2c": ("recurrence=none+init-range-factor=0.5", "recurrence=none+linear-output"),
+    "4": (
+        "linear-output+h=identity",
+        "linear-output+init-range-factor=3",
+        "linear-output+init-range-factor=5",
+        "linear-output+init-range-factor=8",
+    ),
+    "5": (
+        "linear-output+input-gate-bias=-3,-6",
+        "linear-output+input-gate-bias=-3,-6+init-range-factor=8",
+    ),
+    "6b": ("slope-plus=0.1+init-range-factor=3", "slope-plus=0.1+init-range-factor=8"),
+}
+
+
+class Cell(NamedTuple):
+    """One run of some trials."""
+
+    row: str
+    """A row of the paper's tables."""
+    recipe: str
+    """The name of a recipe."""
+    seed: int
+    """Of all random numbers."""
+    trials: int
+    """How many."""
+    budget: int
+    """Training sequences after which a trial counts as failed."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from the other cells of its row."""
+        return f"{self.recipe} seed={self.seed} trials={self.trials}"
+
+
+def wanted(task: Task) -> int:
+    """How many sequences the paper's trials took, by our count."""
+    mean = task.published.mean_sequences
+    assert mean is not None
+    return int(mean) + UNCOUNTED.get(task.name, 0)
+
+
+def choice(row: str, departures: str) -> Cell:
+    """A cell to choose from; "" for `paper` itself."""
+    return _cell(row, departures, CHOICE_SEED, CHOICE_TRIALS, BUDGET)
+
+
+def confirmation(row: str, recipe: str) -> Cell:
+    """The cell that confirms a choice."""
+    departures = recipe.partition("+")[2]
+    trials = make_task(row).trials
+    return _cell(row, departures, CONFIRMATION_SEED, trials, CONFIRMED_BUDGET)
+
+
+def _cell(row: str, departures: str, seed: int, trials: int, budget: int) -> Cell:
+    recipe = make_recipe("+".join(filter(None, ("paper", departures))))
+    task = make_task(row)
+    sequences = UNCOUNTED.get(row, 0) + budget * (wanted(task) - UNCOUNTED.get(row, 0))
+    return Cell(row, recipe.name, seed, trials, sequences)
+
+
+def singles(row: str) -> list[Cell]:
+    """`paper` and each departure by itself, where it is one for the row."""
+    return _possible(row, ("", *SINGLES))
+
+
+def combined(row: str) -> list[Cell]:
+    """The combinations that are suggested for a row."""
+    lists = [texts for start, texts in COMBINED.items() if row.startswith(start)]
+    return _possible(row, [text for texts in lists for text in texts])
+
+
+def drawn(row: str, count: int) -> list[Cell]:
+    """Random combinations: of each line of `FACTORS`, nothing with odds 2 in 3."""
+    generator = random.Random(row)
+    texts = []
+    for _ in range(count):
+        lines = [line for line in FACTORS if generator.random() < 1 / 3]
+        texts.append("+".join(generator.choice(line) for line in lines))
+    return _possible(row, texts)
+
+
+def _possible(row: str, texts: tuple[str, ...] | list[str]) -> list[Cell]:
+    """The cells of departures that the row can have, each once."""
+    task, cells = make_task(row), {}
+    for text in texts:
+        try:
+            cell = choice(row, text)
+            setup = make_recipe(cell.recipe).learning(task)
+        except ValueError:
+            continue
+        if cell.recipe == "paper" or setup.task != task or setup.method != _by_paper(task):
+            cells[cell.recipe] = cell
+    return list(cells.values())
+
+
+def _by_paper(task: Task) -> object:
+    return make_recipe("paper").learning(task).method
+
+
+def is_solved_often_enough(task: Task, solved: int, trials: int) -> bool:
+    """As often as published, but for one trial."""
+    rate = task.published.success_rate
+    return solved >= (100.0 if rate is None else rate) / 100 * trials - 1 and solved > 0
+
+
+def ratio(task: Task, mean: float | None) -> float | None:
+    """A mean number of sequences, to the published one."""
+    if mean is None:
+        return None
+    uncounted = UNCOUNTED.get(task.name, 0)
+    return (mean - uncounted) / (wanted(task) - uncounted)
+
+
+def select(names: str) -> list[str]:
+    """Rows by name, with commas between; 'all'.
+
+    Raises:
+      ValueError: if there is no such row.
+    """
+    rows = list(row_names()) if names == "all" else names.split(",")
+    for row in rows:
+        make_task(row)
+    return rows

@@ -1,0 +1,363 @@
+"""Departures from the paper's printed conditions, each by name, of which recipes are made.
+
+| name                | value                 | what it changes                                    |
+|---------------------|-----------------------|----------------------------------------------------|
+| `linear-output`     |                       | output units are linear                            |
+| `cross-entropy`     |                       | e_k = target_k - y_k, f' of net_k being left out   |
+| `slope-plus`        | c                     | e_k = (f'(net_k) + c) (target_k - y_k)             |
+| `tolerance`         | distance              | outputs as near to their targets have no error     |
+| `error-at-end`      |                       | an error at the sequence's end alone               |
+| `targets`           | low,high              | targets 0 and 1 become these, those between follow |
+| `g`, `h`            | a squashing function  | another cell input or cell output function         |
+| `recurrence`        | all, none             | what the hidden layer sees of itself               |
+| `biases`            | kinds of unit         | these have a bias                                  |
+| `input-gate-bias`   | one, or one a block   | what the input gates' biases start at              |
+| `output-gate-bias`  | one, or one a block   | the same for the output gates                      |
+| `added-gate-bias`   |                       | given gate biases are added to the random weights  |
+| `init-range`        | range                 | initial weights are uniform in [-range, range]     |
+| `init-range-factor` | factor                | the task's own range times a factor                |
+| `rate`              | a                     | another learning rate                              |
+| `rate-factor`       | factor                | the task's own rate times a factor                 |
+| `steady-adam`       |                       | Adam at the rate a, not gradient descent           |
+| `falling-adam`      |                       | Adam at a / sqrt(1 + n / 5000) after n updates     |
+| `full-gradient`     |                       | the exact gradient, not the truncated one          |
+| `update`            | step, next-first-step | after every step; after the next sequence's first  |
+| `training-set`      | size                  | a fixed set of sequences, drawn from evenly        |
+
+Two departures that decide the same thing exclude each other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lstm_jax.network.activations import ACTIVATIONS
+from lstm_jax.network.architecture import Architecture, Biases
+from lstm_jax.network.errors import Error
+from lstm_jax.network.layer import Gradient
+from lstm_jax.tasks import draws
+from lstm_jax.tasks.base import Example, Task
+
+Optimiser = Literal["sgd", "steady-adam", "falling-adam"]
+UpdateAfter = Literal["sequence", "step", "next-first-step"]
+
+# Adam's rate is half its first one after three times as many updates, and falls with their root.
+ADAM_UPDATES = 5000.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A task and how it is learned: all that a departure can change."""
+
+    task: Task[Architecture]
+    """The row, or what departures have made of it."""
+    error: Error = dataclasses.field(default_factory=Error)
+    """The error at the output units."""
+    gradient: Gradient = "truncated"
+    """As in `unroll`."""
+    optimiser: Optimiser = "sgd"
+    """What an update makes of a gradient."""
+    update: UpdateAfter = "sequence"
+    """When an update is made."""
+
+    def with_task(self, **fields: Any) -> Setup:
+        """With other fields of the task."""
+        return dataclasses.replace(self, task=dataclasses.replace(self.task, **fields))
+
+    def with_architecture(self, **fields: Any) -> Setup:
+        """With other fields of the task's architecture."""
+        architecture = dataclasses.replace(self.task.architecture, **fields)
+        return self.with_task(architecture=architecture)
+
+    def with_conditions(self, **fields: Any) -> Setup:
+        """With other fields of the task's conditions."""
+        return self.with_task(conditions=dataclasses.replace(self.task.conditions, **fields))
+
+    def with_error(self, **fields: Any) -> Setup:
+        """With other fields of the error."""
+        return dataclasses.replace(self, error=dataclasses.replace(self.error, **fields))
+
+    def make_optimiser(self) -> optax.GradientTransformation:
+        """The optimiser, at the task's own rate a."""
+        rate = self.task.conditions.learning_rate
+        if self.optimiser == "sgd":
+            return optax.sgd(rate)
+        if self.optimiser == "steady-adam":  # Kingma & Ba 2015
+            return optax.adam(rate)
+
+        def falling(n: jax.typing.ArrayLike) -> jax.Array:
+            return rate / jnp.sqrt(1 + jnp.asarray(n, jnp.float32) / ADAM_UPDATES)
+
+        return optax.adam(falling)
+
+
+class Departure(NamedTuple):
+    """One thing that differs from the printed conditions."""
+
+    decides: str
+    """What it decides: a recipe has at most one departure that decides it."""
+    words: str
+    """What it changes, in words, with the value's text for {}."""
+    change: Callable[[Setup, Any], Setup]
+    """(setup, value) to the setup that differs."""
+    parse: Callable[[str], Any] | None = None
+    """The value's text to the value; raises ValueError saying what is allowed. None: no value."""
+
+
+def parse_number(text: str) -> float:
+    """A positive number."""
+    value = _float(text)
+    if value is None or value <= 0:
+        raise ValueError("a positive number")
+    return value
+
+
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """Finite numbers, with commas between."""
+    values = [_float(part) for part in text.split(",")]
+    found = tuple(value for value in values if value is not None)
+    if len(found) < len(values):
+        raise ValueError("finite numbers with commas between")
+    return found
+
+
+def parse_count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ValueError("a whole number of at least 1")
+    return int(text)
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """One of some words."""
+
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _float(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _parse_targets(text: str) -> tuple[float, float]:
+    values = parse_numbers(text)
+    if len(values) != 2 or not 0 <= values[0] < values[1] <= 1:
+        raise ValueError("two numbers in [0, 1], the lower first")
+    return values[0], values[1]
+
+
+def _set_gate_bias(setup: Setup, kind: str, values: tuple[float, ...]) -> Setup:
+    """Biases start at one value for all blocks, or one a block, of which the first J are used."""
+    architecture = setup.task.architecture
+    blocks = architecture.num_blocks
+    if not getattr(architecture, f"{kind}_gates"):
+        raise ValueError(f"{kind}-gate-bias needs {kind} gates, task {setup.task.name} has none")
+    if 1 < len(values) < blocks:
+        raise ValueError(
+            f"{kind}-gate-bias must be one number or at least {blocks}, one a block, for task "
+            f"{setup.task.name}, got {len(values)}"
+        )
+    if architecture.biases == "none":
+        setup = setup.with_architecture(biases="gates")
+    values = values * blocks if len(values) == 1 else values[:blocks]
+    return setup.with_conditions(**{f"{kind}_gate_bias": values})
+
+
+def _error_at_end(setup: Setup, value: None) -> Setup:
+    """A task with the error at every step as one with the error at the end of its sequences."""
+    del value
+    task = setup.task
+    if task.error_at == "end":
+        return setup
+    if not task.fixed_length:
+        raise ValueError(f"error-at-end needs sequences of one length, got task {task.name}")
+
+    def sample(key: jax.Array, data: Any = None) -> Example:
+        example = task.sample(key, data)
+        return example._replace(targets=example.targets[-1], true_targets=example.true_targets[-1])
+
+    def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
+        lifted = example._replace(
+            targets=example.targets[None], true_targets=example.true_targets[None]
+        )
+        return task.is_correct(outputs[None], lifted)
+
+    return setup.with_task(error_at="end", sample=sample, is_correct=is_correct)
+
+
+def _code_targets(setup: Setup, value: tuple[float, float]) -> Setup:
+    """Targets 0 and 1 become low and high, for training and for the criterion alike."""
+    low, high = value
+
+    def coded(generate: Callable | None) -> Callable | None:
+        if generate is None:
+            return None
+
+        def code(*arguments: Any) -> Example:
+            example = generate(*arguments)
+            targets, true_targets = (
+                low + (high - low) * t for t in (example.targets, example.true_targets)
+            )
+            return example._replace(targets=targets, true_targets=true_targets)
+
+        return code
+
+    names = ("sample", "sample_test", "training_set", "test_set")
+    return setup.with_task(**{name: coded(getattr(setup.task, name)) for name in names})
+
+
+def _fix_training_set(setup: Setup, size: int) -> Setup:
+    """Every trial trains on a set of its own; tests still draw their sequences afresh."""
+    task = setup.task
+    if task.prepare is not None:
+        raise ValueError(f"training-set needs fresh sequences, task {task.name} has a set")
+
+    def prepare(key: jax.Array, trial: int) -> Example:
+        return task.sample_batch(jax.random.fold_in(key, trial), size)
+
+    def sample(key: jax.Array, data: Example) -> Example:
+        place = draws.integers(draws.words(key, 1)[0], 0, size - 1)
+        return jax.tree.map(lambda array: array[place], data)
+
+    def sample_test(key: jax.Array, data: Example) -> Example:
+        del data
+        return (task.sample_test or task.sample)(key, None)
+
+    return setup.with_task(prepare=prepare, sample=sample, sample_test=sample_test)
+
+
+def _times(field: str) -> Callable[[Setup, float], Setup]:
+    """The task's own condition times a factor."""
+
+    def change(setup: Setup, factor: float) -> Setup:
+        return setup.with_conditions(**{field: factor * getattr(setup.task.conditions, field)})
+
+    return change
+
+
+def _learn(field: str, value: Any) -> Callable[[Setup, None], Setup]:
+    """A field of the setup itself."""
+    return lambda setup, _: dataclasses.replace(setup, **{field: value})
+
+
+_FUNCTION = one_of(*ACTIVATIONS)
+DEPARTURES: dict[str, Departure] = {
+    "linear-output": Departure(
+        "error at net_k",
+        "linear output units",
+        lambda setup, _: setup.with_architecture(output="identity"),
+    ),
+    "cross-entropy": Departure(
+        "error at net_k",
+        "e_k = target_k - y_k, without f' of the output units",
+        lambda setup, _: setup.with_error(squared=0.0, cross_entropy=1.0),
+    ),
+    "slope-plus": Departure(
+        "error at net_k",
+        "e_k = (f'(net_k) + {}) (target_k - y_k)",
+        lambda setup, c: setup.with_error(cross_entropy=c),
+        parse_number,
+    ),
+    "tolerance": Departure(
+        "tolerance",
+        "no error where an output is within {} of its target",
+        lambda setup, distance: setup.with_error(tolerance=distance),
+        parse_number,
+    ),
+    "error-at-end": Departure(
+        "place of the error", "an error at the sequence's end alone", _error_at_end
+    ),
+    "targets": Departure("targets", "targets 0 and 1 become {}", _code_targets, _parse_targets),
+    "g": Departure(
+        "g",
+        "g is {}",
+        lambda setup, name: setup.with_architecture(cell_input=name),
+        _FUNCTION,
+    ),
+    "h": Departure(
+        "h",
+        "h is {}",
+        lambda setup, name: setup.with_architecture(cell_output=name),
+        _FUNCTION,
+    ),
+    "recurrence": Departure(
+        "recurrence",
+        "the hidden layer sees of itself: {}",
+        lambda setup, kinds: setup.with_architecture(recurrent=kinds == "all"),
+        one_of("all", "none"),
+    ),
+    "biases": Departure(
+        "biases",
+        "units with a bias: {}",
+        lambda setup, kinds: setup.with_architecture(biases=kinds),
+        one_of(*get_args(Biases)),
+    ),
+    "input-gate-bias": Departure(
+        "input gate bias",
+        "biases of the input gates start at {}",
+        lambda setup, values: _set_gate_bias(setup, "input", values),
+        parse_numbers,
+    ),
+    "output-gate-bias": Departure(
+        "output gate bias",
+        "biases of the output gates start at {}",
+        lambda setup, values: _set_gate_bias(setup, "output", values),
+        parse_numbers,
+    ),
+    "added-gate-bias": Departure(
+        "added gate bias",
+        "given gate biases are added to the random weights",
+        lambda setup, _: setup.with_conditions(added_gate_bias=True),
+    ),
+    "init-range": Departure(
+        "initial range",
+        "initial weights from [-{0}, {0}]",
+        lambda setup, value: setup.with_conditions(init_range=value),
+        parse_number,
+    ),
+    "init-range-factor": Departure(
+        "initial range", "initial weights {} times as large", _times("init_range"), parse_number
+    ),
+    "rate": Departure(
+        "rate",
+        "a = {}",
+        lambda setup, value: setup.with_conditions(learning_rate=value),
+        parse_number,
+    ),
+    "rate-factor": Departure("rate", "the rate a times {}", _times("learning_rate"), parse_number),
+    "steady-adam": Departure("optimiser", "Adam at the rate a", _learn("optimiser", "steady-adam")),
+    "falling-adam": Departure(
+        "optimiser",
+        "Adam at a / sqrt(1 + n / 5000) after n updates",
+        _learn("optimiser", "falling-adam"),
+    ),
+    "full-gradient": Departure(
+        "gradient",
+        "exact gradient by backpropagation through time instead of the truncated one",
+        _learn("gradient", "full"),
+    ),
+    "update": Departure(
+        "update",
+        "updates after every {}",
+        lambda setup, value: dataclasses.replace(setup, update=value),
+        one_of("step", "next-first-step"),
+    ),
+    "training-set": Departure(
+        "training set", "a fixed training set of {} sequences", _fix_training_set, parse_count
+    ),
+}
