@@ -42,8 +42,9 @@ from lstm_jax.training.gradient_learning import GradientLearning
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.method import Lanes, Method, TrialMethod
 from lstm_jax.training.recipes import Recipe, make_recipe
+from lstm_jax.training.records import TrialResult
 from lstm_jax.training.runtime import configure_cpu
-from lstm_jax.training.trials import TrialResult, TrialRunner
+from lstm_jax.training.trials import TrialRunner
 
 __version__ = "0.1.0"
 

@@ -20,8 +20,10 @@ from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task
 from lstm_jax.training import trials
 from lstm_jax.training.gradient_learning import GradientLearning
 from lstm_jax.training.learning import TRAINING, Learning, Trials
+from lstm_jax.training.programs import Programs, make_programs
+from lstm_jax.training.records import TrialResult
 from lstm_jax.training.stopping import init_window
-from lstm_jax.training.trials import LANES, TrialResult, TrialRunner
+from lstm_jax.training.trials import LANES, TrialRunner
 
 MAX_LENGTH = 4
 
@@ -136,17 +138,21 @@ def _start(architecture: Architecture, conditions: Conditions, sequential: bool)
 
 
 @functools.cache
-def _compiled(learning: Learning, mesh: Mesh) -> Any:
-    return _COMPILED(learning, mesh)
+def _programs(learning: Learning, mesh: Mesh | None, lanes: int) -> Programs:
+    del mesh, lanes  # programs are of one width, on one choice of devices
+    return make_programs(learning)
 
 
-_COMPILED = trials._Compiled
-
-
-def make_runner(learning: Learning, indices: Any, **options: Any) -> TrialRunner:
-    """A `TrialRunner` that shares its compiled functions with others of the same learning."""
-    with mock.patch.object(trials, "_Compiled", _compiled):
-        return TrialRunner(learning, indices, **options)
+def make_runner(
+    learning: Learning,
+    indices: Any,
+    mesh: Mesh | None = None,
+    lanes: int = LANES,
+    **options: Any,
+) -> TrialRunner:
+    """A `TrialRunner` that shares its compiled programs with others of the same learning."""
+    with mock.patch.object(trials, "make_programs", lambda _: _programs(learning, mesh, lanes)):
+        return TrialRunner(learning, indices, mesh=mesh, lanes=lanes, **options)
 
 
 def assert_same_result(a: TrialResult, b: TrialResult) -> None:

@@ -49,6 +49,7 @@ from lstm_jax.rivals.cascade_units import (
 )
 from lstm_jax.rivals.quickprop import quickprop
 from lstm_jax.tasks.base import Example
+from lstm_jax.training.keys import as_key
 from lstm_jax.training.method import TrialMethod
 
 OUTPUTS, CANDIDATES = range(2)  # phases
@@ -216,7 +217,7 @@ class CascadeCorrelation(TrialMethod):
 
     def _draw(self, key: jax.Array, num_units: jax.Array, dtype: Any) -> jax.Array:
         """The pool [C, M] from which the unit after `num_units` comes."""
-        key = jax.random.fold_in(jax.random.wrap_key_data(key), num_units + 1)
+        key = jax.random.fold_in(as_key(key), num_units + 1)
         shape = (self.num_candidates, self.num_sources + 1)
         return jax.random.uniform(key, shape, dtype, -self.init_range, self.init_range)
 

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 from lstm_jax.rivals.fully_recurrent import Weights, initialise
 from lstm_jax.rivals.learning import judged_outputs
 from lstm_jax.tasks.base import Example, Task
+from lstm_jax.training.keys import as_key
 from lstm_jax.training.method import TrialMethod
 
 
@@ -62,7 +63,7 @@ class Guessing(TrialMethod):
         del n
         outputs = self.outputs(model, example)
         is_wrong = ~self.task.is_correct(outputs, example)
-        drawn = self._draw(jax.random.wrap_key_data(model.key), model.guesses)
+        drawn = self._draw(as_key(model.key), model.guesses)
         weights = jax.tree.map(lambda a, b: jnp.where(is_wrong, a, b), drawn, model.weights)
         return Guess(model.key, weights, model.guesses + is_wrong.astype(jnp.int32)), outputs
 

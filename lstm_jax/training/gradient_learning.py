@@ -19,6 +19,7 @@ from lstm_jax.network.layer import Gradient
 from lstm_jax.network.outputs import At, apply
 from lstm_jax.network.parameters import Parameters, UnitWeights, initialise
 from lstm_jax.tasks.base import Example, Task, real_steps
+from lstm_jax.training.keys import as_key
 from lstm_jax.training.method import Report, over_lanes, where_running
 
 # An error that falls by less than this factor from one chunk to the next has stopped decreasing.
@@ -70,7 +71,7 @@ class GradientLearning:
     def init(self, keys: jax.Array) -> Model:
         """Random weights by the task's conditions, from a key for each lane, [..., L] uint32."""
         lanes = keys.shape[-1:]
-        init_trial = lambda key: self.init_trial(jax.random.wrap_key_data(key))
+        init_trial = lambda key: self.init_trial(as_key(key))
         parameters, optimiser_state = over_lanes(init_trial)(keys)
         return Model(
             parameters=parameters,

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.tasks.base import Example, StreamRule, Task, TestRule, in_turn, real_steps
+from lstm_jax.training.keys import as_key, own_numbers, whole
 from lstm_jax.training.method import Method, Report, over_lanes
 from lstm_jax.training.stopping import (
     Score,
@@ -37,18 +38,27 @@ RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 INITIAL_WEIGHTS, TRAINING, TEST, FINAL_TEST = range(4)
 # What the root key is folded with, beside the trials' indices, for data that trials share.
 DATA = 2**32 - 1
+# A report counts a chunk's sequences in float32, which is exact below this; and all in int32.
+MAX_CHUNK, MAX_SEQUENCES = 2**24, 2**30
 
 
 class Trials(NamedTuple):
     """L trials side by side; the lanes are the last axis of every array."""
 
-    keys: chex.Array  # [..., L] uint32, the raw data of each trial's PRNG key
-    data: Any  # what all sequences of a trial share, from `Task.prepare`
-    model: Any  # what has been learned, in the way of the trials' `Method`
-    window: Window | None  # with a `StreamRule`
-    status: chex.Array  # [L] int32, one of RUNNING, SOLVED, ...
-    ended_at: chex.Array  # [L] int32, training sequences until the trial ended, 0 while it runs
-    first_rule_at: chex.Array  # [L] int32, until `Task.first_rule` was met, 0 if it was not
+    keys: chex.Array
+    """[2, L] uint32, the raw data of each trial's PRNG key."""
+    data: Any
+    """What all sequences of a trial share, from `Task.prepare`; None if that is None."""
+    model: Any
+    """What has been learned, in the way of the trials' `Method`."""
+    window: Window | None
+    """What a `StreamRule` needs to know of the last sequences; None with a `TestRule`."""
+    status: chex.Array
+    """[L] int32, one of RUNNING, SOLVED, UNSOLVED, NON_FINITE, and IDLE for a lane without one."""
+    ended_at: chex.Array
+    """[L] int32, training sequences until the trial ended, 0 while it runs."""
+    first_rule_at: chex.Array
+    """[L] int32, training sequences until `Task.first_rule` was met, 0 if it was not."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +71,8 @@ class Learning:
       chunk: training sequences a chunk.
 
     Raises:
-      ValueError: if the chunk is not positive, or a `TestRule` asks for tests inside a chunk.
+      ValueError: if the chunk or the task's `max_sequences` is no whole number in its range, at
+        most 2^24 and 2^30, or a `TestRule` asks for tests inside a chunk.
     """
 
     task: Task
@@ -69,33 +80,35 @@ class Learning:
     chunk: int = 1000
 
     def __post_init__(self) -> None:
-        if self.chunk < 1:
-            raise ValueError(f"chunk must be at least 1, got {self.chunk}")
+        whole("chunk", self.chunk, 1, MAX_CHUNK + 1)
+        whole("max_sequences", self.task.max_sequences, 1, MAX_SEQUENCES + 1)
         for rule in (self.task.rule, self.task.first_rule):
             if isinstance(rule, TestRule) and rule.interval != self.chunk:
                 raise ValueError(
                     f"chunk must be the task's test interval, {rule.interval}, got {self.chunk}"
                 )
 
+    @own_numbers
     def init_trials(self, keys: jax.Array, data: Any, is_idle: jax.Array) -> Trials:
         """L trials before their first sequence.
 
         Args:
-          keys: [..., L] uint32, see `Trials`.
+          keys: [2, L] uint32, see `Trials`.
           data: see `Trials`.
           is_idle: [L] bool, lanes that hold no trial.
         """
-        rule, lanes = self.task.rule, is_idle.shape
+        rule, shape = self.task.rule, is_idle.shape
         return Trials(
             keys=keys,
             data=data,
             model=self.method.init(over_lanes(lambda key: _subkey(key, INITIAL_WEIGHTS))(keys)),
-            window=init_window(rule, lanes) if isinstance(rule, StreamRule) else None,
+            window=init_window(rule, shape) if isinstance(rule, StreamRule) else None,
             status=jnp.where(is_idle, IDLE, RUNNING).astype(jnp.int32),
-            ended_at=jnp.zeros(lanes, jnp.int32),
-            first_rule_at=jnp.zeros(lanes, jnp.int32),
+            ended_at=jnp.zeros(shape, jnp.int32),
+            first_rule_at=jnp.zeros(shape, jnp.int32),
         )
 
+    @own_numbers
     def run_chunk(self, trials: Trials, presented: jax.Array) -> tuple[Trials, Report]:
         """Presents up to `chunk` more training sequences to every running trial.
 
@@ -106,7 +119,6 @@ class Learning:
         Returns:
           The trials and what to tell of them.
         """
-        lanes = trials.status.shape
         training_set = _of_lanes(self.task.training_set, trials.data)
         stop = jnp.minimum(presented + self.chunk, self.task.max_sequences)
         if trials.window is not None:
@@ -121,8 +133,8 @@ class Learning:
             trials, outcome = self._present(trials, n, training_set)
             return trials, jax.tree.map(jnp.add, report, outcome), n + 1
 
-        count = jnp.zeros(lanes, jnp.int32)
-        report = Report(count, jnp.zeros(lanes, jnp.float32), count)
+        count = jnp.zeros_like(trials.status)
+        report = Report(count, count.astype(jnp.float32), count)
         trials, report, _ = jax.lax.while_loop(goes_on, present, (trials, report, presented))
         running = trials.status == RUNNING
         trials = trials._replace(model=self.method.end_chunk(trials.model, report, running))
@@ -130,6 +142,7 @@ class Learning:
         out_of_budget = (trials.status == RUNNING) & (stop >= self.task.max_sequences)
         return _end(trials, out_of_budget, UNSOLVED, stop), report
 
+    @own_numbers
     def final_test(self, trials: Trials) -> Score:
         """Tests every trial's network as it is on `task.test_size` fresh sequences."""
         keys = over_lanes(lambda key: _subkey(key, FINAL_TEST))(trials.keys)
@@ -206,7 +219,7 @@ class Learning:
 
         Ends early where `goes_on`, of the sums so far, is false for every trial.
         """
-        task, lanes = self.task, trials.status.shape
+        task, shape = self.task, trials.status.shape
         sample = task.sample_test or task.sample
         test_set = _of_lanes(task.test_set, trials.data)
 
@@ -231,8 +244,8 @@ class Learning:
                 score.squared_error + squared_error,
             )
 
-        zeros = jnp.zeros(lanes, jnp.float32)
-        start = (jnp.int32(0), Score(jnp.zeros(lanes, jnp.int32), zeros, zeros))
+        zeros = jnp.zeros(shape, jnp.float32)
+        start = (jnp.int32(0), Score(jnp.zeros(shape, jnp.int32), zeros, zeros))
         _, score = jax.lax.while_loop(is_needed, body, start)
         return score._replace(error=score.error / size, squared_error=score.squared_error / size)
 
@@ -244,7 +257,7 @@ def _of_lanes(make_set: Callable[[Any], Example] | None, data: Any) -> Example |
 
 def _key(key_data: jax.Array, use: jax.Array | int) -> jax.Array:
     """A trial's key for one of its uses."""
-    return jax.random.fold_in(jax.random.wrap_key_data(key_data), use)
+    return jax.random.fold_in(as_key(key_data), use)
 
 
 def _subkey(key_data: jax.Array, use: jax.Array | int) -> jax.Array:

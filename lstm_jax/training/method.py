@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.tasks.base import Example
+from lstm_jax.training.keys import as_key
 
 
 class Report(NamedTuple):
@@ -97,7 +98,7 @@ class Lanes:
 
     def init(self, keys: jax.Array) -> Any:
         """As `Method`."""
-        return over_lanes(lambda key: self.method.init(jax.random.wrap_key_data(key)))(keys)
+        return over_lanes(lambda key: self.method.init(as_key(key)))(keys)
 
     def present(
         self, model: Any, example: Example, n: jax.Array, running: jax.Array

@@ -1,0 +1,68 @@
+"""What is compiled of a run of trials, for every device by itself."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from lstm_jax.training.best import keep_best, not_yet
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.waves import Standing
+
+
+class Program:
+    """A function of a device's own lanes, compiled at its first call, once for each device."""
+
+    def __init__(self, fun: Callable[..., Any], donate: bool = False) -> None:
+        """Takes the function.
+
+        Args:
+          fun: of arrays on one device, and of scalars.
+          donate: whether the memory of its first argument is used for the result.
+        """
+        self._jitted = jax.jit(fun, donate_argnums=0 if donate else ())
+        self._compiled: list[jax.stages.Compiled] = []
+
+    def __call__(self, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Calls it with the arguments of each device, and waits for no result."""
+        if not self._compiled:
+            self._compiled = _compile([self._jitted.lower(*own) for own in arguments])
+        calls = zip(self._compiled, arguments, strict=True)
+        return [compiled(*own) for compiled, own in calls]
+
+
+def _compile(lowered: list[jax.stages.Lowered]) -> list[jax.stages.Compiled]:
+    """Side by side: the compiler needs no Python."""
+    with concurrent.futures.ThreadPoolExecutor(len(lowered)) as threads:
+        return list(threads.map(jax.stages.Lowered.compile, lowered))
+
+
+class Programs(NamedTuple):
+    """All of a run's."""
+
+    init: Program
+    """(keys, data, is_idle) to a `Standing`."""
+    run_chunk: Program
+    """(trials, presented) to the trials and a `Report`."""
+    keep_best: Program
+    """(best, model, report, presented) to the best."""
+    final_test: Program
+    """(trials,) to a `Score`."""
+
+
+def make_programs(learning: Learning) -> Programs:
+    """The programs of one runner: of one width, on one choice of devices."""
+
+    def init(keys: jax.Array, data: Any, is_idle: jax.Array) -> Standing:
+        trials = learning.init_trials(keys, data, is_idle)
+        return Standing(trials, not_yet(trials.model, len(is_idle)))
+
+    return Programs(
+        init=Program(init),
+        run_chunk=Program(learning.run_chunk, donate=True),
+        keep_best=Program(keep_best, donate=True),
+        final_test=Program(learning.final_test),
+    )
