@@ -93,14 +93,19 @@ def zero_state(
     ((4,), (2,), None)
     """
     # Each array is one of its own, so that a caller may donate them.
-    y_0 = {
-        kind.activity: jnp.full((size, *lanes), architecture.initial_activation, dtype)
-        for kind, size in zip(KINDS, architecture.sizes, strict=True)
-        if size
-    }
-    absent = dict.fromkeys(kind.activity for kind in KINDS)
-    s_0 = jnp.zeros((architecture.num_cells, *lanes), dtype)
-    return State(internal_state=s_0, **(absent | y_0))
+    sizes = architecture.sizes
+
+    def start(size: int, value: float = architecture.initial_activation) -> Any:
+        return jnp.full((size, *lanes), value, dtype) if size else None
+
+    return State(
+        internal_state=start(sizes.cell, 0.0),
+        cell_output=start(sizes.cell),
+        input_gate=start(sizes.input_gate),
+        forget_gate=start(sizes.forget_gate),
+        output_gate=start(sizes.output_gate),
+        hidden=start(sizes.hidden),
+    )
 
 
 def advance(

@@ -186,7 +186,7 @@ def _add_to_rows_of_lanes(weights: jax.Array, indices: jax.Array, deltas: jax.Ar
     terms = jnp.moveaxis(deltas, 1, -1).reshape(-1, num_units)
 
     def add(i: jax.Array, totals: jax.Array) -> jax.Array:
-        place = (i % num_lanes, rows[i], 0)
+        place = ((i % num_lanes).astype(rows.dtype), rows[i], jnp.zeros((), rows.dtype))
         row = jax.lax.dynamic_slice(totals, place, (1, 1, num_units))
         return jax.lax.dynamic_update_slice(totals, row + terms[i][None, None], place)
 

@@ -89,11 +89,12 @@ def _forward(
 
 
 def _backward(layer: Recurrence, residuals: tuple[Sequence, Record], delta: Outcome) -> tuple:
-    delta_net, delta_start = pull_back(layer, *first_order_only(residuals), delta)
+    delta_net, delta_start = _pull_back(layer, *first_order_only(residuals), delta)
     return delta_net, None, Sequence(None, delta_start), None
 
 
 _truncated.defvjp(_forward, _backward)
+_pull_back = jax.jit(pull_back, static_argnums=0, inline=True)  # or eager calls compile its loop
 
 
 def _net_inputs(

@@ -1,0 +1,356 @@
+"""What the documents promise of any call: it is right, or it says in one line what is wrong."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import (
+    DESCENDANT,
+    EVERYTHING,
+    assert_close,
+    assert_equal,
+    make_problem,
+    quick_jit,
+    random_parameters,
+)
+from jax import export
+from jax.sharding import Mesh, PartitionSpec
+
+from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.cell import zero_state
+from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.layer import step, unroll
+from lstm_jax.network.online import (
+    Learner,
+    init_learner,
+    learn,
+    learn_steps,
+    online_gradient,
+    start_sequence,
+    update,
+)
+from lstm_jax.network.outputs import apply, observe
+from lstm_jax.network.parameters import initialise
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+PROBLEM = make_problem(EVERYTHING, steps=5)
+PARAMETERS, INPUTS, TARGETS = PROBLEM.parameters, PROBLEM.inputs, PROBLEM.targets
+SGD = optax.sgd(0.1)
+
+
+@functools.cache
+def learner() -> Learner:
+    """Made in double precision, when that is on."""
+    return init_learner(EVERYTHING, PARAMETERS, SGD)
+
+
+def squares(tree: Any) -> Any:
+    return sum((leaf**2).sum() for leaf in jax.tree.leaves(tree))
+
+
+# Derivatives that are not defined refuse --------------------------------------------------------
+
+
+def error(parameters: Any, **options: Any) -> jax.Array:
+    return half_squared_error(apply(EVERYTHING, parameters, INPUTS, **options)[0], TARGETS)
+
+
+def gradient_by_learning_steps(parameters: Any) -> Any:
+    start = learner()._replace(parameters=parameters)
+    return learn_steps(EVERYTHING, start, INPUTS, TARGETS)[1].gradient
+
+
+def states(parameters: Any) -> Any:
+    return squares(unroll(EVERYTHING, parameters, INPUTS, record="last")[1])
+
+
+SECOND_DERIVATIVES: dict[str, Callable[[Any], Any]] = {
+    "jacrev of grad": jax.jacrev(jax.grad(error)),
+    "grad of grad": jax.grad(lambda p: squares(jax.grad(error)(p))),
+    "grad of grad in jit": jax.grad(jax.jit(lambda p: squares(jax.grad(error)(p)))),
+    "grad of grad in scan": jax.grad(
+        lambda p: jax.lax.scan(
+            lambda total, _: (total + squares(jax.grad(error)(p)), None), 0.0, length=2
+        )[0]
+    ),
+    "grad of grad in vmap": jax.grad(
+        lambda p: squares(jax.vmap(lambda a: jax.grad(lambda p: a * error(p))(p))(jnp.ones(2)))
+    ),
+    "vjp of vjp": lambda p: jax.vjp(lambda p: jax.vjp(error, p)[1](1.0), p)[1]((p,)),
+    "of states alone": jax.grad(lambda p: squares(jax.grad(states)(p))),
+    "of the last output": jax.grad(
+        lambda p: squares(jax.grad(lambda p: apply(EVERYTHING, p, INPUTS, at="end")[0].sum())(p))
+    ),
+    "of learning steps": jax.grad(lambda p: squares(gradient_by_learning_steps(p))),
+    "with lanes": lambda p: jax.grad(
+        lambda lanes: squares(
+            jax.grad(lambda w: apply(EVERYTHING, w, INPUTS[..., None])[0].sum())(lanes)
+        )
+    )(jax.tree.map(lambda w: w[..., None], p)),
+}
+
+
+@pytest.mark.parametrize("name", SECOND_DERIVATIVES)
+def test_second_derivatives_through_the_truncated_gradient_refuse(name: str):
+    message = 'gradient="truncated" has no second derivatives.*"truncated_autodiff".*"full"'
+    with pytest.raises(TypeError, match=message):
+        SECOND_DERIVATIVES[name](PARAMETERS)
+
+
+def test_second_derivatives_of_the_full_gradient_are_right():
+    slope = jax.grad(functools.partial(error, gradient="full"))
+    along = lambda t: jax.tree.map(lambda w: w * (1 + t), PARAMETERS)
+    squared = lambda t: squares(slope(along(t)))
+    expected = (quick_jit(squared)(1e-6) - quick_jit(squared)(-1e-6)) / 2e-6
+    np.testing.assert_allclose(quick_jit(jax.grad(squared))(0.0), expected, rtol=1e-6)
+
+
+def test_the_online_gradient_has_the_derivative_of_its_own_sums():
+    # It is a plain function of the weights: finite differences say what its derivative is.
+    along = lambda t: jax.tree.map(lambda w: w * (1 + t), PARAMETERS)
+    squared = lambda t: squares(online_gradient(EVERYTHING, along(t), INPUTS, TARGETS)[1])
+    expected = (quick_jit(squared)(1e-6) - quick_jit(squared)(-1e-6)) / 2e-6
+    np.testing.assert_allclose(quick_jit(jax.grad(squared))(0.0), expected, rtol=1e-6)
+
+
+# Symbols outside their range --------------------------------------------------------------------
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "apply": lambda symbols: apply(EVERYTHING, PARAMETERS, symbols),
+    "apply, full": lambda symbols: apply(EVERYTHING, PARAMETERS, symbols, gradient="full"),
+    "unroll": lambda symbols: unroll(EVERYTHING, PARAMETERS, symbols),
+    "observe": lambda symbols: observe(EVERYTHING, PARAMETERS, symbols),
+    "at the end": lambda symbols: apply(EVERYTHING, PARAMETERS, symbols, at="end"),
+    "step": lambda symbols: step(EVERYTHING, PARAMETERS, zero_state(EVERYTHING, float), symbols[0]),
+    "learn": lambda symbols: learn(EVERYTHING, learner(), symbols[0], TARGETS[0]),
+    "learn_steps": lambda symbols: learn_steps(
+        EVERYTHING, learner(), symbols, TARGETS[: len(symbols)]
+    ),
+    "online_gradient": lambda symbols: online_gradient(
+        EVERYTHING, PARAMETERS, symbols, TARGETS[: len(symbols)]
+    ),
+    "gradient": lambda symbols: jax.grad(
+        lambda p: half_squared_error(
+            apply(EVERYTHING, p, symbols)[0], jnp.asarray(TARGETS[: len(symbols)])
+        )
+    )(PARAMETERS),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("symbol", [-1, 3, 10**6])
+def test_known_symbols_outside_their_range_are_named(name: str, symbol: int):
+    with pytest.raises(ValueError, match=rf"must hold integers in \[0, 3\), got {symbol}(\n|$)"):
+        READERS[name](np.array([symbol, 1, 2]))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_unknown_symbols_outside_their_range_are_no_input_everywhere(name: str):
+    symbols = np.array([3, 1, -1, 0])
+    vectors = np.eye(4)[symbols][:, :3] * (symbols >= 0)[:, None]
+    assert_close(jax.jit(READERS[name])(symbols), READERS[name](vectors), 1e-12)
+
+
+@pytest.mark.parametrize("inputs", [35, 3])
+def test_unknown_symbols_are_no_input_in_lanes_either(inputs: int):
+    net = Architecture(inputs, (1,), 1)
+    lanes = jax.tree.map(lambda w: w[..., None], random_parameters(net))
+    symbols = np.array([[inputs], [0], [-1]], np.int32)
+
+    def slope(inputs: Any) -> Any:
+        return jax.grad(lambda p: apply(net, p, inputs)[0].sum())(lanes)
+
+    vectors = np.where(np.arange(inputs)[None, :, None] == symbols[:, None], 1.0, 0.0)
+    assert_close(jax.jit(slope)(symbols), slope(vectors), 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint32, np.int64])
+@pytest.mark.parametrize("inputs", [3, 40])
+def test_symbols_may_be_of_any_integer_dtype(dtype: Any, inputs: int):
+    net = Architecture(inputs, (2,), 1)
+    lanes = jax.tree.map(lambda w: w[..., None], random_parameters(net))
+    slope = jax.grad(lambda p, x: apply(net, p, x)[0].sum())
+    symbols = np.array([[0], [2], [1]])
+    assert_equal(slope(lanes, symbols.astype(dtype)), slope(lanes, symbols.astype(np.int32)))
+
+
+def test_what_numpy_takes_is_taken():
+    expected = apply(EVERYTHING, PARAMETERS, INPUTS)
+    assert_equal(apply(EVERYTHING, PARAMETERS, INPUTS.tolist()), expected)
+    symbols = [0, 1, 2]
+    assert_equal(
+        apply(EVERYTHING, PARAMETERS, symbols, mask=[True, False, True]),
+        apply(EVERYTHING, PARAMETERS, np.array(symbols), mask=np.array([True, False, True])),
+    )
+    y, _ = learn(EVERYTHING, learner(), INPUTS[0].tolist(), TARGETS[0].tolist())
+    assert_equal(y, learn(EVERYTHING, learner(), INPUTS[0], TARGETS[0])[0])
+
+
+@pytest.mark.parametrize("inputs", ["abc", [[1.0, 2, 3], [1, 2]], None, [None, 1], {"a": 1}])
+def test_what_numpy_does_not_take_is_named(inputs: Any):
+    for function in (apply, unroll, observe):
+        with pytest.raises(ValueError, match=r"^inputs must be .*got") as raised:
+            function(EVERYTHING, PARAMETERS, inputs)
+        assert "\n" not in str(raised.value)
+
+
+# A stream with gaps and new beginnings ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("net", [EVERYTHING, DESCENDANT], ids=["1997", "descendant"])
+def test_a_gap_in_a_stream_touches_nothing(net: Architecture):
+    """Be it NaN: the learner is that of the stream without the gap."""
+    problem = make_problem(net, steps=7)
+    mask = np.array([True, False, True, True, False, False, True])
+    inputs, targets = problem.inputs.copy(), problem.targets.copy()
+    inputs[~mask] = targets[~mask] = np.nan
+    start = init_learner(net, problem.parameters, SGD)
+    clean = (problem.inputs[mask], problem.targets[mask])
+    expected = learn_steps(net, start, *clean)[1]
+    assert_close(learn_steps(net, start, inputs, targets, mask=mask)[1], expected, 1e-12)
+    take, learner = quick_jit(learn, static_argnums=0), start
+    for x_t, target, is_real in zip(inputs, targets, mask, strict=True):
+        y, learner = take(net, learner, x_t, target, mask=is_real)
+        assert is_real or not np.any(y)
+    assert_close(learner, expected, 1e-12)
+
+
+@pytest.mark.parametrize("net", [EVERYTHING, DESCENDANT], ids=["1997", "descendant"])
+def test_a_reset_acts_before_the_step_for_each_stream_by_itself(net: Architecture):
+    problem = make_problem(net, steps=6)
+    resets = np.array([[False, True, False, False, False, False], [False] * 4 + [True, False]])
+    start = init_learner(net, problem.parameters, SGD)
+    both = jax.vmap(lambda reset: learn_steps(net, start, problem.inputs, problem.targets,
+                                              reset=reset)[1])  # fmt: skip
+    found = quick_jit(both)(resets)
+    take = quick_jit(learn, static_argnums=0)
+    for stream, reset in enumerate(resets):
+        learner = by_flag = start
+        for t, is_reset in enumerate(reset):
+            if is_reset:
+                learner = start_sequence(net, learner)
+            _, learner = take(net, learner, problem.inputs[t], problem.targets[t])
+            _, by_flag = take(net, by_flag, problem.inputs[t], problem.targets[t], reset=is_reset)
+        assert_close(jax.tree.map(lambda leaf, i=stream: leaf[i], found), learner, 1e-12)
+        assert_close(by_flag, learner, 1e-14)
+
+
+def test_a_descendant_learns_a_stretch_as_its_steps_one_by_one():
+    problem = make_problem(DESCENDANT, steps=8)
+    stretches = one_by_one = init_learner(DESCENDANT, problem.parameters, SGD)
+    for part in (slice(0, 3), slice(3, 8)):
+        data = problem.inputs[part], problem.targets[part]
+        stretches = learn_steps(DESCENDANT, stretches, *data)[1]
+    take = quick_jit(learn, static_argnums=0)
+    for at in zip(problem.inputs, problem.targets, strict=True):
+        _, one_by_one = take(DESCENDANT, one_by_one, *at)
+    assert_close(stretches, one_by_one)
+
+
+# What is handed out -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimiser", [optax.sgd(0.1), optax.lion(0.1), optax.sgd(0.1, 0.9)])
+def test_a_learner_owns_its_buffers(optimiser: Any):
+    """It may be donated, and the parameters that it was made from live on."""
+    parameters = initialise(jax.random.key(0), EVERYTHING, dtype=np.float64)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def take(learner: Any) -> Any:
+        learner = learn(EVERYTHING, learner, INPUTS[0], TARGETS[0])[1]
+        return update(optimiser, learner)
+
+    learner = init_learner(EVERYTHING, parameters, optimiser)
+    buffers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(learner)]
+    assert len(set(buffers)) == len(buffers)
+    take(take(learner))
+    assert np.isfinite(np.asarray(parameters.output.cell)).all()
+    jax.jit(lambda state: state, donate_argnums=0)(zero_state(EVERYTHING))
+
+
+def test_a_padded_sequence_has_a_finite_gradient_whatever_its_units():
+    """Behind a sequence's length nothing runs on to where it is infinite."""
+    net = Architecture(1, (2,), 1, cell_input="identity", cell_output="identity")
+    parameters = jax.tree.map(lambda w: 30 * w, random_parameters(net))
+    inputs = np.ones((300, 1))
+
+    def slope(**padding: Any) -> Any:
+        return jax.grad(lambda p: apply(net, p, inputs, gradient="truncated", **padding)[0].sum())(
+            parameters
+        )
+
+    found = slope(length=3)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    assert_close(found, slope(mask=np.arange(300) < 3), 1e-12)
+
+
+def test_an_unknown_length_is_taken_for_the_nearest_there_is():
+    run = jax.jit(lambda length: apply(EVERYTHING, PARAMETERS, INPUTS, length=length))
+    assert_equal(run(9), run(5))
+    assert_equal(run(-2), run(0))
+
+
+# Inside others ----------------------------------------------------------------------------------
+
+
+def test_online_gradients_inside_shard_map():
+    mesh, split = Mesh(np.array(jax.devices()), ("devices",)), PartitionSpec("devices")
+    inputs, targets = np.stack([INPUTS, INPUTS[::-1]]), np.stack([TARGETS, TARGETS[::-1]])
+    by_devices = jax.shard_map(
+        lambda p, x, t: jax.vmap(lambda x, t: online_gradient(EVERYTHING, p, x, t)[1])(x, t),
+        mesh=mesh,
+        in_specs=(PartitionSpec(), split, split),
+        out_specs=split,
+    )
+    found = by_devices(PARAMETERS, inputs, targets)
+    for i in range(2):
+        expected = online_gradient(EVERYTHING, PARAMETERS, inputs[i], targets[i])[1]
+        assert_close(jax.tree.map(lambda leaf, i=i: leaf[i], found), expected, 1e-12)
+
+
+EXPORTED: dict[str, Callable[..., Any]] = {
+    "outputs": lambda p, x: apply(EVERYTHING, p, x)[0],
+    "last output": lambda p, x: apply(EVERYTHING, p, x, at="end")[0],
+    "all": lambda p, x: observe(EVERYTHING, p, x),
+    "gradient": lambda p, x: jax.grad(lambda p: apply(EVERYTHING, p, x)[0].sum())(p),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_a_function_of_parameters_is_exported_for_sequences_of_any_length(name: str):
+    pytest.importorskip("flatbuffers")
+    (steps,) = export.symbolic_shape("T")
+    shapes = jax.tree.map(lambda w: jax.ShapeDtypeStruct(w.shape, w.dtype), PARAMETERS)
+    inputs = jax.ShapeDtypeStruct((steps, 3), np.float64)
+    exported = export.export(jax.jit(EXPORTED[name]))(shapes, inputs)
+    again = export.deserialize(exported.serialize())
+    for steps in (1, 4):
+        expected = EXPORTED[name](PARAMETERS, INPUTS[:steps])
+        assert_close(again.call(PARAMETERS, INPUTS[:steps]), expected, 1e-12)
+
+
+EAGER: dict[str, Callable[[], Any]] = {
+    "apply": lambda: apply(EVERYTHING, PARAMETERS, INPUTS),
+    "apply, full": lambda: apply(EVERYTHING, PARAMETERS, INPUTS, gradient="full"),
+    "unroll": lambda: unroll(EVERYTHING, PARAMETERS, INPUTS),
+    "jax.grad": lambda: jax.grad(lambda p: error(p))(PARAMETERS),
+    "learn": lambda: learn(EVERYTHING, learner(), INPUTS[0], TARGETS[0]),
+    "learn_steps": lambda: learn_steps(EVERYTHING, learner(), INPUTS, TARGETS),
+    "online_gradient": lambda: online_gradient(EVERYTHING, PARAMETERS, INPUTS, TARGETS),
+}
+
+
+@pytest.mark.parametrize("name", EAGER)
+def test_eager_calls_compile_once(name: str, caplog: pytest.LogCaptureFixture):
+    EAGER[name]()
+    with jax.log_compiles(True), caplog.at_level("WARNING"):
+        EAGER[name]()
+    assert not [record.getMessage() for record in caplog.records if "XLA" in record.getMessage()]
