@@ -174,12 +174,18 @@ def _parse_kinds(text: str) -> tuple[str, ...]:
     return tuple(kind for kind in BIASED_KINDS if kind in kinds)
 
 
+def _parse_gate_bias(text: str) -> tuple[float, ...] | str:
+    return text if text == "random" else parse_numbers(text)
+
+
 def _add_biases(setup: Setup, kinds: tuple[str, ...]) -> Setup:
     return setup.with_architecture(biases=(*setup.task.architecture.biased, *kinds))
 
 
-def _set_gate_bias(setup: Setup, kind: str, values: tuple[float, ...]) -> Setup:
+def _set_gate_bias(setup: Setup, kind: str, values: tuple[float, ...] | str) -> Setup:
     """Biases start at one value for all blocks, or one a block, of which the first J are used."""
+    if isinstance(values, str):  # random, like all weights
+        return setup.with_conditions(**{f"{kind}_gate_bias": None})
     architecture = setup.task.architecture
     blocks = architecture.num_blocks
     if not getattr(architecture, f"{kind}_gates"):
@@ -342,13 +348,13 @@ DEPARTURES: dict[str, Departure] = {
         "input gate bias",
         "biases of the input gates start at {}",
         lambda setup, values: _set_gate_bias(setup, "input", values),
-        parse_numbers,
+        _parse_gate_bias,
     ),
     "output-gate-bias": Departure(
         "output gate bias",
         "biases of the output gates start at {}",
         lambda setup, values: _set_gate_bias(setup, "output", values),
-        parse_numbers,
+        _parse_gate_bias,
     ),
     "added-gate-bias": Departure(
         "added gate bias",

@@ -231,6 +231,12 @@ def test_a_gate_bias_is_for_all_blocks_or_one_a_block(row: str, biases: tuple[fl
         assert conditions == dataclasses.replace(task.conditions, input_gate_bias=expected)
 
 
+def test_a_gate_bias_may_be_random_like_all_weights():
+    task = make_task("3a-100-3")
+    conditions = setup_of("output-gate-bias=random", task).task.conditions
+    assert conditions == dataclasses.replace(task.conditions, output_gate_bias=None)
+
+
 def test_a_gate_bias_gives_gates_biases_where_there_are_none():
     architecture = setup_of("input-gate-bias=-3", make_task("2c-50-50")).task.architecture
     assert architecture.biases == "gates"
