@@ -42,8 +42,10 @@ def best(row: str, outcomes: list[Outcome], seed: int) -> Outcome | None:
     return min(found, key=lambda o: _rank(row, o), default=None)
 
 
-def to_confirm(results: Results) -> list[Cell]:
-    """What the trials of seed 0 make of a row, to be run anew on a fresh seed."""
+def to_confirm(results: Results, recipes: list[str]) -> list[Cell]:
+    """What the trials of seed 0 make of a row, or `recipes`, to be run anew on a fresh seed."""
+    if recipes:
+        return [design.confirmation(results.row, recipe) for recipe in recipes]
     chosen = best(results.row, results.cells(), CHOICE_SEED)
     return [] if chosen is None else [design.confirmation(results.row, chosen["recipe"])]
 

@@ -33,7 +33,7 @@ def test_every_cell_is_one_that_its_row_can_have(row: str):
 
 
 def test_a_choice_and_its_confirmation_never_share_a_seed():
-    chosen = design.choice("4-100", "linear-output")
+    chosen = design.choice("4-100", "paper+linear-output")
     confirmed = design.confirmation("4-100", chosen.recipe)
     assert (confirmed.recipe, confirmed.trials) == (chosen.recipe, 10)
     assert confirmed.seed != chosen.seed
@@ -48,7 +48,7 @@ def test_random_combinations_are_the_same_ones_every_time():
 def test_sequences_that_the_paper_does_not_count_are_in_no_ratio():
     assert design.ratio(make_task("2a"), 10_000 + 2 * 5_040) == 2
     assert design.ratio(make_task("6a"), 31_390) == 1
-    assert design.choice("2a", "").budget == 10_000 + 3 * 5_040
+    assert design.choice("2a", "paper").budget == 10_000 + 3 * 5_040
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_chance_is_a_last_tenth_hardly_below_the_first(errors: list[float], is_a
 
 def test_what_is_kept_is_read_again_to_the_last_digit(tmp_path: pathlib.Path):
     results = Results(tmp_path, "6a")
-    first, second = (design.choice("6a", text) for text in ("", "tolerance=0.1"))
+    first, second = (design.choice("6a", text) for text in ("paper", "paper+tolerance=0.1"))
     about = {"machine": "m", "command": "c"}
     for cell in (first, second):
         assert cell not in results
@@ -134,7 +134,7 @@ def test_what_is_kept_is_read_again_to_the_last_digit(tmp_path: pathlib.Path):
 
 def test_the_page_says_what_was_confirmed_and_keeps_its_words(tmp_path: pathlib.Path):
     results = Results(tmp_path, "6a")
-    for cell in (design.choice("6a", ""), design.confirmation("6a", "paper+tolerance=0.1")):
+    for cell in (design.choice("6a", "paper"), design.confirmation("6a", "paper+tolerance=0.1")):
         results.add(cell, outcome(cell.recipe, 7, 40_000.0, cell.seed, cell.trials), {})
     page = tmp_path / "README.md"
     page.write_text("Before.\n<!-- table -->\nold\n<!-- end -->\nAfter.\n")
