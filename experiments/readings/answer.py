@@ -5,10 +5,11 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-from experiments.readings import design
+from experiments.readings import design, picture
 from experiments.readings.cells import Results
 from experiments.readings.design import CHOICE_SEED, CONFIRMATION_SEED, FACTOR, Cell
 from lstm_jax.tasks import make_task
+from lstm_jax.training.results import write_atomically
 
 Outcome = dict[str, Any]
 
@@ -41,15 +42,67 @@ def best(row: str, outcomes: list[Outcome], seed: int) -> Outcome | None:
     return min(found, key=lambda o: _rank(row, o), default=None)
 
 
-def to_confirm(results: Results) -> list[Cell]:
-    """What the trials of seed 0 make of a row, to be run anew on a fresh seed."""
+def to_confirm(results: Results, recipes: list[str]) -> list[Cell]:
+    """What the trials of seed 0 make of a row, or `recipes`, to be run anew on a fresh seed."""
+    if recipes:
+        return [design.confirmation(results.row, recipe) for recipe in recipes]
     chosen = best(results.row, results.cells(), CHOICE_SEED)
     return [] if chosen is None else [design.confirmation(results.row, chosen["recipe"])]
 
 
-def show(folder: pathlib.Path) -> None:
-    """Prints, for each row, the best that was found and confirmed."""
+def table(folder: pathlib.Path) -> str:
+    """For each row, `paper` and the smallest reading that works, or else the best that was found.
+
+    Figures are those of the fresh seed where there are any; those of seed 0, by which readings were
+    chosen, are in brackets.
+    """
+    lines = [
+        "| row | published | `paper` | smallest reading | solved | mean | ratio | works |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for row in design.select("all"):
         outcomes = Results(folder, row).cells()
-        found = best(row, outcomes, CONFIRMATION_SEED)
-        print(row, None if found is None else (found["recipe"], found["solved"], found["mean"]))
+        printed = [o for o in outcomes if o["recipe"] == "paper"]
+        found = best(row, outcomes, CONFIRMATION_SEED) or best(row, outcomes, CHOICE_SEED)
+        published = design.wanted(make_task(row)) - design.UNCOUNTED.get(row, 0)
+        cells = [row, f"{published:,}", _solved(max(printed, key=_seed, default=None))]
+        lines.append("| " + " | ".join([*cells, *_reading(row, found)]) + " |")
+    return "\n".join(lines)
+
+
+def _seed(outcome: Outcome) -> int:
+    return outcome["seed"]
+
+
+def _solved(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "not run"
+    text = f"{outcome['solved']} of {outcome['trials']}"
+    return text if outcome["seed"] == CONFIRMATION_SEED else f"({text})"
+
+
+def _reading(row: str, outcome: Outcome | None) -> list[str]:
+    if outcome is None:
+        return ["none found", "", "", "", ""]
+    task = make_task(row)
+    counted = outcome["mean"] - design.UNCOUNTED.get(row, 0)
+    departures = outcome["recipe"].partition("+")[2] or "paper"
+    verdict = "yes" if works(row, outcome) else "no"
+    return [
+        f"`{departures}`",
+        _solved(outcome),
+        f"{counted:,.0f}",
+        f"{design.ratio(task, outcome['mean']):.2f}",
+        verdict if outcome["seed"] == CONFIRMATION_SEED else f"({verdict})",
+    ]
+
+
+def show(folder: pathlib.Path) -> None:
+    """Writes the table into the page, between its marks, and draws the picture beside it."""
+    page, start, end = folder / "README.md", "<!-- table -->\n", "\n<!-- end -->"
+    text = page.read_text() if page.exists() else start + end
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    write_atomically(page, (before + start + table(folder) + end + after).encode())
+    picture.draw(folder, folder / "README.png")
+    print(table(folder))

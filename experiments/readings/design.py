@@ -35,10 +35,11 @@ FACTORS = (
     ("linear-output", "cross-entropy", "slope-plus=0.1"),
     ("h=identity", "h=centred_2"),
     ("g=centred_1",),
-    ("biases=all",),
+    ("biases=all", "more-biases=output"),
+    ("start=0.5",),
     ("input-gate-bias=-3,-6,-9,-12",),
     ("added-gate-bias",),
-    ("recurrence=none",),
+    ("recurrence=none", "recurrence=cells"),
     ("init-range-factor=3", "init-range-factor=8"),
     ("rate-factor=0.5", "rate-factor=2"),
     ("update=step", "update=next-first-step"),
@@ -99,23 +100,20 @@ def wanted(task: Task) -> int:
     return int(mean) + UNCOUNTED.get(task.name, 0)
 
 
-def choice(row: str, departures: str) -> Cell:
-    """A cell to choose from; "" for `paper` itself."""
-    return _cell(row, departures, CHOICE_SEED, CHOICE_TRIALS, BUDGET)
+def choice(row: str, recipe: str) -> Cell:
+    """A cell to choose from."""
+    return _cell(row, recipe, CHOICE_SEED, CHOICE_TRIALS, BUDGET)
 
 
 def confirmation(row: str, recipe: str) -> Cell:
     """The cell that confirms a choice."""
-    departures = recipe.partition("+")[2]
-    trials = make_task(row).trials
-    return _cell(row, departures, CONFIRMATION_SEED, trials, CONFIRMED_BUDGET)
+    return _cell(row, recipe, CONFIRMATION_SEED, make_task(row).trials, CONFIRMED_BUDGET)
 
 
-def _cell(row: str, departures: str, seed: int, trials: int, budget: int) -> Cell:
-    recipe = make_recipe("+".join(filter(None, ("paper", departures))))
-    task = make_task(row)
-    sequences = UNCOUNTED.get(row, 0) + budget * (wanted(task) - UNCOUNTED.get(row, 0))
-    return Cell(row, recipe.name, seed, trials, sequences)
+def _cell(row: str, recipe: str, seed: int, trials: int, budget: int) -> Cell:
+    task, uncounted = make_task(row), UNCOUNTED.get(row, 0)
+    sequences = uncounted + budget * (wanted(task) - uncounted)
+    return Cell(row, make_recipe(recipe).name, seed, trials, sequences)
 
 
 def singles(row: str) -> list[Cell]:
@@ -144,7 +142,7 @@ def _possible(row: str, texts: tuple[str, ...] | list[str]) -> list[Cell]:
     task, cells = make_task(row), {}
     for text in texts:
         try:
-            cell = choice(row, text)
+            cell = choice(row, "+".join(filter(None, ("paper", text))))
             setup = make_recipe(cell.recipe).learning(task)
         except ValueError:
             continue

@@ -9,8 +9,10 @@
 | `error-at-end`      |                       | an error at the sequence's end alone               |
 | `targets`           | low,high              | targets 0 and 1 become these, those between follow |
 | `g`, `h`            | a squashing function  | another cell input or cell output function         |
-| `recurrence`        | all, none             | what the hidden layer sees of itself               |
-| `biases`            | kinds of unit         | these have a bias                                  |
+| `recurrence`        | all, cells, none      | what the hidden layer sees of itself               |
+| `start`             | activation            | hidden activations start there, not at 0           |
+| `biases`            | none, gates, ...      | these have a bias                                  |
+| `more-biases`       | kinds of unit         | these have a bias as well                          |
 | `input-gate-bias`   | one, or one a block   | what the input gates' biases start at              |
 | `output-gate-bias`  | one, or one a block   | the same for the output gates                      |
 | `added-gate-bias`   |                       | given gate biases are added to the random weights  |
@@ -39,9 +41,10 @@ import jax.numpy as jnp
 import optax
 
 from lstm_jax.network.activations import ACTIVATIONS
-from lstm_jax.network.architecture import Architecture, Biases
+from lstm_jax.network.architecture import Architecture, Biases, Sources
 from lstm_jax.network.errors import Error
 from lstm_jax.network.layer import Gradient
+from lstm_jax.network.units import KINDS
 from lstm_jax.tasks import draws
 from lstm_jax.tasks.base import Example, Task
 
@@ -50,6 +53,9 @@ UpdateAfter = Literal["sequence", "step", "next-first-step"]
 
 # Adam's rate is half its first one after three times as many updates, and falls with their root.
 ADAM_UPDATES = 5000.0
+
+GATES = ("input_gate", "output_gate")
+BIASED_KINDS = (*(kind.name for kind in KINDS), "output")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,8 +167,25 @@ def _parse_targets(text: str) -> tuple[float, float]:
     return values[0], values[1]
 
 
-def _set_gate_bias(setup: Setup, kind: str, values: tuple[float, ...]) -> Setup:
+def _parse_kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(text.split(","))
+    if not set(kinds) <= set(BIASED_KINDS) or len(set(kinds)) < len(kinds):
+        raise ValueError(f"of {', '.join(BIASED_KINDS)}, with commas between")
+    return tuple(kind for kind in BIASED_KINDS if kind in kinds)
+
+
+def _parse_gate_bias(text: str) -> tuple[float, ...] | str:
+    return text if text == "random" else parse_numbers(text)
+
+
+def _add_biases(setup: Setup, kinds: tuple[str, ...]) -> Setup:
+    return setup.with_architecture(biases=(*setup.task.architecture.biased, *kinds))
+
+
+def _set_gate_bias(setup: Setup, kind: str, values: tuple[float, ...] | str) -> Setup:
     """Biases start at one value for all blocks, or one a block, of which the first J are used."""
+    if isinstance(values, str):  # random, like all weights
+        return setup.with_conditions(**{f"{kind}_gate_bias": None})
     architecture = setup.task.architecture
     blocks = architecture.num_blocks
     if not getattr(architecture, f"{kind}_gates"):
@@ -172,10 +195,15 @@ def _set_gate_bias(setup: Setup, kind: str, values: tuple[float, ...]) -> Setup:
             f"{kind}-gate-bias must be one number or at least {blocks}, one a block, for task "
             f"{setup.task.name}, got {len(values)}"
         )
-    if architecture.biases == "none":
-        setup = setup.with_architecture(biases="gates")
+    if f"{kind}_gate" not in architecture.biased:
+        setup = setup.with_architecture(biases=_with_gates(architecture))
     values = values * blocks if len(values) == 1 else values[:blocks]
     return setup.with_conditions(**{f"{kind}_gate_bias": values})
+
+
+def _with_gates(architecture: Architecture) -> Biases | tuple[str, ...]:
+    """Biases on the gates as well."""
+    return (*architecture.biased, *GATES) if architecture.biased else "gates"
 
 
 def _error_at_end(setup: Setup, value: None) -> Setup:
@@ -298,8 +326,14 @@ DEPARTURES: dict[str, Departure] = {
     "recurrence": Departure(
         "recurrence",
         "the hidden layer sees of itself: {}",
-        lambda setup, kinds: setup.with_architecture(recurrent=kinds == "all"),
-        one_of("all", "none"),
+        lambda setup, sources: setup.with_architecture(recurrent=sources),
+        one_of(*get_args(Sources)),
+    ),
+    "start": Departure(
+        "start",
+        "hidden activations start a sequence at {}",
+        lambda setup, value: setup.with_architecture(initial_activation=value),
+        parse_number,
     ),
     "biases": Departure(
         "biases",
@@ -307,17 +341,20 @@ DEPARTURES: dict[str, Departure] = {
         lambda setup, kinds: setup.with_architecture(biases=kinds),
         one_of(*get_args(Biases)),
     ),
+    "more-biases": Departure(
+        "biases", "biases on these units as well: {}", _add_biases, _parse_kinds
+    ),
     "input-gate-bias": Departure(
         "input gate bias",
         "biases of the input gates start at {}",
         lambda setup, values: _set_gate_bias(setup, "input", values),
-        parse_numbers,
+        _parse_gate_bias,
     ),
     "output-gate-bias": Departure(
         "output gate bias",
         "biases of the output gates start at {}",
         lambda setup, values: _set_gate_bias(setup, "output", values),
-        parse_numbers,
+        _parse_gate_bias,
     ),
     "added-gate-bias": Departure(
         "added gate bias",

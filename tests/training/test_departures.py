@@ -111,6 +111,7 @@ def draw(task: Task, num_trials: int = 3) -> tuple[list[Example], list[Parameter
         ("cross-entropy", {"squared": 0.0, "cross_entropy": 1.0}),
         ("slope-plus=0.1+tolerance=0.45", {"cross_entropy": 0.1, "tolerance": 0.45}),
         ("g=centred_1+h=identity+recurrence=none+biases=gates", {}),
+        ("recurrence=cells+start=0.5+biases=gates", {}),
         ("biases=all+input-gate-bias=-3,-6+init-range-factor=8", {}),
         ("targets=0.1,0.9", {}),
     ],
@@ -230,10 +231,26 @@ def test_a_gate_bias_is_for_all_blocks_or_one_a_block(row: str, biases: tuple[fl
         assert conditions == dataclasses.replace(task.conditions, input_gate_bias=expected)
 
 
+def test_a_gate_bias_may_be_random_like_all_weights():
+    task = make_task("3a-100-3")
+    conditions = setup_of("output-gate-bias=random", task).task.conditions
+    assert conditions == dataclasses.replace(task.conditions, output_gate_bias=None)
+
+
 def test_a_gate_bias_gives_gates_biases_where_there_are_none():
     architecture = setup_of("input-gate-bias=-3", make_task("2c-50-50")).task.architecture
     assert architecture.biases == "gates"
     assert setup_of("input-gate-bias=-3", make_task("6a")).task.architecture.biases == "all"
+
+
+@pytest.mark.parametrize(
+    ("row", "kinds", "more"),
+    [("1-2", "output", 7), ("1-2", "cell,output", 13), ("6a", "output", 0)],
+)
+def test_more_biases_are_so_many_more_weights(row: str, kinds: str, more: int):
+    task = make_task(row)
+    adapted = setup_of(f"more-biases={kinds}", task).task
+    assert adapted.architecture.num_weights == task.architecture.num_weights + more
 
 
 def test_coded_targets_are_what_the_criterion_asks_for_too():

@@ -188,6 +188,7 @@ def test_what_a_short_name_means_in_some_rows_stands_in_its_words():
         ("paper+input-gate-bias=-3.00,-6", "paper+input-gate-bias=-3,-6"),
         ("paper+init-range=1e-1", "paper+init-range=0.1"),
         ("paper+rate=1e-7", "paper+rate=1e-07"),
+        ("paper+more-biases=output,cell", "paper+more-biases=cell,output"),
         ("paper+targets=.1,.9", "paper+targets=0.1,0.9"),
     ],
 )
@@ -214,6 +215,7 @@ def test_one_recipe_has_one_name(text: str, name: str):
         ("paper+h=cube", "departure h must be one of logistic, .*, got 'cube'"),
         ("paper+input-gate-bias=-3,x", "must be finite numbers with commas between, got '-3,x'"),
         ("paper+targets=0.9,0.1", "must be two numbers in .* lower first, got '0.9,0.1'"),
+        ("paper+more-biases=gates", "must be of input_gate, .*output, with commas .*got 'gates'"),
         ("paper+training-set=0", "must be a whole number of at least 1, got '0'"),
         ("paper+update=never", "departure update must be one of step, next-first-step, got"),
         ("paper+rate=1+rate=2", "must decide the rate once, got rate=1 and rate=2"),

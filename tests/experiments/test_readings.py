@@ -1,0 +1,147 @@
+"""The designed experiment: cells are run once, cut at chance, and the smallest is chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import pytest
+from small_tasks import LATCH
+
+from experiments.readings import answer, cells, design
+from experiments.readings.cells import Results, run_cell
+from experiments.readings.design import Cell
+from lstm_jax.tasks import make_task, row_names
+from lstm_jax.training.recipes import make_recipe
+
+
+def outcome(recipe: str, solved: int, mean: float | None, seed: int = 0, trials: int = 8) -> Any:
+    return {"recipe": recipe, "seed": seed, "trials": trials, "solved": solved, "mean": mean}
+
+
+@pytest.mark.parametrize("row", ["1-1", "2a", "2c-50-50", "4-100", "6b"])
+def test_every_cell_is_one_that_its_row_can_have(row: str):
+    planned = [*design.singles(row), *design.combined(row), *design.drawn(row, 8)]
+    recipes = [cell.recipe for cell in design.singles(row)]
+    assert recipes[0] == "paper" and len(set(recipes)) == len(recipes)
+    assert ("paper+training-set=1000" in recipes) == (not row.startswith("1-"))
+    for cell in planned:
+        assert make_recipe(cell.recipe).name == cell.recipe
+        make_recipe(cell.recipe).learning(make_task(row))
+        assert (cell.row, cell.seed, cell.trials) == (row, 0, 8)
+
+
+def test_a_choice_and_its_confirmation_never_share_a_seed():
+    chosen = design.choice("4-100", "paper+linear-output")
+    confirmed = design.confirmation("4-100", chosen.recipe)
+    assert (confirmed.recipe, confirmed.trials) == (chosen.recipe, 10)
+    assert confirmed.seed != chosen.seed
+    assert (chosen.budget, confirmed.budget) == (3 * 74_000, 5 * 74_000)
+
+
+def test_random_combinations_are_the_same_ones_every_time():
+    assert design.drawn("6b", 8) == design.drawn("6b", 8)
+    assert design.drawn("6b", 8) != [c._replace(row="6b") for c in design.drawn("6a", 8)]
+
+
+def test_sequences_that_the_paper_does_not_count_are_in_no_ratio():
+    assert design.ratio(make_task("2a"), 10_000 + 2 * 5_040) == 2
+    assert design.ratio(make_task("6a"), 31_390) == 1
+    assert design.choice("2a", "paper").budget == 10_000 + 3 * 5_040
+
+
+@pytest.mark.parametrize(
+    ("row", "solved", "trials", "is_enough"),
+    [("6a", 7, 8, True), ("6a", 6, 8, False), ("1-3", 28, 30, False), ("1-4", 29, 30, True)],
+)
+def test_solved_as_often_as_published_but_for_one(
+    row: str, solved: int, trials: int, is_enough: bool
+):
+    assert design.is_solved_often_enough(make_task(row), solved, trials) == is_enough
+
+
+def test_the_smallest_reading_that_works_is_chosen():
+    outcomes = [
+        outcome("paper", 2, 30_000),
+        outcome("paper+h=identity", 8, 100_000),  # three times as long as published
+        outcome("paper+linear-output+init-range-factor=3", 8, 31_000),
+        outcome("paper+tolerance=0.1", 7, 60_000),
+        outcome("paper+rate-factor=2", 8, 31_000, seed=1),  # not for choosing
+    ]
+    found = answer.best("6a", outcomes, 0)
+    assert found is not None and found["recipe"] == "paper+tolerance=0.1"
+    unsolved = [outcome("paper", 0, None), outcome("paper+h=identity", 3, 31_000)]
+    found = answer.best("6a", unsolved, 0)
+    assert found is not None and found["recipe"] == "paper+h=identity"
+    assert answer.best("6a", unsolved[:1], 0) is None
+
+
+@pytest.fixture
+def small_row(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes a row of a task that a trial solves in some hundred sequences."""
+
+    def use(**conditions: float) -> Cell:
+        task = dataclasses.replace(
+            LATCH, conditions=dataclasses.replace(LATCH.conditions, **conditions)
+        )
+        monkeypatch.setattr(cells, "make_task", lambda row: task)
+        monkeypatch.setattr("lstm_jax.training.recipes.CHUNK", 40)
+        return Cell("latch", "paper", seed=0, trials=2, budget=600)
+
+    return use
+
+
+def test_a_cell_that_learns_runs_to_its_end(small_row: Any):
+    found = run_cell(small_row())
+    assert (found["solved"], found["cut"]) == (2, False)
+    assert found["mean"] == sum(found["sequences"]) / 2
+    assert found["errors"][1] < 0.98 * found["errors"][0]
+
+
+def test_a_cell_at_chance_is_cut_at_the_published_mean(small_row: Any):
+    found = run_cell(small_row(learning_rate=1e-6))
+    assert (found["solved"], found["cut"], found["presented"]) == (0, True, 200)
+
+
+@pytest.mark.parametrize(
+    ("errors", "is_at_chance"),
+    [
+        ([0.5] * 20, True),
+        ([0.5] * 18 + [0.48] * 2, False),
+        ([0.5] * 19 + [0.4], False),
+        ([0.5, 0.48], False),
+        ([0.5, float("nan")], True),
+    ],
+)
+def test_chance_is_a_last_tenth_hardly_below_the_first(errors: list[float], is_at_chance: bool):
+    assert cells._is_at_chance(errors) == is_at_chance
+
+
+def test_what_is_kept_is_read_again_to_the_last_digit(tmp_path: pathlib.Path):
+    results = Results(tmp_path, "6a")
+    first, second = (design.choice("6a", text) for text in ("paper", "paper+tolerance=0.1"))
+    about = {"machine": "m", "command": "c"}
+    for cell in (first, second):
+        assert cell not in results
+        results.add(cell, outcome(cell.recipe, 3, 12345.678), about)
+    again = Results(tmp_path, "6a")
+    assert first in again and second in again
+    assert again.cells() == results.cells()
+    assert again.cells()[0]["mean"] == 12345.678
+    assert len((tmp_path / "6a.json").read_text().splitlines()) == 6  # a line a cell
+
+
+def test_the_page_says_what_was_confirmed_and_keeps_its_words(tmp_path: pathlib.Path):
+    results = Results(tmp_path, "6a")
+    for cell in (design.choice("6a", "paper"), design.confirmation("6a", "paper+tolerance=0.1")):
+        results.add(cell, outcome(cell.recipe, 7, 40_000.0, cell.seed, cell.trials), {})
+    page = tmp_path / "README.md"
+    page.write_text("Before.\n<!-- table -->\nold\n<!-- end -->\nAfter.\n")
+    for _ in range(2):
+        answer.show(tmp_path)
+        text = page.read_text()
+        assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
+    assert "| 6a | 31,390 | (7 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |" in text
+    assert (tmp_path / "README.png").stat().st_size > 10_000
+    assert text.count("none found") == len(row_names()) - 1
