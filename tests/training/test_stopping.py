@@ -195,7 +195,7 @@ def test_learning_refuses_a_chunk_that_is_no_test_interval():
     task = dataclasses.replace(LATCH, rule=tasks.TestRule(interval=10, size=4))
     with pytest.raises(ValueError, match="chunk must be the task's test interval, 10, got 1000"):
         learn_by(NO_LEARNING, task)
-    with pytest.raises(
+    with pytest.raises(ValueError, match="chunk must be a whole number, at least 1 and below"):
         ValueError, match="chunk must be a whole number, at least 1 and below .*, got 0"
     ):
         learn_by(NO_LEARNING, LATCH, chunk=0)
