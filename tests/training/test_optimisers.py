@@ -1,4 +1,4 @@
-"""An optimiser that needs more than a gradient is refused by its name, before anything is traced."""
+"""An optimiser that needs more than a gradient is refused, by its name, in time."""
 
 from __future__ import annotations
 
