@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
@@ -138,21 +137,17 @@ def _start(architecture: Architecture, conditions: Conditions, sequential: bool)
 
 
 @functools.cache
-def _programs(learning: Learning, mesh: Mesh | None, lanes: int) -> Programs:
-    del mesh, lanes  # programs are of one width, on one choice of devices
+def _programs(learning: Learning, lanes: int) -> Programs:
+    del lanes  # programs are of one width
     return make_programs(learning)
 
 
 def make_runner(
-    learning: Learning,
-    indices: Any,
-    mesh: Mesh | None = None,
-    lanes: int = LANES,
-    **options: Any,
+    learning: Learning, indices: Any, lanes: int = LANES, **options: Any
 ) -> TrialRunner:
     """A `TrialRunner` that shares its compiled programs with others of the same learning."""
-    with mock.patch.object(trials, "make_programs", lambda _: _programs(learning, mesh, lanes)):
-        return TrialRunner(learning, indices, mesh=mesh, lanes=lanes, **options)
+    with mock.patch.object(trials, "make_programs", lambda _: _programs(learning, lanes)):
+        return TrialRunner(learning, indices, lanes=lanes, **options)
 
 
 def assert_same_result(a: TrialResult, b: TrialResult) -> None:

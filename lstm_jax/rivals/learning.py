@@ -18,6 +18,7 @@ from lstm_jax.rivals.fully_recurrent import Lesson, RecurrentNet, Weights, apply
 from lstm_jax.rivals.stepwise import Stepwise, learn_online
 from lstm_jax.tasks.base import Example, Task, real_steps
 from lstm_jax.training.method import TrialMethod
+from lstm_jax.training.optimisers import check_optimiser
 
 # To the gradient and the outputs, as `bptt_gradient`.
 SequenceGradient = Callable[[RecurrentNet, Weights, Lesson], tuple[Weights, jax.Array]]
@@ -66,7 +67,7 @@ class _RecurrentLearning(TrialMethod):
       tolerance: an output as near to its target has no error; 0.0: every one has.
 
     Raises:
-      ValueError: if the tolerance is negative.
+      ValueError: if the tolerance is negative, or the optimiser needs the error.
     """
 
     task: Task
@@ -74,6 +75,7 @@ class _RecurrentLearning(TrialMethod):
     tolerance: float = dataclasses.field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_optimiser(self.optimiser)
         if self.tolerance < 0:
             raise ValueError(f"tolerance must not be negative, got {self.tolerance!r}")
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
 from lstm_jax.training.processes import by_first, is_first
-from lstm_jax.training.trials import RunState, TrialRunner
+from lstm_jax.training.records import RunState
+from lstm_jax.training.trials import TrialRunner
 
 try:
     import fcntl
@@ -25,14 +28,27 @@ except ImportError:  # Windows has no such locks
 KEEP = 2
 # Of the leaves of `RunState` and their order, which a checkpoint relies on: to be raised with them,
 # so that one of another order is refused and not misread.
-FORMAT = 3
+FORMAT = 4
+
+T = TypeVar("T")
+
+
+class ForeignError(ValueError):
+    """A folder of checkpoints that belongs to another run."""
 
 
 class Restored(NamedTuple):
     """What a run goes on from."""
 
-    seconds: float  # that the run had taken; 0.0 if it starts afresh
-    damaged: list[str]  # a sentence for every damaged checkpoint that was passed over
+    seconds: float
+    """That the run had taken; 0.0 if it starts afresh."""
+    damaged: list[str]
+    """A sentence for every damaged checkpoint that was passed over."""
+
+
+def say(sentence: str) -> None:
+    """Writes a line to standard error."""
+    print(sentence, file=sys.stderr, flush=True)
 
 
 class Checkpoints:
@@ -42,28 +58,55 @@ class Checkpoints:
     killed at any moment leaves whole checkpoints only. What a damaged disk does to one is found
     when it is read, by a digest of its content; then the one before it serves.
 
+    A run never ends for want of a checkpoint. Where the folder cannot be locked, made or written
+    to, a line says so, the run goes on, and the next checkpoint is tried as if nothing had been.
+
     Of several processes, the first alone sees the folder; all make the same calls.
     """
 
-    def __init__(self, folder: pathlib.Path, run: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        run: Mapping[str, Any],
+        warn: Callable[[str], None] = say,
+    ) -> None:
         """Opens `folder`, which need not exist; needs the extra `experiments`.
 
         Args:
-          folder: where the checkpoints are, and nothing else.
+          folder: where the checkpoints are, and nothing else; removed at the end if empty.
           run: all that decides the numbers of the run, as plain data for JSON.
+          warn: is told, on the first process, of trouble, in one line each.
 
         Raises:
           ValueError: if another process has the folder open.
         """
         self._folder = folder.absolute()
         self._run = json.loads(json.dumps(run)) | {"format": FORMAT}
-        by_first(self._open)
+        self._warn = warn
+        self._lock: int | None = None
+        self._manager: Any = None
+        by_first(lambda: self._try("opened", self._open))
 
-    def _open(self) -> None:
+    def _try(self, what: str, action: Callable[[], T]) -> T | None:
+        """What an action returns; None, after a warning, if the disk refuses it."""
+        try:
+            return action()
+        except (ForeignError, ImportError):
+            raise
+        except Exception as error:  # OSError, or whatever the library makes of one
+            self._close()
+            self._warn(f"checkpoints {self._folder} could not be {what}: {_reason(error)}")
+            return None
+
+    def _open(self) -> Any:
+        """The library's manager of the folder, which is locked; opened anew after trouble."""
+        if self._lock is None or not _is_at(self._lock, self._folder):
+            self._close()
+            self._lock = lock(self._folder, self._warn)
+        if self._manager is not None:
+            return self._manager
         import orbax.checkpoint as ocp  # slow to import, and needed here alone
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self._folder)
         self._args = ocp.args
         self._manager = ocp.CheckpointManager(
             self._folder,
@@ -75,33 +118,51 @@ class Checkpoints:
                 multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes={0}),
             ),
         )
+        return self._manager
+
+    def _close(self) -> None:
+        """Leaves the library's manager, but not the lock."""
+        manager, self._manager = self._manager, None
+        if manager is not None:
+            with contextlib.suppress(OSError):
+                manager.close()
 
     def __enter__(self) -> Checkpoints:
         return self
 
     def __exit__(self, *exception: object) -> None:
         if is_first():
-            self._manager.close()
-            os.close(self._lock)
+            self._close()
+            with contextlib.suppress(OSError):  # it is not empty, or has been removed
+                self._folder.rmdir()
+            if self._lock is not None:
+                os.close(self._lock)
 
-    def save(self, runner: TrialRunner, seconds: float = 0.0) -> None:
-        """Writes where the run stands, after so many seconds."""
+    def save(self, runner: TrialRunner, seconds: float = 0.0) -> bool:
+        """Writes where the run stands, after so many seconds.
+
+        Returns:
+          Whether it could be written. If not, there was a warning.
+        """
         state = _pack(runner.state())
-        by_first(lambda: self._write(runner.presented, state, seconds))
+        write = lambda: self._write(runner.presented, state, seconds)
+        return by_first(lambda: self._try("written", write)) is not None
 
-    def _write(self, presented: int, state: np.ndarray, seconds: float) -> None:
-        for step in self._manager.all_steps():
+    def _write(self, presented: int, state: np.ndarray, seconds: float) -> bool:
+        manager = self._open()
+        for step in manager.all_steps():
             if step >= presented:  # damaged, or the run would not have to come here again
-                self._manager.delete(step)
+                manager.delete(step)
         about = {"run": self._run, "seconds": seconds}
         about |= {"digest": _digest(about, state)}
         # All arrays in one: orbax would report damage to several many times over.
         content = self._args.StandardSave({"state": state})
-        self._manager.save(
+        manager.save(
             presented,
             args=self._args.Composite(state=content, about=self._args.JsonSave(about)),
             force=True,
         )
+        return True
 
     def restore(self, runner: TrialRunner) -> Restored:
         """Lets the run go on from the newest checkpoint that can be read, if there is one.
@@ -109,23 +170,25 @@ class Checkpoints:
         Raises:
           ValueError: if that checkpoint is of another run.
         """
-        restored, state = by_first(self._newest)
+        found = by_first(lambda: self._try("read", self._newest))
+        restored, state = found or (Restored(0.0, []), None)
         if state is not None:
             runner.restore(_unpack(state, runner.state()))
         return restored
 
     def _newest(self) -> tuple[Restored, np.ndarray | None]:
         damaged = []
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        for step in sorted(self._open().all_steps(), reverse=True):
             path = self._folder / str(step)
             try:
                 about, state = self._read(step)
             except Exception as error:  # whatever a damaged file makes the reader raise
-                reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-                damaged.append(f"checkpoint {path} is damaged: {reason}")
+                damaged.append(f"checkpoint {path} is damaged: {_reason(error)}")
                 continue
             if about["run"] != self._run:
-                raise ValueError(f"checkpoint {path} is of the run {about['run']}, not {self._run}")
+                raise ForeignError(
+                    f"checkpoint {path} is of the run {about['run']}, not {self._run}"
+                )
             return Restored(about["seconds"], damaged), state
         return Restored(0.0, damaged), None
 
@@ -163,14 +226,69 @@ def _digest(about: dict[str, Any], state: np.ndarray) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode() + state.tobytes()).hexdigest()
 
 
-def _lock(folder: pathlib.Path) -> int:
-    """Locks `folder` until the returned descriptor is closed, or this process ends."""
-    if fcntl is None:
-        return os.open(os.devnull, os.O_RDONLY)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+def _reason(error: Exception) -> str:
+    """One line of what may be the many lines of a library."""
+    text = str(error)
+    if "No space left on device" in text:
+        return "No space left on device"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return text.splitlines()[0][:200] if text else type(error).__name__
+
+
+# The folder ------------------------------------------------------------------------------------
+
+
+def check_unused(folder: pathlib.Path) -> None:
+    """Raises ForeignError, a ValueError, if a run has the folder of its checkpoints open."""
+    if folder.is_dir():
+        os.close(lock(folder))
+
+
+def discard(folder: pathlib.Path) -> None:
+    """Deletes the checkpoints of a run that was cut off, if there are any.
+
+    Raises:
+      ForeignError: a ValueError, if the run goes on; nothing is deleted.
+    """
+    if folder.is_dir():
+        descriptor = lock(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
-        raise ValueError(f"{folder} is in use by another process") from None
-    return descriptor
+
+
+def lock(folder: pathlib.Path, warn: Callable[[str], None] = lambda sentence: None) -> int:
+    """Makes `folder` and locks it until the returned descriptor is closed, or this process ends.
+
+    Where the file system has no locks, `warn` is told so, and the folder is open to all.
+
+    Raises:
+      ForeignError: if another process has locked it.
+      OSError: if there is no such folder, and it cannot be made.
+    """
+    if fcntl is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(os.devnull, os.O_RDONLY)
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise ForeignError(f"{folder} is in use by another process") from None
+        except OSError as error:
+            warn(f"{folder} could not be locked against other processes: {error.strerror}")
+        if _is_at(descriptor, folder):
+            return descriptor
+        os.close(descriptor)  # of a folder that was removed meanwhile
+
+
+def _is_at(descriptor: int, folder: pathlib.Path) -> bool:
+    """Whether the open folder is the one that now has this name; always so without locks."""
+    if fcntl is None:
+        return True
+    try:
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    except FileNotFoundError:
+        return False

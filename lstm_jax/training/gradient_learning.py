@@ -21,6 +21,7 @@ from lstm_jax.network.parameters import Parameters, UnitWeights, initialise
 from lstm_jax.tasks.base import Example, Task, real_steps
 from lstm_jax.training.keys import as_key
 from lstm_jax.training.method import Report, over_lanes, where_running
+from lstm_jax.training.optimisers import check_optimiser
 
 # An error that falls by less than this factor from one chunk to the next has stopped decreasing.
 STALLED = 0.95
@@ -49,7 +50,8 @@ class GradientLearning:
     """How the LSTM learns a task: the `lstm_jax.training.method.Method` of the paper.
 
     Raises:
-      ValueError: if the output units cannot have the error, or `update` is unknown.
+      ValueError: if the output units cannot have the error, `update` is unknown, or the optimiser
+        needs the error, as optax's line searches and `reduce_on_plateau` do.
     """
 
     task: Task[Architecture]
@@ -64,6 +66,7 @@ class GradientLearning:
     """When a sequence's update is made: at its end, or once the next one's first step is done."""
 
     def __post_init__(self) -> None:
+        check_optimiser(self.optimiser)
         self.error.check(self.task.architecture.output)
         if self.update not in get_args(Update):
             raise ValueError(f"update must be one of {get_args(Update)}, got {self.update!r}")

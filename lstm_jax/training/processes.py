@@ -41,8 +41,8 @@ def connect(
       process_id: the number of this one, from 0.
 
     Raises:
-      ValueError: if an argument is missing, wrong or not to be given, the port is not free, or
-        there is no cluster to be found.
+      ValueError: if an argument is missing, wrong or not to be given, the host has no address, the
+        port is not free, or there is no cluster to be found.
     """
     _check(coordinator, num_processes, process_id)
     # Else a process that is told to end, by SIGTERM, would only take note of it.
@@ -77,14 +77,26 @@ def _check(coordinator: str, num_processes: int | None, process_id: int | None) 
         raise ValueError(
             f"process_id must be at least 0 and below {num_processes}, got {process_id}"
         )
-    if process_id == 0:
-        try:  # JAX would crash
-            socket.create_server(("", int(address[1]))).close()
-        except OSError as error:
-            reason = error.strerror
-            raise ValueError(
-                f"coordinator must be at a free port, got {coordinator}: {reason}"
-            ) from error
+    _check_address(coordinator, is_own=process_id == 0)
+
+
+def _check_address(coordinator: str, is_own: bool) -> None:
+    """What JAX would wait minutes for, or crash of."""
+    host, _, port = coordinator.rpartition(":")
+    try:
+        socket.getaddrinfo(host.strip("[]"), port)
+    except OSError as error:
+        raise ValueError(
+            f"coordinator must be at a known host, got {coordinator}: {error.strerror}"
+        ) from error
+    if not is_own:
+        return
+    try:
+        socket.create_server(("", int(port))).close()
+    except OSError as error:
+        raise ValueError(
+            f"coordinator must be at a free port, got {coordinator}: {error.strerror}"
+        ) from error
 
 
 def is_first() -> bool:
@@ -137,6 +149,18 @@ def check_same(what: str, value: Any) -> None:
     if (digests != digests[0]).any():
         jax.distributed.shutdown()
         raise ValueError(f"{what} must be the same on all processes, here {value}")
+
+
+def any_process(value: bool) -> bool:
+    """Whether a value is true on any process; all make this call.
+
+    Raises:
+      ConnectionError: if another process has ended.
+    """
+    if not jax.distributed.is_initialized():
+        return value
+    with _others_answer():
+        return bool(np.any(multihost_utils.process_allgather(np.asarray(value))))
 
 
 def _tell(message: Any) -> Any:

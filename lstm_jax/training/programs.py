@@ -24,18 +24,27 @@ class Program:
           donate: whether the memory of its first argument is used for the result.
         """
         self._jitted = jax.jit(fun, donate_argnums=0 if donate else ())
-        self._compiled: list[jax.stages.Compiled] = []
+        self._compiled: dict[Any, jax.stages.Compiled] = {}
 
     def __call__(self, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Calls it with the arguments of each device, and waits for no result."""
-        if not self._compiled:
-            self._compiled = _compile([self._jitted.lower(*own) for own in arguments])
-        calls = zip(self._compiled, arguments, strict=True)
-        return [compiled(*own) for compiled, own in calls]
+        by_device = {_device(own): own for own in arguments}
+        missing = [device for device in by_device if device not in self._compiled]
+        lowered = [self._jitted.lower(*by_device[device]) for device in missing]
+        self._compiled |= zip(missing, _compile(lowered), strict=True)
+        return [self._compiled[device](*own) for device, own in by_device.items()]
+
+
+def _device(tree: Any) -> Any:
+    """The device that all arrays of a pytree are on."""
+    (device,) = jax.tree.leaves(tree)[0].devices()
+    return device
 
 
 def _compile(lowered: list[jax.stages.Lowered]) -> list[jax.stages.Compiled]:
     """Side by side: the compiler needs no Python."""
+    if not lowered:
+        return []
     with concurrent.futures.ThreadPoolExecutor(len(lowered)) as threads:
         return list(threads.map(jax.stages.Lowered.compile, lowered))
 
@@ -54,7 +63,7 @@ class Programs(NamedTuple):
 
 
 def make_programs(learning: Learning) -> Programs:
-    """The programs of one runner: of one width, on one choice of devices."""
+    """The programs of one runner, all of whose arrays have one shape."""
 
     def init(keys: jax.Array, data: Any, is_idle: jax.Array) -> Standing:
         trials = learning.init_trials(keys, data, is_idle)

@@ -5,73 +5,22 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import random
-import signal
 import subprocess
 import sys
 import time
 from typing import Any
 
 import pytest
+from resumable import PATIENCE, ROOT, finish, kill_after_another_checkpoint, newest, numbers, start
 from small_tasks import LATCH, binary_environment, make_runner
 
 from experiments import plots, runner
-from lstm_jax.training.results import read_json
 from lstm_jax.training.trials import TrialRunner
-
-ROOT = pathlib.Path(__file__).parents[2]
-RUN = ["--trials=2", "--max_sequences=20500", "--checkpoint_seconds=0", "--quiet"]
-PATIENCE = 120.0  # seconds
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return binary_environment(tmp_path_factory.getbasetemp() / "compiled")
-
-
-def start(out: pathlib.Path, *flags: str, environment: dict[str, str]) -> subprocess.Popen:
-    command = [sys.executable, "-m", "experiments.temporal_order", f"--out={out}", *RUN, *flags]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen) -> tuple[str, str]:
-    out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, err
-    return out, err
-
-
-def numbers(out: pathlib.Path) -> dict[str, Any]:
-    document = read_json(out / "6a.json")
-    return {name: document[name] for name in ("trials", "summary", "max_sequences", "seed")}
-
-
-def newest(out: pathlib.Path) -> int:
-    """The sequences presented before the newest checkpoint, 0 if there is none."""
-    folder = out / "6a.checkpoints"
-    found = [path.name for path in folder.iterdir()] if folder.exists() else []
-    return max((int(name) for name in found if name.isdigit()), default=0)
-
-
-def kill_after_another_checkpoint(
-    process: subprocess.Popen, out: pathlib.Path, delay: float
-) -> int:
-    """Kills a run a moment after it has gone further; returns where its newest checkpoint is."""
-    before, patience_ends = newest(out), time.monotonic() + PATIENCE
-    while newest(out) <= before and process.poll() is None:
-        assert time.monotonic() < patience_ends
-        time.sleep(0.01)
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
-    assert not (out / "6a.json").exists()
-    return newest(out)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import pathlib
+import resource
 import shutil
 from collections.abc import Callable
 
@@ -13,12 +15,14 @@ from helpers import assert_equal
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
 from lstm_jax.training import checkpoints
-from lstm_jax.training.checkpoints import KEEP, Checkpoints
+from lstm_jax.training.checkpoints import KEEP, Checkpoints, check_unused, discard
 from lstm_jax.training.learning import RUNNING
-from lstm_jax.training.trials import RunState, TrialRunner
+from lstm_jax.training.records import RunState
+from lstm_jax.training.trials import TrialRunner
 
 pytest.importorskip("orbax.checkpoint")
 
+WHAT = ("opened", "read", "written")
 RUN = {"task": "latch", "seed": 0}
 # So many that the state fills a file of its own, as that of every real run.
 LEARNING, TRIALS, ROUNDS = sgd(LATCH), 40, 4
@@ -196,7 +200,7 @@ def test_checkpoints_of_another_format_are_refused(folder, monkeypatch):
     monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
     with (
         Checkpoints(folder, RUN) as opened,
-        pytest.raises(ValueError, match=r"200 is of the run .*'format': 3.*, not .*'format': 4"),
+        pytest.raises(ValueError, match=r"200 is of the run .*'format': 4.*, not .*'format': 5"),
     ):
         opened.restore(new_runner())
 
@@ -210,3 +214,101 @@ def test_a_folder_serves_one_run_at_a_time(folder):
     with Checkpoints(folder, RUN) as opened:
         opened.remove()
     assert not folder.exists()
+
+
+def test_checkpoints_that_are_in_use_are_not_discarded(folder):
+    """...nor in the way of others once their run has ended."""
+    with Checkpoints(folder, RUN):
+        for action in (check_unused, discard):
+            with pytest.raises(ValueError, match=f"{folder} is in use by another process"):
+                action(folder)
+    assert steps(folder) == ["150", "200"]
+    check_unused(folder)
+    discard(folder)
+    assert not folder.exists()
+    for action in (check_unused, discard):
+        action(folder)  # there is nothing to be in use
+
+
+def test_a_run_without_a_checkpoint_leaves_no_folder(tmp_path):
+    with Checkpoints(tmp_path / "latch.checkpoints", RUN):
+        assert steps(tmp_path) == ["latch.checkpoints"]
+    assert steps(tmp_path) == []
+
+
+# Trouble ---------------------------------------------------------------------------------------
+
+
+def assert_one_line_each(said: list[str], *beginnings: str) -> None:
+    assert len(said) == len(beginnings), said
+    for sentence, beginning in zip(said, beginnings, strict=True):
+        assert sentence.startswith(beginning) and "\n" not in sentence
+
+
+def test_a_full_disk_is_said_in_a_line_and_tried_again(folder):
+    """Files may not grow: the library's write fails, as on a full disk, and then does not."""
+    said: list[str] = []
+    runner = new_runner()
+    with Checkpoints(folder, RUN, said.append) as opened:
+        opened.restore(runner)
+        runner.round()
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        try:
+            assert [opened.save(runner), opened.save(runner)] == [False, False]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert_one_line_each(said, *[f"checkpoints {folder} could not be written: "] * 2)
+        assert opened.save(runner, seconds=5.0)
+        with pytest.raises(ValueError, match="in use"):
+            check_unused(folder)  # all the while
+    state, seconds, damaged = restore(folder)
+    assert (seconds, damaged, len(said)) == (5.0, [], 2)
+    assert_same_state(state, runner.state())
+
+
+def test_many_lines_of_a_library_become_one():
+    text = "RESOURCE_EXHAUSTED: Error writing\n  [write: No space left on device]\n  [and so on]"
+    assert checkpoints._reason(ValueError(text)) == "No space left on device"
+    assert checkpoints._reason(ValueError("first\nsecond")) == "first"
+    assert checkpoints._reason(KeyError()) == "KeyError"
+
+
+def test_a_file_system_without_locks_does_not_end_the_run(folder, saved, monkeypatch):
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(checkpoints.fcntl, "flock", refuse)
+    said, runner = [], new_runner()
+    with Checkpoints(folder, RUN, said.append) as opened:
+        opened.restore(runner)
+        assert_same_state(runner.state(), saved[1][-1])
+        runner.round()
+        assert opened.save(runner)
+    assert_one_line_each(said, f"{folder} could not be locked against other processes: No locks")
+
+
+def test_a_run_that_cannot_have_checkpoints_has_its_results(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    folder, said, runner = tmp_path / "file" / "latch.checkpoints", [], new_runner()
+    with Checkpoints(folder, RUN, said.append) as opened:
+        assert opened.restore(runner) == (0.0, [])
+        runner.round()
+        assert not opened.save(runner)
+        results = runner.run()
+        opened.remove()
+    trouble = (f"checkpoints {folder} could not be {what}: Not a" for what in WHAT)
+    assert_one_line_each(said, *trouble)
+    for result, expected in zip(results, new_runner().run(), strict=True):
+        assert_same_result(result, expected)
+
+
+def test_a_folder_that_is_deleted_under_a_run_is_made_again(folder):
+    with Checkpoints(folder, RUN) as opened:
+        runner = new_runner()
+        runner.round()
+        shutil.rmtree(folder)
+        assert opened.save(runner)
+        with pytest.raises(ValueError, match="in use"):
+            check_unused(folder)
+    assert_same_state(restore(folder)[0], runner.state())

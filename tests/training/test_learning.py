@@ -31,8 +31,8 @@ from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.outputs import apply
 from lstm_jax.network.parameters import Parameters, initialise
 from lstm_jax.tasks.base import Example, Task
-from lstm_jax.training.gradient_learning import STALLED
-from lstm_jax.training.learning import FINAL_TEST, INITIAL_WEIGHTS, RUNNING
+from lstm_jax.training.gradient_learning import STALLED, GradientLearning
+from lstm_jax.training.learning import FINAL_TEST, INITIAL_WEIGHTS, RUNNING, Learning
 from lstm_jax.training.method import Report
 
 TRIALS = 3
@@ -240,3 +240,20 @@ def test_sequential_construction():
 
 def _mean_error(report: Report) -> np.ndarray:
     return np.asarray(report.mean_error())[:TRIALS]
+
+
+@pytest.mark.parametrize(
+    ("changes", "chunk", "message"),
+    [
+        ({}, 1.0, "chunk must be a whole number, at least 1 and below 16777217, got 1.0"),
+        ({}, "9", "chunk must be a whole number, at least 1 and below 16777217, got '9'"),
+        ({}, 2**40, "chunk must be a whole number, at least 1 and below 16777217"),
+        ({"max_sequences": 0}, 9, "max_sequences must be a whole number, at least 1 and below"),
+        ({"max_sequences": 1e3}, 9, "max_sequences must be a whole number, at least 1 and below"),
+        ({"max_sequences": 2**31}, 9, "max_sequences must be a whole number, at least 1 and below"),
+    ],
+)
+def test_numbers_out_of_range_are_named(changes: dict[str, Any], chunk: Any, message: str):
+    task = dataclasses.replace(LATCH, **changes)
+    with pytest.raises(ValueError, match=message):
+        Learning(task, GradientLearning(task, optax.sgd(1.0)), chunk)

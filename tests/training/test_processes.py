@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from resumable import PATIENCE, finish, kill_after_another_checkpoint, newest, numbers, start
 from small_tasks import binary_environment
-from test_resumption import PATIENCE, finish, kill_after_another_checkpoint, newest, numbers, start
 
 from lstm_jax.training import processes
 
@@ -132,6 +132,8 @@ def test_arrays_come_to_the_host_whole():
         (("host:1234", 0, 0), "num_processes must be at least 1, got 0"),
         (("host:1234", 2, None), "process_id must be at least 0 and below 2, got None"),
         (("host:1234", 2, 2), "process_id must be at least 0 and below 2, got 2"),
+        (("no.invalid:9999", 2, 0), "coordinator must be at a known host, got no.invalid:9999: "),
+        (("no.invalid:9999", 2, 1), "coordinator must be at a known host, got no.invalid:9999: "),
         (("auto", 2, None), "must not be given with the coordinator 'auto', got 2 and None"),
     ],
 )

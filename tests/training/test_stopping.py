@@ -195,5 +195,5 @@ def test_learning_refuses_a_chunk_that_is_no_test_interval():
     task = dataclasses.replace(LATCH, rule=tasks.TestRule(interval=10, size=4))
     with pytest.raises(ValueError, match="chunk must be the task's test interval, 10, got 1000"):
         learn_by(NO_LEARNING, task)
-    with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="chunk must be a whole number, at least 1 and below"):
         learn_by(NO_LEARNING, LATCH, chunk=0)

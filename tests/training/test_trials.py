@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,11 +16,16 @@ from helpers import assert_equal
 from jax.sharding import Mesh
 from small_tasks import LATCH, assert_same_result, lane, learn_by, make_runner, sgd, start
 
+from lstm_jax.rivals.fully_recurrent import RecurrentNet
+from lstm_jax.rivals.guessing import Guessing
 from lstm_jax.tasks import Example, Task, make_task
-from lstm_jax.training.learning import NON_FINITE, Trials
+from lstm_jax.training.learning import NON_FINITE, Learning, Trials
+from lstm_jax.training.method import Lanes
 from lstm_jax.training.trials import RunState, TrialResult, TrialRunner
 
 LEARNING = sgd(LATCH)
+NET = RecurrentNet(num_inputs=4, num_hidden=2, num_outputs=1, connections="layered")
+RIVAL = dataclasses.replace(LATCH, architecture=NET)
 TRIALS = 20
 
 
@@ -153,6 +159,57 @@ def test_a_runner_refuses_the_state_of_other_trials(states: list[RunState]):
             runner.restore(states[2])
 
 
+# Settings of JAX ------------------------------------------------------------------------------
+
+
+def test_no_setting_of_jax_reaches_a_trial_s_random_numbers(results: list[TrialResult]):
+    """...for the LSTM and a rival that keeps its key: "rbg" would mix the lanes' numbers."""
+    guessing = Learning(RIVAL, Lanes(Guessing(RIVAL)), 50)
+    expected = rounds(guessing)
+    with jax.default_prng_impl("rbg"), jax.threefry_partitionable(False):
+        found = TrialRunner(LEARNING, [3, 0]).run()
+        assert_equal(rounds(guessing), expected)
+    for result in found:
+        assert_same_result(result, results[result.index])
+
+
+def rounds(learning: Learning) -> RunState:
+    """A run's state after its first round."""
+    runner = TrialRunner(learning, range(2))
+    runner.round()
+    return runner.state()
+
+
+# The best model -------------------------------------------------------------------------------
+
+
+@jax.numpy_dtype_promotion("standard")  # as the schedule needs it
+def test_the_best_model_is_that_of_the_chunk_with_the_lowest_error():
+    """...as it was then, though the trial went on; so it is of a run that was cut off."""
+    worse = learn_by(optax.sgd(optax.piecewise_constant_schedule(4.0, {120: 50.0})), LATCH, 40)
+    runner, history = make_runner(worse, range(4)), []
+    while not runner.finished:
+        runner.round()
+        history.append(runner.state().trials.model)
+        again = make_runner(worse, range(4))
+        again.restore(runner.state())
+        runner = again
+    early = 0
+    for place, result in enumerate(runner.results()):
+        chunk = int(np.argmin(result.curve[:, 1]))
+        assert result.best_error == np.float32(result.curve[chunk, 1])
+        assert result.best_sequences == result.curve[chunk, 0]
+        assert_equal(result.best_model, lane(history[chunk], place))
+        early += chunk < len(result.curve) - 1
+    assert early
+
+
+def test_before_the_first_chunk_the_best_is_the_untrained_network():
+    (result,) = make_runner(LEARNING, [2]).results()
+    assert (result.best_error, result.best_sequences) == (np.inf, 0)
+    assert_equal(result.best_model, result.model)
+
+
 # What the host hears ---------------------------------------------------------------------------
 
 
@@ -172,6 +229,20 @@ def test_progress_adds_up(results: list[TrialResult]):
     weights = [at - 200 for at, _, _ in last_errors]
     expected = np.average([error for _, error, _ in last_errors], weights=weights)
     np.testing.assert_allclose(heard[-1].error, expected, rtol=1e-5)
+
+
+def test_curves_are_there_while_a_run_lasts(results: list[TrialResult]):
+    """...and after it is resumed: the beginnings of those that it ends with."""
+    runner = make_runner(LEARNING, range(TRIALS))
+    assert [curve.shape for curve in runner.curves()] == [(0, 3)] * TRIALS
+    while not runner.finished:
+        runner.round()
+        resumed = make_runner(LEARNING, range(TRIALS))
+        resumed.restore(runner.state())
+        for curve, same, result in zip(runner.curves(), resumed.curves(), results, strict=True):
+            np.testing.assert_array_equal(curve, result.curve[: len(curve)])
+            np.testing.assert_array_equal(curve, same)
+            assert curve[-1, 0] == min(runner.presented, result.sequences)
 
 
 def test_results_before_the_first_round_are_those_of_the_untrained_networks():
@@ -214,17 +285,33 @@ def test_a_chunk_is_compiled_once(compilations: list[str]):
 
 
 @pytest.mark.parametrize(
-    ("indices", "lanes", "message"),
+    ("indices", "options", "message"),
     [
-        ([], 8, r"trials must be distinct and not negative, got \[\]"),
-        ([1, -1], 8, r"trials must be distinct and not negative, got \[1, -1\]"),
-        ([1, 1], 8, r"trials must be distinct and not negative, got \[1, 1\]"),
-        ([0], 0, "lanes must be at least 1, got 0"),
+        ([], {}, "indices must be one or more, and distinct, got []"),
+        ([1, 1], {}, "indices must be one or more, and distinct, got [1, 1]"),
+        ([1, -1], {}, "each of indices must be a whole number, at least 0 and below 4294967295"),
+        ([2**32], {}, "each of indices must be a whole number, at least 0 and below 4294967295"),
+        ([0.5], {}, "each of indices must be a whole number, at least 0 and below 4294967295"),
+        ([True], {}, "each of indices must be a whole number, at least 0 and below 4294967295"),
+        ([0], {"lanes": 0}, "lanes must be a whole number, at least 1 and below 1048576, got 0"),
+        ([0], {"lanes": 8.0}, "lanes must be a whole number, at least 1 and below 1048576"),
+        ([0], {"seed": 2**32}, "seed must be a whole number, at least 0 and below 4294967296"),
+        ([0], {"seed": 2**63}, "seed must be a whole number, at least 0 and below 4294967296"),
+        ([0], {"seed": -1}, "seed must be a whole number, at least 0 and below 4294967296, got -1"),
+        ([0], {"seed": "1"}, "seed must be a whole number, at least 0 and below 4294967296"),
     ],
 )
-def test_bad_arguments_are_named(indices: list[int], lanes: int, message: str):
-    with pytest.raises(ValueError, match=message):
-        TrialRunner(LEARNING, indices, lanes=lanes)
+def test_bad_arguments_are_named(indices: list[Any], options: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=re.escape(message)) as refused:
+        TrialRunner(LEARNING, indices, **options)
+    assert "\n" not in str(refused.value)
+
+
+def test_numpy_s_whole_numbers_are_python_s():
+    numpy = {"seed": np.uint32(2**32 - 1), "lanes": np.int16(8)}
+    by_numpy = make_runner(LEARNING, np.arange(3), **numpy)
+    by_python = make_runner(LEARNING, range(3), seed=2**32 - 1, lanes=8)
+    assert_equal(by_numpy.state(), by_python.state())
 
 
 def test_state_is_on_the_host(states: list[RunState]):

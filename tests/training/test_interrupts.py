@@ -1,0 +1,65 @@
+"""A run that is asked to end does so after its round, and what it has done is not lost."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import threading
+
+import pytest
+from small_tasks import LATCH, assert_same_result, make_runner, sgd
+
+from lstm_jax.training.checkpoints import Checkpoints
+from lstm_jax.training.interrupts import SIGNALS, take_note_of_interrupts
+
+pytest.importorskip("orbax.checkpoint")
+LEARNING = sgd(LATCH)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_run_that_is_asked_to_end_can_write_a_checkpoint(
+    number: signal.Signals, tmp_path: pathlib.Path
+):
+    """...from which it ends as one that was never asked."""
+    runner = make_runner(LEARNING, range(3))
+    with Checkpoints(tmp_path, {}) as checkpoints, take_note_of_interrupts() as interrupts:
+        while not interrupts.requested():
+            runner.round()
+            if runner.presented == 100:
+                os.kill(os.getpid(), number)
+        assert (runner.presented, interrupts.signal) == (100, number)
+        assert checkpoints.save(runner)
+    resumed = make_runner(LEARNING, range(3))
+    with Checkpoints(tmp_path, {}) as checkpoints:
+        checkpoints.restore(resumed)
+    assert resumed.presented == 100
+    for found, expected in zip(resumed.run(), make_runner(LEARNING, range(3)).run(), strict=True):
+        assert_same_result(found, expected)
+
+
+def test_the_impatient_are_heard():
+    with pytest.raises(KeyboardInterrupt), take_note_of_interrupts() as interrupts:
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupts.requested()
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_handlers_are_what_they_were():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with take_note_of_interrupts():
+        assert [signal.getsignal(number) for number in SIGNALS] != before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_other_threads_may_run_trials_too():
+    heard: list[bool] = []
+
+    def run() -> None:
+        with take_note_of_interrupts() as interrupts:
+            heard.append(interrupts.requested())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert heard == [False]
