@@ -1,6 +1,8 @@
 """Error flow back in time, measured: the reason that the paper gives for the LSTM (eqs. 1-2, A.2).
 
-python -m experiments.error_flow --out=DIR
+    python -m experiments.error_flow --out=DIR
+    python -m experiments.error_flow --steps=200 --sequences=5000 --out=DIR
+    python -m experiments.error_flow --seed=1 --out=DIR
 
 Draws the size of the error that arrives q steps back. On the left, for random weights and inputs:
 in a fully recurrent net of logistic units for several ranges of weights, each with the bound of
@@ -12,30 +14,36 @@ recurrent net of about as many weights that BPTT trains at the same rate. Takes 
 from __future__ import annotations
 
 import dataclasses
-import io
-import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
+from absl.flags import FlagValues
 
-from experiments.rival_claims import by_bptt
-from lstm_jax import Architecture, initialise
+from experiments.common.bptt import by_bptt
+from experiments.common.command import Command
+from experiments.common.flag_set import FlagSet
+from experiments.common.runner import make_folder
+from lstm_jax import Architecture, initialise, plots
+from lstm_jax.plots import style
+from lstm_jax.plots.flow import draw_lines
 from lstm_jax.rivals import error_flow, fully_recurrent
 from lstm_jax.rivals.fully_recurrent import RecurrentNet
 from lstm_jax.tasks import Conditions, make_task
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.recipes import make_recipe
-from lstm_jax.training.results import write_atomically
 from lstm_jax.training.trials import TrialRunner
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Lines = dict[str, Any]  # the largest |error at t-q| for a unit error at t, [steps] each
 
 INPUTS, UNITS = 8, 8  # of both nets with random weights, as many as in task 6a
 RANGES = (0.2, 1.0, 4.0)  # of the recurrent net's weights
 ROW, NET = "3a-100-3", RecurrentNet(1, 8, 1, "full", bias=True)
+COLOURS = (style.SKY, style.BLUE, style.GREEN)  # of the ranges
 TIMES = ("before", "midway", "after")  # of training
 
 
@@ -93,50 +101,44 @@ def _largest(factors: jax.Array) -> jax.Array:
     return jnp.abs(factors).max((1, 2))
 
 
-def draw(panels: dict[str, Lines], path: pathlib.Path) -> None:
-    """Sizes against lags, on logarithmic axes; what is below single precision is not drawn."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7 * len(panels), 5), layout="constrained")
-    places = np.ravel(figure.subplots(1, len(panels)))
+def draw(panels: dict[str, Lines]) -> Figure:
+    """Sizes against lags, a panel each."""
+    figure, places = style.new_figure(7.5 * len(panels), 5, columns=len(panels))
     for axes, (title, lines) in zip(places, panels.items(), strict=True):
-        for label, sizes in lines.items():
-            sizes = np.asarray(sizes, np.float64)
-            shown = np.where((sizes > 0) & np.isfinite(sizes), sizes, np.nan)
-            axes.loglog(np.arange(1, len(sizes) + 1), shown, label=label, **_style(label))
-        axes.set(title=title, xlabel="lag q", ylim=(1e-20, 1e10))
-        axes.set_ylabel("largest |error at t - q| per error at t")
-        axes.legend(frameon=False, fontsize="small")
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
-    write_atomically(path, content.getvalue())
+        draw_lines(axes, lines, {label: _style(label) for label in lines})
+        axes.set_title(title)
+    return figure
 
 
 def _style(label: str) -> dict[str, Any]:
     """The colour tells the net, the dashes tell a bound or a time."""
-    colours = {f"|w| < {r:g}": c for r, c in zip(RANGES, ("C0", "C1", "C2"), strict=True)}
-    colours |= {"full gradient": "tab:purple", "truncated gradient": "black", "": "C0"}
+    colours = {f"|w| < {r:g}": c for r, c in zip(RANGES, COLOURS, strict=True)}
+    colours |= {"full gradient": style.ORANGE, "truncated gradient": style.BLACK, "": style.BLUE}
     dashes = {"bound": ":", "before": ":", "midway": "--", "": "-"}
     find = lambda table: next(value for part, value in table.items() if part in label)
     return {"color": find(colours), "linestyle": find(dashes)}
 
 
-def main(out: pathlib.Path, steps: int, sequences: int, seed: int) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    panels = {
-        "random weights": of_random_weights(steps, seed),
-        f"task {ROW}, up to {sequences:,} training sequences": over_training(sequences, seed),
-    }
-    draw(panels, out / "error_flow.png")
+def define(flags: FlagSet) -> None:
+    """How far back, and how long to train."""
+    flags.folder("out", "Folder for error_flow.png; must be given.")
+    flags.integer("steps", 1000, "The largest lag q.", 2, 100_000)
+    flags.integer("sequences", 20_000, "To train on.")
+    flags.seed()
 
+
+def main(values: FlagValues) -> None:
+    """Measures and draws."""
+    make_folder(values.out)
+    title = f"task {ROW}, up to {values.sequences:,} training sequences"
+    panels = {
+        "random weights": of_random_weights(values.steps, values.seed),
+        title: over_training(values.sequences, values.seed),
+    }
+    plots.save(draw(panels), values.out / "error_flow.png")
+
+
+COMMAND = Command("error_flow", __doc__, define, main)
 
 if __name__ == "__main__":
-    from absl import flags
-
-    from experiments import cli
-
-    _OUT = flags.DEFINE_string("out", None, "Folder for error_flow.png.", required=True)
-    _STEPS = flags.DEFINE_integer("steps", 1000, "The largest lag q.", lower_bound=2)
-    _SEQUENCES = flags.DEFINE_integer("sequences", 20_000, "To train on.", lower_bound=1)
-    _SEED = flags.DEFINE_integer("seed", 0, "Seed of all random numbers.", lower_bound=0)
-    cli.run(lambda: main(pathlib.Path(_OUT.value), _STEPS.value, _SEQUENCES.value, _SEED.value))
+    COMMAND.run()

@@ -1,6 +1,8 @@
 """A sweep over learning rate, initial range and gate biases by random search: many short trials.
 
-    python -m experiments.sweep --task=6a --trials=10000 --out=experiments/results/claims
+    python -m experiments.sweep --task=6a --trials=10000 --out=DIR
+    python -m experiments.sweep --task=6a --blocks=2x2,1x4 --trials=1000 --out=DIR
+    python -m experiments.sweep --task=3a-100-3 --learning_rate=0.1,4 --init_range=own --out=DIR
 
 Every trial draws its settings from its own key. All trials of one shape of blocks are one program,
 shared among all devices; --blocks=2x2,1x4 runs one shape after the other, 2x2 being 2 blocks of 2
@@ -12,15 +14,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import pathlib
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from absl import flags
+from absl.flags import FlagValues
 
-from experiments import cli, plots
-from experiments.runner import Options, prepare, run_row
+from experiments.common import pictures, rows
+from experiments.common.command import Command, command_line
+from experiments.common.flag_set import FlagSet
+from experiments.common.options import Options
+from experiments.common.runner import prepare, run_row
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.random_search import RandomSearch, Settings, Space
@@ -28,6 +32,9 @@ from lstm_jax.training.recipes import chunk_of, make_recipe
 from lstm_jax.training.results import SCHEMA_VERSION, about_run, plain_number
 from lstm_jax.training.runtime import configure_cpu
 from lstm_jax.training.trials import TrialResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_SEQUENCES = 5_000  # of a trial, unless told otherwise
 TESTS = 256  # sequences of its final test
@@ -90,12 +97,12 @@ class Sweep(Options):
                 "wall_seconds": round(wall_seconds, 2),
                 "sequences_per_second": round(sequences / wall_seconds, 1),
             }
-            | about_run(self.seed, cli.command_line())
+            | about_run(self.seed, command_line())
         )
 
-    def draw(self, document: dict[str, Any], path: pathlib.Path) -> None:
-        """Draws the error against the settings."""
-        plots.sweep(document, path)
+    def draw(self, document: dict[str, Any]) -> Figure:
+        """The error against the settings."""
+        return pictures.sweep(document)
 
 
 def blocks_of(shape: str) -> tuple[int, ...]:
@@ -176,27 +183,34 @@ def _rows(task: str, shapes: list[str]) -> list[str]:
     return [f"sweep.{task}.{shape}" for shape in shapes]
 
 
-def main() -> None:
+def define(flags: FlagSet) -> None:
+    """What is learned, where settings are drawn from, and the flags of all that run rows."""
+    flags.choice("task", "6a", row_names(), "Whose task is learned.")
+    flags.items("blocks", ["own"], "Shapes of blocks, such as 2x2,1x4, or 'own'.")
+    flags.items("learning_rate", ["0.1", "10"], "LOWEST,HIGHEST or 'own'; log-uniform.")
+    flags.items("init_range", ["0.05", "2"], "LOWEST,HIGHEST or 'own'; log-uniform.")
+    told = "LOWEST,HIGHEST or 'own'; uniform, each block by itself."
+    flags.items("input_gate_bias", ["-6", "2"], told)
+    flags.items("output_gate_bias", ["own"], told)
+    rows.define_flags(flags)
+
+
+def main(values: FlagValues) -> None:
     """Runs a sweep of every shape and prints the best of their trials."""
-    values = flags.FLAGS
     configure_cpu(values.devices)
-    rows = _rows(values.task, values.blocks)
     names = [field.name for field in dataclasses.fields(Space)]
     space = Space(**{name: _bounds(name, getattr(values, name)) for name in names})
-    sweep = cli.start(Sweep(**vars(cli.make_options()), space=space))
-    prepare(sweep, rows)
-    for row in rows:
-        document = run_row(row, sweep)
-        if not sweep.quiet:
+    sweeps = _rows(values.task, values.blocks)
+    options = rows.start(Sweep(**vars(rows.make_options(values)), space=space), values)
+    assert isinstance(options, Sweep)
+    prepare(options, sweeps)
+    for row in sweeps:
+        document = run_row(row, options)
+        if not options.quiet:
             print(best(document))
 
 
+COMMAND = Command("sweep", __doc__, define, main)
+
 if __name__ == "__main__":
-    cli.define_flags()
-    flags.DEFINE_enum("task", "6a", row_names(), "Whose task is learned.")
-    flags.DEFINE_list("blocks", ["own"], "Shapes of blocks, such as 2x2,1x4.")
-    flags.DEFINE_list("learning_rate", ["0.1", "10"], "Bounds; log-uniform.")
-    flags.DEFINE_list("init_range", ["0.05", "2"], "Bounds; log-uniform.")
-    flags.DEFINE_list("input_gate_bias", ["-6", "2"], "Bounds; uniform, each block by itself.")
-    flags.DEFINE_list("output_gate_bias", ["own"], "Bounds; uniform, each block by itself.")
-    cli.run(main)
+    COMMAND.run()

@@ -1,158 +1,172 @@
-"""Tables and pictures of results beside the paper's numbers.
+"""Tables and pictures of results beside the paper's numbers, all from committed result files.
 
-python -m experiments.tables             writes the tables in README.md and BUILD_NOTES.md and the
-                                         pictures in experiments/results, all from result files
-python -m experiments.tables --check     only says whether the tables agree with the result files
+    python -m experiments.tables
+    python -m experiments.tables --nopictures
+    python -m experiments.tables --check
+
+Writes the short table in README.md, experiments/results/README.md with all tables and pictures, and
+the pictures in experiments/results: the overview, every row's learning curves, a solved network of
+each task at work. --check only says whether the tables agree with the result files.
 """
 
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
-from lstm_jax import rivals
+from absl.flags import FlagValues
+
+from experiments.common import pictures
+from experiments.common.collection import (
+    RESULTS,
+    all_rows,
+    best,
+    best_of_each,
+    read_results,
+    task_of,
+)
+from experiments.common.command import Command
+from experiments.common.flag_set import FlagSet
+from experiments.common.text import (
+    SHORT,
+    Column,
+    Document,
+    markdown_table,
+    percent,
+    published_wrong,
+    show,
+    wrong,
+)
+from lstm_jax import plots
 from lstm_jax.tasks import row_names
-from lstm_jax.training.results import read_json, write_atomically
+from lstm_jax.training.results import write_atomically
 
-ROOT = pathlib.Path(__file__).parent.parent
-RESULTS = ROOT / "experiments" / "results"
+ROOT = RESULTS.parents[1]
 BEGIN, END = "<!-- results -->\n", "<!-- end results -->\n"
 
-Document = dict[str, Any]
-
-
-def _wrong(document: Document) -> str:
-    summary = document["summary"]
-    return f"{_show(summary['mean_test_wrong'], 1)} of {summary['test_size']}"
-
-
-def _published_wrong(document: Document) -> str:
-    published = document["published"]
-    wrong, fraction = published["test_wrong"], published["test_fraction"]
-    if wrong is None and fraction is not None:
-        wrong = fraction * document["summary"]["test_size"]
-    return _show(wrong, 1)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f} %"
-
-
-def _show(value: float | None, digits: int = 0) -> str:
-    return "-" if value is None else f"{value:,.{digits}f}"
-
-
-# Title: what it shows of a result file. A paper's number follows each of ours.
-SHORT: tuple[tuple[str, Callable[[Document], str]], ...] = (
-    ("row", lambda d: d["task"]),
+TITLES = {
+    "1": "embedded Reber grammar",
+    "2a": "noise-free, local regularities",
+    "2b": "no local regularities",
+    "2c": "very long lags",
+    "3a": "two-sequence problem",
+    "3b": "two-sequence problem, noise on the signal",
+    "3c": "two-sequence problem, noisy targets",
+    "4": "adding",
+    "5": "multiplication",
+    "6a": "temporal order, two symbols",
+    "6b": "temporal order, three symbols",
+}
+# Of README's row of each task: its hardest row.
+SHOWN = {
+    "1": "1-1",
+    "2a": "2a",
+    "2b": "2b",
+    "2c": "2c-1000-1000",
+    "3a": "3a-1000-3",
+    "3b": "3b-1000-1",
+    "3c": "3c-100-1",
+    "4": "4-1000",
+    "5": "5-13",
+    "6a": "6a",
+    "6b": "6b",
+}
+README: tuple[Column, ...] = (
+    ("task", lambda d: f"{task_of(d['task'])} {TITLES[task_of(d['task'])]}"),
+    ("row", lambda d: f"[{d['task']}](experiments/results/README.md#task-{task_of(d['task'])})"),
     ("recipe", lambda d: d["recipe"]),
-    ("trials", lambda d: str(d["summary"]["trials"])),
-    ("solved", lambda d: _percent(d["summary"]["success_rate"])),
-    ("paper", lambda d: _percent(d["published"]["success_rate"])),
-    ("mean sequences", lambda d: _show(d["summary"]["mean_sequences"])),
-    ("paper", lambda d: _show(d["published"]["mean_sequences"])),
-    ("wrong of tested", _wrong),
-    ("paper", _published_wrong),
+    ("solved", lambda d: f"{d['summary']['solved']} of {d['summary']['trials']}"),
+    ("sequences", lambda d: show(d["summary"]["mean_sequences"])),
+    ("the paper's", lambda d: show(d["published"]["mean_sequences"])),
+    ("wrong of tested", wrong),
     ("minutes", lambda d: f"{d['wall_seconds'] / 60:.1f}"),
 )
-LONG: tuple[tuple[str, Callable[[Document], str]], ...] = (
+LONG: tuple[Column, ...] = (
     ("row", lambda d: d["task"]),
     ("recipe", lambda d: d["recipe"]),
-    ("weights", lambda d: _show(d["weights"])),
+    ("weights", lambda d: show(d["weights"])),
     ("a", lambda d: f"{d['learning_rate']:g}" if d["learning_rate"] else "-"),
     ("solved", lambda d: f"{d['summary']['solved']} of {d['summary']['trials']}"),
-    ("budget", lambda d: _show(d["max_sequences"])),
-    ("first rule", lambda d: _show(d["summary"]["first_mean_sequences"])),
-    ("paper", lambda d: _show(d["published"]["first_mean_sequences"])),
-    ("mean", lambda d: _show(d["summary"]["mean_sequences"])),
-    ("median", lambda d: _show(d["summary"]["median_sequences"])),
-    ("paper", lambda d: _show(d["published"]["mean_sequences"])),
-    ("mean absolute error", lambda d: _show(d["summary"]["mean_test_error"], 4)),
-    ("mean squared error", lambda d: _show(d["summary"]["mean_test_squared_error"], 5)),
-    ("paper", lambda d: _show(d["published"]["test_error"], 4)),
-    ("most wrong", lambda d: _show(d["summary"]["max_test_wrong"])),
-    ("seconds", lambda d: _show(d["wall_seconds"])),
+    ("paper", lambda d: percent(d["published"]["success_rate"])),
+    ("budget", lambda d: show(d["max_sequences"])),
+    ("first rule", lambda d: show(d["summary"]["first_mean_sequences"])),
+    ("paper", lambda d: show(d["published"]["first_mean_sequences"])),
+    ("mean", lambda d: show(d["summary"]["mean_sequences"])),
+    ("median", lambda d: show(d["summary"]["median_sequences"])),
+    ("paper", lambda d: show(d["published"]["mean_sequences"])),
+    ("wrong of tested", wrong),
+    ("paper", published_wrong),
+    ("mean absolute error", lambda d: show(d["summary"]["mean_test_error"], 4)),
+    ("mean squared error", lambda d: show(d["summary"]["mean_test_squared_error"], 5)),
+    ("paper", lambda d: show(d["published"]["test_error"], 4)),
+    ("most wrong", lambda d: show(d["summary"]["max_test_wrong"])),
+    ("seconds", lambda d: show(d["wall_seconds"])),
     ("date", lambda d: d["date"]),
 )
+INTRODUCTION = """# Results
+
+Made by `python -m experiments.tables` from the result files in this folder; each of them has seed,
+versions, machine, date, and the command by which it can be made again. A row's best recipe beside
+`paper`, the paper's conditions to the letter, is the one that solves most trials, in fewest
+sequences; what a recipe changes is in its result files. Errors and wrong sequences are of the final
+tests, means over solved trials; `first rule` is ST1 of task 3. An unsolved trial had its whole
+budget. What falls short, and why, is in BUILD_NOTES.md.
+
+"""
 
 
-def text_table(documents: list[Document]) -> str:
-    """The results of rows as lines of text."""
-    titles = [title for title, _ in SHORT]
-    rows = [titles, *([show(document) for _, show in SHORT] for document in documents)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]
-    lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
-
-
-def all_rows() -> list[str]:
-    """The LSTM's rows in the paper's order, those of each experiment followed by its rivals'."""
-    experiment = lambda row: row.split(".")[0].split("-")[0]
-    experiments = list(dict.fromkeys(map(experiment, row_names())))
-    rows = (*row_names(), *rivals.row_names())
-    return sorted(rows, key=lambda row: experiments.index(experiment(row)))
-
-
-def read_results(folder: pathlib.Path = RESULTS) -> list[Document]:
-    """All result files of a folder in the paper's order, the recipe `paper` first in each row."""
-    order = {row: i for i, row in enumerate(all_rows())}
-    documents = [read_json(path) for path in folder.glob("*.json")]
-    place = lambda d: (order[d["task"]], d["recipe"] != "paper", d["recipe"])
-    return sorted(documents, key=place)
-
-
-def markdown_table(documents: list[Document], columns: tuple) -> str:
-    """Results as a Markdown table, followed by the rows that have none."""
-    lines = ["| " + " | ".join(title for title, _ in columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(show(d) for _, show in columns) + " |" for d in documents]
-    missing = [row for row in all_rows() if row not in {d["task"] for d in documents}]
-    if missing:
-        lines += ["", f"Not run yet: {', '.join(missing)}."]
-    return "\n".join(lines) + "\n"
-
-
-def best_of_each(documents: list[Document]) -> list[Document]:
-    """Of each row the recipe `paper` and, of the others, the one that did best."""
-    others = _best([d for d in documents if d["recipe"] != "paper"])
-    return [d for d in documents if d["recipe"] == "paper" or d is others[d["task"]]]
-
-
-def _best(documents: list[Document]) -> dict[str, Document]:
-    """Of each row the document with most trials solved; of those, with fewest sequences."""
-    best: dict[str, Document] = {}
-    for document in documents:
-        row = document["task"]
-        if row not in best or _merit(document) > _merit(best[row]):
-            best[row] = document
-    return best
-
-
-def _merit(document: Document) -> tuple[float, float]:
-    summary = document["summary"]
-    return summary["success_rate"], -(summary["mean_sequences"] or 0)
-
-
-def short_table(documents: list[Document]) -> str:
-    """README's table, and how long the LSTM's rows took in all."""
+def readme_table(documents: Sequence[Document]) -> str:
+    """README's table: one row of each task, by its best recipe, and how long all rows took."""
     of_lstm = [d for d in documents if d["task"] in row_names()]
-    paper = [d for d in of_lstm if d["recipe"] == "paper"]
-    best = list(_best(of_lstm).values())
+    found = best(of_lstm)
+    shown = [found[row] for row in SHOWN.values() if row in found]
+    return markdown_table(shown, README) + "\n" + minutes(of_lstm)
+
+
+def minutes(documents: Sequence[Document]) -> str:
+    """How long the LSTM's rows took in all."""
     by_paper, by_best = (
         f"{len(some)} in {sum(d['wall_seconds'] for d in some) / 60:.0f} minutes"
-        for some in (paper, best)
+        for some in (
+            [d for d in documents if d["recipe"] == "paper"],
+            list(best(documents).values()),
+        )
     )
-    total = f"The LSTM's rows by `paper`: {by_paper}; each by its best recipe: {by_best}.\n"
-    return markdown_table(best_of_each(documents), SHORT) + "\n" + total
+    return f"The LSTM's rows by `paper`: {by_paper}; each by its best recipe: {by_best}.\n"
 
 
-def long_table(documents: list[Document]) -> str:
-    """BUILD_NOTES' table: every recipe of every row."""
-    return markdown_table(documents, LONG)
+def page(documents: Sequence[Document]) -> str:
+    """The README of the results: every row in short, every recipe of every row, the pictures."""
+    parts = [INTRODUCTION, "![The paper's sequences and ours](overview.png)\n\n"]
+    parts += ["## All rows\n\n", markdown_table(best_of_each(documents), SHORT)]
+    missing = [row for row in all_rows() if row not in {d["task"] for d in documents}]
+    if missing:
+        parts.append(f"\nNot run yet: {', '.join(missing)}.\n")
+    parts += [f"\n{minutes([d for d in documents if d['task'] in row_names()])}"]
+    for task in TITLES:
+        of_task = [d for d in documents if task_of(d["task"]) == task]
+        if of_task:
+            parts.append(_section(task, of_task))
+    return "".join(parts)
 
 
-PLACES = {"README.md": short_table, "BUILD_NOTES.md": long_table}
+def _section(task: str, documents: Sequence[Document]) -> str:
+    """A task's table, its solved network at work, and the learning curves of its rows."""
+    pictures_ = [f"![{d['task']}, {d['recipe']}]({_picture(d)})" for d in documents]
+    if solved_network(documents):
+        pictures_.insert(0, f"![A solved network at work]({task}/network.{task}.png)")
+    shown = "\n".join(pictures_)
+    return f"\n## Task {task}\n\n{TITLES[task]}\n\n{markdown_table(documents, LONG)}\n{shown}\n"
+
+
+def _picture(document: Document) -> str:
+    recipe = "" if document["recipe"] == "paper" else f".{document['recipe']}"
+    return f"{task_of(document['task'])}/{document['task']}{recipe}.png"
+
+
+def solved_network(documents: Sequence[Document]) -> Document | None:
+    """The first of the best recipes' results that holds a solved network."""
+    return next((d for d in best_of_each(documents) if d.get("network")), None)
 
 
 def with_table(text: str, table: str) -> str:
@@ -168,26 +182,51 @@ def with_table(text: str, table: str) -> str:
     return before + begin + "\n" + table + "\n" + end + after
 
 
-def _main(check: bool) -> None:
+def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
+    """What the files that hold tables must say."""
+    readme = ROOT / "README.md"
+    return {
+        readme: with_table(readme.read_text(), readme_table(documents)),
+        RESULTS / "README.md": page(documents),
+    }
+
+
+def draw_all(documents: Sequence[Document]) -> list[pathlib.Path]:
+    """Draws the overview, all learning curves, a solved network of each task; returns the files."""
+    of_lstm = [d for d in documents if d["task"] in row_names()]
+    drawn = {RESULTS / "overview.png": pictures.overview(best_of_each(of_lstm))}
+    for document in documents:
+        drawn[RESULTS / _picture(document)] = plots.learning_curves(document)
+    for task in TITLES:
+        document = solved_network([d for d in documents if task_of(d["task"]) == task])
+        if document is not None:
+            path = RESULTS / task / f"network.{task}.png"
+            drawn[path] = pictures.network_at_work(document)
+    for path, figure in drawn.items():
+        plots.save(figure, path)
+    return list(drawn)
+
+
+def define(flags: FlagSet) -> None:
+    """Whether to write, and what."""
+    flags.switch("check", False, "Write nothing; fail if a table is out of date.")
+    flags.switch("pictures", True, "Draw the pictures too.")
+
+
+def main(values: FlagValues) -> None:
+    """Writes the tables and the pictures, or compares the tables."""
     documents = read_results()
-    for name, table in PLACES.items():
-        path = ROOT / name
-        text = path.read_text()
-        wanted = with_table(text, table(documents))
-        if check and text != wanted:
-            raise ValueError(f"{name} does not agree with experiments/results")
-        if not check:
+    for path, wanted in texts(documents).items():
+        if values.check:
+            if not path.exists() or path.read_text() != wanted:
+                raise ValueError(f"{path.relative_to(ROOT)} does not agree with the result files")
+        else:
             write_atomically(path, wanted.encode())
-    if not check:
-        from experiments import plots  # needs matplotlib
+    if values.pictures and not values.check:
+        draw_all(documents)
 
-        plots.draw_all(best_of_each(documents), RESULTS)
 
+COMMAND = Command("tables", __doc__, define, main)
 
 if __name__ == "__main__":
-    from absl import flags
-
-    from experiments import cli
-
-    _CHECK = flags.DEFINE_bool("check", False, "Write nothing; fail if a table is out of date.")
-    cli.run(lambda: _main(_CHECK.value))
+    COMMAND.run()

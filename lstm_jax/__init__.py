@@ -10,7 +10,7 @@ gradient in forward mode, for streams. `make_task`, `make_recipe` and `TrialRunn
 whatever is a `Method` can learn there, and `rivals` has those that the paper compares itself with.
 """
 
-from lstm_jax import network, rivals, tasks, training
+from lstm_jax import network, plots, rivals, tasks, training
 from lstm_jax.network import online
 from lstm_jax.network.activations import ACTIVATIONS, Activation
 from lstm_jax.network.architecture import Architecture
@@ -87,6 +87,7 @@ __all__ = (
     "online",
     "online_gradient",
     "output_units",
+    "plots",
     "processes",
     "random_search",
     "rivals",

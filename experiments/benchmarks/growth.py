@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
-import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +15,10 @@ from experiments.benchmarks.big_nets import make_loss
 from experiments.benchmarks.measure import OURS, Measurement, Plan, measure_jax
 from lstm_jax import Architecture, Learning, TrialRunner, initialise, make_recipe, make_task
 from lstm_jax.network.online import online_gradient
-from lstm_jax.training.results import write_atomically
+from lstm_jax.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RULES = ("truncated", "full", "online")
 SIZES = {
@@ -31,18 +32,14 @@ TOO_SLOW = 3.0  # seconds a run, after which a series ends
 CHECK = "same functions as in the other cases, checked there"
 
 
-def run(plan: Plan, picture: pathlib.Path | None) -> list[Measurement]:
-    """Measures every series, and draws them if there is a place for the picture."""
-    if picture is not None:
-        import matplotlib  # noqa: F401 - a missing package should be told now, not at the end
+def run(plan: Plan) -> list[Measurement]:
+    """Measures every series."""
     measurements = []
     for axis, sizes in SIZES.items():
         rules = ("truncated",) if axis.startswith("R") else RULES
         for rule in rules if not axis.startswith("B") else RULES[:2]:
             some = sizes[: plan.size(len(sizes), 2)]
             measurements += _series(plan, axis, rule, some)
-    if picture is not None:
-        draw(measurements, picture)
     return measurements
 
 
@@ -117,31 +114,24 @@ def _updates(trials: int) -> tuple[Any, ...]:
     return run, waves, jnp.int32(0)
 
 
-def draw(measurements: list[Measurement], path: pathlib.Path) -> None:
+def draw(measurements: Sequence[Measurement]) -> Figure:
     """Time above, memory below, a column for each size; the legends tell the slopes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(16, 7), layout="constrained")
-    rows = figure.subplots(2, len(SIZES), sharex="col")
-    for column, axis in enumerate(SIZES):
-        for rule in RULES:
+    figure, places = style.new_figure(16, 7, rows=2, columns=len(SIZES), sharex="col")
+    above, below = places[: len(SIZES)], places[len(SIZES) :]
+    for i, axis in enumerate(SIZES):
+        for number, rule in enumerate(RULES):
             line = [m for m in measurements if m.notes["axis"] == axis and m.notes["rule"] == rule]
             if not line:
                 continue
             sizes, notes = [m.notes["size"] for m in line], line[-1].notes
             seconds = [m.run_seconds for m in line]
             memory = [max(m.temporary_bytes or 0, 1) for m in line]
-            label = f"{rule}: slope {{}}"
-            rows[0][column].loglog(sizes, seconds, "o-", label=label.format(notes["slope of time"]))
-            rows[1][column].loglog(
-                sizes, memory, "o-", label=label.format(notes["slope of memory"])
-            )
-        rows[1][column].set_xlabel(axis)
-        for row in rows:
-            row[column].legend(frameon=False)
-            row[column].grid(alpha=0.3)
-    rows[0][0].set_ylabel("seconds a gradient (R: 10 updates each)")
-    rows[1][0].set_ylabel("XLA's temporary memory, bytes")
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=100)
-    write_atomically(path, content.getvalue())
+            own, told = style.line_style(number), f"{rule}: slope {{}}"
+            above[i].loglog(sizes, seconds, label=told.format(notes["slope of time"]), **own)
+            below[i].loglog(sizes, memory, label=told.format(notes["slope of memory"]), **own)
+        below[i].set_xlabel(axis)
+        for axes in (above[i], below[i]):
+            style.add_legend(axes)
+    above[0].set_ylabel("seconds a gradient (R: 10 updates each)")
+    below[0].set_ylabel("XLA's temporary memory, bytes")
+    return figure

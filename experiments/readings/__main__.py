@@ -13,62 +13,59 @@ on a fresh seed with the paper's number of trials. --show writes the picture and
 from __future__ import annotations
 
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from absl import flags
+from absl.flags import FlagValues
 
-from experiments import cli
+from experiments.common.command import Command, command_line
+from experiments.common.flag_set import FlagSet
+from experiments.common.runner import make_folder
+from experiments.readings import answer, cells, design
 from lstm_jax.training.runtime import configure_cpu
-
-if TYPE_CHECKING:
-    from experiments.readings.cells import Results
-    from experiments.readings.design import Cell
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "readings"
 
-_OUT = flags.DEFINE_string("out", str(RESULTS), "Folder of the results, one file a row.")
-_ROWS = flags.DEFINE_string("rows", "all", "'all', or rows with commas between, in this order.")
-_STAGES = flags.DEFINE_list("stages", ["singles", "combined", "confirm"], "What to run, in order.")
-_RECIPES = flags.DEFINE_string(
-    "recipes", "", "What `choose` tries, and `confirm` runs anew, with blanks between."
-)
-_DRAWN = flags.DEFINE_integer("drawn", 16, "Random combinations a row.", lower_bound=1)
-_SHARD = flags.DEFINE_string("shard", "0/1", "Which part of the rows, of how many.")
-_SHOW = flags.DEFINE_bool("show", False, "Write the picture and the page from what there is.")
+
+def define(flags: FlagSet) -> None:
+    """What is run, and where its results are."""
+    flags.folder("out", f"Folder of the results, one file a row; else {RESULTS}.", required=False)
+    flags.text("rows", "all", "'all', or rows with commas between, in this order.")
+    flags.items("stages", ["singles", "combined", "confirm"], "What to run, in order.")
+    told = "What `choose` tries, and `confirm` runs anew, with blanks between."
+    flags.text("recipes", "", told)
+    flags.integer("drawn", 16, "Random combinations a row.")
+    flags.text("shard", "0/1", "Which part of the rows, of how many.")
+    flags.switch("show", False, "Write the picture and the page from what there is.")
 
 
-def main() -> None:
+def main(values: FlagValues) -> None:
     """Runs what has no result yet, or shows what has."""
     configure_cpu()
-    from experiments.readings import answer, cells, design  # JAX starts here
-
-    folder = pathlib.Path(_OUT.value)
-    folder.mkdir(parents=True, exist_ok=True)
-    if _SHOW.value:
+    folder = values.out or RESULTS
+    make_folder(folder)
+    if values.show:
         answer.show(folder)
         return
-    recipes = _RECIPES.value.split()
+    recipes = values.recipes.split()
+    rows = _own(design.select(values.rows), values.shard)
     stages = {
         "singles": design.singles,
         "combined": design.combined,
-        "drawn": lambda row: design.drawn(row, _DRAWN.value),
+        "drawn": lambda row: design.drawn(row, values.drawn),
         "choose": lambda row: [design.choice(row, recipe) for recipe in recipes],
         "confirm": lambda row: answer.to_confirm(cells.Results(folder, row), recipes),
     }
-    unknown = [stage for stage in _STAGES.value if stage not in stages]
+    unknown = [stage for stage in values.stages if stage not in stages]
     if unknown:
         raise ValueError(f"--stages must be of {', '.join(stages)}, got {unknown[0]!r}")
-    told = cells.about(cli.command_line())
-    rows = _own(design.select(_ROWS.value))
-    for stage in _STAGES.value:
+    told = cells.about(command_line())
+    for stage in values.stages:
         for row in rows:
             _run(stages[stage](row), cells.Results(folder, row), told)
 
 
-def _run(planned: list[Cell], results: Results, told: dict[str, Any]) -> None:
+def _run(planned: list[design.Cell], results: cells.Results, told: dict[str, Any]) -> None:
     """Runs the cells of a row that have no result yet."""
-    from experiments.readings import cells
-
     for cell in planned:
         if cell in results:
             continue
@@ -78,13 +75,15 @@ def _run(planned: list[Cell], results: Results, told: dict[str, Any]) -> None:
         print(f"{cell.row} {cell.key}: {found}, {outcome['seconds']} s", flush=True)
 
 
-def _own(rows: list[str]) -> list[str]:
+def _own(rows: list[str], shard: str) -> list[str]:
     """The rows of this shard."""
-    part, _, parts = _SHARD.value.partition("/")
+    part, _, parts = shard.partition("/")
     if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
-        raise ValueError(f"--shard must be like 0/2, got {_SHARD.value!r}")
+        raise ValueError(f"--shard must be like 0/2, got {shard!r}")
     return rows[int(part) :: int(parts)]
 
 
+COMMAND = Command("readings", __doc__, define, main)
+
 if __name__ == "__main__":
-    cli.run(main)
+    COMMAND.run()

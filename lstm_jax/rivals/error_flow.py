@@ -17,7 +17,8 @@ import jax.numpy as jnp
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, advance
-from lstm_jax.network.layer import prepare
+from lstm_jax.network.checks import check_given
+from lstm_jax.network.layer import as_sequence
 from lstm_jax.network.parameters import Parameters, join
 from lstm_jax.network.recurrence import project
 from lstm_jax.rivals import fully_recurrent
@@ -91,9 +92,9 @@ def carrousel_factors(
     """
     if paths not in get_args(Paths):
         raise ValueError(f"paths must be one of {get_args(Paths)}, got {paths!r}")
-    sequence = prepare(architecture, parameters, inputs, None, None, None)
+    given = check_given(architecture, parameters, inputs, None, None, None, None)
+    sequence = as_sequence(architecture, parameters, given)
     weights = join(architecture, parameters.layer)
-
     see = jax.lax.stop_gradient if paths == "truncated" else lambda activity: activity
 
     def step(state: State, net_input: jax.Array) -> State:

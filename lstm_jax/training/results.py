@@ -23,7 +23,6 @@ from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.parameters import Parameters, check_parameters, parameter_shapes
 from lstm_jax.tasks.base import Task
 from lstm_jax.training.gradient_learning import Model
-from lstm_jax.training.recipes import Recipe
 from lstm_jax.training.trials import TrialResult
 
 SCHEMA_VERSION = 1
@@ -33,21 +32,32 @@ _INNERMOST_LIST = re.compile(r"\[[-+.,\s\w]*\]")  # of numbers and null
 
 def make_document(
     task: Task,
-    recipe: Recipe,
     results: Sequence[TrialResult],
     *,
+    recipe: str,
+    changes: str,
     wall_seconds: float,
     seed: int,
     command: str,
 ) -> dict[str, Any]:
-    """Everything there is to know of a row's run, as plain data for JSON."""
+    """Everything there is to know of a row's run, as plain data for JSON.
+
+    Args:
+      task: what was learned.
+      results: of its trials.
+      recipe: what the run is labelled with.
+      changes: what differs from the paper's conditions, in words; "" if nothing does.
+      wall_seconds: that it took.
+      seed: of all random numbers.
+      command: by which it can be made again.
+    """
     sequences = sum(result.sequences for result in results)
     return {
         "schema_version": SCHEMA_VERSION,
         "task": task.name,
         "title": task.title,
-        "recipe": recipe.name,
-        "recipe_changes": recipe.changes,
+        "recipe": recipe,
+        "recipe_changes": changes,
         "architecture": dataclasses.asdict(task.architecture),
         "weights": task.architecture.num_weights,
         "learning_rate": task.conditions.learning_rate,

@@ -11,66 +11,85 @@ import sys
 import jax
 import numpy as np
 import pytest
+from binaries import assert_is_a_picture, document_of
 from small_tasks import LATCH, binary_environment
-from test_experiments import assert_is_a_picture
 
-from experiments import claims, plots, rival_claims
+from experiments.claims import (
+    CLAIMS,
+    adam,
+    base,
+    gates,
+    length,
+    noise,
+    other_lags,
+    reach,
+    time_constants,
+    tolerance,
+)
+from experiments.common import pictures
+from lstm_jax import plots
 from lstm_jax.rivals.chunker import Chunker
 from lstm_jax.rivals.time_constants import lag_task
 from lstm_jax.tasks import make_task
 from lstm_jax.training.method import Lanes
 from lstm_jax.training.recipes import make_recipe
-from lstm_jax.training.results import make_document
 from lstm_jax.training.trials import TrialRunner
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("row", claims.ROWS_AT_100)
+@pytest.mark.parametrize("row", length.ROWS_AT_100)
 def test_a_longer_sequence_at_the_row_s_own_length_is_the_row_s(row: str):
     key = jax.random.key(2)
-    found, expected = claims.sample_longer(key, row, 100), make_task(row).sample(key, None)
+    found, expected = length.sample_longer(key, row, 100), make_task(row).sample(key, None)
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
-@pytest.mark.parametrize("row", claims.ROWS_AT_100)
+@pytest.mark.parametrize("row", length.ROWS_AT_100)
 def test_longer_sequences_are_longer(row: str):
-    assert claims.sample_longer(jax.random.key(2), row, 500).length >= 500
+    assert length.sample_longer(jax.random.key(2), row, 500).length >= 500
 
 
 def test_variants_of_gate_biases_differ_in_one_bias_alone():
-    for label, (task, gradient) in claims.gate_biases().items():
-        paper = make_task(task.name)
-        kind = "input" if "input" in label else "output"
-        bias = f"{kind}_gate_bias"
-        own = getattr(paper.conditions, bias)
-        expected = {"paper": own, "random": None, "positive": tuple(-b for b in own)}
-        found = getattr(task.conditions, bias)
-        assert found == next(value for word, value in expected.items() if word in label)
-        conditions = dataclasses.replace(task.conditions, **{bias: own})
+    for row, kind in gates.BIASES:
+        paper, name = make_task(row), f"{kind}_gate_bias"
+        own = getattr(paper.conditions, name)
+        task = gates.with_bias(row, kind, None).task
+        assert getattr(task.conditions, name) is None
+        conditions = dataclasses.replace(task.conditions, **{name: own})
         assert dataclasses.replace(task, conditions=conditions) == dataclasses.replace(
             paper, sample=task.sample, is_correct=task.is_correct
         )
-        assert gradient == "truncated"
+    biases = [learning.task.conditions for learning in gates.variants().values()]
+    assert [of.input_gate_bias for of in biases[:3]] == [(-2.0, -4.0), None, (2.0, 4.0)]
 
 
 def test_a_comparison_runs_each_variant_as_its_own_trials_would():
     """The numbers are those of the same trials run by themselves, under the variant's label."""
-    variants: claims.Variants = {"cut": (LATCH, "truncated"), "whole": (LATCH, "full")}
-    documents = claims.compare(claims.learnings(variants), trials=2, seed=0, quiet=True)
+    variants = {"cut": base.by_descent(LATCH), "whole": base.by_descent(LATCH, "full")}
+    documents = base.compare(variants, base.Settings(trials=2, quiet=True))["variants"]
     assert [document["recipe"] for document in documents] == list(variants)
-    for document, (label, (task, gradient)) in zip(documents, variants.items(), strict=True):
-        results = TrialRunner(claims.learnings(variants)[label], range(2)).run()
-        recipe = make_recipe("full-gradient" if gradient == "full" else "paper")
-        alone = make_document(task, recipe, results, wall_seconds=1.0, seed=0, command="")
+    for document, learning in zip(documents, variants.values(), strict=True):
+        alone = document_of(LATCH, TrialRunner(learning, range(2)).run())
         assert document["trials"] == alone["trials"]
     assert documents[0]["trials"] != documents[1]["trials"]
 
 
+def test_the_paper_s_descent_is_its_recipe_s():
+    """To the last bit, as far as 100 sequences take it."""
+    task = dataclasses.replace(LATCH, max_sequences=100)
+    ours, recipe_s = (
+        TrialRunner(learning, range(2)).run()
+        for learning in (base.by_descent(task), make_recipe("paper").learning(task))
+    )
+    for a, b in zip(ours, recipe_s, strict=True):
+        jax.tree.map(np.testing.assert_array_equal, a.model, b.model)
+
+
 def test_the_chunker_s_variants_differ_in_noise_alone():
     """At 0 % the stream is 2a's, at 100 % it is 2b's."""
-    learnings = rival_claims.noise_levels()
-    assert [label.split()[1] for label in learnings] == [f"{x:.1%}" for x in rival_claims.NOISE]
+    learnings = noise.variants()
+    assert [label.split()[1] for label in learnings] == [f"{x:.1%}" for x in noise.NOISE]
     methods = {learning.method for learning in learnings.values()}
     assert methods == {Lanes(Chunker(5, 1.0, 2.0))}
     tasks = [learning.task for learning in learnings.values()]
@@ -83,7 +102,7 @@ def test_the_chunker_s_variants_differ_in_noise_alone():
 
 
 def test_time_constants_are_those_of_the_labels():
-    for label, learning in rival_claims.time_constants().items():
+    for label, learning in time_constants.variants().items():
         lag, _, kind = label.partition(", ")
         longest = int(lag.split()[-1])
         task = learning.task
@@ -95,21 +114,21 @@ def test_time_constants_are_those_of_the_labels():
 
 def test_at_its_own_lag_a_net_errs_as_in_its_trial_s_own_test(monkeypatch: pytest.MonkeyPatch):
     """The test is the trial's final one, and the state goes over to it whole."""
-    monkeypatch.setattr(rival_claims, "TESTED_LAGS", (3, 4))
+    monkeypatch.setattr(other_lags, "TESTED_LAGS", (3, 4))
     learning = make_recipe("paper").learning(lag_task(3, 3))
     results = [r for r in TrialRunner(learning, range(3)).run() if r.solved]
-    found = rival_claims.wrong_at_other_lags(learning, 3, seed=0)
+    found = other_lags.wrong_at_other_lags(learning, base.Settings(3))
     assert found["solved"] == len(results) > 0
     assert found["fraction_wrong"][0] == np.mean([r.test_wrong / r.test_size for r in results])
 
 
 def test_time_constants_made_for_one_lag_do_not_fit_others(monkeypatch: pytest.MonkeyPatch):
     """The paper's claim (section 2), where the LSTM's carrousel keeps a bit for any time."""
-    monkeypatch.setattr(rival_claims, "TESTED_LAGS", (10, 40))
-    learnings = rival_claims.trained_at_one_lag()
+    monkeypatch.setattr(other_lags, "TESTED_LAGS", (10, 40))
+    learnings = time_constants.at_lag(40, 40)
     with jax.numpy_dtype_promotion("standard"):  # Adam mixes dtypes, which tests forbid
         lstm, rival = (
-            rival_claims.wrong_at_other_lags(learnings[label], 2, seed=0)["fraction_wrong"]
+            other_lags.wrong_at_other_lags(learnings[label], base.Settings(2))["fraction_wrong"]
             for label in ("LSTM", "time constants of 40")
         )
     assert lstm == [0.0, 0.0]
@@ -117,7 +136,7 @@ def test_time_constants_made_for_one_lag_do_not_fit_others(monkeypatch: pytest.M
 
 
 def test_adam_trains_nets_of_about_the_lstm_s_size_on_the_lstm_s_task():
-    learnings = rival_claims.adam()
+    learnings = adam.variants()
     for label, learning in learnings.items():
         row = label.split(",")[0]
         own, paper = learning.task, make_task(row)
@@ -129,7 +148,7 @@ def test_adam_trains_nets_of_about_the_lstm_s_size_on_the_lstm_s_task():
 
 def test_adam_s_first_step_is_its_rate():
     """In every weight that has a gradient, by Adam's definition, whatever the gradient's size."""
-    learning = rival_claims.adam()["3a-100-3, BPTT by Adam at 0.01"]
+    learning = adam.variants()["3a-100-3, BPTT by Adam at 0.01"]
     method = learning.method.method
     before = method.init(jax.random.key(0))
     example = learning.task.sample(jax.random.key(1), None)
@@ -140,7 +159,7 @@ def test_adam_s_first_step_is_its_rate():
 
 
 def test_the_tolerances_variants_are_what_their_labels_say():
-    learnings = rival_claims.tolerances()
+    learnings = tolerance.variants()
     for label, learning in learnings.items():
         method, task = learning.method.method, learning.task
         rate, init_range = task.conditions.learning_rate, task.conditions.init_range
@@ -155,9 +174,9 @@ def test_the_tolerances_variants_are_what_their_labels_say():
 
 def test_what_is_solved_reaches_to_the_end():
     """RTRL with a tolerance, on task 2a with p = 4; before that, its last error is large."""
-    learning = rival_claims._changed("2a-4.rtrl-10", 50_000, 0.2, 0.2)
+    learning = tolerance.changed("2a-4.rtrl-10", 50_000, 0.2, 0.2)
     learning = dataclasses.replace(learning, chunk=500)
-    found = rival_claims.reach(learning, trials=2, seed=0)
+    found = reach.reach(learning, base.Settings(2))
     assert found["solved"] == 2
     assert found["sequences"] == [500 * (i + 1) for i in range(len(found["reach"]))]
     assert found["reach"][-1] == [4, 4]
@@ -166,24 +185,29 @@ def test_what_is_solved_reaches_to_the_end():
 
 def test_what_c_is_told_is_in_its_weights_from_the_first_symbols():
     """Its hidden unit is f(w) of them, from 0."""
-    learning = rival_claims.reaching()["chunker, |w| < 1, tolerance 0"]
+    learning = reach.variants()["chunker, |w| < 1, tolerance 0"]
     model = TrialRunner(learning, range(2)).state().trials.model
-    found = rival_claims._look(learning, model, 2)
+    found = reach._look(learning, model, 2)
     of_both = jax.nn.sigmoid(model.chunker.hidden_input[-2:])  # x and y are the last symbols
     np.testing.assert_allclose(found["told"], np.abs(of_both[0] - of_both[1]), rtol=1e-5)
     np.testing.assert_allclose(found["c_hidden"], of_both.min(0), rtol=1e-5)
 
 
-def test_pictures(tmp_path: pathlib.Path):
-    plots.fraction_wrong(
-        (100, 1000), {"a": [0.0, 0.5], "b": [0.1, 1.0]}, tmp_path / "length.png", "T"
-    )
-    document = json.loads((ROOT / "experiments/results/2c-50-50.json").read_text())
-    plots.lags([document], tmp_path / "lags.png")
-    plots.sequences_to_success([document], tmp_path / "success.png", lambda row: row["title"])
-    for name in ("length", "lags"):
-        assert_is_a_picture(tmp_path / f"{name}.png")
-    assert (tmp_path / "success.png").stat().st_size > 0
+COMMITTED = ROOT / "experiments" / "results" / "claims"
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_committed_claim_can_be_drawn_again(claim: str, tmp_path: pathlib.Path):
+    document = json.loads((COMMITTED / f"claim.{claim}.json").read_text())
+    plots.save(CLAIMS[claim].draw(document), tmp_path / "a.png")
+    assert_is_a_picture(tmp_path / "a.png")
+
+
+def test_every_point_of_a_comparison_is_in_its_picture():
+    document = json.loads((COMMITTED / "claim.xor.json").read_text())
+    (axes,) = pictures.sequences_to_success(document["variants"]).axes
+    drawn = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() in "ox")
+    assert drawn == sum(len(variant["trials"]) for variant in document["variants"])
 
 
 def test_the_binary_refuses_to_replace_a_file(tmp_path: pathlib.Path):

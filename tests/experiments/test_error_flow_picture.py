@@ -8,10 +8,11 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+from binaries import assert_is_a_picture
 from helpers import assert_equal
-from test_experiments import assert_is_a_picture
 
 from experiments import error_flow as picture
+from lstm_jax import plots
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes import make_recipe
 from lstm_jax.training.trials import TrialRunner
@@ -58,5 +59,6 @@ def test_snapshots_are_of_the_training_that_the_trial_loop_does():
 
 def test_the_picture_has_a_panel_for_each(tmp_path: pathlib.Path, over_training: picture.Lines):
     path = tmp_path / "error_flow.png"
-    picture.draw({"a": picture.of_random_weights(20, seed=0), "b": over_training}, path)
+    lines = picture.of_random_weights(20, seed=0)
+    plots.save(picture.draw({"a": lines, "b": over_training}), path)
     assert_is_a_picture(path)

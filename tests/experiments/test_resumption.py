@@ -14,7 +14,7 @@ import pytest
 from resumable import PATIENCE, ROOT, finish, kill_after_another_checkpoint, newest, numbers, start
 from small_tasks import LATCH, binary_environment, make_runner
 
-from experiments import plots, runner
+from experiments.common import options, runner
 from lstm_jax.training.trials import TrialRunner
 
 
@@ -90,22 +90,22 @@ def test_what_fails_between_the_last_round_and_the_result_file_costs_no_round(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The checkpoints stay until the result file is there, with the seconds spent before."""
-    monkeypatch.setattr(runner, "make_task", lambda row: LATCH)
+    monkeypatch.setattr(options, "make_task", lambda row: LATCH)
     monkeypatch.setattr(runner, "TrialRunner", make_runner)
-    options = runner.Options(tmp_path, checkpoint_seconds=0.0, quiet=True)
+    of_run = options.Options(tmp_path, checkpoint_seconds=0.0, quiet=True)
 
     def fail(*arguments: Any) -> None:
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(plots, "learning_curves", fail)
+        patch.setattr(runner.results, "write_json", fail)
         with pytest.raises(OSError, match="no space left"):
-            runner.run_row("latch", options)
+            runner.run_row("latch", of_run)
     assert [path.name for path in tmp_path.iterdir()] == ["latch.checkpoints"]
 
     monkeypatch.setattr(TrialRunner, "round", fail)
     started = time.monotonic()
-    document = runner.run_row("latch", dataclasses.replace(options, resume=True))
+    document = runner.run_row("latch", dataclasses.replace(of_run, resume=True))
     seconds = time.monotonic() - started
     assert document["summary"]["solved"] == 3 and document["wall_seconds"] > seconds
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latch.json", "latch.png"]

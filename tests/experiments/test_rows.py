@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib import image
+from binaries import ROOT, assert_is_a_picture, document_of, run_forks
 from small_tasks import LATCH, binary_environment
 
-from experiments import plots, progress
-from lstm_jax.training.recipes import SHORT_NAMES, make_recipe
-from lstm_jax.training.results import make_document, read_json
+from experiments.common import progress
+from lstm_jax.training import progress as bars
+from lstm_jax.training.recipes import SHORT_NAMES
+from lstm_jax.training.results import read_json
 from lstm_jax.training.trials import Progress, TrialResult
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 # Every binary that runs rows: the row that its smoke test runs, and how it is told.
 BINARIES = {
@@ -33,7 +32,14 @@ BINARIES = {
     "two_sequence": ("3c-100-3", ["--task=3c-100-3"]),
     "very_long_lags": ("2c-50-50", []),
 }
-OTHER_BINARIES = {"benchmark", "claims", "error_flow", "sweep", "tables"}  # tested elsewhere
+OTHER_BINARIES = {
+    "benchmark",
+    "claims",
+    "error_flow",
+    "readings",
+    "sweep",
+    "tables",
+}  # tested elsewhere
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +61,10 @@ def run_binary(name: str, *flags: str, environment: dict[str, str]) -> tuple[str
     return done.stdout, done.stderr
 
 
-def assert_is_a_picture(path: pathlib.Path) -> None:
-    """Asserts that a PNG opens, and that between 1 and 50 percent of it is not white."""
-    pixels = image.imread(path)
-    assert pixels.shape[0] > 300 and pixels.shape[1] > 500
-    assert 0.01 < (pixels[..., :3] < 0.9).any(-1).mean() < 0.5
-
-
 def test_every_binary_has_a_smoke_test():
     binaries = {
-        path.stem
-        for path in (ROOT / "experiments").glob("*.py")
+        path.parent.name if path.stem == "__main__" else path.stem
+        for path in (ROOT / "experiments").rglob("*.py")
         if '__name__ == "__main__"' in path.read_text()
     }
     assert binaries == BINARIES.keys() | OTHER_BINARIES
@@ -111,27 +110,6 @@ def test_lines_of_progress_a_table_and_the_word_of_existing_results(
 
 
 # Mistakes --------------------------------------------------------------------------------------
-
-# Runs binaries one after the other, each in a fork of a process that has imported JAX, which is
-# what takes the time: [module, flags] each to [exit status, stdout, stderr].
-FORKS = """
-import json, os, runpy, sys, tempfile
-import experiments.runner
-results = []
-for name, *flags in json.loads(sys.argv[1]):
-    files = [tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")]
-    child = os.fork()
-    if not child:
-        for descriptor, file in zip((1, 2), files):
-            os.dup2(file.fileno(), descriptor)
-        sys.argv = [name, *flags]
-        runpy.run_module("experiments." + name, run_name="__main__", alter_sys=True)
-        sys.exit()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    texts = [(file.seek(0), file.read())[1] for file in files]
-    results.append([status, *texts])
-print(json.dumps(results))
-"""
 
 MISTAKES = {
     "--task=7": "flag --task=7: value should be one of <6a|6b>",
@@ -183,10 +161,8 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         flags = mistake.format(folder=folder).split()
         name = flags.pop(0) if mistake.startswith(("reproduce", "sweep")) else "temporal_order"
         runs.append([name, f"--out={folder}/new", *flags])
-    command = [sys.executable, "-c", FORKS, json.dumps(runs)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    outcomes = dict(zip(MISTAKES, run_forks(runs), strict=True))
     assert sorted(folder.rglob("*")) == before  # nothing was written
-    outcomes = dict(zip(MISTAKES, json.loads(done.stdout), strict=True))
     return {"folder": folder, "outcomes": outcomes}
 
 
@@ -211,14 +187,7 @@ def _document() -> dict[str, Any]:
         )
         for i, curve in enumerate(curves)
     ]
-    return make_document(
-        LATCH, make_recipe("paper"), results, wall_seconds=1.0, seed=0, command="python -m x"
-    )
-
-
-def test_learning_curves_of_a_trial_that_is_not_finite(tmp_path: pathlib.Path):
-    plots.learning_curves(_document(), tmp_path / "a.png")
-    assert_is_a_picture(tmp_path / "a.png")
+    return document_of(LATCH, results)
 
 
 class Terminal(io.StringIO):
@@ -232,21 +201,25 @@ STATE = Progress(presented=3000, trial_sequences=9000, trials=3, running=1, solv
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
     """...with the trials ended, sequences, their rate, the solved trials and the error."""
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with progress.make_progress("6a") as meter:
-        meter.show(STATE)
+    meter = progress.make_progress("6a")
+    meter.show(STATE)
+    meter.close()
     shown = sys.stderr.getvalue()
     for part in ("6a:", "67%", "| 2/3", "3,000 sequences each", "2 solved", "error 0.1250"):
         assert part in shown, shown
 
 
 def test_other_outputs_get_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):
+    """...with the rate since the first round, which has the compilation in it."""
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    clock = iter([0.0, 1.0, 3.0, 20.0, 21.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    with progress.make_progress("6a") as meter:
-        for presented in (1000, 2000, 3000):  # after 1, 3 and 20 seconds
-            meter.show(STATE._replace(presented=presented, trial_sequences=3 * presented))
-        meter.show(STATE._replace(running=0, trial_sequences=9000))
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
+    meter = progress.make_progress("6a")
+    for now[0], presented in ((1.0, 1000), (3.0, 2000), (20.0, 3000)):
+        meter.show(STATE._replace(presented=presented, trial_sequences=3 * presented))
+    now[0] = 21.0
+    meter.show(STATE._replace(running=0, trial_sequences=9000))
     lines = sys.stderr.getvalue().splitlines()
     assert lines == [
         "6a: 2/3 trials ended, 3,000 sequences each, 316/s in all, 2 solved, training error 0.1250",

@@ -12,10 +12,11 @@ from unittest import mock
 import jax
 import numpy as np
 import pytest
+from binaries import assert_is_a_picture
 from small_tasks import LATCH, binary_environment, make_runner, trial_key
-from test_experiments import assert_is_a_picture
 
 from experiments import sweep
+from lstm_jax import plots
 from lstm_jax.tasks import make_task
 from lstm_jax.training.learning import INITIAL_WEIGHTS
 from lstm_jax.training.random_search import SETTINGS, Space
@@ -83,7 +84,7 @@ def test_the_best_come_first_and_what_is_not_finite_not_at_all(document: dict):
 
 
 def test_a_picture_with_a_trial_that_is_not_finite(document: dict, tmp_path: pathlib.Path):
-    sweep.plots.sweep(document, tmp_path / "a.png")
+    plots.save(sweep.pictures.sweep(document), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -18,7 +18,6 @@ from small_tasks import COPY, LATCH
 from lstm_jax.network.parameters import Parameters, initialise
 from lstm_jax.training import results
 from lstm_jax.training.gradient_learning import Model
-from lstm_jax.training.recipes import make_recipe
 from lstm_jax.training.results import (
     make_document,
     read_json,
@@ -74,7 +73,13 @@ RESULTS = [
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     return make_document(
-        LATCH, make_recipe("paper"), RESULTS, wall_seconds=1.5, seed=7, command="python -m x"
+        LATCH,
+        RESULTS,
+        recipe="paper",
+        changes="",
+        wall_seconds=1.5,
+        seed=7,
+        command="python -m x",
     )
 
 
@@ -172,10 +177,8 @@ def network_document(solved: bool, path: pathlib.Path) -> tuple[Parameters, dict
     parameters = jax.device_get(initialise(jax.random.key(1), COPY.architecture))
     found = make_result(3, model=Model(parameters, None, None, None), solved=solved)
     trials = [make_result(2, **UNSOLVED), found]
-    recipe = make_recipe("paper")
-    write_json(
-        path, make_document(COPY, recipe, trials, wall_seconds=1.0, seed=0, command="python -m x")
-    )
+    about = {"recipe": "paper", "changes": "", "wall_seconds": 1.0, "seed": 0, "command": "x"}
+    write_json(path, make_document(COPY, trials, **about))
     return parameters, read_json(path)
 
 
@@ -254,5 +257,5 @@ def test_what_is_no_result_file_is_refused(content: bytes, message: str, tmp_pat
 
 def test_the_schema_version_is_that_of_the_committed_files():
     folder = pathlib.Path(__file__).parents[2] / "experiments" / "results"
-    for path in folder.glob("*.json"):
+    for path in folder.glob("[0-9]*/*.json"):
         assert read_json(path)["schema_version"] == results.SCHEMA_VERSION, path

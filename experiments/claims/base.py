@@ -1,0 +1,105 @@
+"""What a claim is, and how variants of a task are compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import optax
+
+from experiments.common import pictures
+from experiments.common.command import command_line
+from lstm_jax.network.layer import Gradient
+from lstm_jax.tasks import Task
+from lstm_jax.training.gradient_learning import GradientLearning
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.recipes import chunk_of
+from lstm_jax.training.results import make_document
+from lstm_jax.training.trials import TrialRunner
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Document = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a claim is shown.
+
+    Attributes:
+      trials: of each variant.
+      seed: of all random numbers.
+      quiet: whether nothing is printed but errors.
+    """
+
+    trials: int = 8
+    seed: int = 0
+    quiet: bool = False
+
+    def say(self, sentence: str) -> None:
+        """Prints it, unless told to be quiet."""
+        if not self.quiet:
+            print(sentence, flush=True)
+
+
+class Claim(Protocol):
+    """A module of this package."""
+
+    def run(self, settings: Settings, /) -> Document:
+        """Finds out; the result is plain data for JSON."""
+        ...
+
+    def draw(self, document: Document, /) -> Figure:
+        """The picture of what `run` found."""
+        ...
+
+
+def by_descent(task: Task, gradient: Gradient = "truncated") -> Learning:
+    """How the LSTM learns a task by the paper's rate and update, with either gradient."""
+    method = GradientLearning(task, optax.sgd(task.conditions.learning_rate), gradient)
+    return Learning(task, method, chunk_of(task))
+
+
+def compare(variants: Mapping[str, Learning], settings: Settings) -> Document:
+    """Runs the trials of every variant, and documents them under their labels."""
+    rows = [_documented(label, learning, settings) for label, learning in variants.items()]
+    return {"variants": rows}
+
+
+def _documented(label: str, learning: Learning, settings: Settings) -> Document:
+    started = time.monotonic()
+    results = TrialRunner(learning, range(settings.trials), seed=settings.seed).run()
+    document = make_document(
+        learning.task,
+        results,
+        recipe=label,
+        changes=label,
+        wall_seconds=time.monotonic() - started,
+        seed=settings.seed,
+        command=command_line(),
+    )
+    summary = document["summary"]
+    found = f"{summary['solved']} of {settings.trials}, mean {summary['mean_sequences']}"
+    settings.say(f"{label}: {found}")
+    return document | {"network": None}
+
+
+def draw_comparison(document: Document) -> Figure:
+    """The picture of what `compare` found."""
+    return pictures.sequences_to_success(document["variants"], lambda row: row["recipe"])
+
+
+def measure(
+    variants: Mapping[str, Learning],
+    of_one: Callable[[Learning, Settings], Document],
+    settings: Settings,
+) -> dict[str, Document]:
+    """What `of_one` finds of every variant; it tells at least how many trials were `solved`."""
+    found = {}
+    for label, learning in variants.items():
+        found[label] = of_one(learning, settings)
+        settings.say(f"{label}: {found[label]['solved']} of {settings.trials} solved")
+    return found

@@ -1,0 +1,40 @@
+"""Gate biases on and off: drift of the internal states, abuse of memory cells."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from experiments.claims.base import Document, Settings, by_descent, compare, draw_comparison
+from lstm_jax.tasks import make_task
+from lstm_jax.training.learning import Learning
+
+BIASES = (("6a", "input"), ("3a-100-3", "input"), ("3a-100-3", "output"))  # rows, kinds of gate
+
+
+def variants() -> dict[str, Learning]:
+    """Gate biases as in the paper, random, and the wrong way round."""
+    learnings = {}
+    for row, kind in BIASES:
+        given = getattr(make_task(row).conditions, f"{kind}_gate_bias")
+        for label, bias in (
+            ("as in the paper", given),
+            ("random", None),
+            ("positive", tuple(-b for b in given)),
+        ):
+            learnings[f"{row}, {kind} gate bias {label}"] = with_bias(row, kind, bias)
+    return learnings
+
+
+def with_bias(row: str, kind: str, bias: tuple[float, ...] | None) -> Learning:
+    """A row learned with other initial biases of its "input" or "output" gates."""
+    task = make_task(row)
+    conditions = dataclasses.replace(task.conditions, **{f"{kind}_gate_bias": bias})
+    return by_descent(dataclasses.replace(task, conditions=conditions))
+
+
+def run(settings: Settings) -> Document:
+    """The trials of every variant."""
+    return compare(variants(), settings)
+
+
+draw = draw_comparison

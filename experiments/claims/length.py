@@ -1,0 +1,81 @@
+"""Networks trained at one length, tested on longer ones; trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import jax
+
+from experiments.claims.base import Document, Settings
+from experiments.common import pictures
+from experiments.common.collection import read_results
+from experiments.common.text import row_label
+from lstm_jax.network.outputs import apply
+from lstm_jax.tasks import (
+    Example,
+    adding,
+    make_task,
+    temporal_order,
+    two_sequence,
+    very_long_lags,
+)
+from lstm_jax.training.results import read_network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LENGTHS = (100, 200, 500, 1_000, 10_000)  # T
+NUM_TESTS = 256  # sequences of each length
+ROWS_AT_100 = ("2c-100-100", "3a-100-3", "3b-100-3", "3c-100-3", "4-100", "6a", "6b")
+
+
+def run(settings: Settings) -> Document:
+    """The fraction of wrong sequences of each length, for a solved network of each row."""
+    del settings  # the networks are those of the result files
+    return longer_sequences(read_results())
+
+
+def longer_sequences(documents: Sequence[Document]) -> Document:
+    """The same, of these result files."""
+    fractions = {
+        row_label(document): [fraction_wrong(document, length) for length in LENGTHS]
+        for document in documents
+        if document["task"] in ROWS_AT_100 and document.get("network")
+    }
+    return {"lengths": LENGTHS, "tests": NUM_TESTS, "fraction_wrong": fractions}
+
+
+def draw(document: Document) -> Figure:
+    """The fraction of wrong sequences against their length."""
+    told = "T of the tests (trained at T = 100)"
+    return pictures.fraction_wrong(document["lengths"], document["fraction_wrong"], told)
+
+
+def fraction_wrong(document: Document, length: int) -> float:
+    """How many of `NUM_TESTS` sequences a row's solved network gets wrong at T = `length`."""
+    architecture, parameters = read_network(document)
+    row = document["task"]
+    is_correct = make_task(row).is_correct
+
+    @jax.jit
+    @jax.vmap
+    def test(key: jax.Array) -> jax.Array:
+        example = sample_longer(key, row, length)
+        outputs, _ = apply(
+            architecture, parameters, example.inputs, at="end", length=example.length
+        )
+        return is_correct(outputs, example)
+
+    return float(1 - test(jax.random.split(jax.random.key(0), NUM_TESTS)).mean())
+
+
+def sample_longer(key: jax.Array, row: str, length: int) -> Example:
+    """Draws a sequence of one of `ROWS_AT_100`, with T = `length` in place of 100."""
+    if row == "2c-100-100":
+        return very_long_lags.sample_very_long(key, length, num_distractors=100)
+    if row == "4-100":
+        return adding.sample_adding(key, length)
+    if row.startswith("6"):
+        return temporal_order.sample_order(key, temporal_order.RANGES[row], length // 100)
+    return two_sequence.sample_two_sequence(key, row.split("-")[0], length, num_signal=3)

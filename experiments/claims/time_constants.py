@@ -1,0 +1,41 @@
+"""Units of fixed time constants, over a lag that is fixed or varies, and the LSTM."""
+
+from __future__ import annotations
+
+from experiments.claims.base import Document, Settings, by_descent, compare, draw_comparison
+from experiments.common.bptt import by_adam
+from lstm_jax.rivals.fully_recurrent import RecurrentNet
+from lstm_jax.rivals.time_constants import lag_task
+from lstm_jax.training.learning import Learning
+
+LAGS = ((10, 10), (40, 40), (2, 40))  # shortest and longest
+SPANS = (1, 10, 40)  # 1 / (1 - τ)
+
+
+def variants() -> dict[str, Learning]:
+    """Every kind of net at every range of lags."""
+    learnings = {}
+    for shortest, longest in LAGS:
+        lag = f"lag {longest}" if shortest == longest else f"lag {shortest} to {longest}"
+        for label, learning in at_lag(shortest, longest).items():
+            learnings[f"{lag}, {label}"] = learning
+    return learnings
+
+
+def at_lag(shortest: int, longest: int) -> dict[str, Learning]:
+    """The LSTM of one cell, and three units of one time constant, by BPTT and Adam."""
+    task = lag_task(shortest, longest)
+    learnings = {"LSTM": by_descent(task)}
+    for span in SPANS:
+        tau = round(1 - 1 / span, 12)
+        net = RecurrentNet(3, 3, 1, "simple", (tau,) * 3, bias=True)
+        learnings[f"time constants of {span}"] = by_adam(task, net, 0.01)
+    return learnings
+
+
+def run(settings: Settings) -> Document:
+    """The trials of every variant."""
+    return compare(variants(), settings)
+
+
+draw = draw_comparison

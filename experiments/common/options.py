@@ -1,0 +1,110 @@
+"""How rows are run: what the flags of all binaries that run rows say, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from experiments.common.command import command_line
+from lstm_jax import plots, rivals
+from lstm_jax.tasks import make_task
+from lstm_jax.training import results
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.recipes import make_recipe
+from lstm_jax.training.trials import LANES, TrialResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How rows are run.
+
+    Attributes:
+      out: the folder that gets ROW.json and ROW.png.
+      recipe: a name in `lstm_jax.training.recipes`.
+      trials: how many; None: as many as the paper made.
+      seed: of all random numbers.
+      lanes: trials side by side on a device.
+      max_sequences: a trial's budget; None: the task's.
+      overwrite: whether result files that exist may be replaced.
+      resume: whether a run that was cut off goes on from its checkpoint.
+      checkpoint_seconds: between checkpoints, at least.
+      quiet: whether nothing is printed but errors.
+    """
+
+    out: pathlib.Path
+    recipe: str = "paper"
+    trials: int | None = None
+    seed: int = 0
+    lanes: int = LANES
+    max_sequences: int | None = None
+    overwrite: bool = False
+    resume: bool = False
+    checkpoint_seconds: float = 60.0
+    quiet: bool = False
+
+    def check(self) -> None:
+        """Raises ValueError if a number is out of range or a name unknown."""
+        make_recipe(self.recipe)
+        for name, least in (("trials", 1), ("seed", 0), ("lanes", 1), ("max_sequences", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"--{name} must be at least {least}, got {value}")
+        if self.resume and self.overwrite:
+            raise ValueError("--resume and --overwrite exclude each other, got both")
+
+    def path(self, row: str, ending: str) -> pathlib.Path:
+        """Where a row's file goes; recipes other than `paper` are in the name."""
+        recipe = "" if self.recipe == "paper" else f".{self.recipe}"
+        return self.out / f"{row}{recipe}{ending}"
+
+    def learning(self, row: str) -> Learning:
+        """What the trials of a row learn, and how: the LSTM's by the recipe, or a rival's.
+
+        Raises:
+          ValueError: if there is no such row, or a rival is to learn by another recipe.
+        """
+        if row in rivals.row_names():
+            if self.recipe != "paper":
+                raise ValueError(f"--recipe must be paper for {row}, got {self.recipe}")
+            learning = rivals.make_learning(row)
+        else:
+            learning = make_recipe(self.recipe).learning(make_task(row))
+        if self.max_sequences is None:
+            return learning
+        task = dataclasses.replace(learning.task, max_sequences=self.max_sequences)
+        return dataclasses.replace(learning, task=task)
+
+    def run(self, row: str) -> dict[str, Any]:
+        """All that decides the numbers of a row; how it is resumed must not change it."""
+        task = self.learning(row).task
+        return {
+            "task": task.name,
+            "recipe": self.recipe,
+            "trials": self.trials or task.trials,
+            "seed": self.seed,
+            "lanes": self.lanes,
+            "max_sequences": task.max_sequences,
+        }
+
+    def document(
+        self, row: str, trials: Sequence[TrialResult], wall_seconds: float
+    ) -> dict[str, Any]:
+        """What a row's result file says."""
+        return results.make_document(
+            self.learning(row).task,
+            trials,
+            recipe=self.recipe,
+            changes=make_recipe(self.recipe).changes,
+            wall_seconds=wall_seconds,
+            seed=self.seed,
+            command=command_line(),
+        )
+
+    def draw(self, document: dict[str, Any]) -> Figure:
+        """A row's picture."""
+        return plots.learning_curves(document)

@@ -1,0 +1,108 @@
+"""The flags of all binaries that run rows, and what they do with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from absl.flags import FlagValues
+
+from experiments.common import runner
+from experiments.common.command import Command
+from experiments.common.flag_set import FlagSet
+from experiments.common.options import Options
+from experiments.common.text import text_table
+from lstm_jax.tasks import row_names
+from lstm_jax.training import processes
+from lstm_jax.training.recipes import SHORT_NAMES
+from lstm_jax.training.runtime import configure_cpu
+
+MOST_DEVICES = 64  # CPU devices start one after the other, and no machine's trials need more
+MOST_LANES = 4096
+
+
+def rows_of(*tasks: str) -> list[str]:
+    """The LSTM's rows of the tasks whose names begin so.
+
+    >>> rows_of("6")
+    ['6a', '6b']
+    """
+    return [row for row in row_names() if row.startswith(tasks)]
+
+
+def row_command(name: str, about: str | None, rows: Sequence[str], told: str) -> Command:
+    """The command that runs one row.
+
+    Args:
+      name: of its module.
+      about: its module's docstring.
+      rows: the rows there are, the default first.
+      told: what --help says of them.
+    """
+
+    def define(flags: FlagSet) -> None:
+        flags.choice("task", rows[0], rows, told)
+        define_flags(flags)
+
+    return Command(name, about, define, lambda values: run_rows([values.task], values))
+
+
+def define_flags(flags: FlagSet) -> None:
+    """The flags of every binary that runs rows."""
+    flags.folder("out", "Folder for result files and pictures; must be given.")
+    flags.text("recipe", "paper", f"Conditions: of {', '.join(SHORT_NAMES)}, and +departures.")
+    flags.text("trials", "paper", "How many trials: a number, or 'paper'.")
+    flags.seed()
+    flags.integer("max_sequences", None, "A trial's budget; else the task's.")
+    flags.switch("overwrite", False, "Replace result files that exist.")
+    flags.switch("resume", False, "Go on from the checkpoint of a run that was cut off.")
+    flags.switch("quiet", False, "Print nothing but errors.")
+    flags.number("checkpoint_seconds", 60.0, "Between checkpoints.", 0.0, math.inf)
+    flags.integer("devices", 2, "CPU devices to share the trials among.", most=MOST_DEVICES)
+    flags.integer("lanes", 8, "Trials side by side on a device.", most=MOST_LANES)
+    flags.text("coordinator", None, "Of several processes: HOST:PORT, or 'auto'.")
+    flags.integer("num_processes", None, "How many there are.")
+    flags.integer("process_id", None, "Which one this is, from 0.", 0)
+
+
+def run_rows(rows: Sequence[str], values: FlagValues) -> None:
+    """Runs rows by the flags, and prints their results beside the paper's."""
+    configure_cpu(values.devices)
+    options = start(make_options(values), values)
+    runner.prepare(options, list(rows))
+    documents = [runner.run_row(row, options) for row in rows]
+    if not options.quiet:
+        print(text_table(documents))
+
+
+def start(options: Options, values: FlagValues) -> Options:
+    """Checks the options and, by the flags, joins the other processes, of which the first prints.
+
+    Raises:
+      ValueError: if an option is wrong.
+    """
+    options.check()
+    numbers = values.num_processes, values.process_id
+    if values.coordinator is None:
+        if numbers != (None, None):
+            raise ValueError("--num_processes and --process_id need --coordinator, got none")
+        return options
+    processes.connect(values.coordinator, *numbers)
+    return options if processes.is_first() else dataclasses.replace(options, quiet=True)
+
+
+def make_options(values: FlagValues) -> Options:
+    """The flags as `Options`.
+
+    Raises:
+      ValueError: if --trials is neither "paper" nor a positive number.
+    """
+    if values.trials != "paper" and not (values.trials.isdecimal() and int(values.trials) > 0):
+        raise ValueError(f"--trials must be 'paper' or a positive number, got {values.trials!r}")
+    fields = {field.name for field in dataclasses.fields(Options)} - {"out", "trials"}
+    return Options(
+        out=values.out,
+        trials=None if values.trials == "paper" else int(values.trials),
+        **{name: getattr(values, name) for name in fields},
+    )

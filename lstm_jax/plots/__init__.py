@@ -1,0 +1,22 @@
+"""Pictures of trials, of a network at work and of error flow; needs the extra `plots`.
+
+Every function returns a Matplotlib figure, which a notebook shows by itself and `save` writes.
+Nothing here touches Matplotlib's global state; colours and fonts are in `style` alone.
+"""
+
+from lstm_jax.plots.at_work import network_at_work
+from lstm_jax.plots.curves import learning_curves
+from lstm_jax.plots.flow import error_flow
+from lstm_jax.plots.live import LiveCurve
+from lstm_jax.plots.names import class_names, symbol_names
+from lstm_jax.plots.style import save
+
+__all__ = (
+    "LiveCurve",
+    "class_names",
+    "error_flow",
+    "learning_curves",
+    "network_at_work",
+    "save",
+    "symbol_names",
+)
