@@ -8,14 +8,20 @@ import jax
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-def test_the_example_lowers_its_error():
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_every_example_runs_in_turn_and_does_what_it_says():
+    codes = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(codes) == 4
     names: dict = {}
-    exec(code.split("gradient = ")[0], names)
-    before = names["error"](names["parameters"])
-    exec(code, names)
-    assert names["error"](names["parameters"]) < before
+    exec(codes[0], names)
     assert jax.tree.structure(names["gradient"]) == jax.tree.structure(names["parameters"])
+    before = names["error"](names["parameters"])
+    exec(codes[1], names)
+    learned = names["error"](names["parameters"])
+    assert learned < before
+    exec(codes[2], names)
+    assert names["error"](names["learner"].parameters) < learned
+    exec(codes[3], names)
+    assert all(trial.solved and trial.test_wrong == 0 for trial in names["trials"])
 
 
 def test_every_wing_is_on_the_map():
