@@ -24,12 +24,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.typing import ArrayLike
 
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import State, advance, seen, spread, sum_over_blocks, zero_state
+from lstm_jax.network.cell import State, advance, seen, spread, zero_state
 from lstm_jax.network.checks import Given, as_array, check_given, check_step
 from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.layer import as_sequence, clear_padding
@@ -44,25 +43,23 @@ from lstm_jax.network.parameters import (
 from lstm_jax.network.recurrence import (
     Activations,
     Recurrence,
-    Sequence,
-    before_each_step,
     project,
-    seen_over_time,
     vary_alike,
     where,
 )
 from lstm_jax.network.reverse_mode import truncated
-from lstm_jax.network.truncated import (
-    carrousel_factors,
-    derivatives_of_state,
-    injected,
-    slopes,
+from lstm_jax.network.traces import (
+    Traces,
+    add_outer,
+    fade,
+    one_hot,
+    outer,
+    through_traces,
+    traces_after,
+    zero_traces,
 )
+from lstm_jax.network.truncated import derivatives_of_state, injected, slopes
 from lstm_jax.network.units import Layer
-
-# For each kind of unit whose net inputs enter the states, ∂s_v/∂w_m for every cell v and source m,
-# shaped as the weights of C units; one a cell, though its block shares the gate. None for others.
-Traces = Layer[UnitWeights]
 
 
 class Learner(NamedTuple):
@@ -93,7 +90,7 @@ def init_learner(
         parameters=parameters,
         optimiser_state=optimiser.init(parameters),
         state=zero_state(architecture, parameters.output.cell.dtype),
-        traces=_zero_traces(architecture, parameters.layer),
+        traces=zero_traces(architecture, parameters.layer),
         gradient=jax.tree.map(jnp.zeros_like, parameters),
     )
     return jax.tree.map(jnp.copy, learner)
@@ -172,7 +169,7 @@ def _learn(
     weight: jax.Array,
 ) -> tuple[jax.Array, Learner]:
     dtype = learner.parameters.output.cell.dtype
-    x_t = _one_hot(architecture, x_t, dtype)
+    x_t = one_hot(architecture, x_t, dtype)
     weights = join(architecture, learner.parameters.layer)
     before = learner.state
     state, cell_input = advance(architecture, weights, before, project(weights, x_t[None])[0])
@@ -189,8 +186,8 @@ def _learn(
     increments = derivatives_of_state(architecture, at, before.internal_state)
     traces = learner.traces
     if at.forget_gate is not None:
-        traces = _times(traces, spread(architecture, at.forget_gate))
-    learner = learner._replace(state=state, traces=_add_outer(traces, sources, increments))
+        traces = fade(traces, spread(architecture, at.forget_gate))
+    learner = learner._replace(state=state, traces=add_outer(traces, sources, increments))
     if target is not None:
         gradient = _gradient(architecture, learner, sources, at, target, weight.astype(dtype))
         learner = learner._replace(gradient=jax.tree.map(jnp.add, learner.gradient, gradient))
@@ -217,13 +214,13 @@ def _gradient(
     by_output_gate = by_hidden = None
     if at.output_gate is not None:  # (21), (22)
         delta_net = slope.output_gate * delta.output_gate
-        by_output_gate = _outer(layer.output_gate._replace(peephole=None), sources, delta_net)
+        by_output_gate = outer(layer.output_gate._replace(peephole=None), sources, delta_net)
         if layer.output_gate.peephole is not None:  # it sees the state of this very step
             by_peephole = spread(architecture, delta_net) * at.internal_state
             by_output_gate = by_output_gate._replace(peephole=by_peephole)
     if at.hidden is not None:  # (20)
-        by_hidden = _outer(layer.hidden, sources, slope.hidden * delta.hidden)
-    by_layer = _through_traces(architecture, learner.traces, delta.internal_state)  # (26), (28)
+        by_hidden = outer(layer.hidden, sources, slope.hidden * delta.hidden)
+    by_layer = through_traces(architecture, learner.traces, delta.internal_state)  # (26), (28)
     return Parameters(by_layer._replace(output_gate=by_output_gate, hidden=by_hidden), by_outputs)
 
 
@@ -297,50 +294,13 @@ def _learn_steps(
         (gradient, delta_start), (outputs, activations, final) = jax.grad(
             error, argnums=(0, 1), has_aux=True
         )(learner.parameters, learner.state)
-        earlier = _through_traces(architecture, learner.traces, delta_start.internal_state)
+        earlier = through_traces(architecture, learner.traces, delta_start.internal_state)
         gradient = jax.tree.map(jnp.add, learner.gradient, gradient)
         gradient = gradient._replace(layer=_add_where_present(gradient.layer, earlier))
         learner = learner._replace(gradient=gradient)
-    traces = _traces_after(layer, learner.traces, sequence, activations)
+    traces = traces_after(layer, learner.traces, sequence, activations)
     outputs = clear_padding(outputs, sequence.mask)
     return outputs, learner._replace(state=final, traces=traces)
-
-
-def _traces_after(
-    layer: Recurrence, traces: Traces, sequence: Sequence, activations: Activations
-) -> Traces:
-    """Eqs. 25 and 27 over a whole stretch: the traces at its end from those at its start."""
-    architecture = layer.architecture
-    before = before_each_step(layer, sequence, activations)
-    increments = derivatives_of_state(architecture, activations, before.internal_state)
-    if sequence.mask is not None:
-        is_real = sequence.mask[:, None]
-        increments = jax.tree.map(lambda part: jnp.where(is_real, part, 0), increments)
-    factors = carrousel_factors(architecture, sequence, activations)
-    if factors is not None:  # a trace fades with the states that it is a derivative of
-        after, through = _products_behind(factors)
-        increments = jax.tree.map(lambda part: part * after, increments)
-        traces = _times(traces, through)
-    dtype = activations.cell_input.dtype
-    sources = UnitWeights(
-        _one_hot(architecture, sequence.inputs, dtype),
-        seen_over_time(architecture, before),
-        jnp.ones(sequence.inputs.shape[0], dtype),
-        before.internal_state,
-    )
-    return _add_outer(traces, sources, increments)
-
-
-def _products_behind(factors: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The product of all factors [T, C] behind each step, [T, C], and of all there are, [C]."""
-
-    def back(product: jax.Array, factor: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return product * factor, product
-
-    through, after = jax.lax.scan(
-        back, jnp.ones_like(factors, shape=factors.shape[1:]), factors, reverse=True
-    )
-    return after, through
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
@@ -401,86 +361,6 @@ def _online_gradient(
 
     learner, outputs = jax.lax.scan(body, start, steps)
     return outputs, learner.gradient
-
-
-# Sums over sources and cells -------------------------------------------------------------------
-
-
-def _one_hot(architecture: Architecture, inputs: jax.Array, dtype: Any) -> jax.Array:
-    if jnp.issubdtype(inputs.dtype, jnp.integer):
-        return jax.nn.one_hot(inputs, architecture.num_inputs, dtype=dtype)
-    return inputs.astype(dtype)
-
-
-def _zero_traces(architecture: Architecture, layer: Layer[UnitWeights]) -> Traces:
-    """Before the first step no state depends on a weight."""
-    zeros = lambda w: jnp.zeros((*w.shape[:-1], architecture.num_cells), w.dtype)
-
-    def of_kind(weights: UnitWeights | None) -> UnitWeights | None:
-        if weights is None:
-            return None
-        of_peepholes = weights.peephole
-        if of_peepholes is not None:  # of each cell's state by each state that is seen
-            of_peepholes = jnp.zeros((architecture.num_cells,) * 2, of_peepholes.dtype)
-        return jax.tree.map(zeros, weights._replace(peephole=None))._replace(peephole=of_peepholes)
-
-    enters = layer._replace(output_gate=None, hidden=None)
-    return Layer(*map(of_kind, enters))
-
-
-def _outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:
-    """y_m delta_l for every weight that `weights` has, summed over the steps if there are many."""
-    pairs = zip(weights, sources, strict=True)
-    present = UnitWeights(*(None if w is None else y for w, y in pairs))
-    if delta.ndim == 1:
-        return jax.tree.map(lambda y: jnp.multiply.outer(y, delta), present)
-    return jax.tree.map(lambda y: jnp.tensordot(y, delta, axes=(0, 0)), present)
-
-
-def _add_outer(traces: Traces, sources: UnitWeights, increments: Layer[jax.Array]) -> Traces:
-    """Adds to every trace what a step contributes, or T of them."""
-    parts = [
-        None if trace is None else jax.tree.map(jnp.add, trace, _outer(trace, sources, part))
-        for trace, part in zip(traces, increments, strict=True)
-    ]
-    return Layer(*parts)
-
-
-def _times(traces: Any, delta: jax.Array) -> Any:
-    """The traces of each cell, times its delta."""
-    return jax.tree.map(lambda trace: trace * jnp.broadcast_to(delta, trace.shape), traces)
-
-
-def _through_traces(
-    architecture: Architecture, traces: Traces, delta_s: jax.Array
-) -> Layer[UnitWeights]:
-    """Eqs. 26 and 28: the gradient by all weights that enter the states, from delta_s [C]."""
-    by_cell = _times(traces, delta_s)
-    add_up = functools.partial(sum_over_blocks, architecture, axis=-1)
-
-    def of_gate(weights: UnitWeights | None) -> UnitWeights | None:
-        if weights is None:
-            return None
-        by_peephole = weights.peephole
-        if by_peephole is not None:  # a cell's state is seen by its own block's gate alone
-            is_own = jnp.asarray(_same_block(architecture), by_peephole.dtype)
-            by_peephole = (by_peephole * is_own).sum(-1)
-        by_others = jax.tree.map(add_up, weights._replace(peephole=None))
-        return by_others._replace(peephole=by_peephole)
-
-    return Layer(
-        input_gate=of_gate(by_cell.input_gate),
-        forget_gate=of_gate(by_cell.forget_gate),
-        output_gate=None,
-        cell=by_cell.cell,
-        hidden=None,
-    )
-
-
-def _same_block(architecture: Architecture) -> np.ndarray:
-    """Whether two cells are of one block, [C, C]."""
-    block = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
-    return block[:, None] == block[None]
 
 
 def _add_where_present(layer: Layer, more: Layer) -> Layer:
