@@ -30,7 +30,6 @@ from lstm_jax.training.records import (
     make_result,
     stack_reports,
 )
-from lstm_jax.training.runtime import LANES as LANES
 from lstm_jax.training.runtime import default_lanes
 from lstm_jax.training.stopping import Score
 from lstm_jax.training.waves import (
