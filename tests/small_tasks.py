@@ -21,8 +21,9 @@ from lstm_jax.training.gradient_learning import GradientLearning
 from lstm_jax.training.learning import TRAINING, Learning, Trials
 from lstm_jax.training.programs import Programs, make_programs
 from lstm_jax.training.records import TrialResult
+from lstm_jax.training.runtime import LANES
 from lstm_jax.training.stopping import init_window
-from lstm_jax.training.trials import LANES, TrialRunner
+from lstm_jax.training.trials import TrialRunner
 
 MAX_LENGTH = 4
 

@@ -13,7 +13,8 @@ from lstm_jax.tasks import make_task
 from lstm_jax.training import results
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.recipes import make_recipe
-from lstm_jax.training.trials import LANES, TrialResult
+from lstm_jax.training.runtime import LANES
+from lstm_jax.training.trials import TrialResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

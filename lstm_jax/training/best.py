@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -15,9 +16,9 @@ class Best(NamedTuple):
 
     model: Any
     """As `Trials.model`; before the first chunk, as they start."""
-    error: Any
+    error: chex.Array
     """[L] float32, mean error of that chunk; infinity before the first one."""
-    sequences: Any
+    sequences: chex.Array
     """[L] int32, training sequences before that chunk's end; 0 before the first one."""
 
 

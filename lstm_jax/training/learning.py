@@ -65,19 +65,17 @@ class Trials(NamedTuple):
 class Learning:
     """How the trials of a task learn: what the compiled functions are made from.
 
-    Attributes:
-      task: the row of the paper's tables.
-      method: how a trial learns from a sequence, be it the LSTM's way or a rival's.
-      chunk: training sequences a chunk.
-
     Raises:
       ValueError: if the chunk or the task's `max_sequences` is no whole number in its range, at
         most 2^24 and 2^30, or a `TestRule` asks for tests inside a chunk.
     """
 
     task: Task
+    """What is learned, and when it is."""
     method: Method
+    """How a trial learns from a sequence, be it the LSTM's way or a rival's."""
     chunk: int = 1000
+    """Training sequences a chunk, in [1, 2^24]."""
 
     def __post_init__(self) -> None:
         whole("chunk", self.chunk, 1, MAX_CHUNK + 1)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.tasks.base import Example
 from lstm_jax.training.keys import as_key
@@ -22,13 +23,16 @@ from lstm_jax.training.keys import as_key
 class Report(NamedTuple):
     """What is known of a chunk: sums over each trial's training sequences in it."""
 
-    sequences: Any  # [L] int32
-    error: Any  # [L] float32, of the mean absolute error of an output
-    wrong: Any  # [L] int32
+    sequences: jax.Array | np.ndarray
+    """[L] int32, how many there were."""
+    error: jax.Array | np.ndarray
+    """[L] float32, of the mean absolute error of an output."""
+    wrong: jax.Array | np.ndarray
+    """[L] int32, of those that were not correct."""
 
     def mean_error(self) -> jax.Array:
         """Mean over the chunk's sequences, [L]; 0 where there were none."""
-        return self.error / jnp.maximum(self.sequences, 1).astype(jnp.float32)
+        return jnp.asarray(self.error) / jnp.maximum(self.sequences, 1).astype(jnp.float32)
 
 
 class Method(Protocol):
@@ -38,7 +42,7 @@ class Method(Protocol):
         """The models before their first sequence.
 
         Args:
-          keys: [..., L] uint32, the raw data of a PRNG key for each trial, which is the method's:
+          keys: [2, L] uint32, the raw data of a PRNG key for each trial, which is the method's:
             nothing else draws from it.
         """
         ...
@@ -95,6 +99,7 @@ class Lanes:
     """A method for one trial as a `Method`: lifted by `jax.vmap`, the lanes last."""
 
     method: TrialMethod
+    """How one trial learns."""
 
     def init(self, keys: jax.Array) -> Any:
         """As `Method`."""

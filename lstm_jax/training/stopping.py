@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from lstm_jax.tasks.base import StreamRule, TestRule
 
@@ -17,35 +18,44 @@ class Ring(NamedTuple):
     both done at once, XLA would copy all of the ring for every value.
     """
 
-    values: jax.Array  # [N, L]
-    leaving: jax.Array  # [L]
+    values: jax.Array
+    """[N, L]; value number n is at place n mod N."""
+    leaving: jax.Array
+    """[L], the oldest."""
 
 
 class Window(NamedTuple):
     """What `StreamRule` needs to know of the last sequences of L trials: rings and their sums."""
 
-    wrong: Ring  # bool
-    num_wrong: jax.Array  # [L] int32
-    errors: Ring | None  # kept only where the rule asks for a mean error
-    sum_errors: jax.Array | None  # [L]
+    wrong: Ring
+    """bool, whether a sequence was wrong."""
+    num_wrong: jax.Array
+    """[L] int32, how many in the ring are."""
+    errors: Ring | None
+    """float32, of each sequence; None where the rule asks for no mean error."""
+    sum_errors: jax.Array | None
+    """[L] float32, of those in the ring."""
 
 
 class Score(NamedTuple):
     """The outcome of a test, for L trials."""
 
-    wrong: jax.Array  # [L] int32, sequences that were not correct
-    error: jax.Array  # [L], mean absolute error of an output
-    squared_error: jax.Array  # [L], mean squared error of an output
+    wrong: jax.Array
+    """[L] int32, sequences that were not correct."""
+    error: jax.Array
+    """[L] float32, mean absolute error of an output."""
+    squared_error: jax.Array
+    """[L] float32, mean squared error of an output."""
 
 
-def init_window(rule: StreamRule, lanes: tuple[int, ...]) -> Window:
+def init_window(rule: StreamRule, shape: tuple[int, ...]) -> Window:
     """A window in which no sequence has been presented: all count as wrong."""
 
-    def ring(dtype: Any) -> Ring:
-        return Ring(jnp.ones((rule.window, *lanes), dtype), jnp.ones(lanes, dtype))
+    def ring(dtype: DTypeLike) -> Ring:
+        return Ring(jnp.ones((rule.window, *shape), dtype), jnp.ones(shape, dtype))
 
     errors = None if rule.mean_error is None else ring(jnp.float32)
-    return refresh(Window(ring(bool), jnp.zeros(lanes, jnp.int32), errors, None))
+    return refresh(Window(ring(bool), jnp.zeros(shape, jnp.int32), errors, None))
 
 
 def refresh(window: Window) -> Window:

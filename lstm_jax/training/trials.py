@@ -30,6 +30,7 @@ from lstm_jax.training.records import (
     make_result,
     stack_reports,
 )
+from lstm_jax.training.runtime import default_lanes
 from lstm_jax.training.stopping import Score
 from lstm_jax.training.waves import (
     Group,
@@ -42,9 +43,6 @@ from lstm_jax.training.waves import (
     split,
     take,
 )
-
-# One AVX2 register of float32; twice as many lanes take more than twice as long (BUILD_NOTES).
-LANES = 8
 
 
 class TrialRunner:
@@ -63,7 +61,7 @@ class TrialRunner:
         *,
         seed: int = 0,
         mesh: Mesh | None = None,
-        lanes: int = LANES,
+        lanes: int | None = None,
     ) -> None:
         """Sets all trials up before their first sequence.
 
@@ -73,8 +71,9 @@ class TrialRunner:
           seed: of all random numbers, in [0, 2^32).
           mesh: a one-dimensional device mesh to share the trials among, of devices of this process
             or of all; None: this process's first device.
-          lanes: how many trials run side by side on a device. Another number may change the last
-            bits of a trial's numbers, as the compiler may vectorise differently.
+          lanes: how many trials run side by side on a device; None: 8, or 24 on a CPU that
+            `configure_cpu` has not configured. Another number may change the last bits of a
+            trial's numbers, as the compiler may vectorise differently; `devices.lanes` tells it.
 
         Raises:
           ValueError: if there are no trials, one is no whole number, negative or double, or `seed`
@@ -83,6 +82,8 @@ class TrialRunner:
         self.indices = _check_indices(indices)
         self.presented = 0
         mesh = mesh or Mesh(jax.local_devices()[:1], ("trials",))
+        if lanes is None:
+            lanes = default_lanes(mesh.devices.flat[0].platform)
         self.devices = Devices(mesh, whole("lanes", lanes, 1, 2**20))
         self._learning = learning
         self._programs = make_programs(learning)
@@ -186,14 +187,13 @@ class TrialRunner:
 
     def _hear(self, advanced: Sequence[tuple[Wave, list[tuple[jax.Array, Report]]]]) -> Report:
         """Waits for the waves; returns the report of their round, [R] float32."""
-        round_report = Report(*np.zeros((len(Report._fields), len(self.indices)), np.float32))
+        sums = np.zeros((len(Report._fields), len(self.indices)), np.float32)
         for wave, parts in advanced:
             lanes = np.arange(len(wave.places))
             status, report = take(self.devices.collect(parts), lanes)
             self._status[wave.places] = status
-            for sums, of_wave in zip(round_report, report, strict=True):
-                sums[wave.places] = of_wave
-        return round_report
+            sums[:, wave.places] = report
+        return Report(*sums)
 
     def _pack(self, group: Group) -> None:
         """Sets aside the trials that have ended, and makes waves of the others."""

@@ -9,8 +9,16 @@ import sys
 
 import jax
 import pytest
+from small_tasks import LATCH, make_runner, sgd
 
-from lstm_jax.training.runtime import SMALL_LOOP_BYTES, configure_cpu
+from lstm_jax.training.runtime import (
+    LANES,
+    LANES_OPERATION_BY_OPERATION,
+    SMALL_LOOP_BYTES,
+    configure_cpu,
+    default_lanes,
+)
+from lstm_jax.training.trials import TrialRunner
 
 SCRIPT = """
 import json, os, sys
@@ -63,7 +71,7 @@ def no_flags(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_late_is_an_error():
     """Flags that JAX will not read are not set in silence."""
     assert jax.device_count() > 0  # the backend has started
-    with pytest.raises(RuntimeError, match="must be called before JAX computes anything"):
+    with pytest.raises(RuntimeError, match=r"before JAX computes anything: restart .* go on"):
         configure_cpu()
     assert os.environ["XLA_FLAGS"] == ""
 
@@ -89,3 +97,35 @@ def test_numbers_must_be_positive(arguments: dict[str, int], message: str):
     with pytest.raises(ValueError, match=message):
         configure_cpu(**arguments)
     assert os.environ["XLA_FLAGS"] == ""
+
+
+@pytest.mark.usefixtures("no_flags")
+def test_without_the_flag_more_trials_lie_side_by_side_and_a_line_says_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """...once, where to call what, and what it gives; with it, or elsewhere, nothing is said."""
+    counts = [default_lanes("cpu"), default_lanes("cpu"), default_lanes("gpu")]
+    assert counts == [LANES_OPERATION_BY_OPERATION, LANES_OPERATION_BY_OPERATION, LANES]
+    assert len(caplog.messages) == 1 and "\n" not in caplog.messages[0]
+    assert "lstm_jax.configure_cpu(), called before JAX computes anything" in caplog.messages[0]
+    monkeypatch.setenv("XLA_FLAGS", small_loops(1 << 20))
+    assert default_lanes("cpu") == LANES
+    assert len(caplog.messages) == 1
+
+
+def test_a_runner_tells_its_lanes():
+    """...which may decide the last bits of its numbers; said or not."""
+    learning = sgd(LATCH)
+    assert TrialRunner(learning, range(3)).devices.lanes == default_lanes("cpu")
+    assert make_runner(learning, range(3), lanes=5).devices.lanes == 5
+
+
+@pytest.mark.usefixtures("no_flags")
+def test_a_jax_that_does_not_tell_whether_it_has_started_is_configured(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    from jax._src import xla_bridge
+
+    monkeypatch.delattr(xla_bridge, "backends_are_initialized")
+    configure_cpu()
+    assert os.environ["XLA_FLAGS"] == small_loops(SMALL_LOOP_BYTES)

@@ -16,11 +16,13 @@ from helpers import assert_equal
 from jax.sharding import Mesh
 from small_tasks import LATCH, assert_same_result, lane, learn_by, make_runner, sgd, start
 
+from lstm_jax.network.parameters import Parameters
 from lstm_jax.rivals.fully_recurrent import RecurrentNet
 from lstm_jax.rivals.guessing import Guessing
 from lstm_jax.tasks import Example, Task, make_task
 from lstm_jax.training.learning import NON_FINITE, Learning, Trials
 from lstm_jax.training.method import Lanes
+from lstm_jax.training.random_search import RandomSearch, Settings
 from lstm_jax.training.trials import RunState, TrialResult, TrialRunner
 
 LEARNING = sgd(LATCH)
@@ -117,6 +119,38 @@ def test_an_absurd_learning_rate_is_reported():
     np.testing.assert_array_equal(trials.status[:3], NON_FINITE)
     np.testing.assert_array_equal(trials.ended_at[:3], 2)
     np.testing.assert_array_equal(report.sequences[:3], 2)
+
+
+RATES = (1e-38, 1e-3, 4.0, 1e4, 1e30, 3e38, np.inf, np.nan)
+
+
+@dataclasses.dataclass(frozen=True)
+class AnyRate(RandomSearch):
+    """A trial's rate is one of `RATES`, by its key; with an infinite one, its weights are huge."""
+
+    def init_trial(self, key: jax.Array) -> tuple[Parameters, Settings]:
+        parameters, settings = super().init_trial(key)
+        number = jax.random.bits(jax.random.fold_in(key, 99), (), jnp.uint32) % len(RATES)
+        rate = jnp.asarray(RATES, jnp.float32)[number]
+        scale = jnp.where(jnp.isinf(rate), jnp.float32(3e38), 1)
+        return jax.tree.map(lambda w: w * scale, parameters), settings._replace(learning_rate=rate)
+
+
+def test_rates_from_tiny_to_infinite_side_by_side():
+    """Whose weights are no numbers is reported so; the others are as they are alone."""
+    task = dataclasses.replace(LATCH, max_sequences=40)
+    learning = Learning(task, AnyRate(task), 20)
+    results = make_runner(learning, range(2 * TRIALS)).run()
+    rates = [float(result.model.optimiser_state.learning_rate) for result in results]
+    assert {str(rate) for rate in rates} == {str(np.float32(rate).item()) for rate in RATES}
+    for result, rate in zip(results, rates, strict=True):
+        weights = jax.tree.leaves(result.model.parameters)
+        assert result.finite == all(np.isfinite(w).all() for w in weights)
+        assert result.finite == np.isfinite(rate)
+        assert np.isfinite(result.best_error) or not result.finite
+    for index in range(0, 2 * TRIALS, 5):
+        (alone,) = make_runner(learning, [index]).run()
+        assert_same_result(alone, results[index])
 
 
 # Going on from a state -------------------------------------------------------------------------
