@@ -30,7 +30,6 @@ from lstm_jax.training.learning import Learning
 from lstm_jax.training.random_search import RandomSearch, Settings, Space
 from lstm_jax.training.recipes import chunk_of, make_recipe
 from lstm_jax.training.results import SCHEMA_VERSION, about_run, plain_number
-from lstm_jax.training.runtime import configure_cpu
 from lstm_jax.training.trials import TrialResult
 
 if TYPE_CHECKING:
@@ -175,6 +174,8 @@ def _rows(task: str, shapes: list[str]) -> list[str]:
     Raises:
       ValueError: if one is no shape.
     """
+    if not shapes:
+        raise ValueError("--blocks must be shapes such as 2x2, or 'own', got none")
     own = shape_of(make_task(task).architecture.blocks)
     shapes = [own if shape == "own" else shape for shape in shapes]
     for shape in shapes:
@@ -197,12 +198,10 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Runs a sweep of every shape and prints the best of their trials."""
-    configure_cpu(values.devices)
     names = [field.name for field in dataclasses.fields(Space)]
     space = Space(**{name: _bounds(name, getattr(values, name)) for name in names})
     sweeps = _rows(values.task, values.blocks)
     options = rows.start(Sweep(**vars(rows.make_options(values)), space=space), values)
-    assert isinstance(options, Sweep)
     prepare(options, sweeps)
     for row in sweeps:
         document = run_row(row, options)

@@ -18,10 +18,10 @@ from typing import Any
 from absl.flags import FlagValues
 
 from experiments.common.command import Command, command_line
+from experiments.common.files import make_folder
 from experiments.common.flag_set import FlagSet
-from experiments.common.runner import make_folder
+from experiments.common.machine import check_platform, configure
 from experiments.readings import answer, cells, design
-from lstm_jax.training.runtime import configure_cpu
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "readings"
 
@@ -40,7 +40,8 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Runs what has no result yet, or shows what has."""
-    configure_cpu()
+    configure()
+    check_platform()
     folder = values.out or RESULTS
     make_folder(folder)
     if values.show:

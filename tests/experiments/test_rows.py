@@ -32,14 +32,8 @@ BINARIES = {
     "two_sequence": ("3c-100-3", ["--task=3c-100-3"]),
     "very_long_lags": ("2c-50-50", []),
 }
-OTHER_BINARIES = {
-    "benchmark",
-    "claims",
-    "error_flow",
-    "readings",
-    "sweep",
-    "tables",
-}  # tested elsewhere
+# Tested elsewhere:
+OTHER_BINARIES = {"benchmark", "claims", "error_flow", "readings", "sweep", "tables"}
 
 
 @pytest.fixture(scope="module")
