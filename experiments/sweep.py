@@ -184,6 +184,27 @@ def _rows(task: str, shapes: list[str]) -> list[str]:
     return [f"sweep.{task}.{shape}" for shape in shapes]
 
 
+def _without_missing_gates(space: Space, values: FlagValues) -> Space:
+    """The space, less the biases of gates that have none, unless they were asked for.
+
+    Raises:
+      ValueError: if they were.
+    """
+    net = make_recipe(values.recipe).adapt(make_task(values.task)).architecture
+    for kind in ("input", "output"):
+        flag, has_bias = f"{kind}_gate_bias", f"{kind}_gate" in net.biased
+        has_bias &= bool(getattr(net, f"{kind}_gates"))
+        if has_bias or getattr(space, flag) is None:
+            continue
+        if values[flag].present:
+            raise ValueError(
+                f"--{flag} must be 'own' for {values.task}, whose {kind} gates have no biases, got "
+                f"{','.join(getattr(values, flag))!r}"
+            )
+        space = dataclasses.replace(space, **{flag: None})
+    return space
+
+
 def define(flags: FlagSet) -> None:
     """What is learned, where settings are drawn from, and the flags of all that run rows."""
     flags.choice("task", "6a", row_names(), "Whose task is learned.")
@@ -200,6 +221,7 @@ def main(values: FlagValues) -> None:
     """Runs a sweep of every shape and prints the best of their trials."""
     names = [field.name for field in dataclasses.fields(Space)]
     space = Space(**{name: _bounds(name, getattr(values, name)) for name in names})
+    space = _without_missing_gates(space, values)
     sweeps = _rows(values.task, values.blocks)
     options = rows.start(Sweep(**vars(rows.make_options(values)), space=space), values)
     prepare(options, sweeps)

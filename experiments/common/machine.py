@@ -1,17 +1,13 @@
-"""The machine that a command runs on: its devices, and the other processes it is to meet."""
+"""The machine that a command runs on, as far as JAX must be told of it."""
 
 from __future__ import annotations
 
 import os
-import socket
 import sys
-import threading
 
 import jax
 
 from lstm_jax.training.runtime import configure_cpu
-
-PATIENCE = 10.0  # seconds until a host must have been found
 
 
 def configure(devices: int | None = None) -> None:
@@ -36,27 +32,3 @@ def check_platform() -> None:
         raise ValueError(
             f"JAX_PLATFORMS must name platforms of this machine, got {platforms!r}: {reason}"
         ) from error
-
-
-def check_host(coordinator: str) -> None:
-    """Raises ValueError if the host of HOST:PORT is not known, within seconds."""
-    host, _, port = coordinator.rpartition(":")
-    if not host or not port.isdecimal():
-        return  # `processes.connect` says what is wrong
-    found: list[object] = []
-
-    def look() -> None:
-        try:
-            found.append(socket.getaddrinfo(host.strip("[]"), int(port)))
-        except (OSError, UnicodeError, OverflowError) as error:
-            found.append(error)
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    if not found:
-        raise ValueError(f"--coordinator names a host that was not found, got {coordinator!r}")
-    if isinstance(found[0], Exception):
-        raise ValueError(
-            f"--coordinator must name a host that is known, got {coordinator!r}: {found[0]}"
-        )

@@ -12,7 +12,7 @@ from absl.flags import FlagValues
 from experiments.common import runner
 from experiments.common.command import Command
 from experiments.common.flag_set import FlagSet
-from experiments.common.machine import check_host, check_platform, configure
+from experiments.common.machine import check_platform, configure
 from experiments.common.options import BOUNDS, Options
 from experiments.common.text import text_table
 from lstm_jax.tasks import row_names
@@ -89,7 +89,6 @@ def start(options: T, values: FlagValues) -> T:
         raise ValueError("--num_processes and --process_id need --coordinator, got none")
     configure(values.devices)
     if values.coordinator is not None:
-        check_host(values.coordinator)
         processes.connect(values.coordinator, *numbers)
     check_platform()
     return options if processes.is_first() else dataclasses.replace(options, quiet=True)

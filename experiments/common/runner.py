@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -18,11 +16,12 @@ from jax.sharding import Mesh
 
 from experiments.common.collection import read_result
 from experiments.common.files import check_free, keep, make_folder
-from experiments.common.interrupt import Interrupted, Stop, heed_signals
+from experiments.common.interrupt import Interrupted
 from experiments.common.options import Options
 from experiments.common.progress import make_progress
 from lstm_jax.training import processes
-from lstm_jax.training.checkpoints import Checkpoints
+from lstm_jax.training.checkpoints import Checkpoints, check_unused, discard
+from lstm_jax.training.interrupts import Interrupts, take_note_of_interrupts
 from lstm_jax.training.trials import TrialRunner
 
 
@@ -47,7 +46,10 @@ def _prepare(options: Options, rows: list[str]) -> None:
         folder = options.path(row, ".checkpoints")
         if path.exists() and options.resume:
             _check_same_run(path, run)
+            if _is_newer(folder, path):
+                raise ValueError(f"{path} is older than {folder}: --resume goes on once it is moved")
         check_free(path, options.overwrite or options.resume)
+        check_unused(folder)
         if newest(folder) is not None and not (options.resume or options.overwrite):
             raise ValueError(
                 f"{folder} exists, of a run that was cut off or goes on; --resume continues "
@@ -73,6 +75,14 @@ def newest(folder: pathlib.Path) -> int | None:
     return max((int(name) for name in names if name.isdecimal()), default=None)
 
 
+def _is_newer(folder: pathlib.Path, path: pathlib.Path) -> bool:
+    """Whether the checkpoints in a folder came after a result: a run that was to replace it."""
+    presented = newest(folder)
+    return presented is not None and (
+        (folder / str(presented)).stat().st_mtime > path.stat().st_mtime
+    )
+
+
 def run_row(row: str, options: Options) -> dict[str, Any]:
     """Runs the trials of `row` and writes its result file and learning curves.
 
@@ -81,53 +91,52 @@ def run_row(row: str, options: Options) -> dict[str, Any]:
 
     Raises:
       Interrupted: if it was told to end; the words say what --resume will find.
+      ValueError: if another process has the row's checkpoints open.
     """
-    done = processes.by_first(lambda: _done_before(row, options))
+    done = processes.by_first(lambda: _left_behind(row, options))
     if done is not None:
         return done
-    folder = options.path(row, ".checkpoints")
+    interrupts = None
     try:
-        with heed_signals() as stop:
-            return _run(row, options, folder, stop)
+        with take_note_of_interrupts() as interrupts:
+            return _run(row, options, interrupts)
     except KeyboardInterrupt as error:
-        number = getattr(error, "number", signal.SIGINT)
-        raise Interrupted(f"interrupted: {row}, {_what_resume_finds(folder)}", number) from error
+        number = getattr(error, "number", interrupts and interrupts.signal) or signal.SIGINT
+        found = _what_resume_finds(options, row)
+        raise Interrupted(f"interrupted: {row}, {found}", number) from error
 
 
-def _done_before(row: str, options: Options) -> dict[str, Any] | None:
-    """The result that the row already has, if it may be kept; its checkpoints are of no use."""
-    path, folder = options.path(row, ".json"), options.path(row, ".checkpoints")
-    if not (options.resume and path.exists()):
-        return None
-    shutil.rmtree(folder, ignore_errors=True)  # was cut off just before they were removed
-    return read_result(path)
+def _left_behind(row: str, options: Options) -> dict[str, Any] | None:
+    """The result that the row already has, if it may be kept; removes checkpoints of no use."""
+    path = options.path(row, ".json")
+    is_done = options.resume and path.exists()  # was cut off just before they were removed
+    if is_done or options.overwrite:
+        discard(options.path(row, ".checkpoints"))
+    return read_result(path) if is_done else None
 
 
-def _run(row: str, options: Options, folder: pathlib.Path, stop: Stop) -> dict[str, Any]:
+def _run(row: str, options: Options, interrupts: Interrupts) -> dict[str, Any]:
     run, learning = options.run(row), options.learning(row)
     started = time.monotonic()
-    runner = TrialRunner(
-        learning,
-        range(run["trials"]),
-        seed=options.seed,
-        mesh=Mesh(np.array(jax.devices()), ("trials",)),
-        lanes=options.lanes,
-    )
-    if options.overwrite:
-        with Checkpoints(folder, run) as old:  # raises while another process has them open
-            old.remove()
-    with Checkpoints(folder, run) as checkpoints, _removed_if_empty(folder):
+    with Checkpoints(options.path(row, ".checkpoints"), run) as checkpoints:
+        runner = TrialRunner(
+            learning,
+            range(run["trials"]),
+            seed=options.seed,
+            mesh=Mesh(np.array(jax.devices()), ("trials",)),
+            lanes=options.lanes,
+        )
         if options.resume:
             restored = checkpoints.restore(runner)
             started -= restored.seconds
             for sentence in restored.damaged:
                 print(sentence, file=sys.stderr)
-        _run_trials(runner, checkpoints, started, row, options, stop)
+        _run_trials(runner, checkpoints, started, row, options, interrupts)
         document = options.document(row, runner.results(), time.monotonic() - started)
         processes.by_first(lambda: _write(document, row, options))
         checkpoints.remove()
-    if stop.is_asked():
-        raise Interrupted("", stop.number or signal.SIGINT)
+    if interrupts.requested():
+        raise KeyboardInterrupt
     return document
 
 
@@ -142,7 +151,7 @@ def _run_trials(
     started: float,
     row: str,
     options: Options,
-    stop: Stop,
+    interrupts: Interrupts,
 ) -> None:
     """Runs all trials to their end, with progress and checkpoints."""
     saved_at = time.monotonic()
@@ -150,34 +159,23 @@ def _run_trials(
         while not runner.finished:
             progress.show(runner.round())
             elapsed = processes.by_first(lambda since=saved_at: time.monotonic() - since)
-            is_asked = stop.is_asked()
-            if runner.finished:
-                return
-            if is_asked or elapsed >= options.checkpoint_seconds:
+            is_to_end = interrupts.requested() and not runner.finished
+            if is_to_end or elapsed >= options.checkpoint_seconds:
                 checkpoints.save(runner, time.monotonic() - started)
                 saved_at = time.monotonic()
-            if is_asked:
-                raise Interrupted("", stop.number or signal.SIGINT)
+            if is_to_end:
+                raise KeyboardInterrupt
 
 
-def _what_resume_finds(folder: pathlib.Path) -> str:
+def _what_resume_finds(options: Options, row: str) -> str:
     """In words; of several processes, only the first can know."""
     if not processes.is_first():
-        return "the first process knows what --resume will find"
-    presented = newest(folder)
+        return "the first process says what --resume will find"
+    path, presented = options.path(row, ".json"), newest(options.path(row, ".checkpoints"))
+    if presented is not None and path.exists():
+        return f"once the old {path} is moved, --resume goes on after {presented:,} sequences"
     if presented is not None:
         return f"--resume goes on after {presented:,} sequences a trial"
-    if folder.with_suffix(".json").exists():
-        return "its result is written"
-    return "there is no checkpoint, --resume starts afresh"
-
-
-@contextlib.contextmanager
-def _removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
-    """Behind a run that leaves no checkpoint, its folder does not stay either."""
-    try:
-        yield
-    finally:
-        if processes.is_first() and folder.is_dir() and newest(folder) is None:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+    if path.exists():
+        return "which has its old result" if options.overwrite else "which has its result"
+    return "of which there is no checkpoint: --resume starts afresh"

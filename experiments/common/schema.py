@@ -50,8 +50,8 @@ ROW: dict[str, Kind] = {
     "published": OBJECT,
     "summary": OBJECT,
     "trials": ("a list of trials", lambda value: isinstance(value, list) and bool(value)),
-    "network": ("an object or null", lambda value: value is None or isinstance(value, dict)),
 }
+NETWORK: Kind = ("an object or null", lambda value: value is None or isinstance(value, dict))
 TRIAL: dict[str, Kind] = {
     "index": COUNT,
     "solved": YES_NO,
@@ -99,6 +99,8 @@ def check_row(document: Mapping[str, Any], name: object) -> None:
     _check(document, ROW, name, "")
     _check(document["published"], PUBLISHED, name, "published.")
     _check(document["summary"], SUMMARY, name, "summary.")
+    if "network" in document:  # the oldest files have none
+        _check(document, {"network": NETWORK}, name, "")
     for i, trial in enumerate(document["trials"]):
         _check(trial, TRIAL, name, f"trials[{i}].")
 
