@@ -31,10 +31,9 @@ from experiments.benchmarks.cases import CASES, SETTINGS
 from experiments.benchmarks.measure import Measurement, Plan
 from experiments.benchmarks.table import table
 from experiments.common.command import Command, command_line
+from experiments.common.files import check_free, draw_beside, make_folder, write_result
 from experiments.common.flag_set import FlagSet
-from experiments.common.runner import make_folder
-from lstm_jax import plots
-from lstm_jax.training.results import read_json, write_json
+from lstm_jax.training.results import read_json
 
 
 def define(flags: FlagSet) -> None:
@@ -56,9 +55,7 @@ def main(values: FlagValues) -> None:
         raise ValueError(f"--setting must be one of {SETTINGS}, got {values.setting!r}")
     if values.out is not None:
         for case in values.case:
-            path = _path(case, values.out)
-            if path.exists() and not values.overwrite:
-                raise ValueError(f"{path} exists; --overwrite replaces it")
+            check_free(_path(case, values.out), values.overwrite)
         make_folder(values.out)
     for group in _groups(values):
         for case, documents in zip(group, _measure(group, values), strict=True):
@@ -98,11 +95,12 @@ def _show(case: str, documents: Sequence[dict[str, Any]], values: FlagValues) ->
     document["settings"] = {d["setting"]: d["flags"] for d in documents}
     print(table(document), flush=True)
     if values.out is not None:
-        write_json(_path(case, values.out), document)
+        kept = write_result(_path(case, values.out), document, values.overwrite)
+        print(f"wrote {kept}", flush=True)
         draw = CASES[case].draw
         if draw is not None:
-            figure = draw([Measurement.from_json(m) for m in measurements])
-            plots.save(figure, values.out / f"{case}.png")
+            found = [Measurement.from_json(m) for m in measurements]
+            draw_beside(kept.with_name(f"{case}.png"), lambda: draw(found), values.overwrite)
 
 
 def _run_here(cases: Sequence[str], setting: str, values: FlagValues) -> list[dict[str, Any]]:

@@ -23,9 +23,10 @@ from absl.flags import FlagValues
 
 from experiments.common.bptt import by_bptt
 from experiments.common.command import Command
+from experiments.common.files import check_free, make_folder, save_picture
 from experiments.common.flag_set import FlagSet
-from experiments.common.runner import make_folder
-from lstm_jax import Architecture, initialise, plots
+from experiments.common.machine import check_platform
+from lstm_jax import Architecture, initialise
 from lstm_jax.plots import style
 from lstm_jax.plots.flow import draw_lines
 from lstm_jax.rivals import error_flow, fully_recurrent
@@ -125,17 +126,21 @@ def define(flags: FlagSet) -> None:
     flags.integer("steps", 1000, "The largest lag q.", 2, 100_000)
     flags.integer("sequences", 20_000, "To train on.")
     flags.seed()
+    flags.switch("overwrite", False, "Replace a picture that exists.")
 
 
 def main(values: FlagValues) -> None:
     """Measures and draws."""
+    path = values.out / "error_flow.png"
+    check_free(path, values.overwrite)
     make_folder(values.out)
+    check_platform()
     title = f"task {ROW}, up to {values.sequences:,} training sequences"
     panels = {
         "random weights": of_random_weights(values.steps, values.seed),
         title: over_training(values.sequences, values.seed),
     }
-    plots.save(draw(panels), values.out / "error_flow.png")
+    print(f"wrote {save_picture(draw(panels), path, values.overwrite)}")
 
 
 COMMAND = Command("error_flow", __doc__, define, main)

@@ -11,22 +11,25 @@ checkpoints. With --coordinator, rows run one after the other, each on the devic
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Mapping, Sequence
 
 from absl.flags import FlagValues
 
 from experiments.common import rows as row_flags
 from experiments.common import runner
+from experiments.common.collection import all_rows, read_result
 from experiments.common.command import Command
 from experiments.common.flag_set import FlagSet
+from experiments.common.interrupt import Interrupted
 from experiments.common.text import text_table
 from lstm_jax import rivals
 from lstm_jax.tasks import make_task, row_names
-from lstm_jax.training.results import read_json
 
 MOST_WORKERS = 256
 _IS_WORKER = "LSTM_JAX_REPRODUCE_WORKER"  # in the environment
@@ -49,19 +52,24 @@ def main(values: FlagValues) -> None:
         return
     options = row_flags.make_options(values)
     runner.prepare(options, rows)
-    with concurrent.futures.ThreadPoolExecutor(values.workers) as pool:
-        longest_first = sorted(rows, key=expected_steps, reverse=True)
-        codes = list(pool.map(lambda row: _run_one(row, values), longest_first))
+    codes = run_workers(sorted(rows, key=expected_steps, reverse=True), values)
     paths = [options.path(row, ".json") for row in rows]
     if not options.quiet:
-        print(text_table([read_json(path) for path in paths if path.exists()]))
-    if any(codes):
-        raise ValueError(f"{sum(code != 0 for code in codes)} of {len(rows)} rows failed")
+        print(text_table([read_result(path) for path in paths if path.exists()]))
+    failed = [row for row in rows if codes[row]]
+    if failed:
+        raise ValueError(f"{len(failed)} of {len(rows)} rows failed: {', '.join(failed)}")
 
 
 def _named(rows: str) -> list[str]:
-    groups = {"all": row_names(), "rivals": rivals.row_names()}
-    return list(groups.get(rows, rows.split(",")))
+    groups = {"all": list(row_names()), "rivals": list(rivals.row_names())}
+    named = groups.get(rows) or rows.split(",")
+    for row in named:
+        if row not in all_rows():
+            raise ValueError(
+                f"--rows must be 'all', 'rivals', or of {', '.join(all_rows())}, got {row!r}"
+            )
+    return named
 
 
 def expected_steps(row: str) -> float:
@@ -71,17 +79,51 @@ def expected_steps(row: str) -> float:
     return sequences * task.max_length * task.trials
 
 
-def _run_one(row: str, values: FlagValues) -> int:
-    """Runs one row in a process of its own, with this process's other flags."""
+def run_workers(rows: Sequence[str], values: FlagValues) -> dict[str, int]:
+    """Runs each row in a process of its own, some at a time; returns their exit statuses.
+
+    When this process is told to end, so are they, and each leaves a checkpoint.
+    """
+    waiting, running, codes = list(rows), {}, {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < values.workers:
+                row = waiting.pop(0)
+                running[row] = _start(row, values)
+            for row, worker in list(running.items()):
+                if worker.poll() is not None:
+                    codes[row] = running.pop(row).wait()
+            time.sleep(0.05)
+    except KeyboardInterrupt as error:
+        number = getattr(error, "number", signal.SIGINT)
+        _end_all(running)
+        raise Interrupted(
+            "interrupted; --resume goes on with the rows that remain", number
+        ) from None
+    return codes
+
+
+def _end_all(workers: Mapping[str, subprocess.Popen]) -> None:
+    for worker in workers.values():
+        if worker.poll() is None:
+            worker.terminate()
+    for worker in workers.values():
+        worker.wait()
+
+
+def _start(row: str, values: FlagValues) -> subprocess.Popen:
+    """Starts a row's worker, with this process's other flags."""
     given = [
-        values[name].serialize()
+        f"--{name}={values[name].value}"
         for name in values
         if values[name].present and name not in ("rows", "workers")
     ]
     command = [sys.executable, "-m", "experiments.reproduce", f"--rows={row}", "--devices=1"]
     environment = os.environ | {_IS_WORKER: "1"}
-    with subprocess.Popen([*command, *given], stdin=subprocess.PIPE, env=environment) as worker:
-        return worker.wait()
+    # In a group of its own: Ctrl-C at the terminal reaches the parent alone, which ends them once.
+    return subprocess.Popen(
+        [*command, *given], stdin=subprocess.PIPE, env=environment, start_new_session=True
+    )
 
 
 def _end_with_parent() -> None:

@@ -30,7 +30,6 @@ from lstm_jax.training.learning import Learning
 from lstm_jax.training.random_search import RandomSearch, Settings, Space
 from lstm_jax.training.recipes import chunk_of, make_recipe
 from lstm_jax.training.results import SCHEMA_VERSION, about_run, plain_number
-from lstm_jax.training.runtime import configure_cpu
 from lstm_jax.training.trials import TrialResult
 
 if TYPE_CHECKING:
@@ -175,12 +174,35 @@ def _rows(task: str, shapes: list[str]) -> list[str]:
     Raises:
       ValueError: if one is no shape.
     """
+    if not shapes:
+        raise ValueError("--blocks must be shapes such as 2x2, or 'own', got none")
     own = shape_of(make_task(task).architecture.blocks)
     shapes = [own if shape == "own" else shape for shape in shapes]
     for shape in shapes:
         if not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", shape):
             raise ValueError(f"--blocks must be shapes such as 2x2, or 'own', got {shape!r}")
     return [f"sweep.{task}.{shape}" for shape in shapes]
+
+
+def _without_missing_gates(space: Space, values: FlagValues) -> Space:
+    """The space, less the biases of gates that have none, unless they were asked for.
+
+    Raises:
+      ValueError: if they were.
+    """
+    net = make_recipe(values.recipe).adapt(make_task(values.task)).architecture
+    for kind in ("input", "output"):
+        flag, has_bias = f"{kind}_gate_bias", f"{kind}_gate" in net.biased
+        has_bias &= bool(getattr(net, f"{kind}_gates"))
+        if has_bias or getattr(space, flag) is None:
+            continue
+        if values[flag].present:
+            raise ValueError(
+                f"--{flag} must be 'own' for {values.task}, whose {kind} gates have no biases, got "
+                f"{','.join(getattr(values, flag))!r}"
+            )
+        space = dataclasses.replace(space, **{flag: None})
+    return space
 
 
 def define(flags: FlagSet) -> None:
@@ -197,12 +219,11 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Runs a sweep of every shape and prints the best of their trials."""
-    configure_cpu(values.devices)
     names = [field.name for field in dataclasses.fields(Space)]
     space = Space(**{name: _bounds(name, getattr(values, name)) for name in names})
+    space = _without_missing_gates(space, values)
     sweeps = _rows(values.task, values.blocks)
     options = rows.start(Sweep(**vars(rows.make_options(values)), space=space), values)
-    assert isinstance(options, Sweep)
     prepare(options, sweeps)
     for row in sweeps:
         document = run_row(row, options)

@@ -222,8 +222,10 @@ def main(values: FlagValues) -> None:
                 raise ValueError(f"{path.relative_to(ROOT)} does not agree with the result files")
         else:
             write_atomically(path, wanted.encode())
+            print(f"wrote {path}")
     if values.pictures and not values.check:
-        draw_all(documents)
+        for path in draw_all(documents):
+            print(f"wrote {path}")
 
 
 COMMAND = Command("tables", __doc__, define, main)

@@ -31,13 +31,11 @@ from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
 from experiments.claims.base import Document, Settings
-from experiments.common.collection import read_document
 from experiments.common.command import Command, command_line
+from experiments.common.files import check_free, keep, make_folder, read_object, save_picture
 from experiments.common.flag_set import FlagSet
-from experiments.common.runner import make_folder
-from lstm_jax import plots
-from lstm_jax.training.results import about_run, write_json
-from lstm_jax.training.runtime import configure_cpu
+from experiments.common.machine import check_platform, configure
+from lstm_jax.training.results import about_run
 
 
 def define(flags: FlagSet) -> None:
@@ -53,20 +51,20 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Shows the claim that the flags name."""
-    configure_cpu()
     out, claim = values.out, CLAIMS[values.claim]
-    path, picture = (out / f"claim.{values.claim}{ending}" for ending in (".json", ".png"))
+    path = out / f"claim.{values.claim}.json"
     if values.redraw:
-        plots.save(claim.draw(read(path, values.claim)), picture)
+        document = read(path, values.claim)
+        print(f"wrote {save_picture(claim.draw(document), path.with_suffix('.png'), True)}")
         return
-    if path.exists() and not values.overwrite:
-        raise ValueError(f"{path} exists; --overwrite replaces it")
+    check_free(path, values.overwrite)
     make_folder(out)
+    configure()
+    check_platform()
     settings = Settings(values.trials, values.seed, values.quiet)
     about = {"claim": values.claim} | about_run(values.seed, command_line())
     document = about | claim.run(settings)
-    write_json(path, document)
-    plots.save(claim.draw(document), picture)
+    keep(path, document, claim.draw, overwrite=values.overwrite, quiet=values.quiet)
 
 
 def read(path: pathlib.Path, claim: str) -> Document:
@@ -75,7 +73,7 @@ def read(path: pathlib.Path, claim: str) -> Document:
     Raises:
       ValueError: if it is not one.
     """
-    document = read_document(path)
+    document = read_object(path)
     if document.get("claim") != claim:
         raise ValueError(f"{path} must be of the claim {claim}, got {document.get('claim')!r}")
     return document

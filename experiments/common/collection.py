@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Sequence
 
+from experiments.common.schema import check_row
 from experiments.common.text import Document
 from lstm_jax import rivals
 from lstm_jax.tasks import row_names
@@ -45,25 +45,28 @@ def read_results(folder: pathlib.Path = RESULTS) -> list[Document]:
     return sorted(documents, key=place)
 
 
-def read_document(path: pathlib.Path) -> Document:
-    """Reads a JSON file that holds an object.
+def read_result(path: pathlib.Path) -> Document:
+    """Reads a row's result file.
 
     Raises:
-      ValueError: if it holds none.
+      ValueError: if it is none.
     """
     try:
-        document = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
+        document = read_json(path)
+    except RecursionError as error:
+        raise ValueError(f"{path} nests too deeply") from error
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
         raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(document).__name__}")
+    check_row(document, path)
     return document
 
 
 def _read(path: pathlib.Path, rows: dict[str, int]) -> Document:
-    document = read_json(path)
-    if document.get("task") not in rows:
-        raise ValueError(f"{path} must be of one of the paper's rows, got {document.get('task')!r}")
+    document = read_result(path)
+    if document["task"] not in rows:
+        raise ValueError(f"{path} must be of one of the paper's rows, got {document['task']!r}")
     return document
 
 

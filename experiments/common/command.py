@@ -21,6 +21,7 @@ from absl.flags import FlagValues
 
 from experiments.common.flag_set import FlagSet
 from experiments.common.help import help_of
+from experiments.common.interrupt import Interrupted, end_by_signals
 
 _LINE: contextvars.ContextVar[str] = contextvars.ContextVar("command line")
 NO_COMMAND = "called from Python"
@@ -105,14 +106,14 @@ class Command:
             # Orbax warns of the folders that a killed run left half written or half deleted.
             logging.set_verbosity(logging.ERROR)
         try:
-            with self._as_command(arguments[1:]):
+            with self._as_command(arguments[1:]), end_by_signals():
                 self.main(values)
-        except ConnectionError as error:
-            _end(f"error: {error}; --resume goes on from the last checkpoint", 2)
-        except (ValueError, OSError, ImportError) as error:
-            _end(f"error: {error}", 2)
+        except Interrupted as error:
+            _end(str(error), error.status)
         except KeyboardInterrupt:
-            _end("interrupted; --resume goes on from the last checkpoint", 130)
+            _end("interrupted", 130)
+        except (ValueError, OSError, ImportError) as error:
+            _end(f"error: {' '.join(str(error).split())}", 2)
         except Exception:
             _end(traceback.format_exc(), 1)
 

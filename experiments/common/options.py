@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,14 @@ from lstm_jax.training.trials import TrialResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+BOUNDS = {
+    "trials": (1, 2**20),
+    "seed": (0, 2**32 - 1),
+    "lanes": (1, 4096),
+    "max_sequences": (1, 2**31 - 1),
+    "checkpoint_seconds": (0.0, math.inf),  # NaN is not between them
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +60,10 @@ class Options:
     def check(self) -> None:
         """Raises ValueError if a number is out of range or a name unknown."""
         make_recipe(self.recipe)
-        for name, least in (("trials", 1), ("seed", 0), ("lanes", 1), ("max_sequences", 1)):
+        for name, (least, most) in BOUNDS.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"--{name} must be at least {least}, got {value}")
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"--{name} must be from {least} to {most}, got {value}")
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite exclude each other, got both")
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 from absl.flags import FlagValues
 
 from experiments.common import runner
 from experiments.common.command import Command
 from experiments.common.flag_set import FlagSet
-from experiments.common.options import Options
+from experiments.common.machine import check_platform, configure
+from experiments.common.options import BOUNDS, Options
 from experiments.common.text import text_table
 from lstm_jax.tasks import row_names
 from lstm_jax.training import processes
 from lstm_jax.training.recipes import SHORT_NAMES
-from lstm_jax.training.runtime import configure_cpu
 
-MOST_DEVICES = 64  # CPU devices start one after the other, and no machine's trials need more
-MOST_LANES = 4096
+T = TypeVar("T", bound=Options)
+
+MOST_DEVICES = 64  # the most that are measured; each costs threads, whether there are cores or not
 
 
 def rows_of(*tasks: str) -> list[str]:
@@ -60,7 +62,7 @@ def define_flags(flags: FlagSet) -> None:
     flags.switch("quiet", False, "Print nothing but errors.")
     flags.number("checkpoint_seconds", 60.0, "Between checkpoints.", 0.0, math.inf)
     flags.integer("devices", 2, "CPU devices to share the trials among.", most=MOST_DEVICES)
-    flags.integer("lanes", 8, "Trials side by side on a device.", most=MOST_LANES)
+    flags.integer("lanes", 8, "Trials side by side on a device.", most=BOUNDS["lanes"][1])
     flags.text("coordinator", None, "Of several processes: HOST:PORT, or 'auto'.")
     flags.integer("num_processes", None, "How many there are.")
     flags.integer("process_id", None, "Which one this is, from 0.", 0)
@@ -68,7 +70,6 @@ def define_flags(flags: FlagSet) -> None:
 
 def run_rows(rows: Sequence[str], values: FlagValues) -> None:
     """Runs rows by the flags, and prints their results beside the paper's."""
-    configure_cpu(values.devices)
     options = start(make_options(values), values)
     runner.prepare(options, list(rows))
     documents = [runner.run_row(row, options) for row in rows]
@@ -76,19 +77,20 @@ def run_rows(rows: Sequence[str], values: FlagValues) -> None:
         print(text_table(documents))
 
 
-def start(options: Options, values: FlagValues) -> Options:
+def start(options: T, values: FlagValues) -> T:
     """Checks the options and, by the flags, joins the other processes, of which the first prints.
 
     Raises:
-      ValueError: if an option is wrong.
+      ValueError: if an option is wrong, or the machine is not as it says.
     """
     options.check()
     numbers = values.num_processes, values.process_id
-    if values.coordinator is None:
-        if numbers != (None, None):
-            raise ValueError("--num_processes and --process_id need --coordinator, got none")
-        return options
-    processes.connect(values.coordinator, *numbers)
+    if values.coordinator is None and numbers != (None, None):
+        raise ValueError("--num_processes and --process_id need --coordinator, got none")
+    configure(values.devices)
+    if values.coordinator is not None:
+        processes.connect(values.coordinator, *numbers)
+    check_platform()
     return options if processes.is_first() else dataclasses.replace(options, quiet=True)
 
 
@@ -98,11 +100,12 @@ def make_options(values: FlagValues) -> Options:
     Raises:
       ValueError: if --trials is neither "paper" nor a positive number.
     """
-    if values.trials != "paper" and not (values.trials.isdecimal() and int(values.trials) > 0):
-        raise ValueError(f"--trials must be 'paper' or a positive number, got {values.trials!r}")
-    fields = {field.name for field in dataclasses.fields(Options)} - {"out", "trials"}
+    text = values.trials
+    is_number = text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0
+    if text != "paper" and not is_number:
+        raise ValueError(f"--trials must be 'paper' or a positive number, got {text!r}")
+    fields = {field.name for field in dataclasses.fields(Options)} - {"trials"}
     return Options(
-        out=values.out,
-        trials=None if values.trials == "paper" else int(values.trials),
+        trials=None if text == "paper" else int(text),
         **{name: getattr(values, name) for name in fields},
     )

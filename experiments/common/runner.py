@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-import shutil
+import signal
 import sys
-import tempfile
 import time
 from typing import Any
 
@@ -15,11 +14,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from experiments.common.collection import read_result
+from experiments.common.files import check_free, keep, make_folder
+from experiments.common.interrupt import Interrupted
 from experiments.common.options import Options
 from experiments.common.progress import make_progress
-from lstm_jax import plots
-from lstm_jax.training import processes, results
-from lstm_jax.training.checkpoints import Checkpoints
+from lstm_jax.training import processes
+from lstm_jax.training.checkpoints import Checkpoints, check_unused, discard
+from lstm_jax.training.interrupts import Interrupts, take_note_of_interrupts
 from lstm_jax.training.trials import TrialRunner
 
 
@@ -41,36 +43,24 @@ def _prepare(options: Options, rows: list[str]) -> None:
         raise ValueError(f"rows must be distinct, got {','.join(rows)}")
     for row in rows:
         run, path = options.run(row), options.path(row, ".json")
-        checkpoints = options.path(row, ".checkpoints")
+        folder = options.path(row, ".checkpoints")
         if path.exists() and options.resume:
             _check_same_run(path, run)
-        elif path.exists() and not options.overwrite:
-            raise ValueError(f"{path} exists; --overwrite replaces it")
-        elif checkpoints.exists() and not (options.resume or options.overwrite):
+            if _is_newer(folder, path):
+                raise ValueError(f"{path} is older than {folder}: --resume goes on once it is moved")
+        check_free(path, options.overwrite or options.resume)
+        check_unused(folder)
+        if newest(folder) is not None and not (options.resume or options.overwrite):
             raise ValueError(
-                f"{checkpoints} exists, of a run that was cut off or goes on; --resume continues "
+                f"{folder} exists, of a run that was cut off or goes on; --resume continues "
                 "it, --overwrite starts afresh"
             )
     make_folder(options.out)
 
 
-def make_folder(out: pathlib.Path) -> None:
-    """Makes the output folder.
-
-    Raises:
-      ValueError: if nothing can be written into it.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise ValueError(f"--out must be a writable folder, got {out}: {error.strerror}") from error
-
-
 def _check_same_run(path: pathlib.Path, run: dict[str, Any]) -> None:
     """Raises ValueError if the result file is of another run."""
-    document = results.read_json(path)
+    document = read_result(path)
     found = document | {"trials": len(document["trials"])}
     for name, value in run.items():
         if found.get(name, value) != value:
@@ -79,14 +69,53 @@ def _check_same_run(path: pathlib.Path, run: dict[str, Any]) -> None:
             )
 
 
+def newest(folder: pathlib.Path) -> int | None:
+    """After how many sequences the newest checkpoint in a folder is; None if there is none."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return max((int(name) for name in names if name.isdecimal()), default=None)
+
+
+def _is_newer(folder: pathlib.Path, path: pathlib.Path) -> bool:
+    """Whether the checkpoints in a folder came after a result: a run that was to replace it."""
+    presented = newest(folder)
+    return presented is not None and (
+        (folder / str(presented)).stat().st_mtime > path.stat().st_mtime
+    )
+
+
 def run_row(row: str, options: Options) -> dict[str, Any]:
     """Runs the trials of `row` and writes its result file and learning curves.
 
-    With `options.resume`, a row that has its result file is not run again.
+    With `options.resume`, a row that has its result file is not run again. Ctrl-C and SIGTERM end
+    the run after a round, with a checkpoint.
+
+    Raises:
+      Interrupted: if it was told to end; the words say what --resume will find.
+      ValueError: if another process has the row's checkpoints open.
     """
     done = processes.by_first(lambda: _left_behind(row, options))
     if done is not None:
         return done
+    interrupts = None
+    try:
+        with take_note_of_interrupts() as interrupts:
+            return _run(row, options, interrupts)
+    except KeyboardInterrupt as error:
+        number = getattr(error, "number", interrupts and interrupts.signal) or signal.SIGINT
+        found = _what_resume_finds(options, row)
+        raise Interrupted(f"interrupted: {row}, {found}", number) from error
+
+
+def _left_behind(row: str, options: Options) -> dict[str, Any] | None:
+    """The result that the row already has, if it may be kept; removes checkpoints of no use."""
+    path = options.path(row, ".json")
+    is_done = options.resume and path.exists()  # was cut off just before they were removed
+    if is_done or options.overwrite:
+        discard(options.path(row, ".checkpoints"))
+    return read_result(path) if is_done else None
+
+
+def _run(row: str, options: Options, interrupts: Interrupts) -> dict[str, Any]:
     run, learning = options.run(row), options.learning(row)
     started = time.monotonic()
     with Checkpoints(options.path(row, ".checkpoints"), run) as checkpoints:
@@ -102,30 +131,27 @@ def run_row(row: str, options: Options) -> dict[str, Any]:
             started -= restored.seconds
             for sentence in restored.damaged:
                 print(sentence, file=sys.stderr)
-        _run_trials(runner, checkpoints, started, row, options)
-        trials = runner.results()
-        document = options.document(row, trials, time.monotonic() - started)
+        _run_trials(runner, checkpoints, started, row, options, interrupts)
+        document = options.document(row, runner.results(), time.monotonic() - started)
         processes.by_first(lambda: _write(document, row, options))
         checkpoints.remove()
+    if interrupts.requested():
+        raise KeyboardInterrupt
     return document
 
 
-def _left_behind(row: str, options: Options) -> dict[str, Any] | None:
-    """The result that the row already has, if it may be kept; removes checkpoints of no use."""
-    path, folder = options.path(row, ".json"), options.path(row, ".checkpoints")
-    is_done = options.resume and path.exists()  # was cut off just before they were removed
-    if is_done or options.overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
-    return results.read_json(path) if is_done else None
-
-
 def _write(document: dict[str, Any], row: str, options: Options) -> None:
-    results.write_json(options.path(row, ".json"), document)
-    plots.save(options.draw(document), options.path(row, ".png"))
+    path = options.path(row, ".json")
+    keep(path, document, options.draw, overwrite=options.overwrite, quiet=options.quiet)
 
 
 def _run_trials(
-    runner: TrialRunner, checkpoints: Checkpoints, started: float, row: str, options: Options
+    runner: TrialRunner,
+    checkpoints: Checkpoints,
+    started: float,
+    row: str,
+    options: Options,
+    interrupts: Interrupts,
 ) -> None:
     """Runs all trials to their end, with progress and checkpoints."""
     saved_at = time.monotonic()
@@ -133,6 +159,23 @@ def _run_trials(
         while not runner.finished:
             progress.show(runner.round())
             elapsed = processes.by_first(lambda since=saved_at: time.monotonic() - since)
-            if elapsed >= options.checkpoint_seconds:
+            is_to_end = interrupts.requested() and not runner.finished
+            if is_to_end or elapsed >= options.checkpoint_seconds:
                 checkpoints.save(runner, time.monotonic() - started)
                 saved_at = time.monotonic()
+            if is_to_end:
+                raise KeyboardInterrupt
+
+
+def _what_resume_finds(options: Options, row: str) -> str:
+    """In words; of several processes, only the first can know."""
+    if not processes.is_first():
+        return "the first process says what --resume will find"
+    path, presented = options.path(row, ".json"), newest(options.path(row, ".checkpoints"))
+    if presented is not None and path.exists():
+        return f"once the old {path} is moved, --resume goes on after {presented:,} sequences"
+    if presented is not None:
+        return f"--resume goes on after {presented:,} sequences a trial"
+    if path.exists():
+        return "which has its old result" if options.overwrite else "which has its result"
+    return "of which there is no checkpoint: --resume starts afresh"

@@ -1,6 +1,7 @@
 """Which reading of the paper's text gives its numbers: a designed experiment on all 31 rows.
 
     python -m experiments.readings --stages=singles,combined,confirm --rows=all
+    python -m experiments.readings --stages=singles --rows=4-100,6b --shard=0/2
     python -m experiments.readings --show
 
 Cells (`design`) that have their result are skipped, so that the command may be stopped and started
@@ -18,17 +19,21 @@ from typing import Any
 from absl.flags import FlagValues
 
 from experiments.common.command import Command, command_line
+from experiments.common.files import make_folder
 from experiments.common.flag_set import FlagSet
-from experiments.common.runner import make_folder
+from experiments.common.machine import check_platform, configure
 from experiments.readings import answer, cells, design
-from lstm_jax.training.runtime import configure_cpu
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "readings"
 
 
 def define(flags: FlagSet) -> None:
     """What is run, and where its results are."""
-    flags.folder("out", f"Folder of the results, one file a row; else {RESULTS}.", required=False)
+    flags.folder(
+        "out",
+        "Folder of the results, one file a row; else experiments/results/readings.",
+        required=False,
+    )
     flags.text("rows", "all", "'all', or rows with commas between, in this order.")
     flags.items("stages", ["singles", "combined", "confirm"], "What to run, in order.")
     told = "What `choose` tries, and `confirm` runs anew, with blanks between."
@@ -40,7 +45,8 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Runs what has no result yet, or shows what has."""
-    configure_cpu()
+    configure()
+    check_platform()
     folder = values.out or RESULTS
     make_folder(folder)
     if values.show:

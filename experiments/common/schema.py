@@ -1,0 +1,122 @@
+"""What a row's result file must hold, as far as tables, pictures and --resume rely on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+LARGEST = 1e15  # of any number in a result file
+
+
+def _is_number(value: object) -> bool:
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and abs(value) <= LARGEST
+        and math.isfinite(value)
+    )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+
+
+Kind = tuple[str, Callable[[Any], bool]]
+TEXT: Kind = ("text", lambda value: isinstance(value, str))
+YES_NO: Kind = ("true or false", lambda value: isinstance(value, bool))
+NUMBER: Kind = ("a number", _is_number)
+COUNT: Kind = ("a whole number from 0", _is_count)
+MAYBE: Kind = ("a number or null", lambda value: value is None or _is_number(value))
+OBJECT: Kind = ("an object", lambda value: isinstance(value, dict))
+POINTS: Kind = (
+    "a list of points",
+    lambda value: (
+        isinstance(value, list)
+        and all(isinstance(p, list) and len(p) >= 2 and all(map(MAYBE[1], p)) for p in value)
+    ),
+)
+
+ROW: dict[str, Kind] = {
+    "task": TEXT,
+    "title": TEXT,
+    "recipe": TEXT,
+    "weights": COUNT,
+    "learning_rate": MAYBE,
+    "max_sequences": COUNT,
+    "seed": COUNT,
+    "wall_seconds": NUMBER,
+    "date": TEXT,
+    "published": OBJECT,
+    "summary": OBJECT,
+    "trials": ("a list of trials", lambda value: isinstance(value, list) and bool(value)),
+}
+NETWORK: Kind = ("an object or null", lambda value: value is None or isinstance(value, dict))
+TRIAL: dict[str, Kind] = {
+    "index": COUNT,
+    "solved": YES_NO,
+    "sequences": COUNT,
+    "curve": POINTS,
+}
+PUBLISHED: dict[str, Kind] = dict.fromkeys(
+    (
+        "success_rate",
+        "mean_sequences",
+        "first_mean_sequences",
+        "test_wrong",
+        "test_fraction",
+        "test_error",
+    ),
+    MAYBE,
+)
+SUMMARY: dict[str, Kind] = {
+    "trials": COUNT,
+    "solved": COUNT,
+    "success_rate": NUMBER,
+    "test_size": COUNT,
+    **dict.fromkeys(
+        (
+            "mean_sequences",
+            "median_sequences",
+            "first_mean_sequences",
+            "mean_test_wrong",
+            "max_test_wrong",
+            "mean_test_error",
+            "mean_test_squared_error",
+        ),
+        MAYBE,
+    ),
+}
+
+
+def check_row(document: Mapping[str, Any], name: object) -> None:
+    """Raises ValueError if a document lacks a field, or has one of another kind.
+
+    Args:
+      document: read from a file.
+      name: of the file, for the message.
+    """
+    _check(document, ROW, name, "")
+    _check(document["published"], PUBLISHED, name, "published.")
+    _check(document["summary"], SUMMARY, name, "summary.")
+    if "network" in document:  # the oldest files have none
+        _check(document, {"network": NETWORK}, name, "")
+    for i, trial in enumerate(document["trials"]):
+        _check(trial, TRIAL, name, f"trials[{i}].")
+
+
+def _check(found: object, kinds: Mapping[str, Kind], name: object, place: str) -> None:
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{name} must have an object at {place.rstrip('.')}, got {_short(found)}")
+    for field, (kind, fits) in kinds.items():
+        if field not in found:
+            raise ValueError(f"{name} must have {place}{field}, {kind}; it has none")
+        if not fits(found[field]):
+            raise ValueError(f"{name} must have {place}{field}, {kind}, got {_short(found[field])}")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"an integer of {value.bit_length()} bits"
+    text = repr(value) if not isinstance(value, (dict, list)) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,291 @@
+"""A user's mistake: one line that names the flag, and nothing is written.
+
+Every binary's flags are in the table; a new flag or binary earns its cases by a row.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pathlib
+from typing import Any
+
+import pytest
+from binaries import ROOT, run_forks
+
+from experiments.common import collection
+from experiments.common.command import Command
+from lstm_jax.training.recipes import SHORT_NAMES
+
+BINARIES = sorted(
+    path.parent.name if path.stem == "__main__" else path.stem
+    for path in (ROOT / "experiments").rglob("*.py")
+    if '__name__ == "__main__"' in path.read_text()
+)
+ROWS = ("adding", "embedded_reber", "multiplication", "noise_free", "reproduce", "rivals", "sweep")
+ROWS += ("temporal_order", "two_sequence", "very_long_lags")
+LARGE = ("100000000000000000000", "1e20", "9" * 5000)
+NO_INTEGER = ("x", "1.5", "", "nan", *LARGE)
+
+# Of every kind of flag what it must refuse.
+OF_ROWS: dict[str, tuple[str, ...]] = {
+    "out": ("", " "),
+    "seed": (*NO_INTEGER, "-1", "4294967296", "9223372036854775808"),
+    "lanes": (*NO_INTEGER, "0", "-1", "4097"),
+    "devices": (*NO_INTEGER, "0", "-1", "65", "1000"),
+    "max_sequences": (*NO_INTEGER, "0", "-1", "2147483648"),
+    "checkpoint_seconds": ("x", "", "nan", "-1", "-inf"),
+    "trials": (*NO_INTEGER, "0", "-1", "1048577", "٣"),
+    "num_processes": (*NO_INTEGER, "0", "-1"),
+    "process_id": (*NO_INTEGER, "-1"),
+    "recipe": ("", "unknown", "paper+", "paper+rate=nan", "paper+unknown", "Paper"),
+    "coordinator": ("", "host", "host:", "host:x", "host:0", "host:99999", ":1"),
+    "overwrite": ("maybe",),
+    "resume": ("2",),
+    "quiet": ("x",),
+}
+OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
+    "claims": {
+        "claim": ("", "unknown", "Length"),
+        "out": ("",),
+        "seed": (*NO_INTEGER, "-1", "4294967296"),
+        "trials": (*NO_INTEGER, "0", "1048577"),
+    },
+    "error_flow": {
+        "out": ("",),
+        "steps": (*NO_INTEGER, "1", "100001"),
+        "sequences": (*NO_INTEGER, "0"),
+        "seed": (*NO_INTEGER, "-1", "4294967296"),
+    },
+    "benchmark": {
+        "case": ("", "z", "a,z"),
+        "out": ("",),
+        "repeats": (*NO_INTEGER, "0", "10001"),
+        "setting": ("", "fast"),
+    },
+    "readings": {
+        "out": ("",),
+        "drawn": (*NO_INTEGER, "0"),
+        "rows": ("", "6A", "6a,"),
+        "shard": ("", "1", "2/2", "-1/2", "a/b"),
+        "stages": ("unknown", "singles,unknown"),
+    },
+    "tables": {"check": ("x",), "pictures": ("x",)},
+    "reproduce": {
+        "rows": ("", "6A", "6a,", "6a,6a", "all,6a"),
+        "workers": (*NO_INTEGER, "0", "257"),
+    },
+    "sweep": {
+        "task": ("", "7", "6A"),
+        "blocks": ("", "2y2", "0x2", "2x", "2x2,", "own,x", "-1x2", "99999x1"),
+        **dict.fromkeys(("learning_rate", "init_range", "input_gate_bias"), ("", "9,1", "a,b", "1", "1,2,3", "nan,1", "1,nan", "0,inf", "own,1")),
+    },
+    **{name: {"task": ("", "7", "unknown")} for name in ROWS if name not in ("reproduce", "sweep")},
+}
+# What a command says where it is not the flag itself that is out of its bounds.
+NAMES = {"recipe": ("recipe", "departure"), "rows": ("--rows", "rows", "task")}
+
+
+def cases() -> list[tuple[str, str, str]]:
+    found = []
+    for binary in BINARIES:
+        table = OF_BINARIES.get(binary, {}) | (OF_ROWS if binary in ROWS else {})
+        found += [(binary, flag, value) for flag, values in table.items() for value in values]
+    return found
+
+
+# What runs behind the flags, which must not.
+RUNS = (
+    ("common.runner", "run_row"),
+    ("sweep", "run_row"),
+    ("reproduce", "run_workers"),
+    ("benchmark", "_measure"),
+    ("claims.lags", "run"),
+    ("error_flow", "of_random_weights"),
+    ("readings.cells", "run_cell"),
+    ("tables", "draw_all"),
+)
+
+
+def never(*arguments: Any, **options: Any) -> None:
+    raise AssertionError("a mistake was taken for a run")
+
+
+def command_of(binary: str) -> Command:
+    package = ROOT / "experiments" / binary
+    module = f"experiments.{binary}" + (".__main__" if package.is_dir() else "")
+    return importlib.import_module(module).COMMAND
+
+
+def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[str]:
+    needed = {"out": str(out)} if binary != "tables" else {"check": "true"}
+    if binary == "reproduce":
+        needed["rows"] = "6a"
+    if binary == "claims":
+        needed["claim"] = "lags"
+    if flag == "coordinator":
+        needed |= {"num_processes": "1", "process_id": "0"}
+    return [f"--{name}={text}" for name, text in (needed | {flag: value}).items()]
+
+
+def test_every_flag_of_every_binary_has_its_cases():
+    """...but those that take any text, or nothing."""
+    assert {*ROWS, *OF_BINARIES} == {*BINARIES}
+    for binary in BINARIES:
+        table = OF_BINARIES.get(binary, {}) | (OF_ROWS if binary in ROWS else {})
+        own = command_of(binary).flags()
+        missing = {flag for flag in own if flag not in table and not own[flag].boolean}
+        assert missing <= {"recipes", "output_gate_bias"}, (binary, missing)
+
+
+@pytest.mark.parametrize("binary", BINARIES)
+def test_a_bad_value_is_refused_by_its_flag_s_name_and_nothing_is_written(
+    binary: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for module, name in RUNS:
+        monkeypatch.setattr(importlib.import_module(f"experiments.{module}"), name, never)
+    for _, flag, value in (case for case in cases() if case[0] == binary):
+        told = f"--{flag}={value[:40]}"
+        with pytest.raises(ValueError) as error:
+            command_of(binary).call(arguments_of(binary, flag, value, tmp_path / "new"))
+        line = str(error.value)
+        assert any(name in line for name in NAMES.get(flag, (flag,))), (told, line)
+        assert "\n" not in line and not [*tmp_path.iterdir()], (told, line)
+
+
+# Through the shell: one line, exit status 2, no traceback ----------------------------------------
+
+MISTAKES = {
+    "temporal_order --task=7": "flag --task=7: value should be one of <6a|6b>; see --help",
+    "temporal_order --trials=0": "--trials must be 'paper' or a positive number, got '0'",
+    "temporal_order --seed=-1": "flag --seed=-1: -1 is not an integer in the range [0, 4294967295]",
+    "temporal_order --checkpoint_seconds=nan": "flag --checkpoint_seconds=nan: nan is not a number",
+    "temporal_order --recipe=unknown": f"recipe must begin with one of {', '.join(SHORT_NAMES)}, ",
+    "temporal_order --devices=1000": "flag --devices=1000: 1000 is not an integer in the range",
+    "temporal_order --coordinator=auto": "coordinator must be HOST:PORT, no cluster was found: ",
+    "temporal_order --coordinator=no.invalid:9999 --num_processes=2 --process_id=1": "coordinator "
+    "must be at a known host, got no.invalid:9999: ",
+    "temporal_order --process_id=1": "--num_processes and --process_id need --coordinator, got ",
+    "temporal_order --unknown=1": "Unknown command line flag 'unknown'",
+    "temporal_order 6a": "unexpected argument '6a'; options begin with --",
+    "temporal_order --resume --overwrite": "--resume and --overwrite exclude each other, got both",
+    "temporal_order --out=": "flag --out=: must name a folder; . is the current one",
+    "temporal_order --out={folder}/file": "--out must be a writable folder, got {folder}/file: ",
+    "temporal_order --out={folder}/file/below": "--out must be a writable folder, got {folder}/file"
+    "/below: Not a directory",
+    "claims --claim=gates --out={folder}/file/below": "--out must be a writable folder, got ",
+    "error_flow --out={folder}/file/below": "--out must be a writable folder, got {folder}/file",
+    "benchmark --case=h --out={folder}/file/below": "--out must be a writable folder, got ",
+    "temporal_order --out={folder}/old": "{folder}/old/6a.json exists; --overwrite replaces it",
+    "claims --claim=lags --out={folder}/old": "{folder}/old/claim.lags.json exists; --overwrite",
+    "error_flow --out={folder}/old": "{folder}/old/error_flow.png exists; --overwrite replaces it",
+    "benchmark --case=h --out={folder}/old": "{folder}/old/benchmark.h.json exists; --overwrite",
+    "temporal_order --out={folder}/cut": "{folder}/cut/6a.checkpoints exists, of a run that was cu",
+    "temporal_order --out={folder}/old --resume": "{folder}/old/6a.json has task 6b, not 6a; --over",
+    "temporal_order --out={folder}/no --resume": "{folder}/no/6a.json is not JSON",
+    "claims --claim=xor --redraw --out={folder}/no": "{folder}/no/claim.xor.json must be of the cl",
+    "claims --claim=gates --redraw --out={folder}/no": "{folder}/no/claim.gates.json is not JSON",
+    "reproduce --rows=2a-4.rtrl-1 --recipe=swapped": "--recipe must be paper for 2a-4.rtrl-1, got",
+    "reproduce --rows=6A": "--rows must be 'all', 'rivals', or of 1-1, ",
+    "reproduce --rows=6a,6a": "rows must be distinct, got 6a,6a",
+    "reproduce": "flag --rows=None: Flag --rows must have a value other than None",
+    "sweep --blocks=": "--blocks must be shapes such as 2x2, or 'own', got none",
+    "sweep --learning_rate=9,1": "learning_rate must be two positive and finite numbers, the lower "
+    "first, got (9.0, 1.0)",
+    "sweep --learning_rate=own": "--learning_rate and one of --init_range, --input_gate_bias, "
+    "--output_gate_bias must have bounds, got 'own'",
+    "sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, whose input ",
+}
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What came of every mistake, and the folder that it was made in."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "file").write_text("a file")
+    (folder / "cut" / "6a.checkpoints" / "1000").mkdir(parents=True)
+    for name in ("no", "old"):
+        (folder / name).mkdir()
+    (folder / "no" / "6a.json").write_text("no result")
+    (folder / "no" / "claim.xor.json").write_text('{"claim": "gates"}')
+    (folder / "no" / "claim.gates.json").write_text("[" * 100_000)
+    (folder / "old" / "6a.json").write_text((collection.RESULTS / "6b" / "6b.json").read_text())
+    for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json"):
+        (folder / "old" / name).write_text("mine")
+    before = sorted(folder.rglob("*"))
+    runs = []
+    for mistake in MISTAKES:
+        name, *flags = mistake.format(folder=folder).split()
+        runs.append([name, f"--out={folder}/new", *flags])
+    outcomes = dict(zip(MISTAKES, run_forks(runs), strict=True))
+    assert sorted(folder.rglob("*")) == before  # nothing was written
+    return {"folder": folder, "outcomes": outcomes}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_ends_with_one_line_that_names_it(mistake: str, refusals: dict[str, Any]):
+    """...a non-zero status and no traceback, before anything is computed or written."""
+    status, out, err = refusals["outcomes"][mistake]
+    assert (status, out) == (2, ""), err
+    assert err.startswith(f"error: {MISTAKES[mistake].format(folder=refusals['folder'])}"), err
+    assert err.count("\n") == 1 and err.endswith("\n")
+
+
+def test_an_unknown_platform_is_named_in_one_line(tmp_path: pathlib.Path, monkeypatch):
+    monkeypatch.setitem(os.environ, "JAX_PLATFORMS", "abacus")
+    runs = [
+        ["temporal_order", f"--out={tmp_path}"],
+        ["claims", "--claim=gates", f"--out={tmp_path}"],
+        ["error_flow", f"--out={tmp_path}"],
+    ]
+    for status, out, err in run_forks(runs):
+        assert (status, out) == (2, "")
+        assert err.startswith("error: JAX_PLATFORMS must name platforms of this machine, got 'abac")
+        assert err.count("\n") == 1
+
+
+# Files from elsewhere ---------------------------------------------------------------------------
+
+DAMAGE: dict[str, Any] = {
+    "nested too deeply": "[" * 100_000,
+    "cut off": '{"schema_version": 1, "task": "6',
+    "no object": "[1]",
+    "no version": "{}",
+    "an integer beyond all bounds": '{"schema_version": 1, "seed": ' + "9" * 5000 + "}",
+    "task missing": {"task": None},
+    "of another row": {"task": "7z"},
+    "trials no list": {"trials": 3},
+    "no trials": {"trials": []},
+    "a trial no object": {"trials": [1]},
+    "a trial without its curve": {"trials": [{"index": 0, "solved": True, "sequences": 1}]},
+    "a curve of text": {
+        "trials": [{"index": 0, "solved": True, "sequences": 1, "curve": [["a", "b"]]}]
+    },
+    "summary missing": {"summary": None},
+    "a summary that lacks a field": {"summary": {"trials": 1}},
+    "a number beyond all": {"wall_seconds": 10**400},
+    "infinite": {"wall_seconds": float("inf")},
+    "a number as text": {"max_sequences": "many"},
+    "true for a number": {"weights": True},
+    "published of another kind": {"published": []},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_result_is_one_line_that_names_the_file(damage: str, tmp_path: pathlib.Path):
+    content = DAMAGE[damage]
+    if isinstance(content, dict):
+        document = json.loads((collection.RESULTS / "6a" / "6a.json").read_text()) | content
+        content = json.dumps({k: v for k, v in document.items() if v is not None})
+    path = tmp_path / "6a.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"6a\.json") as error:
+        collection.read_results(tmp_path)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+    if damage != "of another row":
+        command = command_of("temporal_order")
+        with pytest.raises(ValueError, match=r"6a\.json"):
+            command.call(["--task=6a", f"--out={tmp_path}", "--resume"])
+    assert path.read_text() == content and [*tmp_path.iterdir()] == [path]
