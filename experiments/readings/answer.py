@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
+from experiments.common.collection import read_results
 from experiments.readings import design, picture
 from experiments.readings.cells import Results
 from experiments.readings.design import CHOICE_SEED, CONFIRMATION_SEED, FACTOR, Cell
@@ -50,28 +51,36 @@ def to_confirm(results: Results, recipes: list[str]) -> list[Cell]:
     return [] if chosen is None else [design.confirmation(results.row, chosen["recipe"])]
 
 
-def table(folder: pathlib.Path) -> str:
+def gather(folder: pathlib.Path) -> dict[str, list[Outcome]]:
+    """The outcomes of every row; first, what its experiment's own command has of `paper`."""
+    gathered: dict[str, list[Outcome]] = {row: [] for row in design.select("all")}
+    for document in read_results():
+        if document["recipe"] == "paper" and document["task"] in gathered:
+            summary = document["summary"]
+            own = {"recipe": "paper", "seed": document["seed"], "mean": summary["mean_sequences"]}
+            gathered[document["task"]].append(summary | own)
+    for row, outcomes in gathered.items():
+        outcomes.extend(Results(folder, row).cells())
+    return gathered
+
+
+def table(gathered: dict[str, list[Outcome]]) -> str:
     """For each row, `paper` and the smallest reading that works, or else the best that was found.
 
-    Figures are those of the fresh seed where there are any; those of seed 0, by which readings were
-    chosen, are in brackets.
+    Figures are those of the fresh seed where there are any; those of seed 0 are in brackets.
     """
     lines = [
         "| row | published | `paper` | smallest reading | solved | mean | ratio | works |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row in design.select("all"):
-        outcomes = Results(folder, row).cells()
+    for row, outcomes in gathered.items():
         printed = [o for o in outcomes if o["recipe"] == "paper"]
         found = best(row, outcomes, CONFIRMATION_SEED) or best(row, outcomes, CHOICE_SEED)
         published = design.wanted(make_task(row)) - design.UNCOUNTED.get(row, 0)
-        cells = [row, f"{published:,}", _solved(max(printed, key=_seed, default=None))]
-        lines.append("| " + " | ".join([*cells, *_reading(row, found)]) + " |")
+        latest = max(printed, key=lambda o: (o["seed"], o["trials"]), default=None)
+        cells = [row, f"{published:,}", _solved(latest), *_reading(row, found)]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _seed(outcome: Outcome) -> int:
-    return outcome["seed"]
 
 
 def _solved(outcome: Outcome | None) -> str:
@@ -103,6 +112,8 @@ def show(folder: pathlib.Path) -> None:
     text = page.read_text() if page.exists() else start + end
     before, _, rest = text.partition(start)
     _, _, after = rest.partition(end)
-    write_atomically(page, (before + start + table(folder) + end + after).encode())
-    picture.draw(folder, folder / "README.png")
-    print(table(folder))
+    gathered = gather(folder)
+    found = table(gathered)
+    write_atomically(page, (before + start + found + end + after).encode())
+    picture.draw(gathered, folder / "README.png")
+    print(found)

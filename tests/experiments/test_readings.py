@@ -132,7 +132,10 @@ def test_what_is_kept_is_read_again_to_the_last_digit(tmp_path: pathlib.Path):
     assert len((tmp_path / "6a.json").read_text().splitlines()) == 6  # a line a cell
 
 
-def test_the_page_says_what_was_confirmed_and_keeps_its_words(tmp_path: pathlib.Path):
+def test_the_page_says_what_was_confirmed_and_keeps_its_words(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(answer, "read_results", list)
     results = Results(tmp_path, "6a")
     for cell in (design.choice("6a", "paper"), design.confirmation("6a", "paper+tolerance=0.1")):
         results.add(cell, outcome(cell.recipe, 7, 40_000.0, cell.seed, cell.trials), {})
@@ -145,3 +148,10 @@ def test_the_page_says_what_was_confirmed_and_keeps_its_words(tmp_path: pathlib.
     assert "| 6a | 31,390 | (7 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |" in text
     assert (tmp_path / "README.png").stat().st_size > 10_000
     assert text.count("none found") == len(row_names()) - 1
+
+
+def test_printed_conditions_come_from_their_own_result_files_too(tmp_path: pathlib.Path):
+    gathered = answer.gather(tmp_path)
+    assert list(gathered) == list(row_names())
+    (own,) = gathered["6a"]
+    assert (own["recipe"], own["seed"], own["trials"]) == ("paper", 0, 20)
