@@ -1,0 +1,274 @@
+"""A layer of another library and the network made of it are one, to the last decimal."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import EVERYTHING, assert_close, assert_equal, quick_jit, random_parameters
+
+from lstm_jax.network.cell import zero_state
+from lstm_jax.network.interop import LAYOUTS, from_library, modern, to_library
+from lstm_jax.network.outputs import apply
+from lstm_jax.network.parameters import check_parameters, initialise
+
+STEPS, INPUTS, CELLS = 4, 3, 4
+Arrays = dict[str, Any]
+# (arrays, inputs, (c, h)) to the outputs and the final (c, h).
+Run = Callable[[Arrays, Any, tuple], tuple]
+
+
+# Their forward passes ---------------------------------------------------------------------------
+
+
+def run_flax(cell_type: str) -> Run:
+    nnx = pytest.importorskip("flax.nnx")
+
+    def run(arrays: Arrays, inputs: Any, start: tuple) -> tuple:
+        cell = getattr(nnx, cell_type)(INPUTS, CELLS, dtype=inputs.dtype, rngs=nnx.Rngs(0))
+        state = nnx.state(cell, nnx.Param)
+        nnx.replace_by_pure_dict(state, arrays)
+        nnx.update(cell, state)
+        outputs, carry = [], start
+        for x_t in inputs:
+            carry, y_t = cell(carry, x_t)
+            outputs.append(y_t)
+        return jnp.stack(outputs), carry
+
+    return run
+
+
+def run_haiku() -> Run:
+    hk = pytest.importorskip("haiku")
+
+    def unroll(inputs: Any, state: Any) -> Any:
+        return hk.dynamic_unroll(hk.LSTM(CELLS), inputs, state)
+
+    layer = hk.without_apply_rng(hk.transform(unroll))
+
+    def run(arrays: Arrays, inputs: Any, start: tuple) -> tuple:
+        state = hk.LSTMState(hidden=start[1], cell=start[0])
+        outputs, final = layer.apply({"lstm/linear": arrays}, inputs, state)
+        return outputs, (final.cell, final.hidden)
+
+    return run
+
+
+def run_equinox() -> Run:
+    equinox = pytest.importorskip("equinox")
+    empty = equinox.nn.LSTMCell(INPUTS, CELLS, key=jax.random.key(0))
+
+    def run(arrays: Arrays, inputs: Any, start: tuple) -> tuple:
+        names = ("weight_ih", "weight_hh", "bias")
+        own = lambda cell: [getattr(cell, name) for name in names]
+        cell = equinox.tree_at(own, empty, [arrays[name] for name in names])
+        state, outputs = (start[1], start[0]), []
+        for x_t in inputs:
+            state = cell(x_t, state)
+            outputs.append(state[0])
+        return jnp.stack(outputs), (state[1], state[0])
+
+    return run
+
+
+def documented(gates: Callable[[Arrays, Any, Any], list]) -> Run:
+    """c' = f c + i g, h' = o tanh c', as the documents of torch and keras have it."""
+
+    def run(arrays: Arrays, inputs: Any, start: tuple) -> tuple:
+        (c, h), outputs = start, []
+        for x in inputs:
+            i, f, g, o = gates(arrays, x, h)
+            sigmoid = lambda net: 1 / (1 + jnp.exp(-net))
+            c = sigmoid(f) * c + sigmoid(i) * jnp.tanh(g)
+            h = sigmoid(o) * jnp.tanh(c)
+            outputs.append(h)
+        return jnp.stack(outputs), (c, h)
+
+    return run
+
+
+def torch_gates(arrays: Arrays, x: Any, h: Any) -> list:
+    """weight_ih_l0 is (W_ii|W_if|W_ig|W_io), [4 hidden_size, input_size]; both biases count."""
+    rows = lambda name, k: arrays[name][k * CELLS : (k + 1) * CELLS]
+    return [
+        rows("weight_ih_l0", k) @ x
+        + rows("bias_ih_l0", k)
+        + rows("weight_hh_l0", k) @ h
+        + rows("bias_hh_l0", k)
+        for k in range(4)
+    ]
+
+
+def keras_gates(arrays: Arrays, x: Any, h: Any) -> list:
+    """z = x kernel + h recurrent_kernel + bias; z0, z1, z2, z3 = i, f, c, o."""
+    z = x @ arrays["kernel"] + h @ arrays["recurrent_kernel"] + arrays["bias"]
+    return [z[k * CELLS : (k + 1) * CELLS] for k in range(4)]
+
+
+RUNS: dict[str, Callable[[], Run]] = {
+    "flax.nnx.OptimizedLSTMCell": functools.partial(run_flax, "OptimizedLSTMCell"),
+    "flax.nnx.LSTMCell": functools.partial(run_flax, "LSTMCell"),
+    "haiku.LSTM": run_haiku,
+    "equinox.LSTMCell": run_equinox,
+    "torch.nn.LSTM": lambda: documented(torch_gates),
+    "keras.LSTM": lambda: documented(keras_gates),
+}
+
+
+def random_arrays(library: str, dtype: Any, seed: int = 0) -> Arrays:
+    """Arrays of the library's own names and shapes, which no function here has made."""
+    joined = {"kernel": (INPUTS, 4 * CELLS), "recurrent_kernel": (CELLS, 4 * CELLS)}
+    rows = (4 * CELLS, INPUTS), (4 * CELLS, CELLS)
+    gate = lambda *names: {n: {"kernel": (INPUTS, CELLS)} for n in names}
+    shapes: dict[str, Any] = {
+        "flax.nnx.OptimizedLSTMCell": {
+            "dense_i": {"kernel": joined["kernel"]},
+            "dense_h": {"kernel": joined["recurrent_kernel"], "bias": (4 * CELLS,)},
+        },
+        "flax.nnx.LSTMCell": gate("ii", "if_", "ig", "io")
+        | {n: {"kernel": (CELLS, CELLS), "bias": (CELLS,)} for n in ("hi", "hf", "hg", "ho")},
+        "haiku.LSTM": {"w": (INPUTS + CELLS, 4 * CELLS), "b": (4 * CELLS,)},
+        "equinox.LSTMCell": {"weight_ih": rows[0], "weight_hh": rows[1], "bias": (4 * CELLS,)},
+        "torch.nn.LSTM": {"weight_ih_l0": rows[0], "weight_hh_l0": rows[1]}
+        | {"bias_ih_l0": (4 * CELLS,), "bias_hh_l0": (4 * CELLS,)},
+        "keras.LSTM": joined | {"bias": (4 * CELLS,)},
+    }
+    rng = np.random.default_rng(seed)
+    draw = lambda shape: rng.uniform(-1, 1, shape).astype(dtype)
+    return jax.tree.map(draw, shapes[library], is_leaf=lambda node: type(node) is tuple)
+
+
+def error(run: Run, arrays: Arrays, inputs: Any, start: tuple) -> tuple:
+    """A number that depends on all outputs and the final state, and these."""
+    outputs, (c, h) = run(arrays, inputs, start)
+    weights = jnp.cos(jnp.arange(outputs.size, dtype=outputs.dtype)).reshape(outputs.shape)
+    return (weights * outputs).sum() + (c * c).sum() + h.sum(), (outputs, c, h)
+
+
+def run_ours(library: str, arrays: Arrays, inputs: Any, start: tuple, gradient: Any) -> tuple:
+    net, parameters = from_library(library, arrays)
+    state = zero_state(net, inputs.dtype)._replace(internal_state=start[0], cell_output=start[1])
+    outputs, final = apply(net, parameters, inputs, initial_state=state, gradient=gradient)
+    return outputs, (final.internal_state, final.cell_output)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-10)])
+@pytest.mark.parametrize("library", LAYOUTS)
+def test_outputs_states_and_full_gradients_are_the_library_s(
+    library: str, dtype: Any, tolerance: float
+):
+    theirs = RUNS[library]()
+    rng = np.random.default_rng(1)
+    arrays = random_arrays(library, dtype)
+    inputs, *start = (rng.normal(size=s).astype(dtype) for s in ((STEPS, INPUTS), CELLS, CELLS))
+    with jax.enable_x64(dtype is np.float64):
+        ours: Run = lambda *run: run_ours(library, *run, gradient="full")
+        found, expected = (
+            quick_jit(jax.value_and_grad(functools.partial(error, run), (0, 1, 2), has_aux=True))(
+                arrays, jnp.asarray(inputs), tuple(start)
+            )
+            for run in (ours, theirs)
+        )
+        assert_close(found, expected, tolerance)
+        assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(dtype)}
+
+
+def test_a_library_s_layer_can_be_asked_for_the_paper_s_gradient():
+    arrays = random_arrays("keras.LSTM", np.float32)
+    inputs = np.random.default_rng(1).normal(size=(STEPS, INPUTS)).astype(np.float32)
+    start = (np.zeros(CELLS, np.float32),) * 2
+
+    def slope(gradient: str) -> Arrays:
+        run: Run = lambda *run: run_ours("keras.LSTM", *run, gradient=gradient)
+        return quick_jit(jax.grad(lambda a: error(run, a, jnp.asarray(inputs), start)[0]))(arrays)
+
+    truncated, full = slope("truncated"), slope("full")
+    assert_close(truncated, slope("truncated_autodiff"), 1e-5)
+    assert np.abs(truncated["kernel"] - full["kernel"]).max() > 0.01
+
+
+@pytest.mark.parametrize("library", LAYOUTS)
+def test_there_and_back_is_the_identity(library: str):
+    arrays = random_arrays(library, np.float32)
+    if library == "torch.nn.LSTM":  # of two biases, the sum is what counts
+        arrays["bias_hh_l0"] = np.zeros_like(arrays["bias_hh_l0"])
+    net, parameters = from_library(library, arrays)
+    check_parameters(net, parameters)
+    again = to_library(library, net, parameters)
+    assert_close(again, arrays, 1e-6)
+    assert_close(from_library(library, again)[1], parameters, 1e-6)
+
+
+@pytest.mark.parametrize("library", [name for name in LAYOUTS if name != "haiku.LSTM"])
+def test_layers_without_biases_stay_so(library: str):
+    without = modern(INPUTS, CELLS, biases=False)
+    parameters = random_parameters(without)
+    arrays = to_library(library, without, jax.tree.map(jnp.float32, parameters))
+    net, found = from_library(library, arrays)
+    assert net == without
+    assert_equal(found.layer, jax.tree.map(np.float32, parameters.layer))
+
+
+def test_any_output_units_may_be_there():
+    net = dataclasses.replace(modern(3, 2), num_outputs=5, output="logistic", biases="all")
+    parameters = initialise(jax.random.key(0), net)
+    found = from_library("haiku.LSTM", to_library("haiku.LSTM", net, parameters))[1]
+    assert_close(found.layer, parameters.layer, 1e-6)
+
+
+WRONG = {
+    "haiku.LSTM must be b, w, got w": ("haiku.LSTM", {"w": np.ones((7, 16))}),
+    "must be bias_hh_l0, .* got weight_hh_l0, weight_hh_l1": (
+        "torch.nn.LSTM",
+        {"weight_ih_l0": 1, "weight_hh_l0": 1, "weight_hh_l1": 1},
+    ),
+    "library must be one of flax.nnx.Opt.*, got 'sonnet'": ("sonnet", {}),
+    r"keras.LSTM must have .* got \(3, 8\) and \(3, 8\)": (
+        "keras.LSTM",
+        {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((3, 8)), "bias": np.ones(8)},
+    ),
+    r"keras.LSTM must have .* got \(3, 12\) and \(2, 8\)": (
+        "keras.LSTM",
+        {"kernel": np.ones((3, 12)), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)},
+    ),
+    r"keras.LSTM must have .* got \(3, 6\) and \(2, 6\)": (
+        "keras.LSTM",
+        {"kernel": np.ones((3, 6)), "recurrent_kernel": np.ones((2, 6)), "bias": np.ones(6)},
+    ),
+    "bias of keras.LSTM must have 8 entries, got 7": (
+        "keras.LSTM",
+        {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(7)},
+    ),
+    "kernel of keras.LSTM must be a matrix": (
+        "keras.LSTM",
+        {"kernel": np.ones(8), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)},
+    ),
+    r"haiku.LSTM must have .* got \(0, 8\) and \(2, 8\)": (
+        "haiku.LSTM",
+        {"w": np.ones((2, 8)), "b": np.ones(8)},
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_arrays_that_are_none_of_a_layer_are_refused(message: str):
+    with pytest.raises(ValueError, match=message):
+        from_library(*WRONG[message])
+
+
+def test_a_network_that_no_library_has_is_refused():
+    parameters = random_parameters(EVERYTHING)
+    with pytest.raises(ValueError, match="has no layer with the blocks, num_hidden, recurrent"):
+        to_library("keras.LSTM", EVERYTHING, parameters)
+    net = dataclasses.replace(modern(1, 1), biases="gates")
+    with pytest.raises(ValueError, match=r"keras.LSTM needs biases of all units, got 'gates'"):
+        to_library("keras.LSTM", net, random_parameters(net))
+    net = modern(1, 1, biases=False)
+    with pytest.raises(ValueError, match=r"haiku.LSTM needs biases of all units, got 'none'"):
+        to_library("haiku.LSTM", net, random_parameters(net))
