@@ -15,6 +15,8 @@ from lstm_jax.network import online
 from lstm_jax.network.activations import ACTIVATIONS, Activation
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, zero_state
+from lstm_jax.network.detectors import Finding, Thresholds
+from lstm_jax.network.diagnostics import diagnose
 from lstm_jax.network.errors import ERRORS, Error, cross_entropy, half_squared_error
 from lstm_jax.network.layer import step, unroll
 from lstm_jax.network.online import (
@@ -56,6 +58,7 @@ __all__ = (
     "Architecture",
     "Error",
     "Example",
+    "Finding",
     "GradientLearning",
     "Lanes",
     "Layer",
@@ -67,6 +70,7 @@ __all__ = (
     "Recipe",
     "State",
     "Task",
+    "Thresholds",
     "TrialMethod",
     "TrialResult",
     "TrialRunner",
@@ -75,6 +79,7 @@ __all__ = (
     "check_parameters",
     "configure_cpu",
     "cross_entropy",
+    "diagnose",
     "half_squared_error",
     "init_learner",
     "initialise",
