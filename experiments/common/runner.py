@@ -47,7 +47,9 @@ def _prepare(options: Options, rows: list[str]) -> None:
         if path.exists() and options.resume:
             _check_same_run(path, run)
             if _is_newer(folder, path):
-                raise ValueError(f"{path} is older than {folder}: --resume goes on once it is moved")
+                raise ValueError(
+                    f"{path} is older than {folder}: --resume goes on once it is moved"
+                )
         check_free(path, options.overwrite or options.resume)
         check_unused(folder)
         if newest(folder) is not None and not (options.resume or options.overwrite):

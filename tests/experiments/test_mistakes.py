@@ -79,7 +79,10 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
     "sweep": {
         "task": ("", "7", "6A"),
         "blocks": ("", "2y2", "0x2", "2x", "2x2,", "own,x", "-1x2", "99999x1"),
-        **dict.fromkeys(("learning_rate", "init_range", "input_gate_bias"), ("", "9,1", "a,b", "1", "1,2,3", "nan,1", "1,nan", "0,inf", "own,1")),
+        **dict.fromkeys(
+            ("learning_rate", "init_range", "input_gate_bias"),
+            ("", "9,1", "a,b", "1", "1,2,3", "nan,1", "1,nan", "0,inf", "own,1"),
+        ),
     },
     **{name: {"task": ("", "7", "unknown")} for name in ROWS if name not in ("reproduce", "sweep")},
 }
@@ -183,7 +186,7 @@ MISTAKES = {
     "error_flow --out={folder}/old": "{folder}/old/error_flow.png exists; --overwrite replaces it",
     "benchmark --case=h --out={folder}/old": "{folder}/old/benchmark.h.json exists; --overwrite",
     "temporal_order --out={folder}/cut": "{folder}/cut/6a.checkpoints exists, of a run that was cu",
-    "temporal_order --out={folder}/old --resume": "{folder}/old/6a.json has task 6b, not 6a; --over",
+    "temporal_order --out={folder}/old --resume": "{folder}/old/6a.json has task 6b, not 6a; --",
     "temporal_order --out={folder}/no --resume": "{folder}/no/6a.json is not JSON",
     "claims --claim=xor --redraw --out={folder}/no": "{folder}/no/claim.xor.json must be of the cl",
     "claims --claim=gates --redraw --out={folder}/no": "{folder}/no/claim.gates.json is not JSON",
@@ -196,7 +199,7 @@ MISTAKES = {
     "first, got (9.0, 1.0)",
     "sweep --learning_rate=own": "--learning_rate and one of --init_range, --input_gate_bias, "
     "--output_gate_bias must have bounds, got 'own'",
-    "sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, whose input ",
+    "sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, whose input",
 }
 
 
