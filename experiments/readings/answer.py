@@ -37,17 +37,30 @@ def _rank(row: str, outcome: Outcome) -> tuple:
     return (not is_good, size(outcome) if is_good else 0, -solved, distance)
 
 
-def best(row: str, outcomes: list[Outcome], seed: int) -> Outcome | None:
-    """The smallest reading that works on a seed, or else that which is solved most often."""
-    found = [o for o in outcomes if o["seed"] == seed and o["solved"]]
-    return min(found, key=lambda o: _rank(row, o), default=None)
+def is_confirmed(row: str, outcome: Outcome) -> bool:
+    """Whether no trial of these chose the reading: a fresh seed's, or `paper`'s own in full."""
+    in_full = outcome["trials"] == make_task(row).trials
+    return outcome["seed"] == CONFIRMATION_SEED or (outcome["recipe"] == "paper" and in_full)
+
+
+def best(row: str, outcomes: list[Outcome], *, confirmed: bool) -> Outcome | None:
+    """The smallest reading that works, or else that which is solved most often.
+
+    Args:
+      row: whose outcomes they are.
+      outcomes: of all its cells.
+      confirmed: whether of those that are confirmed, or of those of seed 0.
+    """
+    wanted = (lambda o: is_confirmed(row, o)) if confirmed else (lambda o: o["seed"] == CHOICE_SEED)
+    found = [outcome for outcome in outcomes if outcome["solved"] and wanted(outcome)]
+    return min(found, key=lambda outcome: _rank(row, outcome), default=None)
 
 
 def to_confirm(results: Results, recipes: list[str]) -> list[Cell]:
     """What the trials of seed 0 make of a row, or `recipes`, to be run anew on a fresh seed."""
     if recipes:
         return [design.confirmation(results.row, recipe) for recipe in recipes]
-    chosen = best(results.row, results.cells(), CHOICE_SEED)
+    chosen = best(results.row, results.cells(), confirmed=False)
     return [] if chosen is None else [design.confirmation(results.row, chosen["recipe"])]
 
 
@@ -67,7 +80,7 @@ def gather(folder: pathlib.Path) -> dict[str, list[Outcome]]:
 def table(gathered: dict[str, list[Outcome]]) -> str:
     """For each row, `paper` and the smallest reading that works, or else the best that was found.
 
-    Figures are those of the fresh seed where there are any; those of seed 0 are in brackets.
+    Figures by which a reading was chosen, on seed 0, are in brackets.
     """
     lines = [
         "| row | published | `paper` | smallest reading | solved | mean | ratio | works |",
@@ -75,19 +88,29 @@ def table(gathered: dict[str, list[Outcome]]) -> str:
     ]
     for row, outcomes in gathered.items():
         printed = [o for o in outcomes if o["recipe"] == "paper"]
-        found = best(row, outcomes, CONFIRMATION_SEED) or best(row, outcomes, CHOICE_SEED)
+        found = _to_show(row, outcomes)
         published = design.wanted(make_task(row)) - design.UNCOUNTED.get(row, 0)
         latest = max(printed, key=lambda o: (o["seed"], o["trials"]), default=None)
-        cells = [row, f"{published:,}", _solved(latest), *_reading(row, found)]
+        cells = [row, f"{published:,}", _solved(row, latest), *_reading(row, found)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _solved(outcome: Outcome | None) -> str:
+def _to_show(row: str, outcomes: list[Outcome]) -> Outcome | None:
+    """The best of all; what chose a reading says no more of it once it was run anew."""
+    sure = [outcome for outcome in outcomes if is_confirmed(row, outcome)]
+    known = {outcome["recipe"] for outcome in sure}
+    found = [
+        o for o in (*sure, *outcomes) if o["solved"] and (o in sure or o["recipe"] not in known)
+    ]
+    return min(found, key=lambda outcome: _rank(row, outcome), default=None)
+
+
+def _solved(row: str, outcome: Outcome | None) -> str:
     if outcome is None:
         return "not run"
     text = f"{outcome['solved']} of {outcome['trials']}"
-    return text if outcome["seed"] == CONFIRMATION_SEED else f"({text})"
+    return text if is_confirmed(row, outcome) else f"({text})"
 
 
 def _reading(row: str, outcome: Outcome | None) -> list[str]:
@@ -99,10 +122,10 @@ def _reading(row: str, outcome: Outcome | None) -> list[str]:
     verdict = "yes" if works(row, outcome) else "no"
     return [
         f"`{departures}`",
-        _solved(outcome),
+        _solved(row, outcome),
         f"{counted:,.0f}",
         f"{design.ratio(task, outcome['mean']):.2f}",
-        verdict if outcome["seed"] == CONFIRMATION_SEED else f"({verdict})",
+        verdict if is_confirmed(row, outcome) else f"({verdict})",
     ]
 
 

@@ -13,7 +13,7 @@
 | `start`             | activation            | hidden activations start there, not at 0           |
 | `biases`            | none, gates, ...      | these have a bias                                  |
 | `more-biases`       | kinds of unit         | these have a bias as well                          |
-| `input-gate-bias`   | one, or one a block   | what the input gates' biases start at              |
+| `input-gate-bias`   | one, or one a block   | input gates' biases start there; or: random        |
 | `output-gate-bias`  | one, or one a block   | the same for the output gates                      |
 | `added-gate-bias`   |                       | given gate biases are added to the random weights  |
 | `init-range`        | range                 | initial weights are uniform in [-range, range]     |
@@ -25,6 +25,7 @@
 | `full-gradient`     |                       | the exact gradient, not the truncated one          |
 | `update`            | step, next-first-step | after every step; after the next sequence's first  |
 | `training-set`      | size                  | a fixed set of sequences, drawn from evenly        |
+| `test-every`        | sequences             | training sequences between two tests               |
 
 Two departures that decide the same thing exclude each other.
 """
@@ -46,7 +47,7 @@ from lstm_jax.network.errors import Error
 from lstm_jax.network.layer import Gradient
 from lstm_jax.network.units import KINDS
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.base import Example, Task
+from lstm_jax.tasks.base import Example, Task, TestRule
 
 Optimiser = Literal["sgd", "steady-adam", "falling-adam"]
 UpdateAfter = Literal["sequence", "step", "next-first-step"]
@@ -269,6 +270,16 @@ def _fix_training_set(setup: Setup, size: int) -> Setup:
     return setup.with_task(prepare=prepare, sample=sample, sample_test=sample_test)
 
 
+def _test_every(setup: Setup, interval: int) -> Setup:
+    """The text says of no test how often it is made."""
+    task = setup.task
+    if not isinstance(task.rule, TestRule):
+        raise ValueError(f"test-every needs a rule that tests, task {task.name} has none")
+    first_rule = task.first_rule and dataclasses.replace(task.first_rule, interval=interval)
+    rule = dataclasses.replace(task.rule, interval=interval)
+    return setup.with_task(rule=rule, first_rule=first_rule)
+
+
 def _times(field: str) -> Callable[[Setup, float], Setup]:
     """The task's own condition times a factor."""
 
@@ -396,5 +407,8 @@ DEPARTURES: dict[str, Departure] = {
     ),
     "training-set": Departure(
         "training set", "a fixed training set of {} sequences", _fix_training_set, parse_count
+    ),
+    "test-every": Departure(
+        "test interval", "a test every {} training sequences", _test_every, parse_count
     ),
 }

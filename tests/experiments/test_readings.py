@@ -69,12 +69,21 @@ def test_the_smallest_reading_that_works_is_chosen():
         outcome("paper+tolerance=0.1", 7, 60_000),
         outcome("paper+rate-factor=2", 8, 31_000, seed=1),  # not for choosing
     ]
-    found = answer.best("6a", outcomes, 0)
+    found = answer.best("6a", outcomes, confirmed=False)
     assert found is not None and found["recipe"] == "paper+tolerance=0.1"
     unsolved = [outcome("paper", 0, None), outcome("paper+h=identity", 3, 31_000)]
-    found = answer.best("6a", unsolved, 0)
+    found = answer.best("6a", unsolved, confirmed=False)
     assert found is not None and found["recipe"] == "paper+h=identity"
-    assert answer.best("6a", unsolved[:1], 0) is None
+    assert answer.best("6a", unsolved[:1], confirmed=False) is None
+
+
+def test_what_chose_a_reading_does_not_confirm_it():
+    """...but the printed conditions were not chosen: their own trials, in full, count."""
+    chosen = outcome("paper+tolerance=0.1", 20, 31_000, trials=20)
+    assert answer.best("6a", [chosen], confirmed=True) is None
+    for confirmed in (chosen | {"seed": 1}, outcome("paper", 20, 23_000, trials=20)):
+        assert answer.best("6a", [chosen, confirmed], confirmed=True) == confirmed
+    assert answer.best("6a", [outcome("paper", 8, 23_000, trials=8)], confirmed=True) is None
 
 
 @pytest.fixture
@@ -138,14 +147,15 @@ def test_the_page_says_what_was_confirmed_and_keeps_its_words(
     monkeypatch.setattr(answer, "read_results", list)
     results = Results(tmp_path, "6a")
     for cell in (design.choice("6a", "paper"), design.confirmation("6a", "paper+tolerance=0.1")):
-        results.add(cell, outcome(cell.recipe, 7, 40_000.0, cell.seed, cell.trials), {})
+        solved = 7 if cell.seed else 2
+        results.add(cell, outcome(cell.recipe, solved, 40_000.0, cell.seed, cell.trials), {})
     page = tmp_path / "README.md"
     page.write_text("Before.\n<!-- table -->\nold\n<!-- end -->\nAfter.\n")
     for _ in range(2):
         answer.show(tmp_path)
         text = page.read_text()
         assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
-    assert "| 6a | 31,390 | (7 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |" in text
+    assert "| 6a | 31,390 | (2 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |" in text
     assert (tmp_path / "README.png").stat().st_size > 10_000
     assert text.count("none found") == len(row_names()) - 1
 

@@ -253,6 +253,16 @@ def test_more_biases_are_so_many_more_weights(row: str, kinds: str, more: int):
     assert adapted.architecture.num_weights == task.architecture.num_weights + more
 
 
+def test_tests_are_made_at_another_interval():
+    paper = make_task("3a-100-3")
+    learning = make_recipe("paper+test-every=250").learning(paper)
+    rules = (learning.task.rule, learning.task.first_rule)
+    assert rules == tuple(
+        dataclasses.replace(r, interval=250) for r in (paper.rule, paper.first_rule)
+    )
+    assert learning.chunk == 250
+
+
 def test_coded_targets_are_what_the_criterion_asks_for_too():
     task = setup_of("targets=0.1,0.9", make_task("6a")).task
     example, own = (t.sample(jax.random.key(0), None) for t in (task, make_task("6a")))

@@ -243,6 +243,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(text: str, message: str):
             "6b",
             r"one number or at least 3, .* for task 6b, got 2",
         ),
+        ("test-every=100", "6a", "test-every needs a rule that tests, task 6a has none"),
         ("training-set=100", "1-1", "training-set needs fresh sequences, task 1-1 has a set"),
         ("init-range=1e39", "6a", "init_range must be positive and a finite number of float32"),
         ("rate=1e39", "6a", "learning_rate must be not negative and a finite number of float32"),
