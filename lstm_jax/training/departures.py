@@ -33,76 +33,26 @@ Two departures that decide the same thing exclude each other.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import jax
-import jax.numpy as jnp
-import optax
 
 from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.architecture import Architecture, Biases, Sources
-from lstm_jax.network.errors import Error
-from lstm_jax.network.layer import Gradient
-from lstm_jax.network.units import KINDS
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.base import Example, Task, TestRule
-
-Optimiser = Literal["sgd", "steady-adam", "falling-adam"]
-UpdateAfter = Literal["sequence", "step", "next-first-step"]
-
-# Adam's rate is half its first one after three times as many updates, and falls with their root.
-ADAM_UPDATES = 5000.0
+from lstm_jax.tasks.base import Example, TestRule
+from lstm_jax.training.setup import Setup
+from lstm_jax.training.values import (
+    one_of,
+    parse_count,
+    parse_gate_bias,
+    parse_kinds,
+    parse_number,
+    parse_range,
+)
 
 GATES = ("input_gate", "output_gate")
-BIASED_KINDS = (*(kind.name for kind in KINDS), "output")
-
-
-@dataclasses.dataclass(frozen=True)
-class Setup:
-    """A task and how it is learned: all that a departure can change."""
-
-    task: Task[Architecture]
-    """The row, or what departures have made of it."""
-    error: Error = dataclasses.field(default_factory=Error)
-    """The error at the output units."""
-    gradient: Gradient = "truncated"
-    """As in `unroll`."""
-    optimiser: Optimiser = "sgd"
-    """What an update makes of a gradient."""
-    update: UpdateAfter = "sequence"
-    """When an update is made."""
-
-    def with_task(self, **fields: Any) -> Setup:
-        """With other fields of the task."""
-        return dataclasses.replace(self, task=dataclasses.replace(self.task, **fields))
-
-    def with_architecture(self, **fields: Any) -> Setup:
-        """With other fields of the task's architecture."""
-        architecture = dataclasses.replace(self.task.architecture, **fields)
-        return self.with_task(architecture=architecture)
-
-    def with_conditions(self, **fields: Any) -> Setup:
-        """With other fields of the task's conditions."""
-        return self.with_task(conditions=dataclasses.replace(self.task.conditions, **fields))
-
-    def with_error(self, **fields: Any) -> Setup:
-        """With other fields of the error."""
-        return dataclasses.replace(self, error=dataclasses.replace(self.error, **fields))
-
-    def make_optimiser(self) -> optax.GradientTransformation:
-        """The optimiser, at the task's own rate a."""
-        rate = self.task.conditions.learning_rate
-        if self.optimiser == "sgd":
-            return optax.sgd(rate)
-        if self.optimiser == "steady-adam":  # Kingma & Ba 2015
-            return optax.adam(rate)
-
-        def falling(n: jax.typing.ArrayLike) -> jax.Array:
-            return rate / jnp.sqrt(1 + jnp.asarray(n, jnp.float32) / ADAM_UPDATES)
-
-        return optax.adam(falling)
 
 
 class Departure(NamedTuple):
@@ -116,67 +66,6 @@ class Departure(NamedTuple):
     """(setup, value) to the setup that differs."""
     parse: Callable[[str], Any] | None = None
     """The value's text to the value; raises ValueError saying what is allowed. None: no value."""
-
-
-def parse_number(text: str) -> float:
-    """A positive number."""
-    value = _float(text)
-    if value is None or value <= 0:
-        raise ValueError("a positive number")
-    return value
-
-
-def parse_numbers(text: str) -> tuple[float, ...]:
-    """Finite numbers, with commas between."""
-    values = [_float(part) for part in text.split(",")]
-    found = tuple(value for value in values if value is not None)
-    if len(found) < len(values):
-        raise ValueError("finite numbers with commas between")
-    return found
-
-
-def parse_count(text: str) -> int:
-    """A whole number of at least 1."""
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise ValueError("a whole number of at least 1")
-    return int(text)
-
-
-def one_of(*allowed: str) -> Callable[[str], str]:
-    """One of some words."""
-
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"one of {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def _float(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _parse_targets(text: str) -> tuple[float, float]:
-    values = parse_numbers(text)
-    if len(values) != 2 or not 0 <= values[0] < values[1] <= 1:
-        raise ValueError("two numbers in [0, 1], the lower first")
-    return values[0], values[1]
-
-
-def _parse_kinds(text: str) -> tuple[str, ...]:
-    kinds = tuple(text.split(","))
-    if not set(kinds) <= set(BIASED_KINDS) or len(set(kinds)) < len(kinds):
-        raise ValueError(f"of {', '.join(BIASED_KINDS)}, with commas between")
-    return tuple(kind for kind in BIASED_KINDS if kind in kinds)
-
-
-def _parse_gate_bias(text: str) -> tuple[float, ...] | str:
-    return text if text == "random" else parse_numbers(text)
 
 
 def _add_biases(setup: Setup, kinds: tuple[str, ...]) -> Setup:
@@ -321,7 +210,7 @@ DEPARTURES: dict[str, Departure] = {
     "error-at-end": Departure(
         "place of the error", "an error at the sequence's end alone", _error_at_end
     ),
-    "targets": Departure("targets", "targets 0 and 1 become {}", _code_targets, _parse_targets),
+    "targets": Departure("targets", "targets 0 and 1 become {}", _code_targets, parse_range),
     "g": Departure(
         "g",
         "g is {}",
@@ -353,19 +242,19 @@ DEPARTURES: dict[str, Departure] = {
         one_of(*get_args(Biases)),
     ),
     "more-biases": Departure(
-        "biases", "biases on these units as well: {}", _add_biases, _parse_kinds
+        "biases", "biases on these units as well: {}", _add_biases, parse_kinds
     ),
     "input-gate-bias": Departure(
         "input gate bias",
         "biases of the input gates start at {}",
         lambda setup, values: _set_gate_bias(setup, "input", values),
-        _parse_gate_bias,
+        parse_gate_bias,
     ),
     "output-gate-bias": Departure(
         "output gate bias",
         "biases of the output gates start at {}",
         lambda setup, values: _set_gate_bias(setup, "output", values),
-        _parse_gate_bias,
+        parse_gate_bias,
     ),
     "added-gate-bias": Departure(
         "added gate bias",

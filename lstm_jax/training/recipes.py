@@ -20,10 +20,11 @@ from lstm_jax.network.errors import Error
 from lstm_jax.network.layer import Gradient
 from lstm_jax.tasks.base import Task, TestRule
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
-from lstm_jax.training.departures import DEPARTURES, Departure, Setup
+from lstm_jax.training.departures import DEPARTURES, Departure
 from lstm_jax.training.gradient_learning import GradientLearning, Update
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.method import Lanes
+from lstm_jax.training.setup import Setup
 from lstm_jax.training.step_learning import StepLearning
 
 # Training sequences between two words to the host, where the task's rule does not say; with

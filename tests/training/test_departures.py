@@ -20,11 +20,11 @@ from small_tasks import COPY, LATCH, lane, training_key
 
 from lstm_jax.network.parameters import Parameters, initialise
 from lstm_jax.tasks import Example, Task, make_task
-from lstm_jax.training.departures import Setup
 from lstm_jax.training.gradient_learning import GradientLearning, Model, draw_weights
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.recipes import learn_by as method_of
 from lstm_jax.training.recipes import make_recipe
+from lstm_jax.training.setup import Setup
 from lstm_jax.training.step_learning import StepLearning
 from lstm_jax.training.trials import TrialRunner
 
