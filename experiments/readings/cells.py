@@ -77,13 +77,12 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         is_cut = solved == 0 and progress.presented >= patience and _is_at_chance(errors)
     results = runner.results()
     counts = [result.sequences for result in results if result.solved]
-    tests = [result.test_wrong for result in results if result.solved]
     first, last = _tenths(errors)
     return {
         "solved": len(counts),
         "mean": float(np.mean(counts)) if counts else None,
         "sequences": [result.sequences if result.solved else None for result in results],
-        "test_wrong": float(np.mean(tests)) if tests else None,
+        "wrong": [result.test_wrong for result in results],
         "test_size": results[0].test_size,
         "non_finite": sum(not result.finite for result in results),
         "presented": runner.presented,
