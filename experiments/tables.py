@@ -38,8 +38,8 @@ from experiments.common.text import (
     wrong,
 )
 from lstm_jax import plots
+from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import row_names
-from lstm_jax.training.results import write_atomically
 
 ROOT = RESULTS.parents[1]
 BEGIN, END = "<!-- results -->\n", "<!-- end results -->\n"

@@ -18,6 +18,7 @@ from lstm_jax.network.cell import State, zero_state
 from lstm_jax.network.detectors import Finding, Thresholds
 from lstm_jax.network.diagnostics import diagnose
 from lstm_jax.network.errors import ERRORS, Error, cross_entropy, half_squared_error
+from lstm_jax.network.files import load, save
 from lstm_jax.network.layer import step, unroll
 from lstm_jax.network.online import (
     Learner,
@@ -29,6 +30,7 @@ from lstm_jax.network.online import (
     update,
 )
 from lstm_jax.network.outputs import apply, observe, output_units
+from lstm_jax.network.padding import pad_sequences
 from lstm_jax.network.parameters import (
     OutputWeights,
     Parameters,
@@ -45,6 +47,7 @@ from lstm_jax.training.learning import Learning
 from lstm_jax.training.method import Lanes, Method, TrialMethod
 from lstm_jax.training.recipes import Recipe, make_recipe
 from lstm_jax.training.records import TrialResult
+from lstm_jax.training.results import read_network
 from lstm_jax.training.runtime import configure_cpu
 from lstm_jax.training.trials import TrialRunner
 
@@ -85,6 +88,7 @@ __all__ = (
     "initialise",
     "learn",
     "learn_steps",
+    "load",
     "make_recipe",
     "make_task",
     "network",
@@ -92,11 +96,14 @@ __all__ = (
     "online",
     "online_gradient",
     "output_units",
+    "pad_sequences",
     "plots",
     "processes",
     "random_search",
+    "read_network",
     "rivals",
     "row_names",
+    "save",
     "start_sequence",
     "step",
     "tasks",

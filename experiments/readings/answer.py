@@ -9,8 +9,8 @@ from experiments.common.collection import read_results
 from experiments.readings import design, picture
 from experiments.readings.cells import Results
 from experiments.readings.design import CHOICE_SEED, CONFIRMATION_SEED, FACTOR, Cell
+from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
-from lstm_jax.training.results import write_atomically
 
 Outcome = dict[str, Any]
 

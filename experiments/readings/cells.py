@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from experiments.readings.design import Cell, wanted
+from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes import make_recipe
-from lstm_jax.training.results import about_run, plain_number, write_atomically
+from lstm_jax.training.results import about_run, plain_number
 from lstm_jax.training.trials import TrialRunner
 
 STILL_AT_CHANCE = 0.98

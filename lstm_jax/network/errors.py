@@ -52,7 +52,7 @@ def half_squared_error(
     errors = targets.astype(outputs.dtype) - outputs
     if weights is not None:
         weights = weights[:, None]
-        errors = jnp.where(weights != 0, errors, 0)
+        errors = jnp.where(weights.astype(bool), errors, 0)
         return 0.5 * jnp.sum(errors * errors * weights.astype(outputs.dtype))
     return 0.5 * jnp.sum(errors * errors)
 
@@ -83,7 +83,7 @@ def cross_entropy(
     counts = jnp.ones((), bool)
     if weights is not None:
         weights = weights[:, None]
-        counts = weights != 0
+        counts = weights.astype(bool)
         targets = jnp.where(counts, targets, 0)
     if tolerance:
         counts = counts & ~_is_near(logistic.value(net), targets, tolerance)

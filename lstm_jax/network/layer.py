@@ -188,8 +188,9 @@ def as_sequence(
     lanes, steps = like.shape[2:], given.inputs.shape[0]
     mask, length = given.mask, given.length
     if length is not None:
-        length = jnp.broadcast_to(length, lanes)
-        mask = jnp.arange(steps).reshape((-1,) + (1,) * len(lanes)) < length[None]
+        at_steps = jnp.arange(steps).reshape((-1,) + (1,) * len(lanes))
+        length = jnp.broadcast_to(length, lanes).astype(at_steps.dtype)
+        mask = at_steps < length[None]
     inputs = clear_padding(given.inputs, mask)
     is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
     inputs = inputs.astype(jnp.int32 if is_symbols else like.dtype)

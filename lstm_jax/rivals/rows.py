@@ -23,11 +23,9 @@ import optax
 
 from lstm_jax.rivals.cascade_correlation import CascadeCorrelation
 from lstm_jax.rivals.chunker import Chunker
-from lstm_jax.rivals.elman import ELMAN
-from lstm_jax.rivals.fully_recurrent import RecurrentNet, bptt_gradient
+from lstm_jax.rivals.fully_recurrent import RecurrentNet
 from lstm_jax.rivals.guessing import Guessing
-from lstm_jax.rivals.learning import BySequence, ByStep
-from lstm_jax.rivals.rtrl import RTRL
+from lstm_jax.rivals.own import BY_GRADIENT
 from lstm_jax.tasks import Conditions, Published, Task, make_task, noise_free, reber
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.method import Lanes, TrialMethod
@@ -46,9 +44,9 @@ def _chunker(task: Task) -> Chunker:
 
 # How a row's trials learn.
 METHODS: dict[str, Callable[[Task], TrialMethod]] = {
-    "RTRL": lambda task: ByStep(task, _sgd(task), RTRL),
-    "BPTT": lambda task: BySequence(task, _sgd(task), bptt_gradient),
-    "Elman's procedure": lambda task: ByStep(task, _sgd(task), ELMAN),
+    "RTRL": lambda task: BY_GRADIENT["RTRL"](task, _sgd(task)),
+    "BPTT": lambda task: BY_GRADIENT["BPTT"](task, _sgd(task)),
+    "Elman's procedure": lambda task: BY_GRADIENT["Elman's procedure"](task, _sgd(task)),
     "cascade correlation": lambda task: task.architecture,
     "chunker": _chunker,
     "guessing": Guessing,

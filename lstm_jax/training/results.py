@@ -11,7 +11,6 @@ import os
 import pathlib
 import platform
 import re
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.files import write_atomically
 from lstm_jax.network.parameters import Parameters, check_parameters, parameter_shapes
 from lstm_jax.tasks.base import Task
 from lstm_jax.training.gradient_learning import Model
@@ -220,21 +220,6 @@ def write_json(path: pathlib.Path, document: dict[str, Any]) -> None:
     text = json.dumps(document, indent=1, allow_nan=False)
     text = _INNERMOST_LIST.sub(lambda found: " ".join(found[0].split()), text)
     write_atomically(path, (text + "\n").encode())
-
-
-def write_atomically(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file so that no reader, and no crash, ever sees a part of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        pathlib.Path(name).unlink(missing_ok=True)
-        raise
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

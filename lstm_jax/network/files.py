@@ -1,0 +1,186 @@
+"""A network in a file: architecture and weights together, safe to read and the same to the bit.
+
+The format is safetensors: arrays under their names, such as `layer.input_gate.bias`, and a header
+of text that holds the architecture as JSON. Nothing in such a file is ever run, and other
+frameworks read it. Needs the extra `files`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.parameters import Parameters, check_parameters, is_shape, parameter_shapes
+
+FORMAT = "lstm_jax network 1"
+DTYPES = ("bfloat16", "float16", "float32", "float64")
+
+
+def save(
+    path: str | os.PathLike[str],
+    architecture: Architecture,
+    parameters: Parameters,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Writes a network to a file that `load` reads: whole, or not at all.
+
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/net.safetensors", net, initialise(jax.random.key(0), net))
+    ...     found, parameters = load(f"{folder}/net.safetensors")
+    >>> found == net, parameters.output.cell.shape
+    (True, (2, 1))
+
+    Args:
+      path: of the file, in a folder that exists.
+      architecture: the network.
+      parameters: its weights, of one of `DTYPES`; with lanes, those of many networks.
+      overwrite: whether a file that exists may be replaced.
+
+    Raises:
+      ValueError: if the parameters do not fit the architecture or are not finite, or the file
+        exists and may not be replaced.
+      FileNotFoundError: if there is no such folder.
+      ImportError: without safetensors.
+    """
+    from safetensors.numpy import save as serialised
+
+    path = pathlib.Path(path)
+    check_parameters(architecture, parameters)
+    arrays = {name: np.asarray(leaf) for name, leaf in _named(parameters).items()}
+    dtype = arrays["output.cell"].dtype.name
+    if dtype not in DTYPES:
+        raise ValueError(f"parameters must be of one of {', '.join(DTYPES)}, got {dtype}")
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} exists; overwrite=True replaces it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"path must be in a folder that exists, got {path}")
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    metadata = {
+        "format": FORMAT,
+        "architecture": json.dumps(dataclasses.asdict(architecture)),
+        "sha256": _digest(arrays),
+    }
+    write_atomically(path, serialised(arrays, metadata))
+
+
+def load(
+    path: str | os.PathLike[str], *, dtype: Any | None = None
+) -> tuple[Architecture, Parameters]:
+    """Reads a network that `save` wrote; see there for an example.
+
+    Args:
+      path: of the file.
+      dtype: that the weights are to have, floating; None: that of the file.
+
+    Returns:
+      The architecture and the parameters, to the last bit those that were saved.
+
+    Raises:
+      ValueError: if it is no such file, or damaged, or its weights do not fit its architecture or
+        are not finite; or it holds float64 while JAX knows float32 alone and no dtype is given.
+      FileNotFoundError: if there is no such file.
+      ImportError: without safetensors.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be a file that exists, got {path}")
+    if dtype is not None and not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"dtype must be a floating dtype, got {dtype!r}")
+    with _naming(path):
+        arrays, metadata = _read(path)
+        architecture = _architecture(metadata)
+        if metadata.get("sha256", digest := _digest(arrays)) != digest:
+            raise ValueError("its weights are not those that were saved")
+        parameters = _as_parameters(architecture, arrays, dtype)
+        check_parameters(architecture, parameters)
+    return architecture, parameters
+
+
+def write_atomically(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file so that no reader, and no crash, ever sees a part of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        pathlib.Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    """The leaves of a `Parameters`, by their names in a file."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_shape)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Of the arrays' names and bytes: the format itself would not notice another bit."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        found.update(name.encode())
+        found.update(arrays[name].tobytes())
+    return found.hexdigest()
+
+
+@contextlib.contextmanager
+def _naming(path: pathlib.Path) -> Iterator[None]:
+    """Trouble with a file's content as one line that names the file."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is not a network that lstm_jax.save wrote: {reason}") from error
+
+
+def _read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            raise ValueError(f"format must be {FORMAT!r}, got {metadata.get('format')!r}")
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+
+
+def _architecture(metadata: Mapping[str, str]) -> Architecture:
+    try:
+        return Architecture(**json.loads(metadata["architecture"]))
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"no architecture in its header ({error})") from error
+
+
+def _as_parameters(
+    architecture: Architecture, arrays: Mapping[str, np.ndarray], dtype: Any | None
+) -> Parameters:
+    """The arrays in their places, of one dtype that JAX holds."""
+    wanted = parameter_shapes(architecture)
+    names = list(_named(wanted))
+    for name in {*names} ^ {*arrays}:
+        raise ValueError(f"it {'lacks' if name in names else 'has unknown'} weights {name}")
+    if dtype is None and not jax.config.read("jax_enable_x64"):
+        for name in names:
+            if arrays[name].dtype == np.float64:
+                raise ValueError("it holds float64: enable jax_enable_x64, or give load a dtype")
+    leaves = [jnp.array(arrays[name], dtype) for name in names]
+    return jax.tree.unflatten(jax.tree.structure(wanted, is_leaf=is_shape), leaves)
