@@ -14,8 +14,11 @@ from lstm_jax import network, plots, rivals, tasks, training
 from lstm_jax.network import online
 from lstm_jax.network.activations import ACTIVATIONS, Activation
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.attention import Additive, Attended, DotProduct, attend
+from lstm_jax.network.both_directions import unroll_both
 from lstm_jax.network.cell import State, zero_state
 from lstm_jax.network.errors import ERRORS, Error, cross_entropy, half_squared_error
+from lstm_jax.network.interop import from_library, to_library
 from lstm_jax.network.layer import step, unroll
 from lstm_jax.network.online import (
     Learner,
@@ -53,7 +56,10 @@ __all__ = (
     "ERRORS",
     "Activation",
     "Activations",
+    "Additive",
     "Architecture",
+    "Attended",
+    "DotProduct",
     "Error",
     "Example",
     "GradientLearning",
@@ -72,9 +78,11 @@ __all__ = (
     "TrialRunner",
     "UnitWeights",
     "apply",
+    "attend",
     "check_parameters",
     "configure_cpu",
     "cross_entropy",
+    "from_library",
     "half_squared_error",
     "init_learner",
     "initialise",
@@ -95,8 +103,10 @@ __all__ = (
     "start_sequence",
     "step",
     "tasks",
+    "to_library",
     "training",
     "unroll",
+    "unroll_both",
     "update",
     "zero_state",
 )
