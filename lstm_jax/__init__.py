@@ -14,11 +14,14 @@ from lstm_jax import network, plots, rivals, tasks, training
 from lstm_jax.network import online
 from lstm_jax.network.activations import ACTIVATIONS, Activation
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.attention import Additive, Attended, DotProduct, attend
+from lstm_jax.network.both_directions import unroll_both
 from lstm_jax.network.cell import State, zero_state
 from lstm_jax.network.detectors import Finding, Thresholds
 from lstm_jax.network.diagnostics import diagnose
 from lstm_jax.network.errors import ERRORS, Error, cross_entropy, half_squared_error
 from lstm_jax.network.files import load, save
+from lstm_jax.network.interop import from_library, to_library
 from lstm_jax.network.layer import step, unroll
 from lstm_jax.network.online import (
     Learner,
@@ -58,7 +61,10 @@ __all__ = (
     "ERRORS",
     "Activation",
     "Activations",
+    "Additive",
     "Architecture",
+    "Attended",
+    "DotProduct",
     "Error",
     "Example",
     "Finding",
@@ -79,10 +85,12 @@ __all__ = (
     "TrialRunner",
     "UnitWeights",
     "apply",
+    "attend",
     "check_parameters",
     "configure_cpu",
     "cross_entropy",
     "diagnose",
+    "from_library",
     "half_squared_error",
     "init_learner",
     "initialise",
@@ -107,8 +115,10 @@ __all__ = (
     "start_sequence",
     "step",
     "tasks",
+    "to_library",
     "training",
     "unroll",
+    "unroll_both",
     "update",
     "zero_state",
 )

@@ -4,7 +4,8 @@ From the ground up: `activations`, `units` and `architecture` describe a network
 its weights. `cell` is one step (eqs. 6-9), `recurrence` a sequence of them. `truncated` has the
 equations of the gradient (19-28), which `reverse_mode` gives to `jax.grad` and `online` takes
 forward in time. `layer` and `outputs` are what users call, `checks` what they get wrong, `errors`
-what is to be small.
+what is to be small. Composed of these: `both_directions`, and `attention` as a readout; `interop`
+exchanges layers with other libraries.
 """
 
 from jax import export

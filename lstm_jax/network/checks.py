@@ -48,15 +48,20 @@ def check_given(
     lanes = like.shape[2:]
     inputs = _as_inputs(architecture, inputs, lanes)
     steps = inputs.shape[0]
-    if mask is not None and length is not None:
-        raise ValueError(f"give mask or length, not both, got length {length!r} and a mask")
+    check_one_padding(mask, length)
     if initial_state is not None:
         check_state("initial_state", architecture, initial_state, like)
-    mask = None if mask is None else _as_flags("mask", mask, (steps, *lanes))
-    length = None if length is None else _as_length(length, steps, lanes)
-    reset = None if reset is None else _as_flags("reset", reset, (steps, *lanes))
+    mask = None if mask is None else as_flags("mask", mask, (steps, *lanes))
+    length = None if length is None else as_length(length, steps, lanes)
+    reset = None if reset is None else as_flags("reset", reset, (steps, *lanes))
     _check_symbols("inputs", inputs, architecture.num_inputs, mask, length)
     return Given(inputs, initial_state, mask, length, reset)
+
+
+def check_one_padding(mask: Any, length: Any) -> None:
+    """Raises ValueError if padding is told twice."""
+    if mask is not None and length is not None:
+        raise ValueError(f"give mask or length, not both, got length {length!r} and a mask")
 
 
 def _as_inputs(architecture: Architecture, inputs: Any, lanes: tuple[int, ...]) -> jax.Array:
@@ -114,14 +119,16 @@ def as_array(name: str, value: Any) -> jax.Array:
         raise ValueError(f"{name} must be an array of numbers, got {value!r}: {reason}") from error
 
 
-def _as_flags(name: str, value: Any, shape: tuple[int, ...]) -> jax.Array:
+def as_flags(name: str, value: Any, shape: tuple[int, ...]) -> jax.Array:
+    """Bools of some shape; raises ValueError if they are not."""
     flags = as_array(name, value)
     if flags.shape != shape or flags.dtype != bool:
         raise ValueError(f"{name} must be bool of shape {shape}, got {flags.dtype} {flags.shape}")
     return flags
 
 
-def _as_length(length: Any, steps: int, lanes: tuple[int, ...]) -> jax.Array:
+def as_length(length: Any, steps: int, lanes: tuple[int, ...] = ()) -> jax.Array:
+    """A number of steps, of all lanes or one a lane; raises ValueError if it is none."""
     length = as_array("length", length)
     if not jnp.issubdtype(length.dtype, jnp.integer) or length.shape not in ((), lanes):
         wanted = f"an integer, or integers of shape {lanes}" if lanes else "an integer"

@@ -75,13 +75,15 @@ class Conditions:
     """What the input gates' biases start at, one a block; None: random like all weights."""
     output_gate_bias: tuple[float, ...] | None = None
     """The same for the output gates."""
+    forget_gate_bias: tuple[float, ...] | None = None
+    """The same for the forget gates, of a network that has them."""
     added_gate_bias: bool = False
     """Whether gate biases that are given are added to the random ones, instead of set."""
 
     def __post_init__(self) -> None:
         _check_number("learning_rate", self.learning_rate, least=0.0)
         _check_number("init_range", self.init_range, above=0.0)
-        for name in ("input_gate_bias", "output_gate_bias"):
+        for name in ("input_gate_bias", "output_gate_bias", "forget_gate_bias"):
             for value in getattr(self, name) or ():
                 _check_number(name, value)
 

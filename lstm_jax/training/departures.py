@@ -10,11 +10,14 @@
 | `targets`           | low,high              | targets 0 and 1 become these, those between follow |
 | `g`, `h`            | a squashing function  | another cell input or cell output function         |
 | `recurrence`        | all, cells, none      | what the hidden layer sees of itself               |
+| `forget-gates`      |                       | blocks have forget gates (2000)                    |
+| `peepholes`         |                       | gates see the states of their block's cells (2002) |
 | `start`             | activation            | hidden activations start there, not at 0           |
 | `biases`            | none, gates, ...      | these have a bias                                  |
 | `more-biases`       | kinds of unit         | these have a bias as well                          |
 | `input-gate-bias`   | one, or one a block   | input gates' biases start there; or: random        |
 | `output-gate-bias`  | one, or one a block   | the same for the output gates                      |
+| `forget-gate-bias`  | one, or one a block   | the same for the forget gates, which it needs      |
 | `added-gate-bias`   |                       | given gate biases are added to the random weights  |
 | `init-range`        | range                 | initial weights are uniform in [-range, range]     |
 | `init-range-factor` | factor                | the task's own range times a factor                |
@@ -52,7 +55,7 @@ from lstm_jax.training.values import (
     parse_range,
 )
 
-GATES = ("input_gate", "output_gate")
+GATES = ("input_gate", "output_gate")  # of 1997
 
 
 class Departure(NamedTuple):
@@ -86,14 +89,14 @@ def _set_gate_bias(setup: Setup, kind: str, values: tuple[float, ...] | str) -> 
             f"{setup.task.name}, got {len(values)}"
         )
     if f"{kind}_gate" not in architecture.biased:
-        setup = setup.with_architecture(biases=_with_gates(architecture))
+        setup = setup.with_architecture(biases=_with_gates(architecture, f"{kind}_gate"))
     values = values * blocks if len(values) == 1 else values[:blocks]
     return setup.with_conditions(**{f"{kind}_gate_bias": values})
 
 
-def _with_gates(architecture: Architecture) -> Biases | tuple[str, ...]:
-    """Biases on the gates as well."""
-    return (*architecture.biased, *GATES) if architecture.biased else "gates"
+def _with_gates(architecture: Architecture, kind: str) -> Biases | tuple[str, ...]:
+    """Biases on the gates as well, of this kind in any case."""
+    return (*architecture.biased, *GATES, kind) if architecture.biased else "gates"
 
 
 def _error_at_end(setup: Setup, value: None) -> Setup:
@@ -229,6 +232,16 @@ DEPARTURES: dict[str, Departure] = {
         lambda setup, sources: setup.with_architecture(recurrent=sources),
         one_of(*get_args(Sources)),
     ),
+    "forget-gates": Departure(
+        "forget gates",
+        "forget gates",
+        lambda setup, _: setup.with_architecture(forget_gates=True),
+    ),
+    "peepholes": Departure(
+        "peepholes",
+        "peepholes from the internal states to the gates",
+        lambda setup, _: setup.with_architecture(peepholes=True),
+    ),
     "start": Departure(
         "start",
         "hidden activations start a sequence at {}",
@@ -254,6 +267,12 @@ DEPARTURES: dict[str, Departure] = {
         "output gate bias",
         "biases of the output gates start at {}",
         lambda setup, values: _set_gate_bias(setup, "output", values),
+        parse_gate_bias,
+    ),
+    "forget-gate-bias": Departure(
+        "forget gate bias",
+        "biases of the forget gates start at {}",
+        lambda setup, values: _set_gate_bias(setup, "forget", values),
         parse_gate_bias,
     ),
     "added-gate-bias": Departure(

@@ -18,6 +18,7 @@ from lstm_jax.network.errors import Error
 from lstm_jax.network.layer import Gradient
 from lstm_jax.network.outputs import At, apply
 from lstm_jax.network.parameters import Parameters, UnitWeights, initialise
+from lstm_jax.network.units import GATES
 from lstm_jax.tasks.base import Example, Task, real_steps
 from lstm_jax.training.keys import as_key
 from lstm_jax.training.method import Report, over_lanes, where_running
@@ -27,7 +28,6 @@ from lstm_jax.training.optimisers import check_optimiser
 STALLED = 0.95
 
 Update = Literal["after_sequence", "after_next_first_step"]
-Bias = tuple[float, ...] | None
 
 
 class Model(NamedTuple):
@@ -209,25 +209,21 @@ class GradientLearning:
 def draw_weights(key: jax.Array, task: Task[Architecture]) -> Parameters:
     """The random weights of a trial, by the task's conditions."""
     own = task.conditions
+    biases = {f"{kind.name}_bias": getattr(own, f"{kind.name}_bias") for kind in GATES}
 
-    def draw(input_gate_bias: Bias, output_gate_bias: Bias) -> Parameters:
-        return initialise(
-            key,
-            task.architecture,
-            init_range=own.init_range,
-            input_gate_bias=input_gate_bias,
-            output_gate_bias=output_gate_bias,
-        )
+    def draw(**biases: tuple[float, ...] | None) -> Parameters:
+        return initialise(key, task.architecture, init_range=own.init_range, **biases)
 
-    parameters = draw(own.input_gate_bias, own.output_gate_bias)
+    parameters = draw(**biases)
     if not own.added_gate_bias:
         return parameters
-    random, layer = draw(None, None).layer, parameters.layer
-    if own.input_gate_bias is not None:
-        layer = layer._replace(input_gate=_add_bias(layer.input_gate, random.input_gate))
-    if own.output_gate_bias is not None:
-        layer = layer._replace(output_gate=_add_bias(layer.output_gate, random.output_gate))
-    return parameters._replace(layer=layer)
+    random, given = draw().layer, parameters.layer
+    added = {
+        kind.name: _add_bias(getattr(given, kind.name), getattr(random, kind.name))
+        for kind in GATES
+        if biases[f"{kind.name}_bias"] is not None
+    }
+    return parameters._replace(layer=given._replace(**added))
 
 
 def _add_bias(given: UnitWeights, random: UnitWeights) -> UnitWeights:

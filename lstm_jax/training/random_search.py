@@ -109,6 +109,11 @@ class RandomSearch(GradientLearning):
     optimiser: optax.GradientTransformation = dataclasses.field(default_factory=descent)
     space: Space = dataclasses.field(default_factory=Space)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.task.conditions.added_gate_bias:
+            raise ValueError("added_gate_bias must be False in a search, whose biases are set")
+
     def init_trial(self, key: jax.Array) -> tuple[Parameters, Settings]:
         """As `GradientLearning`, by the trial's own settings."""
         task = self.task
@@ -116,4 +121,6 @@ class RandomSearch(GradientLearning):
         settings = self.space.draw(settings_key, task.conditions, task.architecture.num_blocks)
         start = settings._asdict()
         del start["learning_rate"]
-        return initialise(key, task.architecture, **start), settings
+        forget_gate_bias = task.conditions.forget_gate_bias
+        parameters = initialise(key, task.architecture, forget_gate_bias=forget_gate_bias, **start)
+        return parameters, settings

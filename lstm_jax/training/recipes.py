@@ -37,6 +37,8 @@ LONGEST_NAME = 200
 
 _LINEAR = "cross-entropy+g=centred_1+h=identity"
 _SWAPPED = "cross-entropy+g=centred_1+h=centred_2"
+# Gers, Schmidhuber & Cummins 2000 start forget gates at 5 where what they keep is far back (6b).
+_MODERN = "cross-entropy+g=tanh+h=tanh+recurrence=cells+forget-gates+forget-gate-bias=5"
 _NEGATIVE = "biases=all+input-gate-bias=-1,-2,-3,-4"
 
 # Lists of departures that have a name of their own.
@@ -52,6 +54,7 @@ SHORT_NAMES = {
     "adam-swapped": f"{_SWAPPED}+{_NEGATIVE}+steady-adam+rate=0.02",
     "adam-full-gradient": f"{_SWAPPED}+{_NEGATIVE}+steady-adam+rate=0.01+full-gradient",
     "full-gradient": "full-gradient",
+    "modern": f"{_MODERN}+biases=all+falling-adam+rate=0.01+full-gradient",
 }
 
 # What a short name means in some rows beside, or instead of, its list.

@@ -1,0 +1,141 @@
+"""Attention over what a hidden layer did at every step: a readout that picks its steps.
+
+A query q scores every step's outputs y(t), and reads their mean with those scores as weights:
+
+    e(t) = v tanh(W q + U y(t))               additive (Bahdanau, Cho & Bengio 2015)
+    e(t) = (W q) (U y(t)) / sqrt(A)           scaled dot product (Vaswani and others 2017)
+    α(t) = exp e(t) / Σ_τ exp e(τ)            over the steps that are not padding
+    context = Σ_t α(t) y(t)
+
+Errors come back to y(t) at every step, as from output units. With the truncated gradient they then
+go no further than that step's units and the carrousel.
+
+Functions are for one query and one sequence; `jax.vmap` lifts them to many queries.
+
+References:
+  D. Bahdanau, K. Cho and Y. Bengio. Neural machine translation by jointly learning to align and
+  translate. ICLR 2015.
+  A. Vaswani and others. Attention is all you need. NeurIPS 2017.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from lstm_jax.network.checks import as_array, as_flags, as_length, check_one_padding
+
+
+class Additive(NamedTuple):
+    """The weights of additive attention, of A hidden units."""
+
+    query: Any
+    """[Q, A] floating, W."""
+    output: Any
+    """[Y, A], U."""
+    score: Any
+    """[A], v."""
+
+
+class DotProduct(NamedTuple):
+    """The weights of scaled dot product attention, in A dimensions."""
+
+    query: Any
+    """[Q, A] floating, W; None: queries are scored as they are, A = Q."""
+    output: Any
+    """[Y, A], U; None: outputs are scored as they are, A = Y."""
+
+
+class Attended(NamedTuple):
+    """What attention has read."""
+
+    context: jax.Array
+    """[Y], the mean of the outputs; 0 if no step is real."""
+    weights: jax.Array
+    """[T], α, of sum 1; 0 at padding."""
+
+
+def attend(
+    weights: Additive | DotProduct,
+    query: ArrayLike,
+    outputs: ArrayLike,
+    *,
+    mask: ArrayLike | None = None,
+    length: ArrayLike | None = None,
+) -> Attended:
+    """Reads a recorded sequence by a query.
+
+    >>> nothing = DotProduct(query=None, output=None)
+    >>> attend(nothing, jnp.zeros(1), jnp.array([[1.0], [2.0], [6.0]])).context  # their mean
+    Array([3.], dtype=float32)
+    >>> attend(nothing, jnp.zeros(1), jnp.array([[1.0], [2.0], [6.0]]), length=2).weights
+    Array([0.5, 0.5, 0. ], dtype=float32)
+
+    Args:
+      weights: `Additive` or `DotProduct`, which says how steps are scored.
+      query: [Q] floating, such as the cell outputs at the end.
+      outputs: [T, Y] floating, such as `Activations.cell_output` of `unroll` or `unroll_both`.
+      mask: [T] bool, False at padding, which nothing touches, whatever it holds. None: no padding.
+      length: instead of `mask`, the number of steps before the padding.
+
+    Raises:
+      ValueError: if shapes do not fit, or both mask and length are given.
+    """
+    query, outputs = as_array("query", query), as_array("outputs", outputs)
+    _check_shapes(weights, query, outputs)
+    is_real = _real_steps(mask, length, outputs.shape[0])
+    outputs = jnp.where(is_real[:, None], outputs, 0)  # before any sum, also of a gradient
+    score = _additive if isinstance(weights, Additive) else _dot_product
+    alpha = _softmax(score(weights, query, outputs), is_real)
+    return Attended(alpha @ outputs, alpha)
+
+
+def _additive(weights: Any, query: jax.Array, outputs: jax.Array) -> jax.Array:
+    hidden = (query @ weights.query)[None] + outputs @ weights.output
+    return jnp.tanh(hidden) @ weights.score
+
+
+def _dot_product(weights: Any, query: jax.Array, outputs: jax.Array) -> jax.Array:
+    if weights.query is not None:
+        query = query @ weights.query
+    if weights.output is not None:
+        outputs = outputs @ weights.output
+    return outputs @ query / query.shape[0] ** 0.5
+
+
+def _softmax(scores: jax.Array, is_real: jax.Array) -> jax.Array:
+    """Over the real steps; 0 at others, and everywhere if there are none."""
+    most = jnp.max(scores, initial=-jnp.inf, where=is_real)
+    most = jax.lax.stop_gradient(jnp.where(is_real.any(), most, 0))
+    parts = jnp.where(is_real, jnp.exp(jnp.where(is_real, scores - most, 0)), 0)
+    return parts / jnp.where(is_real.any(), parts.sum(), 1)
+
+
+def _real_steps(mask: Any, length: Any, steps: int) -> jax.Array:
+    """[T] bool."""
+    check_one_padding(mask, length)
+    if mask is not None:
+        return as_flags("mask", mask, (steps,))
+    length = steps if length is None else as_length(length, steps)
+    return jnp.arange(steps) < length
+
+
+def _check_shapes(weights: Additive | DotProduct, query: jax.Array, outputs: jax.Array) -> None:
+    """Raises ValueError if vectors cannot be scored."""
+    if query.ndim != 1:
+        raise ValueError(f"query must be [Q], got {query.shape}")
+    if outputs.ndim != 2:
+        raise ValueError(f"outputs must be [T, Y], got {outputs.shape}")
+    into = []
+    for name, size in (("query", query.shape[0]), ("output", outputs.shape[1])):
+        matrix = getattr(weights, name)
+        if matrix is not None and (jnp.ndim(matrix) != 2 or jnp.shape(matrix)[0] != size):
+            raise ValueError(f"weights.{name} must be [{size}, A], got {jnp.shape(matrix)}")
+        into.append(size if matrix is None else jnp.shape(matrix)[1])
+    if isinstance(weights, Additive):
+        into.append(jnp.shape(weights.score)[0] if jnp.ndim(weights.score) == 1 else -1)
+    if len(set(into)) > 1:
+        raise ValueError(f"weights must all lead to one number A of dimensions, got {into}")
