@@ -17,7 +17,7 @@ from lstm_jax.training.results import read_json
 from lstm_jax.training.trials import Progress
 
 # Every binary that runs rows: the row that its smoke test runs, and how it is told.
-BINARIES = {
+ROWS = {
     "adding": ("4-100", []),
     "embedded_reber": ("1-1", []),
     "multiplication": ("5-140", []),
@@ -57,13 +57,13 @@ def test_every_binary_has_a_smoke_test():
         for path in (ROOT / "experiments").rglob("*.py")
         if '__name__ == "__main__"' in path.read_text()
     }
-    assert binaries == BINARIES.keys() | OTHER_BINARIES
+    assert binaries == ROWS.keys() | OTHER_BINARIES
 
 
-@pytest.mark.parametrize("name", BINARIES)
+@pytest.mark.parametrize("name", ROWS)
 def test_a_binary_writes_its_row(name: str, tmp_path: pathlib.Path, environment: dict[str, str]):
     """With --quiet, and nothing printed."""
-    row, flags = BINARIES[name]
+    row, flags = ROWS[name]
     printed = run_binary(name, *flags, f"--out={tmp_path}", "--quiet", environment=environment)
     assert printed == ("", "")
     document = read_json(tmp_path / f"{row}.json")
