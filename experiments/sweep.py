@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pathlib
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from absl.flags import FlagValues
 
 from experiments.common import pictures, rows
 from experiments.common.command import Command, command_line
+from experiments.common.files import read_object
 from experiments.common.flag_set import FlagSet
 from experiments.common.options import Options
 from experiments.common.runner import prepare, run_row
@@ -98,6 +100,18 @@ class Sweep(Options):
             }
             | about_run(self.seed, command_line())
         )
+
+    def read(self, path: pathlib.Path) -> dict[str, Any]:
+        """A sweep's file, as of an earlier run.
+
+        Raises:
+          ValueError: if it is none.
+        """
+        document = read_object(path)
+        fits = lambda name, kind: isinstance(document.get(name), kind)
+        if not (fits("columns", list) and fits("trials", list) and fits("blocks", str)):
+            raise ValueError(f"{path} must be the file of a sweep, with columns, trials and blocks")
+        return document
 
     def draw(self, document: dict[str, Any]) -> Figure:
         """The error against the settings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pathlib
 import subprocess
@@ -11,10 +12,16 @@ from typing import Any
 
 from matplotlib import image
 
+from experiments.common.command import Command
 from lstm_jax.training.results import make_document
 from lstm_jax.training.trials import TrialResult
 
 ROOT = pathlib.Path(__file__).parents[1]
+BINARIES = sorted(
+    path.parent.name if path.stem == "__main__" else path.stem
+    for path in (ROOT / "experiments").rglob("*.py")
+    if '__name__ == "__main__"' in path.read_text()
+)
 
 # Runs binaries one after the other, each in a fork of a process that has imported JAX, which is
 # what takes the time: [module, flags] each to [exit status, stdout, stderr].
@@ -43,6 +50,12 @@ def run_forks(runs: Sequence[Sequence[str]]) -> list[tuple[int, str, str]]:
     command = [sys.executable, "-c", FORKS, json.dumps([list(run) for run in runs])]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [tuple(outcome) for outcome in json.loads(done.stdout)]
+
+
+def command_of(binary: str) -> Command:
+    package = ROOT / "experiments" / binary
+    module = f"experiments.{binary}" + (".__main__" if package.is_dir() else "")
+    return importlib.import_module(module).COMMAND
 
 
 def assert_is_a_picture(path: pathlib.Path) -> None:

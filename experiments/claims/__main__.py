@@ -42,7 +42,7 @@ def define(flags: FlagSet) -> None:
     """Which claim, and how it is shown."""
     flags.choice("claim", None, list(CLAIMS), "Which claim to show; must be given.")
     flags.folder("out", "Folder of the JSON file and the picture; must be given.")
-    flags.integer("trials", 8, "Trials of each variant.")
+    flags.integer("trials", 8, "Trials of each variant.", most=2**20)
     flags.seed()
     flags.switch("redraw", False, "Only draw the picture anew, from the JSON file.")
     flags.switch("overwrite", False, "Replace files that exist.")

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from experiments.common.collection import read_result
 from experiments.common.command import command_line
 from lstm_jax import plots, rivals
 from lstm_jax.tasks import make_task
@@ -114,6 +115,14 @@ class Options:
             seed=self.seed,
             command=command_line(),
         )
+
+    def read(self, path: pathlib.Path) -> dict[str, Any]:
+        """A row's result file, as of an earlier run.
+
+        Raises:
+          ValueError: if it is none.
+        """
+        return read_result(path)
 
     def draw(self, document: dict[str, Any]) -> Figure:
         """A row's picture."""

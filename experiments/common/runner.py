@@ -14,7 +14,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.common.collection import read_result
 from experiments.common.files import check_free, keep, make_folder
 from experiments.common.interrupt import Interrupted
 from experiments.common.options import Options
@@ -45,7 +44,7 @@ def _prepare(options: Options, rows: list[str]) -> None:
         run, path = options.run(row), options.path(row, ".json")
         folder = options.path(row, ".checkpoints")
         if path.exists() and options.resume:
-            _check_same_run(path, run)
+            _check_same_run(path, options.read(path), run)
             if _is_newer(folder, path):
                 raise ValueError(
                     f"{path} is older than {folder}: --resume goes on once it is moved"
@@ -60,9 +59,8 @@ def _prepare(options: Options, rows: list[str]) -> None:
     make_folder(options.out)
 
 
-def _check_same_run(path: pathlib.Path, run: dict[str, Any]) -> None:
+def _check_same_run(path: pathlib.Path, document: dict[str, Any], run: dict[str, Any]) -> None:
     """Raises ValueError if the result file is of another run."""
-    document = read_result(path)
     found = document | {"trials": len(document["trials"])}
     for name, value in run.items():
         if found.get(name, value) != value:
@@ -114,7 +112,7 @@ def _left_behind(row: str, options: Options) -> dict[str, Any] | None:
     is_done = options.resume and path.exists()  # was cut off just before they were removed
     if is_done or options.overwrite:
         discard(options.path(row, ".checkpoints"))
-    return read_result(path) if is_done else None
+    return options.read(path) if is_done else None
 
 
 def _run(row: str, options: Options, interrupts: Interrupts) -> dict[str, Any]:

@@ -45,11 +45,9 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Runs what has no result yet, or shows what has."""
-    configure()
-    check_platform()
     folder = values.out or RESULTS
-    make_folder(folder)
     if values.show:
+        make_folder(folder)
         answer.show(folder)
         return
     recipes = values.recipes.split()
@@ -64,6 +62,9 @@ def main(values: FlagValues) -> None:
     unknown = [stage for stage in values.stages if stage not in stages]
     if unknown:
         raise ValueError(f"--stages must be of {', '.join(stages)}, got {unknown[0]!r}")
+    make_folder(folder)
+    configure()
+    check_platform()
     told = cells.about(command_line())
     for stage in values.stages:
         for row in rows:

@@ -72,6 +72,8 @@ class Space:
 
         def rate(i: int, bounds: Bounds | None, value: float) -> jax.Array:
             low, high = bounds or (value, value)
+            if high / low > jnp.finfo(jnp.float32).max:  # the ratio is no float32
+                return jnp.exp(math.log(low) + math.log(high / low) * uniform(i, ()))
             return low * jnp.float32(high / low) ** uniform(i, ())
 
         def bias(i: int, bounds: Bounds | None, values: tuple | None) -> jax.Array | None:

@@ -12,17 +12,11 @@ import pathlib
 from typing import Any
 
 import pytest
-from binaries import ROOT, run_forks
+from binaries import BINARIES, command_of, run_forks
 
 from experiments.common import collection
-from experiments.common.command import Command
 from lstm_jax.training.recipes import SHORT_NAMES
 
-BINARIES = sorted(
-    path.parent.name if path.stem == "__main__" else path.stem
-    for path in (ROOT / "experiments").rglob("*.py")
-    if '__name__ == "__main__"' in path.read_text()
-)
 ROWS = ("adding", "embedded_reber", "multiplication", "noise_free", "reproduce", "rivals", "sweep")
 ROWS += ("temporal_order", "two_sequence", "very_long_lags")
 LARGE = ("100000000000000000000", "1e20", "9" * 5000)
@@ -115,12 +109,6 @@ def never(*arguments: Any, **options: Any) -> None:
     raise AssertionError("a mistake was taken for a run")
 
 
-def command_of(binary: str) -> Command:
-    package = ROOT / "experiments" / binary
-    module = f"experiments.{binary}" + (".__main__" if package.is_dir() else "")
-    return importlib.import_module(module).COMMAND
-
-
 def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[str]:
     needed = {"out": str(out)} if binary != "tables" else {"check": "true"}
     if binary == "reproduce":
@@ -186,7 +174,7 @@ MISTAKES = {
     "error_flow --out={folder}/old": "{folder}/old/error_flow.png exists; --overwrite replaces it",
     "benchmark --case=h --out={folder}/old": "{folder}/old/benchmark.h.json exists; --overwrite",
     "temporal_order --out={folder}/cut": "{folder}/cut/6a.checkpoints exists, of a run that was cu",
-    "temporal_order --out={folder}/old --resume": "{folder}/old/6a.json has task 6b, not 6a; --",
+    "temporal_order --out={folder}/old --resume": "{folder}/old/6a.json has task 6b, not 6a; --o",
     "temporal_order --out={folder}/no --resume": "{folder}/no/6a.json is not JSON",
     "claims --claim=xor --redraw --out={folder}/no": "{folder}/no/claim.xor.json must be of the cl",
     "claims --claim=gates --redraw --out={folder}/no": "{folder}/no/claim.gates.json is not JSON",
@@ -199,7 +187,7 @@ MISTAKES = {
     "first, got (9.0, 1.0)",
     "sweep --learning_rate=own": "--learning_rate and one of --init_range, --input_gate_bias, "
     "--output_gate_bias must have bounds, got 'own'",
-    "sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, whose input",
+    "sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, whose inp",
 }
 
 

@@ -14,7 +14,7 @@ import pytest
 from resumable import PATIENCE, ROOT, finish, kill_after_another_checkpoint, newest, numbers, start
 from small_tasks import LATCH, binary_environment, make_runner
 
-from experiments.common import options, runner
+from experiments.common import files, options, runner
 from lstm_jax.training.trials import TrialRunner
 
 
@@ -98,7 +98,7 @@ def test_what_fails_between_the_last_round_and_the_result_file_costs_no_round(
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner.results, "write_json", fail)
+        patch.setattr(files, "write_json", fail)
         with pytest.raises(OSError, match="no space left"):
             runner.run_row("latch", of_run)
     assert [path.name for path in tmp_path.iterdir()] == ["latch.checkpoints"]
