@@ -91,6 +91,14 @@ def zero_state(
     >>> state = zero_state(Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1))
     >>> state.internal_state.shape, state.input_gate.shape, state.hidden
     ((4,), (2,), None)
+
+    Args:
+      architecture: the network.
+      dtype: of every array; that of the parameters.
+      lanes: axes behind all others, as on the parameters.
+
+    Returns:
+      The state, [C], [J] and [N] with the lanes behind them.
     """
     # Each array is one of its own, so that a caller may donate them.
     sizes = architecture.sizes

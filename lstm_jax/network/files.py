@@ -81,7 +81,14 @@ def save(
 def load(
     path: str | os.PathLike[str], *, dtype: Any | None = None
 ) -> tuple[Architecture, Parameters]:
-    """Reads a network that `save` wrote; see there for an example.
+    """Reads a network that `save` wrote.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "net.safetensors")
+    ...     _ = path.write_bytes(b"something else")
+    ...     load(path)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: ...net.safetensors is not a network that lstm_jax.save wrote: ...
 
     Args:
       path: of the file.

@@ -82,6 +82,17 @@ def init_learner(
 ) -> Learner:
     """A learner at the start of its stream, which owns all its arrays: they may be donated.
 
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
+    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
+    >>> float(learner.state.internal_state[0]), float(learner.gradient.output.cell[0, 0])
+    (0.0, 0.0)
+
+    Args:
+      architecture: the network.
+      parameters: its weights at the start.
+      optimiser: what `update` will be given; any optax transformation.
+
     Raises:
       ValueError: if the parameters do not fit the architecture.
     """
@@ -97,7 +108,22 @@ def init_learner(
 
 
 def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
-    """Sets state and traces to those before every sequence of the paper; learning goes on."""
+    """Sets state and traces to those before every sequence of the paper; learning goes on.
+
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
+    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
+    >>> _, later = learn(net, learner, 1)
+    >>> bool(later.state.internal_state[0] == 0), start_sequence(net, later).state.internal_state
+    (False, Array([0.], dtype=float32))
+
+    Args:
+      architecture: the network.
+      learner: what it knows so far; weights, optimiser and gathered gradient stay.
+
+    Returns:
+      The learner before the first step of a sequence.
+    """
     return learner._replace(
         state=zero_state(architecture, learner.state.internal_state.dtype),
         traces=jax.tree.map(jnp.zeros_like, learner.traces),
@@ -238,6 +264,13 @@ def learn_steps(
 
     Memory grows with the stretch, not with the stream.
 
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
+    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
+    >>> outputs, learner = learn_steps(net, learner, [0, 1, 1], [[0.0], [1.0], [1.0]])
+    >>> outputs.shape
+    (3, 1)
+
     Args:
       architecture, learner: as in `learn`.
       inputs: [T, I] floating, or [T] integers in [0, I).
@@ -304,7 +337,25 @@ def _learn_steps(
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
-    """Applies the gradient gathered since the last update: after a step or after a sequence."""
+    """Applies the gradient gathered since the last update: after a step or after a sequence.
+
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
+    >>> sgd = optax.sgd(0.5)
+    >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
+    >>> _, learner = learn(net, learner, 1, [1.0])
+    >>> float(learner.gradient.output.bias[0]) < 0
+    True
+    >>> update(sgd, learner).gradient.output.bias
+    Array([0.], dtype=float32)
+
+    Args:
+      optimiser: that which `init_learner` was given.
+      learner: what it knows so far.
+
+    Returns:
+      The learner with other weights, and no gradient gathered.
+    """
     updates, optimiser_state = optimiser.update(
         learner.gradient, learner.optimiser_state, learner.parameters
     )
@@ -323,6 +374,13 @@ def online_gradient(
     weights: ArrayLike | None = None,
 ) -> tuple[jax.Array, Parameters]:
     """The truncated gradient of E / 2 over one sequence, in memory that does not grow with it.
+
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
+    >>> parameters = initialise(jax.random.key(0), net)
+    >>> outputs, gradient = online_gradient(net, parameters, [0, 1, 1], [[0.0], [1.0], [1.0]])
+    >>> outputs.shape, gradient.layer.cell.input.shape
+    ((3, 1), (2, 1))
 
     Args:
       architecture, parameters: the network.

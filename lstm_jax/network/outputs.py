@@ -142,11 +142,21 @@ def output_units(
 ) -> jax.Array:
     """y_k(t) = f_k(net_k(t)), [K], from the hidden layer's state after the same step t.
 
+    >>> from lstm_jax.network.cell import zero_state
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1, biases="none")
+    >>> parameters = initialise(jax.random.key(0), net)
+    >>> output_units(net, parameters.output, zero_state(net), None)
+    Array([0.5], dtype=float32)
+
     Args:
       architecture: the network.
       weights: the incoming weights of the output units.
       state: the hidden layer after step t.
       x_t: the inputs of step t, [I] floating; used with `input_to_output` only.
+
+    Returns:
+      The outputs [K].
     """
     net = weighted_sum(weights.cell, [state.cell_output])
     if weights.hidden is not None:

@@ -135,7 +135,7 @@ def initialise(
 
 
 def check_parameters(architecture: Architecture, parameters: Parameters) -> None:
-    """Raises ValueError if `parameters` do not fit `architecture`.
+    """Checks that `parameters` fit `architecture`.
 
     Structure, shapes and dtypes are always checked; values (NaN, infinity) only where they are
     known: not on arguments of a function under `jit`. Lanes, axes behind the others, must be the
@@ -143,6 +143,13 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
 
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)
     >>> check_parameters(net, initialise(jax.random.key(0), net))
+
+    Args:
+      architecture: the network.
+      parameters: its weights, [..., *lanes] each.
+
+    Raises:
+      ValueError: naming the first array that is missing, too many, or not as it should be.
     """
     shapes = jax.tree_util.tree_leaves_with_path(parameter_shapes(architecture), is_leaf=is_shape)
     found = dict(jax.tree_util.tree_leaves_with_path(parameters))

@@ -38,6 +38,13 @@ def network_at_work(
 
     Colours tell memory blocks, the same in every panel; dashes tell the cells of a block.
 
+    >>> import jax
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
+    >>> figure = network_at_work(net, initialise(jax.random.key(0), net), [0, 2, 1])
+    >>> figure.axes[-1].get_xlabel()
+    'step'
+
     Args:
       architecture: the network's description.
       parameters: its weights.

@@ -28,6 +28,13 @@ def learning_curves(
     A solved trial's line ends in a dot, an unsolved one's is grey. Upright lines are the mean
     number of sequences of the solved trials, and the paper's.
 
+    >>> curve = [[1000, 0.5, 1.0], [2000, 0.1, 0.0]]  # sequences, mean error, fraction wrong
+    >>> trial = {"index": 0, "solved": True, "sequences": 2000, "curve": curve}
+    >>> published = {"mean_sequences": 3000, "success_rate": 100.0}
+    >>> figure = learning_curves({"trials": [trial], "published": published}, title="my run")
+    >>> figure.axes[0].get_title()
+    'my run'
+
     Args:
       trials: what `TrialRunner` returns, or the document of a result file.
       title: above the picture; None: what the document says, or nothing.

@@ -21,6 +21,10 @@ def error_flow(
 ) -> Figure:
     """Draws the size of an error against the lag, both on logarithmic axes.
 
+    >>> figure = error_flow({"carrousel": [1.0, 1.0, 1.0], "unit": [0.5, 0.25, 0.125]})
+    >>> figure.axes[0].get_xlabel()
+    'lag q'
+
     Args:
       lines: of each label what `lstm_jax.rivals.error_flow` gives: factors [Q, n, n] for the lags
         q = 1 .. Q, of which the largest is drawn, or sizes [Q]. What is 0, not finite or below

@@ -20,6 +20,12 @@ class LiveCurve:
         live = LiveCurve("6a")
         results = TrialRunner(learning, range(20)).run(on_round=live.show)
 
+    >>> from lstm_jax.training.trials import Progress
+    >>> live = LiveCurve("a round")
+    >>> live.show(Progress(1000, 3000, trials=3, running=2, solved=1, error=0.25))
+    >>> [axes.get_ylabel() != "" for axes in live.draw().axes]
+    [True, True]
+
     In a notebook the picture stands under the cell and grows; elsewhere nothing is shown, and
     `draw` gives the figure.
     """

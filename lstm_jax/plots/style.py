@@ -98,6 +98,13 @@ def as_png(figure: Figure) -> bytes:
 def save(figure: Figure, path: str | pathlib.Path) -> None:
     """Writes a figure as a PNG file, whole or not at all.
 
+    >>> import tempfile
+    >>> from lstm_jax.plots import error_flow
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(error_flow({"unit": [0.5, 0.25]}), f"{folder}/flow.png")
+    ...     pathlib.Path(f"{folder}/flow.png").read_bytes()[1:4]
+    b'PNG'
+
     Args:
       figure: what the functions of `lstm_jax.plots` return.
       path: of the file, which is replaced if it is there; its folder must be.

@@ -162,7 +162,11 @@ ROWS = {
 
 
 def row_names() -> tuple[str, ...]:
-    """The names of all rivals' rows, in the paper's order."""
+    """The names of all rivals' rows, in the paper's order.
+
+    >>> row_names()[:2]
+    ('1.rtrl-3', '1.rtrl-12')
+    """
     return tuple(ROWS)
 
 
@@ -171,6 +175,9 @@ def make_rival_task(name: str) -> Task:
 
     >>> make_rival_task("2a-100.bptt").architecture.num_weights
     10404
+
+    Args:
+      name: one of `row_names`.
 
     Raises:
       ValueError: if there is no such row.
@@ -187,6 +194,9 @@ def make_learning(name: str) -> Learning:
 
     >>> make_learning("2a-4.rtrl-10").task.conditions.learning_rate
     10.0
+
+    Args:
+      name: one of `row_names`.
 
     Raises:
       ValueError: if there is no such row.

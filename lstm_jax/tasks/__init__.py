@@ -58,7 +58,11 @@ _MAKERS = {
 
 
 def row_names() -> tuple[str, ...]:
-    """The names of all rows, in the paper's order."""
+    """The names of all rows, in the paper's order.
+
+    >>> row_names()[-2:]
+    ('6a', '6b')
+    """
     return tuple(_MAKERS)
 
 
@@ -67,6 +71,9 @@ def make_task(name: str) -> Task:
 
     >>> make_task("6a").architecture.num_weights
     156
+
+    Args:
+      name: one of `row_names`.
 
     Raises:
       ValueError: if there is no such row.

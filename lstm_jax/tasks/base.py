@@ -264,7 +264,19 @@ class Task(Generic[NetworkT]):
 
 
 def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
-    """A sequence is correct if every output is less than `tolerance` from its true target."""
+    """A sequence is correct if every output is less than `tolerance` from its true target.
+
+    >>> target = jnp.array([1.0])
+    >>> example = Example(jnp.zeros((3, 1)), target, target, jnp.int32(3))
+    >>> bool(within(0.3)(jnp.array([0.8]), example)), bool(within(0.3)(jnp.array([0.5]), example))
+    (True, False)
+
+    Args:
+      tolerance: the largest distance that is not allowed; positive.
+
+    Returns:
+      A `Task`'s `is_correct`: (outputs, example) to a bool.
+    """
 
     def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
         return jnp.all(jnp.abs(outputs - example.true_targets) < tolerance)

@@ -142,6 +142,21 @@ def _weights(array: np.ndarray) -> Any:
 def read_network(document: dict[str, Any]) -> tuple[Architecture, Parameters]:
     """The network of the first solved trial of a result file, to the last bit.
 
+    A solved network is two lines away: `document = json.load(open("out/6a.json"))`, and this.
+
+    >>> weights = {".layer.cell.input": [[0.5]], ".output.cell": [[1.0]]}
+    >>> architecture = {"num_inputs": 1, "blocks": [1], "num_outputs": 1, "output": "logistic"}
+    >>> bare = dict(input_gates=False, output_gates=False, recurrent="none", biases="none")
+    >>> document = {"architecture": architecture | bare, "network": {"parameters": weights}}
+    >>> read_network(document)[1].layer.cell.input
+    Array([[0.5]], dtype=float32)
+
+    Args:
+      document: a result file's content, as JSON reads it.
+
+    Returns:
+      The architecture and the parameters, float32.
+
     Raises:
       ValueError: if no trial was solved, or the weights do not fit the architecture.
     """

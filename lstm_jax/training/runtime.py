@@ -23,6 +23,10 @@ def configure_cpu(num_devices: int | None = None, small_loop_bytes: int = SMALL_
 
     What the environment's `XLA_FLAGS` already says stays as it is. On a GPU or TPU nothing changes.
 
+    >>> configure_cpu(num_devices=0)
+    Traceback (most recent call last):
+    ValueError: num_devices must be at least 1, got 0
+
     Args:
       num_devices: how many CPU devices JAX should make, to share trials among cores; None: one,
         or what `XLA_FLAGS` says.

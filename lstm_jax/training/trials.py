@@ -48,6 +48,14 @@ from lstm_jax.training.waves import (
 class TrialRunner:
     """Runs trials round by round.
 
+    >>> import dataclasses
+    >>> from lstm_jax.tasks import make_task
+    >>> from lstm_jax.training.recipes import make_recipe
+    >>> task = dataclasses.replace(make_task("6a"), max_sequences=1, test_size=1)
+    >>> runner = TrialRunner(make_recipe("paper").learning(task), range(3), seed=1)
+    >>> runner.presented, runner.finished  # results = runner.run() runs them
+    (0, False)
+
     Attributes:
       indices: which trials.
       presented: training sequences so far, to each trial still running.

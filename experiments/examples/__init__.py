@@ -1,0 +1,1 @@
+"""One question each, answered by a page that runs: `python -m experiments.examples.NAME`."""

@@ -1,0 +1,44 @@
+"""How do I give a trained network to a program that does not have this library?
+
+    python -m experiments.examples.export NETWORK.bin
+
+`jax.export` writes a compiled function with its weights to a file, for sequences of any length and
+for both CPUs and GPUs. The other program needs JAX alone, of this version or a later one:
+
+    import jax, pathlib
+    network = jax.export.deserialize(bytearray(pathlib.Path("NETWORK.bin").read_bytes()))
+    outputs = network.call(inputs)  # [T, 3] float32 to [T, 1]
+
+Needs the extra `export`.
+"""
+
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+import lstm_jax as lstm
+
+NET = lstm.Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
+
+
+def network(inputs: jax.Array) -> jax.Array:
+    """The outputs [T, 1] for a sequence [T, 3], by weights that take the place of trained ones."""
+    return lstm.apply(NET, lstm.initialise(jax.random.key(0), NET), inputs)[0]
+
+
+def main(path: str) -> pathlib.Path:
+    """Writes the network to a file."""
+    (steps,) = export.symbolic_shape("T")
+    inputs = jax.ShapeDtypeStruct((steps, NET.num_inputs), jnp.float32)
+    exported = export.export(jax.jit(network), platforms=["cpu", "cuda"])(inputs)
+    file = pathlib.Path(path)
+    file.write_bytes(exported.serialize())
+    print(f"wrote {file}, {file.stat().st_size} bytes")
+    return file
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

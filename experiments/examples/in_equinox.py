@@ -1,0 +1,52 @@
+"""How do I use the layer as an Equinox module?
+
+    python -m experiments.examples.in_equinox
+
+The architecture is static, the parameters are a pytree as they are. Needs the extra `interop`.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+import lstm_jax as lstm
+
+
+class LSTM(eqx.Module):
+    """A network as a module: sequences [T, I] to outputs [T, K]."""
+
+    parameters: lstm.Parameters
+    architecture: lstm.Architecture = eqx.field(static=True)
+
+    def __init__(self, architecture, *, key):
+        self.architecture = architecture
+        self.parameters = lstm.initialise(key, architecture)
+
+    def __call__(self, inputs):
+        """The outputs at every step."""
+        return lstm.apply(self.architecture, self.parameters, inputs)[0]
+
+
+NET = lstm.Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
+
+
+@eqx.filter_jit
+@eqx.filter_value_and_grad
+def error(model, inputs, targets):
+    """Of one sequence, and its gradient, shaped as the model."""
+    return lstm.half_squared_error(model(inputs), targets)
+
+
+def main() -> list[float]:
+    """The errors of ten steps of gradient descent."""
+    model, errors = LSTM(NET, key=jax.random.key(0)), []
+    for _ in range(10):
+        value, gradient = error(model, jnp.ones((5, 3)), jnp.full((5, 1), 0.9))
+        model = eqx.apply_updates(model, jax.tree.map(lambda g: -0.1 * g, gradient))
+        errors.append(float(value))
+    print(f"error {errors[0]:.4f} at first, {errors[-1]:.4f} at last")
+    return errors
+
+
+if __name__ == "__main__":
+    main()

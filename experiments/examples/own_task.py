@@ -1,0 +1,49 @@
+"""How do I run trials of a task of my own, and a rival beside them?
+
+    python -m experiments.examples.own_task
+
+Of eight symbols the first, 0 or 1, is to be told at the end. A network, a generator and a criterion
+make the task; the trial loop, the stopping rule and the final test are those of the paper's tasks.
+"""
+
+import jax
+import jax.numpy as jnp
+
+import lstm_jax as lstm
+from lstm_jax.tasks import Conditions, within
+
+
+def sample(key, data):
+    """A sequence: the first symbol, then noise of the symbols 2 and 3."""
+    del data  # what the sequences of a trial share: nothing
+    first, noise = jax.random.split(key)
+    bit = jax.random.bernoulli(first).astype(jnp.int32)
+    symbols = jax.random.randint(noise, (8,), 2, 4).at[0].set(bit)
+    target = bit[None].astype(jnp.float32)
+    return lstm.Example(symbols, target, target, jnp.int32(8))
+
+
+TASK = lstm.Task(
+    architecture=lstm.Architecture(num_inputs=4, blocks=(1,), num_outputs=1),
+    sample=sample,
+    is_correct=within(0.3),
+    conditions=Conditions(learning_rate=1.0, init_range=0.2, input_gate_bias=(-1.0,)),
+    max_sequences=6000,
+)
+
+
+def main() -> dict[str, list[lstm.TrialResult]]:
+    """Five trials of the LSTM and of Elman's procedure, which sees one step back."""
+    learnings = {
+        "LSTM": lstm.make_recipe("paper").learning(TASK),
+        "Elman's procedure": lstm.rivals.rival_learning(TASK, "Elman's procedure", num_hidden=4),
+    }
+    results = {name: lstm.TrialRunner(each, range(5)).run() for name, each in learnings.items()}
+    for name, trials in results.items():
+        solved = [trial.sequences for trial in trials if trial.solved]
+        print(f"{name}: {len(solved)} of 5 trials solved, after {solved} sequences")
+    return results
+
+
+if __name__ == "__main__":
+    main()

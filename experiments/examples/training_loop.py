@@ -1,0 +1,59 @@
+"""How do I train on sequences of many lengths, with optax?
+
+    python -m experiments.examples.training_loop
+
+The first number of a sequence of 5 to 20 is to come out at its end. Sequences are padded to one
+length, a batch at a time; what is behind a sequence's end touches neither outputs nor gradient.
+"""
+
+import jax
+import numpy as np
+import optax
+
+import lstm_jax as lstm
+
+NET = lstm.Architecture(2, blocks=(2, 2), num_outputs=1, cell_output="identity", output="identity")
+OPTIMISER = optax.adam(0.02)
+
+
+def draw_batch(rng: np.random.Generator, size: int = 32) -> tuple[jax.Array, ...]:
+    """Sequences [B, T, 2] of numbers in [-1, 1], a mark on the first; lengths; targets [B, 1]."""
+    sequences = [rng.uniform(-1, 1, (rng.integers(5, 21), 2)) for _ in range(size)]
+    for sequence in sequences:
+        sequence[:, 1] = np.arange(len(sequence)) == 0
+    inputs, lengths = lstm.pad_sequences(sequences, steps=20)
+    return inputs, lengths, inputs[:, 0, :1]
+
+
+def error(parameters, inputs, lengths, targets):
+    """Of a batch: the mean over its sequences."""
+
+    def of_one(inputs, length, target):
+        output, _ = lstm.apply(NET, parameters, inputs, length=length, at="end")
+        return lstm.half_squared_error(output, target)
+
+    return jax.vmap(of_one)(inputs, lengths, targets).mean()
+
+
+@jax.jit
+def update(parameters, state, *batch):
+    """One step of the optimiser, and the error before it."""
+    before, gradient = jax.value_and_grad(error)(parameters, *batch)
+    updates, state = OPTIMISER.update(gradient, state, parameters)
+    return optax.apply_updates(parameters, updates), state, before
+
+
+def main() -> list[float]:
+    """The errors of 600 batches."""
+    rng, errors = np.random.default_rng(0), []
+    parameters = lstm.initialise(jax.random.key(0), NET, input_gate_bias=(-1.0, -2.0))
+    state = OPTIMISER.init(parameters)
+    for _ in range(600):
+        parameters, state, before = update(parameters, state, *draw_batch(rng))
+        errors.append(float(before))
+    print(f"error of the first batch {errors[0]:.4f}, of the last {errors[-1]:.4f}")
+    return errors
+
+
+if __name__ == "__main__":
+    main()

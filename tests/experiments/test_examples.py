@@ -1,0 +1,151 @@
+"""Every example runs, shows what it says, and fits on a page."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_close, assert_equal
+
+import lstm_jax
+from experiments.examples import export, own_task, stream, training_loop, two_layers
+
+
+@pytest.fixture(autouse=True)
+def as_a_user_has_it() -> Iterator[None]:
+    """JAX's own settings, which the examples run by, instead of the tests' stricter ones."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+FOLDER = pathlib.Path(export.__file__).parent
+INPUTS = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+TARGETS = np.full((7, 1), 0.9, np.float32)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_is_a_page_that_says_how_it_is_run(path: pathlib.Path):
+    text = path.read_text()
+    assert len(text.splitlines()) < 60
+    name = "NAME" if path.stem == "__init__" else path.stem
+    assert f"python -m experiments.examples.{name}" in text
+
+
+def test_padded_batches_are_learned():
+    errors = training_loop.main()
+    assert errors[0] > 0.05 and max(errors[-20:]) < 0.02
+
+
+def test_a_stream_is_learned():
+    errors = stream.main()
+    assert errors[:1000].mean() > 0.4 and errors[-1000:].mean() < 0.15
+
+
+def test_the_upper_layer_s_error_reaches_the_lower_one():
+    cut, full, by_change = two_layers.main()
+    assert abs(full - by_change) < 1e-4 * abs(full)
+    assert cut != full and abs(cut) > 0.1 * abs(full)
+
+
+def test_an_own_task_is_solved_where_a_step_of_memory_does_not_do():
+    solved = {n: [trial.solved for trial in trials] for n, trials in own_task.main().items()}
+    assert solved == {"LSTM": [True] * 5, "Elman's procedure": [False] * 5}
+
+
+READER = """
+import importlib.abc, pathlib, sys
+
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "lstm_jax":
+            raise ImportError("lstm_jax is not installed here")
+
+sys.meta_path.insert(0, Blocker())
+import numpy
+import jax.export
+network = jax.export.deserialize(bytearray(pathlib.Path("network.bin").read_bytes()))
+for steps in (1, 7):
+    outputs = network.call(numpy.load("inputs.npy")[:steps])
+    numpy.save(f"outputs.{steps}.npy", outputs)
+assert "lstm_jax" not in sys.modules
+"""
+
+
+def test_an_exported_network_runs_where_the_library_is_not(tmp_path: pathlib.Path):
+    """...for sequences of any length, with the outputs that it had here."""
+    pytest.importorskip("flatbuffers")
+    export.main(str(tmp_path / "network.bin"))
+    np.save(tmp_path / "inputs.npy", INPUTS)
+    done = subprocess.run(
+        [sys.executable, "-c", READER], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for steps in (1, 7):
+        expected = export.network(jnp.asarray(INPUTS[:steps]))
+        assert_close(np.load(tmp_path / f"outputs.{steps}.npy"), expected, 1e-6)
+
+
+def library_s(parameters: Any, net: Any) -> tuple[Any, list[Any]]:
+    """The library's own error, and its gradient array by array."""
+
+    def error(parameters: Any) -> jax.Array:
+        return lstm_jax.half_squared_error(
+            lstm_jax.apply(net, parameters, INPUTS)[0], jnp.asarray(TARGETS)
+        )
+
+    value, gradient = jax.value_and_grad(error)(parameters)
+    return value, jax.tree.leaves(gradient)
+
+
+def test_an_equinox_module_has_the_truncated_gradient():
+    pytest.importorskip("equinox")
+    from experiments.examples import in_equinox
+
+    model = in_equinox.LSTM(in_equinox.NET, key=jax.random.key(3))
+    value, gradient = in_equinox.error(model, INPUTS, TARGETS)
+    found = (value, jax.tree.leaves(gradient))
+    assert_equal(found, library_s(model.parameters, in_equinox.NET))
+    errors = in_equinox.main()
+    assert errors[-1] < 0.7 * errors[0]
+
+
+def test_a_flax_module_has_the_truncated_gradient():
+    pytest.importorskip("flax")
+    from flax import nnx
+
+    from experiments.examples import in_flax
+
+    model = in_flax.LSTM(in_flax.NET, rngs=nnx.Rngs(3))
+    parameters = lstm_jax.initialise(nnx.Rngs(3).params(), in_flax.NET)
+    value, gradient = in_flax.error(model, INPUTS, TARGETS)
+    expected_value, expected = library_s(parameters, in_flax.NET)
+    assert_equal(value, expected_value)
+    by_size = lambda leaves: sorted(np.asarray(leaf).ravel().tolist() for leaf in leaves)
+    assert by_size(jax.tree.leaves(gradient)) == by_size(expected)
+    errors = in_flax.main()
+    assert errors[-1] < 0.7 * errors[0]
+
+
+def test_a_haiku_module_has_the_truncated_gradient():
+    pytest.importorskip("haiku")
+    from experiments.examples import in_haiku
+
+    weights = in_haiku.MODEL.init(jax.random.key(3), INPUTS)
+    value, gradient = in_haiku.error(weights, INPUTS, TARGETS)
+    names = jax.tree_util.tree_leaves_with_path(
+        lstm_jax.initialise(jax.random.key(0), in_haiku.NET)
+    )
+    keys = [jax.tree_util.keystr(path, simple=True, separator="_") for path, _ in names]
+    structure = jax.tree.structure(lstm_jax.initialise(jax.random.key(0), in_haiku.NET))
+    parameters = jax.tree.unflatten(structure, [weights["lstm"][key] for key in keys])
+    found = (value, [gradient["lstm"][key] for key in keys])
+    assert_equal(found, library_s(parameters, in_haiku.NET))
+    errors = in_haiku.main()
+    assert errors[-1] < 0.7 * errors[0]
