@@ -6,6 +6,7 @@ A module is a `base.Claim`: `run` makes the document of its JSON file, `draw` it
 from experiments.claims import (
     adam,
     blocks,
+    counting,
     gates,
     gradient,
     lags,
@@ -32,4 +33,5 @@ CLAIMS: dict[str, Claim] = {
     "adam": adam,
     "tolerance": tolerance,
     "reach": reach,
+    "counting": counting,
 }
