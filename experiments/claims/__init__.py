@@ -6,6 +6,7 @@ A module is a `base.Claim`: `run` makes the document of its JSON file, `draw` it
 from experiments.claims import (
     adam,
     blocks,
+    continual,
     counting,
     gates,
     gradient,
@@ -33,5 +34,6 @@ CLAIMS: dict[str, Claim] = {
     "adam": adam,
     "tolerance": tolerance,
     "reach": reach,
+    "continual": continual,
     "counting": counting,
 }
