@@ -6,6 +6,8 @@ A module is a `base.Claim`: `run` makes the document of its JSON file, `draw` it
 from experiments.claims import (
     adam,
     blocks,
+    continual,
+    counting,
     gates,
     gradient,
     lags,
@@ -32,4 +34,6 @@ CLAIMS: dict[str, Claim] = {
     "adam": adam,
     "tolerance": tolerance,
     "reach": reach,
+    "continual": continual,
+    "counting": counting,
 }

@@ -20,6 +20,11 @@ and of the rivals
     tolerance       RTRL on task 2a, if an output near its target has no error
     reach           how far the first symbol of task 2a reaches, as the rivals and the LSTM learn
 
+and of its descendants
+
+    continual       a stream that nothing resets: with and without forget gates
+    counting        a^n b^n and a^n b^n c^n: how far beyond what they were trained on
+
 `length` and `lags` train nothing: they read the result files in experiments/results.
 """
 

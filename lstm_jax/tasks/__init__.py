@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lstm_jax.tasks import (
     adding,
+    counting,
     delayed_xor,
     multiplication,
     noise_free,
@@ -30,6 +31,7 @@ __all__ = (
     "Task",
     "TestRule",
     "adding",
+    "counting",
     "delayed_xor",
     "make_task",
     "multiplication",

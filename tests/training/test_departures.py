@@ -112,6 +112,7 @@ def draw(task: Task, num_trials: int = 3) -> tuple[list[Example], list[Parameter
         ("slope-plus=0.1+tolerance=0.45", {"cross_entropy": 0.1, "tolerance": 0.45}),
         ("g=centred_1+h=identity+recurrence=none+biases=gates", {}),
         ("recurrence=cells+start=0.5+biases=gates", {}),
+        ("forget-gates+peepholes+forget-gate-bias=1", {}),
         ("biases=all+input-gate-bias=-3,-6+init-range-factor=8", {}),
         ("targets=0.1,0.9", {}),
     ],
@@ -204,6 +205,19 @@ def test_given_gate_biases_are_set_or_added():
         np.testing.assert_allclose(getattr(added, gate).bias, drawn + np.float32(bias), rtol=1e-6)
         assert np.any(drawn != 0)
     assert_equal(added.cell, by_default.cell)
+
+
+def test_forget_gates_start_where_a_recipe_says():
+    task = make_task("2c-50-50")
+    adapted = setup_of("forget-gates+forget-gate-bias=5", task).task
+    assert adapted.architecture.biases == "gates" and adapted.architecture.forget_gates
+    bias = draw_weights(jax.random.key(0), adapted).layer.forget_gate.bias
+    np.testing.assert_array_equal(bias, [5.0, 5.0])
+    added = setup_of("forget-gates+forget-gate-bias=5+added-gate-bias", task).task
+    bias = draw_weights(jax.random.key(0), added).layer.forget_gate.bias
+    assert np.all(bias != 5) and np.all(np.abs(bias - 5) <= 0.2)
+    with pytest.raises(ValueError, match="forget-gate-bias needs forget gates, task 6a has none"):
+        setup_of("forget-gate-bias=5", make_task("6a"))
 
 
 @pytest.mark.parametrize(

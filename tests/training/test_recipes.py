@@ -15,6 +15,7 @@ from small_tasks import LATCH
 
 from lstm_jax import tasks
 from lstm_jax.network.errors import ERRORS, Error
+from lstm_jax.network.interop import modern
 from lstm_jax.training.recipes import (
     CHUNK,
     CONSTRUCTION_CHUNK,
@@ -158,7 +159,7 @@ def test_adam_s_steps_are_its_rate(name: str, rate_after: Callable[[int], float]
 
 def test_the_recipes_of_the_full_gradient_say_so():
     full = {name for name in SHORT_NAMES if make_recipe(name).gradient == "full"}
-    assert full == {"full-gradient", "adam-full-gradient"}
+    assert full == {"full-gradient", "adam-full-gradient", "modern"}
     for name in full:
         recipe = make_recipe(name)
         assert "exact gradient" in recipe.changes
@@ -173,6 +174,16 @@ def test_a_short_name_means_its_list():
     assert spelled.setup(task) == make_recipe("adam").setup(task)
     further = make_recipe("adam+tolerance=0.1")
     assert further.choices == make_recipe(f"{spelled.name}+tolerance=0.1").choices
+
+
+def test_the_modern_recipe_is_what_today_s_libraries_have():
+    """...but for blocks and output units, which are the row's own."""
+    setup = make_recipe("modern").setup(tasks.make_task("6b"))
+    own = tasks.make_task("6b").architecture
+    today = modern(own.num_inputs, own.num_cells)
+    named = {"blocks": own.blocks, "num_outputs": own.num_outputs, "output": "logistic"}
+    assert setup.task.architecture == dataclasses.replace(today, **named, biases="all")
+    assert setup.task.conditions.forget_gate_bias == (5.0, 5.0, 5.0)
 
 
 def test_what_a_short_name_means_in_some_rows_stands_in_its_words():

@@ -1,0 +1,94 @@
+"""Counting (2001): trained on short strings, right on long ones; with and without peepholes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.claims.base import Document, Settings, measure
+from lstm_jax.plots import style
+from lstm_jax.tasks import counting
+from lstm_jax.training.learning import Learning
+from lstm_jax.training.recipes import chunk_of, learn_by, make_recipe
+from lstm_jax.training.trials import TrialRunner
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# What departs from the publication: it learned by momentum, at a = 1e-5 (from memory).
+RECIPE = "paper+cross-entropy+forget-gate-bias=5+falling-adam+rate=0.01"
+LONGEST = {2: 1000, 3: 500}  # n of the tests
+
+
+def run(settings: Settings) -> Document:
+    """How far every trial counts."""
+    found = measure(variants(), how_far, settings)
+    return {"recipe": RECIPE, "trials": settings.trials, "variants": found}
+
+
+def variants() -> dict[str, Learning]:
+    """Strings of two and of three letters, with and without peepholes."""
+    learnings = {}
+    for letters in LONGEST:
+        for peepholes in (True, False):
+            setup = make_recipe(RECIPE).setup(counting.make(letters, peepholes=peepholes))
+            label = f"{setup.task.title}, {'with' if peepholes else 'without'} peepholes"
+            learnings[label] = Learning(setup.task, learn_by(setup), chunk_of(setup.task))
+    return learnings
+
+
+def how_far(learning: Learning, settings: Settings) -> Document:
+    """Trains, then tests every n up to `LONGEST`.
+
+    Returns:
+      `solved`, how many trials were; of each trial `sequences` it was trained on, and `furthest`,
+      the largest n up to which it is right throughout.
+    """
+    runner = TrialRunner(learning, range(settings.trials), seed=settings.seed)
+    results = runner.run()
+    right = np.asarray(_right(learning, runner.state().trials.model, settings.trials))
+    furthest = np.cumprod(right, axis=0).sum(0)
+    return {
+        "solved": sum(result.solved for result in results),
+        "sequences": [result.sequences for result in results],
+        "furthest": furthest.tolist(),
+        "most": len(right),
+    }
+
+
+def draw(document: Document) -> Figure:
+    """A mark for every trial, a line a variant."""
+    variants = document["variants"]
+    figure, (axes,) = style.new_figure(9, 1.6 + 0.5 * len(variants))
+    for place, found in enumerate(variants.values()):
+        furthest = np.maximum(found["furthest"], 0.5)
+        spread = place + np.linspace(-0.2, 0.2, len(furthest))
+        axes.plot(furthest, spread, "o", color=style.OURS, alpha=0.5, markersize=5)
+        axes.plot(found["most"], place, "|", color=style.BLACK, markersize=18)
+    axes.axvspan(1, 10, color=style.PAPER, alpha=0.12, lw=0)
+    axes.plot([], [], "o", color=style.OURS, alpha=0.5, label="a trial")
+    axes.plot([], [], "|", color=style.BLACK, label="longest tested")
+    axes.fill_between([], [], color=style.PAPER, alpha=0.12, label="trained on")
+    axes.set_yticks(range(len(variants)), variants)
+    axes.set(xscale="log", ylim=(len(variants) - 0.5, -0.5))
+    axes.set_xlabel("largest n up to which every string is right")
+    style.add_legend(figure, ncols=3, loc="outside upper center")
+    return figure
+
+
+def _right(learning: Learning, model: Any, trials: int) -> jax.Array:
+    """Whether each trial's network is right on the string of each n, [N, R]."""
+    letters = learning.task.architecture.num_outputs - 1
+    most = LONGEST[letters]
+
+    @jax.jit
+    def test(n: jax.Array) -> jax.Array:
+        example = counting.string(n, letters, most)
+        along = jax.tree.map(lambda a: jnp.repeat(a[..., None], trials, -1), example)
+        outputs = learning.method.outputs(model, along)
+        return jax.vmap(learning.task.is_correct, in_axes=(-1, None))(outputs, example)
+
+    return jax.lax.map(test, jnp.arange(1, most + 1, dtype=jnp.int32))
