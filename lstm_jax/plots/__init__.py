@@ -5,8 +5,9 @@ Nothing here touches Matplotlib's global state; colours and fonts are in `style`
 """
 
 from lstm_jax.plots.at_work import network_at_work
-from lstm_jax.plots.curves import learning_curves
+from lstm_jax.plots.curves import compare_trials, learning_curves
 from lstm_jax.plots.flow import error_flow
+from lstm_jax.plots.gates import gates_at_symbols
 from lstm_jax.plots.live import LiveCurve
 from lstm_jax.plots.names import class_names, symbol_names
 from lstm_jax.plots.style import save
@@ -14,7 +15,9 @@ from lstm_jax.plots.style import save
 __all__ = (
     "LiveCurve",
     "class_names",
+    "compare_trials",
     "error_flow",
+    "gates_at_symbols",
     "learning_curves",
     "network_at_work",
     "save",

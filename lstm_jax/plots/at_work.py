@@ -61,8 +61,8 @@ def network_at_work(
     Raises:
       ValueError: if names do not fit the network, or an argument of `unroll` is wrong.
     """
-    _check_names("symbols", symbols, architecture.num_inputs)
-    _check_names("classes", classes, architecture.num_outputs)
+    check_names("symbols", symbols, architecture.num_inputs)
+    check_names("classes", classes, architecture.num_outputs)
     steps = jnp.asarray(inputs)[:length]
     activations, _ = unroll(architecture, parameters, steps)
     outputs, _ = apply(architecture, parameters, steps)
@@ -89,7 +89,8 @@ def network_at_work(
     return figure
 
 
-def _check_names(argument: str, names: Sequence[str] | None, number: int) -> None:
+def check_names(argument: str, names: Sequence[str] | None, number: int) -> None:
+    """Raises ValueError if names are given that are not one a unit."""
     if names is not None and len(names) != number:
         raise ValueError(f"{argument} must hold {number} names, got {len(names)}")
 
@@ -108,6 +109,7 @@ def _panels(architecture: Architecture, activations: Any) -> list[tuple[str, np.
     hidden = [(f"unit {i + 1}", style.line_style(i)) for i in range(architecture.num_hidden)]
     kinds = (
         ("input\ngates", activations.input_gate, blocks),
+        ("forget\ngates", activations.forget_gate, blocks),
         ("output\ngates", activations.output_gate, blocks),
         ("internal\nstates", activations.internal_state, cells),
         ("cell\noutputs", activations.cell_output, cells),

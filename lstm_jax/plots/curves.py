@@ -68,6 +68,33 @@ def learning_curves(
     return figure
 
 
+def compare_trials(groups: Mapping[str, Sequence[TrialResult]]) -> Figure:
+    """Draws the learning curves of several groups of trials side by side, on the same axes.
+
+    Args:
+      groups: the trials of each name, as `TrialRunner` returns them.
+
+    Returns:
+      The figure; above each panel is how many are solved, unsolved trials are grey.
+
+    Raises:
+      ValueError: if there is no group.
+    """
+    if not groups:
+        raise ValueError("groups must hold at least one group of trials, got none")
+    figure, places = style.new_figure(
+        4.5 * len(groups), 3.2, columns=len(groups), sharex=True, sharey=True
+    )
+    for axes, (name, trials) in zip(places, groups.items(), strict=True):
+        for trial in trials:
+            _draw_trial(axes, vars(trial))
+        solved = sum(trial.solved for trial in trials)
+        axes.set(title=f"{name}: {solved} of {len(trials)} solved", xlabel="training sequences")
+        style.with_thousands(axes)
+    places[0].set(ylabel="mean absolute training error", ylim=(0, None))
+    return figure
+
+
 def _title(document: Mapping[str, Any]) -> str:
     title = f"{document['task']}: {document['title']}"
     recipe = document["recipe"]

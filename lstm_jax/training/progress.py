@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class Bar:
         Raises:
           ImportError: if tqdm is not installed.
         """
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a notebook without widgets gets a bar of text
+            from tqdm.auto import tqdm
 
         self._bar: Any = tqdm(desc=title or None, unit=" trials", dynamic_ncols=True)
         self._speed = Speed()

@@ -58,7 +58,17 @@ def test_the_paper_s_number_stands_beside_ours():
         assert {90.0, 200.0} <= set(upright)
 
 
+def test_groups_of_trials_are_compared_on_the_same_axes():
+    figure = plots.compare_trials({"a": TRIALS, "b": TRIALS[1:]})
+    first, second = figure.axes
+    assert (first.get_title(), second.get_title()) == ("a: 1 of 2 solved", "b: 0 of 1 solved")
+    np.testing.assert_array_equal(points(second.lines[0]), np.array(CURVES[1])[:, :2])
+    assert first.get_xlim() == second.get_xlim() and first.get_ylim() == second.get_ylim()
+
+
 def test_no_trials_are_refused():
+    with pytest.raises(ValueError, match="at least one group"):
+        plots.compare_trials({})
     with pytest.raises(ValueError, match="at least one trial"):
         plots.learning_curves([])
 
@@ -100,6 +110,33 @@ def test_cells_have_the_colour_of_their_block_and_dashes_of_their_own():
     cells = [(line.get_color(), line.get_linestyle()) for line in panels["internal\nstates"].lines]
     assert gates == list(style.BLOCKS[:3]) and len(set(cells)) == 5
     assert [colour for colour, _ in cells] == [gates[j] for j in (0, 0, 1, 2, 2)]
+
+
+def test_forget_gates_are_shown_where_there_are_any():
+    net = dataclasses.replace(LATCH.architecture, forget_gates=True)
+    parameters = initialise(jax.random.key(0), net)
+    figure = plots.network_at_work(net, parameters, jnp.array([0, 1, 2]))
+    (axes,) = (axes for axes in figure.axes if axes.get_ylabel() == "forget\ngates")
+    activations, _ = unroll(net, parameters, jnp.array([0, 1, 2]))
+    np.testing.assert_array_equal(points(axes.lines[0])[:, 1], activations.forget_gate[:, 0])
+
+
+def test_gates_at_symbols_are_means_over_the_real_steps():
+    net = LATCH.architecture
+    parameters = initialise(jax.random.key(0), net)
+    inputs, length = jnp.array([[0, 1, 0, 2], [1, 0, 3, 3]]), jnp.array([4, 2])
+    (axes,) = plots.gates_at_symbols(net, parameters, inputs, length, symbols="abcd").axes
+    first, second = (unroll(net, parameters, one)[0].input_gate[:, 0] for one in inputs)
+    told = {
+        (round(text.get_position()[0]), text.get_position()[1]): text.get_text()
+        for text in axes.texts
+    }
+    assert [label.get_text() for label in axes.get_xticklabels()] == list("abcd")
+    assert told[0, 0] == f"{(first[0] + first[2] + second[1]) / 3:.2f}"
+    assert told[1, 0] == f"{(first[1] + second[0]) / 2:.2f}"
+    assert (3, 0) not in told  # it is padding
+    with pytest.raises(ValueError, match=r"must be .* integers"):
+        plots.gates_at_symbols(net, parameters, inputs * 1.0)
 
 
 def test_names_that_do_not_fit_are_refused():

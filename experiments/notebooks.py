@@ -1,0 +1,118 @@
+"""The notebooks of `experiments/colab`: made from their sources, run from start to end.
+
+    python -m experiments.notebooks
+    python -m experiments.notebooks --names=inside_a_cell,your_own_task
+    python -m experiments.notebooks --check
+
+A source is a Python file with `# %%` before each cell. Without --check, each NAME.ipynb is written
+anew from NAME.py, with all outputs. With it nothing is written: a notebook that differs from its
+source, or whose cells do not run, is an error.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from typing import Any
+
+from absl.flags import FlagValues
+
+from experiments.common.command import Command
+from experiments.common.flag_set import FlagSet
+from lstm_jax.training.results import write_atomically
+
+FOLDER = pathlib.Path(__file__).parent / "colab"
+SECONDS = 600  # that a cell may take, on a machine that has much else to do
+
+
+def names() -> list[str]:
+    """Of all notebooks."""
+    return sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+def from_source(name: str) -> Any:
+    """A notebook as its source says, without outputs."""
+    import jupytext
+
+    notebook = jupytext.read(FOLDER / f"{name}.py")
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{name}-{number}"[:64]
+        cell.metadata.clear()
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return notebook
+
+
+def committed(name: str) -> Any:
+    """A notebook as it was last written."""
+    import nbformat
+
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def cells(notebook: Any) -> list[tuple[str, str]]:
+    """Kind and text of each cell."""
+    return [(cell.cell_type, cell.source) for cell in notebook.cells]
+
+
+def execute(notebook: Any) -> float:
+    """Runs all cells in a kernel of their own; returns the seconds it took."""
+    from nbclient import NotebookClient
+
+    started = time.monotonic()
+    place = {"metadata": {"path": str(FOLDER)}}
+    NotebookClient(notebook, timeout=SECONDS, resources=place, record_timing=False).execute()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = _tidy(cell.outputs)
+    return time.monotonic() - started
+
+
+def _tidy(outputs: list[Any]) -> list[Any]:
+    """Each stream as one text, and of lines that were overwritten the last, as one sees them."""
+    texts: dict[str, Any] = {}
+    kept = []
+    for output in outputs:
+        if output.output_type == "stream":
+            if output.name in texts:
+                texts[output.name].text += output.text
+                continue
+            texts[output.name] = output
+        kept.append(output)
+    for output in texts.values():
+        lines = output.text.rstrip().split("\n")
+        output.text = "\n".join(line.rsplit("\r", 1)[-1] for line in lines) + "\n"
+    return kept
+
+
+def define(flags: FlagSet) -> None:
+    """Which notebooks, and whether they are written."""
+    flags.items("names", [], "Notebooks to run; none: all.")
+    flags.switch("check", False, "Write nothing; fail where a notebook differs or does not run.")
+
+
+def main(values: FlagValues) -> None:
+    """Runs notebooks, and writes them unless they are checked."""
+    for name in values.names or names():
+        if name not in names():
+            raise ValueError(f"--names must be of {', '.join(names())}, got {name!r}")
+        notebook = from_source(name)
+        if values.check and cells(notebook) != cells(committed(name)):
+            raise ValueError(f"{name}.ipynb differs from {name}.py; write it anew without --check")
+        seconds = execute(notebook)
+        if not values.check:
+            _write(name, notebook)
+        print(f"{name}: {len(notebook.cells)} cells ran in {seconds:.0f} seconds", flush=True)
+
+
+def _write(name: str, notebook: Any) -> None:
+    import nbformat
+
+    text = nbformat.writes(notebook) + "\n"
+    write_atomically(FOLDER / f"{name}.ipynb", text.encode())
+
+
+COMMAND = Command("notebooks", __doc__, define, main)
+
+if __name__ == "__main__":
+    COMMAND.run()

@@ -1,0 +1,88 @@
+"""The notebooks are what their sources say, stand on the public library alone, and run."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from experiments import notebooks
+
+NAMES = notebooks.names()
+MOST_LINES = 15
+
+
+def code_of(name: str) -> list[str]:
+    """Every code cell's text."""
+    cells = notebooks.cells(notebooks.from_source(name))
+    return [text for kind, text in cells if kind == "code"]
+
+
+def test_all_notebooks_are_there():
+    assert {
+        "a_stream_that_never_ends",
+        "inside_a_cell",
+        "the_paper_in_pictures",
+        "twenty_networks_learn",
+        "your_own_task",
+    } <= {*NAMES}
+    assert {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_its_source_with_outputs(name: str):
+    """...in the order in which its cells ran, none of which failed."""
+    committed = notebooks.committed(name)
+    assert notebooks.cells(committed) == notebooks.cells(notebooks.from_source(name))
+    code = [cell for cell in committed.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert [output for output in outputs if "image/png" in output.get("data", {})]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_stands_on_the_public_library_alone(name: str):
+    code = "\n".join(code_of(name))
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            parts = [*str(node.module).split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            parts = [part for alias in node.names for part in alias.name.split(".")]
+        elif isinstance(node, ast.Attribute):
+            parts = [node.attr] if node.attr not in ("_replace", "_asdict") else []
+        else:
+            continue
+        assert "experiments" not in parts
+        assert not [part for part in parts if part.startswith("_")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cells_are_short_and_the_first_one_installs(name: str):
+    first, *others = code_of(name)
+    assert first == code_of(NAMES[0])[0]
+    assert "pip" in first and "configure_cpu()" in first
+    for text in (first, *others):
+        assert len(re.findall(r"\S.*", text)) <= MOST_LINES, text
+
+
+def test_a_notebook_runs_from_start_to_end():
+    """A short one; `python -m experiments.notebooks --check` runs all."""
+    notebook = notebooks.from_source("inside_a_cell")
+    notebooks.execute(notebook)
+    fresh = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    committed = [
+        cell for cell in notebooks.committed("inside_a_cell").cells if cell.cell_type == "code"
+    ]
+    kinds = lambda cells: [[output.output_type for output in cell.outputs] for cell in cells]
+    assert kinds(fresh) == kinds(committed)
+
+
+def test_an_overwritten_line_is_its_last_text():
+    """As a terminal shows it."""
+    from nbformat.v4 import new_output
+
+    texts = ("\rbar: 0", "\rbar: 1", "\rbar: 2\n\n")
+    (one,) = notebooks._tidy([new_output("stream", name="stderr", text=text) for text in texts])
+    assert one.text == "bar: 2\n"
