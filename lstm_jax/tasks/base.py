@@ -90,7 +90,11 @@ class Conditions:
 
 @dataclasses.dataclass(frozen=True)
 class StreamRule:
-    """Solved when the last `window` training sequences were good enough."""
+    """Solved when the last `window` training sequences were good enough.
+
+    Raises:
+      ValueError: if a number is out of its range.
+    """
 
     window: int
     """How many of them."""
@@ -99,10 +103,18 @@ class StreamRule:
     mean_error: float | None = None
     """Their mean absolute error must be below this; None: no matter."""
 
+    def __post_init__(self) -> None:
+        _check_count("window", self.window, 1)
+        _check_bounds(self)
+
 
 @dataclasses.dataclass(frozen=True)
 class TestRule:
-    """Solved when a test, taken with training paused, goes well enough."""
+    """Solved when a test, taken with training paused, goes well enough.
+
+    Raises:
+      ValueError: if a number is out of its range.
+    """
 
     interval: int
     """Training sequences between tests."""
@@ -112,6 +124,11 @@ class TestRule:
     """At most so many of them wrong."""
     mean_error: float | None = None
     """Their mean absolute error must be below this; None: no matter."""
+
+    def __post_init__(self) -> None:
+        _check_count("interval", self.interval, 1)
+        _check_count("size", self.size, 1)
+        _check_bounds(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,6 +315,12 @@ def _check_number(
             return
     allowed = {0.0: "positive and "}.get(above, "") + {0.0: "not negative and "}.get(least, "")
     raise ValueError(f"{name} must be {allowed}a finite number of float32, got {value!r}")
+
+
+def _check_bounds(rule: StreamRule | TestRule) -> None:
+    _check_count("max_wrong", rule.max_wrong, 0)
+    if rule.mean_error is not None:
+        _check_number("mean_error", rule.mean_error, above=0.0)
 
 
 def _check_count(name: str, value: object, least: int) -> None:

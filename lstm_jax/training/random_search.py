@@ -8,12 +8,12 @@ size of the blocks, is another program.
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from lstm_jax.network.parameters import Parameters, initialise
@@ -58,8 +58,9 @@ class Space:
         for name, bounds in vars(self).items():
             if bounds is None:
                 continue
-            least = -math.inf if name.endswith("bias") else 0.0
-            if len(bounds) != 2 or not least < bounds[0] <= bounds[1] < math.inf:
+            most = float(np.finfo(np.float32).max)
+            least = -most if name.endswith("bias") else float(np.finfo(np.float32).tiny)
+            if len(bounds) != 2 or not least <= bounds[0] <= bounds[1] <= most:
                 kind = "finite" if name.endswith("bias") else "positive and finite"
                 raise ValueError(
                     f"{name} must be two {kind} numbers, the lower first, got {bounds}"

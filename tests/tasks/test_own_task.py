@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lstm_jax
-from lstm_jax.tasks import Conditions, Example, Task, make_task, row_names, within
+from lstm_jax.tasks import Conditions, Example, StreamRule, Task, base, make_task, row_names, within
 
 
 def test_twenty_lines_make_a_task_and_run_its_trials():
@@ -101,6 +101,24 @@ def test_a_rival_may_have_no_rate():
 def test_numbers_of_things_are_whole_and_positive(name: str, value: Any):
     with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1, got {value}"):
         dataclasses.replace(OWN, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields"),
+    [
+        (StreamRule, {"window": 0}),
+        (StreamRule, {"window": 10, "max_wrong": -1}),
+        (StreamRule, {"window": 10, "mean_error": 0.0}),
+        (base.TestRule, {"interval": 0, "size": 4}),
+        (base.TestRule, {"interval": 4, "size": 0}),
+        (base.TestRule, {"interval": 4, "size": 4, "mean_error": math.nan}),
+    ],
+)
+def test_rules_ask_for_what_can_be(rule: type, fields: dict):
+    """The last field is the one that is out of its range, and named."""
+    name = next(n for n, v in fields.items() if v not in (4, 10))
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        rule(**fields)
 
 
 def test_an_unknown_place_of_the_error_is_named():
