@@ -25,7 +25,9 @@ class Activation(NamedTuple):
     """A squashing function and its derivative written in terms of its value."""
 
     value: Callable[[jax.Array], jax.Array]
+    """Of net inputs [...], the activations [...]."""
     slope: Callable[[jax.Array], jax.Array]
+    """Of activations [...], the derivatives [...] at the net inputs that gave them."""
 
 
 # 2 f(x) - 1 = tanh(x / 2): the same function, exact in both tails where 2 f(x) - 1 cancels.

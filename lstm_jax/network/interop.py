@@ -151,6 +151,13 @@ def to_library(library: str, architecture: Architecture, parameters: Parameters)
 
     Where two biases are added, the second is 0.
 
+    >>> import jax
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = modern(3, 5)
+    >>> arrays = to_library("keras.LSTM", net, initialise(jax.random.key(0), net))
+    >>> {name: array.shape for name, array in arrays.items()}
+    {'kernel': (3, 20), 'recurrent_kernel': (5, 20), 'bias': (20,)}
+
     Args:
       library: a key of `LAYOUTS`.
       architecture: one like `modern`, with any output units.

@@ -24,9 +24,13 @@ class How(NamedTuple):
     """How a layer is run: what is static under `jit`, beside the architecture."""
 
     gradient: Gradient
+    """What `jax.grad` computes."""
     record: Record
+    """Whether activations are kept."""
     steps_per_iteration: int
+    """Steps that one iteration of the compiled loop takes."""
     reverse: bool
+    """Whether steps are taken from the last to the first."""
 
 
 @overload

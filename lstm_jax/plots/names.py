@@ -12,6 +12,9 @@ def symbol_names(row: str) -> tuple[str, ...] | None:
 
     >>> symbol_names("6a")
     ('E', 'a', 'b', 'c', 'd', 'X', 'Y', 'B')
+
+    Args:
+      row: of the paper's tables, or a task's name.
     """
     task, *numbers = row.split(".")[0].split("-")
     match task:
@@ -35,6 +38,9 @@ def class_names(row: str) -> tuple[str, ...] | None:
 
     >>> class_names("6a")
     ('XX', 'XY', 'YX', 'YY')
+
+    Args:
+      row: of the paper's tables, or a task's name.
     """
     task = row.split(".")[0].split("-")[0]
     match task:

@@ -62,19 +62,32 @@ class Cascade(NamedTuple):
     M = I + 1 + U + 1. A hidden unit does not look at those that joined after it.
     """
 
-    key: jax.Array  # uint32, the raw data of the trial's PRNG key
-    output: jax.Array  # [S, K]
-    hidden: jax.Array  # [U, M], 0 where no unit has joined yet
-    num_units: jax.Array  # int32
-    candidate: jax.Array  # [C, M]
-    output_state: optax.OptState  # of quickprop
+    key: jax.Array
+    """uint32, the raw data of the trial's PRNG key."""
+    output: jax.Array
+    """[S, K]."""
+    hidden: jax.Array
+    """[U, M], 0 where no unit has joined yet."""
+    num_units: jax.Array
+    """int32."""
+    candidate: jax.Array
+    """[C, M]."""
+    output_state: optax.OptState
+    """Of quickprop."""
     candidate_state: optax.OptState
-    phase: jax.Array  # int32
-    epochs: jax.Array  # int32, passes since the phase began
-    stale: jax.Array  # int32, of them, those since the last that brought something new
-    level: jax.Array  # the error or the score there
-    presented: jax.Array  # int32, sequences of this pass
+    """The same of the pool."""
+    phase: jax.Array
+    """int32."""
+    epochs: jax.Array
+    """int32, passes since the phase began."""
+    stale: jax.Array
+    """int32, of them, those since the last that brought something new."""
+    level: jax.Array
+    """The error or the score there."""
+    presented: jax.Array
+    """int32, sequences of this pass."""
     sums: Sums
+    """Of this pass so far."""
 
 
 @dataclasses.dataclass(frozen=True)

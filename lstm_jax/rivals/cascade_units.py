@@ -19,14 +19,22 @@ class Sums(NamedTuple):
     M counts a candidate's weights, U the hidden units, S = I + 1 + U the sources of an output.
     """
 
-    steps: jax.Array  # [] how many
-    squared_error: jax.Array  # [] Σ e_o²
-    slope: jax.Array  # [S, K] Σ y_m f'(net_o) e_o
-    error: jax.Array  # [K] Σ e_o
-    value: jax.Array  # [C] Σ v
-    value_error: jax.Array  # [C, K] Σ v e_o
-    derivative: jax.Array  # [C, M] Σ ∂v/∂w_m
-    derivative_error: jax.Array  # [C, M, K] Σ ∂v/∂w_m e_o
+    steps: jax.Array
+    """[] how many."""
+    squared_error: jax.Array
+    """[] Σ e_o²."""
+    slope: jax.Array
+    """[S, K] Σ y_m f'(net_o) e_o."""
+    error: jax.Array
+    """[K] Σ e_o."""
+    value: jax.Array
+    """[C] Σ v."""
+    value_error: jax.Array
+    """[C, K] Σ v e_o."""
+    derivative: jax.Array
+    """[C, M] Σ ∂v/∂w_m."""
+    derivative_error: jax.Array
+    """[C, M, K] Σ ∂v/∂w_m e_o."""
 
 
 def run_units(hidden: jax.Array, num_units: jax.Array, inputs: jax.Array) -> jax.Array:

@@ -57,18 +57,25 @@ from lstm_jax.training.method import TrialMethod
 class NetWeights(NamedTuple):
     """A net of one self-recurrent hidden unit, I inputs and K outputs."""
 
-    hidden_input: jax.Array  # [I]
-    hidden_self: jax.Array  # []
-    output_input: jax.Array  # [I, K]
-    output_hidden: jax.Array  # [K]
+    hidden_input: jax.Array
+    """[I]."""
+    hidden_self: jax.Array
+    """[]."""
+    output_input: jax.Array
+    """[I, K]."""
+    output_hidden: jax.Array
+    """[K]."""
 
 
 class NetState(NamedTuple):
     """What a net hands from one of its steps to the next; all 0 at a sequence's start."""
 
-    hidden: jax.Array  # [], h
-    input_trace: jax.Array  # [I], ∂h/∂w_m
-    self_trace: jax.Array  # [], ∂h/∂r
+    hidden: jax.Array
+    """[], h."""
+    input_trace: jax.Array
+    """[I], ∂h/∂w_m."""
+    self_trace: jax.Array
+    """[], ∂h/∂r."""
 
 
 class Sight(NamedTuple):
@@ -77,34 +84,46 @@ class Sight(NamedTuple):
     The time is the input after the symbols; its weight is the last of the inputs'.
     """
 
-    symbol: jax.Array  # int32
-    time: jax.Array | None  # []
+    symbol: jax.Array
+    """int32."""
+    time: jax.Array | None
+    """[]."""
 
 
 class Pair(NamedTuple):
     """One trial: both nets' weights."""
 
     automatizer: NetWeights
+    """A's."""
     chunker: NetWeights
+    """C's."""
 
 
 class Course(NamedTuple):
     """What happened in a sequence of T steps."""
 
-    outputs: jax.Array  # [T, K], A's predictions of the next input
-    ticks: jax.Array  # [T] bool, whether the input at this step was unexpected and went to C
-    chunker_hidden: jax.Array  # [T], h_C
-    matched: jax.Array  # [T], A's further output, which shall equal it
-    chunker_outputs: jax.Array  # [T, K], C's standing prediction of the next unexpected input
+    outputs: jax.Array
+    """[T, K], A's predictions of the next input."""
+    ticks: jax.Array
+    """[T] bool, whether the input at this step was unexpected and went to C."""
+    chunker_hidden: jax.Array
+    """[T], h_C."""
+    matched: jax.Array
+    """[T], A's further output, which shall equal it."""
+    chunker_outputs: jax.Array
+    """[T, K], C's standing prediction of the next unexpected input."""
 
 
 class _Carry(NamedTuple):
     pair: Pair
     automatizer: NetState
     chunker: NetState
-    sight: Sight  # what C saw last
-    prediction: jax.Array  # [K], what it then predicted
-    is_unexpected: jax.Array  # bool, of the input at this step
+    sight: Sight
+    """What C saw last."""
+    prediction: jax.Array
+    """[K], what it then predicted."""
+    is_unexpected: jax.Array
+    """Bool, of the input at this step."""
 
 
 @dataclasses.dataclass(frozen=True)

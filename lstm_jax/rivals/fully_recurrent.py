@@ -107,10 +107,14 @@ class RecurrentNet:
 class Weights(NamedTuple):
     """All weights of a `RecurrentNet`: sources lead, units follow."""
 
-    input: Any  # [G, R], into the recurrent layer, the bias last
-    recurrent: Any  # [R, R]
-    output: Any  # [R, K], from the recurrent layer to the outputs; None if "full"
-    direct: Any  # [G, K], from the inputs to the outputs; None unless "layered"
+    input: Any
+    """[G, R], into the recurrent layer, the bias last."""
+    recurrent: Any
+    """[R, R]."""
+    output: Any
+    """[R, K], from the recurrent layer to the outputs; None if "full"."""
+    direct: Any
+    """[G, K], from the inputs to the outputs; None unless "layered"."""
 
 
 class Lesson(NamedTuple):
@@ -119,10 +123,14 @@ class Lesson(NamedTuple):
     Padding must come last.
     """
 
-    inputs: Any  # [T, I] floating, or [T] integers for one-hot inputs; of one step [G]
-    targets: Any  # [T, K]
-    at_steps: Any  # [T] floating, how much the error of each step counts; 0 for padding
-    tolerance: Any = None  # [T] floating, an output as near to its target has no error; None: 0
+    inputs: Any
+    """[T, I] floating, or [T] integers for one-hot inputs; of one step [G]."""
+    targets: Any
+    """[T, K]."""
+    at_steps: Any
+    """[T] floating, how much the error of each step counts; 0 for padding."""
+    tolerance: Any = None
+    """[T] floating, an output as near to its target has no error; None: 0."""
 
 
 def weight_shapes(net: RecurrentNet) -> Weights:
@@ -249,9 +257,12 @@ def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[
 class OutputGradient(NamedTuple):
     """What the error of one step is to the outputs' own weights and to the recurrent layer."""
 
-    output: Any  # [R, K] or None, ∂(E/2)(t)/∂`Weights.output`
-    direct: Any  # [G, K] or None
-    delta_y: jax.Array  # [R], the error on y(t)
+    output: Any
+    """[R, K] or None, ∂(E/2)(t)/∂`Weights.output`."""
+    direct: Any
+    """[G, K] or None."""
+    delta_y: jax.Array
+    """[R], the error on y(t)."""
 
 
 def output_gradient(

@@ -35,9 +35,11 @@ from lstm_jax.training.method import TrialMethod
 class Guess(NamedTuple):
     """One trial: the weights of now, and how they came about."""
 
-    key: jax.Array  # uint32, the raw data of the trial's PRNG key
+    key: jax.Array
+    """uint32, the raw data of the trial's PRNG key."""
     weights: Weights
-    guesses: jax.Array  # int32, weight draws so far, this one included
+    guesses: jax.Array
+    """int32, weight draws so far, this one included."""
 
 
 @dataclasses.dataclass(frozen=True)

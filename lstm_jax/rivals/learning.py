@@ -28,7 +28,9 @@ class Model(NamedTuple):
     """What a trial has learned."""
 
     weights: Weights
+    """Of the net."""
     optimiser_state: Any
+    """As the optimiser's `init` makes it."""
 
 
 def as_lesson(task: Task, example: Example, tolerance: float = 0.0) -> Lesson:

@@ -26,8 +26,10 @@ import optax
 class QuickpropState(NamedTuple):
     """What quickprop remembers of the step before; each shaped as the weights."""
 
-    step: optax.Updates  # D(t-1), 0 before the first step
-    slope: optax.Updates  # S(t-1)
+    step: optax.Updates
+    """D(t-1), 0 before the first step."""
+    slope: optax.Updates
+    """S(t-1)."""
 
 
 def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.GradientTransformation:

@@ -36,8 +36,10 @@ from lstm_jax.rivals.fully_recurrent import (
 class Sensitivities(NamedTuple):
     """What RTRL carries."""
 
-    y: jax.Array  # [R]
-    p: jax.Array  # [R, (G + R) R], ∂y_k/∂w_is at [k, s R + i], flat for one matrix product a step
+    y: jax.Array
+    """[R]."""
+    p: jax.Array
+    """[R, (G + R) R], ∂y_k/∂w_is at [k, s R + i], flat for one matrix product a step."""
 
 
 def start(weights: Weights) -> Sensitivities:

@@ -60,16 +60,21 @@ ROWS = {
 class Strings(NamedTuple):
     """A set of N strings, padded."""
 
-    symbols: jax.Array  # [N, T + 1] uint8
-    legal: jax.Array  # [N, T] uint8, a set of symbols: bit k stands for symbol k
-    lengths: jax.Array  # [N] int32, the number of predictions: one less than the symbols
+    symbols: jax.Array
+    """[N, T + 1] uint8."""
+    legal: jax.Array
+    """[N, T] uint8, a set of symbols: bit k stands for symbol k."""
+    lengths: jax.Array
+    """[N] int32, the number of predictions: one less than the symbols."""
 
 
 class Sets(NamedTuple):
     """What the sequences of a trial are taken from."""
 
     training: Strings
+    """Those that are learned from."""
     test: Strings
+    """Others, none of them in `training`."""
 
 
 def make(name: str) -> Task:

@@ -29,10 +29,14 @@ SETTINGS = 2**32 - 1
 class Settings(NamedTuple):
     """What L trials start and learn by; the lanes are the last axis. As `Conditions`."""
 
-    learning_rate: chex.Array  # [L]
-    init_range: chex.Array  # [L]
-    input_gate_bias: chex.Array | None  # [J, L]; None: random like all weights
+    learning_rate: chex.Array
+    """[L]."""
+    init_range: chex.Array
+    """[L]."""
+    input_gate_bias: chex.Array | None
+    """[J, L]; None: random like all weights."""
     output_gate_bias: chex.Array | None
+    """[J, L]; None: random like all weights."""
 
 
 @dataclasses.dataclass(frozen=True)
