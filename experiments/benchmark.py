@@ -38,7 +38,7 @@ from lstm_jax.training.results import read_json
 
 def define(flags: FlagSet) -> None:
     """Which cases, and how thoroughly."""
-    flags.items("case", list("abcdefgh"), f"Cases, of {', '.join(CASES)}.")
+    flags.items("case", list("abcdefghij"), f"Cases, of {', '.join(CASES)}.")
     flags.folder("out", "Folder for the JSON files; none are written without.", required=False)
     flags.integer("repeats", 10, "Timed runs of each.", most=10_000)
     flags.switch("quick", False, "Small sizes, to see that everything works.")

@@ -1,8 +1,8 @@
-"""Cases d and e: one gradient of a big net on a batch of sequences, loss on every output."""
+"""Cases d, e, i and j: one gradient of a big net on a batch of sequences, loss on every output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +21,7 @@ from experiments.benchmarks.measure import (
 )
 from experiments.benchmarks.peers import Peer, jax_peers
 from lstm_jax import Architecture, initialise, unroll
+from lstm_jax.network.interop import modern
 from lstm_jax.network.layer import Gradient
 from lstm_jax.network.parameters import Parameters
 
@@ -47,11 +48,33 @@ def run(case: str, plan: Plan) -> list[Measurement]:
     gates as a peer has; blocks of four are what the paper's design is meant for.
     """
     sizes = QUICK if plan.quick else SIZES[case]
+    single, in_blocks = (
+        Architecture(num_inputs=sizes.inputs, blocks=(n,) * (sizes.cells // n), num_outputs=1)
+        for n in (1, 4)
+    )
+    ours: list[tuple[str, Architecture, Gradient]] = [
+        ("", single, "truncated"),
+        ("", single, "full"),
+        (", blocks of 4", in_blocks, "truncated"),
+    ]
+    return _measure(plan, sizes, ours)
+
+
+def run_modern(case: str, plan: Plan) -> list[Measurement]:
+    """The same of the cell that the peers have, by the paper's gradient and by theirs."""
+    sizes = QUICK if plan.quick else SIZES[case]
+    net = modern(sizes.inputs, sizes.cells)
+    return _measure(plan, sizes, [(", modern", net, "truncated"), (", modern", net, "full")])
+
+
+def _measure(
+    plan: Plan, sizes: Sizes, nets: Sequence[tuple[str, Architecture, Gradient]]
+) -> list[Measurement]:
+    """Ours, each with what its name ends in, then the peers."""
     keys = jax.random.split(jax.random.key(0))
     inputs = jax.random.normal(keys[0], (sizes.steps, sizes.batch, sizes.inputs))
     targets = jax.random.uniform(keys[1], (sizes.steps, sizes.batch, sizes.cells), minval=-1.0)
-    kinds: tuple[tuple[int, Gradient], ...] = ((1, "truncated"), (1, "full"), (4, "truncated"))
-    ours = [_ours(plan, sizes, inputs, targets, block, gradient) for block, gradient in kinds]
+    ours = [_ours(plan, *kind, inputs, targets) for kind in nets]
     peers = [_peer(plan, peer, inputs, targets) for peer in jax_peers(sizes.inputs, sizes.cells)]
     if plan.beside_xla and torch_peers.is_installed():
         call = torch_peers.layer_gradient(np.asarray(inputs), np.asarray(targets))
@@ -76,15 +99,12 @@ def make_loss(
 
 def _ours(
     plan: Plan,
-    sizes: Sizes,
+    ending: str,
+    net: Architecture,
+    gradient: Gradient,
     inputs: jax.Array,
     targets: jax.Array,
-    block: int,
-    gradient: Gradient,
 ) -> Measurement:
-    net = Architecture(
-        num_inputs=sizes.inputs, blocks=(block,) * (sizes.cells // block), num_outputs=1
-    )
     parameters = initialise(jax.random.key(2), net)
     loss = make_loss(net, inputs, targets, gradient)
     found = jax.jit(jax.grad(loss))(parameters)
@@ -94,7 +114,7 @@ def _ours(
         check = check_close("against truncated_autodiff", found.layer, expected.layer, 1e-4)
     else:
         check = check_slope("gradient", loss, parameters, found)
-    name = f"{OURS} {gradient}" + (f", blocks of {block}" if block > 1 else "")
+    name = f"{OURS} {gradient}{ending}"
     return measure_jax(plan, name, jax.grad(loss), parameters, work=1, unit=UNIT, check=check)
 
 

@@ -82,6 +82,18 @@ CASES = {
         (SMALL_LOOPS,),
         long_sequences.run_compilation,
     ),
+    "i": Case(
+        "gradient of the modern cell, sizes of d",
+        "1.2x truncated, 0.95x full",
+        (DEFAULT,),
+        partial(big_nets.run_modern, "d"),
+    ),
+    "j": Case(
+        "gradient of the modern cell, sizes of e",
+        "1.2x truncated, 0.95x full",
+        (DEFAULT,),
+        partial(big_nets.run_modern, "e"),
+    ),
     "scaling": Case(
         "6a on 2 devices, and on up to 64",
         "1.9x on 2",

@@ -6,6 +6,7 @@ A module is a `base.Claim`: `run` makes the document of its JSON file, `draw` it
 from experiments.claims import (
     adam,
     blocks,
+    composed,
     continual,
     counting,
     gates,
@@ -36,4 +37,5 @@ CLAIMS: dict[str, Claim] = {
     "reach": reach,
     "continual": continual,
     "counting": counting,
+    "composed": composed,
 }
