@@ -12,9 +12,9 @@ from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
 from lstm_jax.tasks.base import Task
 from lstm_jax.training.learning import Learning
-from lstm_jax.training.records import TrialResult
 from lstm_jax.training.method import over_lanes
 from lstm_jax.training.random_search import RandomSearch, Settings, Space
+from lstm_jax.training.records import TrialResult
 
 SPACE = Space(
     learning_rate=(0.5, 8.0),
