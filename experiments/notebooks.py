@@ -11,6 +11,7 @@ source, or whose cells do not run, is an error.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import time
 from typing import Any
@@ -56,12 +57,16 @@ def cells(notebook: Any) -> list[tuple[str, str]]:
 
 
 def execute(notebook: Any) -> float:
-    """Runs all cells in a kernel of their own; returns the seconds it took."""
+    """Runs all cells in a kernel of their own; returns the seconds it took.
+
+    The library is this checkout's, whatever else may be installed.
+    """
     from nbclient import NotebookClient
 
     started = time.monotonic()
     place = {"metadata": {"path": str(FOLDER)}}
-    NotebookClient(notebook, timeout=SECONDS, resources=place, record_timing=False).execute()
+    client = NotebookClient(notebook, timeout=SECONDS, resources=place, record_timing=False)
+    client.execute(env=os.environ | {"PYTHONPATH": str(FOLDER.parents[1])})
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = _tidy(cell.outputs)

@@ -34,6 +34,7 @@ import optax
 from lstm_jax import plots
 from lstm_jax.plots import style
 
+# %%
 SYMBOLS, MOST = "#|.?", 3
 
 
@@ -49,13 +50,11 @@ def stream(key, steps, before=0):
     return symbols, 0.1 + 0.8 * counts[:, None] / MOST, symbols == 3
 
 
+# %%
 symbols, counts, asked = stream(jax.random.key(0), 60)
+told = [round((float(count) - 0.1) / 0.8 * MOST) for count in counts[:, 0]]
 print("".join(SYMBOLS[i] for i in symbols))
-print(
-    "".join(
-        str(round(float((c[0] - 0.1) / 0.8 * MOST))) if a else " " for c, a in zip(counts, asked)
-    )
-)
+print("".join(str(count) if ask else " " for count, ask in zip(told, asked)))
 
 # %% [markdown]
 # ## One step at a time

@@ -214,15 +214,20 @@ figure, (axes,) = style.new_figure(7.5, 3)
 for name, of, biases in (
     ("output units without a bias", lonely, {}),
     ("... output gates start at -4", lonely, shut),
-    ("output units with a bias of their own", net, {}),
-    ("... output gates start at -4", net, shut),
+    ("output units with a bias", net, {}),
+    ("... and output gates start at -4", net, shut),
 ):
     axes.plot(abuse(of, **biases), label=name)
 axes.set(xlabel="training sequences", ylabel="mean |cell output|", title="cells used as a bias")
-style.add_legend(axes)
+axes.set_xlim(0, 210)
+style.add_legend(axes, loc="center right")
 figure
 
 # %% [markdown]
+# A negative output gate bias keeps the cells out of it: they come into use later, when there is
+# something to remember. (The paper's other remedy is to add cells once the error has stopped
+# decreasing.)
+#
 # ## Section 5: longer sequences
 # What tells two symbols apart for 60 steps can do so for a thousand. A network learns task 2c with
 # a lag of about 60 steps; then it is run, without a further lesson, where the lag is 1,000.

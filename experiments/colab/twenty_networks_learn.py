@@ -120,7 +120,9 @@ plots.gates_at_symbols(
 
 # %% [markdown]
 # The library says the same in words. A finding with a remedy is a trouble, as the paper knows
-# them; one without says what a gate listens to.
+# them; one without says what a gate listens to. A trouble need not be fatal: in the run that is
+# shown here the second block does the work, while the first one drifts, its two cells doing the
+# same, and yet the task is solved.
 
 # %%
 for finding in lstm.diagnose(net, parameters, test.inputs, test.length, symbols=symbols):

@@ -51,6 +51,7 @@ def sample(key, data):
     return Example(symbols, targets, targets, jnp.int32(50))
 
 
+# %%
 task = Task(
     architecture=lstm.Architecture(num_inputs=6, blocks=(1, 1, 1), num_outputs=2),
     sample=sample,

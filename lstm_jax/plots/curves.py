@@ -90,6 +90,7 @@ def compare_trials(groups: Mapping[str, Sequence[TrialResult]]) -> Figure:
             _draw_trial(axes, vars(trial))
         solved = sum(trial.solved for trial in trials)
         axes.set(title=f"{name}: {solved} of {len(trials)} solved", xlabel="training sequences")
+    for axes in places:
         style.with_thousands(axes)
     places[0].set(ylabel="mean absolute training error", ylim=(0, None))
     return figure
