@@ -34,6 +34,7 @@ TEMPLATE = """
 def write_reference(out: pathlib.Path) -> list[pathlib.Path]:
     """Writes the pages into a folder; returns their paths."""
     import pdoc
+    import pdoc.render
 
     with tempfile.TemporaryDirectory() as templates, warnings.catch_warnings():
         # The types of constructors that are not shown.

@@ -8,6 +8,7 @@ size of the blocks, is another program.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import chex
@@ -77,7 +78,7 @@ class Space:
 
         def rate(i: int, bounds: Bounds | None, value: float) -> jax.Array:
             low, high = bounds or (value, value)
-            if high / low > jnp.finfo(jnp.float32).max:  # the ratio is no float32
+            if high / low > np.finfo(np.float32).max:  # the ratio is no float32
                 return jnp.exp(math.log(low) + math.log(high / low) * uniform(i, ()))
             return low * jnp.float32(high / low) ** uniform(i, ())
 
