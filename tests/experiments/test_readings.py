@@ -150,12 +150,13 @@ def test_the_page_says_what_was_confirmed_and_keeps_its_words(
         solved = 7 if cell.seed else 2
         results.add(cell, outcome(cell.recipe, solved, 40_000.0, cell.seed, cell.trials), {})
     page = tmp_path / "README.md"
-    page.write_text("Before.\n<!-- table -->\nold\n<!-- end -->\nAfter.\n")
+    page.write_text("Before.\n" + answer._PAGE.replace("\n\n", "\nold\n") + "After.\n")
     for _ in range(2):
         answer.show(tmp_path)
         text = page.read_text()
         assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
     assert "| 6a | 31,390 | (2 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |" in text
+    assert "| `tolerance=0.1` |  | 6a |" in text and "| `paper` |  | (6a) |" in text
     assert (tmp_path / "README.png").stat().st_size > 10_000
     assert text.count("none found") == len(row_names()) - 1
 
