@@ -4,11 +4,12 @@
     python -m experiments.readings --stages=singles --rows=4-100,6b --shard=0/2
     python -m experiments.readings --show
 
-Cells (`design`) that have their result are skipped, so that the command may be stopped and started
-again; with --shard=0/2 and --shard=1/2, two processes share the rows. The stages: `singles`, every
-departure alone; `combined`, combinations that were suggested; `drawn`, random ones; `choose`, those
-of --recipes; `confirm`, the smallest reading that works, or else the best, or those of --recipes,
-on a fresh seed with the paper's number of trials. --show writes the picture and the page.
+Cells (`design`) that have their result are skipped, and others go on from their checkpoints: the
+command may be stopped and started again. With --shard=0/2 and --shard=1/2, two processes share the
+rows. The stages: `singles`, every departure alone; `combined`, combinations that were suggested;
+`drawn`, random ones; `choose`, those of --recipes; `confirm`, the smallest reading that works, or
+else the best, or those of --recipes, on a fresh seed with the paper's number of trials. --show
+writes the picture and the page.
 """
 
 from __future__ import annotations
@@ -68,15 +69,17 @@ def main(values: FlagValues) -> None:
     told = cells.about(command_line())
     for stage in values.stages:
         for row in rows:
-            _run(stages[stage](row), cells.Results(folder, row), told)
+            _run(stages[stage](row), folder, cells.Results(folder, row), told)
 
 
-def _run(planned: list[design.Cell], results: cells.Results, told: dict[str, Any]) -> None:
+def _run(
+    planned: list[design.Cell], folder: pathlib.Path, results: cells.Results, told: dict[str, Any]
+) -> None:
     """Runs the cells of a row that have no result yet."""
     for cell in planned:
         if cell in results:
             continue
-        outcome = cells.run_cell(cell)
+        outcome = cells.run_cell(cell, folder)
         results.add(cell, outcome, told)
         found = f"{outcome['solved']} of {cell.trials}, mean {outcome['mean']}"
         print(f"{cell.row} {cell.key}: {found}, {outcome['seconds']} s", flush=True)

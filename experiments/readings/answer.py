@@ -14,6 +14,8 @@ from lstm_jax.tasks import make_task
 
 Outcome = dict[str, Any]
 
+_PAGE = "".join(f"<!-- {name} -->\n\n<!-- end of {name} -->\n" for name in ("rows", "readings"))
+
 
 def works(row: str, outcome: Outcome) -> bool:
     """Whether a cell is solved as often, and as fast within the factor, as published."""
@@ -96,6 +98,23 @@ def table(gathered: dict[str, list[Outcome]]) -> str:
     return "\n".join(lines)
 
 
+def common(gathered: dict[str, list[Outcome]]) -> str:
+    """Of every reading of at most one departure: the rows it was tried on, and where it works."""
+    lines = ["| reading | works on | does not on |", "|---|---|---|"]
+    recipes = {o["recipe"] for outcomes in gathered.values() for o in outcomes if size(o) <= 1}
+    for recipe in sorted(recipes, key=lambda recipe: (recipe.count("+"), recipe)):
+        verdicts: dict[bool, list[str]] = {True: [], False: []}
+        for row, outcomes in gathered.items():
+            tried = [o for o in outcomes if o["recipe"] == recipe]
+            if tried:
+                latest = max(tried, key=lambda o: (is_confirmed(row, o), o["seed"]))
+                told = row if is_confirmed(row, latest) else f"({row})"
+                verdicts[works(row, latest)].append(told)
+        cells = [f"`{recipe.removeprefix('paper+')}`", *map(", ".join, verdicts.values())]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def _to_show(row: str, outcomes: list[Outcome]) -> Outcome | None:
     """The best of all; what chose a reading says no more of it once it was run anew."""
     sure = [outcome for outcome in outcomes if is_confirmed(row, outcome)]
@@ -130,13 +149,13 @@ def _reading(row: str, outcome: Outcome | None) -> list[str]:
 
 
 def show(folder: pathlib.Path) -> None:
-    """Writes the table into the page, between its marks, and draws the picture beside it."""
-    page, start, end = folder / "README.md", "<!-- table -->\n", "\n<!-- end -->"
-    text = page.read_text() if page.exists() else start + end
-    before, _, rest = text.partition(start)
-    _, _, after = rest.partition(end)
-    gathered = gather(folder)
-    found = table(gathered)
-    write_atomically(page, (before + start + found + end + after).encode())
+    """Writes the tables into the page, between their marks, and draws the picture beside it."""
+    page, gathered = folder / "README.md", gather(folder)
+    text = page.read_text() if page.exists() else _PAGE
+    for name, found in (("rows", table(gathered)), ("readings", common(gathered))):
+        start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+        before, _, rest = text.partition(start)
+        text = before + start + found + end + rest.partition(end)[2]
+    write_atomically(page, text.encode())
     picture.draw(gathered, folder / "README.png")
-    print(found)
+    print(table(gathered))

@@ -19,11 +19,13 @@ import numpy as np
 from experiments.readings.design import Cell, wanted
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
+from lstm_jax.training.checkpoints import Checkpoints
 from lstm_jax.training.recipes import make_recipe
 from lstm_jax.training.results import about_run, plain_number
 from lstm_jax.training.trials import TrialRunner
 
 STILL_AT_CHANCE = 0.98
+CHECKPOINT_SECONDS = 60.0
 
 
 class Results:
@@ -63,22 +65,40 @@ class Results:
         return self._document["cells"].items()
 
 
-def run_cell(cell: Cell) -> dict[str, Any]:
-    """Runs the trials of a cell to their end, or until it is cut off."""
+def run_cell(cell: Cell, folder: pathlib.Path) -> dict[str, Any]:
+    """Runs the trials of a cell to their end, or until it is cut off.
+
+    Checkpoints are in `folder` while it runs, from which a run that was killed goes on.
+    """
     started = time.monotonic()
     learning = make_recipe(cell.recipe).learning(make_task(cell.row))
     task = dataclasses.replace(learning.task, max_sequences=cell.budget)
     learning = dataclasses.replace(learning, task=task)
     runner = TrialRunner(learning, range(cell.trials), seed=cell.seed)
-    patience, errors, solved, is_cut = wanted(make_task(cell.row)), [], 0, False
-    while not runner.finished and not is_cut:
-        progress = runner.round()
-        errors.append(progress.error)
-        solved = progress.solved
-        is_cut = solved == 0 and progress.presented >= patience and _is_at_chance(errors)
+    with Checkpoints(folder / f"{cell.row}.{cell.recipe}.checkpoints", cell._asdict()) as kept:
+        started -= kept.restore(runner).seconds
+        is_cut = _run_trials(runner, kept, started, patience=wanted(make_task(cell.row)))
+        outcome = _outcome(runner, time.monotonic() - started)
+        kept.remove()
+    return outcome | {"cut": is_cut}
+
+
+def _run_trials(runner: TrialRunner, kept: Checkpoints, started: float, *, patience: int) -> bool:
+    """Runs rounds with checkpoints between them; returns whether the trials were cut off."""
+    saved_at, solved = time.monotonic(), False
+    while not runner.finished:
+        solved = runner.round().solved > 0 or solved
+        if not solved and runner.presented >= patience and _is_at_chance(_errors(runner)):
+            return True
+        if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+            kept.save(runner, time.monotonic() - started)
+            saved_at = time.monotonic()
+    return False
+
+
+def _outcome(runner: TrialRunner, seconds: float) -> dict[str, Any]:
     results = runner.results()
     counts = [result.sequences for result in results if result.solved]
-    first, last = _tenths(errors)
     return {
         "solved": len(counts),
         "mean": float(np.mean(counts)) if counts else None,
@@ -87,10 +107,17 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         "test_size": results[0].test_size,
         "non_finite": sum(not result.finite for result in results),
         "presented": runner.presented,
-        "cut": bool(is_cut),
-        "errors": [plain_number(first), plain_number(last)],
-        "seconds": round(time.monotonic() - started, 1),
+        "errors": [plain_number(error) for error in _tenths(_errors(runner))],
+        "seconds": round(seconds, 1),
     }
+
+
+def _errors(runner: TrialRunner) -> list[float]:
+    """The mean error of every round, over the trials that ran in it."""
+    curves = [curve[:, 1] for curve in runner.curves()]
+    longest = max(map(len, curves))
+    padded = [np.pad(c, (0, longest - len(c)), constant_values=np.nan) for c in curves]
+    return np.nanmean(padded, axis=0).tolist()
 
 
 def _is_at_chance(errors: list[float]) -> bool:

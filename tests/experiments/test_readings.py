@@ -101,15 +101,31 @@ def small_row(monkeypatch: pytest.MonkeyPatch) -> Any:
     return use
 
 
-def test_a_cell_that_learns_runs_to_its_end(small_row: Any):
-    found = run_cell(small_row())
+def test_a_cell_that_learns_runs_to_its_end(small_row: Any, tmp_path: pathlib.Path):
+    found = run_cell(small_row(), tmp_path)
     assert (found["solved"], found["cut"]) == (2, False)
     assert found["mean"] == sum(found["sequences"]) / 2
     assert found["errors"][1] < 0.98 * found["errors"][0]
 
 
-def test_a_cell_at_chance_is_cut_at_the_published_mean(small_row: Any):
-    found = run_cell(small_row(learning_rate=1e-6))
+def test_a_cell_that_was_killed_goes_on_to_the_same_result(
+    small_row: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    cell = small_row()
+    expected = run_cell(cell, tmp_path)
+    monkeypatch.setattr(cells, "CHECKPOINT_SECONDS", 0.0)
+    with monkeypatch.context() as killed:
+        killed.setattr(cells, "_outcome", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_cell(cell, tmp_path)
+    assert list(tmp_path.iterdir())
+    found = run_cell(cell, tmp_path)
+    assert found | {"seconds": 0} == expected | {"seconds": 0}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cell_at_chance_is_cut_at_the_published_mean(small_row: Any, tmp_path: pathlib.Path):
+    found = run_cell(small_row(learning_rate=1e-6), tmp_path)
     assert (found["solved"], found["cut"], found["presented"]) == (0, True, 200)
 
 
@@ -150,12 +166,13 @@ def test_the_page_says_what_was_confirmed_and_keeps_its_words(
         solved = 7 if cell.seed else 2
         results.add(cell, outcome(cell.recipe, solved, 40_000.0, cell.seed, cell.trials), {})
     page = tmp_path / "README.md"
-    page.write_text("Before.\n<!-- table -->\nold\n<!-- end -->\nAfter.\n")
+    page.write_text("Before.\n" + answer._PAGE.replace("\n\n", "\nold\n") + "After.\n")
     for _ in range(2):
         answer.show(tmp_path)
         text = page.read_text()
         assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
     assert "| 6a | 31,390 | (2 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |" in text
+    assert "| `tolerance=0.1` |  | 6a |" in text and "| `paper` |  | (6a) |" in text
     assert (tmp_path / "README.png").stat().st_size > 10_000
     assert text.count("none found") == len(row_names()) - 1
 
