@@ -123,7 +123,12 @@ def read_folder(folder: pathlib.Path) -> dict[pathlib.Path, Document]:
     if not found:
         raise ValueError(f"--out must hold result files of rows, and {folder} holds none")
     order = {row: i for i, row in enumerate(all_rows())}
-    place = lambda item: (order.get(item[1]["task"], len(order)), item[0].name)
+
+    def place(item: tuple[pathlib.Path, Document]) -> tuple:
+        path, document = item
+        row = order.get(document["task"], len(order))
+        return row, document["task"], document["recipe"] != "paper", path.name
+
     return dict(sorted(found.items(), key=place))
 
 
