@@ -2,6 +2,7 @@
 
     python -m experiments.reference --out=reference
     python -m experiments.reference --out=reference --overwrite
+    python -m experiments.reference --out=~/lstm_jax_reference
 
 Open DIR/index.html in a browser; nothing is fetched from anywhere. Needs the extra `reference`.
 """

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 BINARIES = sorted(
     path.parent.name if path.stem == "__main__" else path.stem
     for path in (ROOT / "experiments").rglob("*.py")
-    if '__name__ == "__main__"' in path.read_text()
+    if "COMMAND.run()" in path.read_text()
 )
 
 # Runs binaries one after the other, each in a fork of a process that has imported JAX, which is

@@ -66,6 +66,9 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "stages": ("unknown", "singles,unknown"),
     },
     "tables": {"check": ("x",), "pictures": ("x",)},
+    "notebooks": {"names": ("unknown",)},
+    "reference": {"out": ("",), "overwrite": ("x",)},
+    "report": {"out": ("",), "into": ("",), "overwrite": ("x",)},
     "reproduce": {
         "rows": ("", "6A", "6a,", "6a,6a", "all,6a"),
         "workers": (*NO_INTEGER, "0", "257"),
@@ -102,6 +105,9 @@ RUNS = (
     ("error_flow", "of_random_weights"),
     ("readings.cells", "run_cell"),
     ("tables", "draw_all"),
+    ("notebooks", "execute"),
+    ("reference", "write_reference"),
+    ("report", "page"),
 )
 
 
@@ -110,7 +116,7 @@ def never(*arguments: Any, **options: Any) -> None:
 
 
 def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[str]:
-    needed = {"out": str(out)} if binary != "tables" else {"check": "true"}
+    needed = {"check": "true"} if binary in ("notebooks", "tables") else {"out": str(out)}
     if binary == "reproduce":
         needed["rows"] = "6a"
     if binary == "claims":

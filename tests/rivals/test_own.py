@@ -38,6 +38,12 @@ OWN = lstm_jax.Task(
 )
 
 
+def method_of(learning: Learning) -> Any:
+    """How one of its trials learns."""
+    assert isinstance(learning.method, Lanes)
+    return learning.method.method
+
+
 @pytest.mark.parametrize("method", ["BPTT", "RTRL"])
 def test_exact_gradients_solve_what_a_step_of_memory_solves(method: Any):
     learning = rivals.rival_learning(OWN, method, num_hidden=3)
@@ -71,8 +77,8 @@ def test_only_the_net_and_its_learning_are_the_rival_s(task: Any, method: Any, n
     for field in ("sample", "is_correct", "rule", "error_at", "max_sequences", "test_size"):
         assert getattr(rival, field) is getattr(task, field)
     example = jax.eval_shape(rival.sample, jax.random.key(0), None)
-    model = jax.eval_shape(learning.method.method.init, jax.random.key(1))
-    outputs = jax.eval_shape(learning.method.method.outputs, model, example)
+    model = jax.eval_shape(method_of(learning).init, jax.random.key(1))
+    outputs = jax.eval_shape(method_of(learning).outputs, model, example)
     assert outputs.shape == example.targets.shape
 
 
@@ -84,7 +90,7 @@ def test_tests_come_at_the_task_s_intervals():
 def test_another_optimiser_takes_the_place_of_gradient_descent():
     adam = optax.adam(0.01)
     learning = rivals.rival_learning(OWN, optimiser=adam)
-    assert learning.method.method.optimiser is adam
+    assert method_of(learning).optimiser is adam
     with pytest.raises(ValueError, match=r"learning_rate or optimiser, not both, got 0\.1"):
         rivals.rival_learning(OWN, optimiser=adam, learning_rate=0.1)
 

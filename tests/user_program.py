@@ -1,0 +1,68 @@
+"""A user's program, for the type checker: every call gives what its signature says."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import lstm_jax as lstm
+from lstm_jax import rivals
+from lstm_jax.training.recipes import Recipe
+
+NET = lstm.Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
+
+
+def network() -> float:
+    """Outputs, activations and a gradient, from NumPy's arrays and JAX's."""
+    parameters = lstm.initialise(jax.random.key(0), NET, input_gate_bias=(-1.0, -2.0))
+    assert_type(parameters, lstm.Parameters)
+    batch, lengths = lstm.pad_sequences([np.ones((4, 3)), jnp.ones((2, 3)), [[0.5] * 3]])
+    activations, state = lstm.unroll(NET, parameters, batch[0], length=lengths[0], record="all")
+    assert_type(activations, lstm.Activations)
+    assert_type(state, lstm.State)
+    nothing, _ = lstm.unroll(NET, parameters, np.array([0, 1, 2]), record="last")
+    assert_type(nothing, None)
+    outputs, observed, _ = lstm.observe(NET, parameters, np.array([0, 1, 2]), gradient="full")
+    assert_type(outputs, jax.Array)
+    assert_type(observed.cell_output, jax.Array)
+    lstm.step(NET, parameters, lstm.zero_state(NET), 2).cell_output.sum()
+
+    def error(parameters: lstm.Parameters) -> jax.Array:
+        output, _ = lstm.apply(NET, parameters, batch[0], at="end")
+        return lstm.half_squared_error(output, jnp.array([0.5]))
+
+    value = error(parameters)
+    assert_type(value, jax.Array)
+    jax.grad(error)(parameters)
+    return float(value)
+
+
+def stream() -> lstm.Learner:
+    """A few steps of online learning."""
+    sgd = optax.sgd(0.1)
+    learner = lstm.init_learner(NET, lstm.initialise(jax.random.key(0), NET), sgd)
+    prediction, learner = lstm.learn(NET, learner, 1, jnp.array([1.0]))
+    assert_type(prediction, jax.Array)
+    _, learner = lstm.learn_steps(NET, learner, np.array([0, 1]), np.ones((2, 1)))
+    learner = lstm.update(sgd, learner)
+    assert_type(learner, lstm.Learner)
+    return learner
+
+
+def trials() -> list[lstm.TrialResult]:
+    """A recipe, a rival and a runner."""
+    recipe = lstm.make_recipe("paper")
+    assert_type(recipe, Recipe)
+    task = lstm.make_task("6a")
+    rival = rivals.rival_learning(task, "RTRL", num_hidden=2)
+    assert_type(rival, lstm.Learning)
+    runner = lstm.TrialRunner(recipe.learning(task), range(2))
+    return [] if runner.presented == 0 else runner.run()
+
+
+if __name__ == "__main__":
+    print(network(), stream().gradient.output.bias, trials())
