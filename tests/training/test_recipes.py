@@ -214,9 +214,9 @@ def test_one_recipe_has_one_name(text: str, name: str):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("modern", "recipe must begin with one of paper, .*, got 'modern'"),
+        ("best", "recipe must begin with one of paper, .*, got 'best'"),
         ("linear-output", "recipe must begin with one of paper, .*, got 'linear-output'"),
-        ("paper+modern", "departure must be one of linear-output, .*, got 'modern'"),
+        ("paper+best", "departure must be one of linear-output, .*, got 'best'"),
         ("paper+", "departure must be one of linear-output, .*, got ''"),
         ("paper+rate", "departure rate must be a positive number, got ''"),
         ("paper+rate=-1", "departure rate must be a positive number, got '-1'"),
