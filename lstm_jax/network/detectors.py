@@ -17,6 +17,8 @@ from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.recurrence import Activations
 from lstm_jax.network.units import GATES, Kind
 
+MOST_NAMED = 4  # of the inputs that open a gate, in a sentence
+
 FindingKind = Literal[
     "drift",
     "saturated_state",
@@ -247,8 +249,9 @@ def opened_by(record: Record) -> Iterator[Finding]:
                 f"{record.symbols[i]} ({values[inputs == i].mean():.2f})"
                 if of_symbols
                 else f"{record.symbols[i]} rises (correlation {found[i]:.2f})"
-                for i in which
+                for i in which[:MOST_NAMED]
             )
+            told += f" and {len(which) - MOST_NAMED} more" if len(which) > MOST_NAMED else ""
             told = f"{_gate(block, kind.name)} opens {'at' if of_symbols else 'as'} {told}"
             if of_symbols:
                 told += f", on average {values[~np.isin(inputs, which)].mean():.2f} elsewhere"

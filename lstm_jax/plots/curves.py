@@ -71,6 +71,10 @@ def learning_curves(
 def compare_trials(groups: Mapping[str, Sequence[TrialResult]]) -> Figure:
     """Draws the learning curves of several groups of trials side by side, on the same axes.
 
+    >>> figure = compare_trials({"memory cells": [], "conventional net": []})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['memory cells: 0 of 0 solved', 'conventional net: 0 of 0 solved']
+
     Args:
       groups: the trials of each name, as `TrialRunner` returns them.
 

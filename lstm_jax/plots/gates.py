@@ -31,6 +31,13 @@ def gates_at_symbols(
 ) -> Figure:
     """Draws the mean activation of every gate at every symbol, as a table in shades and numbers.
 
+    >>> from lstm_jax import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
+    >>> parameters = initialise(jax.random.key(0), net)
+    >>> figure = gates_at_symbols(net, parameters, np.array([[0, 1, 2, 1]]), symbols="abc")
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ["block 1's input gate", "block 1's output gate"]
+
     Args:
       architecture, parameters: the network; it must have gates.
       inputs: [B, T] integers, a batch such as `Task.sample_batch` draws.

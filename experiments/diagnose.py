@@ -1,0 +1,60 @@
+"""What troubles the networks of result files, with the paper's remedies, and what they attend to.
+
+    python -m experiments.diagnose --files=experiments/results/6a/6a.json
+    python -m experiments.diagnose --files=out/4-100.json,out/4-100.adam.json --sequences=500
+    python -m experiments.diagnose --files=out/6b.json --seed=1
+
+A result file has the network of its first solved trial. It is run on fresh sequences of its task,
+and what the library's `diagnose` finds is printed, a finding a line.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import jax
+from absl.flags import FlagValues
+
+from experiments.common.command import Command
+from experiments.common.flag_set import FlagSet
+from lstm_jax import diagnose, plots
+from lstm_jax.tasks import make_task
+from lstm_jax.training.results import read_json, read_network
+
+
+def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
+    """What is found in the network of a result file, in words.
+
+    Raises:
+      ValueError: if the file has no network.
+    """
+    document = read_json(path)
+    architecture, parameters = read_network(document)
+    batch = make_task(document["task"]).sample_batch(jax.random.key(seed), sequences)
+    symbols = plots.symbol_names(document["task"])
+    found = diagnose(architecture, parameters, batch.inputs, batch.length, symbols=symbols)
+    return [str(finding) for finding in found]
+
+
+def define(flags: FlagSet) -> None:
+    """Which files, and how many sequences."""
+    flags.items("files", [], "Result files, as experiments write them; must be given.")
+    flags.integer("sequences", 200, "Fresh sequences that each network is run on.", 1, 100_000)
+    flags.seed()
+
+
+def main(values: FlagValues) -> None:
+    """Prints the findings, file by file."""
+    if not values.files:
+        raise ValueError("--files must name at least one result file")
+    for path in map(pathlib.Path, values.files):
+        found = findings(path, values.sequences, values.seed)
+        print(f"{path.stem}: {len(found) or 'no'} finding{'s' * (len(found) != 1)}")
+        for sentence in found:
+            print(f"  - {sentence}")
+
+
+COMMAND = Command("diagnose", __doc__, define, main)
+
+if __name__ == "__main__":
+    COMMAND.run()
