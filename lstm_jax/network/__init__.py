@@ -8,6 +8,8 @@ what is to be small. Composed of these: `both_directions`, and `attention` as a 
 exchanges layers with other libraries.
 """
 
+import contextlib
+
 from jax import export
 
 from lstm_jax.network.cell import State
@@ -17,6 +19,7 @@ from lstm_jax.network.units import Layer
 
 # So that compiled functions of them can be written to a file (`jax.export`).
 for _fields in (Parameters, Layer, UnitWeights, OutputWeights, State, Activations):
-    export.register_namedtuple_serialization(
-        _fields, serialized_name=f"lstm_jax.{_fields.__name__}"
-    )
+    with contextlib.suppress(ValueError):  # was registered: this module is imported anew
+        export.register_namedtuple_serialization(
+            _fields, serialized_name=f"lstm_jax.{_fields.__name__}"
+        )
