@@ -71,6 +71,12 @@ def learning_curves(
 def compare_trials(groups: Mapping[str, Sequence[TrialResult]]) -> Figure:
     """Draws the learning curves of several groups of trials side by side, on the same axes.
 
+    >>> curve = np.array([[1000, 0.5, 1.0], [2000, 0.1, 0.0]])
+    >>> trial = TrialResult(0, True, 2000, True, None, 0, 10, 0.1, 0.01, curve, None)
+    >>> figure = compare_trials({"ours": [trial], "a rival": [trial, trial]})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['ours: 1 of 1 solved', 'a rival: 2 of 2 solved']
+
     Args:
       groups: the trials of each name, as `TrialRunner` returns them.
 

@@ -31,6 +31,14 @@ def gates_at_symbols(
 ) -> Figure:
     """Draws the mean activation of every gate at every symbol, as a table in shades and numbers.
 
+    >>> import jax
+    >>> from lstm_jax.network.parameters import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
+    >>> parameters = initialise(jax.random.key(0), net)
+    >>> figure = gates_at_symbols(net, parameters, [[0, 2, 1], [1, 1, 0]], title="at work")
+    >>> "at work" in [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
+    True
+
     Args:
       architecture, parameters: the network; it must have gates.
       inputs: [B, T] integers, a batch such as `Task.sample_batch` draws.
