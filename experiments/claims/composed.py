@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BATCH, RATE, CHUNK = 32, 0.01, 250  # sequences an update; of Adam; updates between two tests
-UPDATES = {"echo": 2_000, "recall": 8_000}
+UPDATES = {"echo": 750, "recall": 3_000}
 STEPS, DISTANCE = 20, 2  # of echo
 PAIRS, VALUES, CELLS = 12, 4, 16  # of recall
-TESTS = 512
+TESTS = 256
 
 Read = Callable[[Any, jax.Array], jax.Array]
 
