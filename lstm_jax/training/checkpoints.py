@@ -85,7 +85,10 @@ class Checkpoints:
         self._warn = warn
         self._lock: int | None = None
         self._manager: Any = None
-        by_first(lambda: self._try("opened", self._open))
+        by_first(self._open_or_warn)
+
+    def _open_or_warn(self) -> None:
+        self._try("opened", self._open)
 
     def _try(self, what: str, action: Callable[[], T]) -> T | None:
         """What an action returns; None, after a warning, if the disk refuses it."""

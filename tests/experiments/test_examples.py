@@ -33,7 +33,7 @@ TARGETS = np.full((7, 1), 0.9, np.float32)
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_is_a_page_that_says_how_it_is_run(path: pathlib.Path):
     text = path.read_text()
-    assert len(text.splitlines()) < 60
+    assert len(text.splitlines()) <= 60
     name = "NAME" if path.stem == "__init__" else path.stem
     assert f"python -m experiments.examples.{name}" in text
 

@@ -46,6 +46,11 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "seed": (*NO_INTEGER, "-1", "4294967296"),
         "trials": (*NO_INTEGER, "0", "1048577"),
     },
+    "diagnose": {
+        "files": ("",),
+        "sequences": (*NO_INTEGER, "0", "100001"),
+        "seed": (*NO_INTEGER, "-1", "4294967296"),
+    },
     "error_flow": {
         "out": ("",),
         "steps": (*NO_INTEGER, "1", "100001"),
@@ -102,6 +107,7 @@ RUNS = (
     ("reproduce", "run_workers"),
     ("benchmark", "_measure"),
     ("claims.lags", "run"),
+    ("diagnose", "findings"),
     ("error_flow", "of_random_weights"),
     ("readings.cells", "run_cell"),
     ("tables", "draw_all"),

@@ -200,7 +200,7 @@ def test_a_refused_run_leaves_no_checkpoints_behind(small: None, wrong: Any, tmp
     assert [*tmp_path.iterdir()] == []
 
 
-UNSOLVABLE = dataclasses.replace(LATCH, rule=StreamRule(window=20, max_wrong=-1))
+UNSOLVABLE = dataclasses.replace(LATCH, rule=StreamRule(window=20, mean_error=1e-30))
 
 
 class Sending:
