@@ -33,7 +33,7 @@ from lstm_jax.tasks.base import StreamRule
 from lstm_jax.training.learning import TRAINING
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}
-WIDTHS = (8, 24, 128, 1024, 8192, 32768)
+WIDTHS = (8, 128, 1024, 8192)
 STEPS = 105
 UNIT = "sequences"
 CHECKED_UPDATES = 20
