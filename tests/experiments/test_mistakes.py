@@ -122,7 +122,11 @@ def never(*arguments: Any, **options: Any) -> None:
 
 
 def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[str]:
-    needed = {"check": "true"} if binary in ("notebooks", "tables") else {"out": str(out)}
+    needed = {"out": str(out)}
+    if binary in ("notebooks", "tables"):
+        needed = {"check": "true"}
+    if binary == "diagnose":
+        needed = {"files": "a"}
     if binary == "reproduce":
         needed["rows"] = "6a"
     if binary == "claims":

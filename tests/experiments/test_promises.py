@@ -299,7 +299,7 @@ def test_rates_whose_ratio_is_beyond_float32_are_drawn_and_reported(tmp_path: pa
     """...log-uniform; the file is whole, whatever becomes of the trials."""
     from experiments import sweep
 
-    out = [f"--out={tmp_path}", "--devices=2"]
+    out = [f"--out={tmp_path}", "--devices=1"]
     sweep.COMMAND.call(
         ["--task=6a", "--trials=8", "--max_sequences=20", "--learning_rate=1e-10,1e30", *out]
     )
