@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from lstm_jax.network.checks import as_array, as_flags, as_length, check_one_padding
+from lstm_jax.network.values import shown
 
 
 class Additive(NamedTuple):
@@ -84,6 +85,15 @@ def attend(
     Raises:
       ValueError: if shapes do not fit, or both mask and length are given.
     """
+    if not isinstance(weights, (Additive, DotProduct)):
+        raise ValueError(f"weights must be Additive or DotProduct, got {shown(weights)}")
+    weights = weights._replace(
+        **{
+            name: as_array(f"weights.{name}", given)
+            for name, given in weights._asdict().items()
+            if given is not None
+        }
+    )
     query, outputs = as_array("query", query), as_array("outputs", outputs)
     _check_shapes(weights, query, outputs)
     is_real = _real_steps(mask, length, outputs.shape[0])
