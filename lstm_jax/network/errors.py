@@ -29,7 +29,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.network.activations import ACTIVATIONS, logistic
 from lstm_jax.network.checks import as_array, check_choice
-from lstm_jax.network.values import as_number, shown
+from lstm_jax.network.values import as_number, check_tolerance, shown
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -86,8 +86,7 @@ def cross_entropy(
         tolerance is negative.
     """
     net, targets, weights = _as_arrays("net", net, targets, weights)
-    if not as_number(tolerance) >= 0:
-        raise ValueError(f"tolerance must not be negative, got {shown(tolerance)}")
+    check_tolerance(tolerance)
     targets = targets.astype(net.dtype)
     counts = jnp.ones((), bool)
     if weights is not None:

@@ -25,15 +25,16 @@ def check_optimiser(optimiser: optax.GradientTransformation, weights: Any = None
         raise ValueError(
             f"optimiser must be one of optax, such as optax.sgd(0.1), got {optimiser!r}"
         )
+    if not isinstance(optimiser, optax.GradientTransformationExtraArgs):
+        return
     weights = jax.ShapeDtypeStruct((), jnp.float32) if weights is None else weights
     try:
         with jax.numpy_dtype_promotion("standard"):
             jax.eval_shape(lambda w: optimiser.update(w, optimiser.init(w), w), weights)
-    except (TypeError, AttributeError) as error:
+    except TypeError as error:
         found = re.search(r"(\w+)\.<locals>.* required keyword-only arguments?: (.*)", str(error))
         if found is None:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"optimiser must take weights and their gradient: {reason}") from error
+            raise
         raise ValueError(
             f"optimiser must need a gradient alone, but {found[1]} needs {found[2]} as well"
         ) from None

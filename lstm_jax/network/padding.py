@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lstm_jax.network.checks import as_array
+from lstm_jax.network.values import at_least
 
 
 def pad_sequences(
@@ -64,10 +64,7 @@ def pad_sequences(
 
 
 def _as_steps(steps: Any, longest: int) -> int:
-    try:
-        found = operator.index(steps)
-    except TypeError:
-        found = -1
+    found = at_least("steps", steps, 0)
     if found < longest:
         raise ValueError(f"steps must be at least {longest}, the longest sequence's, got {steps!r}")
     return found

@@ -37,15 +37,29 @@ def whole(name: str, value: object, least: int, below: int) -> int:
     Traceback (most recent call last):
     ValueError: chunk must be a whole number, at least 1 and below 100, got 10.0
     """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = None
+    number = _index(value)
     if number is None or not least <= number < below:
         raise ValueError(
             f"{name} must be a whole number, at least {least} and below {below}, got {shown(value)}"
         )
     return number
+
+
+def at_least(name: str, value: object, least: int) -> int:
+    """The same without an upper bound."""
+    number = _index(value)
+    if number is None:
+        raise ValueError(f"{name} must be a whole number, got {shown(value)}")
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, got {number}")
+    return number
+
+
+def _index(value: Any) -> int | None:
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
 
 
 def shown(value: Any) -> str:
@@ -65,6 +79,12 @@ def check_floating(name: str, dtype: Any) -> None:
         is_floating = False
     if not is_floating:
         raise ValueError(f"{name} must be a floating dtype, got {dtype!r}")
+
+
+def check_tolerance(tolerance: Any) -> None:
+    """Raises ValueError unless it is a number of at least 0."""
+    if not as_number(tolerance) >= 0:
+        raise ValueError(f"tolerance must not be negative, got {shown(tolerance)}")
 
 
 def check_key(name: str, key: Any) -> None:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.network.values import as_number, check_key, shown, whole
+from lstm_jax.network.values import as_number, at_least, check_key, shown
 
 ErrorAt = Literal["end", "every_step"]
 
@@ -272,7 +272,7 @@ class Task(Generic[NetworkT]):
           ValueError: if the size is not positive, or the key is none.
         """
         check_key("key", key)
-        size = whole("size", size, 1, 2**31)
+        size = at_least("size", size, 1)
         data = self._data(key) if data is None else data
         return jax.vmap(self.sample, in_axes=(0, None))(jax.random.split(key, size), data)
 
