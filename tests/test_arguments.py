@@ -472,6 +472,8 @@ def test_every_public_function_has_its_cases():
 
 @pytest.mark.parametrize("function", CASES)
 def test_a_bad_argument_is_one_line_that_names_it(function: str):
+    if function in ("save", "load"):
+        pytest.importorskip("safetensors")
     failures = []
     for argument, (call, values) in CASES[function].items():
         for value in values:

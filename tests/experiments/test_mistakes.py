@@ -335,12 +335,12 @@ def test_a_result_without_a_network_is_not_diagnosed(damage: str, tmp_path: path
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("claim", sorted({*CLAIMS} - {"lags"}))  # drawn from rows' files alone
 def test_a_damaged_claim_is_not_drawn(claim: str, tmp_path: pathlib.Path):
     path = tmp_path / f"claim.{claim}.json"
     committed = collection.RESULTS / "claims" / path.name
     found = json.loads(committed.read_text()) if committed.exists() else {}
-    for content in ({}, dict.fromkeys(found, [1]), dict.fromkeys(found, 3)):
+    for content in ({}, {key: [1] for key in found}, dict.fromkeys(found, 3)):
         path.write_text(json.dumps(content | {"claim": claim}))
         with pytest.raises(ValueError, match=f"claim.{claim}.json does not hold what") as error:
             command_of("claims").call([f"--claim={claim}", f"--out={tmp_path}", "--redraw"])
