@@ -36,8 +36,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.checks import as_array
 from lstm_jax.network.parameters import OutputWeights, Parameters, UnitWeights, check_parameters
 from lstm_jax.network.units import Layer
+from lstm_jax.network.values import check_kind
 
 Arrays = Mapping[str, Any]
 Names = tuple[str, ...]
@@ -128,7 +130,9 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
     Raises:
       ValueError: if the library is unknown, an array is missing or not known, or has another shape.
     """
-    layout, arrays = _layout(library), _flat(arrays)
+    layout = _layout(library)
+    check_kind("arrays", arrays, Mapping)
+    arrays = _flat(arrays)
     biased = _check_names(library, layout, arrays)
     from_inputs, from_cells = _matrices(library, layout, arrays)
     num_inputs, num_cells = from_inputs.shape[0], from_cells.shape[0]
@@ -212,7 +216,7 @@ def _matrices(library: str, layout: Layout, arrays: Arrays) -> tuple[Any, Any]:
 
 def _side_by_side(library: str, layout: Layout, arrays: Arrays, names: Names) -> Any:
     """The arrays of these names as one, [sources, units]."""
-    found = [jnp.asarray(arrays[name]) for name in names]
+    found = [as_array(name, arrays[name]) for name in names]
     for name, array in zip(names, found, strict=True):
         if array.ndim != 2 or array.shape != found[0].shape:
             raise ValueError(f"{name} of {library} must be a matrix like others, got {array.shape}")
@@ -223,7 +227,7 @@ def _bias(library: str, layout: Layout, arrays: Arrays, num_cells: int) -> Any:
     """[4H], all biases added up."""
     total = jnp.zeros(())
     for names in layout.biases:
-        part = _join([jnp.ravel(jnp.asarray(arrays[name])) for name in names])
+        part = _join([jnp.ravel(as_array(name, arrays[name])) for name in names])
         if part.shape != (4 * num_cells,):
             wanted = 4 * num_cells // len(names)
             raise ValueError(
@@ -273,7 +277,7 @@ def _nested(arrays: Arrays) -> dict[str, Any]:
 
 
 def _layout(library: str) -> Layout:
-    if library not in LAYOUTS:
+    if not isinstance(library, str) or library not in LAYOUTS:
         raise ValueError(f"library must be one of {', '.join(LAYOUTS)}, got {library!r}")
     return LAYOUTS[library]
 
@@ -293,6 +297,7 @@ def _check_names(library: str, layout: Layout, arrays: Arrays) -> bool:
 
 
 def _check_modern(library: str, layout: Layout, architecture: Architecture) -> None:
+    check_kind("architecture", architecture, Architecture)
     wanted = dataclasses.replace(
         modern(architecture.num_inputs, architecture.num_cells),
         num_outputs=architecture.num_outputs,

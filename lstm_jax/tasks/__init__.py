@@ -80,6 +80,6 @@ def make_task(name: str) -> Task:
     Raises:
       ValueError: if there is no such row.
     """
-    if name not in _MAKERS:
+    if not isinstance(name, str) or name not in _MAKERS:
         raise ValueError(f"task must be one of {', '.join(row_names())}, got {name!r}")
     return _MAKERS[name](name)

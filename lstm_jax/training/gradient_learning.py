@@ -14,15 +14,16 @@ import optax
 from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State
+from lstm_jax.network.checks import check_choice
 from lstm_jax.network.errors import Error
 from lstm_jax.network.layer import Gradient
+from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.network.outputs import At, apply
 from lstm_jax.network.parameters import Parameters, UnitWeights, initialise
 from lstm_jax.network.units import GATES
 from lstm_jax.tasks.base import Example, Task, real_steps
 from lstm_jax.training.keys import as_key
 from lstm_jax.training.method import Report, over_lanes, where_running
-from lstm_jax.training.optimisers import check_optimiser
 
 # An error that falls by less than this factor from one chunk to the next has stopped decreasing.
 STALLED = 0.95
@@ -67,6 +68,7 @@ class GradientLearning:
 
     def __post_init__(self) -> None:
         check_optimiser(self.optimiser)
+        check_choice("gradient", self.gradient, get_args(Gradient))
         self.error.check(self.task.architecture.output)
         if self.update not in get_args(Update):
             raise ValueError(f"update must be one of {get_args(Update)}, got {self.update!r}")

@@ -177,7 +177,7 @@ def make_recipe(text: str) -> Recipe:
     Raises:
       ValueError: if a name is unknown, a value not allowed, or two departures decide the same.
     """
-    short, *further = text.split("+")
+    short, *further = text.split("+") if isinstance(text, str) else (None,)
     if short not in SHORT_NAMES:
         raise ValueError(f"recipe must begin with one of {', '.join(SHORT_NAMES)}, got {text!r}")
     meant = [_parse(choice) for choice in SHORT_NAMES[short].split("+") if choice]

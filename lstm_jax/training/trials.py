@@ -10,15 +10,16 @@ runs the same lines: each computes the lanes of its own devices, and hears of al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from lstm_jax.network.values import check_kind, shown, whole
 from lstm_jax.training.devices import Devices
-from lstm_jax.training.keys import own_numbers, root_key, whole
+from lstm_jax.training.keys import own_numbers, root_key
 from lstm_jax.training.learning import DATA, RUNNING, SOLVED, Learning
 from lstm_jax.training.method import Report
 from lstm_jax.training.programs import make_programs
@@ -84,12 +85,14 @@ class TrialRunner:
             trial's numbers, as the compiler may vectorise differently; `devices.lanes` tells it.
 
         Raises:
-          ValueError: if there are no trials, one is no whole number, negative or double, or `seed`
-            or `lanes` is no whole number in its range.
+          ValueError: if there are no trials, one is no whole number, negative or double, `seed` or
+            `lanes` is no whole number in its range, or `learning` or `mesh` is something else.
         """
+        check_kind("learning", learning, Learning)
         self.indices = _check_indices(indices)
         self.presented = 0
-        mesh = mesh or Mesh(jax.local_devices()[:1], ("trials",))
+        mesh = Mesh(jax.local_devices()[:1], ("trials",)) if mesh is None else mesh
+        check_kind("mesh", mesh, Mesh)
         if lanes is None:
             lanes = default_lanes(mesh.devices.flat[0].platform)
         self.devices = Devices(mesh, whole("lanes", lanes, 1, 2**20))
@@ -245,6 +248,8 @@ class TrialRunner:
 
 def _check_indices(indices: Sequence[int]) -> list[int]:
     """The trials' numbers as ints."""
+    if not isinstance(indices, Iterable):
+        raise ValueError(f"indices must be whole numbers, got {shown(indices)}")
     found = [whole("each of indices", index, 0, DATA) for index in indices]
     if not found or len(set(found)) < len(found):
         raise ValueError(f"indices must be one or more, and distinct, got {found}")

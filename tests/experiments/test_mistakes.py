@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 from binaries import BINARIES, command_of, run_forks
 
+from experiments import report
+from experiments.claims import CLAIMS
 from experiments.common import collection
+from experiments.readings.cells import Results
 from lstm_jax.training.recipes import SHORT_NAMES
 
 ROWS = ("adding", "embedded_reber", "multiplication", "noise_free", "reproduce", "rivals", "sweep")
@@ -277,11 +280,18 @@ DAMAGE: dict[str, Any] = {
     "a number as text": {"max_sequences": "many"},
     "true for a number": {"weights": True},
     "published of another kind": {"published": []},
+    "a machine of another kind": {"machine": []},
+    "versions as text": {"versions": "0.10"},
+    "a trial that was never tested": {
+        "trials": [{"index": 0, "solved": True, "sequences": 1, "curve": [[1, 0.5, 0.5]]}]
+    },
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_result_is_one_line_that_names_the_file(damage: str, tmp_path: pathlib.Path):
+def test_a_damaged_result_is_one_line_that_names_the_file(
+    damage: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+):
     content = DAMAGE[damage]
     if isinstance(content, dict):
         document = json.loads((collection.RESULTS / "6a" / "6a.json").read_text()) | content
@@ -295,4 +305,58 @@ def test_a_damaged_result_is_one_line_that_names_the_file(damage: str, tmp_path:
         command = command_of("temporal_order")
         with pytest.raises(ValueError, match=r"6a\.json"):
             command.call(["--task=6a", f"--out={tmp_path}", "--resume"])
+        with pytest.raises(ValueError, match="--out must hold result files of rows, and"):
+            report.read_folder(tmp_path)
+        assert str(path) in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"6a\.json") as error:
+        command_of("diagnose").call([f"--files={path}"])
+    assert "\n" not in str(error.value)
     assert path.read_text() == content and [*tmp_path.iterdir()] == [path]
+
+
+NO_NETWORK: dict[str, Any] = {
+    "none was solved": {"network": None},
+    "no weights": {"network": {}},
+    "weights as text": {"network": {"parameters": {".output.cell": "x"}}},
+    "no architecture": {"architecture": None},
+    "a rival's architecture": {"architecture": {"num_hidden": 3}},
+    "another architecture": {"architecture": {"num_inputs": 1, "blocks": [1], "num_outputs": 1}},
+    "an architecture of one unit too large for a float": {
+        "architecture": {"num_inputs": 8, "blocks": [2, 2], "num_outputs": 4}
+        | {"initial_activation": 10**400}
+    },
+    "of a task with other inputs": {"task": "1-1"},
+}
+
+
+@pytest.mark.parametrize("damage", NO_NETWORK)
+def test_a_result_without_a_network_is_not_diagnosed(damage: str, tmp_path: pathlib.Path):
+    document = json.loads((collection.RESULTS / "6a" / "6a.json").read_text())
+    path = tmp_path / "6a.json"
+    path.write_text(json.dumps(document | NO_NETWORK[damage]))
+    with pytest.raises(ValueError, match=r"6a\.json must hold a network") as error:
+        command_of("diagnose").call([f"--files={path}"])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("claim", sorted({*CLAIMS} - {"lags"}))  # drawn from rows' files alone
+def test_a_damaged_claim_is_not_drawn(claim: str, tmp_path: pathlib.Path):
+    path = tmp_path / f"claim.{claim}.json"
+    committed = collection.RESULTS / "claims" / path.name
+    found = json.loads(committed.read_text()) if committed.exists() else {}
+    for content in ({}, {key: [1] for key in found}, dict.fromkeys(found, 3)):
+        path.write_text(json.dumps(content | {"claim": claim}))
+        with pytest.raises(ValueError, match=f"claim.{claim}.json does not hold what") as error:
+            command_of("claims").call([f"--claim={claim}", f"--out={tmp_path}", "--redraw"])
+        assert "\n" not in str(error.value) and [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, "[]", "{}", '{"row": "6a", "runs": [], "cells": {"a": {"trials": 3}}}'],
+)
+def test_damaged_readings_are_one_line_that_names_the_file(content: str, tmp_path: pathlib.Path):
+    (tmp_path / "6a.json").write_text(content)
+    with pytest.raises(ValueError, match=r"6a\.json") as error:
+        Results(tmp_path, "6a")
+    assert "\n" not in str(error.value)

@@ -141,6 +141,45 @@ def test_a_picture_that_is_there_is_not_replaced(tmp_path):
     assert kept == tmp_path / "a.1.png" and (tmp_path / "a.png").read_text() == "mine"
 
 
+def test_a_full_disk_is_said_of_the_file_that_it_takes(tmp_path, monkeypatch):
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for overwrite in (True, False):
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "write_json", full)
+            with pytest.raises(OSError, match=r"a\.json could not be written: No space left on"):
+                files.write_result(tmp_path / "a.json", DOCUMENT, overwrite)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("command_", ["report", "reference"])
+def test_pages_that_are_there_are_not_replaced(command_: str, tmp_path, monkeypatch):
+    """Be they there at the start, or only once they are written."""
+    from experiments import reference, report
+
+    def page(documents: Any, title: str) -> str:
+        (tmp_path / "report.html").write_text("mine")
+        return "ours"
+
+    def pages(folder: pathlib.Path) -> list[pathlib.Path]:
+        (folder / "index.html").write_text("ours")
+        return [folder / "index.html"]
+
+    monkeypatch.setattr(report, "read_folder", lambda folder: {})
+    monkeypatch.setattr(report, "page", page)
+    monkeypatch.setattr(reference, "write_reference", pages)
+    mine = tmp_path / ("report.html" if command_ == "report" else "index.html")
+    call = lambda: command_of(command_).call([f"--out={tmp_path}"])
+    if command_ == "report":
+        call()
+        assert mine.read_text() == "mine" and (tmp_path / "report.1.html").read_text() == "ours"
+    mine.write_text("mine")
+    with pytest.raises(ValueError, match="exists; --overwrite replaces it"):
+        call()
+    assert mine.read_text() == "mine"
+
+
 def test_a_file_system_without_links_keeps_what_is_there_too(tmp_path, monkeypatch):
     def fail(*arguments: Any) -> None:
         raise PermissionError("no links here")

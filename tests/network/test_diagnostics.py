@@ -163,7 +163,7 @@ def test_thresholds_decide():
         ({"inputs": INPUTS + 1.0}, r"\[B, T, I\] floating"),
         ({"inputs": INPUTS + 7}, "inputs"),
         ({"length": np.zeros(9, int)}, r"length must hold 9 integers in \[1, 40\]"),
-        ({"symbols": ("a",)}, "symbols must hold 3 names, got 1"),
+        ({"symbols": ("a",)}, r"symbols must hold 3 names, got \('a',\)"),
     ],
 )
 def test_bad_input_is_refused_by_name(arguments: dict, message: str):
