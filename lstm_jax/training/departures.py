@@ -9,6 +9,7 @@
 | `error-at-end`      |                       | an error at the sequence's end alone               |
 | `targets`           | low,high              | targets 0 and 1 become these, those between follow |
 | `g`, `h`            | a squashing function  | another cell input or cell output function         |
+| `blocks`            | cells of each block   | other memory blocks                                |
 | `recurrence`        | all, cells, none      | what the hidden layer sees of itself               |
 | `forget-gates`      |                       | blocks have forget gates (2000)                    |
 | `peepholes`         |                       | gates see the states of their block's cells (2002) |
@@ -53,6 +54,7 @@ from lstm_jax.training.values import (
     parse_kinds,
     parse_number,
     parse_range,
+    parse_sizes,
 )
 
 GATES = ("input_gate", "output_gate")  # of 1997
@@ -69,6 +71,15 @@ class Departure(NamedTuple):
     """(setup, value) to the setup that differs."""
     parse: Callable[[str], Any] | None = None
     """The value's text to the value; raises ValueError saying what is allowed. None: no value."""
+
+
+def with_blocks(setup: Setup, sizes: tuple[int, ...]) -> Setup:
+    """Other memory blocks; where there are more, their gates' biases start as the last one's."""
+    own, missing = setup.task.conditions, len(sizes) - setup.task.architecture.num_blocks
+    names = [f"{gate}_bias" for gate in (*GATES, "forget_gate")]
+    given = {name: getattr(own, name) for name in names if getattr(own, name)}
+    biases = {name: (b + b[-1:] * missing)[: len(sizes)] for name, b in given.items()}
+    return setup.with_architecture(blocks=sizes).with_conditions(**biases)
 
 
 def _add_biases(setup: Setup, kinds: tuple[str, ...]) -> Setup:
@@ -226,6 +237,7 @@ DEPARTURES: dict[str, Departure] = {
         lambda setup, name: setup.with_architecture(cell_output=name),
         _FUNCTION,
     ),
+    "blocks": Departure("blocks", "memory blocks of {} cells", with_blocks, parse_sizes),
     "recurrence": Departure(
         "recurrence",
         "the hidden layer sees of itself: {}",
