@@ -56,6 +56,7 @@ def define_flags(flags: FlagSet) -> None:
     flags.text("trials", "paper", "How many trials: a number, or 'paper'.")
     define_how(flags)
     flags.number("checkpoint_seconds", 60.0, "Between checkpoints.", 0.0, math.inf)
+    flags.folder("logdir", "Folder for TensorBoard's scalars, one of its own a row.", False)
     flags.text("coordinator", None, "Of several processes: HOST:PORT, or 'auto'.")
     flags.integer("num_processes", None, "How many there are.")
     flags.integer("process_id", None, "Which one this is, from 0.", 0)

@@ -25,6 +25,7 @@ NO_INTEGER = ("x", "1.5", "", "nan", *LARGE)
 # Of every kind of flag what it must refuse.
 OF_ROWS: dict[str, tuple[str, ...]] = {
     "out": ("", " "),
+    "logdir": ("", " "),
     "seed": (*NO_INTEGER, "-1", "4294967296", "9223372036854775808"),
     "lanes": (*NO_INTEGER, "0", "-1", "4097"),
     "devices": (*NO_INTEGER, "0", "-1", "65", "1000"),
@@ -184,6 +185,8 @@ MISTAKES = {
     "temporal_order 6a": "unexpected argument '6a'; options begin with --",
     "temporal_order --resume --overwrite": "--resume and --overwrite exclude each other, got both",
     "temporal_order --out=": "flag --out=: must name a folder; . is the current one",
+    "temporal_order --logdir={folder}/file": "--logdir must be a writable folder, got {folder}/f",
+    "temporal_order --logdir={folder}/log": "{folder}/log/6a has scalars of a run; --overwri",
     "temporal_order --out={folder}/file": "--out must be a writable folder, got {folder}/file: ",
     "temporal_order --out={folder}/file/below": "--out must be a writable folder, got {folder}/file"
     "/below: Not a directory",
@@ -222,6 +225,8 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("mistakes")
     (folder / "file").write_text("a file")
     (folder / "cut" / "6a.checkpoints" / "1000").mkdir(parents=True)
+    (folder / "log" / "6a").mkdir(parents=True)
+    (folder / "log" / "6a" / "events.out.tfevents.1.mine").write_text("mine")
     for name in ("no", "old"):
         (folder / name).mkdir()
     (folder / "no" / "6a.json").write_text("no result")
