@@ -30,6 +30,7 @@
 | `update`            | step, next-first-step | after every step; after the next sequence's first  |
 | `training-set`      | size                  | a fixed set of sequences, drawn from evenly        |
 | `test-every`        | sequences             | training sequences between two tests               |
+| `grow`              | sequences             | blocks join one by one, as the error stops falling |
 
 Two departures that decide the same thing exclude each other.
 """
@@ -151,6 +152,17 @@ def _code_targets(setup: Setup, value: tuple[float, float]) -> Setup:
 
     names = ("sample", "sample_test", "training_set", "test_set")
     return setup.with_task(**{name: coded(getattr(setup.task, name)) for name in names})
+
+
+def _grow(setup: Setup, interval: int) -> Setup:
+    """Sequential construction, from a network without memory blocks."""
+    rule = setup.task.rule
+    if isinstance(rule, TestRule) and rule.interval != interval:
+        raise ValueError(
+            f"grow must be the test interval, {rule.interval}, for task {setup.task.name}, "
+            f"got {interval}"
+        )
+    return setup.with_task(sequential_construction=True, construction_interval=interval)
 
 
 def _fix_training_set(setup: Setup, size: int) -> Setup:
@@ -330,5 +342,12 @@ DEPARTURES: dict[str, Departure] = {
     ),
     "test-every": Departure(
         "test interval", "a test every {} training sequences", _test_every, parse_count
+    ),
+    "grow": Departure(
+        "construction",
+        "memory blocks join one by one, each when the error of {0} sequences is hardly below that "
+        "of the {0} before",
+        _grow,
+        parse_count,
     ),
 }
