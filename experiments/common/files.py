@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def make_folder(out: pathlib.Path) -> None:
-    """Makes the output folder.
+def make_folder(out: pathlib.Path, flag: str = "out") -> None:
+    """Makes the folder that a flag names.
 
     Raises:
       ValueError: if nothing can be written into it.
@@ -32,7 +32,7 @@ def make_folder(out: pathlib.Path) -> None:
             pass
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"--out must be a writable folder, got {out}: {reason}") from error
+        raise ValueError(f"--{flag} must be a writable folder, got {out}: {reason}") from error
 
 
 def check_free(path: pathlib.Path, overwrite: bool) -> None:

@@ -31,8 +31,8 @@ def diagnose(
     """Runs a network over a batch of sequences and says what is wrong with it, and what it does.
 
     Looks for states that drift or are saturated, cells that serve as bias units or do what others
-    do, gates that never open, never close or have become switches, and for the inputs that open
-    each gate. Troubles have the paper's remedy (section 4).
+    do, gates that never open, never close or have become switches, blocks that no error reaches,
+    and for the inputs that open each gate. Troubles have the paper's remedy (section 4).
 
     >>> from lstm_jax import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -74,6 +74,7 @@ def diagnose(
         inputs,
         is_real,
         names,
+        np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1),
         thresholds,
     )
     return [finding for detect in DETECTORS for finding in detect(record)]

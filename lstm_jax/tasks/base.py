@@ -239,11 +239,14 @@ class Task(Generic[NetworkT]):
     first_rule: TestRule | None = None
     """A weaker criterion on the same tests, which is noted when met (ST1 of task 3)."""
     sequential_construction: bool = False
-    """Whether the memory cells join the network once the training error has stopped decreasing
-    (section 3.2, a cure of the abuse problem)."""
+    """Whether memory blocks join the network one after another, each once the training error has
+    stopped decreasing (section 4, a cure of the abuse problem); at first there is none."""
+    construction_interval: int = 100
+    """Training sequences whose mean error is compared with that of as many before, for sequential
+    construction; with a `TestRule`, its interval counts instead."""
 
     def __post_init__(self) -> None:
-        for name in ("trials", "max_sequences", "test_size"):
+        for name in ("trials", "max_sequences", "test_size", "construction_interval"):
             _check_count(name, getattr(self, name), 1)
         _check_count("max_length", self.max_length, 0)
         if self.error_at not in get_args(ErrorAt):

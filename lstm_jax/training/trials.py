@@ -61,6 +61,7 @@ class TrialRunner:
       indices: which trials.
       presented: training sequences so far, to each trial still running.
       devices: where they run, and how many lanes each device has.
+      learning: what is learned, and how.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class TrialRunner:
         if lanes is None:
             lanes = default_lanes(mesh.devices.flat[0].platform)
         self.devices = Devices(mesh, whole("lanes", lanes, 1, 2**20))
-        self._learning = learning
+        self.learning = learning
         self._programs = make_programs(learning)
         self._keys, data = _keys_and_data(learning, self.indices, seed)
         self._waves = [Wave(places, self._init(places, data)) for places in self._split()]
@@ -104,6 +105,14 @@ class TrialRunner:
         self._status = np.full(len(self.indices), RUNNING)
         self._rounds: list[Report] = []  # [R] each
         self._trial_sequences = 0
+
+    @property
+    def errors(self) -> np.ndarray:
+        """[R] float64, every trial's mean training error in the last round; NaN: it had ended."""
+        if not self._rounds:
+            return np.full(len(self.indices), np.nan)
+        sequences, error = self._rounds[-1].sequences, np.asarray(self._rounds[-1].error)
+        return np.where(sequences > 0, error / np.maximum(sequences, 1), np.nan)
 
     @property
     def finished(self) -> bool:
@@ -125,8 +134,8 @@ class TrialRunner:
         report = self._hear(advanced)
         self._rounds.append(report)
         self._trial_sequences += _sequences(report)
-        limit = self._learning.task.max_sequences
-        self.presented = min(self.presented + self._learning.chunk, limit)
+        limit = self.learning.task.max_sequences
+        self.presented = min(self.presented + self.learning.chunk, limit)
         running = np.sum(self._status == RUNNING)
         if running == 0 or -(-running // self.devices.width) < len(self._waves):
             self._pack(merge(self._in_waves()))
@@ -147,7 +156,7 @@ class TrialRunner:
                 standing=take(standing, place),
                 score=take(score, lane),
                 curve=curves[place],
-                test_size=self._learning.task.test_size,
+                test_size=self.learning.task.test_size,
                 presented=self.presented,
             )
             for places, score in tested

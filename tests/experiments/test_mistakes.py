@@ -28,6 +28,7 @@ NO_INTEGER = ("x", "1.5", "", "nan", *LARGE)
 # Of every kind of flag what it must refuse.
 OF_ROWS: dict[str, tuple[str, ...]] = {
     "out": ("", " "),
+    "logdir": ("", " "),
     "seed": (*NO_INTEGER, "-1", "4294967296", "9223372036854775808"),
     "lanes": (*NO_INTEGER, "0", "-1", "4097"),
     "devices": (*NO_INTEGER, "0", "-1", "65", "1000"),
@@ -41,6 +42,14 @@ OF_ROWS: dict[str, tuple[str, ...]] = {
     "overwrite": ("maybe",),
     "resume": ("2",),
     "quiet": ("x",),
+}
+OF_SEARCHES: dict[str, tuple[str, ...]] = {
+    "task": ("", "7", "6A"),
+    "blocks": ("", "2y2", "0x2", "2x", "2x2,", "own,x", "-1x2", "99999x1", "2x2,own"),
+    **dict.fromkeys(
+        ("learning_rate", "init_range", "input_gate_bias"),
+        ("", "9,1", "a,b", "1", "1,2,3", "nan,1", "1,nan", "0,inf", "own,1"),
+    ),
 }
 OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
     "claims": {
@@ -81,18 +90,18 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "rows": ("", "6A", "6a,", "6a,6a", "all,6a"),
         "workers": (*NO_INTEGER, "0", "257"),
     },
-    "sweep": {
-        "task": ("", "7", "6A"),
-        "blocks": ("", "2y2", "0x2", "2x", "2x2,", "own,x", "-1x2", "99999x1"),
-        **dict.fromkeys(
-            ("learning_rate", "init_range", "input_gate_bias"),
-            ("", "9,1", "a,b", "1", "1,2,3", "nan,1", "1,nan", "0,inf", "own,1"),
-        ),
+    "sweep": OF_SEARCHES,
+    "tune": OF_SEARCHES
+    | {name: OF_ROWS[name] for name in ("out", "seed", "lanes", "devices", "max_sequences")}
+    | {
+        "recipe": (*OF_ROWS["recipe"], "paper+rate=3", "paper+update=step"),
+        "configurations": (*NO_INTEGER, "0", "-1"),
+        "trials": (*NO_INTEGER, "0", "-1", "1048577"),
     },
     **{name: {"task": ("", "7", "unknown")} for name in ROWS if name not in ("reproduce", "sweep")},
 }
 # What a command says where it is not the flag itself that is out of its bounds.
-NAMES = {"recipe": ("recipe", "departure"), "rows": ("--rows", "rows", "task")}
+NAMES = {"recipe": ("recipe", "departure", "update"), "rows": ("--rows", "rows", "task")}
 
 
 def cases() -> list[tuple[str, str, str]]:
@@ -107,6 +116,7 @@ def cases() -> list[tuple[str, str, str]]:
 RUNS = (
     ("common.runner", "run_row"),
     ("sweep", "run_row"),
+    ("tune.__main__", "tune"),
     ("reproduce", "run_workers"),
     ("benchmark", "_measure"),
     ("claims.lags", "run"),
@@ -182,6 +192,8 @@ MISTAKES = {
     "temporal_order 6a": "unexpected argument '6a'; options begin with --",
     "temporal_order --resume --overwrite": "--resume and --overwrite exclude each other, got both",
     "temporal_order --out=": "flag --out=: must name a folder; . is the current one",
+    "temporal_order --logdir={folder}/file": "--logdir must be a writable folder, got {folder}/f",
+    "temporal_order --logdir={folder}/log": "{folder}/log/6a has scalars of a run; --overwri",
     "temporal_order --out={folder}/file": "--out must be a writable folder, got {folder}/file: ",
     "temporal_order --out={folder}/file/below": "--out must be a writable folder, got {folder}/file"
     "/below: Not a directory",
@@ -206,6 +218,10 @@ MISTAKES = {
     "first, got (9.0, 1.0)",
     "sweep --learning_rate=own": "--learning_rate and one of --init_range, --input_gate_bias, "
     "--output_gate_bias must have bounds, got 'own'",
+    "tune --out={folder}/old": "{folder}/old/tune.6a.json exists; --overwrite replaces it",
+    "tune --out={folder}/old --resume": "{folder}/old/tune.6a.json is not JSON: ",
+    "tune --resume --overwrite": "--resume and --overwrite exclude each other, got both",
+    "tune --learning_rate=own --init_range=own --input_gate_bias=own": "--blocks or one of --learn",
     "sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, whose inp",
 }
 
@@ -216,13 +232,15 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("mistakes")
     (folder / "file").write_text("a file")
     (folder / "cut" / "6a.checkpoints" / "1000").mkdir(parents=True)
+    (folder / "log" / "6a").mkdir(parents=True)
+    (folder / "log" / "6a" / "events.out.tfevents.1.mine").write_text("mine")
     for name in ("no", "old"):
         (folder / name).mkdir()
     (folder / "no" / "6a.json").write_text("no result")
     (folder / "no" / "claim.xor.json").write_text('{"claim": "gates"}')
     (folder / "no" / "claim.gates.json").write_text("[" * 100_000)
     (folder / "old" / "6a.json").write_text((collection.RESULTS / "6b" / "6b.json").read_text())
-    for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json"):
+    for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json", "tune.6a.json"):
         (folder / "old" / name).write_text("mine")
     before = sorted(folder.rglob("*"))
     runs = []

@@ -30,7 +30,7 @@ ROWS = {
 }
 # Tested elsewhere:
 OTHER_BINARIES = {"benchmark", "claims", "diagnose", "error_flow", "notebooks", "readings"}
-OTHER_BINARIES |= {"reference", "report", "sweep", "tables"}
+OTHER_BINARIES |= {"reference", "report", "sweep", "tables", "tune"}
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from binaries import assert_is_a_picture
 from small_tasks import LATCH, binary_environment, make_runner, trial_key
 
 from experiments import sweep
+from experiments.common import search
 from lstm_jax import plots
 from lstm_jax.tasks import make_task
 from lstm_jax.training.learning import INITIAL_WEIGHTS
@@ -91,4 +92,4 @@ def test_a_picture_with_a_trial_that_is_not_finite(document: dict, tmp_path: pat
 
 def test_shapes():
     for blocks in ((2, 2), (1,), (4, 4, 4)):
-        assert sweep.blocks_of(sweep.shape_of(blocks)) == blocks
+        assert search.blocks_of(search.shape_of(blocks)) == blocks
