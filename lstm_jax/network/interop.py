@@ -5,26 +5,27 @@ single cells with forget gates (Gers, Schmidhuber & Cummins 2000) that computes 
 Then ask what you like of it: `gradient="full"` is its library's own, "truncated" what the paper's
 rule would have done to it. No library is needed for that; a name is a key of `LAYOUTS`.
 
-| library, layer             | arrays (I inputs, H cells)                  | gates   | forget bias |
-|----------------------------|---------------------------------------------|---------|-------------|
-| flax nnx.OptimizedLSTMCell | dense_i.kernel [I, 4H]; dense_h.kernel      | i f g o | 0           |
-|                            | [H, 4H], .bias [4H]                         |         |             |
-| flax nnx.LSTMCell          | ii, if_, ig, io: .kernel [I, H];            | by name | 0           |
-|                            | hi, hf, hg, ho: .kernel [H, H], .bias [H]   |         |             |
-| haiku LSTM                 | w [I + H, 4H], inputs first; b [4H]         | i g f o | b + 1       |
-| equinox LSTMCell           | weight_ih [4H, I], weight_hh [4H, H];       | i f g o | uniform     |
-|                            | bias [4H]                                   |         |             |
-| torch.nn.LSTM              | weight_ih_l0 [4H, I], weight_hh_l0 [4H, H]; | i f g o | uniform, in |
-|                            | bias_ih_l0 + bias_hh_l0, [4H] each          |         | both        |
-| keras LSTM                 | kernel [I, 4H], recurrent_kernel [H, 4H];   | i f c o | 1, stored   |
-|                            | bias [4H]                                   |         |             |
+| library, layer             | arrays (I inputs, H cells)             | gates   | biases; f starts |
+|----------------------------|----------------------------------------|---------|------------------|
+| flax nnx.OptimizedLSTMCell | dense_i.kernel [I, 4H];                | i f g o | one; 0           |
+|                            | dense_h.kernel [H, 4H], .bias [4H]     |         |                  |
+| flax nnx.LSTMCell          | ii, if_, ig, io: .kernel [I, H];       | by name | one; 0           |
+|                            | hi, hf, hg, ho: .kernel [H, H], .bias  |         |                  |
+| haiku LSTM                 | w [I + H, 4H], inputs first; b [4H]    | i g f o | one, f's less 1; |
+|                            |                                        |         | 1, stored as 0   |
+| equinox LSTMCell           | weight_ih [4H, I], weight_hh [4H, H],  | i f g o | one; uniform     |
+|                            | bias [4H]                              |         |                  |
+| torch.nn.LSTM              | weight_ih_l0 [4H, I], bias_ih_l0 [4H], | i f g o | two, added up;   |
+|                            | weight_hh_l0 [4H, H], bias_hh_l0 [4H]  |         | uniform, both    |
+| keras LSTM                 | kernel [I, 4H], bias [4H],             | i f c o | one; 1           |
+|                            | recurrent_kernel [H, 4H]               |         |                  |
 
 Gates are in the order of the columns (torch, equinox: rows): i input gate, f forget gate, g or c
-cell input, o output gate. "Forget bias" is what the library starts it at; haiku stores it less 1,
-which its forward pass adds. A state (c, h), in whatever order and shape, is `internal_state` and
-`cell_output` of `State`. Of flax, take `nnx.to_pure_dict(nnx.state(cell, nnx.Param))`; of haiku,
-the parameters of "lstm/linear"; of torch, the `state_dict` of one layer in one direction; of keras,
-the weights by their names.
+cell input, o output gate. "f starts": what the library sets the forget gates' bias to; haiku
+stores it less 1, which its forward pass adds. None has peepholes. States are (c, h) in flax, (h, c)
+in torch, keras, equinox and haiku, as `internal_state` and `cell_output` of `State`. Of flax, take
+`nnx.to_pure_dict(nnx.state(cell, nnx.Param))`; of haiku, the parameters of "lstm/linear"; of torch,
+the `state_dict` of one layer in one direction; of keras, the weights by their names.
 """
 
 from __future__ import annotations

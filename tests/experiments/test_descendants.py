@@ -25,13 +25,13 @@ def like_a_user() -> Iterator[None]:
         yield
 
 
-def test_an_echo_is_of_two_steps_before_and_two_steps_on():
+def test_an_echo_is_of_the_step_before_and_the_next():
     model = composed.echo("both")
     inputs, targets = map(np.asarray, model.sample(jax.random.key(0)))
     bits = (inputs[:, 0] + 1) / 2
     assert set(bits) == {0.0, 1.0}
     for step in range(composed.STEPS):
-        assert targets[step].tolist() == [bits[step], bits[step + 4]]  # it stands at step + 2
+        assert targets[step].tolist() == [bits[step], bits[step + 2]]  # it stands at step + 1
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_one_direction_hears_of_one_of_the_bits_alone(directions: str, hears: tu
     model = composed.echo(directions)
     weights = model.init(jax.random.key(1))
     inputs, _ = model.sample(jax.random.key(0))
-    step = 5  # of the targets; the bits asked for stand at step and step + 4
+    step = 5  # of the targets; the bits asked for stand at step and step + 2
     net = jax.jit(model.net)
-    nets = [net(weights, inputs.at[place].multiply(-1)) for place in (step, step + 4)]
+    nets = [net(weights, inputs.at[place].multiply(-1)) for place in (step, step + 2)]
     found = tuple(bool(np.any(other[step] != net(weights, inputs)[step])) for other in nets)
     assert found == hears
 

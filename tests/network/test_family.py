@@ -312,11 +312,15 @@ def test_a_network_of_single_cells_can_be_as_small_as_any_other_library_s():
 PUBLISHED = [  # weight counts of Gers and others
     (424, Architecture(7, (2,) * 4, 7, forget_gates=True, recurrent="cells", input_to_output=True,
                        biases=("input_gate", "forget_gate", "output_gate", "output"))),
-    (17, Architecture(1, (1,), 1, forget_gates=True, peepholes=True, recurrent="none",
-                      biases=("input_gate", "forget_gate", "output_gate", "output"))),
+    (17, Architecture(1, (1,), 1, forget_gates=True, peepholes=True, recurrent="cells",
+                      biases="all")),
+    (38, Architecture(3, (1,), 3, forget_gates=True, peepholes=True, recurrent="cells",
+                      biases="all", input_to_output=True)),
+    (90, Architecture(4, (1, 1), 4, forget_gates=True, peepholes=True, recurrent="cells",
+                      biases="all", input_to_output=True)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("weights, net", PUBLISHED[:1])
+@pytest.mark.parametrize("weights, net", PUBLISHED)
 def test_published_counts_pin_the_topology(weights: int, net: Architecture):
     assert net.num_weights == weights
