@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from experiments.common.collection import read_results
-from experiments.readings import design, picture
+from experiments.readings import cut_short, design, effects, picture
 from experiments.readings.cells import Results
 from experiments.readings.design import CHOICE_SEED, CONFIRMATION_SEED, FACTOR, Cell
 from lstm_jax.network.files import write_atomically
@@ -14,7 +14,10 @@ from lstm_jax.tasks import make_task
 
 Outcome = dict[str, Any]
 
-_PAGE = "".join(f"<!-- {name} -->\n\n<!-- end of {name} -->\n" for name in ("rows", "readings"))
+_TABLES = ("rows", "readings", "effects", "cut short")
+_PAGE = "".join(f"<!-- {name} -->\n\n<!-- end of {name} -->\n" for name in _TABLES)
+_DRAWN = 64  # random combinations that a row may have
+_SHOWN_EFFECTS = 4  # of a row, and as many interactions
 
 
 def works(row: str, outcome: Outcome) -> bool:
@@ -115,6 +118,23 @@ def common(gathered: dict[str, list[Outcome]]) -> str:
     return "\n".join(lines)
 
 
+def effects_table(gathered: dict[str, list[Outcome]]) -> str:
+    """Of each row with random combinations, the effects and interactions surest not to be 0."""
+    lines = [
+        "| row | random cells | departures | cells with | effect | standard error |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row, outcomes in gathered.items():
+        drawn = {cell.recipe for cell in design.drawn(row, _DRAWN)}
+        random = [o for o in outcomes if o["seed"] == CHOICE_SEED and o["recipe"] in drawn]
+        for order in (1, 2):
+            for found in effects.effects(random, order=order)[:_SHOWN_EFFECTS]:
+                told = " with ".join(f"`{departure}`" for departure in found.departures)
+                figures = f"{found.cells} | {found.size:+.2f} | {found.error:.2f}"
+                lines.append(f"| {row} | {len(random)} | {told} | {figures} |")
+    return "\n".join(lines)
+
+
 def _to_show(row: str, outcomes: list[Outcome]) -> Outcome | None:
     """The best of all; what chose a reading says no more of it once it was run anew."""
     sure = [outcome for outcome in outcomes if is_confirmed(row, outcome)]
@@ -152,7 +172,13 @@ def show(folder: pathlib.Path) -> None:
     """Writes the tables into the page, between their marks, and draws the picture beside it."""
     page, gathered = folder / "README.md", gather(folder)
     text = page.read_text() if page.exists() else _PAGE
-    for name, found in (("rows", table(gathered)), ("readings", common(gathered))):
+    tables = (
+        table(gathered),
+        common(gathered),
+        effects_table(gathered),
+        cut_short.sentences(read_results()),
+    )
+    for name, found in zip(_TABLES, tables, strict=True):
         start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
         before, _, rest = text.partition(start)
         text = before + start + found + end + rest.partition(end)[2]

@@ -101,7 +101,7 @@ def _run_trials(runner: TrialRunner, kept: Checkpoints, started: float, *, patie
     saved_at, solved = time.monotonic(), False
     while not runner.finished:
         solved = runner.round().solved > 0 or solved
-        if not solved and runner.presented >= patience and _is_at_chance(_errors(runner)):
+        if not solved and runner.presented >= patience and is_at_chance(_errors(runner)):
             return True
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
             kept.save(runner, time.monotonic() - started)
@@ -120,7 +120,7 @@ def _outcome(runner: TrialRunner, seconds: float) -> dict[str, Any]:
         "test_size": results[0].test_size,
         "non_finite": sum(not result.finite for result in results),
         "presented": runner.presented,
-        "errors": [plain_number(error) for error in _tenths(_errors(runner))],
+        "errors": [plain_number(error) for error in tenths(_errors(runner))],
         "seconds": round(seconds, 1),
     }
 
@@ -133,12 +133,13 @@ def _errors(runner: TrialRunner) -> list[float]:
     return np.nanmean(padded, axis=0).tolist()
 
 
-def _is_at_chance(errors: list[float]) -> bool:
-    first, last = _tenths(errors)
+def is_at_chance(errors: list[float]) -> bool:
+    """Whether the last tenth of a curve of errors is hardly below the first."""
+    first, last = tenths(errors)
     return not last < STILL_AT_CHANCE * first
 
 
-def _tenths(errors: list[float]) -> tuple[float, float]:
+def tenths(errors: list[float]) -> tuple[float, float]:
     """The mean error of the first tenth of the rounds, and of the last."""
     size = max(len(errors) // 10, 1)
     return float(np.mean(errors[:size])), float(np.mean(errors[-size:]))

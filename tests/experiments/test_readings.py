@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 from typing import Any
 
 import pytest
 from small_tasks import LATCH
 
-from experiments.readings import answer, cells, design
+from experiments.readings import answer, cells, cut_short, design
 from experiments.readings.cells import Results, run_cell
 from experiments.readings.design import Cell
+from experiments.readings.effects import effects
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.recipes import make_recipe
 
@@ -140,7 +142,7 @@ def test_a_cell_at_chance_is_cut_at_the_published_mean(small_row: Any, tmp_path:
     ],
 )
 def test_chance_is_a_last_tenth_hardly_below_the_first(errors: list[float], is_at_chance: bool):
-    assert cells._is_at_chance(errors) == is_at_chance
+    assert cells.is_at_chance(errors) == is_at_chance
 
 
 def test_what_is_kept_is_read_again_to_the_last_digit(tmp_path: pathlib.Path):
@@ -175,6 +177,47 @@ def test_the_page_says_what_was_confirmed_and_keeps_its_words(
     assert "| `tolerance=0.1` |  | 6a |" in text and "| `paper` |  | (6a) |" in text
     assert (tmp_path / "README.png").stat().st_size > 10_000
     assert text.count("none found") == len(row_names()) - 1
+
+
+def test_effects_are_the_coefficients_of_what_is_linear_in_them():
+    """Of 0.1 + 0.4 a + 0.1 b + 0.2 a b over all combinations, twice; c does nothing."""
+    found = []
+    for a, b, c in itertools.product((0, 1), repeat=3):
+        names = ("g=centred_1",) * a + ("h=identity",) * b + ("start=0.5",) * c
+        found += [outcome("+".join(("paper", *names)), 1 + 4 * a + b + 2 * a * b, None, trials=10)]
+    main = {e.departures: (round(e.size, 6), e.cells) for e in effects(found)}
+    assert main == {("g=centred_1",): (0.5, 4), ("h=identity",): (0.2, 4), ("start=0.5",): (0, 4)}
+    pairs = {e.departures: (round(e.size, 6), e.error) for e in effects(found, order=2)}
+    assert pairs["g=centred_1", "h=identity"] == (0.2, 0.0)
+    assert pairs["h=identity", "start=0.5"][0] == 0 < pairs["h=identity", "start=0.5"][1]
+    assert not effects(found[:1]) and not effects(found, order=4)
+
+
+def test_a_row_that_was_cut_short_is_said_to_learn_or_not():
+    def document(row: str, budget: int, *curves: list[float]) -> Any:
+        trials = [
+            {"solved": len(curve) == 1, "curve": [[n, error, 0.5] for n, error in enumerate(curve)]}
+            for curve in curves
+        ]
+        return {"recipe": "paper", "task": row, "max_sequences": budget, "trials": trials}
+
+    learning = [0.5 - 0.02 * n for n in range(20)]
+    short = document("6a", 31_390, [0.5] * 20, learning, [0.1])
+    text = cut_short.sentences([short, document("6a", 313_900, [0.5] * 20)])
+    assert text.startswith("- **6a**, 31,390 sequences, 1 times the published mean: of 2 unsolved")
+    assert "1 at chance; mean error 0.4950 in the first tenth, 0.3150 in the last" in text
+    assert text.endswith("lowest 0.1200.") and "\n" not in text
+    assert not cut_short.sentences([document("6a", 31_390, [0.1]), short | {"recipe": "adam"}])
+
+
+def test_random_combinations_alone_make_the_table_of_effects():
+    drawn = [cell.recipe for cell in design.drawn("6a", 16)]
+    with_h = [recipe for recipe in drawn if "h=identity" in recipe]
+    outcomes = [outcome(recipe, 8 * (recipe not in with_h), 30_000) for recipe in drawn]
+    chosen = [outcome("paper+h=identity+biases=all+g=logistic", 8, 30_000)]
+    text = answer.effects_table({"6a": outcomes + chosen})
+    assert f"| 6a | {len(drawn)} | `h=identity` | {len(with_h)} | -1.00 | 0.00 |" in text
+    assert "logistic" not in text and not answer.effects_table({"6a": chosen}).count("| 6a |")
 
 
 def test_printed_conditions_come_from_their_own_result_files_too(tmp_path: pathlib.Path):
