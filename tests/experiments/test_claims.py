@@ -217,7 +217,7 @@ def test_the_binary_refuses_to_replace_a_file(tmp_path: pathlib.Path):
     done = subprocess.run(
         [sys.executable, "-m", "experiments.claims", "--claim=length", f"--out={tmp_path}"],
         cwd=ROOT,
-        env=binary_environment(tmp_path / "compiled"),
+        env=binary_environment(),
         capture_output=True,
         text=True,
     )

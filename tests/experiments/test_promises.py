@@ -302,7 +302,7 @@ def test_ctrl_c_to_the_parent_alone_ends_the_workers_too(tmp_path: pathlib.Path)
     parent = subprocess.Popen(
         [sys.executable, "-m", "experiments.reproduce", "--trials=2", *flags_],
         cwd=ROOT,
-        env=binary_environment(tmp_path.parent / "compiled"),
+        env=binary_environment(),
         stderr=subprocess.PIPE,
         text=True,
     )

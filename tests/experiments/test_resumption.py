@@ -19,8 +19,8 @@ from lstm_jax.training.trials import TrialRunner
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return binary_environment(tmp_path_factory.getbasetemp() / "compiled")
+def environment() -> dict[str, str]:
+    return binary_environment()
 
 
 @pytest.fixture(scope="module")

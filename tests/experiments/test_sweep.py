@@ -33,7 +33,7 @@ def test_the_binary_sweeps_each_shape(tmp_path: pathlib.Path):
     run = lambda *flags: subprocess.run(
         [*command, *flags],
         cwd=ROOT,
-        env=binary_environment(tmp_path.parent / "compiled"),
+        env=binary_environment(),
         capture_output=True,
         text=True,
     )
