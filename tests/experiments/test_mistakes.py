@@ -126,6 +126,8 @@ def never(*arguments: Any, **options: Any) -> None:
 
 def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[str]:
     needed = {"check": "true"} if binary in ("notebooks", "tables") else {"out": str(out)}
+    if binary == "diagnose":
+        needed = {"files": str(collection.RESULTS / "6a" / "6a.json")}
     if binary == "reproduce":
         needed["rows"] = "6a"
     if binary == "claims":
