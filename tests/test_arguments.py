@@ -19,7 +19,7 @@ import pytest
 from helpers import DESCENDANT, EVERYTHING, random_parameters
 
 import lstm_jax as lstm
-from lstm_jax import rivals, tasks
+from lstm_jax import random_search, rivals, tasks
 from lstm_jax.network.files import save
 
 FLOAT32 = lambda tree: jax.tree.map(lambda w: np.asarray(w, np.float32), tree)
@@ -434,6 +434,13 @@ CASES: dict[str, Rows] = {
         "num_devices": (lambda v: lstm.configure_cpu(num_devices=v), (0, -1, "2", 1.5)),
         "small_loop_bytes": (lambda v: lstm.configure_cpu(None, v), (0, -1, "2", 1.5)),
     },
+    "random_search": {
+        name: (
+            lambda v, name=name: random_search.Space(**{name: v}),
+            (3, "ab", (1.0,), (2, 1), (None, 1), ("a", "b"), (np.nan, 1), (1, 1e39), (0, np.inf)),
+        )
+        for name in ("learning_rate", "init_range", "input_gate_bias", "output_gate_bias")
+    },
     "rivals": {
         "method": (lambda v: rivals.rival_learning(TASK, v), (None, "X", 1)),
         "num_hidden": (
@@ -461,7 +468,7 @@ WITHOUT_CASES = {
     "ACTIVATIONS", "Activation", "Activations", "Additive", "Attended", "DotProduct", "ERRORS",
     "Example", "Finding", "Lanes", "Layer", "Learner", "Method", "OutputWeights", "Parameters",
     "Recipe", "State", "Thresholds", "TrialMethod", "TrialResult", "UnitWeights", "network",
-    "online", "output_units", "plots", "processes", "random_search", "row_names", "tasks",
+    "online", "output_units", "plots", "processes", "row_names", "tasks",
     "training",
 }  # fmt: skip
 

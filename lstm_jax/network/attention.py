@@ -146,7 +146,9 @@ def _check_shapes(weights: Additive | DotProduct, query: jax.Array, outputs: jax
             raise ValueError(f"weights.{name} must be [{size}, A], got {jnp.shape(matrix)}")
         into.append(size if matrix is None else jnp.shape(matrix)[1])
     if isinstance(weights, Additive):
-        is_vector = weights.score is not None and jnp.ndim(weights.score) == 1
-        into.append(jnp.shape(weights.score)[0] if is_vector else -1)
+        score = weights.score
+        if score is None or jnp.ndim(score) != 1:
+            raise ValueError(f"weights.score must be [A], got {shown(score)}")
+        into.append(jnp.shape(score)[0])
     if len(set(into)) > 1:
         raise ValueError(f"weights must all lead to one number A of dimensions, got {into}")

@@ -123,7 +123,8 @@ def as_array(name: str, value: Any) -> jax.Array:
         raise ValueError(
             f"{name} must be an array of numbers, got {shown(value)}: {reason}"
         ) from error
-    if jnp.issubdtype(array.dtype, jnp.integer) and not isinstance(array, Tracer):
+    is_host_s = not isinstance(value, jax.Array) and not isinstance(array, Tracer)
+    if is_host_s and jnp.issubdtype(array.dtype, jnp.integer):
         given = np.asarray(value)
         held = np.iinfo(array.dtype)
         outside = given[(given < held.min) | (given > held.max)]

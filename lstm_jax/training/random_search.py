@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.network.parameters import Parameters
+from lstm_jax.network.values import as_number, shown
 from lstm_jax.tasks.base import Conditions
 from lstm_jax.training.settings import OwnRate, Settings, SettingsLearning
 
@@ -49,10 +50,11 @@ class Space:
                 continue
             most = float(np.finfo(np.float32).max)
             least = -most if name.endswith("bias") else float(np.finfo(np.float32).tiny)
-            if len(bounds) != 2 or not least <= bounds[0] <= bounds[1] <= most:
+            found = [*map(as_number, bounds)] if isinstance(bounds, (tuple, list)) else []
+            if len(found) != 2 or not least <= found[0] <= found[1] <= most:
                 kind = "finite" if name.endswith("bias") else "positive and finite"
                 raise ValueError(
-                    f"{name} must be two {kind} numbers, the lower first, got {bounds}"
+                    f"{name} must be two {kind} numbers, the lower first, got {shown(bounds)}"
                 )
 
     def draw(self, key: jax.Array, own: Conditions, num_blocks: int) -> Settings:

@@ -135,11 +135,9 @@ def never(*arguments: Any, **options: Any) -> None:
 
 
 def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[str]:
-    needed = {"out": str(out)}
-    if binary in ("notebooks", "tables"):
-        needed = {"check": "true"}
+    needed = {"check": "true"} if binary in ("notebooks", "tables") else {"out": str(out)}
     if binary == "diagnose":
-        needed = {"files": "a"}
+        needed = {"files": str(collection.RESULTS / "6a" / "6a.json")}
     if binary == "reproduce":
         needed["rows"] = "6a"
     if binary == "claims":
