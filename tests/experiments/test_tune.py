@@ -94,6 +94,10 @@ def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(
     assert (told.recipe, told.trials, told.seed) == (best["recipe"], "4", 0)
     with pytest.raises(ValueError, match="has seed 0, not 1; --overwrite replaces it"):
         run("cut", "--resume", "--seed=1")
+    cut["configurations"][3]["values"]["blocks"] = "7x7"
+    (tmp_path / "cut" / "tune.6a.json").write_text(json.dumps(cut))
+    with pytest.raises(ValueError, match=r"tune\.6a\.json must have .* in configurations\[3\]"):
+        run("cut", "--resume")
 
 
 def test_proposals_lie_in_the_space_and_come_nearer_to_what_is_good():
