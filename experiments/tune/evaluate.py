@@ -100,7 +100,7 @@ def is_worse(error: Sequence[float], tried: Sequence[Mapping[str, Any]]) -> bool
     False
     """
     others = [e for one in tried for part, _, e in one["errors"] if part == error[0]]
-    return len(others) + 1 >= FEWEST and error[2] > np.median([*others, error[2]])
+    return len(others) + 1 >= FEWEST and bool(error[2] > np.median([*others, error[2]]))
 
 
 def errors_of(state: RunState) -> np.ndarray:
