@@ -53,7 +53,7 @@ def shapes_of(values: FlagValues) -> list[str]:
     """The shapes of blocks of the flags.
 
     Raises:
-      ValueError: if one is none.
+      ValueError: if one is none, or is there twice.
     """
     if not values.blocks:
         raise ValueError("--blocks must be shapes such as 2x2, or 'own', got none")
@@ -62,6 +62,8 @@ def shapes_of(values: FlagValues) -> list[str]:
     for shape in shapes:
         if not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", shape):
             raise ValueError(f"--blocks must be shapes such as 2x2, or 'own', got {shape!r}")
+    if len(set(shapes)) < len(shapes):
+        raise ValueError(f"--blocks must be distinct, got {','.join(shapes)}")
     return shapes
 
 

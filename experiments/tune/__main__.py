@@ -6,8 +6,9 @@
 
 A configuration is run on several trials side by side, and stopped early where half of those before
 it had a smaller training error. Its cost is how many trials are not solved, and the mean share of
-the budget that the others take. Writes tune.TASK.json after each configuration, for --resume, and a
-picture, and prints the command that runs the best one again. Needs the extra `tune`.
+the budget that the others take; the budget is the paper's mean unless --max_sequences says another.
+Writes tune.TASK.json after each configuration, for --resume, and a picture, and prints the command
+that runs the best one again. Needs the extra `tune`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from lstm_jax.tasks import make_task
 from lstm_jax.training.results import SCHEMA_VERSION, about_run, write_json
 
 BEST = 5  # configurations that are printed
+KEYS = {"values", "recipe", "cost", "solved", "sequences", "errors"}  # of a configuration
 COLUMNS = (
     ("cost", lambda c: show(c["cost"], 3)),
     ("solved", lambda c: str(c["solved"])),
@@ -56,14 +58,31 @@ def go_on(path: pathlib.Path, plan: Plan) -> dict[str, Any]:
       ValueError: if it is none, or of another run.
     """
     document = files.read_object(path)
-    if not isinstance(document.get("configurations"), list):
+    configurations = document.get("configurations")
+    if not isinstance(configurations, list) or "wall_seconds" not in document:
         raise ValueError(f"{path} must be the file of a tuning run, with configurations")
     for name, value in plan.as_document().items():
         if document.get(name) != value:
             raise ValueError(
                 f"{path} has {name} {document.get(name)}, not {value}; --overwrite replaces it"
             )
+    for i, configuration in enumerate(configurations):
+        if not _is_of(plan, configuration):
+            raise ValueError(f"{path} must have settings, cost and errors in configurations[{i}]")
     return document
+
+
+def _is_of(plan: Plan, configuration: Any) -> bool:
+    """Whether an entry of a file is a configuration of the plan."""
+    if not isinstance(configuration, dict) or not configuration.keys() >= KEYS:
+        return False
+    values, errors = configuration["values"], configuration["errors"]
+    if not isinstance(values, dict) or values.get("blocks") not in plan.shapes:
+        return False
+    named = {"blocks", *plan.bounds(values["blocks"])}
+    are_numbers = all(isinstance(values[name], (int, float)) for name in values if name != "blocks")
+    is_error = lambda e: isinstance(e, list) and len(e) == 3
+    return values.keys() == named and are_numbers and bool(errors) and all(map(is_error, errors))
 
 
 def best_of(document: dict[str, Any], number: int) -> list[dict[str, Any]]:
@@ -132,8 +151,8 @@ def main(values: FlagValues) -> None:
     except KeyboardInterrupt as error:
         found = len(document["configurations"])
         number = getattr(error, "number", Interrupted("").number)
-        told = f"interrupted: {path}, --resume goes on after {found} configurations"
-        raise Interrupted(told, number) from error
+        sentence = f"interrupted: {path}, --resume goes on after {found} configurations"
+        raise Interrupted(sentence, number) from error
     drawn = files.draw_beside(
         path, lambda: picture.draw(document), values.overwrite or values.resume
     )

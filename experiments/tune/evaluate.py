@@ -33,7 +33,7 @@ class Bench:
       plan: what is tuned.
     """
 
-    def __init__(self, plan: Plan, devices: Sequence[jax.Device] | None = None) -> None:
+    def __init__(self, plan: Plan, devices: Sequence[Any] | None = None) -> None:
         """Takes the plan, and the devices to share trials among; None: all."""
         self.plan = plan
         self._mesh = Mesh(np.array(devices or jax.devices()), ("trials",))
@@ -67,7 +67,7 @@ class Bench:
                 is_judged = any(before < at <= part for at in JUDGED) and not runner.finished
                 is_stopped = is_judged and is_worse(errors[-1], tried)
         state = runner.state()
-        sequences = state.trials.ended_at[state.trials.status == SOLVED]
+        sequences = np.asarray(state.trials.ended_at)[state.trials.status == SOLVED]
         return {
             "values": values,
             "recipe": self.plan.recipe_of(values),
@@ -100,7 +100,7 @@ def is_worse(error: Sequence[float], tried: Sequence[Mapping[str, Any]]) -> bool
     False
     """
     others = [e for one in tried for part, _, e in one["errors"] if part == error[0]]
-    return len(others) + 1 >= FEWEST and error[2] > np.median([*others, error[2]])
+    return len(others) + 1 >= FEWEST and bool(error[2] > np.median([*others, error[2]]))
 
 
 def errors_of(state: RunState) -> np.ndarray:

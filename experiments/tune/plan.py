@@ -61,8 +61,6 @@ class Plan:
     lanes: int
 
     def __post_init__(self) -> None:
-        if len(set(self.shapes)) < len(self.shapes):
-            raise ValueError(f"--blocks must be distinct, got {','.join(self.shapes)}")
         if len(self.shapes) == 1 and not any(dataclasses.astuple(self.space)):
             names = [field.name for field in dataclasses.fields(Space)]
             raise ValueError(f"--blocks or one of --{', --'.join(names)} must leave a choice")

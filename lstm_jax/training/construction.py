@@ -7,6 +7,8 @@ start, with their random weights; what has not joined is not seen and learns not
 
 from __future__ import annotations
 
+from typing import Any
+
 import chex
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +21,7 @@ from lstm_jax.network.units import KINDS, Layer
 STALLED = 0.95
 
 
-def joined(architecture: Architecture, parameters: Parameters, number: chex.Array) -> Parameters:
+def joined(architecture: Architecture, parameters: Parameters, number: Any) -> Parameters:
     """The network of the first blocks: nobody sees the others, so that no error reaches them.
 
     >>> from lstm_jax.network.parameters import initialise
@@ -32,7 +34,7 @@ def joined(architecture: Architecture, parameters: Parameters, number: chex.Arra
     Args:
       architecture: of all blocks.
       parameters: of all blocks, or the gradient, with lanes last.
-      number: how many have joined, of every lane.
+      number: int32, how many have joined, of every lane.
     """
     cells = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
     gates = np.arange(architecture.num_blocks)

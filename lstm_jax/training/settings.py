@@ -118,8 +118,14 @@ def as_settings(conditions: Conditions) -> Settings:
     >>> as_settings(Conditions(learning_rate=0.5)).learning_rate
     Array(0.5, dtype=float32)
     """
-    as_array = lambda value: None if value is None else jnp.asarray(value, jnp.float32)
-    return Settings(*(as_array(getattr(conditions, name)) for name in Settings._fields))
+    number = lambda value: jnp.asarray(value, jnp.float32)
+    biases = lambda values: None if values is None else number(values)
+    return Settings(
+        number(conditions.learning_rate),
+        number(conditions.init_range),
+        biases(conditions.input_gate_bias),
+        biases(conditions.output_gate_bias),
+    )
 
 
 def start_trials(state: RunState, method: SettingsLearning, settings: Settings) -> RunState:

@@ -94,6 +94,10 @@ def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(
     assert (told.recipe, told.trials, told.seed) == (best["recipe"], "4", 0)
     with pytest.raises(ValueError, match="has seed 0, not 1; --overwrite replaces it"):
         run("cut", "--resume", "--seed=1")
+    cut["configurations"][3]["values"]["blocks"] = "7x7"
+    (tmp_path / "cut" / "tune.6a.json").write_text(json.dumps(cut))
+    with pytest.raises(ValueError, match=r"tune\.6a\.json must have .* in configurations\[3\]"):
+        run("cut", "--resume")
 
 
 def test_proposals_lie_in_the_space_and_come_nearer_to_what_is_good():
@@ -114,6 +118,8 @@ def test_settings_are_a_recipe():
     biases = {"input gate bias 1": -1.5, "input gate bias 2": -2.0}
     recipe = plan.recipe_of({"blocks": "2x3", "learning rate": 0.5, "initial range": 0.25} | biases)
     assert recipe == "paper+blocks=3,3+input-gate-bias=-1.5,-2+init-range=0.25+rate=0.5"
+    assert plans.rounded(0.123456, (0.1, 1.0)) == 0.123
+    assert plans.rounded(-1.23456, (-1.2, 0.0)) == -1.2  # what is run is within the bounds
     settings = plan.settings_of({"blocks": "2x3", "learning rate": 0.5} | biases)
     assert settings.input_gate_bias.tolist() == [-1.5, -2.0] and settings.output_gate_bias is None
     assert settings.init_range == np.float32(LATCH.conditions.init_range)
