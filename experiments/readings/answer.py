@@ -132,7 +132,7 @@ def effects_table(gathered: dict[str, list[Outcome]]) -> str:
                 told = " with ".join(f"`{departure}`" for departure in found.departures)
                 figures = f"{found.cells} | {found.size:+.2f} | {found.error:.2f}"
                 lines.append(f"| {row} | {len(random)} | {told} | {figures} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if lines[2:] else "No row has enough of them yet."
 
 
 def _to_show(row: str, outcomes: list[Outcome]) -> Outcome | None:
