@@ -179,6 +179,17 @@ def test_the_page_says_what_was_confirmed_and_keeps_its_words(
     assert text.count("none found") == len(row_names()) - 1
 
 
+def test_no_words_of_a_page_are_lost_for_want_of_a_mark(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(answer, "read_results", list)
+    page = tmp_path / "README.md"
+    page.write_text(answer._PAGE.replace("<!-- end of rows -->", "") + "After.\n")
+    with pytest.raises(ValueError, match="must hold <!-- rows --> and, below, <!-- end of rows"):
+        answer.show(tmp_path)
+    assert page.read_text().endswith("After.\n")
+
+
 def test_effects_are_the_coefficients_of_what_is_linear_in_them():
     """Of 0.1 + 0.4 a + 0.1 b + 0.2 a b over all combinations, twice; c does nothing."""
     found = []
