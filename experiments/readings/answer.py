@@ -132,7 +132,7 @@ def effects_table(gathered: dict[str, list[Outcome]]) -> str:
                 told = " with ".join(f"`{departure}`" for departure in found.departures)
                 figures = f"{found.cells} | {found.size:+.2f} | {found.error:.2f}"
                 lines.append(f"| {row} | {len(random)} | {told} | {figures} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if lines[2:] else "No row has enough of them yet."
 
 
 def _to_show(row: str, outcomes: list[Outcome]) -> Outcome | None:
@@ -179,9 +179,16 @@ def show(folder: pathlib.Path) -> None:
         cut_short.sentences(read_results()),
     )
     for name, found in zip(_TABLES, tables, strict=True):
-        start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
-        before, _, rest = text.partition(start)
-        text = before + start + found + end + rest.partition(end)[2]
+        text = _with_table(text, name, found)
     write_atomically(page, text.encode())
     picture.draw(gathered, folder / "README.png")
     print(table(gathered))
+
+
+def _with_table(text: str, name: str, table: str) -> str:
+    """The text with `table` between the marks of its name; the words around them stay."""
+    before, begin, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->")
+    if not begin or not end:
+        raise ValueError(f"the page must hold <!-- {name} --> and, below, <!-- end of {name} -->")
+    return before + begin + table + "\n" + end + after

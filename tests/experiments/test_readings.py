@@ -14,7 +14,7 @@ from experiments.readings import answer, cells, cut_short, design
 from experiments.readings.cells import Results, run_cell
 from experiments.readings.design import Cell
 from experiments.readings.effects import effects
-from lstm_jax.tasks import make_task, row_names
+from lstm_jax.tasks import base, make_task, row_names
 from lstm_jax.training.recipes import make_recipe
 
 
@@ -177,6 +177,28 @@ def test_the_page_says_what_was_confirmed_and_keeps_its_words(
     assert "| `tolerance=0.1` |  | 6a |" in text and "| `paper` |  | (6a) |" in text
     assert (tmp_path / "README.png").stat().st_size > 10_000
     assert text.count("none found") == len(row_names()) - 1
+
+
+@pytest.mark.parametrize("row", ["1-1", "1-5", *(r for r in row_names() if r.startswith("3"))])
+def test_the_digits_of_a_published_mean_forbid_our_test_interval(row: str):
+    """No mean of trials that end at our tests is the printed one, even if rounded to tens."""
+    task = make_task(row)
+    rule, mean = task.rule, task.published.mean_sequences
+    assert isinstance(rule, base.TestRule) and mean is not None
+    least, above = task.trials * (mean - 5), task.trials * (mean + 5)
+    next_multiple = -(-least // rule.interval) * rule.interval
+    assert next_multiple >= above
+
+
+def test_no_words_of_a_page_are_lost_for_want_of_a_mark(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(answer, "read_results", list)
+    page = tmp_path / "README.md"
+    page.write_text(answer._PAGE.replace("<!-- end of rows -->", "") + "After.\n")
+    with pytest.raises(ValueError, match="must hold <!-- rows --> and, below, <!-- end of rows"):
+        answer.show(tmp_path)
+    assert page.read_text().endswith("After.\n")
 
 
 def test_effects_are_the_coefficients_of_what_is_linear_in_them():

@@ -26,7 +26,7 @@ def test_a_changed_result_changes_the_text(make, row, tmp_path):
     row = row | {"summary": row["summary"] | {"mean_sequences": 12345.0}}
     (tmp_path / "6a.json").write_text(json.dumps(row))
     text = make(collection.read_results(tmp_path))
-    assert "12,345 |" in text and "| 31,390 |" in text
+    assert " 12,345 |" in text and "| 31,390 |" in text
 
 
 def test_a_row_that_was_not_run_is_named(row):
