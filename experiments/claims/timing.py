@@ -125,7 +125,9 @@ def draw(document: Document) -> Figure:
     left.plot([], [], "o", color=style.OURS, alpha=0.5, label="a trial")
     left.axvspan(0.5, timing.SPIKES, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
     named = [
-        "{}, {}\n{}: {} of {} solved".format(*label.split(", "), found["solved"], document["trials"])
+        "{}, {}\n{}: {} of {} solved".format(
+            *label.split(", "), found["solved"], document["trials"]
+        )
         for label, found in variants.items()
     ]
     left.set_yticks(range(len(variants)), named)
