@@ -24,6 +24,7 @@ and of its descendants
 
     continual       a stream that nothing resets: with and without forget gates
     counting        a^n b^n and a^n b^n c^n: how far beyond what they were trained on
+    timing          spikes generated, and their delays measured, with and without peepholes
     composed        both directions where one cannot do, attention where the end cannot
 
 `length` and `lags` train nothing: they read the result files in experiments/results.

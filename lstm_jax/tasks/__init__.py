@@ -10,6 +10,7 @@ from lstm_jax.tasks import (
     noise_free,
     reber,
     temporal_order,
+    timing,
     two_sequence,
     very_long_lags,
 )
@@ -39,6 +40,7 @@ __all__ = (
     "reber",
     "row_names",
     "temporal_order",
+    "timing",
     "two_sequence",
     "very_long_lags",
     "within",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from helpers import assert_equal
 
-from experiments.claims import composed, continual, counting
+from experiments.claims import composed, continual, counting, timing
 from experiments.claims.base import Settings
 from lstm_jax.tasks.counting import string
+from lstm_jax.tasks.timing import train
 from lstm_jax.training.trials import TrialRunner
 
 QUIET = Settings(trials=2, quiet=True)
@@ -79,6 +81,30 @@ def test_how_far_a_trial_counts_is_up_to_its_first_wrong_string(monkeypatch: pyt
             outputs = learning.method.outputs(model, lanes)[..., trial]
             right.append(bool(task.is_correct(outputs, example)))
         assert furthest == (right.index(False) if False in right else 12)
+
+
+@pytest.mark.parametrize(("kind", "late"), [("measuring", (1, 0, 1)), ("generating", (0, 1, 1))])
+def test_steps_of_a_train_are_right_up_to_the_first_output_too_far_away(kind: Any, late: tuple):
+    example = train(kind, jnp.array(late, jnp.int32), 4)
+    length = int(example.length)
+    outputs = np.array(example.targets)
+    outputs[length:] = 0.7  # padding
+    assert timing.right_steps(outputs, example) == length
+    for wrong in (length - 1, 6, 0):
+        outputs[wrong] = 1 - outputs[wrong]
+        assert timing.right_steps(outputs, example) == wrong
+
+
+def test_variants_of_timing_differ_in_peepholes_alone():
+    for kind, period, cells in timing.ASKED:
+        with_, without = (
+            timing.learn(kind, period, cells, peepholes=peepholes).task
+            for peepholes in (True, False)
+        )
+        assert with_.architecture == dataclasses.replace(without.architecture, peepholes=True)
+        assert dataclasses.replace(with_, architecture=None, sample=None) == dataclasses.replace(
+            without, architecture=None, sample=None
+        )
 
 
 def test_the_longest_stream_is_the_trial_s_own(monkeypatch: pytest.MonkeyPatch):
