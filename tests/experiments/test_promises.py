@@ -20,7 +20,7 @@ from binaries import BINARIES, ROOT, command_of, run_forks
 from resumable import PATIENCE
 from small_tasks import LATCH, binary_environment, make_runner
 
-from experiments.common import command, files, options, runner
+from experiments.common import command, files, options, runner, search
 from experiments.common.interrupt import Interrupted
 from experiments.common.progress import make_progress
 from lstm_jax import plots
@@ -371,8 +371,8 @@ def test_a_sweep_s_own_bounds_are_of_what_its_task_has(task: str, tmp_path: path
     from experiments import sweep
 
     values = sweep.COMMAND.parse([f"--task={task}", f"--out={tmp_path}"])
-    space = sweep._without_missing_gates(sweep.Space((0.1, 1.0), None, (-6.0, 2.0), None), values)
-    assert space.input_gate_bias is None and space.learning_rate == (0.1, 1.0)
+    space = search.space_of(values)
+    assert space.input_gate_bias is None and space.learning_rate == (0.1, 10.0)
     learning = sweep.Sweep(tmp_path, space=space).learning(f"sweep.{task}.1x1")
-    settings = learning.method.init_trial(jax.random.key(0))[1]
-    assert settings.input_gate_bias is None and 0.1 <= settings.learning_rate <= 1.0
+    settings = learning.method.init_trial(jax.random.key(0))[1].settings
+    assert settings.input_gate_bias is None and 0.1 <= settings.learning_rate <= 10.0
