@@ -331,9 +331,9 @@ SWEEP = ROOT / "experiments" / "results" / "claims" / "sweep.6a.2x2.json"
 def test_a_sweep_s_own_bounds_are_of_what_its_task_has(task: str, tmp_path: pathlib.Path):
     from experiments import sweep
 
-    values = sweep.COMMAND.parse([f"--task={task}", f"--out={tmp_path}"])
-    space = sweep._without_missing_gates(sweep.Space((0.1, 1.0), None, (-6.0, 2.0), None), values)
+    values = sweep.COMMAND.parse([f"--task={task}", f"--out={tmp_path}", "--learning_rate=0.1,1"])
+    space = sweep.search.space_of(values)
     assert space.input_gate_bias is None and space.learning_rate == (0.1, 1.0)
     learning = sweep.Sweep(tmp_path, space=space).learning(f"sweep.{task}.1x1")
-    settings = learning.method.init_trial(jax.random.key(0))[1]
+    settings = learning.method.init_trial(jax.random.key(0))[1].settings
     assert settings.input_gate_bias is None and 0.1 <= settings.learning_rate <= 1.0
