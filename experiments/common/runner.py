@@ -32,7 +32,8 @@ def prepare(options: Options, rows: list[str]) -> None:
       ValueError: if an option is wrong or not the same on all processes, or a result exists and
         may not be replaced.
     """
-    own = {"out": None, "quiet": None, "logdir": None}  # may differ
+    # Folders may differ, but not whether there is one, since scalars are gathered from all.
+    own = {"out": None, "quiet": None, "logdir": options.logdir is not None}
     processes.check_same("rows and flags", (rows, dataclasses.asdict(options) | own))
     processes.by_first(lambda: _prepare(options, rows))
 
