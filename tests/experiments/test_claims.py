@@ -126,12 +126,12 @@ def test_at_its_own_lag_a_net_errs_as_in_its_trial_s_own_test(monkeypatch: pytes
 
 def test_time_constants_made_for_one_lag_do_not_fit_others(monkeypatch: pytest.MonkeyPatch):
     """The paper's claim (section 2), where the LSTM's carrousel keeps a bit for any time."""
-    monkeypatch.setattr(other_lags, "TESTED_LAGS", (5, 20))
-    learnings = time_constants.at_lag(20, 20)
+    monkeypatch.setattr(other_lags, "TESTED_LAGS", (10, 40))
+    learnings = time_constants.at_lag(40, 40)
     with jax.numpy_dtype_promotion("standard"):  # Adam mixes dtypes, which tests forbid
         lstm, rival = (
             other_lags.wrong_at_other_lags(learnings[label], base.Settings(2))["fraction_wrong"]
-            for label in ("LSTM", "time constants of 20")
+            for label in ("LSTM", "time constants of 40")
         )
     assert lstm == [0.0, 0.0]
     assert rival[0] > 0.5 and rival[1] < 0.01
