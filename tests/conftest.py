@@ -32,7 +32,7 @@ hypothesis.settings.register_profile(
     "lstm_jax",
     deadline=None,
     derandomize=True,
-    max_examples=12,
+    max_examples=8,
     database=None,
     phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
 )
