@@ -104,6 +104,7 @@ def test_without_the_flag_more_trials_lie_side_by_side_and_a_line_says_why(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     """...once, where to call what, and what it gives; with it, or elsewhere, nothing is said."""
+    monkeypatch.setattr("absl.logging._log_counter_per_token", {})  # other tests began trials too
     counts = [default_lanes("cpu"), default_lanes("cpu"), default_lanes("gpu")]
     assert counts == [LANES_OPERATION_BY_OPERATION, LANES_OPERATION_BY_OPERATION, LANES]
     assert len(caplog.messages) == 1 and "\n" not in caplog.messages[0]
