@@ -15,22 +15,29 @@ import pathlib
 import jax
 from absl.flags import FlagValues
 
+from experiments.common.collection import read_result
 from experiments.common.command import Command
 from experiments.common.flag_set import FlagSet
 from lstm_jax import diagnose, plots
 from lstm_jax.tasks import make_task
-from lstm_jax.training.results import read_json, read_network
+from lstm_jax.training.results import read_network
 
 
 def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
     """What is found in the network of a result file, in words.
 
     Raises:
-      ValueError: if the file has no network.
+      ValueError: if it is no result file, or has no network of one of the paper's tasks.
     """
-    document = read_json(path)
-    architecture, parameters = read_network(document)
-    batch = make_task(document["task"]).sample_batch(jax.random.key(seed), sequences)
+    document = read_result(path)
+    try:
+        architecture, parameters = read_network(document)
+        task = make_task(document["task"])
+        if architecture.num_inputs != task.architecture.num_inputs:
+            raise ValueError(f"a network of task {task.name} must have its inputs")
+    except ValueError as error:
+        raise ValueError(f"{path} must hold a network of the LSTM's: {error}") from error
+    batch = task.sample_batch(jax.random.key(seed), sequences)
     symbols = plots.symbol_names(document["task"])
     found = diagnose(architecture, parameters, batch.inputs, batch.length, symbols=symbols)
     return [str(finding) for finding in found]

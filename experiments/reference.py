@@ -16,7 +16,7 @@ import warnings
 from absl.flags import FlagValues
 
 from experiments.common.command import Command
-from experiments.common.files import check_free, make_folder
+from experiments.common.files import check_free, make_folder, write_file
 from experiments.common.flag_set import FlagSet
 
 LIBRARY = "lstm_jax"
@@ -61,7 +61,15 @@ def main(values: FlagValues) -> None:
     out: pathlib.Path = values.out
     check_free(out / PAGE, values.overwrite)
     make_folder(out)
-    pages = write_reference(out)
+    with tempfile.TemporaryDirectory() as folder:
+        pages = write_reference(pathlib.Path(folder))
+        found = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
+        places = {path: out / path.relative_to(folder) for path in found}
+        for place in places.values():
+            check_free(place, values.overwrite)
+        for path, place in places.items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_file(place, path.read_bytes(), values.overwrite)
     print(f"wrote {len(pages)} pages: open {out / 'index.html'}")
 
 

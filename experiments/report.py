@@ -22,11 +22,10 @@ from absl.flags import FlagValues
 
 from experiments.common.collection import all_rows, read_result
 from experiments.common.command import Command
-from experiments.common.files import check_free, make_folder
+from experiments.common.files import check_free, make_folder, write_file
 from experiments.common.flag_set import FlagSet
 from experiments.common.text import SHORT, Document, row_label, show
 from lstm_jax import plots
-from lstm_jax.network.files import write_atomically
 from lstm_jax.plots.style import as_png
 
 STYLE = """
@@ -154,8 +153,7 @@ def main(values: FlagValues) -> None:
     make_folder(into)
     files[report] = page(list(found.values()), f"Results in {values.out}").encode()
     for path, content in files.items():
-        write_atomically(path, content)
-        print(f"wrote {path}")
+        print(f"wrote {write_file(path, content, values.overwrite)}")
 
 
 COMMAND = Command("report", __doc__, define, main)

@@ -15,23 +15,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl.flags import FlagValues
 
-from experiments.common import pictures, rows
+from experiments.common import pictures, rows, search
 from experiments.common.command import Command, command_line
 from experiments.common.files import read_object
 from experiments.common.flag_set import FlagSet
 from experiments.common.options import Options
 from experiments.common.runner import prepare, run_row
-from lstm_jax.tasks import make_task, row_names
+from lstm_jax.tasks import make_task
+from lstm_jax.training.departures import with_blocks
 from lstm_jax.training.learning import Learning
-from lstm_jax.training.random_search import RandomSearch, Settings, Space
+from lstm_jax.training.random_search import RandomSearch, Space
 from lstm_jax.training.recipes import chunk_of, make_recipe
 from lstm_jax.training.results import SCHEMA_VERSION, about_run, plain_number
+from lstm_jax.training.settings import Settings, learn_by_settings
 from lstm_jax.training.trials import TrialResult
 
 if TYPE_CHECKING:
@@ -65,15 +66,11 @@ class Sweep(Options):
         """What the trials of a row learn: its task with its blocks, by random settings."""
         _, name, shape = row.split(".")
         setup = make_recipe(self.recipe).setup(make_task(name))
-        task = setup.task
-        task = dataclasses.replace(
-            task,
-            architecture=dataclasses.replace(task.architecture, blocks=blocks_of(shape)),
-            max_sequences=self.max_sequences or MAX_SEQUENCES,
-            test_size=TESTS,
+        setup = with_blocks(setup, search.blocks_of(shape)).with_task(
+            max_sequences=self.max_sequences or MAX_SEQUENCES, test_size=TESTS
         )
-        method = RandomSearch(task, gradient=setup.gradient, error=setup.error, space=self.space)
-        return Learning(task, method, chunk_of(task))
+        method = learn_by_settings(setup, RandomSearch, space=self.space)
+        return Learning(setup.task, method, chunk_of(setup.task))
 
     def run(self, row: str) -> dict[str, Any]:
         """As `Options`, with the space and the shape."""
@@ -118,21 +115,6 @@ class Sweep(Options):
         return pictures.sweep(document)
 
 
-def blocks_of(shape: str) -> tuple[int, ...]:
-    """The sizes of the blocks of a shape.
-
-    >>> blocks_of("3x2")
-    (2, 2, 2)
-    """
-    number, size = map(int, shape.split("x"))
-    return (size,) * number
-
-
-def shape_of(blocks: tuple[int, ...]) -> str:
-    """Undoes `blocks_of`, for blocks of one size."""
-    return f"{len(blocks)}x{blocks[0]}"
-
-
 def best(document: dict[str, Any], number: int = BEST) -> str:
     """The trials solved soonest, then those with the lowest error, as a table."""
     columns = document["columns"]
@@ -148,7 +130,7 @@ def best(document: dict[str, Any], number: int = BEST) -> str:
 
 def _row(trial: TrialResult) -> dict[str, float]:
     """A trial in numbers, by the names of the columns."""
-    settings: Settings = trial.model.optimiser_state
+    settings: Settings = trial.model.optimiser_state.settings
     row = {
         "trial": trial.index,
         "learning rate": float(settings.learning_rate),
@@ -166,77 +148,16 @@ def _row(trial: TrialResult) -> dict[str, float]:
     }
 
 
-def _bounds(name: str, values: list[str]) -> Any:
-    """The bounds of a flag, None for 'own'.
-
-    Raises:
-      ValueError: if they are not numbers.
-    """
-    if values == ["own"]:
-        return None
-    try:
-        return tuple(map(float, values))
-    except ValueError:
-        raise ValueError(
-            f"--{name} must be LOWEST,HIGHEST or 'own', got {','.join(values)!r}"
-        ) from None
-
-
-def _rows(task: str, shapes: list[str]) -> list[str]:
-    """The row of each shape.
-
-    Raises:
-      ValueError: if one is no shape.
-    """
-    if not shapes:
-        raise ValueError("--blocks must be shapes such as 2x2, or 'own', got none")
-    own = shape_of(make_task(task).architecture.blocks)
-    shapes = [own if shape == "own" else shape for shape in shapes]
-    for shape in shapes:
-        if not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", shape):
-            raise ValueError(f"--blocks must be shapes such as 2x2, or 'own', got {shape!r}")
-    return [f"sweep.{task}.{shape}" for shape in shapes]
-
-
-def _without_missing_gates(space: Space, values: FlagValues) -> Space:
-    """The space, less the biases of gates that have none, unless they were asked for.
-
-    Raises:
-      ValueError: if they were.
-    """
-    net = make_recipe(values.recipe).adapt(make_task(values.task)).architecture
-    for kind in ("input", "output"):
-        flag, has_bias = f"{kind}_gate_bias", f"{kind}_gate" in net.biased
-        has_bias &= bool(getattr(net, f"{kind}_gates"))
-        if has_bias or getattr(space, flag) is None:
-            continue
-        if values[flag].present:
-            raise ValueError(
-                f"--{flag} must be 'own' for {values.task}, whose {kind} gates have no biases, got "
-                f"{','.join(getattr(values, flag))!r}"
-            )
-        space = dataclasses.replace(space, **{flag: None})
-    return space
-
-
 def define(flags: FlagSet) -> None:
     """What is learned, where settings are drawn from, and the flags of all that run rows."""
-    flags.choice("task", "6a", row_names(), "Whose task is learned.")
-    flags.items("blocks", ["own"], "Shapes of blocks, such as 2x2,1x4, or 'own'.")
-    flags.items("learning_rate", ["0.1", "10"], "LOWEST,HIGHEST or 'own'; log-uniform.")
-    flags.items("init_range", ["0.05", "2"], "LOWEST,HIGHEST or 'own'; log-uniform.")
-    told = "LOWEST,HIGHEST or 'own'; uniform, each block by itself."
-    flags.items("input_gate_bias", ["-6", "2"], told)
-    flags.items("output_gate_bias", ["own"], told)
+    search.define_flags(flags)
     rows.define_flags(flags)
 
 
 def main(values: FlagValues) -> None:
     """Runs a sweep of every shape and prints the best of their trials."""
-    names = [field.name for field in dataclasses.fields(Space)]
-    space = Space(**{name: _bounds(name, getattr(values, name)) for name in names})
-    space = _without_missing_gates(space, values)
-    sweeps = _rows(values.task, values.blocks)
+    space = search.space_of(values)
+    sweeps = [f"sweep.{values.task}.{shape}" for shape in search.shapes_of(values)]
     options = rows.start(Sweep(**vars(rows.make_options(values)), space=space), values)
     prepare(options, sweeps)
     for row in sweeps:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from absl.flags import FlagValues
 
+from experiments.claims import CLAIMS
 from experiments.common import pictures
 from experiments.common.collection import (
     RESULTS,
@@ -93,6 +94,14 @@ tests, means over solved trials; `first rule` is ST1 of task 3. An unsolved tria
 budget. What falls short, and why, is in BUILD_NOTES.md.
 
 """
+CLAIMED = """
+## Beyond the tables
+
+What the paper claims beyond its tables, what its rivals do, and what its descendants do, made by
+`python -m experiments.claims`; what was found is in words in BUILD_NOTES.md.
+
+| claim | what is shown |
+|---|---|"""
 
 
 def readme_table(documents: Sequence[Document]) -> str:
@@ -162,7 +171,16 @@ def page(documents: Sequence[Document]) -> str:
         of_task = [d for d in documents if task_of(d["task"]) == task]
         if of_task:
             parts.append(_section(task, of_task))
-    return "".join(parts)
+    return "".join([*parts, _claims()])
+
+
+def _claims() -> str:
+    """A line and a picture of every claim that was run."""
+    shown = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
+    abouts = {name: (CLAIMS[name].__doc__ or "").partition("\n")[0] for name in shown}
+    lines = [f"| [{name}](claims/claim.{name}.json) | {about} |" for name, about in abouts.items()]
+    pictures_ = [f"![{name}](claims/claim.{name}.png)" for name in shown]
+    return "\n".join([CLAIMED, *lines, "", *pictures_, ""])
 
 
 def _section(task: str, documents: Sequence[Document]) -> str:

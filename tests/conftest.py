@@ -4,6 +4,10 @@ Tests run in float32 unless their module asks for the fixture `float64`. They se
 that what is said about `shard_map` is not said of one device alone.
 """
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import hypothesis
@@ -14,13 +18,21 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_num_cpu_devices", 2)
 
+# Workers, and the processes that they start, find here what another one has compiled; see
+# `small_tasks.binary_environment`.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
 # A new network costs a compilation: few examples, the same ones every time, and no search for
 # smaller ones when one fails.
 hypothesis.settings.register_profile(
     "lstm_jax",
     deadline=None,
     derandomize=True,
-    max_examples=12,
+    max_examples=8,
     database=None,
     phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
 )

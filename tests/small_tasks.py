@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import pathlib
 from typing import Any
 from unittest import mock
 
@@ -157,11 +156,10 @@ def assert_same_result(a: TrialResult, b: TrialResult) -> None:
         jax.tree.map(np.testing.assert_array_equal, value, vars(b)[name])
 
 
-def binary_environment(cache: pathlib.Path) -> dict[str, str]:
-    """For processes that run binaries: they share what they compile, in the folder `cache`."""
+def binary_environment() -> dict[str, str]:
+    """For processes that run binaries: they share what they compile with all tests."""
     mine = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     return mine | {
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PLATFORMS": "cpu",
     }

@@ -100,6 +100,12 @@ CASES = {
         (TWO_DEVICES, MANY_DEVICES),
         scaling.run,
     ),
+    "width": Case(
+        "online training, 6a, trials side by side on one device",
+        "more with every trial",
+        (SMALL_LOOPS, DEFAULT),
+        online_training.run_widths,
+    ),
     "growth": Case(
         "time and memory against every size", "straight lines", (DEFAULT,), growth.run, growth.draw
     ),

@@ -1,4 +1,4 @@
-"""Cases a, b, c and g: online learning, one update a sequence, as the experiments do it.
+"""Cases a, b, c, g and width: online learning, one update a sequence, as the experiments do it.
 
 What is timed for this library is `TrialRunner.round`: sequences are drawn inside, 100 to 110 steps
 padded to 110, stopping rules are evaluated, and the host hears a report. The peers get sequences
@@ -33,6 +33,7 @@ from lstm_jax.tasks.base import StreamRule
 from lstm_jax.training.learning import TRAINING
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}
+WIDTHS = (8, 128, 1024, 8192)
 STEPS = 105
 UNIT = "sequences"
 CHECKED_UPDATES = 20
@@ -70,12 +71,20 @@ def run_alphabets(plan: Plan) -> list[Measurement]:
     return measurements
 
 
-def _ours(plan: Plan, row: str, trials: int, chunk: int, lanes: int) -> Measurement:
+def run_widths(plan: Plan) -> list[Measurement]:
+    """Case width: as many trials of 6a as lie side by side in one wave, on one device."""
+    widths = WIDTHS[: plan.size(len(WIDTHS), 2)]
+    chunk = plan.size(20, 2)
+    return [_ours(plan, "6a", width, chunk, width, num_devices=1) for width in widths]
+
+
+def _ours(
+    plan: Plan, row: str, trials: int, chunk: int, lanes: int, num_devices: int | None = None
+) -> Measurement:
+    """Measures rounds of trials; on all devices, if it isn't said on how many."""
     check = _check_updates(make_task(row), lanes)
     learning = _endless(make_task(row), chunk)
-    mesh = Mesh(np.array(jax.devices()), ("trials",))
-    if trials == 1:
-        mesh = Mesh(jax.devices()[:1], ("trials",))
+    mesh = Mesh(np.array(jax.devices()[: 1 if trials == 1 else num_devices]), ("trials",))
     runner = TrialRunner(learning, range(trials), mesh=mesh, lanes=lanes)
     measurement = measure_call(
         plan,
@@ -106,7 +115,7 @@ def _endless(task: Task, chunk: int) -> Learning:
     """Learning by the paper's recipe under a rule of the same cost that is never met."""
     rule = task.rule
     assert isinstance(rule, StreamRule)
-    rule = dataclasses.replace(rule, max_wrong=-1)
+    rule = dataclasses.replace(rule, mean_error=1e-30)
     task = dataclasses.replace(task, rule=rule, max_sequences=2**30)
     return dataclasses.replace(make_recipe("paper").learning(task), chunk=chunk)
 

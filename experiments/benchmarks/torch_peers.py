@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 try:
@@ -22,14 +23,21 @@ def is_installed() -> bool:
 
 
 def layer_gradient(inputs: np.ndarray, targets: np.ndarray) -> Callable[[], Any]:
-    """One gradient of torch.nn.LSTM, loss on every output; [T, B, I] and [T, B, C]."""
+    """One gradient of torch.nn.LSTM, loss on every output; [T, B, I] and [T, B, C].
+
+    On a GPU, where JAX uses one, by the library that its maker wrote for it; in full float32.
+    """
     torch.manual_seed(0)
-    layer = torch.nn.LSTM(inputs.shape[-1], targets.shape[-1])
-    x, y = torch.tensor(np.array(inputs)), torch.tensor(np.array(targets))
+    device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+    torch.backends.cudnn.allow_tf32 = False
+    layer = torch.nn.LSTM(inputs.shape[-1], targets.shape[-1]).to(device)
+    x, y = (torch.tensor(np.array(array)).to(device) for array in (inputs, targets))
 
     def gradient() -> None:
         layer.zero_grad()
         (0.5 * (layer(x)[0] - y).square().mean()).backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return gradient
 

@@ -17,6 +17,7 @@ from experiments.claims import (
     other_lags,
     reach,
     time_constants,
+    timing,
     tolerance,
     xor,
 )
@@ -37,5 +38,6 @@ CLAIMS: dict[str, Claim] = {
     "reach": reach,
     "continual": continual,
     "counting": counting,
+    "timing": timing,
     "composed": composed,
 }

@@ -24,6 +24,7 @@ and of its descendants
 
     continual       a stream that nothing resets: with and without forget gates
     counting        a^n b^n and a^n b^n c^n: how far beyond what they were trained on
+    timing          spikes generated, and their delays measured, with and without peepholes
     composed        both directions where one cannot do, attention where the end cannot
 
 `length` and `lags` train nothing: they read the result files in experiments/results.
@@ -32,16 +33,20 @@ and of its descendants
 from __future__ import annotations
 
 import pathlib
+from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
-from experiments.claims.base import Document, Settings
+from experiments.claims.base import Claim, Document, Settings
 from experiments.common.command import Command, command_line
 from experiments.common.files import check_free, keep, make_folder, read_object, save_picture
 from experiments.common.flag_set import FlagSet
 from experiments.common.machine import check_platform, configure
 from lstm_jax.training.results import about_run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def define(flags: FlagSet) -> None:
@@ -60,8 +65,8 @@ def main(values: FlagValues) -> None:
     out, claim = values.out, CLAIMS[values.claim]
     path = out / f"claim.{values.claim}.json"
     if values.redraw:
-        document = read(path, values.claim)
-        print(f"wrote {save_picture(claim.draw(document), path.with_suffix('.png'), True)}")
+        figure = drawn(claim, path, read(path, values.claim))
+        print(f"wrote {save_picture(figure, path.with_suffix('.png'), True)}")
         return
     check_free(path, values.overwrite)
     make_folder(out)
@@ -83,6 +88,19 @@ def read(path: pathlib.Path, claim: str) -> Document:
     if document.get("claim") != claim:
         raise ValueError(f"{path} must be of the claim {claim}, got {document.get('claim')!r}")
     return document
+
+
+def drawn(claim: Claim, path: pathlib.Path, document: Document) -> Figure:
+    """The picture of a file of a claim.
+
+    Raises:
+      ValueError: if the file lacks what the claim found, or has something else in its place.
+    """
+    try:
+        return claim.draw(document)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{path} does not hold what the claim found ({reason})") from error
 
 
 COMMAND = Command("claims", __doc__, define, main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -74,7 +75,8 @@ def draw(document: Document) -> Figure:
     axes.plot([], [], "o", color=style.OURS, alpha=0.5, label="a trial")
     axes.plot([], [], "|", color=style.BLACK, label="longest tested")
     axes.fill_between([], [], color=style.PAPER, alpha=0.12, label="trained on")
-    axes.set_yticks(range(len(variants)), variants)
+    named = [re.sub(r"[abc]\^n", r"$\g<0>$", label) for label in variants]
+    axes.set_yticks(range(len(variants)), named)
     axes.set(xscale="log", ylim=(len(variants) - 0.5, -0.5))
     axes.set_xlabel("largest n up to which every string is right")
     style.add_legend(figure, ncols=3, loc="outside upper center")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def make_folder(out: pathlib.Path) -> None:
-    """Makes the output folder.
+def make_folder(out: pathlib.Path, flag: str = "out") -> None:
+    """Makes the folder that a flag names.
 
     Raises:
       ValueError: if nothing can be written into it.
@@ -32,7 +32,7 @@ def make_folder(out: pathlib.Path) -> None:
             pass
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"--out must be a writable folder, got {out}: {reason}") from error
+        raise ValueError(f"--{flag} must be a writable folder, got {out}: {reason}") from error
 
 
 def check_free(path: pathlib.Path, overwrite: bool) -> None:
@@ -86,11 +86,25 @@ def draw_beside(
 
 def save_picture(figure: Figure, path: pathlib.Path, overwrite: bool) -> pathlib.Path:
     """Writes a picture, beside one that is there; returns where."""
-    content = style.as_png(figure)
+    return write_file(path, style.as_png(figure), overwrite)
+
+
+def write_file(path: pathlib.Path, content: bytes, overwrite: bool) -> pathlib.Path:
+    """Writes a file, beside one that is there; returns where."""
     return _write(path, lambda place: write_atomically(place, content), overwrite)
 
 
 def _write(
+    path: pathlib.Path, write: Callable[[pathlib.Path], None], overwrite: bool
+) -> pathlib.Path:
+    try:
+        return _write_or_beside(path, write, overwrite)
+    except OSError as error:  # such as a full disk, which names no file
+        reason = error.strerror or " ".join(str(error).split())
+        raise OSError(f"{path} could not be written: {reason}") from error
+
+
+def _write_or_beside(
     path: pathlib.Path, write: Callable[[pathlib.Path], None], overwrite: bool
 ) -> pathlib.Path:
     if overwrite:

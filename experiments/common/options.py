@@ -45,6 +45,7 @@ class Options:
       resume: whether a run that was cut off goes on from its checkpoint.
       checkpoint_seconds: between checkpoints, at least.
       quiet: whether nothing is printed but errors.
+      logdir: the folder that gets TensorBoard's scalars, in one of its own a row; None: no scalars.
     """
 
     out: pathlib.Path
@@ -57,6 +58,7 @@ class Options:
     resume: bool = False
     checkpoint_seconds: float = 60.0
     quiet: bool = False
+    logdir: pathlib.Path | None = None
 
     def check(self) -> None:
         """Raises ValueError if a number is out of range or a name unknown."""
@@ -69,9 +71,16 @@ class Options:
             raise ValueError("--resume and --overwrite exclude each other, got both")
 
     def path(self, row: str, ending: str) -> pathlib.Path:
-        """Where a row's file goes; recipes other than `paper` are in the name."""
-        recipe = "" if self.recipe == "paper" else f".{self.recipe}"
-        return self.out / f"{row}{recipe}{ending}"
+        """Where a row's file goes."""
+        return self.out / f"{self.label(row)}{ending}"
+
+    def log_folder(self, row: str) -> pathlib.Path | None:
+        """Where a row's scalars go."""
+        return None if self.logdir is None else self.logdir / self.label(row)
+
+    def label(self, row: str) -> str:
+        """What a row's files are called; recipes other than `paper` are in the name."""
+        return row if self.recipe == "paper" else f"{row}.{self.recipe}"
 
     def learning(self, row: str) -> Learning:
         """What the trials of a row learn, and how: the LSTM's by the recipe, or a rival's.

@@ -30,7 +30,8 @@ def make_progress(title: str, quiet: bool = False) -> Meter:
 
 
 def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 class _Silent:

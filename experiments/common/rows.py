@@ -18,6 +18,7 @@ from experiments.common.text import text_table
 from lstm_jax.tasks import row_names
 from lstm_jax.training import processes
 from lstm_jax.training.recipes import SHORT_NAMES
+from lstm_jax.training.runtime import LANES
 
 T = TypeVar("T", bound=Options)
 
@@ -52,20 +53,26 @@ def row_command(name: str, about: str | None, rows: Sequence[str], told: str) ->
 
 def define_flags(flags: FlagSet) -> None:
     """The flags of every binary that runs rows."""
+    flags.text("trials", "paper", "How many trials: a number, or 'paper'.")
+    define_how(flags)
+    flags.number("checkpoint_seconds", 60.0, "Between checkpoints.", 0.0, math.inf)
+    flags.folder("logdir", "Folder for TensorBoard's scalars, one of its own a row.", False)
+    flags.text("coordinator", None, "Of several processes: HOST:PORT, or 'auto'.")
+    flags.integer("num_processes", None, "How many there are.")
+    flags.integer("process_id", None, "Which one this is, from 0.", 0)
+
+
+def define_how(flags: FlagSet, lanes: int = LANES) -> None:
+    """The flags of every binary that runs trials."""
     flags.folder("out", "Folder for result files and pictures; must be given.")
     flags.text("recipe", "paper", f"Conditions: of {', '.join(SHORT_NAMES)}, and +departures.")
-    flags.text("trials", "paper", "How many trials: a number, or 'paper'.")
     flags.seed()
     flags.integer("max_sequences", None, "A trial's budget; else the task's.")
     flags.switch("overwrite", False, "Replace result files that exist.")
     flags.switch("resume", False, "Go on from the checkpoint of a run that was cut off.")
     flags.switch("quiet", False, "Print nothing but errors.")
-    flags.number("checkpoint_seconds", 60.0, "Between checkpoints.", 0.0, math.inf)
     flags.integer("devices", 2, "CPU devices to share the trials among.", most=MOST_DEVICES)
-    flags.integer("lanes", 8, "Trials side by side on a device.", most=BOUNDS["lanes"][1])
-    flags.text("coordinator", None, "Of several processes: HOST:PORT, or 'auto'.")
-    flags.integer("num_processes", None, "How many there are.")
-    flags.integer("process_id", None, "Which one this is, from 0.", 0)
+    flags.integer("lanes", lanes, "Trials side by side on a device.", most=BOUNDS["lanes"][1])
 
 
 def run_rows(rows: Sequence[str], values: FlagValues) -> None:

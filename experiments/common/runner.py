@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from experiments.common import scalars
 from experiments.common.files import check_free, keep, make_folder
 from experiments.common.interrupt import Interrupted
 from experiments.common.options import Options
@@ -31,7 +32,8 @@ def prepare(options: Options, rows: list[str]) -> None:
       ValueError: if an option is wrong or not the same on all processes, or a result exists and
         may not be replaced.
     """
-    own = {"out": None, "quiet": None}  # may differ
+    # Folders may differ, but not whether there is one, since scalars are gathered from all.
+    own = {"out": None, "quiet": None, "logdir": options.logdir is not None}
     processes.check_same("rows and flags", (rows, dataclasses.asdict(options) | own))
     processes.by_first(lambda: _prepare(options, rows))
 
@@ -56,6 +58,8 @@ def _prepare(options: Options, rows: list[str]) -> None:
                 f"{folder} exists, of a run that was cut off or goes on; --resume continues "
                 "it, --overwrite starts afresh"
             )
+        if options.logdir is not None:
+            scalars.check(options.logdir, options.label(row), options.overwrite or options.resume)
     make_folder(options.out)
 
 
@@ -155,9 +159,14 @@ def _run_trials(
 ) -> None:
     """Runs all trials to their end, with progress and checkpoints."""
     saved_at = time.monotonic()
-    with contextlib.closing(make_progress(row, options.quiet)) as progress:
+    with (
+        contextlib.closing(make_progress(row, options.quiet)) as progress,
+        contextlib.closing(scalars.open_log(options.log_folder(row), runner)) as log,
+    ):
         while not runner.finished:
-            progress.show(runner.round())
+            state = runner.round()
+            progress.show(state)
+            log.add(runner, state.solved)
             elapsed = processes.by_first(lambda since=saved_at: time.monotonic() - since)
             is_to_end = interrupts.requested() and not runner.finished
             if is_to_end or elapsed >= options.checkpoint_seconds:

@@ -28,6 +28,7 @@ YES_NO: Kind = ("true or false", lambda value: isinstance(value, bool))
 NUMBER: Kind = ("a number", _is_number)
 COUNT: Kind = ("a whole number from 0", _is_count)
 MAYBE: Kind = ("a number or null", lambda value: value is None or _is_number(value))
+LIST: Kind = ("a list", lambda value: isinstance(value, list))
 OBJECT: Kind = ("an object", lambda value: isinstance(value, dict))
 POINTS: Kind = (
     "a list of points",
@@ -52,11 +53,22 @@ ROW: dict[str, Kind] = {
     "trials": ("a list of trials", lambda value: isinstance(value, list) and bool(value)),
 }
 NETWORK: Kind = ("an object or null", lambda value: value is None or isinstance(value, dict))
+LATER: dict[str, Kind] = {  # what the oldest files lack
+    "network": NETWORK,
+    "command": TEXT,
+    "recipe_changes": TEXT,
+    "versions": OBJECT,
+    "machine": OBJECT,
+}
 TRIAL: dict[str, Kind] = {
     "index": COUNT,
     "solved": YES_NO,
     "sequences": COUNT,
     "curve": POINTS,
+    "finite": YES_NO,
+    "test_wrong": COUNT,
+    "test_size": COUNT,
+    "test_error": MAYBE,
 }
 PUBLISHED: dict[str, Kind] = dict.fromkeys(
     (
@@ -96,16 +108,24 @@ def check_row(document: Mapping[str, Any], name: object) -> None:
       document: read from a file.
       name: of the file, for the message.
     """
-    _check(document, ROW, name, "")
-    _check(document["published"], PUBLISHED, name, "published.")
-    _check(document["summary"], SUMMARY, name, "summary.")
-    if "network" in document:  # the oldest files have none
-        _check(document, {"network": NETWORK}, name, "")
+    check_fields(document, ROW, name)
+    check_fields(document["published"], PUBLISHED, name, "published.")
+    check_fields(document["summary"], SUMMARY, name, "summary.")
+    later = {field: kind for field, kind in LATER.items() if field in document}
+    check_fields(document, later, name)
     for i, trial in enumerate(document["trials"]):
-        _check(trial, TRIAL, name, f"trials[{i}].")
+        check_fields(trial, TRIAL, name, f"trials[{i}].")
 
 
-def _check(found: object, kinds: Mapping[str, Kind], name: object, place: str) -> None:
+def check_fields(found: object, kinds: Mapping[str, Kind], name: object, place: str = "") -> None:
+    """Raises ValueError if an object of a file lacks a field, or has one of another kind.
+
+    Args:
+      found: the object.
+      kinds: of the fields that it must have.
+      name: of the file, for the message.
+      place: of the object in it, such as "summary."; "": the whole.
+    """
     if not isinstance(found, Mapping):
         raise ValueError(f"{name} must have an object at {place.rstrip('.')}, got {_short(found)}")
     for field, (kind, fits) in kinds.items():

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments.common.files import read_object
+from experiments.common.schema import COUNT, LIST, MAYBE, OBJECT, TEXT, check_fields
 from experiments.readings.design import Cell, wanted
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
@@ -27,17 +29,28 @@ from lstm_jax.training.trials import TrialRunner
 STILL_AT_CHANCE = 0.98
 CHECKPOINT_SECONDS = 60.0
 
+# What a file must hold, as far as anything relies on it.
+ROW = {"row": TEXT, "runs": LIST, "cells": OBJECT}
+OUTCOME = {"recipe": TEXT, "seed": COUNT, "trials": COUNT, "solved": COUNT, "mean": MAYBE}
+
 
 class Results:
     """What came of the cells of one row."""
 
     def __init__(self, folder: pathlib.Path, row: str) -> None:
-        """Reads what there is."""
+        """Reads what there is.
+
+        Raises:
+          ValueError: if the row's file is none of this experiment.
+        """
         self.row = row
         self._path = folder / f"{row}.json"
         self._document: dict[str, Any] = {"row": row, "runs": [], "cells": {}}
         if self._path.exists():
-            self._document = json.loads(self._path.read_text())
+            self._document = read_object(self._path)
+            check_fields(self._document, ROW, self._path)
+            for key, outcome in self._document["cells"].items():
+                check_fields(outcome, OUTCOME, self._path, f"cells[{key!r}].")
 
     def __contains__(self, cell: Cell) -> bool:
         return cell.key in self._document["cells"]

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 
 from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.units import KINDS, Kind, Layer
+from lstm_jax.network.values import as_number, shown
 
 Biases = Literal["none", "gates", "hidden", "all"]
 Sources = Literal["all", "cells", "none"]
@@ -213,9 +214,10 @@ def _as_biases(biases: Any) -> Biases | tuple[str, ...]:
 
 
 def _as_finite(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value!r}")
-    return float(value)
+    number = as_number(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, got {shown(value)}")
+    return number
 
 
 def _check_bool(name: str, value: Any) -> None:

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from lstm_jax.network.checks import as_array, as_flags, as_length, check_one_padding
+from lstm_jax.network.values import shown
 
 
 class Additive(NamedTuple):
@@ -84,6 +85,15 @@ def attend(
     Raises:
       ValueError: if shapes do not fit, or both mask and length are given.
     """
+    if not isinstance(weights, (Additive, DotProduct)):
+        raise ValueError(f"weights must be Additive or DotProduct, got {shown(weights)}")
+    weights = weights._replace(
+        **{
+            name: as_array(f"weights.{name}", given)
+            for name, given in weights._asdict().items()
+            if given is not None
+        }
+    )
     query, outputs = as_array("query", query), as_array("outputs", outputs)
     _check_shapes(weights, query, outputs)
     is_real = _real_steps(mask, length, outputs.shape[0])
@@ -136,6 +146,9 @@ def _check_shapes(weights: Additive | DotProduct, query: jax.Array, outputs: jax
             raise ValueError(f"weights.{name} must be [{size}, A], got {jnp.shape(matrix)}")
         into.append(size if matrix is None else jnp.shape(matrix)[1])
     if isinstance(weights, Additive):
-        into.append(jnp.shape(weights.score)[0] if jnp.ndim(weights.score) == 1 else -1)
+        score = weights.score
+        if score is None or jnp.ndim(score) != 1:
+            raise ValueError(f"weights.score must be [A], got {shown(score)}")
+        into.append(jnp.shape(score)[0])
     if len(set(into)) > 1:
         raise ValueError(f"weights must all lead to one number A of dimensions, got {into}")

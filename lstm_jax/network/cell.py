@@ -42,6 +42,7 @@ from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.lanes import weighted_sum
 from lstm_jax.network.parameters import UnitWeights, split
 from lstm_jax.network.units import KINDS
+from lstm_jax.network.values import check_floating, check_kind
 
 See = Callable[[jax.Array], jax.Array]
 
@@ -99,7 +100,13 @@ def zero_state(
 
     Returns:
       The state, [C], [J] and [N] with the lanes behind them.
+
+    Raises:
+      ValueError: if the dtype is not floating, or lanes are no tuple.
     """
+    check_kind("architecture", architecture, Architecture)
+    check_floating("dtype", dtype)
+    check_kind("lanes", lanes, tuple)
     # Each array is one of its own, so that a caller may donate them.
     sizes = architecture.sizes
 

@@ -12,6 +12,7 @@ from jax.core import Tracer
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, zero_state
 from lstm_jax.network.parameters import Parameters, check_parameters
+from lstm_jax.network.values import check_kind, shown
 
 
 class Given(NamedTuple):
@@ -54,7 +55,7 @@ def check_given(
     mask = None if mask is None else as_flags("mask", mask, (steps, *lanes))
     length = None if length is None else as_length(length, steps, lanes)
     reset = None if reset is None else as_flags("reset", reset, (steps, *lanes))
-    _check_symbols("inputs", inputs, architecture.num_inputs, mask, length)
+    check_symbols("inputs", inputs, architecture.num_inputs, mask, length)
     return Given(inputs, initial_state, mask, length, reset)
 
 
@@ -78,6 +79,7 @@ def _as_inputs(architecture: Architecture, inputs: Any, lanes: tuple[int, ...]) 
 
 def check_step(architecture: Architecture, x_t: Any) -> jax.Array:
     """One step's input, [I] floating or an integer, as an array; raises ValueError if not."""
+    check_kind("architecture", architecture, Architecture)
     x_t = as_array("x_t", x_t)
     is_symbol = jnp.issubdtype(x_t.dtype, jnp.integer)
     if not is_symbol and not jnp.issubdtype(x_t.dtype, jnp.floating):
@@ -85,14 +87,13 @@ def check_step(architecture: Architecture, x_t: Any) -> jax.Array:
     wanted = () if is_symbol else (architecture.num_inputs,)
     if x_t.shape != wanted:
         raise ValueError(f"x_t of dtype {x_t.dtype} must have shape {wanted}, got {x_t.shape}")
-    _check_symbols("x_t", x_t, architecture.num_inputs)
+    check_symbols("x_t", x_t, architecture.num_inputs)
     return x_t
 
 
 def check_state(name: str, architecture: Architecture, state: Any, like: jax.Array) -> None:
     """Raises ValueError if `state` is none of a network whose parameters are like `like`."""
-    if not isinstance(state, State):
-        raise ValueError(f"{name} must be a State, got {type(state).__name__}")
+    check_kind(name, state, State)
     wanted = jax.eval_shape(lambda: zero_state(architecture, like.dtype, like.shape[2:]))
     for field, array, fitting in zip(State._fields, state, wanted, strict=True):
         if fitting is None and array is None:
@@ -111,12 +112,25 @@ def check_choice(name: str, value: object, allowed: tuple) -> None:
 
 
 def as_array(name: str, value: Any) -> jax.Array:
-    """What NumPy takes, as an array; raises ValueError if it takes it not."""
+    """What NumPy takes, as an array; raises ValueError if it takes it not.
+
+    Integers beyond those of the array's dtype are refused: JAX would take them for others.
+    """
     try:
-        return jnp.asarray(value)
+        array = jnp.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{name} must be an array of numbers, got {value!r}: {reason}") from error
+        raise ValueError(
+            f"{name} must be an array of numbers, got {shown(value)}: {reason}"
+        ) from error
+    is_host_s = not isinstance(value, jax.Array) and not isinstance(array, Tracer)
+    if is_host_s and jnp.issubdtype(array.dtype, jnp.integer):
+        given = np.asarray(value)
+        held = np.iinfo(array.dtype)
+        outside = given[(given < held.min) | (given > held.max)]
+        if outside.size:
+            raise ValueError(f"{name} must hold integers of {array.dtype}, got {outside[0]}")
+    return array
 
 
 def as_flags(name: str, value: Any, shape: tuple[int, ...]) -> jax.Array:
@@ -140,10 +154,13 @@ def as_length(length: Any, steps: int, lanes: tuple[int, ...] = ()) -> jax.Array
     return length
 
 
-def _check_symbols(
-    name: str, symbols: jax.Array, num_inputs: int, mask: Any = None, length: Any = None
+def check_symbols(
+    name: str, symbols: Any, num_inputs: int, mask: Any = None, length: Any = None
 ) -> None:
-    """Known symbols that are no padding must be in [0, I); under `jit`, others are no input."""
+    """Raises ValueError if symbols [T, *lanes] are outside their range, as far as is known.
+
+    Known symbols that are no padding must be in [0, I); under `jit`, others are no input.
+    """
     is_known = not any(isinstance(array, Tracer) for array in (symbols, mask, length))
     if not is_known or not jnp.issubdtype(symbols.dtype, jnp.integer):
         return

@@ -27,6 +27,7 @@ FindingKind = Literal[
     "never_opens",
     "never_closes",
     "saturated_gate",
+    "no_error",
     "opened_by",
 ]
 
@@ -39,9 +40,9 @@ class Finding(NamedTuple):
     block: int
     """Which memory block, from 0; sentences and pictures count from 1."""
     cell: int | None
-    """Which cell of the block, from 0; None: it is a gate of the block."""
+    """Which cell of the block, from 0; None: it is a gate of the block, or all of it."""
     gate: str | None
-    """"input_gate", "forget_gate" or "output_gate"; None: it is a cell."""
+    """"input_gate", "forget_gate" or "output_gate"; None: it is a cell, or all of the block."""
     value: float
     """What was measured, as the sentence says."""
     sentence: str
@@ -74,6 +75,9 @@ class Thresholds(NamedTuple):
     """Two cells are redundant if their outputs' correlation is so far from 0."""
     opens: float = 0.1
     """A gate never opens if it stays below this; never closes if above 1 minus this."""
+    error: float = 0.001
+    """A block learns nothing if no more than this part of an error reaches its states at any step,
+    in half of the sequences."""
     attends: float = 0.3
     """An input opens a gate that is so much more open at it than at others; of inputs that are
     numbers, if the correlation is as large."""
@@ -92,6 +96,8 @@ class Record(NamedTuple):
     """[B, T] bool, False at padding."""
     symbols: tuple[str, ...]
     """The names of the I inputs."""
+    to_outputs: np.ndarray
+    """[C], the sum of the sizes of each cell's weights to the output units."""
     thresholds: Thresholds
     """From where on something is found."""
 
@@ -236,6 +242,37 @@ def saturated_gates(record: Record) -> Iterator[Finding]:
             yield Finding("saturated_gate", block, None, kind.name, part, told, remedy)
 
 
+def blocks_without_error(record: Record) -> Iterator[Finding]:
+    """Blocks that no error reaches: of one at the output units' net inputs, eq. 23 lets in
+    y_out h'(s) w_kc, and the truncated gradient has no other way into a block."""
+    h = ACTIVATIONS[record.architecture.cell_output]
+    states = jnp.asarray(record.activations.internal_state)
+    slope = np.asarray(h.slope(h.value(states)))
+    gates = record.activations.output_gate
+    owners = np.repeat(np.arange(record.architecture.num_blocks), record.architecture.blocks)
+    opens = np.ones_like(slope) if gates is None else np.asarray(gates)[..., owners]
+    arrives = np.where(record.is_real[..., None], opens * slope * record.to_outputs, 0)
+    most = np.median(arrives.max(1), 0)  # of the steps, in half of the sequences
+    for block in range(record.architecture.num_blocks):
+        own = owners == block
+        found = float(most[own].max())
+        if found <= record.thresholds.error:
+            factors = [a[..., own].max() for a in (record.to_outputs, opens, slope)]
+            told = f"no error reaches block {block + 1}: of one at the output units no more than "
+            told += f"{_above(found):g} enters its states at any step, {record.extent}"
+            remedy = _ways_in(record.architecture)[int(np.argmin(factors))]
+            yield Finding("no_error", block, None, None, found, told, remedy)
+
+
+def _ways_in(architecture: Architecture) -> tuple[str, str, str]:
+    """What to do where weights, output gates or the slope of h keep errors out."""
+    return (
+        "start its cells' weights to the output units in a larger range, or take fewer blocks",
+        _bias_remedy(architecture, "output_gate", "nearer 0", "its output gate's"),
+        _of_its_gate(architecture, "input_gate", "lower, so that states stay small"),
+    )
+
+
 def opened_by(record: Record) -> Iterator[Finding]:
     """Which inputs open which gate: what the network stores, forgets and reads at."""
     inputs = record.inputs[record.is_real]
@@ -265,6 +302,7 @@ DETECTORS = (
     redundant_cells,
     stuck_gates,
     saturated_gates,
+    blocks_without_error,
     opened_by,
 )
 

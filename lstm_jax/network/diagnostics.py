@@ -11,11 +11,12 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.checks import as_array
+from lstm_jax.network.checks import as_array, check_symbols
 from lstm_jax.network.detectors import DETECTORS, Finding, Record, Thresholds
 from lstm_jax.network.layer import unroll
-from lstm_jax.network.parameters import Parameters
+from lstm_jax.network.parameters import Parameters, check_parameters
 from lstm_jax.network.recurrence import Activations
+from lstm_jax.network.values import check_kind, shown
 
 
 def diagnose(
@@ -30,8 +31,8 @@ def diagnose(
     """Runs a network over a batch of sequences and says what is wrong with it, and what it does.
 
     Looks for states that drift or are saturated, cells that serve as bias units or do what others
-    do, gates that never open, never close or have become switches, and for the inputs that open
-    each gate. Troubles have the paper's remedy (section 4).
+    do, gates that never open, never close or have become switches, blocks that no error reaches,
+    and for the inputs that open each gate. Troubles have the paper's remedy (section 4).
 
     >>> from lstm_jax import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -55,23 +56,37 @@ def diagnose(
     Raises:
       ValueError: if an argument does not fit the architecture.
     """
+    check_parameters(architecture, parameters)
+    check_kind("thresholds", thresholds, Thresholds)
     inputs = np.asarray(as_array("inputs", inputs))
     _check_batch(inputs)
     length = _as_lengths(inputs, length)
-    names = tuple(symbols or [f"input {i}" for i in range(architecture.num_inputs)])
-    if len(names) != architecture.num_inputs:
-        raise ValueError(f"symbols must hold {architecture.num_inputs} names, got {len(names)}")
-    unroll(architecture, parameters, inputs[0])  # which checks what can be checked of values
+    names = _as_names(architecture, symbols)
+    unroll(architecture, parameters, inputs[0], length=int(length[0]))  # which checks the shapes
+    is_real = np.arange(inputs.shape[1]) < length[:, None]
+    check_symbols("inputs", inputs.T, architecture.num_inputs, is_real.T)
+    if not np.isfinite(inputs[is_real]).all():
+        raise ValueError("inputs must be finite, but hold NaN or infinity")
     activations = _activations(architecture, parameters, inputs, length)
     record = Record(
         architecture,
         jax.tree.map(lambda values: np.asarray(values, np.float64), activations),
         inputs,
-        np.arange(inputs.shape[1]) < length[:, None],
+        is_real,
         names,
+        np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1),
         thresholds,
     )
     return [finding for detect in DETECTORS for finding in detect(record)]
+
+
+def _as_names(architecture: Architecture, symbols: Any) -> tuple[str, ...]:
+    if symbols is None:
+        return tuple(f"input {i}" for i in range(architecture.num_inputs))
+    if not isinstance(symbols, (tuple, list)) or len(symbols) != architecture.num_inputs:
+        wanted = f"{architecture.num_inputs} names"
+        raise ValueError(f"symbols must hold {wanted}, got {shown(symbols)}")
+    return tuple(map(str, symbols))
 
 
 def _check_batch(inputs: np.ndarray) -> None:

@@ -23,6 +23,7 @@ import numpy as np
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.parameters import Parameters, check_parameters, is_shape, parameter_shapes
+from lstm_jax.network.values import check_floating
 
 FORMAT = "lstm_jax network 1"
 DTYPES = ("bfloat16", "float16", "float32", "float64")
@@ -65,6 +66,8 @@ def save(
     dtype = arrays["output.cell"].dtype.name
     if dtype not in DTYPES:
         raise ValueError(f"parameters must be of one of {', '.join(DTYPES)}, got {dtype}")
+    if path.is_dir():
+        raise ValueError(f"path must be of a file, got the folder {path}")
     if path.exists() and not overwrite:
         raise ValueError(f"{path} exists; overwrite=True replaces it")
     if not path.parent.is_dir():
@@ -106,8 +109,8 @@ def load(
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"path must be a file that exists, got {path}")
-    if dtype is not None and not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"dtype must be a floating dtype, got {dtype!r}")
+    if dtype is not None:
+        check_floating("dtype", dtype)
     with _naming(path):
         arrays, metadata = _read(path)
         architecture = _architecture(metadata)

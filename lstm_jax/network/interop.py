@@ -5,26 +5,27 @@ single cells with forget gates (Gers, Schmidhuber & Cummins 2000) that computes 
 Then ask what you like of it: `gradient="full"` is its library's own, "truncated" what the paper's
 rule would have done to it. No library is needed for that; a name is a key of `LAYOUTS`.
 
-| library, layer             | arrays (I inputs, H cells)                  | gates   | forget bias |
-|----------------------------|---------------------------------------------|---------|-------------|
-| flax nnx.OptimizedLSTMCell | dense_i.kernel [I, 4H]; dense_h.kernel      | i f g o | 0           |
-|                            | [H, 4H], .bias [4H]                         |         |             |
-| flax nnx.LSTMCell          | ii, if_, ig, io: .kernel [I, H];            | by name | 0           |
-|                            | hi, hf, hg, ho: .kernel [H, H], .bias [H]   |         |             |
-| haiku LSTM                 | w [I + H, 4H], inputs first; b [4H]         | i g f o | b + 1       |
-| equinox LSTMCell           | weight_ih [4H, I], weight_hh [4H, H];       | i f g o | uniform     |
-|                            | bias [4H]                                   |         |             |
-| torch.nn.LSTM              | weight_ih_l0 [4H, I], weight_hh_l0 [4H, H]; | i f g o | uniform, in |
-|                            | bias_ih_l0 + bias_hh_l0, [4H] each          |         | both        |
-| keras LSTM                 | kernel [I, 4H], recurrent_kernel [H, 4H];   | i f c o | 1, stored   |
-|                            | bias [4H]                                   |         |             |
+| library, layer             | arrays (I inputs, H cells)             | gates   | biases; f starts |
+|----------------------------|----------------------------------------|---------|------------------|
+| flax nnx.OptimizedLSTMCell | dense_i.kernel [I, 4H];                | i f g o | one; 0           |
+|                            | dense_h.kernel [H, 4H], .bias [4H]     |         |                  |
+| flax nnx.LSTMCell          | ii, if_, ig, io: .kernel [I, H];       | by name | one; 0           |
+|                            | hi, hf, hg, ho: .kernel [H, H], .bias  |         |                  |
+| haiku LSTM                 | w [I + H, 4H], inputs first; b [4H]    | i g f o | one, f's less 1; |
+|                            |                                        |         | 1, stored as 0   |
+| equinox LSTMCell           | weight_ih [4H, I], weight_hh [4H, H],  | i f g o | one; uniform     |
+|                            | bias [4H]                              |         |                  |
+| torch.nn.LSTM              | weight_ih_l0 [4H, I], bias_ih_l0 [4H], | i f g o | two, added up;   |
+|                            | weight_hh_l0 [4H, H], bias_hh_l0 [4H]  |         | uniform, both    |
+| keras LSTM                 | kernel [I, 4H], bias [4H],             | i f c o | one; 1           |
+|                            | recurrent_kernel [H, 4H]               |         |                  |
 
 Gates are in the order of the columns (torch, equinox: rows): i input gate, f forget gate, g or c
-cell input, o output gate. "Forget bias" is what the library starts it at; haiku stores it less 1,
-which its forward pass adds. A state (c, h), in whatever order and shape, is `internal_state` and
-`cell_output` of `State`. Of flax, take `nnx.to_pure_dict(nnx.state(cell, nnx.Param))`; of haiku,
-the parameters of "lstm/linear"; of torch, the `state_dict` of one layer in one direction; of keras,
-the weights by their names.
+cell input, o output gate. "f starts": what the library sets the forget gates' bias to; haiku
+stores it less 1, which its forward pass adds. None has peepholes. States are (c, h) in flax, (h, c)
+in torch, keras, equinox and haiku, as `internal_state` and `cell_output` of `State`. Of flax, take
+`nnx.to_pure_dict(nnx.state(cell, nnx.Param))`; of haiku, the parameters of "lstm/linear"; of torch,
+the `state_dict` of one layer in one direction; of keras, the weights by their names.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.checks import as_array
 from lstm_jax.network.parameters import OutputWeights, Parameters, UnitWeights, check_parameters
 from lstm_jax.network.units import Layer
+from lstm_jax.network.values import check_kind
 
 Arrays = Mapping[str, Any]
 Names = tuple[str, ...]
@@ -128,7 +131,9 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
     Raises:
       ValueError: if the library is unknown, an array is missing or not known, or has another shape.
     """
-    layout, arrays = _layout(library), _flat(arrays)
+    layout = _layout(library)
+    check_kind("arrays", arrays, Mapping)
+    arrays = _flat(arrays)
     biased = _check_names(library, layout, arrays)
     from_inputs, from_cells = _matrices(library, layout, arrays)
     num_inputs, num_cells = from_inputs.shape[0], from_cells.shape[0]
@@ -212,7 +217,7 @@ def _matrices(library: str, layout: Layout, arrays: Arrays) -> tuple[Any, Any]:
 
 def _side_by_side(library: str, layout: Layout, arrays: Arrays, names: Names) -> Any:
     """The arrays of these names as one, [sources, units]."""
-    found = [jnp.asarray(arrays[name]) for name in names]
+    found = [as_array(name, arrays[name]) for name in names]
     for name, array in zip(names, found, strict=True):
         if array.ndim != 2 or array.shape != found[0].shape:
             raise ValueError(f"{name} of {library} must be a matrix like others, got {array.shape}")
@@ -223,7 +228,7 @@ def _bias(library: str, layout: Layout, arrays: Arrays, num_cells: int) -> Any:
     """[4H], all biases added up."""
     total = jnp.zeros(())
     for names in layout.biases:
-        part = _join([jnp.ravel(jnp.asarray(arrays[name])) for name in names])
+        part = _join([jnp.ravel(as_array(name, arrays[name])) for name in names])
         if part.shape != (4 * num_cells,):
             wanted = 4 * num_cells // len(names)
             raise ValueError(
@@ -273,7 +278,7 @@ def _nested(arrays: Arrays) -> dict[str, Any]:
 
 
 def _layout(library: str) -> Layout:
-    if library not in LAYOUTS:
+    if not isinstance(library, str) or library not in LAYOUTS:
         raise ValueError(f"library must be one of {', '.join(LAYOUTS)}, got {library!r}")
     return LAYOUTS[library]
 
@@ -293,6 +298,7 @@ def _check_names(library: str, layout: Layout, arrays: Arrays) -> bool:
 
 
 def _check_modern(library: str, layout: Layout, architecture: Architecture) -> None:
+    check_kind("architecture", architecture, Architecture)
     wanted = dataclasses.replace(
         modern(architecture.num_inputs, architecture.num_cells),
         num_outputs=architecture.num_outputs,

@@ -29,9 +29,10 @@ from jax.typing import ArrayLike
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, advance, seen, spread, zero_state
-from lstm_jax.network.checks import Given, as_array, check_given, check_step
+from lstm_jax.network.checks import Given, as_array, check_given, check_state, check_step
 from lstm_jax.network.errors import half_squared_error
 from lstm_jax.network.layer import as_sequence, clear_padding
+from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.network.outputs import output_units, output_units_over_time
 from lstm_jax.network.parameters import (
     OutputWeights,
@@ -60,6 +61,7 @@ from lstm_jax.network.traces import (
 )
 from lstm_jax.network.truncated import derivatives_of_state, injected, slopes
 from lstm_jax.network.units import Layer
+from lstm_jax.network.values import check_kind
 
 
 class Learner(NamedTuple):
@@ -91,12 +93,13 @@ def init_learner(
     Args:
       architecture: the network.
       parameters: its weights at the start.
-      optimiser: what `update` will be given; any optax transformation.
+      optimiser: what `update` will be given; any optax transformation of gradients alone.
 
     Raises:
-      ValueError: if the parameters do not fit the architecture.
+      ValueError: if the parameters do not fit the architecture, or the optimiser needs the error.
     """
     check_parameters(architecture, parameters)
+    check_optimiser(optimiser, parameters)
     learner = Learner(
         parameters=parameters,
         optimiser_state=optimiser.init(parameters),
@@ -123,7 +126,11 @@ def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
 
     Returns:
       The learner before the first step of a sequence.
+
+    Raises:
+      ValueError: if it is no learner of this architecture.
     """
+    _check_learner(architecture, learner)
     return learner._replace(
         state=zero_state(architecture, learner.state.internal_state.dtype),
         traces=jax.tree.map(jnp.zeros_like, learner.traces),
@@ -169,7 +176,10 @@ def learn(
     Raises:
       ValueError: if an argument has the wrong shape or dtype.
     """
-    x_t = check_step(architecture, x_t)
+    _check_learner(architecture, learner)
+    x_t, weight = check_step(architecture, x_t), as_array("weight", weight)
+    if weight.shape != ():
+        raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
     if target is not None:
         target = _check_target(architecture, target, ())
     flags = [
@@ -181,7 +191,7 @@ def learn(
     if is_real is not None:
         x_t = jnp.where(is_real, x_t, 0)
         weight = jnp.where(is_real, weight, 0)
-    outputs, new = _learn(architecture, learner, x_t, target, jnp.asarray(weight))
+    outputs, new = _learn(architecture, learner, x_t, target, weight)
     if is_real is not None:
         outputs, new = where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
     return outputs, new
@@ -285,6 +295,7 @@ def learn_steps(
     Raises:
       ValueError: if the inputs, targets, weights, mask or reset have the wrong shape.
     """
+    check_kind("learner", learner, Learner)
     given = check_given(architecture, learner.parameters, inputs, learner.state, mask, None, reset)
     steps = given.inputs.shape[:1]
     if targets is not None:
@@ -355,7 +366,11 @@ def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner
 
     Returns:
       The learner with other weights, and no gradient gathered.
+
+    Raises:
+      ValueError: if this is no learner.
     """
+    check_kind("learner", learner, Learner)
     updates, optimiser_state = optimiser.update(
         learner.gradient, learner.optimiser_state, learner.parameters
     )
@@ -428,6 +443,13 @@ def _add_where_present(layer: Layer, more: Layer) -> Layer:
 
 
 # Checks ----------------------------------------------------------------------------------------
+
+
+def _check_learner(architecture: Architecture, learner: Any) -> None:
+    check_kind("architecture", architecture, Architecture)
+    check_kind("learner", learner, Learner)
+    like = learner.parameters.output.cell
+    check_state("learner.state", architecture, learner.state, like)
 
 
 def _check_target(

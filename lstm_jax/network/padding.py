@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
+
+from lstm_jax.network.checks import as_array
+from lstm_jax.network.values import at_least
 
 
 def pad_sequences(
@@ -35,7 +39,11 @@ def pad_sequences(
     Raises:
       ValueError: if there are none, one does not fit the first, or one is longer than `steps`.
     """
-    arrays = [_as_sequence(i, given) for i, given in enumerate(sequences)]
+    try:
+        several = list(sequences)
+    except TypeError as error:
+        raise ValueError(f"sequences must be a list of arrays, got {sequences!r}") from error
+    arrays = [_as_sequence(i, given) for i, given in enumerate(several)]
     if not arrays:
         raise ValueError("sequences must hold at least one sequence, got none")
     first = arrays[0]
@@ -48,13 +56,18 @@ def pad_sequences(
             )
     lengths = np.array([len(array) for array in arrays], np.int32)
     longest = int(lengths.max())
-    if steps is not None and steps < longest:
-        raise ValueError(f"steps must be at least {longest}, the longest sequence's, got {steps}")
-    shape = (len(arrays), longest if steps is None else steps, *first.shape[1:])
+    shape = (len(arrays), longest if steps is None else _as_steps(steps, longest), *first.shape[1:])
     batch = np.zeros(shape, np.result_type(*arrays))
     for row, array in zip(batch, arrays, strict=True):
         row[: len(array)] = array
-    return jnp.asarray(batch), jnp.asarray(lengths)
+    return as_array("sequences", batch), jnp.asarray(lengths)
+
+
+def _as_steps(steps: Any, longest: int) -> int:
+    found = at_least("steps", steps, 0)
+    if found < longest:
+        raise ValueError(f"steps must be at least {longest}, the longest sequence's, got {steps!r}")
+    return found
 
 
 def _as_sequence(i: int, given: ArrayLike) -> np.ndarray:

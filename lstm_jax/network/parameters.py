@@ -12,6 +12,7 @@ from jax.core import Tracer
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.units import GATES, KINDS, Kind, Layer
+from lstm_jax.network.values import as_number, check_floating, check_key, check_kind, shown
 
 
 class UnitWeights(NamedTuple):
@@ -109,9 +110,12 @@ def initialise(
       dtype: the floating dtype of every array, and with it of everything computed from them.
 
     Raises:
-      ValueError: if a range is not positive or beyond half the dtype's largest number, a gate
-        bias has not J entries or has no bias weight to set, or the dtype is not floating.
+      ValueError: if the key is none, a range is not positive or beyond half the dtype's largest
+        number, a gate bias has not J entries or has no bias weight to set, or the dtype is not
+        floating.
     """
+    check_kind("architecture", architecture, Architecture)
+    check_key("key", key)
     biases = {
         "input_gate": input_gate_bias,
         "output_gate": output_gate_bias,
@@ -151,6 +155,8 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
     Raises:
       ValueError: naming the first array that is missing, too many, or not as it should be.
     """
+    check_kind("architecture", architecture, Architecture)
+    check_kind("parameters", parameters, Parameters)
     shapes = jax.tree_util.tree_leaves_with_path(parameter_shapes(architecture), is_leaf=is_shape)
     found = dict(jax.tree_util.tree_leaves_with_path(parameters))
     lanes = np.shape(parameters.output.cell)[2:]
@@ -214,11 +220,11 @@ def is_shape(node: Any) -> bool:
 def _check_initial_values(
     architecture: Architecture, init_range: Any, biases: Mapping[str, Any], dtype: Any
 ) -> None:
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"dtype must be a floating dtype, got {dtype!r}")
+    check_floating("dtype", dtype)
     most = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
-    if not isinstance(init_range, Tracer) and not 0 < init_range <= most:
-        raise ValueError(f"init_range must be positive and at most {most:.4g}, got {init_range!r}")
+    if not isinstance(init_range, Tracer) and not 0 < as_number(init_range) <= most:
+        allowed = f"positive and at most {most:.4g}"
+        raise ValueError(f"init_range must be {allowed}, got {shown(init_range)}")
     for kind in GATES:
         if biases[kind.name] is not None:
             _check_gate_bias(architecture, kind, biases[kind.name], most)
@@ -228,9 +234,16 @@ def _check_gate_bias(architecture: Architecture, kind: Kind, values: Any, most: 
     name = f"{kind.name}_bias"
     if not architecture.count(kind) or kind.name not in architecture.biased:
         raise ValueError(f"{name} is {values!r}, but the architecture has no such bias")
-    is_finite = isinstance(values, Tracer) or np.all(np.abs(np.asarray(values, float)) <= most)
-    if np.shape(values) != (architecture.num_blocks,) or not is_finite:
+    is_finite = isinstance(values, Tracer) or _all_within(values, most)
+    if not is_finite or np.shape(values) != (architecture.num_blocks,):
         raise ValueError(
             f"{name} must hold {architecture.num_blocks} finite numbers, one for each "
-            f"memory block, got {values!r}"
+            f"memory block, got {shown(values)}"
         )
+
+
+def _all_within(values: Any, most: float) -> bool:
+    try:
+        return bool(np.all(np.abs(np.asarray(values, float)) <= most))
+    except (TypeError, ValueError, OverflowError):
+        return False

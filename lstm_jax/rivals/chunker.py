@@ -49,6 +49,7 @@ import jax.numpy as jnp
 
 from lstm_jax.network.activations import logistic
 from lstm_jax.network.errors import as_if_reached
+from lstm_jax.network.values import check_tolerance
 from lstm_jax.tasks import draws, noise_free
 from lstm_jax.tasks.base import Example, Published, Task
 from lstm_jax.training.method import TrialMethod
@@ -156,8 +157,7 @@ class Chunker(TrialMethod):
         for name in ("learning_rate", "init_range", "threshold"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
-        if self.tolerance < 0:
-            raise ValueError(f"tolerance must not be negative, got {self.tolerance!r}")
+        check_tolerance(self.tolerance)
 
     def init(self, key: jax.Array, dtype: Any = jnp.float32) -> Pair:
         """Both nets' weights before the first sequence."""

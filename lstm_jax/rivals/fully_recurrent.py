@@ -36,6 +36,7 @@ import jax.numpy as jnp
 from lstm_jax.network.activations import logistic
 from lstm_jax.network.errors import as_if_reached, half_squared_error
 from lstm_jax.network.lanes import weighted_sum
+from lstm_jax.network.values import at_least
 
 Connections = Literal["full", "layered", "simple"]
 
@@ -74,9 +75,7 @@ class RecurrentNet:
             raise ValueError(f"connections must be one of {allowed}, got {self.connections!r}")
         least_hidden = 0 if self.connections == "full" else 1
         for name, least in (("num_inputs", 1), ("num_hidden", least_hidden), ("num_outputs", 1)):
-            value = getattr(self, name)
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+            at_least(name, getattr(self, name), least)
         taus = self.time_constants
         if taus and (len(taus) != self.num_recurrent or not all(0 <= tau < 1 for tau in taus)):
             wanted = f"{self.num_recurrent} numbers in [0, 1)"

@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lstm_jax.network.optimisers import check_optimiser
+from lstm_jax.network.values import check_tolerance
 from lstm_jax.rivals.fully_recurrent import Lesson, RecurrentNet, Weights, apply, initialise
 from lstm_jax.rivals.stepwise import Stepwise, learn_online
 from lstm_jax.tasks.base import Example, Task, real_steps
 from lstm_jax.training.method import TrialMethod
-from lstm_jax.training.optimisers import check_optimiser
 
 # To the gradient and the outputs, as `bptt_gradient`.
 SequenceGradient = Callable[[RecurrentNet, Weights, Lesson], tuple[Weights, jax.Array]]
@@ -78,8 +79,7 @@ class _RecurrentLearning(TrialMethod):
 
     def __post_init__(self) -> None:
         check_optimiser(self.optimiser)
-        if self.tolerance < 0:
-            raise ValueError(f"tolerance must not be negative, got {self.tolerance!r}")
+        check_tolerance(self.tolerance)
 
     def init(self, key: jax.Array) -> Model:
         """Random weights by the task's conditions."""

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import optax
 
 from lstm_jax.network.checks import check_choice
+from lstm_jax.network.values import check_kind
 from lstm_jax.rivals.elman import ELMAN
 from lstm_jax.rivals.fully_recurrent import Connections, RecurrentNet, bptt_gradient
 from lstm_jax.rivals.learning import BySequence, ByStep
@@ -72,6 +73,7 @@ def rival_learning(
       ValueError: if a number is out of its range, the method is unknown, both a rate and an
         optimiser are given, or the task's output units are not logistic, as those of the nets are.
     """
+    check_kind("task", task, Task)
     check_choice("method", method, get_args(RivalMethod))
     if optimiser is not None and learning_rate is not None:
         raise ValueError(f"give learning_rate or optimiser, not both, got {learning_rate!r}")

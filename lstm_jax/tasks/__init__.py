@@ -10,6 +10,7 @@ from lstm_jax.tasks import (
     noise_free,
     reber,
     temporal_order,
+    timing,
     two_sequence,
     very_long_lags,
 )
@@ -39,6 +40,7 @@ __all__ = (
     "reber",
     "row_names",
     "temporal_order",
+    "timing",
     "two_sequence",
     "very_long_lags",
     "within",
@@ -80,6 +82,6 @@ def make_task(name: str) -> Task:
     Raises:
       ValueError: if there is no such row.
     """
-    if name not in _MAKERS:
+    if not isinstance(name, str) or name not in _MAKERS:
         raise ValueError(f"task must be one of {', '.join(row_names())}, got {name!r}")
     return _MAKERS[name](name)

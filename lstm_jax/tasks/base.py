@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.network.values import as_number, at_least, check_key, shown
+
 ErrorAt = Literal["end", "every_step"]
 
 
@@ -84,8 +86,7 @@ class Conditions:
         _check_number("learning_rate", self.learning_rate, least=0.0)
         _check_number("init_range", self.init_range, above=0.0)
         for name in ("input_gate_bias", "output_gate_bias", "forget_gate_bias"):
-            for value in getattr(self, name) or ():
-                _check_number(name, value)
+            object.__setattr__(self, name, _as_numbers(name, getattr(self, name)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,11 +239,14 @@ class Task(Generic[NetworkT]):
     first_rule: TestRule | None = None
     """A weaker criterion on the same tests, which is noted when met (ST1 of task 3)."""
     sequential_construction: bool = False
-    """Whether the memory cells join the network once the training error has stopped decreasing
-    (section 3.2, a cure of the abuse problem)."""
+    """Whether memory blocks join the network one after another, each once the training error has
+    stopped decreasing (section 4, a cure of the abuse problem); at first there is none."""
+    construction_interval: int = 100
+    """Training sequences whose mean error is compared with that of as many before, for sequential
+    construction; with a `TestRule`, its interval counts instead."""
 
     def __post_init__(self) -> None:
-        for name in ("trials", "max_sequences", "test_size"):
+        for name in ("trials", "max_sequences", "test_size", "construction_interval"):
             _check_count(name, getattr(self, name), 1)
         _check_count("max_length", self.max_length, 0)
         if self.error_at not in get_args(ErrorAt):
@@ -268,10 +272,10 @@ class Task(Generic[NetworkT]):
             the host, where the task has it.
 
         Raises:
-          ValueError: if the size is not positive.
+          ValueError: if the size is not positive, or the key is none.
         """
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}")
+        check_key("key", key)
+        size = at_least("size", size, 1)
         data = self._data(key) if data is None else data
         return jax.vmap(self.sample, in_axes=(0, None))(jax.random.split(key, size), data)
 
@@ -291,9 +295,13 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     Args:
       tolerance: the largest distance that is not allowed; positive.
 
+    Raises:
+      ValueError: if it is not.
+
     Returns:
       A `Task`'s `is_correct`: (outputs, example) to a bool.
     """
+    _check_number("tolerance", tolerance, above=0.0)
 
     def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
         return jnp.all(jnp.abs(outputs - example.true_targets) < tolerance)
@@ -306,7 +314,7 @@ def _check_number(
 ) -> None:
     """Raises ValueError if a value is no number that float32 holds, or below what is allowed."""
     if isinstance(value, (int, float, np.floating)) and not isinstance(value, bool):
-        size, held = abs(float(value)), np.finfo(np.float32)
+        size, held = abs(as_number(value)), np.finfo(np.float32)
         if (
             (size == 0 or float(held.tiny) <= size <= float(held.max))
             and value >= least
@@ -314,7 +322,19 @@ def _check_number(
         ):
             return
     allowed = {0.0: "positive and "}.get(above, "") + {0.0: "not negative and "}.get(least, "")
-    raise ValueError(f"{name} must be {allowed}a finite number of float32, got {value!r}")
+    raise ValueError(f"{name} must be {allowed}a finite number of float32, got {shown(value)}")
+
+
+def _as_numbers(name: str, values: Any) -> tuple[float, ...] | None:
+    """Numbers, one a block, be they in a tuple, a list or an array."""
+    if values is None:
+        return None
+    if np.ndim(values) != 1:
+        raise ValueError(f"{name} must be numbers, one a block, or None, got {shown(values)}")
+    found = tuple(np.asarray(values).tolist() if hasattr(values, "dtype") else values)
+    for value in found:
+        _check_number(name, value)
+    return found
 
 
 def _check_bounds(rule: StreamRule | TestRule) -> None:
@@ -325,4 +345,4 @@ def _check_bounds(rule: StreamRule | TestRule) -> None:
 
 def _check_count(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        raise ValueError(f"{name} must be an integer of at least {least}, got {shown(value)}")

@@ -9,6 +9,7 @@
 | `error-at-end`      |                       | an error at the sequence's end alone               |
 | `targets`           | low,high              | targets 0 and 1 become these, those between follow |
 | `g`, `h`            | a squashing function  | another cell input or cell output function         |
+| `blocks`            | cells of each block   | other memory blocks                                |
 | `recurrence`        | all, cells, none      | what the hidden layer sees of itself               |
 | `forget-gates`      |                       | blocks have forget gates (2000)                    |
 | `peepholes`         |                       | gates see the states of their block's cells (2002) |
@@ -29,6 +30,7 @@
 | `update`            | step, next-first-step | after every step; after the next sequence's first  |
 | `training-set`      | size                  | a fixed set of sequences, drawn from evenly        |
 | `test-every`        | sequences             | training sequences between two tests               |
+| `grow`              | sequences             | blocks join one by one, as the error stops falling |
 
 Two departures that decide the same thing exclude each other.
 """
@@ -53,6 +55,7 @@ from lstm_jax.training.values import (
     parse_kinds,
     parse_number,
     parse_range,
+    parse_sizes,
 )
 
 GATES = ("input_gate", "output_gate")  # of 1997
@@ -69,6 +72,15 @@ class Departure(NamedTuple):
     """(setup, value) to the setup that differs."""
     parse: Callable[[str], Any] | None = None
     """The value's text to the value; raises ValueError saying what is allowed. None: no value."""
+
+
+def with_blocks(setup: Setup, sizes: tuple[int, ...]) -> Setup:
+    """Other memory blocks; where there are more, their gates' biases start as the last one's."""
+    own, missing = setup.task.conditions, len(sizes) - setup.task.architecture.num_blocks
+    names = [f"{gate}_bias" for gate in (*GATES, "forget_gate")]
+    given = {name: getattr(own, name) for name in names if getattr(own, name)}
+    biases = {name: (b + b[-1:] * missing)[: len(sizes)] for name, b in given.items()}
+    return setup.with_architecture(blocks=sizes).with_conditions(**biases)
 
 
 def _add_biases(setup: Setup, kinds: tuple[str, ...]) -> Setup:
@@ -140,6 +152,17 @@ def _code_targets(setup: Setup, value: tuple[float, float]) -> Setup:
 
     names = ("sample", "sample_test", "training_set", "test_set")
     return setup.with_task(**{name: coded(getattr(setup.task, name)) for name in names})
+
+
+def _grow(setup: Setup, interval: int) -> Setup:
+    """Sequential construction, from a network without memory blocks."""
+    rule = setup.task.rule
+    if isinstance(rule, TestRule) and rule.interval != interval:
+        raise ValueError(
+            f"grow must be the test interval, {rule.interval}, for task {setup.task.name}, "
+            f"got {interval}"
+        )
+    return setup.with_task(sequential_construction=True, construction_interval=interval)
 
 
 def _fix_training_set(setup: Setup, size: int) -> Setup:
@@ -226,6 +249,7 @@ DEPARTURES: dict[str, Departure] = {
         lambda setup, name: setup.with_architecture(cell_output=name),
         _FUNCTION,
     ),
+    "blocks": Departure("blocks", "memory blocks of {} cells", with_blocks, parse_sizes),
     "recurrence": Departure(
         "recurrence",
         "the hidden layer sees of itself: {}",
@@ -318,5 +342,12 @@ DEPARTURES: dict[str, Departure] = {
     ),
     "test-every": Departure(
         "test interval", "a test every {} training sequences", _test_every, parse_count
+    ),
+    "grow": Departure(
+        "construction",
+        "memory blocks join one by one, each when the error of {0} sequences is hardly below that "
+        "of the {0} before",
+        _grow,
+        parse_count,
     ),
 }

@@ -14,18 +14,17 @@ import optax
 from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State
+from lstm_jax.network.checks import check_choice
 from lstm_jax.network.errors import Error
 from lstm_jax.network.layer import Gradient
+from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.network.outputs import At, apply
 from lstm_jax.network.parameters import Parameters, UnitWeights, initialise
 from lstm_jax.network.units import GATES
 from lstm_jax.tasks.base import Example, Task, real_steps
+from lstm_jax.training.construction import grown, joined
 from lstm_jax.training.keys import as_key
 from lstm_jax.training.method import Report, over_lanes, where_running
-from lstm_jax.training.optimisers import check_optimiser
-
-# An error that falls by less than this factor from one chunk to the next has stopped decreasing.
-STALLED = 0.95
 
 Update = Literal["after_sequence", "after_next_first_step"]
 
@@ -38,7 +37,7 @@ class Model(NamedTuple):
     optimiser_state: Any
     """As the optimiser's `init` makes it."""
     constructed: chex.Array
-    """[L] bool, whether the memory cells have joined the network."""
+    """[L] int32, how many memory blocks have joined the network."""
     last_error: chex.Array
     """[L] float32, mean training error of the chunk before."""
     previous: Parameters | None = None
@@ -67,6 +66,7 @@ class GradientLearning:
 
     def __post_init__(self) -> None:
         check_optimiser(self.optimiser)
+        check_choice("gradient", self.gradient, get_args(Gradient))
         self.error.check(self.task.architecture.output)
         if self.update not in get_args(Update):
             raise ValueError(f"update must be one of {get_args(Update)}, got {self.update!r}")
@@ -79,7 +79,7 @@ class GradientLearning:
         return Model(
             parameters=parameters,
             optimiser_state=optimiser_state,
-            constructed=jnp.full(lanes, not self.task.sequential_construction),
+            constructed=jnp.full(lanes, blocks_at_first(self.task), jnp.int32),
             last_error=jnp.full(lanes, jnp.inf, jnp.float32),
             previous=None if self.update == "after_sequence" else parameters,
         )
@@ -111,16 +111,13 @@ class GradientLearning:
         return self._squash(net, example)
 
     def end_chunk(self, model: Model, report: Report, running: jax.Array) -> Model:
-        """Lets the memory cells join where a chunk's error is hardly below that of the one before.
-
-        It never quite stops decreasing: the outputs that should be 0 fall as t^(-1/2).
-        """
+        """Lets a memory block join where a chunk's error is hardly below that of the one before."""
         if not self.task.sequential_construction:
             return model
         error = report.mean_error()
-        stalled = running & (error >= STALLED * model.last_error)
-        last_error = jnp.where(running, error, model.last_error)
-        return model._replace(constructed=model.constructed | stalled, last_error=last_error)
+        number = grown(self.task.architecture, model.constructed, error, model.last_error)
+        new = model._replace(constructed=number, last_error=error)
+        return where_running(running, new, model)
 
     def _gradient(self, model: Model, example: Example) -> tuple[Parameters, jax.Array]:
         """The gradient of the error, and the outputs; where two sets of weights act, their sum."""
@@ -185,9 +182,8 @@ class GradientLearning:
         state: State | None = None,
     ) -> tuple[jax.Array, State]:
         task = self.task
-        if task.sequential_construction:  # a cell that has not joined is not seen, nor blamed
-            cell = jnp.where(constructed, parameters.output.cell, 0)
-            parameters = parameters._replace(output=parameters.output._replace(cell=cell))
+        if task.sequential_construction:
+            parameters = joined(task.architecture, parameters, constructed)
         return apply(
             dataclasses.replace(task.architecture, output="identity"),
             parameters,
@@ -204,6 +200,11 @@ class GradientLearning:
         if self.task.error_at == "end" or self.task.fixed_length:
             return outputs
         return jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
+def blocks_at_first(task: Task[Architecture]) -> int:
+    """How many memory blocks are part of the network from the start."""
+    return 0 if task.sequential_construction else task.architecture.num_blocks
 
 
 def draw_weights(key: jax.Array, task: Task[Architecture]) -> Parameters:

@@ -9,11 +9,12 @@ would even let a lane's numbers depend on the lanes beside it.
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import jax
+
+from lstm_jax.network.values import whole
 
 GENERATOR = "threefry2x32"
 
@@ -44,24 +45,3 @@ def own_numbers(fun: Callable[P, R]) -> Callable[P, R]:
             return fun(*args, **kwargs)
 
     return settled
-
-
-def whole(name: str, value: object, least: int, below: int) -> int:
-    """A whole number in [least, below) as an int, be it Python's or NumPy's.
-
-    Raises:
-      ValueError: if it is something else; the message has the argument's name.
-
-    >>> whole("chunk", 10.0, 1, 100)
-    Traceback (most recent call last):
-    ValueError: chunk must be a whole number, at least 1 and below 100, got 10.0
-    """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = None
-    if number is None or not least <= number < below:
-        raise ValueError(
-            f"{name} must be a whole number, at least {least} and below {below}, got {value!r}"
-        )
-    return number

@@ -19,8 +19,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.network.values import whole
 from lstm_jax.tasks.base import Example, StreamRule, Task, TestRule, in_turn, real_steps
-from lstm_jax.training.keys import as_key, own_numbers, whole
+from lstm_jax.training.keys import as_key, own_numbers
 from lstm_jax.training.method import Method, Report, over_lanes
 from lstm_jax.training.stopping import (
     Score,

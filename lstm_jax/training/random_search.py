@@ -9,35 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from lstm_jax.network.parameters import Parameters, initialise
+from lstm_jax.network.parameters import Parameters
+from lstm_jax.network.values import as_number, shown
 from lstm_jax.tasks.base import Conditions
-from lstm_jax.training.gradient_learning import GradientLearning
+from lstm_jax.training.settings import OwnRate, Settings, SettingsLearning
 
 Bounds = tuple[float, float]  # lowest and highest
 
 # What a trial's key for its initial weights is folded with: far from the numbers of the arrays.
 SETTINGS = 2**32 - 1
-
-
-class Settings(NamedTuple):
-    """What L trials start and learn by; the lanes are the last axis. As `Conditions`."""
-
-    learning_rate: chex.Array
-    """[L]."""
-    init_range: chex.Array
-    """[L]."""
-    input_gate_bias: chex.Array | None
-    """[J, L]; None: random like all weights."""
-    output_gate_bias: chex.Array | None
-    """[J, L]; None: random like all weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +50,11 @@ class Space:
                 continue
             most = float(np.finfo(np.float32).max)
             least = -most if name.endswith("bias") else float(np.finfo(np.float32).tiny)
-            if len(bounds) != 2 or not least <= bounds[0] <= bounds[1] <= most:
+            found = [*map(as_number, bounds)] if isinstance(bounds, (tuple, list)) else []
+            if len(found) != 2 or not least <= found[0] <= found[1] <= most:
                 kind = "finite" if name.endswith("bias") else "positive and finite"
                 raise ValueError(
-                    f"{name} must be two {kind} numbers, the lower first, got {bounds}"
+                    f"{name} must be two {kind} numbers, the lower first, got {shown(bounds)}"
                 )
 
     def draw(self, key: jax.Array, own: Conditions, num_blocks: int) -> Settings:
@@ -96,39 +82,19 @@ class Space:
         )
 
 
-def descent() -> optax.GradientTransformation:
-    """Gradient descent by the rate in the optimiser's state, which is a trial's `Settings`."""
-
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        del params
-        return jax.tree.map(lambda gradient: -state.learning_rate * gradient, updates), state
-
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
-
-
 @dataclasses.dataclass(frozen=True)
-class RandomSearch(GradientLearning):
+class RandomSearch(SettingsLearning):
     """The paper's method, by settings drawn for each trial; they stay in `optimiser_state`.
 
     Attributes:
       space: where they are drawn from.
     """
 
-    optimiser: optax.GradientTransformation = dataclasses.field(default_factory=descent)
     space: Space = dataclasses.field(default_factory=Space)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.task.conditions.added_gate_bias:
-            raise ValueError("added_gate_bias must be False in a search, whose biases are set")
-
-    def init_trial(self, key: jax.Array) -> tuple[Parameters, Settings]:
+    def init_trial(self, key: jax.Array) -> tuple[Parameters, OwnRate]:
         """As `GradientLearning`, by the trial's own settings."""
         task = self.task
         settings_key = jax.random.fold_in(key, SETTINGS)
         settings = self.space.draw(settings_key, task.conditions, task.architecture.num_blocks)
-        start = settings._asdict()
-        del start["learning_rate"]
-        forget_gate_bias = task.conditions.forget_gate_bias
-        parameters = initialise(key, task.architecture, forget_gate_bias=forget_gate_bias, **start)
-        return parameters, settings
+        return self.start(key, settings)

@@ -27,10 +27,8 @@ from lstm_jax.training.method import Lanes
 from lstm_jax.training.setup import Setup
 from lstm_jax.training.step_learning import StepLearning
 
-# Training sequences between two words to the host, where the task's rule does not say; with
-# sequential construction, also between two looks at whether the error still decreases.
+# Training sequences between two words to the host, where the task does not say.
 CHUNK = 1000
-CONSTRUCTION_CHUNK = 100
 
 # Further than this, a file system may not follow.
 LONGEST_NAME = 200
@@ -154,10 +152,10 @@ def learn_by(setup: Setup) -> GradientLearning | Lanes:
 
 
 def chunk_of(task: Task) -> int:
-    """Training sequences a chunk: the interval between tests where the task's rule has one."""
+    """Training sequences a chunk: what the task's rule or its construction says, or `CHUNK`."""
     if isinstance(task.rule, TestRule):
         return task.rule.interval
-    return CONSTRUCTION_CHUNK if task.sequential_construction else CHUNK
+    return task.construction_interval if task.sequential_construction else CHUNK
 
 
 def make_recipe(text: str) -> Recipe:
@@ -177,7 +175,7 @@ def make_recipe(text: str) -> Recipe:
     Raises:
       ValueError: if a name is unknown, a value not allowed, or two departures decide the same.
     """
-    short, *further = text.split("+")
+    short, *further = text.split("+") if isinstance(text, str) else (None,)
     if short not in SHORT_NAMES:
         raise ValueError(f"recipe must begin with one of {', '.join(SHORT_NAMES)}, got {text!r}")
     meant = [_parse(choice) for choice in SHORT_NAMES[short].split("+") if choice]

@@ -19,8 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.checks import as_array
 from lstm_jax.network.files import write_atomically
 from lstm_jax.network.parameters import Parameters, check_parameters, parameter_shapes
+from lstm_jax.network.values import shown
 from lstm_jax.tasks.base import Task
 from lstm_jax.training.gradient_learning import Model
 from lstm_jax.training.trials import TrialResult
@@ -158,20 +160,23 @@ def read_network(document: dict[str, Any]) -> tuple[Architecture, Parameters]:
       The architecture and the parameters, float32.
 
     Raises:
-      ValueError: if no trial was solved, or the weights do not fit the architecture.
+      ValueError: if no trial was solved, a field is missing or of another kind, or the weights do
+        not fit the architecture.
     """
-    network = document["network"]
-    if network is None:
-        raise ValueError(f"the result of {document['task']} has no solved trial")
-    architecture = _read_architecture(document["architecture"])
+    document = _as_object("document", document)
+    if document.get("network", 0) is None:
+        raise ValueError(f"the result of {document.get('task')} has no solved trial")
+    network = _as_object("network", document.get("network"))
+    weights = _as_object("network.parameters", network.get("parameters"))
+    architecture = _read_architecture(_as_object("architecture", document.get("architecture")))
     shapes = parameter_shapes(architecture)
     is_shape = lambda node: type(node) is tuple
     paths, structure = jax.tree_util.tree_flatten_with_path(shapes, is_leaf=is_shape)
     names = [jax.tree_util.keystr(path) for path, _ in paths]
-    found = ", ".join(network["parameters"])
-    if set(names) != set(network["parameters"]):
-        raise ValueError(f"weights must be {', '.join(names)}, got {found}")
-    leaves = [jnp.asarray(network["parameters"][name], jnp.float32) for name in names]
+    for name in sorted({*names} ^ {*weights}):
+        told = "lacks" if name in names else "has unknown"
+        raise ValueError(f"network.parameters {told} {name}")
+    leaves = [as_array(name, weights[name]).astype(jnp.float32) for name in names]
     parameters = jax.tree.unflatten(structure, leaves)
     check_parameters(architecture, parameters)
     return architecture, parameters
@@ -180,9 +185,18 @@ def read_network(document: dict[str, Any]) -> tuple[Architecture, Parameters]:
 def _read_architecture(fields: dict[str, Any]) -> Architecture:
     """Files of before errors had names call output units whose f' is left out "logistic_1"."""
     renamed = {"logistic_1": "logistic"}
-    fields = dict(fields)
-    fields["output"] = renamed.get(fields["output"], fields["output"])
-    return Architecture(**fields)
+    if isinstance(fields.get("output"), str):
+        fields = fields | {"output": renamed.get(fields["output"], fields["output"])}
+    try:
+        return Architecture(**fields)
+    except TypeError as error:  # a field too many, or missing
+        raise ValueError(f"architecture must be one of the LSTM's: {error}") from error
+
+
+def _as_object(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be an object of a result file, got {shown(value)}")
+    return value
 
 
 def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:

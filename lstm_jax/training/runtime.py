@@ -6,6 +6,8 @@ import os
 
 from absl import logging
 
+from lstm_jax.network.values import at_least
+
 # XLA's CPU backend runs a loop operation by operation, at some 0.3 microseconds each, unless the
 # loop's data is "small": then it compiles the whole loop into one function. At the sizes of the
 # paper's networks that is a factor of 5 (BUILD_NOTES, "Speed"). The default limit is 1 KiB.
@@ -39,8 +41,8 @@ def configure_cpu(num_devices: int | None = None, small_loop_bytes: int = SMALL_
         works without them, at about half the speed.
     """
     for name, value in (("num_devices", num_devices), ("small_loop_bytes", small_loop_bytes)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        if value is not None:
+            at_least(name, value, 1)
     flags = os.environ.get("XLA_FLAGS", "")
     wanted = []
     if _SMALL_LOOP not in flags:

@@ -13,7 +13,8 @@ from lstm_jax.network import online
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.parameters import Parameters
 from lstm_jax.tasks.base import Example, Task, real_steps
-from lstm_jax.training.gradient_learning import STALLED, GradientLearning, Model
+from lstm_jax.training.construction import grown, joined
+from lstm_jax.training.gradient_learning import GradientLearning, Model, blocks_at_first
 from lstm_jax.training.method import Report, TrialMethod
 
 
@@ -33,7 +34,7 @@ class StepLearning(TrialMethod):
     def init(self, key: jax.Array) -> Model:
         """Random weights by the task's conditions."""
         parameters, optimiser_state = self._by_sequence.init_trial(key)
-        constructed = jnp.asarray(not self.task.sequential_construction)
+        constructed = jnp.int32(blocks_at_first(self.task))
         return Model(parameters, optimiser_state, constructed, jnp.float32(jnp.inf))
 
     def present(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
@@ -63,8 +64,8 @@ class StepLearning(TrialMethod):
         if not self.task.sequential_construction:
             return model
         error = report.mean_error()
-        stalled = error >= STALLED * model.last_error
-        return model._replace(constructed=model.constructed | stalled, last_error=error)
+        number = grown(self.task.architecture, model.constructed, error, model.last_error)
+        return model._replace(constructed=number, last_error=error)
 
     @property
     def _by_sequence(self) -> GradientLearning:
@@ -88,17 +89,15 @@ class StepLearning(TrialMethod):
     ) -> tuple[online.Learner, jax.Array]:
         """Learns from one step, where it counts."""
 
-        def joined(parameters: Parameters) -> Parameters:
-            """Without the cells' output weights until the cells have joined."""
+        def those_joined(parameters: Parameters) -> Parameters:
             if not self.task.sequential_construction:
                 return parameters
-            cell = jnp.where(constructed, parameters.output.cell, 0)
-            return parameters._replace(output=parameters.output._replace(cell=cell))
+            return joined(self.task.architecture, parameters, constructed)
 
-        seen = learner._replace(parameters=joined(learner.parameters))
+        seen = learner._replace(parameters=those_joined(learner.parameters))
         outputs, seen = online.learn(
             self.task.architecture, seen, x_t, target, weight=counts.astype(jnp.float32)
         )
-        seen = seen._replace(parameters=learner.parameters, gradient=joined(seen.gradient))
+        seen = seen._replace(parameters=learner.parameters, gradient=those_joined(seen.gradient))
         updated = online.update(self.optimiser, seen)
         return jax.tree.map(lambda a, b: jnp.where(counts, a, b), updated, seen), outputs

@@ -10,15 +10,16 @@ runs the same lines: each computes the lanes of its own devices, and hears of al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from lstm_jax.network.values import check_kind, shown, whole
 from lstm_jax.training.devices import Devices
-from lstm_jax.training.keys import own_numbers, root_key, whole
+from lstm_jax.training.keys import own_numbers, root_key
 from lstm_jax.training.learning import DATA, RUNNING, SOLVED, Learning
 from lstm_jax.training.method import Report
 from lstm_jax.training.programs import make_programs
@@ -60,6 +61,7 @@ class TrialRunner:
       indices: which trials.
       presented: training sequences so far, to each trial still running.
       devices: where they run, and how many lanes each device has.
+      learning: what is learned, and how.
     """
 
     def __init__(
@@ -84,16 +86,18 @@ class TrialRunner:
             trial's numbers, as the compiler may vectorise differently; `devices.lanes` tells it.
 
         Raises:
-          ValueError: if there are no trials, one is no whole number, negative or double, or `seed`
-            or `lanes` is no whole number in its range.
+          ValueError: if there are no trials, one is no whole number, negative or double, `seed` or
+            `lanes` is no whole number in its range, or `learning` or `mesh` is something else.
         """
+        check_kind("learning", learning, Learning)
         self.indices = _check_indices(indices)
         self.presented = 0
-        mesh = mesh or Mesh(jax.local_devices()[:1], ("trials",))
+        mesh = Mesh(jax.local_devices()[:1], ("trials",)) if mesh is None else mesh
+        check_kind("mesh", mesh, Mesh)
         if lanes is None:
             lanes = default_lanes(mesh.devices.flat[0].platform)
         self.devices = Devices(mesh, whole("lanes", lanes, 1, 2**20))
-        self._learning = learning
+        self.learning = learning
         self._programs = make_programs(learning)
         self._keys, data = _keys_and_data(learning, self.indices, seed)
         self._waves = [Wave(places, self._init(places, data)) for places in self._split()]
@@ -101,6 +105,14 @@ class TrialRunner:
         self._status = np.full(len(self.indices), RUNNING)
         self._rounds: list[Report] = []  # [R] each
         self._trial_sequences = 0
+
+    @property
+    def errors(self) -> np.ndarray:
+        """[R] float64, every trial's mean training error in the last round; NaN: it had ended."""
+        if not self._rounds:
+            return np.full(len(self.indices), np.nan)
+        sequences, error = self._rounds[-1].sequences, np.asarray(self._rounds[-1].error)
+        return np.where(sequences > 0, error / np.maximum(sequences, 1), np.nan)
 
     @property
     def finished(self) -> bool:
@@ -122,8 +134,8 @@ class TrialRunner:
         report = self._hear(advanced)
         self._rounds.append(report)
         self._trial_sequences += _sequences(report)
-        limit = self._learning.task.max_sequences
-        self.presented = min(self.presented + self._learning.chunk, limit)
+        limit = self.learning.task.max_sequences
+        self.presented = min(self.presented + self.learning.chunk, limit)
         running = np.sum(self._status == RUNNING)
         if running == 0 or -(-running // self.devices.width) < len(self._waves):
             self._pack(merge(self._in_waves()))
@@ -144,7 +156,7 @@ class TrialRunner:
                 standing=take(standing, place),
                 score=take(score, lane),
                 curve=curves[place],
-                test_size=self._learning.task.test_size,
+                test_size=self.learning.task.test_size,
                 presented=self.presented,
             )
             for places, score in tested
@@ -245,6 +257,8 @@ class TrialRunner:
 
 def _check_indices(indices: Sequence[int]) -> list[int]:
     """The trials' numbers as ints."""
+    if not isinstance(indices, Iterable):
+        raise ValueError(f"indices must be whole numbers, got {shown(indices)}")
     found = [whole("each of indices", index, 0, DATA) for index in indices]
     if not found or len(set(found)) < len(found):
         raise ValueError(f"indices must be one or more, and distinct, got {found}")

@@ -34,6 +34,14 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Whole numbers of at least 1, with commas between."""
+    try:
+        return tuple(map(parse_count, text.split(",")))
+    except ValueError:
+        raise ValueError("whole numbers of at least 1 with commas between") from None
+
+
 def one_of(*allowed: str) -> Callable[[str], str]:
     """One of some words."""
 

@@ -65,6 +65,7 @@ def test_slopes_are_those_of_powers():
 
 def test_scaling_compares_the_same_trials_on_more_devices(monkeypatch):
     monkeypatch.setattr(scaling, "make_task", lambda row: LATCH)
+    monkeypatch.setattr(scaling, "TrialRunner", make_runner)
     measurements = scaling.run(Plan(repeats=1, quick=True))
     assert [m.work for m in measurements] == [2 * 20, 2 * 20, 2 * 16, 2 * 16]
     assert all("to the last bit" in m.check for m in measurements)

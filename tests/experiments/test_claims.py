@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 from binaries import assert_is_a_picture, document_of
-from small_tasks import LATCH, binary_environment
+from small_tasks import LATCH, binary_environment, make_runner
 
 from experiments.claims import (
     CLAIMS,
@@ -64,13 +64,14 @@ def test_variants_of_gate_biases_differ_in_one_bias_alone():
     assert [of.input_gate_bias for of in biases[:3]] == [(-2.0, -4.0), None, (2.0, 4.0)]
 
 
-def test_a_comparison_runs_each_variant_as_its_own_trials_would():
+def test_a_comparison_runs_each_variant_as_its_own_trials_would(monkeypatch: pytest.MonkeyPatch):
     """The numbers are those of the same trials run by themselves, under the variant's label."""
+    monkeypatch.setattr(base, "TrialRunner", make_runner)
     variants = {"cut": base.by_descent(LATCH), "whole": base.by_descent(LATCH, "full")}
     documents = base.compare(variants, base.Settings(trials=2, quiet=True))["variants"]
     assert [document["recipe"] for document in documents] == list(variants)
     for document, learning in zip(documents, variants.values(), strict=True):
-        alone = document_of(LATCH, TrialRunner(learning, range(2)).run())
+        alone = document_of(LATCH, make_runner(learning, range(2)).run())
         assert document["trials"] == alone["trials"]
     assert documents[0]["trials"] != documents[1]["trials"]
 
@@ -115,8 +116,9 @@ def test_time_constants_are_those_of_the_labels():
 def test_at_its_own_lag_a_net_errs_as_in_its_trial_s_own_test(monkeypatch: pytest.MonkeyPatch):
     """The test is the trial's final one, and the state goes over to it whole."""
     monkeypatch.setattr(other_lags, "TESTED_LAGS", (3, 4))
+    monkeypatch.setattr(other_lags, "TrialRunner", make_runner)
     learning = make_recipe("paper").learning(lag_task(3, 3))
-    results = [r for r in TrialRunner(learning, range(3)).run() if r.solved]
+    results = [r for r in make_runner(learning, range(3)).run() if r.solved]
     found = other_lags.wrong_at_other_lags(learning, base.Settings(3))
     assert found["solved"] == len(results) > 0
     assert found["fraction_wrong"][0] == np.mean([r.test_wrong / r.test_size for r in results])
@@ -215,7 +217,7 @@ def test_the_binary_refuses_to_replace_a_file(tmp_path: pathlib.Path):
     done = subprocess.run(
         [sys.executable, "-m", "experiments.claims", "--claim=length", f"--out={tmp_path}"],
         cwd=ROOT,
-        env=binary_environment(tmp_path / "compiled"),
+        env=binary_environment(),
         capture_output=True,
         text=True,
     )

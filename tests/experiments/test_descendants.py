@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from helpers import assert_equal
 
-from experiments.claims import composed, continual, counting
+from experiments.claims import composed, continual, counting, timing
 from experiments.claims.base import Settings
 from lstm_jax.tasks.counting import string
+from lstm_jax.tasks.timing import train
 from lstm_jax.training.trials import TrialRunner
 
 QUIET = Settings(trials=2, quiet=True)
@@ -25,13 +27,13 @@ def like_a_user() -> Iterator[None]:
         yield
 
 
-def test_an_echo_is_of_two_steps_before_and_two_steps_on():
+def test_an_echo_is_of_the_step_before_and_the_next():
     model = composed.echo("both")
     inputs, targets = map(np.asarray, model.sample(jax.random.key(0)))
     bits = (inputs[:, 0] + 1) / 2
     assert set(bits) == {0.0, 1.0}
     for step in range(composed.STEPS):
-        assert targets[step].tolist() == [bits[step], bits[step + 4]]  # it stands at step + 2
+        assert targets[step].tolist() == [bits[step], bits[step + 2]]  # it stands at step + 1
 
 
 @pytest.mark.parametrize(
@@ -42,9 +44,9 @@ def test_one_direction_hears_of_one_of_the_bits_alone(directions: str, hears: tu
     model = composed.echo(directions)
     weights = model.init(jax.random.key(1))
     inputs, _ = model.sample(jax.random.key(0))
-    step = 5  # of the targets; the bits asked for stand at step and step + 4
+    step = 5  # of the targets; the bits asked for stand at step and step + 2
     net = jax.jit(model.net)
-    nets = [net(weights, inputs.at[place].multiply(-1)) for place in (step, step + 4)]
+    nets = [net(weights, inputs.at[place].multiply(-1)) for place in (step, step + 2)]
     found = tuple(bool(np.any(other[step] != net(weights, inputs)[step])) for other in nets)
     assert found == hears
 
@@ -79,6 +81,30 @@ def test_how_far_a_trial_counts_is_up_to_its_first_wrong_string(monkeypatch: pyt
             outputs = learning.method.outputs(model, lanes)[..., trial]
             right.append(bool(task.is_correct(outputs, example)))
         assert furthest == (right.index(False) if False in right else 12)
+
+
+@pytest.mark.parametrize(("kind", "late"), [("measuring", (1, 0, 1)), ("generating", (0, 1, 1))])
+def test_steps_of_a_train_are_right_up_to_the_first_output_too_far_away(kind: Any, late: tuple):
+    example = train(kind, jnp.array(late, jnp.int32), 4)
+    length = int(example.length)
+    outputs = np.array(example.targets)
+    outputs[length:] = 0.7  # padding
+    assert timing.right_steps(outputs, example) == length
+    for wrong in (length - 1, 6, 0):
+        outputs[wrong] = 1 - outputs[wrong]
+        assert timing.right_steps(outputs, example) == wrong
+
+
+def test_variants_of_timing_differ_in_peepholes_alone():
+    for kind, period, cells in timing.ASKED:
+        with_, without = (
+            timing.learn(kind, period, cells, peepholes=peepholes).task
+            for peepholes in (True, False)
+        )
+        assert with_.architecture == dataclasses.replace(without.architecture, peepholes=True)
+        assert dataclasses.replace(with_, architecture=None, sample=None) == dataclasses.replace(
+            without, architecture=None, sample=None
+        )
 
 
 def test_the_longest_stream_is_the_trial_s_own(monkeypatch: pytest.MonkeyPatch):

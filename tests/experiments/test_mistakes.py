@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 from binaries import BINARIES, command_of, run_forks
 
+from experiments import report
+from experiments.claims import CLAIMS
 from experiments.common import collection
+from experiments.readings.cells import Results
 from lstm_jax.training.recipes import SHORT_NAMES
 
 ROWS = ("adding", "embedded_reber", "multiplication", "noise_free", "reproduce", "rivals", "sweep")
@@ -25,6 +28,7 @@ NO_INTEGER = ("x", "1.5", "", "nan", *LARGE)
 # Of every kind of flag what it must refuse.
 OF_ROWS: dict[str, tuple[str, ...]] = {
     "out": ("", " "),
+    "logdir": ("", " "),
     "seed": (*NO_INTEGER, "-1", "4294967296", "9223372036854775808"),
     "lanes": (*NO_INTEGER, "0", "-1", "4097"),
     "devices": (*NO_INTEGER, "0", "-1", "65", "1000"),
@@ -38,6 +42,14 @@ OF_ROWS: dict[str, tuple[str, ...]] = {
     "overwrite": ("maybe",),
     "resume": ("2",),
     "quiet": ("x",),
+}
+OF_SEARCHES: dict[str, tuple[str, ...]] = {
+    "task": ("", "7", "6A"),
+    "blocks": ("", "2y2", "0x2", "2x", "2x2,", "own,x", "-1x2", "99999x1", "2x2,own"),
+    **dict.fromkeys(
+        ("learning_rate", "init_range", "input_gate_bias"),
+        ("", "9,1", "a,b", "1", "1,2,3", "nan,1", "1,nan", "0,inf", "own,1"),
+    ),
 }
 OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
     "claims": {
@@ -78,18 +90,18 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "rows": ("", "6A", "6a,", "6a,6a", "all,6a"),
         "workers": (*NO_INTEGER, "0", "257"),
     },
-    "sweep": {
-        "task": ("", "7", "6A"),
-        "blocks": ("", "2y2", "0x2", "2x", "2x2,", "own,x", "-1x2", "99999x1"),
-        **dict.fromkeys(
-            ("learning_rate", "init_range", "input_gate_bias"),
-            ("", "9,1", "a,b", "1", "1,2,3", "nan,1", "1,nan", "0,inf", "own,1"),
-        ),
+    "sweep": OF_SEARCHES,
+    "tune": OF_SEARCHES
+    | {name: OF_ROWS[name] for name in ("out", "seed", "lanes", "devices", "max_sequences")}
+    | {
+        "recipe": (*OF_ROWS["recipe"], "paper+rate=3", "paper+update=step"),
+        "configurations": (*NO_INTEGER, "0", "-1"),
+        "trials": (*NO_INTEGER, "0", "-1", "1048577"),
     },
     **{name: {"task": ("", "7", "unknown")} for name in ROWS if name not in ("reproduce", "sweep")},
 }
 # What a command says where it is not the flag itself that is out of its bounds.
-NAMES = {"recipe": ("recipe", "departure"), "rows": ("--rows", "rows", "task")}
+NAMES = {"recipe": ("recipe", "departure", "update"), "rows": ("--rows", "rows", "task")}
 
 
 def cases() -> list[tuple[str, str, str]]:
@@ -104,6 +116,7 @@ def cases() -> list[tuple[str, str, str]]:
 RUNS = (
     ("common.runner", "run_row"),
     ("sweep", "run_row"),
+    ("tune.__main__", "tune"),
     ("reproduce", "run_workers"),
     ("benchmark", "_measure"),
     ("claims.lags", "run"),
@@ -123,6 +136,8 @@ def never(*arguments: Any, **options: Any) -> None:
 
 def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[str]:
     needed = {"check": "true"} if binary in ("notebooks", "tables") else {"out": str(out)}
+    if binary == "diagnose":
+        needed = {"files": str(collection.RESULTS / "6a" / "6a.json")}
     if binary == "reproduce":
         needed["rows"] = "6a"
     if binary == "claims":
@@ -175,6 +190,8 @@ MISTAKES = {
     "temporal_order 6a": "unexpected argument '6a'; options begin with --",
     "temporal_order --resume --overwrite": "--resume and --overwrite exclude each other, got both",
     "temporal_order --out=": "flag --out=: must name a folder; . is the current one",
+    "temporal_order --logdir={folder}/file": "--logdir must be a writable folder, got {folder}/f",
+    "temporal_order --logdir={folder}/log": "{folder}/log/6a has scalars of a run; --overwri",
     "temporal_order --out={folder}/file": "--out must be a writable folder, got {folder}/file: ",
     "temporal_order --out={folder}/file/below": "--out must be a writable folder, got {folder}/file"
     "/below: Not a directory",
@@ -199,6 +216,10 @@ MISTAKES = {
     "first, got (9.0, 1.0)",
     "sweep --learning_rate=own": "--learning_rate and one of --init_range, --input_gate_bias, "
     "--output_gate_bias must have bounds, got 'own'",
+    "tune --out={folder}/old": "{folder}/old/tune.6a.json exists; --overwrite replaces it",
+    "tune --out={folder}/old --resume": "{folder}/old/tune.6a.json is not JSON: ",
+    "tune --resume --overwrite": "--resume and --overwrite exclude each other, got both",
+    "tune --learning_rate=own --init_range=own --input_gate_bias=own": "--blocks or one of --learn",
     "sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, whose inp",
 }
 
@@ -209,13 +230,15 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("mistakes")
     (folder / "file").write_text("a file")
     (folder / "cut" / "6a.checkpoints" / "1000").mkdir(parents=True)
+    (folder / "log" / "6a").mkdir(parents=True)
+    (folder / "log" / "6a" / "events.out.tfevents.1.mine").write_text("mine")
     for name in ("no", "old"):
         (folder / name).mkdir()
     (folder / "no" / "6a.json").write_text("no result")
     (folder / "no" / "claim.xor.json").write_text('{"claim": "gates"}')
     (folder / "no" / "claim.gates.json").write_text("[" * 100_000)
     (folder / "old" / "6a.json").write_text((collection.RESULTS / "6b" / "6b.json").read_text())
-    for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json"):
+    for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json", "tune.6a.json"):
         (folder / "old" / name).write_text("mine")
     before = sorted(folder.rglob("*"))
     runs = []
@@ -273,11 +296,18 @@ DAMAGE: dict[str, Any] = {
     "a number as text": {"max_sequences": "many"},
     "true for a number": {"weights": True},
     "published of another kind": {"published": []},
+    "a machine of another kind": {"machine": []},
+    "versions as text": {"versions": "0.10"},
+    "a trial that was never tested": {
+        "trials": [{"index": 0, "solved": True, "sequences": 1, "curve": [[1, 0.5, 0.5]]}]
+    },
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_result_is_one_line_that_names_the_file(damage: str, tmp_path: pathlib.Path):
+def test_a_damaged_result_is_one_line_that_names_the_file(
+    damage: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+):
     content = DAMAGE[damage]
     if isinstance(content, dict):
         document = json.loads((collection.RESULTS / "6a" / "6a.json").read_text()) | content
@@ -291,4 +321,58 @@ def test_a_damaged_result_is_one_line_that_names_the_file(damage: str, tmp_path:
         command = command_of("temporal_order")
         with pytest.raises(ValueError, match=r"6a\.json"):
             command.call(["--task=6a", f"--out={tmp_path}", "--resume"])
+        with pytest.raises(ValueError, match="--out must hold result files of rows, and"):
+            report.read_folder(tmp_path)
+        assert str(path) in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"6a\.json") as error:
+        command_of("diagnose").call([f"--files={path}"])
+    assert "\n" not in str(error.value)
     assert path.read_text() == content and [*tmp_path.iterdir()] == [path]
+
+
+NO_NETWORK: dict[str, Any] = {
+    "none was solved": {"network": None},
+    "no weights": {"network": {}},
+    "weights as text": {"network": {"parameters": {".output.cell": "x"}}},
+    "no architecture": {"architecture": None},
+    "a rival's architecture": {"architecture": {"num_hidden": 3}},
+    "another architecture": {"architecture": {"num_inputs": 1, "blocks": [1], "num_outputs": 1}},
+    "an architecture of one unit too large for a float": {
+        "architecture": {"num_inputs": 8, "blocks": [2, 2], "num_outputs": 4}
+        | {"initial_activation": 10**400}
+    },
+    "of a task with other inputs": {"task": "1-1"},
+}
+
+
+@pytest.mark.parametrize("damage", NO_NETWORK)
+def test_a_result_without_a_network_is_not_diagnosed(damage: str, tmp_path: pathlib.Path):
+    document = json.loads((collection.RESULTS / "6a" / "6a.json").read_text())
+    path = tmp_path / "6a.json"
+    path.write_text(json.dumps(document | NO_NETWORK[damage]))
+    with pytest.raises(ValueError, match=r"6a\.json must hold a network") as error:
+        command_of("diagnose").call([f"--files={path}"])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("claim", sorted({*CLAIMS} - {"lags"}))  # drawn from rows' files alone
+def test_a_damaged_claim_is_not_drawn(claim: str, tmp_path: pathlib.Path):
+    path = tmp_path / f"claim.{claim}.json"
+    committed = collection.RESULTS / "claims" / path.name
+    found = json.loads(committed.read_text()) if committed.exists() else {}
+    for content in ({}, {key: [1] for key in found}, dict.fromkeys(found, 3)):
+        path.write_text(json.dumps(content | {"claim": claim}))
+        with pytest.raises(ValueError, match=f"claim.{claim}.json does not hold what") as error:
+            command_of("claims").call([f"--claim={claim}", f"--out={tmp_path}", "--redraw"])
+        assert "\n" not in str(error.value) and [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, "[]", "{}", '{"row": "6a", "runs": [], "cells": {"a": {"trials": 3}}}'],
+)
+def test_damaged_readings_are_one_line_that_names_the_file(content: str, tmp_path: pathlib.Path):
+    (tmp_path / "6a.json").write_text(content)
+    with pytest.raises(ValueError, match=r"6a\.json") as error:
+        Results(tmp_path, "6a")
+    assert "\n" not in str(error.value)

@@ -20,7 +20,7 @@ from binaries import BINARIES, ROOT, command_of, run_forks
 from resumable import PATIENCE
 from small_tasks import LATCH, binary_environment, make_runner
 
-from experiments.common import command, files, options, runner
+from experiments.common import command, files, options, runner, search
 from experiments.common.interrupt import Interrupted
 from experiments.common.progress import make_progress
 from lstm_jax import plots
@@ -139,6 +139,45 @@ def test_a_picture_that_is_there_is_not_replaced(tmp_path):
     (tmp_path / "a.png").write_text("mine")
     kept = files.save_picture(draw(None), tmp_path / "a.png", overwrite=False)
     assert kept == tmp_path / "a.1.png" and (tmp_path / "a.png").read_text() == "mine"
+
+
+def test_a_full_disk_is_said_of_the_file_that_it_takes(tmp_path, monkeypatch):
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for overwrite in (True, False):
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "write_json", full)
+            with pytest.raises(OSError, match=r"a\.json could not be written: No space left on"):
+                files.write_result(tmp_path / "a.json", DOCUMENT, overwrite)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("command_", ["report", "reference"])
+def test_pages_that_are_there_are_not_replaced(command_: str, tmp_path, monkeypatch):
+    """Be they there at the start, or only once they are written."""
+    from experiments import reference, report
+
+    def page(documents: Any, title: str) -> str:
+        (tmp_path / "report.html").write_text("mine")
+        return "ours"
+
+    def pages(folder: pathlib.Path) -> list[pathlib.Path]:
+        (folder / "index.html").write_text("ours")
+        return [folder / "index.html"]
+
+    monkeypatch.setattr(report, "read_folder", lambda folder: {})
+    monkeypatch.setattr(report, "page", page)
+    monkeypatch.setattr(reference, "write_reference", pages)
+    mine = tmp_path / ("report.html" if command_ == "report" else "index.html")
+    call = lambda: command_of(command_).call([f"--out={tmp_path}"])
+    if command_ == "report":
+        call()
+        assert mine.read_text() == "mine" and (tmp_path / "report.1.html").read_text() == "ours"
+    mine.write_text("mine")
+    with pytest.raises(ValueError, match="exists; --overwrite replaces it"):
+        call()
+    assert mine.read_text() == "mine"
 
 
 def test_a_file_system_without_links_keeps_what_is_there_too(tmp_path, monkeypatch):
@@ -263,7 +302,7 @@ def test_ctrl_c_to_the_parent_alone_ends_the_workers_too(tmp_path: pathlib.Path)
     parent = subprocess.Popen(
         [sys.executable, "-m", "experiments.reproduce", "--trials=2", *flags_],
         cwd=ROOT,
-        env=binary_environment(tmp_path.parent / "compiled"),
+        env=binary_environment(),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -299,7 +338,7 @@ def test_rates_whose_ratio_is_beyond_float32_are_drawn_and_reported(tmp_path: pa
     """...log-uniform; the file is whole, whatever becomes of the trials."""
     from experiments import sweep
 
-    out = [f"--out={tmp_path}", "--devices=2"]
+    out = [f"--out={tmp_path}", "--devices=1"]
     sweep.COMMAND.call(
         ["--task=6a", "--trials=8", "--max_sequences=20", "--learning_rate=1e-10,1e30", *out]
     )
@@ -332,8 +371,8 @@ def test_a_sweep_s_own_bounds_are_of_what_its_task_has(task: str, tmp_path: path
     from experiments import sweep
 
     values = sweep.COMMAND.parse([f"--task={task}", f"--out={tmp_path}"])
-    space = sweep._without_missing_gates(sweep.Space((0.1, 1.0), None, (-6.0, 2.0), None), values)
-    assert space.input_gate_bias is None and space.learning_rate == (0.1, 1.0)
+    space = search.space_of(values)
+    assert space.input_gate_bias is None and space.learning_rate == (0.1, 10.0)
     learning = sweep.Sweep(tmp_path, space=space).learning(f"sweep.{task}.1x1")
-    settings = learning.method.init_trial(jax.random.key(0))[1]
-    assert settings.input_gate_bias is None and 0.1 <= settings.learning_rate <= 1.0
+    settings = learning.method.init_trial(jax.random.key(0))[1].settings
+    assert settings.input_gate_bias is None and 0.1 <= settings.learning_rate <= 10.0

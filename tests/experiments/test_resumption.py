@@ -19,8 +19,8 @@ from lstm_jax.training.trials import TrialRunner
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return binary_environment(tmp_path_factory.getbasetemp() / "compiled")
+def environment() -> dict[str, str]:
+    return binary_environment()
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +31,18 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, environment) -> path
     return out
 
 
-@pytest.mark.parametrize("seed", range(2))
 def test_killed_again_and_again(
-    seed: int, uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
+    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
 ):
     """...before there was a checkpoint, then twice in the midst, on one device or two."""
-    moments = random.Random(seed)
+    moments = random.Random(0)
     process = start(tmp_path, environment=environment)
     time.sleep(moments.uniform(0.0, 2.0))
     process.kill()
     process.communicate()
     assert not (tmp_path / "6a.json").exists()
     reached = newest(tmp_path)
-    for devices in (2, 1 + seed):
+    for devices in (2, 1):
         flags = ("--resume", f"--devices={devices}")
         process = start(tmp_path, *flags, environment=environment)
         again = kill_after_another_checkpoint(process, tmp_path, moments.uniform(0.0, 0.3))

@@ -30,12 +30,12 @@ ROWS = {
 }
 # Tested elsewhere:
 OTHER_BINARIES = {"benchmark", "claims", "diagnose", "error_flow", "notebooks", "readings"}
-OTHER_BINARIES |= {"reference", "report", "sweep", "tables"}
+OTHER_BINARIES |= {"reference", "report", "sweep", "tables", "tune"}
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return binary_environment(tmp_path_factory.getbasetemp() / "compiled")
+def environment() -> dict[str, str]:
+    return binary_environment()
 
 
 def run_binary(name: str, *flags: str, environment: dict[str, str]) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from binaries import assert_is_a_picture
 from small_tasks import LATCH, binary_environment, make_runner, trial_key
 
 from experiments import sweep
+from experiments.common import search
 from lstm_jax import plots
 from lstm_jax.tasks import make_task
 from lstm_jax.training.learning import INITIAL_WEIGHTS
@@ -32,7 +33,7 @@ def test_the_binary_sweeps_each_shape(tmp_path: pathlib.Path):
     run = lambda *flags: subprocess.run(
         [*command, *flags],
         cwd=ROOT,
-        env=binary_environment(tmp_path.parent / "compiled"),
+        env=binary_environment(),
         capture_output=True,
         text=True,
     )
@@ -91,4 +92,4 @@ def test_a_picture_with_a_trial_that_is_not_finite(document: dict, tmp_path: pat
 
 def test_shapes():
     for blocks in ((2, 2), (1,), (4, 4, 4)):
-        assert sweep.blocks_of(sweep.shape_of(blocks)) == blocks
+        assert search.blocks_of(search.shape_of(blocks)) == blocks

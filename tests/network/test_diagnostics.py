@@ -13,6 +13,7 @@ import pytest
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.detectors import Finding, Thresholds
 from lstm_jax.network.diagnostics import diagnose
+from lstm_jax.network.outputs import apply
 from lstm_jax.network.parameters import Parameters, initialise
 
 A, B, C = range(3)
@@ -38,7 +39,8 @@ def build(net: Architecture, *blocks: dict[str, Any]) -> Parameters:
             given = [(HEALTHY | block).get(kind, ([0.0] * 3, 2.0)) for block in blocks]
             bias = None if weights.bias is None else jnp.array([bias for _, bias in given])
             layer[kind] = weights._replace(input=jnp.array([w for w, _ in given]).T, bias=bias)
-    return parameters._replace(layer=parameters.layer._replace(**layer))
+    output = parameters.output._replace(cell=parameters.output.cell + 1)
+    return parameters._replace(layer=parameters.layer._replace(**layer), output=output)
 
 
 def find(
@@ -71,6 +73,47 @@ def test_a_trouble_is_found_where_it_is_and_nowhere_else(kind: str):
     assert finding.block == 1
     assert finding.remedy and finding.sentence.startswith("block 2")
     assert (finding.cell is None) != (finding.gate is None)
+
+
+def without_outputs(parameters: Parameters) -> Parameters:
+    """The outputs do not see the second block."""
+    seen = parameters.output.cell * jnp.array([[1.0], [0.0]])
+    return parameters._replace(output=parameters.output._replace(cell=seen))
+
+
+def shut_out(parameters: Parameters) -> Parameters:
+    """The second block's output gate is all but shut."""
+    gate = parameters.layer.output_gate
+    gate = gate._replace(input=gate.input * 0, bias=jnp.array([0.0, -9.0]))
+    return parameters._replace(layer=parameters.layer._replace(output_gate=gate))
+
+
+@pytest.mark.parametrize(
+    ("cut", "remedy"),
+    [(without_outputs, "weights to the output units"), (shut_out, "output gate's bias nearer 0")],
+)
+def test_a_block_that_no_error_reaches_is_found_and_learns_nothing(cut: Any, remedy: str):
+    """By the truncated gradient, be the outputs' error what it may."""
+    parameters = cut(build(NET, {}, OTHER))
+    (finding,) = find("no_error", parameters)
+    assert (finding.block, finding.cell, finding.gate) == (1, None, None)
+    assert finding.sentence.startswith("no error reaches block 2") and remedy in finding.remedy
+
+    def error(parameters: Parameters) -> jax.Array:
+        run = lambda inputs: apply(NET, parameters, inputs)[0]
+        return jnp.sum((jax.vmap(run)(jnp.asarray(INPUTS)) - 0.5) ** 2)
+
+    cell = jax.jit(jax.grad(error))(parameters).layer.cell.input
+    assert jnp.abs(cell[:, 1]).max() <= 1e-3 * jnp.abs(cell[:, 0]).max()
+    assert not find("no_error", build(NET, {}, OTHER))
+
+
+def test_an_error_that_is_let_in_at_one_step_alone_is_enough():
+    """Output gates that open at a trigger are how most tasks are solved."""
+    opens_at_a = {"output_gate": ([9.0, 0.0, 0.0], -9.0)}
+    parameters = build(NET, {}, OTHER | opens_at_a)
+    assert not find("no_error", parameters, inputs=INPUTS[:3])  # which begin with a
+    assert find("no_error", parameters, inputs=INPUTS[5:6] * 0 + C)
 
 
 def test_a_healthy_network_has_no_trouble():
@@ -163,7 +206,7 @@ def test_thresholds_decide():
         ({"inputs": INPUTS + 1.0}, r"\[B, T, I\] floating"),
         ({"inputs": INPUTS + 7}, "inputs"),
         ({"length": np.zeros(9, int)}, r"length must hold 9 integers in \[1, 40\]"),
-        ({"symbols": ("a",)}, "symbols must hold 3 names, got 1"),
+        ({"symbols": ("a",)}, r"symbols must hold 3 names, got \('a',\)"),
     ],
 )
 def test_bad_input_is_refused_by_name(arguments: dict, message: str):

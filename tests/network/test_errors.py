@@ -134,7 +134,9 @@ def test_every_error_ignores_targets_of_weight_zero(error: Error, weights: np.nd
 @pytest.mark.parametrize("fields", [{"squared": -1.0}, {"tolerance": np.nan}, {"squared": None}])
 def test_numbers_out_of_range_are_named(fields: dict):
     (name,) = fields
-    with pytest.raises(ValueError, match=f"{name} must be finite and not negative, got"):
+    with pytest.raises(
+        ValueError, match=f"{name} must be not negative and a finite number of float32, got"
+    ):
         Error(**fields)
 
 

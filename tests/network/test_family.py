@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -201,11 +203,12 @@ def test_observing_is_applying_and_unrolling_at_once(net: Architecture):
 # Resets, and the other direction ----------------------------------------------------------------
 
 
-def in_one(net: Architecture, gradient: str, reset: Any, mask: Any = None, record: bool = True):
-    """The error and its gradient over one run with resets, and the final state."""
+@functools.cache
+def in_one(net: Architecture, gradient: str, record: bool = True) -> Callable[..., Any]:
+    """(reset, mask) to the error and its gradient over one run, and the final state."""
     problem = make_problem(net, steps=9)
 
-    def error(parameters: Any) -> tuple:
+    def error(parameters: Any, reset: Any, mask: Any) -> tuple:
         outputs, final = apply(
             net,
             parameters,
@@ -218,14 +221,15 @@ def in_one(net: Architecture, gradient: str, reset: Any, mask: Any = None, recor
         targets = problem.targets if record else problem.targets[-1]
         return half_squared_error(outputs, targets), final
 
-    return quick_jit(jax.value_and_grad(error, has_aux=True))(problem.parameters)
+    slope = quick_jit(jax.value_and_grad(error, has_aux=True))
+    return functools.partial(slope, problem.parameters)
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
 @pytest.mark.parametrize("net", [EVERYTHING, DESCENDANT], ids=["1997", "descendant"])
 def test_a_reset_starts_another_sequence(net: Architecture, gradient: str):
     problem = make_problem(net, steps=9)
-    (error, final), slope = in_one(net, gradient, np.arange(9) % 4 == 3)  # before 3 and 7
+    (error, final), slope = in_one(net, gradient)(np.arange(9) % 4 == 3, None)  # before 3 and 7
 
     def apart(parameters: Any) -> tuple:
         total, state = 0.0, None
@@ -244,8 +248,8 @@ def test_truncated_equals_autodiff_with_resets_masks_and_both(net: Architecture,
     rng = np.random.default_rng(0)
     for mask in (np.ones(9, bool), rng.random(9) < 0.5, np.arange(9) < 4, np.zeros(9, bool)):
         for reset in (rng.random(9) < 0.3, np.arange(9) == 8, np.arange(9) == 0):
-            found = in_one(net, "truncated", reset, mask, record)
-            assert_close(found, in_one(net, "truncated_autodiff", reset, mask, record), 1e-11)
+            found = in_one(net, "truncated", record)(reset, mask)
+            assert_close(found, in_one(net, "truncated_autodiff", record)(reset, mask), 1e-11)
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
@@ -308,11 +312,15 @@ def test_a_network_of_single_cells_can_be_as_small_as_any_other_library_s():
 PUBLISHED = [  # weight counts of Gers and others
     (424, Architecture(7, (2,) * 4, 7, forget_gates=True, recurrent="cells", input_to_output=True,
                        biases=("input_gate", "forget_gate", "output_gate", "output"))),
-    (17, Architecture(1, (1,), 1, forget_gates=True, peepholes=True, recurrent="none",
-                      biases=("input_gate", "forget_gate", "output_gate", "output"))),
+    (17, Architecture(1, (1,), 1, forget_gates=True, peepholes=True, recurrent="cells",
+                      biases="all")),
+    (38, Architecture(3, (1,), 3, forget_gates=True, peepholes=True, recurrent="cells",
+                      biases="all", input_to_output=True)),
+    (90, Architecture(4, (1, 1), 4, forget_gates=True, peepholes=True, recurrent="cells",
+                      biases="all", input_to_output=True)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("weights, net", PUBLISHED[:1])
+@pytest.mark.parametrize("weights, net", PUBLISHED)
 def test_published_counts_pin_the_topology(weights: int, net: Architecture):
     assert net.num_weights == weights

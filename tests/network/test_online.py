@@ -111,7 +111,7 @@ def test_stream_with_a_target_now_and_then():
 
 
 @hypothesis.given(problem=problems(paddings=("none",)), cut=hypothesis.strategies.integers(0, 9))
-@hypothesis.settings(max_examples=10)
+@hypothesis.settings(max_examples=6)
 def test_a_stretch_is_its_steps_one_by_one(problem: Problem, cut: int):
     """...wherever the stream is cut into two, so that errors meet traces of before."""
     problem = problem._replace(initial_state=None)

@@ -106,5 +106,7 @@ def test_squashing_functions_of_the_output_units(output: str):
 
 
 def test_an_unknown_place_of_outputs_is_named():
-    with pytest.raises(ValueError, match=r"at must be one of \('every_step', 'end'\), got 'middle'"):
+    with pytest.raises(
+        ValueError, match=r"at must be one of \('every_step', 'end'\), got 'middle'"
+    ):
         apply(EVERYTHING, random_parameters(EVERYTHING), jnp.ones((4, 3)), at="middle")

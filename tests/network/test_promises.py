@@ -48,8 +48,9 @@ SGD = optax.sgd(0.1)
 
 @functools.cache
 def learner() -> Learner:
-    """Made in double precision, when that is on."""
-    return init_learner(EVERYTHING, PARAMETERS, SGD)
+    """Made in double precision, when that is on; kept, so made of values even inside `jit`."""
+    with jax.ensure_compile_time_eval():
+        return init_learner(EVERYTHING, PARAMETERS, SGD)
 
 
 def squares(tree: Any) -> Any:

@@ -199,6 +199,7 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
     before = runner.state().trials.model
     runner.round()
     after = runner.state().trials.model
+    slope = jax.jit(bptt_gradient, static_argnums=0)
     for trial in range(2):
         weights = jax.tree.map(jnp.asarray, lane(before, trial).weights)
         for n in range(count):
@@ -210,7 +211,7 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
             else:
                 counts, targets = steps < example.length, example.targets
             lesson = Lesson(example.inputs, targets, counts.astype(jnp.float32))
-            gradient, outputs = bptt_gradient(task.architecture, weights, lesson)
+            gradient, outputs = slope(task.architecture, weights, lesson)
             weights = jax.tree.map(lambda w, g: w - rate * g, weights, gradient)
         assert_close(lane(after, trial).weights, weights, ROUNDING)
     assert outputs.shape == (task.max_length, 1)

@@ -245,6 +245,17 @@ def test_a_gate_bias_is_for_all_blocks_or_one_a_block(row: str, biases: tuple[fl
         assert conditions == dataclasses.replace(task.conditions, input_gate_bias=expected)
 
 
+def test_other_blocks_keep_the_gate_biases_of_the_row():
+    """The first ones where they are fewer; where they are more, the last one again."""
+    task = make_task("6a")
+    for sizes, biases in (((2, 1, 3), (-2.0, -4.0, -4.0)), ((4,), (-2.0,))):
+        adapted = setup_of(f"blocks={','.join(map(str, sizes))}", task).task
+        assert adapted.architecture == dataclasses.replace(task.architecture, blocks=sizes)
+        assert adapted.conditions == dataclasses.replace(task.conditions, input_gate_bias=biases)
+    both = setup_of("blocks=1,1,1+input-gate-bias=-1,-2,-3", task).task
+    assert both.conditions.input_gate_bias == (-1.0, -2.0, -3.0)
+
+
 def test_a_gate_bias_may_be_random_like_all_weights():
     task = make_task("3a-100-3")
     conditions = setup_of("output-gate-bias=random", task).task.conditions

@@ -73,8 +73,8 @@ def test_two_devices_are_one(name: str):
     assert_equal(one.state(), two.state())
 
 
-def start(devices: int, *arguments: str, cache: pathlib.Path) -> subprocess.Popen:
-    environment = binary_environment(cache) | {
+def start(devices: int, *arguments: str) -> subprocess.Popen:
+    environment = binary_environment() | {
         "PYTHONPATH": f"{HERE.parents[2]}:{HERE.parents[1]}",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
@@ -88,15 +88,13 @@ def digests(process: subprocess.Popen) -> list[str]:
     return [line for line in out.splitlines() if line.startswith("digest")]  # gloo talks, too
 
 
-def test_adam_s_numbers_are_the_same_on_1_2_3_and_8_devices_and_on_2_processes(
-    tmp_path: pathlib.Path,
-):
+def test_adam_s_numbers_are_the_same_on_1_2_3_and_8_devices_and_on_2_processes():
     """...to the last bit; the two processes have two devices each, and use all, or three."""
-    one, *more = digests(start(8, "1,2,3,8", cache=tmp_path))
+    one, *more = digests(start(8, "1,2,3,8"))
     assert more == [one] * 3
     with socket.create_server(("", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    both = [start(2, "4,3", address, str(i), cache=tmp_path) for i in range(2)]
+    both = [start(2, "4,3", address, str(i)) for i in range(2)]
     for process in both:
         assert digests(process) == [one] * 2
 

@@ -13,8 +13,9 @@ from small_tasks import LATCH, assert_same_result, make_runner, sgd
 from lstm_jax.tasks.base import Task
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.method import over_lanes
-from lstm_jax.training.random_search import RandomSearch, Settings, Space
+from lstm_jax.training.random_search import RandomSearch, Space
 from lstm_jax.training.records import TrialResult
+from lstm_jax.training.settings import Settings
 
 SPACE = Space(
     learning_rate=(0.5, 8.0),
@@ -49,7 +50,7 @@ def as_by_hand(result: TrialResult, expected: TrialResult) -> TrialResult:
 def test_a_trial_learns_as_if_its_settings_were_the_task_s():
     """...to the last bit, and does not depend on the trials beside it."""
     results = make_runner(Learning(LATCH, RandomSearch(LATCH, space=SPACE), 50), range(9)).run()
-    settings = [result.model.optimiser_state for result in results]
+    settings = [result.model.optimiser_state.settings for result in results]
     assert len({float(s.learning_rate) for s in settings}) == 9
     for i in (0, 8):
         (expected,) = make_runner(sgd(by_hand(settings[i])), [i]).run()
@@ -60,7 +61,7 @@ def test_an_empty_space_is_the_task_s_own():
     """Nothing is drawn, and the trials are those of the paper's recipe."""
     found = make_runner(Learning(LATCH, RandomSearch(LATCH), 50), range(2)).run()
     for result, expected in zip(found, make_runner(sgd(LATCH), range(2)).run(), strict=True):
-        settings = result.model.optimiser_state
+        settings = result.model.optimiser_state.settings
         assert settings.output_gate_bias is None
         assert settings.learning_rate == np.float32(LATCH.conditions.learning_rate)
         assert_same_result(as_by_hand(result, expected), expected)

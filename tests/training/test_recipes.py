@@ -18,7 +18,6 @@ from lstm_jax.network.errors import ERRORS, Error
 from lstm_jax.network.interop import modern
 from lstm_jax.training.recipes import (
     CHUNK,
-    CONSTRUCTION_CHUNK,
     IN_ROWS,
     SHORT_NAMES,
     make_recipe,
@@ -55,7 +54,12 @@ def test_a_chunk_is_the_interval_between_tests_where_the_rule_has_one():
 
 def test_with_sequential_construction_the_error_is_looked_at_more_often():
     growing = dataclasses.replace(LATCH, sequential_construction=True)
-    assert make_recipe("paper").learning(growing).chunk == CONSTRUCTION_CHUNK
+    assert make_recipe("paper").learning(growing).chunk == growing.construction_interval == 100
+    assert make_recipe("paper+grow=70").learning(LATCH).chunk == 70
+    with pytest.raises(ValueError, match="grow must be the test interval, 1000, for task 3a-100-3"):
+        make_recipe("paper+grow=70").setup(tasks.make_task("3a-100-3"))
+    both = make_recipe("paper+grow=70+test-every=70").learning(tasks.make_task("3a-100-3"))
+    assert both.chunk == 70 and both.task.sequential_construction
 
 
 @pytest.mark.parametrize("row", tasks.row_names())

@@ -22,7 +22,8 @@ from lstm_jax.rivals.guessing import Guessing
 from lstm_jax.tasks import Example, Task, make_task
 from lstm_jax.training.learning import NON_FINITE, Learning, Trials
 from lstm_jax.training.method import Lanes
-from lstm_jax.training.random_search import RandomSearch, Settings
+from lstm_jax.training.random_search import RandomSearch
+from lstm_jax.training.settings import OwnRate
 from lstm_jax.training.trials import RunState, TrialResult, TrialRunner
 
 LEARNING = sgd(LATCH)
@@ -128,12 +129,13 @@ RATES = (1e-38, 1e-3, 4.0, 1e4, 1e30, 3e38, np.inf, np.nan)
 class AnyRate(RandomSearch):
     """A trial's rate is one of `RATES`, by its key; with an infinite one, its weights are huge."""
 
-    def init_trial(self, key: jax.Array) -> tuple[Parameters, Settings]:
-        parameters, settings = super().init_trial(key)
+    def init_trial(self, key: jax.Array) -> tuple[Parameters, OwnRate]:
+        parameters, own = super().init_trial(key)
         number = jax.random.bits(jax.random.fold_in(key, 99), (), jnp.uint32) % len(RATES)
         rate = jnp.asarray(RATES, jnp.float32)[number]
         scale = jnp.where(jnp.isinf(rate), jnp.float32(3e38), 1)
-        return jax.tree.map(lambda w: w * scale, parameters), settings._replace(learning_rate=rate)
+        settings = own.settings._replace(learning_rate=rate)
+        return jax.tree.map(lambda w: w * scale, parameters), own._replace(settings=settings)
 
 
 def test_rates_from_tiny_to_infinite_side_by_side():
@@ -141,7 +143,7 @@ def test_rates_from_tiny_to_infinite_side_by_side():
     task = dataclasses.replace(LATCH, max_sequences=40)
     learning = Learning(task, AnyRate(task), 20)
     results = make_runner(learning, range(2 * TRIALS)).run()
-    rates = [float(result.model.optimiser_state.learning_rate) for result in results]
+    rates = [float(result.model.optimiser_state.settings.learning_rate) for result in results]
     assert {str(rate) for rate in rates} == {str(np.float32(rate).item()) for rate in RATES}
     for result, rate in zip(results, rates, strict=True):
         weights = jax.tree.leaves(result.model.parameters)
