@@ -168,6 +168,13 @@ def _reading(row: str, outcome: Outcome | None) -> list[str]:
     ]
 
 
+def _columns(gathered: dict[str, list[Outcome]]) -> set[str]:
+    """The readings that the picture has: each of at most one departure, and each row's best."""
+    small = {o["recipe"] for outcomes in gathered.values() for o in outcomes if size(o) <= 1}
+    chosen = [_to_show(row, outcomes) for row, outcomes in gathered.items()]
+    return small | {outcome["recipe"] for outcome in chosen if outcome}
+
+
 def show(folder: pathlib.Path) -> None:
     """Writes the tables into the page, between their marks, and draws the picture beside it."""
     page, gathered = folder / "README.md", gather(folder)
@@ -181,7 +188,7 @@ def show(folder: pathlib.Path) -> None:
     for name, found in zip(_TABLES, tables, strict=True):
         text = _with_table(text, name, found)
     write_atomically(page, text.encode())
-    picture.draw(gathered, folder / "README.png")
+    picture.draw(gathered, _columns(gathered), works, folder / "README.png")
     print(table(gathered))
 
 
