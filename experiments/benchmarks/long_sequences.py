@@ -27,10 +27,10 @@ from lstm_jax import (
     learn_steps,
     make_task,
     online_gradient,
-    step,
     update,
     zero_state,
 )
+from lstm_jax.network.cell import advance
 from lstm_jax.network.parameters import Parameters, join
 
 STREAM_NET = Architecture(num_inputs=8, blocks=(4,) * 16, num_outputs=4)  # 64 cells
@@ -115,7 +115,7 @@ def _forward(steps: int) -> Callable[[Parameters], jax.Array]:
 
         def body(t: jax.Array, state: Any) -> Any:
             net_input = weights.input[_symbol(t)] + weights.bias
-            return step(STREAM_NET, weights.recurrent, state, net_input)[0]
+            return advance(STREAM_NET, weights, state, net_input)[0]
 
         zeros = zero_state(STREAM_NET)
         return jax.lax.fori_loop(0, steps, body, zeros).cell_output
