@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_tasks import LATCH, make_runner, sgd
 
-from experiments.benchmarks import growth, scaling
+from experiments.benchmarks import growth, long_sequences, scaling
 from experiments.benchmarks.measure import Measurement, Plan, check_close, check_slope, measure_jax
 
 
@@ -54,6 +54,15 @@ def test_a_wrong_answer_has_no_time():
     with pytest.raises(AssertionError, match="slope"):
         check_slope("slope", lambda x: jnp.sum(x * x), jnp.ones(3), jnp.ones(3))
     check_slope("slope", lambda x: jnp.sum(x * x), jnp.ones(3), 2 * jnp.ones(3))
+
+
+def test_a_stream_s_learners_are_checked_against_the_truncated_gradient_before_they_are_timed():
+    measurements = long_sequences.run_stream(Plan(repeats=1, quick=True))
+    assert {m.contender.split(", ")[0] for m in measurements} == {
+        "lstm_jax forward alone",
+        "lstm_jax learner",
+    }
+    assert all("both learners against truncated: off by" in m.check for m in measurements)
 
 
 def test_slopes_are_those_of_powers():
