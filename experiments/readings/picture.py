@@ -67,8 +67,16 @@ def _draw_cell(axes: Any, x: int, y: int, row: str, outcome: Outcome, is_framed:
     """Coloured by the trials solved; "x" where none was."""
     share = outcome["solved"] / outcome["trials"]
     colour = plt.get_cmap("Blues")(0.6 * share)
-    frame = {"edgecolor": "black", "linewidth": 1.5, "zorder": 2} if is_framed else {"linewidth": 0}
-    axes.add_patch(patches.Rectangle((x - 0.45, y - 0.45), 0.9, 0.9, facecolor=colour, **frame))
+    axes.add_patch(
+        patches.Rectangle(
+            (x - 0.45, y - 0.45),
+            0.9,
+            0.9,
+            facecolor=colour,
+            edgecolor="black" if is_framed else "none",
+            linewidth=1.5,
+        )
+    )
     ratio = design.ratio(make_task(row), outcome["mean"])
     text = "x" if ratio is None else f"{ratio:.2g}"
     axes.text(x, y, text, ha="center", va="center", fontsize=8, zorder=3)
