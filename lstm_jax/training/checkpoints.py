@@ -28,7 +28,7 @@ except ImportError:  # Windows has no such locks
 KEEP = 2
 # Of the leaves of `RunState` and their order, which a checkpoint relies on: to be raised with them,
 # so that one of another order is refused and not misread.
-FORMAT = 4
+FORMAT = 5
 
 T = TypeVar("T")
 

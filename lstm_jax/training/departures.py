@@ -47,8 +47,7 @@ from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.architecture import Architecture, Biases, Sources
 from lstm_jax.tasks import draws
 from lstm_jax.tasks.base import Example, TestRule
-from lstm_jax.training.setup import Setup
-from lstm_jax.training.values import (
+from lstm_jax.training.parsers import (
     one_of,
     parse_count,
     parse_gate_bias,
@@ -57,6 +56,7 @@ from lstm_jax.training.values import (
     parse_range,
     parse_sizes,
 )
+from lstm_jax.training.setup import Setup
 
 GATES = ("input_gate", "output_gate")  # of 1997
 

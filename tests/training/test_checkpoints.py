@@ -200,7 +200,7 @@ def test_checkpoints_of_another_format_are_refused(folder, monkeypatch):
     monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
     with (
         Checkpoints(folder, RUN) as opened,
-        pytest.raises(ValueError, match=r"200 is of the run .*'format': 4.*, not .*'format': 5"),
+        pytest.raises(ValueError, match=r"200 is of the run .*'format': 5.*, not .*'format': 6"),
     ):
         opened.restore(new_runner())
 
