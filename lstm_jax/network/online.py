@@ -453,7 +453,7 @@ def _online_gradient(
     start, steps = vary_alike((start, (inputs, targets, weights)))
 
     def body(learner: Learner, at: tuple) -> tuple[Learner, jax.Array]:
-        outputs, learner = _learn(architecture, learner, *at, error)
+        outputs, learner = _learn(architecture, learner, *at, error=error)
         return learner, outputs
 
     learner, outputs = jax.lax.scan(body, start, steps)
