@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.claims.base import Document, Settings
+from lstm_jax.network.errors import ERRORS
 from lstm_jax.network.layer import unroll
 from lstm_jax.plots import style
 from lstm_jax.tasks import continual_reber
@@ -49,7 +50,7 @@ def variants() -> dict[str, ContinualLearning]:
         conditions = continual_reber.conditions(forget_gates=forget_gates)
         conditions = dataclasses.replace(conditions, learning_rate=continual_reber.RATE / 5)
         network = continual_reber.network(forget_gates=forget_gates)
-        methods[label] = ContinualLearning(network, conditions, cross_entropy=True, reset=reset)
+        methods[label] = ContinualLearning(network, conditions, ERRORS["cross_entropy"], reset)
     return methods
 
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import optax
 
 from lstm_jax.network import online
-from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.errors import Error
 from lstm_jax.network.parameters import initialise
 from lstm_jax.tasks.base import Conditions
 from lstm_jax.tasks.continual_reber import START, follow, is_right
@@ -45,11 +45,11 @@ class ContinualLearning:
     """How one trial learns; lift it with `jax.vmap`."""
 
     architecture: Architecture
-    """Of output units that are logistic."""
+    """The network."""
     conditions: Conditions
     """The initial weights and the rate a."""
-    cross_entropy: bool = False
-    """Whether e_k = target_k - y_k, without f' of the output units."""
+    error: Error = dataclasses.field(default_factory=Error)
+    """Of the output units at every step."""
     reset: bool = False
     """Whether state and traces are reset before every string, from outside."""
 
@@ -79,7 +79,9 @@ class ContinualLearning:
     def _step(self, trial: Progress, bit: jax.Array) -> Progress:
         symbol, node = follow(trial.node, bit)
         target = jax.nn.one_hot(symbol, self.architecture.num_outputs)
-        outputs, learner = self._learn(trial.learner, trial.symbol, target)
+        outputs, learner = online.learn(
+            self.architecture, trial.learner, trial.symbol, target, error=self.error
+        )
         learner = online.update(self._descent, learner)
         is_wrong = ~is_right(outputs, trial.node)
         first_symbol, first_node = follow(jnp.int32(START), bit)
@@ -93,15 +95,3 @@ class ContinualLearning:
             right=jnp.where(is_wrong, 0, trial.right + 1),
             longest=jnp.where(is_wrong, trial.longest, jnp.maximum(trial.longest, trial.right + 1)),
         )
-
-    def _learn(
-        self, learner: online.Learner, symbol: jax.Array, target: jax.Array
-    ) -> tuple[jax.Array, online.Learner]:
-        """The outputs, and the learner with the gradient of this step."""
-        if not self.cross_entropy:
-            return online.learn(self.architecture, learner, symbol, target)
-        # Of linear outputs with the target net + (t - f(net)), e is t - f(net).
-        linear = dataclasses.replace(self.architecture, output="identity")
-        net, _ = online.learn(linear, learner, symbol)
-        outputs = ACTIVATIONS["logistic"].value(net)
-        return outputs, online.learn(linear, learner, symbol, net + target - outputs)[1]

@@ -61,7 +61,7 @@ def test_a_prediction_is_right_if_all_that_may_follow_is_above_all_that_may_not(
 
 @pytest.mark.parametrize("name", ["squared", "cross_entropy"])
 def test_a_first_step_learns_by_the_gradient_of_its_error(name: str):
-    method = dataclasses.replace(LEARNING, cross_entropy=name == "cross_entropy")
+    method = dataclasses.replace(LEARNING, error=ERRORS[name])
     trial = method.init(jax.random.key(0))
     parameters = trial.learner.parameters
     target = jax.nn.one_hot(continual_reber.follow(trial.node, 1)[0], 7)
