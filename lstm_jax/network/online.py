@@ -20,7 +20,7 @@ what is left of them meets the traces there, and the traces move on to the end i
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,7 @@ class Learner(NamedTuple):
 
     parameters: Parameters
     """The network's weights."""
-    optimiser_state: Any
+    optimiser_state: optax.OptState
     """As the optimiser has it."""
     state: State
     """The hidden layer after the last step."""
@@ -445,7 +445,7 @@ def _add_where_present(layer: Layer, more: Layer) -> Layer:
 # Checks ----------------------------------------------------------------------------------------
 
 
-def _check_learner(architecture: Architecture, learner: Any) -> None:
+def _check_learner(architecture: Architecture, learner: Learner) -> None:
     check_kind("architecture", architecture, Architecture)
     check_kind("learner", learner, Learner)
     like = learner.parameters.output.cell
@@ -453,7 +453,7 @@ def _check_learner(architecture: Architecture, learner: Any) -> None:
 
 
 def _check_target(
-    architecture: Architecture, target: Any, steps: tuple[int, ...], name: str = "target"
+    architecture: Architecture, target: ArrayLike, steps: tuple[int, ...], name: str = "target"
 ) -> jax.Array:
     target, wanted = as_array(name, target), (*steps, architecture.num_outputs)
     if target.shape != wanted:
@@ -461,14 +461,14 @@ def _check_target(
     return target
 
 
-def _check_weights(weights: Any, steps: tuple[int, ...]) -> jax.Array:
+def _check_weights(weights: ArrayLike | None, steps: tuple[int, ...]) -> jax.Array:
     weights = jnp.ones(steps) if weights is None else as_array("weights", weights)
     if weights.shape != steps:
         raise ValueError(f"weights must have shape {steps}, got {weights.shape}")
     return weights
 
 
-def _check_flag(name: str, flag: Any) -> jax.Array | None:
+def _check_flag(name: str, flag: ArrayLike | None) -> jax.Array | None:
     if flag is None:
         return None
     flag = as_array(name, flag)
