@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from typing import Any
 
 from absl.flags import FlagValues
 
@@ -33,7 +32,7 @@ from experiments.benchmarks.table import table
 from experiments.common.command import Command, command_line
 from experiments.common.files import check_free, draw_beside, make_folder, write_result
 from experiments.common.flag_set import FlagSet
-from lstm_jax.training.results import read_json
+from lstm_jax.training.results import Document, read_json
 
 
 def define(flags: FlagSet) -> None:
@@ -78,7 +77,7 @@ def _settings(case: str, values: FlagValues) -> tuple[str, ...]:
     return CASES[case].settings[: 1 if values.quick else None]
 
 
-def _measure(cases: Sequence[str], values: FlagValues) -> list[list[dict[str, Any]]]:
+def _measure(cases: Sequence[str], values: FlagValues) -> list[list[Document]]:
     """Measures cases under each of their settings; the documents of each."""
     settings = _settings(cases[0], values)
     if values.setting is not None or len(settings) == len(_groups(values)) == 1:
@@ -88,7 +87,7 @@ def _measure(cases: Sequence[str], values: FlagValues) -> list[list[dict[str, An
     return [list(documents) for documents in zip(*by_setting, strict=True)]
 
 
-def _show(case: str, documents: Sequence[dict[str, Any]], values: FlagValues) -> None:
+def _show(case: str, documents: Sequence[Document], values: FlagValues) -> None:
     """Prints the table of a case and writes its file."""
     measurements = [m for document in documents for m in document["measurements"]]
     document = documents[0] | {"measurements": measurements, "command": command_line()}
@@ -103,7 +102,7 @@ def _show(case: str, documents: Sequence[dict[str, Any]], values: FlagValues) ->
             draw_beside(kept.with_name(f"{case}.png"), lambda: draw(found), values.overwrite)
 
 
-def _run_here(cases: Sequence[str], setting: str, values: FlagValues) -> list[dict[str, Any]]:
+def _run_here(cases: Sequence[str], setting: str, values: FlagValues) -> list[Document]:
     """Measures in this process."""
     documents = []
     for case in cases:
@@ -113,7 +112,7 @@ def _run_here(cases: Sequence[str], setting: str, values: FlagValues) -> list[di
     return documents
 
 
-def _run_apart(cases: Sequence[str], setting: str, values: FlagValues) -> list[dict[str, Any]]:
+def _run_apart(cases: Sequence[str], setting: str, values: FlagValues) -> list[Document]:
     """Measures in a process of its own.
 
     Raises:

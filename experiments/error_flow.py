@@ -34,12 +34,13 @@ from lstm_jax.rivals.fully_recurrent import RecurrentNet
 from lstm_jax.tasks import Conditions, make_task
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.recipes import make_recipe
+from lstm_jax.training.results import Document
 from lstm_jax.training.trials import TrialRunner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Lines = dict[str, Any]  # the largest |error at t-q| for a unit error at t, [steps] each
+Lines = Document  # the largest |error at t-q| for a unit error at t, [steps] each
 
 INPUTS, UNITS = 8, 8  # of both nets with random weights, as many as in task 6a
 RANGES = (0.2, 1.0, 4.0)  # of the recurrent net's weights
@@ -111,7 +112,7 @@ def draw(panels: dict[str, Lines]) -> Figure:
     return figure
 
 
-def _style(label: str) -> dict[str, Any]:
+def _style(label: str) -> Document:
     """The colour tells the net, the dashes tell a bound or a time."""
     colours = {f"|w| < {r:g}": c for r, c in zip(RANGES, COLOURS, strict=True)}
     colours |= {"full gradient": style.ORANGE, "truncated gradient": style.BLACK, "": style.BLUE}

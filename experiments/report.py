@@ -24,9 +24,10 @@ from experiments.common.collection import all_rows, read_result
 from experiments.common.command import Command
 from experiments.common.files import check_free, make_folder, write_file
 from experiments.common.flag_set import FlagSet
-from experiments.common.text import SHORT, Document, row_label, show
+from experiments.common.text import SHORT, row_label, show
 from lstm_jax import plots
 from lstm_jax.plots.style import as_png
+from lstm_jax.training.results import Document
 
 STYLE = """
 body { font: 16px/1.5 sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -39,7 +40,7 @@ h2 { border-top: 2px solid #0072b2; padding-top: 1rem; margin-top: 2.5rem; }
 """
 
 # What a table shows of a trial.
-TRIAL: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+TRIAL: tuple[tuple[str, Callable[[Document], str]], ...] = (
     ("trial", lambda t: str(t["index"])),
     ("solved", lambda t: "yes" if t["solved"] else "no" if t["finite"] else "not finite"),
     ("sequences", lambda t: show(t["sequences"])),

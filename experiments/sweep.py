@@ -16,7 +16,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
@@ -31,7 +31,7 @@ from lstm_jax.training.departures import with_blocks
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.random_search import RandomSearch, Space
 from lstm_jax.training.recipes import chunk_of, make_recipe
-from lstm_jax.training.results import SCHEMA_VERSION, about_run, plain_number
+from lstm_jax.training.results import SCHEMA_VERSION, Document, about_run, plain_number
 from lstm_jax.training.settings import Settings, learn_by_settings
 from lstm_jax.training.trials import TrialResult
 
@@ -72,14 +72,12 @@ class Sweep(Options):
         method = learn_by_settings(setup, RandomSearch, space=self.space)
         return Learning(setup.task, method, chunk_of(setup.task))
 
-    def run(self, row: str) -> dict[str, Any]:
+    def run(self, row: str) -> Document:
         """As `Options`, with the space and the shape."""
         space = json.loads(json.dumps(dataclasses.asdict(self.space)))  # as a file has it
         return super().run(row) | {"blocks": row.split(".")[2], "space": space}
 
-    def document(
-        self, row: str, trials: Sequence[TrialResult], wall_seconds: float
-    ) -> dict[str, Any]:
+    def document(self, row: str, trials: Sequence[TrialResult], wall_seconds: float) -> Document:
         """Each trial's settings and what became of it, as rows of numbers."""
         rows = [_row(trial) for trial in trials]
         sequences = sum(trial.sequences for trial in trials)
@@ -98,7 +96,7 @@ class Sweep(Options):
             | about_run(self.seed, command_line())
         )
 
-    def read(self, path: pathlib.Path) -> dict[str, Any]:
+    def read(self, path: pathlib.Path) -> Document:
         """A sweep's file, as of an earlier run.
 
         Raises:
@@ -110,12 +108,12 @@ class Sweep(Options):
             raise ValueError(f"{path} must be the file of a sweep, with columns, trials and blocks")
         return document
 
-    def draw(self, document: dict[str, Any]) -> Figure:
+    def draw(self, document: Document) -> Figure:
         """The error against the settings."""
         return pictures.sweep(document)
 
 
-def best(document: dict[str, Any], number: int = BEST) -> str:
+def best(document: Document, number: int = BEST) -> str:
     """The trials solved soonest, then those with the lowest error, as a table."""
     columns = document["columns"]
     solved, sequences, error = map(columns.index, ("solved", "sequences", "error"))

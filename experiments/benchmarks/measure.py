@@ -15,6 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from lstm_jax.training.results import Document
+
 OURS = "lstm_jax"
 
 
@@ -52,19 +54,19 @@ class Measurement:
     cpu_seconds: float | None = None  # of all threads, median: steadier on a busy machine
     peak_bytes: int | None = None  # resident memory of the process while it was measured
     setting: str = ""  # of XLA; filled in by `experiments.benchmark`
-    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: Document = dataclasses.field(default_factory=dict)
 
     @property
     def rate(self) -> float:
         """Units of work per second."""
         return self.work / self.run_seconds
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Document:
         """All fields and the rate."""
         return {**dataclasses.asdict(self), "rate": self.rate}
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Measurement:
+    def from_json(cls, document: Document) -> Measurement:
         """Undoes `to_json`."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in document.items() if name in names})

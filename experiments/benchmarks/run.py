@@ -5,18 +5,17 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import os
-from typing import Any
 
 from experiments.benchmarks.cases import CASES, DEFAULT, DEVICES
 from experiments.benchmarks.measure import Plan
 from experiments.common.command import command_line
-from lstm_jax.training.results import SCHEMA_VERSION, machine, versions
+from lstm_jax.training.results import SCHEMA_VERSION, Document, machine, versions
 from lstm_jax.training.runtime import configure_cpu
 
 PEERS = ("flax", "dm-haiku", "equinox", "torch")
 
 
-def run(case: str, setting: str, plan: Plan) -> dict[str, Any]:
+def run(case: str, setting: str, plan: Plan) -> Document:
     """Measures in this process, in which JAX must not have started under another setting."""
     if setting != DEFAULT:
         configure_cpu(DEVICES.get(setting))

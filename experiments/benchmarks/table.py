@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from experiments.benchmarks.measure import OURS
+from lstm_jax.training.results import Document
 
 HEAD = ("contender", "XLA", "compile s", "run ms", "CPU ms", "per s", "temp MB", "peak MB")
 ROW = "  {:<34} {:<22} {:>9} {:>10} {:>10} {:>12} {:>8} {:>8} {:>9}"
 
 
-def table(document: dict[str, Any]) -> str:
+def table(document: Document) -> str:
     """All measurements of a case, each with its ratio to the best one of any peer.
 
     Those of a quick run, of other sizes than the goal's, have neither goal nor ratio.
@@ -27,7 +26,7 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "    answers checked:", *checks])
 
 
-def _lines(measurement: dict[str, Any], best: float | None, quick: bool) -> list[str]:
+def _lines(measurement: Document, best: float | None, quick: bool) -> list[str]:
     m = measurement
     line = ROW.format(
         m["contender"],

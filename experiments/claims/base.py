@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import optax
 
@@ -16,13 +16,11 @@ from lstm_jax.tasks import Task
 from lstm_jax.training.gradient_learning import GradientLearning
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.recipes import chunk_of
-from lstm_jax.training.results import make_document
+from lstm_jax.training.results import Document, make_document
 from lstm_jax.training.trials import TrialRunner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Document = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from experiments.claims.base import Document, Settings, by_descent, compare, draw_comparison
+from experiments.claims.base import Settings, by_descent, compare, draw_comparison
 from lstm_jax.tasks import make_task
 from lstm_jax.training.learning import Learning
+from lstm_jax.training.results import Document
 
 SHAPES = ((1,), (2,), (4,), (1, 1), (2, 2), (3, 3), (1, 1, 1), (1, 1, 1, 1))
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.claims.base import Document, Settings
+from experiments.claims.base import Settings
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.attention import DotProduct, attend
 from lstm_jax.network.both_directions import unroll_both
@@ -25,6 +25,7 @@ from lstm_jax.network.errors import cross_entropy
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.parameters import initialise
 from lstm_jax.plots import style
+from lstm_jax.training.results import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.claims.base import Document, Settings
+from experiments.claims.base import Settings
 from lstm_jax.network.errors import ERRORS
 from lstm_jax.network.layer import unroll
 from lstm_jax.plots import style
 from lstm_jax.tasks import continual_reber
 from lstm_jax.training.continual_learning import ContinualLearning, Progress
+from lstm_jax.training.results import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

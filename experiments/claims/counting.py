@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.claims.base import Document, Settings, measure
+from experiments.claims.base import Settings, measure
 from lstm_jax.plots import style
 from lstm_jax.tasks import counting
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.recipes import chunk_of, learn_by, make_recipe
+from lstm_jax.training.results import Document
 from lstm_jax.training.trials import TrialRunner
 
 if TYPE_CHECKING:

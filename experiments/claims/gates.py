@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from experiments.claims.base import Document, Settings, by_descent, compare, draw_comparison
+from experiments.claims.base import Settings, by_descent, compare, draw_comparison
 from lstm_jax.tasks import make_task
 from lstm_jax.training.learning import Learning
+from lstm_jax.training.results import Document
 
 BIASES = (("6a", "input"), ("3a-100-3", "input"), ("3a-100-3", "output"))  # rows, kinds of gate
 

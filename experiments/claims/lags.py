@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from experiments.claims.base import Document, Settings
+from experiments.claims.base import Settings
 from experiments.common import pictures
 from experiments.common.collection import read_results, task_of
 from experiments.common.text import row_label
+from lstm_jax.training.results import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

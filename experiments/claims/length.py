@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import jax
 
-from experiments.claims.base import Document, Settings
+from experiments.claims.base import Settings
 from experiments.common import pictures
 from experiments.common.collection import read_results
 from experiments.common.text import row_label
@@ -20,7 +20,7 @@ from lstm_jax.tasks import (
     two_sequence,
     very_long_lags,
 )
-from lstm_jax.training.results import read_network
+from lstm_jax.training.results import Document, read_network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

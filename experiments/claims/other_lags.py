@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from experiments.claims.base import Document, Settings, measure
+from experiments.claims.base import Settings, measure
 from experiments.claims.time_constants import at_lag
 from experiments.common import pictures
 from lstm_jax.rivals.time_constants import lag_task
 from lstm_jax.training.learning import Learning
+from lstm_jax.training.results import Document
 from lstm_jax.training.trials import TrialRunner
 
 if TYPE_CHECKING:

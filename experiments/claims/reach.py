@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.claims.base import Document, Settings, measure
+from experiments.claims.base import Settings, measure
 from experiments.claims.tolerance import changed
 from experiments.common import pictures
 from lstm_jax.rivals.chunker import Chunker
@@ -17,6 +17,7 @@ from lstm_jax.tasks import make_task
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.method import Lanes, over_lanes
 from lstm_jax.training.recipes import make_recipe
+from lstm_jax.training.results import Document
 from lstm_jax.training.trials import TrialRunner
 
 if TYPE_CHECKING:

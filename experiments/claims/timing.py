@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.claims.base import Document, Settings
+from experiments.claims.base import Settings
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.errors import ERRORS
 from lstm_jax.network.outputs import observe
@@ -19,6 +19,7 @@ from lstm_jax.tasks.base import Example
 from lstm_jax.training.gradient_learning import GradientLearning
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.recipes import chunk_of
+from lstm_jax.training.results import Document
 from lstm_jax.training.setup import Setup
 from lstm_jax.training.trials import TrialRunner
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from experiments.claims.base import Document, Settings, compare, draw_comparison
+from experiments.claims.base import Settings, compare, draw_comparison
 from lstm_jax.rivals.chunker import Chunker
 from lstm_jax.rivals.learning import BySequence, ByStep
 from lstm_jax.rivals.rows import METHODS, ROWS, make_learning, make_rival_task
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.method import Lanes
+from lstm_jax.training.results import Document
 
 RIVALS = ("2a-4.rtrl-1", "2a-4.rtrl-4", "2a-4.rtrl-10", "2a-10.rtrl")
 RANGES, TOLERANCES = (0.2, 1.0), (0.0, 0.02, 0.2)

@@ -6,10 +6,9 @@ import pathlib
 from collections.abc import Sequence
 
 from experiments.common.schema import check_row
-from experiments.common.text import Document
 from lstm_jax import rivals
 from lstm_jax.tasks import row_names
-from lstm_jax.training.results import read_json
+from lstm_jax.training.results import Document, read_json
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
 

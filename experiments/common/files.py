@@ -9,15 +9,13 @@ import pathlib
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lstm_jax.plots import style
-from lstm_jax.training.results import write_atomically, write_json
+from lstm_jax.training.results import Document, write_atomically, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Document = dict[str, Any]
 
 
 def make_folder(out: pathlib.Path, flag: str = "out") -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from experiments.common.collection import read_result
 from experiments.common.command import command_line
@@ -15,6 +15,7 @@ from lstm_jax.tasks import make_task
 from lstm_jax.training import results
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.recipes import make_recipe
+from lstm_jax.training.results import Document
 from lstm_jax.training.runtime import LANES
 from lstm_jax.training.trials import TrialResult
 
@@ -99,7 +100,7 @@ class Options:
         task = dataclasses.replace(learning.task, max_sequences=self.max_sequences)
         return dataclasses.replace(learning, task=task)
 
-    def run(self, row: str) -> dict[str, Any]:
+    def run(self, row: str) -> Document:
         """All that decides the numbers of a row; how it is resumed must not change it."""
         task = self.learning(row).task
         return {
@@ -111,9 +112,7 @@ class Options:
             "max_sequences": task.max_sequences,
         }
 
-    def document(
-        self, row: str, trials: Sequence[TrialResult], wall_seconds: float
-    ) -> dict[str, Any]:
+    def document(self, row: str, trials: Sequence[TrialResult], wall_seconds: float) -> Document:
         """What a row's result file says."""
         return results.make_document(
             self.learning(row).task,
@@ -125,7 +124,7 @@ class Options:
             command=command_line(),
         )
 
-    def read(self, path: pathlib.Path) -> dict[str, Any]:
+    def read(self, path: pathlib.Path) -> Document:
         """A row's result file, as of an earlier run.
 
         Raises:
@@ -133,6 +132,6 @@ class Options:
         """
         return read_result(path)
 
-    def draw(self, document: dict[str, Any]) -> Figure:
+    def draw(self, document: Document) -> Figure:
         """A row's picture."""
         return plots.learning_curves(document)

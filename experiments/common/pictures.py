@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common.collection import task_of
-from experiments.common.text import Document, row_label
+from experiments.common.text import row_label
 from lstm_jax import plots
 from lstm_jax.plots import style
 from lstm_jax.tasks import Example, Task, make_task
 from lstm_jax.training.learning import DATA
-from lstm_jax.training.results import read_network
+from lstm_jax.training.results import Document, read_network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def sequences_to_success(
         if published:
             is_published = True
             axes.plot(published, place, "|", color=style.PAPER, markersize=14, markeredgewidth=2)
-    kinds: list[tuple[str, dict[str, Any]]] = [
+    kinds: list[tuple[str, Document]] = [
         ("a solved trial", {"marker": "o", "color": style.OURS, "alpha": 0.4}),
         ("an unsolved one, at its end", {"marker": "x", "color": style.FAILED}),
         ("mean of the solved", {"marker": "|", "color": style.OURS, "markeredgewidth": 2}),
@@ -104,7 +104,7 @@ def _draw_ratio(axes: Axes, document: Document, place: float) -> None:
     axes.plot(ratio, place, marker, color=colour, mfc=colour if is_all else "none", markersize=5)
     if not is_all:
         told = f"{summary['success_rate']:.0f} %"
-        options: dict[str, Any] = {"fontsize": 7, "va": "center", "color": colour}
+        options: Document = {"fontsize": 7, "va": "center", "color": colour}
         right = ratio > 1
         axes.annotate(
             told,

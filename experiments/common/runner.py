@@ -8,7 +8,6 @@ import pathlib
 import signal
 import sys
 import time
-from typing import Any
 
 import jax
 import numpy as np
@@ -22,6 +21,7 @@ from experiments.common.progress import make_progress
 from lstm_jax.training import processes
 from lstm_jax.training.checkpoints import Checkpoints, check_unused, discard
 from lstm_jax.training.interrupts import Interrupts, take_note_of_interrupts
+from lstm_jax.training.results import Document
 from lstm_jax.training.trials import TrialRunner
 
 
@@ -63,7 +63,7 @@ def _prepare(options: Options, rows: list[str]) -> None:
     make_folder(options.out)
 
 
-def _check_same_run(path: pathlib.Path, document: dict[str, Any], run: dict[str, Any]) -> None:
+def _check_same_run(path: pathlib.Path, document: Document, run: Document) -> None:
     """Raises ValueError if the result file is of another run."""
     found = document | {"trials": len(document["trials"])}
     for name, value in run.items():
@@ -87,7 +87,7 @@ def _is_newer(folder: pathlib.Path, path: pathlib.Path) -> bool:
     )
 
 
-def run_row(row: str, options: Options) -> dict[str, Any]:
+def run_row(row: str, options: Options) -> Document:
     """Runs the trials of `row` and writes its result file and learning curves.
 
     With `options.resume`, a row that has its result file is not run again. Ctrl-C and SIGTERM end
@@ -110,7 +110,7 @@ def run_row(row: str, options: Options) -> dict[str, Any]:
         raise Interrupted(f"interrupted: {row}, {found}", number) from error
 
 
-def _left_behind(row: str, options: Options) -> dict[str, Any] | None:
+def _left_behind(row: str, options: Options) -> Document | None:
     """The result that the row already has, if it may be kept; removes checkpoints of no use."""
     path = options.path(row, ".json")
     is_done = options.resume and path.exists()  # was cut off just before they were removed
@@ -119,7 +119,7 @@ def _left_behind(row: str, options: Options) -> dict[str, Any] | None:
     return options.read(path) if is_done else None
 
 
-def _run(row: str, options: Options, interrupts: Interrupts) -> dict[str, Any]:
+def _run(row: str, options: Options, interrupts: Interrupts) -> Document:
     run, learning = options.run(row), options.learning(row)
     started = time.monotonic()
     with Checkpoints(options.path(row, ".checkpoints"), run) as checkpoints:
@@ -144,7 +144,7 @@ def _run(row: str, options: Options, interrupts: Interrupts) -> dict[str, Any]:
     return document
 
 
-def _write(document: dict[str, Any], row: str, options: Options) -> None:
+def _write(document: Document, row: str, options: Options) -> None:
     path = options.path(row, ".json")
     keep(path, document, options.draw, overwrite=options.overwrite, quiet=options.quiet)
 

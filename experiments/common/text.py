@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-Document = dict[str, Any]
+from lstm_jax.training.results import Document
+
 Column = tuple[str, Callable[[Document], str]]  # its title, and what it shows of a result file
 
 

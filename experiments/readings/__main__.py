@@ -15,7 +15,6 @@ writes the picture and the page.
 from __future__ import annotations
 
 import pathlib
-from typing import Any
 
 from absl.flags import FlagValues
 
@@ -24,6 +23,7 @@ from experiments.common.files import make_folder
 from experiments.common.flag_set import FlagSet
 from experiments.common.machine import check_platform, configure
 from experiments.readings import answer, cells, design
+from lstm_jax.training.results import Document
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "readings"
 
@@ -73,7 +73,7 @@ def main(values: FlagValues) -> None:
 
 
 def _run(
-    planned: list[design.Cell], folder: pathlib.Path, results: cells.Results, told: dict[str, Any]
+    planned: list[design.Cell], folder: pathlib.Path, results: cells.Results, told: Document
 ) -> None:
     """Runs the cells of a row that have no result yet."""
     for cell in planned:

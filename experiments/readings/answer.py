@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
 
 from experiments.common.collection import read_results
 from experiments.readings import cut_short, design, effects, picture
@@ -11,8 +10,9 @@ from experiments.readings.cells import Results
 from experiments.readings.design import CHOICE_SEED, CONFIRMATION_SEED, FACTOR, Cell
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
+from lstm_jax.training.results import Document
 
-Outcome = dict[str, Any]
+Outcome = Document
 
 _TABLES = ("rows", "readings", "effects", "cut short")
 _PAGE = "".join(f"<!-- {name} -->\n\n<!-- end of {name} -->\n" for name in _TABLES)

@@ -23,7 +23,7 @@ from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
 from lstm_jax.training.checkpoints import Checkpoints
 from lstm_jax.training.recipes import make_recipe
-from lstm_jax.training.results import about_run, plain_number
+from lstm_jax.training.results import Document, about_run, plain_number
 from lstm_jax.training.trials import TrialRunner
 
 STILL_AT_CHANCE = 0.98
@@ -45,7 +45,7 @@ class Results:
         """
         self.row = row
         self._path = folder / f"{row}.json"
-        self._document: dict[str, Any] = {"row": row, "runs": [], "cells": {}}
+        self._document: Document = {"row": row, "runs": [], "cells": {}}
         if self._path.exists():
             self._document = read_object(self._path)
             check_fields(self._document, ROW, self._path)
@@ -55,11 +55,11 @@ class Results:
     def __contains__(self, cell: Cell) -> bool:
         return cell.key in self._document["cells"]
 
-    def cells(self) -> list[dict[str, Any]]:
+    def cells(self) -> list[Document]:
         """All of them, as plain data."""
         return list(self._document["cells"].values())
 
-    def add(self, cell: Cell, outcome: dict[str, Any], about: dict[str, Any]) -> None:
+    def add(self, cell: Cell, outcome: Document, about: Document) -> None:
         """Keeps the outcome of a cell; the file is written whole or not at all."""
         runs = self._document["runs"]
         if about not in runs:
@@ -78,7 +78,7 @@ class Results:
         return self._document["cells"].items()
 
 
-def run_cell(cell: Cell, folder: pathlib.Path) -> dict[str, Any]:
+def run_cell(cell: Cell, folder: pathlib.Path) -> Document:
     """Runs the trials of a cell to their end, or until it is cut off.
 
     Checkpoints are in `folder` while it runs, from which a run that was killed goes on.
@@ -109,7 +109,7 @@ def _run_trials(runner: TrialRunner, kept: Checkpoints, started: float, *, patie
     return False
 
 
-def _outcome(runner: TrialRunner, seconds: float) -> dict[str, Any]:
+def _outcome(runner: TrialRunner, seconds: float) -> Document:
     results = runner.results()
     counts = [result.sequences for result in results if result.solved]
     return {
@@ -145,7 +145,7 @@ def tenths(errors: list[float]) -> tuple[float, float]:
     return float(np.mean(errors[:size])), float(np.mean(errors[-size:]))
 
 
-def about(command: str) -> dict[str, Any]:
+def about(command: str) -> Document:
     """What the figures of a run must have beside them; the seed is each cell's own."""
     told = about_run(0, command)
     del told["seed"]

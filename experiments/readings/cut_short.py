@@ -7,17 +7,17 @@ of that in the first tenth, by the same rule by which cells are cut off.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from experiments.readings import cells, design
 from lstm_jax.tasks import make_task
+from lstm_jax.training.results import Document
 
 FULL_BUDGET = 10  # times the published mean
 
 
-def sentences(documents: Sequence[dict[str, Any]]) -> str:
+def sentences(documents: Sequence[Document]) -> str:
     """A line for every row of `paper` that was cut short with trials unsolved.
 
     Args:
@@ -30,7 +30,7 @@ def sentences(documents: Sequence[dict[str, Any]]) -> str:
 _ROWS = frozenset(design.select("all"))
 
 
-def _sentence(document: dict[str, Any]) -> str | None:
+def _sentence(document: Document) -> str | None:
     row, budget = document["task"], document["max_sequences"]
     share = budget / design.wanted(make_task(row))
     curves = [np.array(t["curve"])[:, 1] for t in document["trials"] if not t["solved"]]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from lstm_jax.training.results import Document
 
 MIN_CELLS = 2  # of every mean: with fewer there is no standard error
 
@@ -28,7 +30,7 @@ class Effect(NamedTuple):
     """Its standard error."""
 
 
-def effects(outcomes: Sequence[dict[str, Any]], *, order: int = 1) -> list[Effect]:
+def effects(outcomes: Sequence[Document], *, order: int = 1) -> list[Effect]:
     """Main effects (`order` 1) or two-way interactions (2), those furthest from 0 first.
 
     Only of departures for which all the means that they need are of at least `MIN_CELLS` cells.

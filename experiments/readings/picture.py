@@ -14,8 +14,9 @@ from matplotlib import pyplot as plt
 
 from experiments.readings import design
 from lstm_jax.tasks import make_task
+from lstm_jax.training.results import Document
 
-Outcome = dict[str, Any]
+Outcome = Document
 
 
 def draw(

@@ -33,7 +33,7 @@ from experiments.tune.evaluate import Bench
 from experiments.tune.plan import Plan
 from experiments.tune.propose import load_optuna, propose
 from lstm_jax.tasks import make_task
-from lstm_jax.training.results import SCHEMA_VERSION, about_run, write_json
+from lstm_jax.training.results import SCHEMA_VERSION, Document, about_run, write_json
 
 BEST = 5  # configurations that are printed
 KEYS = {"values", "recipe", "cost", "solved", "sequences", "errors"}  # of a configuration
@@ -45,13 +45,13 @@ COLUMNS = (
 )
 
 
-def start(plan: Plan) -> dict[str, Any]:
+def start(plan: Plan) -> Document:
     """What a file says before the first configuration."""
     head = {"schema_version": SCHEMA_VERSION} | plan.as_document()
     return head | {"configurations": [], "wall_seconds": 0.0} | about_run(plan.seed, command_line())
 
 
-def go_on(path: pathlib.Path, plan: Plan) -> dict[str, Any]:
+def go_on(path: pathlib.Path, plan: Plan) -> Document:
     """What the file of an earlier run says.
 
     Raises:
@@ -85,13 +85,13 @@ def _is_of(plan: Plan, configuration: Any) -> bool:
     return values.keys() == named and are_numbers and bool(errors) and all(map(is_error, errors))
 
 
-def best_of(document: dict[str, Any], number: int) -> list[dict[str, Any]]:
+def best_of(document: Document, number: int) -> list[Document]:
     """The configurations that cost least, of those that were not stopped."""
     ended = [c for c in document["configurations"] if c["cost"] is not None]
     return sorted(ended, key=lambda c: c["cost"])[:number]
 
 
-def told(configuration: dict[str, Any]) -> str:
+def told(configuration: Document) -> str:
     """What became of a configuration, in words."""
     cost, (_, sequences, error) = configuration["cost"], configuration["errors"][-1]
     end = f"stopped after {sequences:,} sequences, error {error:.3f}"
@@ -101,7 +101,7 @@ def told(configuration: dict[str, Any]) -> str:
 
 
 def tune(
-    plan: Plan, path: pathlib.Path, document: dict[str, Any], number: int, values: FlagValues
+    plan: Plan, path: pathlib.Path, document: Document, number: int, values: FlagValues
 ) -> pathlib.Path:
     """Tries configurations until there are so many; returns where the file is."""
     bench, tried = Bench(plan), document["configurations"]

@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from experiments.tune.plan import Plan, Values
 from lstm_jax.training.learning import NON_FINITE, RUNNING, SOLVED
 from lstm_jax.training.records import RunState
+from lstm_jax.training.results import Document
 from lstm_jax.training.settings import SettingsLearning, start_trials
 from lstm_jax.training.trials import TrialRunner
 
@@ -43,7 +44,7 @@ class Bench:
         self,
         values: Values,
         tried: Sequence[Mapping[str, Any]],
-    ) -> dict[str, Any]:
+    ) -> Document:
         """Runs the trials of a configuration to their end, or until it is stopped.
 
         Args:

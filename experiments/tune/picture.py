@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lstm_jax.plots import style
+from lstm_jax.training.results import Document
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ LOGARITHMIC = ("learning rate", "initial range")
 COLUMNS = 4
 
 
-def draw(document: dict[str, Any]) -> Figure:
+def draw(document: Document) -> Figure:
     """Draws the errors of all configurations, and their costs against each setting.
 
     The best is vermilion. Grey ones were stopped, and have no cost: their settings are marked at 0.
@@ -43,11 +44,11 @@ def draw(document: dict[str, Any]) -> Figure:
     return figure
 
 
-def _draw_errors(axes: Axes, configurations: list[dict[str, Any]], best: dict[str, Any]) -> None:
+def _draw_errors(axes: Axes, configurations: list[Document], best: Document) -> None:
     for one in sorted(configurations, key=lambda c: (c is best, c["cost"] is not None)):
         _, sequences, errors = np.array(one["errors"], np.float64).reshape(-1, 3).T
         colour = style.FAILED if one["cost"] is None else style.OURS
-        options: dict[str, Any] = {"color": colour, "linewidth": 0.8, "alpha": 0.6}
+        options: Document = {"color": colour, "linewidth": 0.8, "alpha": 0.6}
         if one is best:
             options = {"color": style.VERMILION, "linewidth": 2}
         axes.plot(sequences, errors, **options)
@@ -62,9 +63,7 @@ def _draw_errors(axes: Axes, configurations: list[dict[str, Any]], best: dict[st
     style.add_legend(axes)
 
 
-def _draw_costs(
-    axes: Axes, name: str, configurations: list[dict[str, Any]], best: dict[str, Any]
-) -> None:
+def _draw_costs(axes: Axes, name: str, configurations: list[Document], best: Document) -> None:
     for one in sorted(configurations, key=lambda c: c is best):
         value, cost = one["values"].get(name), one["cost"]
         if value is not None and cost is None:

@@ -17,10 +17,11 @@ from lstm_jax.tasks import make_task
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.random_search import Bounds, Space
 from lstm_jax.training.recipes import chunk_of, make_recipe
+from lstm_jax.training.results import Document
 from lstm_jax.training.settings import Settings, SettingsLearning, as_settings, learn_by_settings
 from lstm_jax.training.setup import Setup
 
-Values = dict[str, Any]  # by name
+Values = Document  # by name
 DIGITS = 3  # of every setting
 
 # By what a row's name begins, the command that runs it.
@@ -65,7 +66,7 @@ class Plan:
             names = [field.name for field in dataclasses.fields(Space)]
             raise ValueError(f"--blocks or one of --{', --'.join(names)} must leave a choice")
 
-    def as_document(self) -> dict[str, Any]:
+    def as_document(self) -> Document:
         """As a file has it."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from experiments.tune.plan import Plan, Values, rounded
+from lstm_jax.training.results import Document
 
 RANDOM = 10  # configurations that are drawn at random before the estimator takes over
 
@@ -32,7 +33,7 @@ def load_optuna() -> Any:
     return optuna
 
 
-def propose(plan: Plan, tried: Sequence[dict[str, Any]]) -> Values:
+def propose(plan: Plan, tried: Sequence[Document]) -> Values:
     """Settings for the next configuration.
 
     Args:
@@ -55,7 +56,7 @@ def propose(plan: Plan, tried: Sequence[dict[str, Any]]) -> Values:
     return values
 
 
-def _as_trial(optuna: Any, plan: Plan, configuration: dict[str, Any]) -> Any:
+def _as_trial(optuna: Any, plan: Plan, configuration: Document) -> Any:
     """A configuration as Optuna keeps it: one that was stopped by its error when it was."""
     values, cost = configuration["values"], configuration["cost"]
     bounds = plan.bounds(values["blocks"])

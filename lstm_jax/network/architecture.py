@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import operator
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.units import KINDS, Kind, Layer
-from lstm_jax.network.values import as_number, shown
+from lstm_jax.network.values import as_index, as_number, shown
 
 Biases = Literal["none", "gates", "hidden", "all"]
 Sources = Literal["all", "cells", "none"]
@@ -179,31 +178,28 @@ class Architecture:
         return self.peepholes and kind.peephole != "none" and self.count(kind) > 0
 
 
-def _as_blocks(blocks: Any) -> tuple[int, ...]:
+def _as_blocks(blocks: object) -> tuple[int, ...]:
     if not isinstance(blocks, (tuple, list)) or not blocks:
         raise ValueError(f"blocks must be a non-empty tuple of cells per block, got {blocks!r}")
     return tuple(_as_count("blocks", size, 1) for size in blocks)
 
 
-def _as_count(name: str, value: Any, least: int) -> int:
+def _as_count(name: str, value: object, least: int) -> int:
     """A Python or NumPy integer as a Python one."""
-    try:
-        count = operator.index(value)
-    except TypeError:
-        count = least - 1
-    if isinstance(value, bool) or count < least:
+    count = as_index(value)
+    if count is None or count < least:
         raise ValueError(f"{name} must hold integers of at least {least}, got {value!r}")
     return count
 
 
-def _as_sources(recurrent: Any) -> Sources:
+def _as_sources(recurrent: Sources | bool) -> Sources:
     if isinstance(recurrent, bool):
         return "all" if recurrent else "none"
     _check_choice("recurrent", recurrent, get_args(Sources))
     return recurrent
 
 
-def _as_biases(biases: Any) -> Biases | tuple[str, ...]:
+def _as_biases(biases: Biases | tuple[str, ...]) -> Biases | tuple[str, ...]:
     """A name, or the names of kinds in their order; a list is what JSON makes of a tuple."""
     if isinstance(biases, (tuple, list)):
         for name in biases:
@@ -213,18 +209,18 @@ def _as_biases(biases: Any) -> Biases | tuple[str, ...]:
     return biases
 
 
-def _as_finite(name: str, value: Any) -> float:
+def _as_finite(name: str, value: object) -> float:
     number = as_number(value)
     if not math.isfinite(number):
         raise ValueError(f"{name} must be a finite number, got {shown(value)}")
     return number
 
 
-def _check_bool(name: str, value: Any) -> None:
+def _check_bool(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be one of (True, False), got {value!r}")
 
 
-def _check_choice(name: str, value: Any, allowed: tuple) -> None:
+def _check_choice(name: str, value: object, allowed: tuple) -> None:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {allowed}, got {value!r}")

@@ -20,10 +20,11 @@ References:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.network.checks import as_array, as_flags, as_length, check_one_padding
@@ -33,20 +34,20 @@ from lstm_jax.network.values import shown
 class Additive(NamedTuple):
     """The weights of additive attention, of A hidden units."""
 
-    query: Any
+    query: jax.Array | np.ndarray
     """[Q, A] floating, W."""
-    output: Any
+    output: jax.Array | np.ndarray
     """[Y, A], U."""
-    score: Any
+    score: jax.Array | np.ndarray
     """[A], v."""
 
 
 class DotProduct(NamedTuple):
     """The weights of scaled dot product attention, in A dimensions."""
 
-    query: Any
+    query: jax.Array | np.ndarray | None
     """[Q, A] floating, W; None: queries are scored as they are, A = Q."""
-    output: Any
+    output: jax.Array | np.ndarray | None
     """[Y, A], U; None: outputs are scored as they are, A = Y."""
 
 
@@ -98,17 +99,20 @@ def attend(
     _check_shapes(weights, query, outputs)
     is_real = _real_steps(mask, length, outputs.shape[0])
     outputs = jnp.where(is_real[:, None], outputs, 0)  # before any sum, also of a gradient
-    score = _additive if isinstance(weights, Additive) else _dot_product
-    alpha = _softmax(score(weights, query, outputs), is_real)
+    if isinstance(weights, Additive):
+        scores = _additive(weights, query, outputs)
+    else:
+        scores = _dot_product(weights, query, outputs)
+    alpha = _softmax(scores, is_real)
     return Attended(alpha @ outputs, alpha)
 
 
-def _additive(weights: Any, query: jax.Array, outputs: jax.Array) -> jax.Array:
+def _additive(weights: Additive, query: jax.Array, outputs: jax.Array) -> jax.Array:
     hidden = (query @ weights.query)[None] + outputs @ weights.output
     return jnp.tanh(hidden) @ weights.score
 
 
-def _dot_product(weights: Any, query: jax.Array, outputs: jax.Array) -> jax.Array:
+def _dot_product(weights: DotProduct, query: jax.Array, outputs: jax.Array) -> jax.Array:
     if weights.query is not None:
         query = query @ weights.query
     if weights.output is not None:
@@ -124,7 +128,7 @@ def _softmax(scores: jax.Array, is_real: jax.Array) -> jax.Array:
     return parts / jnp.where(is_real.any(), parts.sum(), 1)
 
 
-def _real_steps(mask: Any, length: Any, steps: int) -> jax.Array:
+def _real_steps(mask: ArrayLike | None, length: ArrayLike | None, steps: int) -> jax.Array:
     """[T] bool."""
     check_one_padding(mask, length)
     if mask is not None:

@@ -31,17 +31,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from lstm_jax.network.activations import ACTIVATIONS, logistic
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.lanes import weighted_sum
 from lstm_jax.network.parameters import UnitWeights, split
-from lstm_jax.network.units import KINDS
+from lstm_jax.network.units import KINDS, MaybeNone
 from lstm_jax.network.values import check_floating, check_kind
 
 See = Callable[[jax.Array], jax.Array]
@@ -58,18 +59,18 @@ class State(NamedTuple):
     """[C], s_c: the constant error carrousels."""
     cell_output: jax.Array
     """[C], y_c."""
-    input_gate: Any
+    input_gate: jax.Array | MaybeNone
     """[J], y_in, in [0, 1]."""
-    output_gate: Any
+    output_gate: jax.Array | MaybeNone
     """[J], y_out, in [0, 1]."""
-    hidden: Any
+    hidden: jax.Array | MaybeNone
     """[N], y_i, in [0, 1]."""
-    forget_gate: Any = None
+    forget_gate: jax.Array | MaybeNone = None
     """[J], y_phi, in [0, 1]."""
 
 
-def seen(architecture: Architecture, activities: Any) -> list[jax.Array]:
-    """What the hidden layer sees of itself, in the layer's order: fields of a `State` or the like.
+def seen(architecture: Architecture, activities: State) -> list[jax.Array]:
+    """What the hidden layer sees of itself, in the layer's order: fields of a `State`.
 
     >>> net = Architecture(num_inputs=1, blocks=(2,), num_outputs=1, recurrent="cells")
     >>> [len(activity) for activity in seen(net, zero_state(net))]
@@ -83,7 +84,7 @@ def seen(architecture: Architecture, activities: Any) -> list[jax.Array]:
 
 
 def zero_state(
-    architecture: Architecture, dtype: Any = jnp.float32, lanes: tuple[int, ...] = ()
+    architecture: Architecture, dtype: DTypeLike = jnp.float32, lanes: tuple[int, ...] = ()
 ) -> State:
     """The state before the first step of every sequence: all zero, as in the paper.
 
@@ -110,7 +111,7 @@ def zero_state(
     # Each array is one of its own, so that a caller may donate them.
     sizes = architecture.sizes
 
-    def start(size: int, value: float = architecture.initial_activation) -> Any:
+    def start(size: int, value: float = architecture.initial_activation) -> jax.Array | MaybeNone:
         return jnp.full((size, *lanes), value, dtype) if size else None
 
     return State(
@@ -166,7 +167,7 @@ def advance(
 
 
 def _gate(
-    architecture: Architecture, net: Any, peephole: jax.Array | None, states: jax.Array
+    architecture: Architecture, net: jax.Array | None, peephole: jax.Array | None, states: jax.Array
 ) -> jax.Array | None:
     """f of the net inputs [J] of a kind of gate, with what peepholes [C] show it of the states."""
     if net is None:

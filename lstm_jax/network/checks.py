@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, zero_state
@@ -33,11 +34,11 @@ class Given(NamedTuple):
 def check_given(
     architecture: Architecture,
     parameters: Parameters,
-    inputs: Any,
+    inputs: ArrayLike,
     initial_state: State | None,
-    mask: Any,
-    length: Any,
-    reset: Any,
+    mask: ArrayLike | None,
+    length: ArrayLike | None,
+    reset: ArrayLike | None,
 ) -> Given:
     """Makes the arguments of a run arrays.
 
@@ -59,13 +60,13 @@ def check_given(
     return Given(inputs, initial_state, mask, length, reset)
 
 
-def check_one_padding(mask: Any, length: Any) -> None:
+def check_one_padding(mask: ArrayLike | None, length: ArrayLike | None) -> None:
     """Raises ValueError if padding is told twice."""
     if mask is not None and length is not None:
         raise ValueError(f"give mask or length, not both, got length {length!r} and a mask")
 
 
-def _as_inputs(architecture: Architecture, inputs: Any, lanes: tuple[int, ...]) -> jax.Array:
+def _as_inputs(architecture: Architecture, inputs: ArrayLike, lanes: tuple[int, ...]) -> jax.Array:
     inputs = as_array("inputs", inputs)
     is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
     if not is_symbols and not jnp.issubdtype(inputs.dtype, jnp.floating):
@@ -77,7 +78,7 @@ def _as_inputs(architecture: Architecture, inputs: Any, lanes: tuple[int, ...]) 
     return inputs
 
 
-def check_step(architecture: Architecture, x_t: Any) -> jax.Array:
+def check_step(architecture: Architecture, x_t: ArrayLike) -> jax.Array:
     """One step's input, [I] floating or an integer, as an array; raises ValueError if not."""
     check_kind("architecture", architecture, Architecture)
     x_t = as_array("x_t", x_t)
@@ -91,7 +92,7 @@ def check_step(architecture: Architecture, x_t: Any) -> jax.Array:
     return x_t
 
 
-def check_state(name: str, architecture: Architecture, state: Any, like: jax.Array) -> None:
+def check_state(name: str, architecture: Architecture, state: State, like: jax.Array) -> None:
     """Raises ValueError if `state` is none of a network whose parameters are like `like`."""
     check_kind(name, state, State)
     wanted = jax.eval_shape(lambda: zero_state(architecture, like.dtype, like.shape[2:]))
@@ -111,7 +112,7 @@ def check_choice(name: str, value: object, allowed: tuple) -> None:
         raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
 
 
-def as_array(name: str, value: Any) -> jax.Array:
+def as_array(name: str, value: object) -> jax.Array:
     """What NumPy takes, as an array; raises ValueError if it takes it not.
 
     Integers beyond those of the array's dtype are refused: JAX would take them for others.
@@ -133,7 +134,7 @@ def as_array(name: str, value: Any) -> jax.Array:
     return array
 
 
-def as_flags(name: str, value: Any, shape: tuple[int, ...]) -> jax.Array:
+def as_flags(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
     """Bools of some shape; raises ValueError if they are not."""
     flags = as_array(name, value)
     if flags.shape != shape or flags.dtype != bool:
@@ -141,7 +142,7 @@ def as_flags(name: str, value: Any, shape: tuple[int, ...]) -> jax.Array:
     return flags
 
 
-def as_length(length: Any, steps: int, lanes: tuple[int, ...] = ()) -> jax.Array:
+def as_length(length: ArrayLike, steps: int, lanes: tuple[int, ...] = ()) -> jax.Array:
     """A number of steps, of all lanes or one a lane; raises ValueError if it is none."""
     length = as_array("length", length)
     if not jnp.issubdtype(length.dtype, jnp.integer) or length.shape not in ((), lanes):
@@ -155,7 +156,11 @@ def as_length(length: Any, steps: int, lanes: tuple[int, ...] = ()) -> jax.Array
 
 
 def check_symbols(
-    name: str, symbols: Any, num_inputs: int, mask: Any = None, length: Any = None
+    name: str,
+    symbols: jax.Array | np.ndarray,
+    num_inputs: int,
+    mask: jax.Array | np.ndarray | None = None,
+    length: jax.Array | np.ndarray | None = None,
 ) -> None:
     """Raises ValueError if symbols [T, *lanes] are outside their range, as far as is known.
 

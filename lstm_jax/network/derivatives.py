@@ -6,7 +6,7 @@ second derivatives in silence, of which it knows nothing.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import NoReturn, TypeVar
 
 import jax
 from jax.extend.core import Primitive
@@ -29,7 +29,7 @@ def first_order_only(tree: T) -> T:
     return jax.tree.map(lambda x: _first_order_only(x) if _is_floating(x) else x, tree)
 
 
-def _is_floating(x: Any) -> bool:
+def _is_floating(x: jax.Array) -> bool:
     return jax.numpy.issubdtype(x.dtype, jax.numpy.floating)
 
 
@@ -39,13 +39,13 @@ def _first_order_only(x: jax.Array) -> jax.Array:
 
 
 @_first_order_only.defjvp
-def _refuse_second_order(*_: Any) -> Any:
+def _refuse_second_order(*_: object) -> NoReturn:
     raise TypeError(
         f'gradient="truncated" has no second derivatives; for these use {_ALTERNATIVES}'
     )
 
 
-def _refuse_forward_mode(*_: Any, **__: Any) -> Any:
+def _refuse_forward_mode(*_: object, **__: object) -> NoReturn:
     raise TypeError(
         'gradient="truncated" works in reverse mode only (jax.grad, jax.vjp, jax.jacrev); '
         f"for forward mode (jax.jvp, jax.jacfwd, jax.linearize) use {_ALTERNATIVES}"

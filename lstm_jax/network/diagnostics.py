@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -80,7 +79,7 @@ def diagnose(
     return [finding for detect in DETECTORS for finding in detect(record)]
 
 
-def _as_names(architecture: Architecture, symbols: Any) -> tuple[str, ...]:
+def _as_names(architecture: Architecture, symbols: Sequence[str] | None) -> tuple[str, ...]:
     if symbols is None:
         return tuple(f"input {i}" for i in range(architecture.num_inputs))
     if not isinstance(symbols, (tuple, list)) or len(symbols) != architecture.num_inputs:
@@ -96,7 +95,7 @@ def _check_batch(inputs: np.ndarray) -> None:
         raise ValueError(f"inputs must be a batch of sequences, {wanted}, got {inputs.shape}")
 
 
-def _as_lengths(inputs: np.ndarray, length: Any) -> np.ndarray:
+def _as_lengths(inputs: np.ndarray, length: ArrayLike | None) -> np.ndarray:
     size, steps = inputs.shape[:2]
     if length is None:
         return np.full(size, steps)

@@ -20,7 +20,6 @@ Reference:
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -220,7 +219,7 @@ def _times(factor: float, error: jax.Array) -> jax.Array:
 
 
 def _as_arrays(
-    name: str, outputs: Any, targets: Any, weights: Any
+    name: str, outputs: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
     """The arguments of an error as arrays; raises ValueError if they do not fit each other."""
     outputs, targets = as_array(name, outputs), as_array("targets", targets)

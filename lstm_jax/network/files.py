@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.parameters import Parameters, check_parameters, is_shape, parameter_shapes
@@ -82,7 +83,7 @@ def save(
 
 
 def load(
-    path: str | os.PathLike[str], *, dtype: Any | None = None
+    path: str | os.PathLike[str], *, dtype: DTypeLike | None = None
 ) -> tuple[Architecture, Parameters]:
     """Reads a network that `save` wrote.
 
@@ -136,7 +137,7 @@ def write_atomically(path: pathlib.Path, content: bytes) -> None:
         raise
 
 
-def _named(tree: Any) -> dict[str, Any]:
+def _named(tree: Parameters) -> dict[str, Any]:
     """The leaves of a `Parameters`, by their names in a file."""
     leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_shape)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
@@ -181,7 +182,7 @@ def _architecture(metadata: Mapping[str, str]) -> Architecture:
 
 
 def _as_parameters(
-    architecture: Architecture, arrays: Mapping[str, np.ndarray], dtype: Any | None
+    architecture: Architecture, arrays: Mapping[str, np.ndarray], dtype: DTypeLike | None
 ) -> Parameters:
     """The arrays in their places, of one dtype that JAX holds."""
     wanted = parameter_shapes(architecture)

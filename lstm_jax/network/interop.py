@@ -32,9 +32,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
+import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.checks import as_array
@@ -42,7 +44,9 @@ from lstm_jax.network.parameters import OutputWeights, Parameters, UnitWeights, 
 from lstm_jax.network.units import Layer
 from lstm_jax.network.values import check_kind
 
-Arrays = Mapping[str, Any]
+Flat = Mapping[str, ArrayLike]  # by the names of the table
+Arrays: TypeAlias = "Mapping[str, ArrayLike | Arrays]"  # or nested where a name has a dot
+Nested = dict[str, Any]  # the same as it is handed out: `jax.Array`s and dictionaries
 Names = tuple[str, ...]
 
 _KINDS = {"i": "input_gate", "f": "forget_gate", "o": "output_gate", "g": "cell"}
@@ -133,12 +137,12 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
     """
     layout = _layout(library)
     check_kind("arrays", arrays, Mapping)
-    arrays = _flat(arrays)
-    biased = _check_names(library, layout, arrays)
-    from_inputs, from_cells = _matrices(library, layout, arrays)
+    flat = _flat(arrays)
+    biased = _check_names(library, layout, flat)
+    from_inputs, from_cells = _matrices(library, layout, flat)
     num_inputs, num_cells = from_inputs.shape[0], from_cells.shape[0]
     architecture = modern(num_inputs, num_cells, biases=biased)
-    bias = _bias(library, layout, arrays, num_cells) if biased else None
+    bias = _bias(library, layout, flat, num_cells) if biased else None
     groups = {}
     for place, gate in enumerate(layout.gates):
         units = slice(place * num_cells, (place + 1) * num_cells)
@@ -151,7 +155,7 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
     return architecture, Parameters(Layer(**groups, hidden=None), output)
 
 
-def to_library(library: str, architecture: Architecture, parameters: Parameters) -> dict[str, Any]:
+def to_library(library: str, architecture: Architecture, parameters: Parameters) -> Nested:
     """The hidden layer of a network as another library's arrays: undoes `from_library`.
 
     Where two biases are added, the second is 0.
@@ -197,7 +201,7 @@ def to_library(library: str, architecture: Architecture, parameters: Parameters)
 # Arrays ----------------------------------------------------------------------------------------
 
 
-def _matrices(library: str, layout: Layout, arrays: Arrays) -> tuple[Any, Any]:
+def _matrices(library: str, layout: Layout, arrays: Flat) -> tuple[jax.Array, jax.Array]:
     """The weights from inputs and from cells, [I, 4H] and [H, 4H]."""
     from_inputs = _side_by_side(library, layout, arrays, layout.input)
     from_cells = _side_by_side(library, layout, arrays, layout.recurrent)
@@ -215,7 +219,7 @@ def _matrices(library: str, layout: Layout, arrays: Arrays) -> tuple[Any, Any]:
     return from_inputs, from_cells
 
 
-def _side_by_side(library: str, layout: Layout, arrays: Arrays, names: Names) -> Any:
+def _side_by_side(library: str, layout: Layout, arrays: Flat, names: Names) -> jax.Array:
     """The arrays of these names as one, [sources, units]."""
     found = [as_array(name, arrays[name]) for name in names]
     for name, array in zip(names, found, strict=True):
@@ -224,7 +228,7 @@ def _side_by_side(library: str, layout: Layout, arrays: Arrays, names: Names) ->
     return _join([array.T if layout.units_first else array for array in found])
 
 
-def _bias(library: str, layout: Layout, arrays: Arrays, num_cells: int) -> Any:
+def _bias(library: str, layout: Layout, arrays: Flat, num_cells: int) -> jax.Array:
     """[4H], all biases added up."""
     total = jnp.zeros(())
     for names in layout.biases:
@@ -239,7 +243,7 @@ def _bias(library: str, layout: Layout, arrays: Arrays, num_cells: int) -> Any:
     return total
 
 
-def _named(layout: Layout, names: Names, joined: Any) -> dict[str, Any]:
+def _named(layout: Layout, names: Names, joined: jax.Array) -> dict[str, jax.Array]:
     """An array [..., units] as the library's arrays of these names."""
     parts = jnp.split(joined, len(names), axis=-1)
     return {
@@ -248,13 +252,13 @@ def _named(layout: Layout, names: Names, joined: Any) -> dict[str, Any]:
     }
 
 
-def _join(parts: list[Any]) -> Any:
+def _join(parts: list[jax.Array]) -> jax.Array:
     return jnp.concatenate(parts, axis=-1)
 
 
-def _flat(arrays: Arrays) -> dict[str, Any]:
+def _flat(arrays: Arrays) -> dict[str, ArrayLike]:
     """Nested mappings as one, names joined by dots."""
-    found: dict[str, Any] = {}
+    found: dict[str, ArrayLike] = {}
     for name, value in arrays.items():
         if isinstance(value, Mapping):
             found |= {f"{name}.{rest}": array for rest, array in _flat(value).items()}
@@ -263,8 +267,8 @@ def _flat(arrays: Arrays) -> dict[str, Any]:
     return found
 
 
-def _nested(arrays: Arrays) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _nested(arrays: dict[str, jax.Array]) -> Nested:
+    found: Nested = {}
     for name, array in arrays.items():
         first, dot, rest = name.partition(".")
         if dot:
@@ -283,7 +287,7 @@ def _layout(library: str) -> Layout:
     return LAYOUTS[library]
 
 
-def _check_names(library: str, layout: Layout, arrays: Arrays) -> bool:
+def _check_names(library: str, layout: Layout, arrays: Flat) -> bool:
     """Whether there are biases."""
     biases = {name for names in layout.biases for name in names}
     weights = {*layout.input, *layout.recurrent}

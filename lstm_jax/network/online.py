@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,7 @@ class Learner(NamedTuple):
 
     parameters: Parameters
     """The network's weights."""
-    optimiser_state: Any
+    optimiser_state: optax.OptState
     """As the optimiser has it."""
     state: State
     """The hidden layer after the last step."""
@@ -474,7 +474,7 @@ def _unsquashed(architecture: Architecture) -> Architecture:
 # Checks ----------------------------------------------------------------------------------------
 
 
-def _check_learner(architecture: Architecture, learner: Any) -> None:
+def _check_learner(architecture: Architecture, learner: Learner) -> None:
     check_kind("architecture", architecture, Architecture)
     check_kind("learner", learner, Learner)
     like = learner.parameters.output.cell
@@ -487,7 +487,7 @@ def _check_error(architecture: Architecture, error: Error) -> None:
 
 
 def _check_target(
-    architecture: Architecture, target: Any, steps: tuple[int, ...], name: str = "target"
+    architecture: Architecture, target: ArrayLike, steps: tuple[int, ...], name: str = "target"
 ) -> jax.Array:
     target, wanted = as_array(name, target), (*steps, architecture.num_outputs)
     if target.shape != wanted:
@@ -495,14 +495,14 @@ def _check_target(
     return target
 
 
-def _check_weights(weights: Any, steps: tuple[int, ...]) -> jax.Array:
+def _check_weights(weights: ArrayLike | None, steps: tuple[int, ...]) -> jax.Array:
     weights = jnp.ones(steps) if weights is None else as_array("weights", weights)
     if weights.shape != steps:
         raise ValueError(f"weights must have shape {steps}, got {weights.shape}")
     return weights
 
 
-def _check_flag(name: str, flag: Any) -> jax.Array | None:
+def _check_flag(name: str, flag: ArrayLike | None) -> jax.Array | None:
     if flag is None:
         return None
     flag = as_array(name, flag)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 
-def check_optimiser(optimiser: optax.GradientTransformation, weights: Any = None) -> None:
+def check_optimiser(
+    optimiser: optax.GradientTransformation, weights: optax.Params | None = None
+) -> None:
     """Raises ValueError if this is no optimiser, or one that needs the error, as line searches do.
 
     >>> check_optimiser(optax.chain(optax.sgd(1.0), optax.contrib.reduce_on_plateau()))
@@ -27,10 +28,10 @@ def check_optimiser(optimiser: optax.GradientTransformation, weights: Any = None
         )
     if not isinstance(optimiser, optax.GradientTransformationExtraArgs):
         return
-    weights = jax.ShapeDtypeStruct((), jnp.float32) if weights is None else weights
+    on = jax.ShapeDtypeStruct((), jnp.float32) if weights is None else weights
     try:
         with jax.numpy_dtype_promotion("standard"):
-            jax.eval_shape(lambda w: optimiser.update(w, optimiser.init(w), w), weights)
+            jax.eval_shape(lambda w: optimiser.update(w, optimiser.init(w), w), on)
     except TypeError as error:
         found = re.search(r"(\w+)\.<locals>.* required keyword-only arguments?: (.*)", str(error))
         if found is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +62,7 @@ def pad_sequences(
     return as_array("sequences", batch), jnp.asarray(lengths)
 
 
-def _as_steps(steps: Any, longest: int) -> int:
+def _as_steps(steps: object, longest: int) -> int:
     found = at_least("steps", steps, 0)
     if found < longest:
         raise ValueError(f"steps must be at least {longest}, the longest sequence's, got {steps!r}")

@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.units import GATES, KINDS, Kind, Layer
+from lstm_jax.network.units import GATES, KINDS, Kind, Layer, MaybeNone
 from lstm_jax.network.values import as_number, check_floating, check_key, check_kind, shown
 
 
@@ -21,26 +23,27 @@ class UnitWeights(NamedTuple):
     `w_lm` of the paper, unit l and source m, is `[m, l]` here: sources lead, units follow.
     """
 
-    input: Any
+    input: jax.Array
     """[I, n] floating."""
-    recurrent: Any
+    recurrent: jax.Array | MaybeNone
     """[S, n], the sources in the order of `Layer`; None if the layer does not see itself."""
-    bias: Any
+    bias: jax.Array | MaybeNone
     """[n]; None without biases."""
     peephole: Any = None
-    """[C], from each cell to its own block's gate; None without peepholes."""
+    """[C], from each cell to its own block's gate; None without peepholes. Of the whole layer, a
+    `Layer` of these."""
 
 
 class OutputWeights(NamedTuple):
     """The incoming weights of the K output units, which see no gates."""
 
-    cell: Any
+    cell: jax.Array
     """[C, K] floating."""
-    hidden: Any
+    hidden: jax.Array | MaybeNone
     """[N, K]; None without conventional hidden units."""
-    input: Any
+    input: jax.Array | MaybeNone
     """[I, K] with `input_to_output`, else None."""
-    bias: Any
+    bias: jax.Array | MaybeNone
     """[K]; None without biases."""
 
 
@@ -56,24 +59,24 @@ class Parameters(NamedTuple):
 def parameter_shapes(architecture: Architecture) -> Parameters:
     """The shape of every weight array: a `Parameters` of tuples, None where there is none."""
     sources = architecture.num_sources
+    num_inputs, num_outputs = architecture.num_inputs, architecture.num_outputs
 
     def unit(kind: Kind) -> UnitWeights | None:
         n = architecture.count(kind)
         if n == 0:
             return None
         return UnitWeights(
-            input=(architecture.num_inputs, n),
-            recurrent=(sources, n) if sources else None,
-            bias=(n,) if kind.name in architecture.biased else None,
-            peephole=(architecture.num_cells,) if architecture.has_peephole(kind) else None,
+            input=stand_in(num_inputs, n),
+            recurrent=stand_in(sources, n) if sources else None,
+            bias=stand_in(n) if kind.name in architecture.biased else None,
+            peephole=stand_in(architecture.num_cells) if architecture.has_peephole(kind) else None,
         )
 
-    num_outputs = architecture.num_outputs
     output = OutputWeights(
-        cell=(architecture.num_cells, num_outputs),
-        hidden=(architecture.num_hidden, num_outputs) if architecture.num_hidden else None,
-        input=(architecture.num_inputs, num_outputs) if architecture.input_to_output else None,
-        bias=(num_outputs,) if "output" in architecture.biased else None,
+        cell=stand_in(architecture.num_cells, num_outputs),
+        hidden=stand_in(architecture.num_hidden, num_outputs) if architecture.num_hidden else None,
+        input=stand_in(num_inputs, num_outputs) if architecture.input_to_output else None,
+        bias=stand_in(num_outputs) if "output" in architecture.biased else None,
     )
     return Parameters(Layer(*(unit(kind) for kind in KINDS)), output)
 
@@ -86,7 +89,7 @@ def initialise(
     input_gate_bias: Sequence[float] | jax.Array | None = None,
     output_gate_bias: Sequence[float] | jax.Array | None = None,
     forget_gate_bias: Sequence[float] | jax.Array | None = None,
-    dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
 ) -> Parameters:
     """Draws every weight uniformly from [-init_range, init_range], then sets the gate biases.
 
@@ -212,13 +215,21 @@ def split(architecture: Architecture, units: jax.Array, axis: int = 0) -> Layer[
     return Layer(*(part if size else None for part, size in zip(parts, sizes, strict=True)))
 
 
-def is_shape(node: Any) -> bool:
+def stand_in(*sizes: int) -> Any:
+    """The shape of an array, in its stead."""
+    return sizes
+
+
+def is_shape(node: object) -> bool:
     """Whether a node of `parameter_shapes` is a leaf: a plain tuple of integers."""
     return type(node) is tuple and all(isinstance(size, int) for size in node)
 
 
 def _check_initial_values(
-    architecture: Architecture, init_range: Any, biases: Mapping[str, Any], dtype: Any
+    architecture: Architecture,
+    init_range: float | jax.Array,
+    biases: Mapping[str, Sequence[float] | jax.Array | None],
+    dtype: DTypeLike,
 ) -> None:
     check_floating("dtype", dtype)
     most = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
@@ -226,11 +237,14 @@ def _check_initial_values(
         allowed = f"positive and at most {most:.4g}"
         raise ValueError(f"init_range must be {allowed}, got {shown(init_range)}")
     for kind in GATES:
-        if biases[kind.name] is not None:
-            _check_gate_bias(architecture, kind, biases[kind.name], most)
+        values = biases[kind.name]
+        if values is not None:
+            _check_gate_bias(architecture, kind, values, most)
 
 
-def _check_gate_bias(architecture: Architecture, kind: Kind, values: Any, most: float) -> None:
+def _check_gate_bias(
+    architecture: Architecture, kind: Kind, values: ArrayLike, most: float
+) -> None:
     name = f"{kind.name}_bias"
     if not architecture.count(kind) or kind.name not in architecture.biased:
         raise ValueError(f"{name} is {values!r}, but the architecture has no such bias")
@@ -242,7 +256,7 @@ def _check_gate_bias(architecture: Architecture, kind: Kind, values: Any, most: 
         )
 
 
-def _all_within(values: Any, most: float) -> bool:
+def _all_within(values: ArrayLike, most: float) -> bool:
     try:
         return bool(np.all(np.abs(np.asarray(values, float)) <= most))
     except (TypeError, ValueError, OverflowError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,9 @@ from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, advance, seen, zero_state
 from lstm_jax.network.lanes import FEW_SOURCES, outer_sum_over_time, weighted_sum_over_time
 from lstm_jax.network.parameters import UnitWeights
+from lstm_jax.network.units import MaybeNone
+
+T = TypeVar("T")
 
 
 class Activations(NamedTuple):
@@ -22,32 +25,33 @@ class Activations(NamedTuple):
 
     cell_output: jax.Array
     """[T, C], y_c."""
-    hidden: Any
+    hidden: jax.Array | MaybeNone
     """[T, N], y_i, in [0, 1]."""
     internal_state: jax.Array
     """[T, C], s_c."""
-    input_gate: Any
+    input_gate: jax.Array | MaybeNone
     """[T, J], y_in, in [0, 1]."""
-    output_gate: Any
+    output_gate: jax.Array | MaybeNone
     """[T, J], y_out, in [0, 1]."""
     cell_input: jax.Array
     """[T, C], g(net_c)."""
-    forget_gate: Any = None
+    forget_gate: jax.Array | MaybeNone = None
     """[T, J], y_phi, in [0, 1]."""
 
 
 class Sequence(NamedTuple):
     """What the hidden layer is run on."""
 
-    inputs: Any
-    """[T, I] floating, or [T] integers: the places of the ones of one-hot inputs."""
+    inputs: jax.Array | MaybeNone
+    """[T, I] floating, or [T] integers: the places of the ones of one-hot inputs. None where only
+    the rest counts."""
     initial_state: State
     """Before the first step."""
-    mask: Any = None
+    mask: jax.Array | None = None
     """[T] bool, which steps are real; None: all."""
-    length: Any = None
+    length: jax.Array | None = None
     """[] integer, where the mask is that of the first steps; else None."""
-    reset: Any = None
+    reset: jax.Array | None = None
     """[T] bool, before which steps the state is set to that of a sequence's start; None: none."""
 
 
@@ -99,7 +103,7 @@ class Recurrence(NamedTuple):
         return zero_state(self.architecture, s_0.dtype, s_0.shape[1:])
 
 
-def where(condition: jax.Array, new: Any, old: Any) -> Any:
+def where(condition: jax.Array, new: T, old: T) -> T:
     """The arrays of a pytree, or those of another one."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
@@ -119,7 +123,7 @@ def before_each_step(layer: Recurrence, sequence: Sequence, activations: Activat
     """The state that every step saw, a `State` of [T, n, *lanes], from those after every step."""
     steps = activations.cell_input.shape[0]
     start = layer.state_at_reset(sequence) if sequence.reset is not None else None
-    before: dict[str, Any] = {}
+    before: dict[str, jax.Array | MaybeNone] = {}
     for name, first in sequence.initial_state._asdict().items():
         before[name] = first
         if first is not None:
@@ -211,7 +215,7 @@ def last_step(sequence: Sequence, num_steps: int) -> tuple[jax.Array, jax.Array]
     return steps == index, index[0] >= 0
 
 
-def vary_alike(tree: Any) -> Any:
+def vary_alike(tree: T) -> T:
     """Marks all arrays as varying over every axis of a `shard_map` that one of them varies over.
 
     A loop's carry must vary like what is added to it, and the error on weights that all devices

@@ -8,11 +8,11 @@ peephole's sources are the states of all cells, of which its own block's count i
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import sum_over_blocks
@@ -48,8 +48,8 @@ def zero_traces(architecture: Architecture, layer: Layer[UnitWeights]) -> Traces
 
 def outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:
     """y_m delta_l for every weight that `weights` has, summed over the steps if there are many."""
-    pairs = zip(weights, sources, strict=True)
-    present = UnitWeights(*(None if w is None else y for w, y in pairs))
+    absent = {name: None for name, w in weights._asdict().items() if w is None}
+    present = sources._replace(**absent)
     if delta.ndim == 1:
         return jax.tree.map(lambda y: jnp.multiply.outer(y, delta), present)
     return jax.tree.map(lambda y: jnp.tensordot(y, delta, axes=(0, 0)), present)
@@ -138,7 +138,7 @@ def _products_behind(factors: jax.Array) -> tuple[jax.Array, jax.Array]:
     return after, through
 
 
-def one_hot(architecture: Architecture, inputs: jax.Array, dtype: Any) -> jax.Array:
+def one_hot(architecture: Architecture, inputs: jax.Array, dtype: DTypeLike) -> jax.Array:
     """Inputs as vectors, [I] or [T, I]: real ones as they are, integers by the place of a one."""
     if jnp.issubdtype(inputs.dtype, jnp.integer):
         return jax.nn.one_hot(inputs, architecture.num_inputs, dtype=dtype)

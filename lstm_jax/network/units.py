@@ -12,6 +12,10 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+# In a union: or None, where a type checker cannot know it, as of the kinds of unit that an
+# architecture lacks. Were it told None itself, it would ask for a check at every use.
+MaybeNone = Any
+
 
 class Kind(NamedTuple):
     """One kind of unit in the hidden layer."""
@@ -47,13 +51,13 @@ class Layer(NamedTuple, Generic[T]):
     lacks is None.
     """
 
-    input_gate: T | Any
+    input_gate: T | MaybeNone
     """Of the J input gates, in_j."""
-    forget_gate: T | Any
+    forget_gate: T | MaybeNone
     """Of the J forget gates, phi_j; not in the paper of 1997."""
-    output_gate: T | Any
+    output_gate: T | MaybeNone
     """Of the J output gates, out_j."""
-    cell: T | Any
+    cell: T | MaybeNone
     """Of the C memory cells, c_j^v, block by block."""
-    hidden: T | Any
+    hidden: T | MaybeNone
     """Of the N conventional hidden units, i."""

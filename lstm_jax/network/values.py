@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 
 def as_number(value: Any) -> float:
@@ -37,7 +38,7 @@ def whole(name: str, value: object, least: int, below: int) -> int:
     Traceback (most recent call last):
     ValueError: chunk must be a whole number, at least 1 and below 100, got 10.0
     """
-    number = _index(value)
+    number = as_index(value)
     if number is None or not least <= number < below:
         raise ValueError(
             f"{name} must be a whole number, at least {least} and below {below}, got {shown(value)}"
@@ -47,7 +48,7 @@ def whole(name: str, value: object, least: int, below: int) -> int:
 
 def at_least(name: str, value: object, least: int) -> int:
     """The same without an upper bound."""
-    number = _index(value)
+    number = as_index(value)
     if number is None:
         raise ValueError(f"{name} must be a whole number, got {shown(value)}")
     if number < least:
@@ -55,23 +56,25 @@ def at_least(name: str, value: object, least: int) -> int:
     return number
 
 
-def _index(value: Any) -> int | None:
+def as_index(value: Any) -> int | None:
+    """Python's, NumPy's or JAX's whole number as an int; None if it is none."""
     try:
         return None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         return None
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as a message shows it: on one line, and not without end."""
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # an integer of more digits than Python prints
-        text = f"an integer of {value.bit_length()} bits"
+    except ValueError:  # an integer of more digits than Python prints, or what holds one
+        is_number = isinstance(value, int)
+        text = f"an integer of {value.bit_length()} bits" if is_number else type(value).__name__
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def check_floating(name: str, dtype: Any) -> None:
+def check_floating(name: str, dtype: DTypeLike) -> None:
     """Raises ValueError unless a dtype is a floating one."""
     try:
         is_floating = jnp.issubdtype(dtype, jnp.floating)
@@ -81,13 +84,13 @@ def check_floating(name: str, dtype: Any) -> None:
         raise ValueError(f"{name} must be a floating dtype, got {dtype!r}")
 
 
-def check_tolerance(tolerance: Any) -> None:
+def check_tolerance(tolerance: object) -> None:
     """Raises ValueError unless it is a number of at least 0."""
     if not as_number(tolerance) >= 0:
         raise ValueError(f"tolerance must not be negative, got {shown(tolerance)}")
 
 
-def check_key(name: str, key: Any) -> None:
+def check_key(name: str, key: jax.Array) -> None:
     """Raises ValueError unless a value is one key of `jax.random`."""
     is_new = jnp.issubdtype(getattr(key, "dtype", np.dtype(object)), jax.dtypes.prng_key)
     is_old = getattr(key, "dtype", None) == np.uint32 and np.ndim(key) == 1
@@ -95,7 +98,7 @@ def check_key(name: str, key: Any) -> None:
         raise ValueError(f"{name} must be a PRNG key, such as jax.random.key(0), got {shown(key)}")
 
 
-def check_kind(name: str, value: Any, kind: type) -> None:
+def check_kind(name: str, value: object, kind: type) -> None:
     """Raises ValueError unless a value is of a class."""
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be of class {kind.__name__}, got {shown(value)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +12,7 @@ from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.outputs import apply
 from lstm_jax.network.parameters import Parameters
+from lstm_jax.network.recurrence import Activations
 from lstm_jax.plots import style
 
 if TYPE_CHECKING:
@@ -95,10 +96,12 @@ def check_names(argument: str, names: Sequence[str] | None, number: int) -> None
         raise ValueError(f"{argument} must hold {number} names, got {len(names)}")
 
 
-Unit = tuple[str, dict[str, Any]]  # its name and Matplotlib's options of its line
+Unit = tuple[str, style.Options]  # its name, and how its line is drawn
 
 
-def _panels(architecture: Architecture, activations: Any) -> list[tuple[str, np.ndarray, list]]:
+def _panels(
+    architecture: Architecture, activations: Activations
+) -> list[tuple[str, np.ndarray, list]]:
     """Title, values [T, n] and units of every kind of unit that the network has."""
     blocks = [_block(j) for j in range(architecture.num_blocks)]
     cells = [
@@ -143,7 +146,9 @@ def _draw_inputs(axes: Axes, inputs: np.ndarray, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 
-def _draw_outputs(axes: Axes, outputs: np.ndarray, names: Sequence[str], targets: Any) -> None:
+def _draw_outputs(
+    axes: Axes, outputs: np.ndarray, names: Sequence[str], targets: ArrayLike | None
+) -> None:
     """Outputs as lines, targets as rings; of a step with many, the ring of the largest."""
     axes.set_ylabel("outputs")
     rings = np.zeros((0, len(names)))

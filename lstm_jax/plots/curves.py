@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Fields = Mapping[str, Any]  # of a result file, or of a trial
+
 
 def learning_curves(
-    trials: Sequence[TrialResult] | Mapping[str, Any],
+    trials: Sequence[TrialResult] | Fields,
     *,
     title: str | None = None,
     published_mean: float | None = None,
@@ -100,13 +102,13 @@ def compare_trials(groups: Mapping[str, Sequence[TrialResult]]) -> Figure:
     return figure
 
 
-def _title(document: Mapping[str, Any]) -> str:
+def _title(document: Fields) -> str:
     title = f"{document['task']}: {document['title']}"
     recipe = document["recipe"]
     return title if recipe == "paper" else f"{title}, recipe {recipe}"
 
 
-def _draw_trial(axes: Axes, trial: Mapping[str, Any]) -> None:
+def _draw_trial(axes: Axes, trial: Fields) -> None:
     curve = np.array([point[:2] for point in trial["curve"]], np.float64).reshape(-1, 2)
     colour = style.OURS if trial["solved"] else style.FAILED
     axes.plot(curve[:, 0], curve[:, 1], color=colour, linewidth=0.8, alpha=0.6)
@@ -116,7 +118,7 @@ def _draw_trial(axes: Axes, trial: Mapping[str, Any]) -> None:
 
 def _draw_means(
     axes: Axes,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Fields],
     published_mean: float | None,
     published_rate: float | None,
 ) -> None:

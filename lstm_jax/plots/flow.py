@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lstm_jax.plots import style
 
@@ -17,7 +18,10 @@ SMALLEST, LARGEST = 1e-20, 1e10  # what is drawn
 
 
 def error_flow(
-    lines: Mapping[str, Any], *, title: str = "", styles: Mapping[str, dict[str, Any]] | None = None
+    lines: Mapping[str, ArrayLike],
+    *,
+    title: str = "",
+    styles: Mapping[str, style.Options] | None = None,
 ) -> Figure:
     """Draws the size of an error against the lag, both on logarithmic axes.
 
@@ -46,7 +50,9 @@ def error_flow(
     return figure
 
 
-def draw_lines(axes: Axes, lines: Mapping[str, Any], styles: Mapping[str, dict[str, Any]]) -> None:
+def draw_lines(
+    axes: Axes, lines: Mapping[str, ArrayLike], styles: Mapping[str, style.Options]
+) -> None:
     """Draws the lines of `error_flow` on axes that there are."""
     for i, (label, factors) in enumerate(lines.items()):
         sizes = np.abs(np.asarray(factors, np.float64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lstm_jax.plots import style
@@ -73,7 +74,7 @@ class LiveCurve:
         return figure
 
 
-def _notebook_display() -> Any:
+def _notebook_display() -> Callable | None:
     """IPython's `display`, if this runs in a notebook."""
     try:
         from IPython import get_ipython  # type: ignore[import-not-found]

@@ -24,6 +24,8 @@ OUTPUTS = (BLACK, ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILION, GREY)  # output u
 LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)  # whatever else is compared
 MARKERS = "osD^vPX*"
 
+Options = dict[str, Any]  # Matplotlib's, by name
+
 DPI = 120
 _SETTINGS: Any = {
     "axes.grid": True,
@@ -36,7 +38,7 @@ _SETTINGS: Any = {
 }
 
 
-def line_style(number: int) -> dict[str, Any]:
+def line_style(number: int) -> Options:
     """Colour, marker and dashes of line `number`, from 0, of those that are compared."""
     turn, place = divmod(number, len(LINES))
     return {

@@ -32,11 +32,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
 from lstm_jax.network.activations import logistic
 from lstm_jax.rivals.cascade_units import (
@@ -91,7 +92,7 @@ class Cascade(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class CascadeCorrelation(TrialMethod):
+class CascadeCorrelation(TrialMethod[Cascade]):
     """Recurrent cascade correlation, for one trial: both the net and how it learns.
 
     Attributes:
@@ -161,7 +162,7 @@ class CascadeCorrelation(TrialMethod):
         hidden = num_units * (fan_in + 1) + num_units * (num_units - 1) // 2
         return hidden + (fan_in + num_units) * self.num_outputs
 
-    def init(self, key: jax.Array, dtype: Any = jnp.float32) -> Cascade:
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Cascade:
         """A trial before its first sequence: no hidden unit, random weights of the outputs."""
         shape = (self.num_sources, self.num_outputs)
         output = jax.random.uniform(
@@ -228,13 +229,13 @@ class CascadeCorrelation(TrialMethod):
     def _up(self) -> optax.GradientTransformation:
         return quickprop(self.candidate_epsilon, self.mu)
 
-    def _draw(self, key: jax.Array, num_units: jax.Array, dtype: Any) -> jax.Array:
+    def _draw(self, key: jax.Array, num_units: jax.Array, dtype: DTypeLike) -> jax.Array:
         """The pool [C, M] from which the unit after `num_units` comes."""
         key = jax.random.fold_in(as_key(key), num_units + 1)
         shape = (self.num_candidates, self.num_sources + 1)
         return jax.random.uniform(key, shape, dtype, -self.init_range, self.init_range)
 
-    def _no_sums(self, dtype: Any) -> Sums:
+    def _no_sums(self, dtype: DTypeLike) -> Sums:
         candidates, weights, outputs = self.num_candidates, self.num_sources + 1, self.num_outputs
         zeros = functools.partial(jnp.zeros, dtype=dtype)
         return Sums(

@@ -42,10 +42,11 @@ tell x from y, and A keeps it for longer and longer, if not to the end (claim `r
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from lstm_jax.network.activations import logistic
 from lstm_jax.network.errors import as_if_reached
@@ -128,7 +129,7 @@ class _Carry(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Chunker(TrialMethod):
+class Chunker(TrialMethod[Pair]):
     """The two-net sequence chunker, for one trial.
 
     Attributes:
@@ -159,7 +160,7 @@ class Chunker(TrialMethod):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
         check_tolerance(self.tolerance)
 
-    def init(self, key: jax.Array, dtype: Any = jnp.float32) -> Pair:
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Pair:
         """Both nets' weights before the first sequence."""
         symbols = self.num_symbols
         sizes = ((symbols, symbols + 1), (symbols + self.time_input, symbols))
@@ -213,7 +214,7 @@ class Chunker(TrialMethod):
         carry, course = jax.lax.scan(step, carry, at)
         return carry.pair, course
 
-    def _draw(self, key: jax.Array, inputs: int, outputs: int, dtype: Any) -> NetWeights:
+    def _draw(self, key: jax.Array, inputs: int, outputs: int, dtype: DTypeLike) -> NetWeights:
         shapes = ((inputs,), (), (inputs, outputs), (outputs,))
         return NetWeights(
             *(

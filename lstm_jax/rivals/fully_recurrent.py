@@ -28,14 +28,17 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from lstm_jax.network.activations import logistic
 from lstm_jax.network.errors import as_if_reached, half_squared_error
 from lstm_jax.network.lanes import weighted_sum
+from lstm_jax.network.parameters import stand_in
+from lstm_jax.network.units import MaybeNone
 from lstm_jax.network.values import at_least
 
 Connections = Literal["full", "layered", "simple"]
@@ -106,13 +109,13 @@ class RecurrentNet:
 class Weights(NamedTuple):
     """All weights of a `RecurrentNet`: sources lead, units follow."""
 
-    input: Any
+    input: jax.Array
     """[G, R], into the recurrent layer, the bias last."""
-    recurrent: Any
+    recurrent: jax.Array
     """[R, R]."""
-    output: Any
+    output: jax.Array | MaybeNone
     """[R, K], from the recurrent layer to the outputs; None if "full"."""
-    direct: Any
+    direct: jax.Array | MaybeNone
     """[G, K], from the inputs to the outputs; None unless "layered"."""
 
 
@@ -122,13 +125,13 @@ class Lesson(NamedTuple):
     Padding must come last.
     """
 
-    inputs: Any
+    inputs: jax.Array
     """[T, I] floating, or [T] integers for one-hot inputs; of one step [G]."""
-    targets: Any
+    targets: jax.Array
     """[T, K]."""
-    at_steps: Any
+    at_steps: jax.Array
     """[T] floating, how much the error of each step counts; 0 for padding."""
-    tolerance: Any = None
+    tolerance: jax.Array | None = None
     """[T] floating, an output as near to its target has no error; None: 0."""
 
 
@@ -136,15 +139,15 @@ def weight_shapes(net: RecurrentNet) -> Weights:
     """The shape of every array of weights; None where there is none."""
     given, units, outputs = net.num_given, net.num_recurrent, net.num_outputs
     return Weights(
-        input=(given, units),
-        recurrent=(units, units),
-        output=None if net.connections == "full" else (units, outputs),
-        direct=(given, outputs) if net.connections == "layered" else None,
+        input=stand_in(given, units),
+        recurrent=stand_in(units, units),
+        output=None if net.connections == "full" else stand_in(units, outputs),
+        direct=stand_in(given, outputs) if net.connections == "layered" else None,
     )
 
 
 def initialise(
-    key: jax.Array, net: RecurrentNet, *, init_range: float = 0.2, dtype: Any = jnp.float32
+    key: jax.Array, net: RecurrentNet, *, init_range: float = 0.2, dtype: DTypeLike = jnp.float32
 ) -> Weights:
     """Draws every weight uniformly from [-init_range, init_range].
 
@@ -156,10 +159,13 @@ def initialise(
     keys = jax.random.split(key, len(Weights._fields))
     draw = lambda key, shape: jax.random.uniform(key, shape, dtype, -init_range, init_range)
     shapes = weight_shapes(net)
-    return Weights(*(None if s is None else draw(k, s) for k, s in zip(keys, shapes, strict=True)))
+    arrays: list[jax.Array | MaybeNone] = [
+        None if shape is None else draw(key, shape) for key, shape in zip(keys, shapes, strict=True)
+    ]
+    return Weights(*arrays)
 
 
-def as_vectors(net: RecurrentNet, inputs: jax.Array, dtype: Any) -> jax.Array:
+def as_vectors(net: RecurrentNet, inputs: jax.Array, dtype: DTypeLike) -> jax.Array:
     """What units see of the inputs, [T, G]: real ones as they are, [T] integers as one-hot vectors.
 
     Raises:
@@ -175,7 +181,7 @@ def as_vectors(net: RecurrentNet, inputs: jax.Array, dtype: Any) -> jax.Array:
     return jnp.pad(vectors, ((0, 0), (0, 1)), constant_values=1) if net.bias else vectors
 
 
-def time_constants(net: RecurrentNet, dtype: Any) -> jax.Array | None:
+def time_constants(net: RecurrentNet, dtype: DTypeLike) -> jax.Array | None:
     """τ of the recurrent units, [R]; None if all are 0."""
     return jnp.array(net.time_constants, dtype) if any(net.time_constants) else None
 
@@ -256,9 +262,9 @@ def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[
 class OutputGradient(NamedTuple):
     """What the error of one step is to the outputs' own weights and to the recurrent layer."""
 
-    output: Any
+    output: jax.Array | MaybeNone
     """[R, K] or None, ∂(E/2)(t)/∂`Weights.output`."""
-    direct: Any
+    direct: jax.Array | MaybeNone
     """[G, K] or None."""
     delta_y: jax.Array
     """[R], the error on y(t)."""

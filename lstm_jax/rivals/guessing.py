@@ -43,7 +43,7 @@ class Guess(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Guessing(TrialMethod):
+class Guessing(TrialMethod[Guess]):
     """Random weight guessing, for one trial.
 
     Attributes:

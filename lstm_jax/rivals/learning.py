@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ class Model(NamedTuple):
 
     weights: Weights
     """Of the net."""
-    optimiser_state: Any
+    optimiser_state: optax.OptState
     """As the optimiser's `init` makes it."""
 
 
@@ -61,7 +61,7 @@ def judged_outputs(task: Task, weights: Weights, example: Example) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class _RecurrentLearning(TrialMethod):
+class _RecurrentLearning(TrialMethod[Model]):
     """What both ways to learn share.
 
     Attributes:
@@ -128,11 +128,11 @@ class ByStep(_RecurrentLearning):
     def present(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
         """As `learn_online`, from one sequence."""
         del n
-        *new, outputs = learn_online(
+        weights, state, outputs = learn_online(
             self.rule,
             self.task.architecture,
             self.optimiser,
             *model,
             as_lesson(self.task, example, self.tolerance),
         )
-        return Model(*new), judged(self.task, outputs, example)
+        return Model(weights, state), judged(self.task, outputs, example)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import optax
 
@@ -28,7 +27,7 @@ from lstm_jax.rivals.guessing import Guessing
 from lstm_jax.rivals.own import BY_GRADIENT
 from lstm_jax.tasks import Conditions, Published, Task, make_task, noise_free, reber
 from lstm_jax.training.learning import Learning
-from lstm_jax.training.method import Lanes, TrialMethod
+from lstm_jax.training.method import AnyModel, Lanes, TrialMethod
 
 _VARIANTS = {"2a": "noise-free", "2b": "random middle"}
 
@@ -43,7 +42,7 @@ def _chunker(task: Task) -> Chunker:
 
 
 # How a row's trials learn.
-METHODS: dict[str, Callable[[Task], TrialMethod]] = {
+METHODS: dict[str, Callable[[Task], TrialMethod[AnyModel]]] = {
     "RTRL": lambda task: BY_GRADIENT["RTRL"](task, _sgd(task)),
     "BPTT": lambda task: BY_GRADIENT["BPTT"](task, _sgd(task)),
     "Elman's procedure": lambda task: BY_GRADIENT["Elman's procedure"](task, _sgd(task)),
@@ -63,7 +62,7 @@ class Row:
     """A key of `METHODS`."""
     chunk: int
     """Training sequences between two words to the host."""
-    changes: Mapping[str, Any]
+    changes: Mapping[str, object]
     """Fields of the task that are the rival's own: `title`, `architecture`, of the chunker the net
     that is judged, `conditions` and `max_sequences`."""
     published: Published

@@ -8,7 +8,7 @@ after every step, so that later steps are those of another net.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,10 @@ import optax
 
 from lstm_jax.rivals.fully_recurrent import Lesson, RecurrentNet, Weights, as_vectors
 
+CarriedT = TypeVar("CarriedT")
 
-class Stepwise(NamedTuple):
+
+class Stepwise(NamedTuple, Generic[CarriedT]):
     """A rule for the gradient of one step's error.
 
     Attributes:
@@ -26,8 +28,8 @@ class Stepwise(NamedTuple):
         as `Weights`, and the outputs [K].
     """
 
-    start: Callable[[Weights], Any]
-    step: Callable[..., tuple[Any, Weights, jax.Array]]
+    start: Callable[[Weights], CarriedT]
+    step: Callable[[RecurrentNet, Weights, CarriedT, Lesson], tuple[CarriedT, Weights, jax.Array]]
 
 
 def gradient(
@@ -53,9 +55,9 @@ def learn_online(
     net: RecurrentNet,
     optimiser: optax.GradientTransformation,
     weights: Weights,
-    optimiser_state: Any,
+    optimiser_state: optax.OptState,
     lesson: Lesson,
-) -> tuple[Weights, Any, jax.Array]:
+) -> tuple[Weights, optax.OptState, jax.Array]:
     """An update after every step whose error counts.
 
     What is carried was made by the weights of earlier steps; that is the approximation of online

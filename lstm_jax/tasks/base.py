@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 import jax
@@ -155,7 +155,7 @@ class Published:
 class Network(Protocol):
     """What every description of a network has, be it the LSTM's or a rival's: a dataclass."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
 
     @property
     def num_inputs(self) -> int:
@@ -172,6 +172,8 @@ class Network(Protocol):
         """W, all weights."""
         ...
 
+
+Data = Any  # what all sequences of a trial share: a task's own pytree, or None
 
 NetworkT = TypeVar("NetworkT", bound=Network, covariant=True)
 
@@ -198,7 +200,7 @@ class Task(Generic[NetworkT]):
 
     architecture: NetworkT
     """The network: an `Architecture`, or a rival's description of its own."""
-    sample: Callable[[jax.Array, Any], Example]
+    sample: Callable[[jax.Array, Data], Example]
     """Draws a training sequence: (key, data) to `Example`, where `data` is from `prepare`."""
     is_correct: Callable[[jax.Array, Example], jax.Array]
     """(outputs, example) to a bool; outputs are [K] or [T, K], as the targets."""
@@ -224,16 +226,16 @@ class Task(Generic[NetworkT]):
     """Sequences of the final test."""
     fixed_length: bool = False
     """Whether every sequence has `max_length` steps, so that no mask is needed."""
-    prepare: Callable[[jax.Array, int], Any] | None = None
+    prepare: Callable[[jax.Array, int], Data] | None = None
     """(key, trial) to what all sequences of a trial share, such as its training set; None for
     tasks that draw every sequence afresh. The key is the experiment's, not the trial's, since
     trials may share a training set; runs on the host."""
-    training_set: Callable[[Any], Example] | None = None
+    training_set: Callable[[Data], Example] | None = None
     """(data) to all sequences that a trial is trained on, the batch axis first, for methods that
     must see them in turn; None: training draws its sequences afresh."""
-    sample_test: Callable[[jax.Array, Any], Example] | None = None
+    sample_test: Callable[[jax.Array, Data], Example] | None = None
     """Like `sample`, for tests; None: `sample` itself."""
-    test_set: Callable[[Any], Example] | None = None
+    test_set: Callable[[Data], Example] | None = None
     """(data) to all sequences of a trial's tests, the batch axis first, where tests go through a
     fixed set; None: tests draw their sequences afresh."""
     first_rule: TestRule | None = None
@@ -258,7 +260,7 @@ class Task(Generic[NetworkT]):
             one = jax.eval_shape(self.sample, key, self._data(key))
             object.__setattr__(self, "max_length", one.inputs.shape[0])
 
-    def sample_batch(self, key: jax.Array, size: int, data: Any = None) -> Example:
+    def sample_batch(self, key: jax.Array, size: int, data: Data = None) -> Example:
         """Draws `size` training sequences, the batch axis first, for any framework.
 
         >>> from lstm_jax.tasks import make_task
@@ -279,7 +281,7 @@ class Task(Generic[NetworkT]):
         data = self._data(key) if data is None else data
         return jax.vmap(self.sample, in_axes=(0, None))(jax.random.split(key, size), data)
 
-    def _data(self, key: jax.Array) -> Any:
+    def _data(self, key: jax.Array) -> Data:
         """What all sequences of trial 0 share."""
         return None if self.prepare is None else self.prepare(key, 0)
 
@@ -325,7 +327,9 @@ def _check_number(
     raise ValueError(f"{name} must be {allowed}a finite number of float32, got {shown(value)}")
 
 
-def _as_numbers(name: str, values: Any) -> tuple[float, ...] | None:
+def _as_numbers(
+    name: str, values: Sequence[float] | np.ndarray | jax.Array | None
+) -> tuple[float, ...] | None:
     """Numbers, one a block, be they in a tuple, a list or an array."""
     if values is None:
         return None

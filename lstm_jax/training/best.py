@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.training.method import Report
+from lstm_jax.training.method import AnyModel, Report
 
 
 class Best(NamedTuple):
     """Of L trials, the models at the end of the chunk with the lowest mean error."""
 
-    model: Any
+    model: AnyModel
     """As `Trials.model`; before the first chunk, as they start."""
     error: chex.Array
     """[L] float32, mean error of that chunk; infinity before the first one."""
@@ -22,13 +22,13 @@ class Best(NamedTuple):
     """[L] int32, training sequences before that chunk's end; 0 before the first one."""
 
 
-def not_yet(model: Any, num_lanes: int) -> Best:
+def not_yet(model: AnyModel, num_lanes: int) -> Best:
     """The best of trials before their first chunk."""
     error = jnp.full(num_lanes, jnp.inf, jnp.float32)
     return Best(model, error, jnp.zeros(num_lanes, jnp.int32))
 
 
-def keep_best(best: Best, model: Any, report: Report, presented: jax.Array) -> Best:
+def keep_best(best: Best, model: AnyModel, report: Report, presented: jax.Array) -> Best:
     """Keeps the models after a chunk where its mean error is the lowest so far, and finite.
 
     Args:

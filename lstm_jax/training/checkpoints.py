@@ -11,14 +11,18 @@ import pathlib
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
 from lstm_jax.training.processes import by_first, is_first
 from lstm_jax.training.records import RunState
+from lstm_jax.training.results import Document
 from lstm_jax.training.trials import TrialRunner
+
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
 
 try:
     import fcntl
@@ -67,7 +71,7 @@ class Checkpoints:
     def __init__(
         self,
         folder: pathlib.Path,
-        run: Mapping[str, Any],
+        run: Mapping[str, object],
         warn: Callable[[str], None] = say,
     ) -> None:
         """Opens `folder`, which need not exist; needs the extra `experiments`.
@@ -84,7 +88,7 @@ class Checkpoints:
         self._run = json.loads(json.dumps(run)) | {"format": FORMAT}
         self._warn = warn
         self._lock: int | None = None
-        self._manager: Any = None
+        self._manager: ocp.CheckpointManager | None = None
         by_first(self._open_or_warn)
 
     def _open_or_warn(self) -> None:
@@ -101,7 +105,7 @@ class Checkpoints:
             self._warn(f"checkpoints {self._folder} could not be {what}: {_reason(error)}")
             return None
 
-    def _open(self) -> Any:
+    def _open(self) -> ocp.CheckpointManager:
         """The library's manager of the folder, which is locked; opened anew after trouble."""
         if self._lock is None or not _is_at(self._lock, self._folder):
             self._close()
@@ -199,7 +203,7 @@ class Checkpoints:
         """Deletes all of them: the run has its results."""
         by_first(lambda: shutil.rmtree(self._folder, ignore_errors=True))
 
-    def _read(self, step: int) -> tuple[dict[str, Any], np.ndarray]:
+    def _read(self, step: int) -> tuple[Document, np.ndarray]:
         items = self._args.Composite(
             state=self._args.StandardRestore(), about=self._args.JsonRestore()
         )
@@ -225,7 +229,7 @@ def _unpack(packed: np.ndarray, like: RunState) -> RunState:
     return jax.tree.unflatten(structure, [np.load(file, allow_pickle=False) for _ in leaves])
 
 
-def _digest(about: dict[str, Any], state: np.ndarray) -> str:
+def _digest(about: Document, state: np.ndarray) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode() + state.tobytes()).hexdigest()
 
 

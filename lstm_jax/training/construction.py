@@ -7,9 +7,7 @@ start, with their random weights; what has not joined is not seen and learns not
 
 from __future__ import annotations
 
-from typing import Any
-
-import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -21,7 +19,7 @@ from lstm_jax.network.units import KINDS, Layer
 STALLED = 0.95
 
 
-def joined(architecture: Architecture, parameters: Parameters, number: Any) -> Parameters:
+def joined(architecture: Architecture, parameters: Parameters, number: jax.Array) -> Parameters:
     """The network of the first blocks: nobody sees the others, so that no error reaches them.
 
     >>> from lstm_jax.network.parameters import initialise
@@ -42,7 +40,7 @@ def joined(architecture: Architecture, parameters: Parameters, number: Any) -> P
     own = zip(blocks, architecture.sizes, architecture.seen, strict=True)
     sources = [np.broadcast_to(block, size) for block, size, is_seen in own if size * is_seen]
 
-    def mask(weights: chex.Array, blocks: np.ndarray) -> chex.Array:
+    def mask(weights: jax.Array, blocks: np.ndarray) -> jax.Array:
         """Weights [sources, n] without those from blocks that have not joined."""
         places = blocks.reshape(-1, 1, *(1,) * number.ndim).astype(number.dtype)
         return jnp.where(places < number[None, None], weights, 0)
@@ -59,8 +57,8 @@ def joined(architecture: Architecture, parameters: Parameters, number: Any) -> P
 
 
 def grown(
-    architecture: Architecture, number: chex.Array, error: chex.Array, last_error: chex.Array
-) -> chex.Array:
+    architecture: Architecture, number: jax.Array, error: jax.Array, last_error: jax.Array
+) -> jax.Array:
     """How many blocks have joined after a chunk: one more where its error has hardly fallen.
 
     It never quite stops decreasing: the outputs that should be 0 fall as t^(-1/2).

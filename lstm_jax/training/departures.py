@@ -46,7 +46,7 @@ import jax
 from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.architecture import Architecture, Biases, Sources
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.base import Example, TestRule
+from lstm_jax.tasks.base import Data, Example, TestRule
 from lstm_jax.training.parsers import (
     one_of,
     parse_count,
@@ -60,6 +60,8 @@ from lstm_jax.training.setup import Setup
 
 GATES = ("input_gate", "output_gate")  # of 1997
 
+Value = Any  # of a departure: what its own parser makes of a text
+
 
 class Departure(NamedTuple):
     """One thing that differs from the printed conditions."""
@@ -68,9 +70,9 @@ class Departure(NamedTuple):
     """What it decides: a recipe has at most one departure that decides it."""
     words: str
     """What it changes, in words, with the value's text for {}."""
-    change: Callable[[Setup, Any], Setup]
+    change: Callable[[Setup, Value], Setup]
     """(setup, value) to the setup that differs."""
-    parse: Callable[[str], Any] | None = None
+    parse: Callable[[str], Value] | None = None
     """The value's text to the value; raises ValueError saying what is allowed. None: no value."""
 
 
@@ -120,7 +122,7 @@ def _error_at_end(setup: Setup, value: None) -> Setup:
     if not task.fixed_length:
         raise ValueError(f"error-at-end needs sequences of one length, got task {task.name}")
 
-    def sample(key: jax.Array, data: Any = None) -> Example:
+    def sample(key: jax.Array, data: Data = None) -> Example:
         example = task.sample(key, data)
         return example._replace(targets=example.targets[-1], true_targets=example.true_targets[-1])
 
@@ -141,7 +143,7 @@ def _code_targets(setup: Setup, value: tuple[float, float]) -> Setup:
         if generate is None:
             return None
 
-        def code(*arguments: Any) -> Example:
+        def code(*arguments: object) -> Example:
             example = generate(*arguments)
             targets, true_targets = (
                 low + (high - low) * t for t in (example.targets, example.true_targets)
@@ -204,7 +206,7 @@ def _times(field: str) -> Callable[[Setup, float], Setup]:
     return change
 
 
-def _learn(field: str, value: Any) -> Callable[[Setup, None], Setup]:
+def _learn(field: str, value: str) -> Callable[[Setup, None], Setup]:
     """A field of the setup itself."""
     return lambda setup, _: dataclasses.replace(setup, **{field: value})
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -34,11 +33,11 @@ class Model(NamedTuple):
 
     parameters: Parameters
     """The weights, of which tests are made."""
-    optimiser_state: Any
+    optimiser_state: optax.OptState
     """As the optimiser's `init` makes it."""
-    constructed: chex.Array
+    constructed: jax.Array
     """[L] int32, how many memory blocks have joined the network."""
-    last_error: chex.Array
+    last_error: jax.Array
     """[L] float32, mean training error of the chunk before."""
     previous: Parameters | None = None
     """The weights before the last update, if the next sequence's first step still sees them."""
@@ -84,7 +83,7 @@ class GradientLearning:
             previous=None if self.update == "after_sequence" else parameters,
         )
 
-    def init_trial(self, key: jax.Array) -> tuple[Parameters, Any]:
+    def init_trial(self, key: jax.Array) -> tuple[Parameters, optax.OptState]:
         """One trial's random weights and its optimiser's state, from a PRNG key."""
         parameters = draw_weights(key, self.task)
         return parameters, self.optimiser.init(parameters)
@@ -127,7 +126,7 @@ class GradientLearning:
         return functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), gradients), outputs
 
     def _loss(
-        self, weights: tuple[Parameters, ...], constructed: chex.Array, example: Example
+        self, weights: tuple[Parameters, ...], constructed: jax.Array, example: Example
     ) -> tuple[jax.Array, jax.Array]:
         """The error summed over the lanes, which share nothing, and the outputs."""
         if len(weights) == 1:
@@ -144,7 +143,7 @@ class GradientLearning:
     def _net(
         self,
         parameters: Parameters,
-        constructed: chex.Array,
+        constructed: jax.Array,
         example: Example,
         state: State | None = None,
     ) -> jax.Array:
@@ -156,7 +155,7 @@ class GradientLearning:
         self,
         previous: Parameters,
         parameters: Parameters,
-        constructed: chex.Array,
+        constructed: jax.Array,
         example: Example,
     ) -> jax.Array:
         """As `_net`, where the first step is by the weights before the last update."""
@@ -176,7 +175,7 @@ class GradientLearning:
     def _apply(
         self,
         parameters: Parameters,
-        constructed: chex.Array,
+        constructed: jax.Array,
         example: Example,
         at: At,
         state: State | None = None,
@@ -211,10 +210,7 @@ def draw_weights(key: jax.Array, task: Task[Architecture]) -> Parameters:
     """The random weights of a trial, by the task's conditions."""
     own = task.conditions
     biases = {f"{kind.name}_bias": getattr(own, f"{kind.name}_bias") for kind in GATES}
-
-    def draw(**biases: tuple[float, ...] | None) -> Parameters:
-        return initialise(key, task.architecture, init_range=own.init_range, **biases)
-
+    draw = functools.partial(initialise, key, task.architecture, init_range=own.init_range)
     parameters = draw(**biases)
     if not own.added_gate_bias:
         return parameters

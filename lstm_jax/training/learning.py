@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.network.values import whole
-from lstm_jax.tasks.base import Example, StreamRule, Task, TestRule, in_turn, real_steps
+from lstm_jax.tasks.base import Data, Example, StreamRule, Task, TestRule, in_turn, real_steps
 from lstm_jax.training.keys import as_key, own_numbers
-from lstm_jax.training.method import Method, Report, over_lanes
+from lstm_jax.training.method import AnyModel, Method, Report, over_lanes
 from lstm_jax.training.stopping import (
     Score,
     Window,
@@ -48,9 +48,9 @@ class Trials(NamedTuple):
 
     keys: chex.Array
     """[2, L] uint32, the raw data of each trial's PRNG key."""
-    data: Any
+    data: Data
     """What all sequences of a trial share, from `Task.prepare`; None if that is None."""
-    model: Any
+    model: AnyModel
     """What has been learned, in the way of the trials' `Method`."""
     window: Window | None
     """What a `StreamRule` needs to know of the last sequences; None with a `TestRule`."""
@@ -73,7 +73,7 @@ class Learning:
 
     task: Task
     """What is learned, and when it is."""
-    method: Method
+    method: Method[AnyModel]
     """How a trial learns from a sequence, be it the LSTM's way or a rival's."""
     chunk: int = 1000
     """Training sequences a chunk, in [1, 2^24]."""
@@ -88,7 +88,7 @@ class Learning:
                 )
 
     @own_numbers
-    def init_trials(self, keys: jax.Array, data: Any, is_idle: jax.Array) -> Trials:
+    def init_trials(self, keys: jax.Array, data: Data, is_idle: jax.Array) -> Trials:
         """L trials before their first sequence.
 
         Args:
@@ -249,7 +249,7 @@ class Learning:
         return score._replace(error=score.error / size, squared_error=score.squared_error / size)
 
 
-def _of_lanes(make_set: Callable[[Any], Example] | None, data: Any) -> Example | None:
+def _of_lanes(make_set: Callable[[Data], Example] | None, data: Data) -> Example | None:
     """A fixed set of sequences for every lane, the batch axis first; None if there is none."""
     return None if make_set is None else over_lanes(make_set)(data)
 

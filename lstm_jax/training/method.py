@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,11 @@ import numpy as np
 
 from lstm_jax.tasks.base import Example
 from lstm_jax.training.keys import as_key
+
+# What trials have learned, in the way of a method: a pytree that the method alone knows. Where it
+# is of any method, it is of any type.
+ModelT = TypeVar("ModelT")
+AnyModel = Any
 
 
 class Report(NamedTuple):
@@ -35,10 +40,10 @@ class Report(NamedTuple):
         return jnp.asarray(self.error) / jnp.maximum(self.sequences, 1).astype(jnp.float32)
 
 
-class Method(Protocol):
+class Method(Protocol[ModelT]):
     """How L trials learn, side by side."""
 
-    def init(self, keys: jax.Array) -> Any:
+    def init(self, keys: jax.Array) -> ModelT:
         """The models before their first sequence.
 
         Args:
@@ -48,8 +53,8 @@ class Method(Protocol):
         ...
 
     def present(
-        self, model: Any, example: Example, n: jax.Array, running: jax.Array
-    ) -> tuple[Any, jax.Array]:
+        self, model: ModelT, example: Example, n: jax.Array, running: jax.Array
+    ) -> tuple[ModelT, jax.Array]:
         """Learns from one training sequence a trial.
 
         Args:
@@ -64,31 +69,31 @@ class Method(Protocol):
         """
         ...
 
-    def outputs(self, model: Any, example: Example) -> jax.Array:
+    def outputs(self, model: ModelT, example: Example) -> jax.Array:
         """[K, L], or [T, K, L] with the error at every step; nothing is learned."""
         ...
 
-    def end_chunk(self, model: Any, report: Report, running: jax.Array) -> Any:
+    def end_chunk(self, model: ModelT, report: Report, running: jax.Array) -> ModelT:
         """What is decided between chunks; the models of lanes not `running` [L] stay."""
         ...
 
 
-class TrialMethod(Protocol):
+class TrialMethod(Protocol[ModelT]):
     """How one trial learns; as `Method`, without lanes. To be subclassed."""
 
-    def init(self, key: jax.Array) -> Any:
+    def init(self, key: jax.Array) -> ModelT:
         """The model before its first sequence, from a PRNG key."""
         ...
 
-    def present(self, model: Any, example: Example, n: jax.Array) -> tuple[Any, jax.Array]:
+    def present(self, model: ModelT, example: Example, n: jax.Array) -> tuple[ModelT, jax.Array]:
         """Learns from training sequence number n; returns the model and the outputs."""
         ...
 
-    def outputs(self, model: Any, example: Example) -> jax.Array:
+    def outputs(self, model: ModelT, example: Example) -> jax.Array:
         """[K], or [T, K] with the error at every step."""
         ...
 
-    def end_chunk(self, model: Any, report: Report) -> Any:
+    def end_chunk(self, model: ModelT, report: Report) -> ModelT:
         """What is decided between chunks; nothing, unless a method says what."""
         del report
         return model
@@ -98,26 +103,26 @@ class TrialMethod(Protocol):
 class Lanes:
     """A method for one trial as a `Method`: lifted by `jax.vmap`, the lanes last."""
 
-    method: TrialMethod
+    method: TrialMethod[AnyModel]
     """How one trial learns."""
 
-    def init(self, keys: jax.Array) -> Any:
+    def init(self, keys: jax.Array) -> AnyModel:
         """As `Method`."""
         return over_lanes(lambda key: self.method.init(as_key(key)))(keys)
 
     def present(
-        self, model: Any, example: Example, n: jax.Array, running: jax.Array
-    ) -> tuple[Any, jax.Array]:
+        self, model: AnyModel, example: Example, n: jax.Array, running: jax.Array
+    ) -> tuple[AnyModel, jax.Array]:
         """As `Method`."""
         present = over_lanes(lambda model, example: self.method.present(model, example, n))
         new, outputs = present(model, example)
         return where_running(running, new, model), outputs
 
-    def outputs(self, model: Any, example: Example) -> jax.Array:
+    def outputs(self, model: AnyModel, example: Example) -> jax.Array:
         """As `Method`."""
         return over_lanes(self.method.outputs)(model, example)
 
-    def end_chunk(self, model: Any, report: Report, running: jax.Array) -> Any:
+    def end_chunk(self, model: AnyModel, report: Report, running: jax.Array) -> AnyModel:
         """As `Method`."""
         return where_running(running, over_lanes(self.method.end_chunk)(model, report), model)
 
@@ -127,6 +132,6 @@ def over_lanes(fun: Callable) -> Callable:
     return jax.vmap(fun, in_axes=-1, out_axes=-1)
 
 
-def where_running(running: jax.Array, new: Any, old: Any) -> Any:
+def where_running(running: jax.Array, new: ModelT, old: ModelT) -> ModelT:
     """The lanes `running` [L] of `new`, and the others of `old`."""
     return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, old)

@@ -104,10 +104,10 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def on_host(tree: Any) -> Any:
+def on_host(tree: T) -> T:
     """The arrays of a pytree, each whole, as NumPy arrays; on every process that calls."""
 
-    def whole(array: Any) -> Any:
+    def whole(array: object) -> object:
         if isinstance(array, jax.Array) and not array.is_fully_addressable:
             with _others_answer():
                 return multihost_utils.process_allgather(array, tiled=True)
@@ -139,7 +139,7 @@ def by_first(compute: Callable[[], T]) -> T:
     return result
 
 
-def check_same(what: str, value: Any) -> None:
+def check_same(what: str, value: object) -> None:
     """Raises ValueError, on every process, if `value`, plain data, is not the same on all."""
     if not jax.distributed.is_initialized():
         return
@@ -163,7 +163,7 @@ def any_process(value: bool) -> bool:
         return bool(np.any(multihost_utils.process_allgather(np.asarray(value))))
 
 
-def _tell(message: Any) -> Any:
+def _tell(message: object) -> Any:
     """What the first process says, on every process.
 
     Nothing but the first process's own words, over JAX's connection, is ever unpickled.

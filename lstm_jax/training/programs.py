@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 
-from lstm_jax.training.best import keep_best, not_yet
-from lstm_jax.training.learning import Learning
+from lstm_jax.tasks.base import Data
+from lstm_jax.training.best import Best, keep_best, not_yet
+from lstm_jax.training.learning import Learning, Trials
+from lstm_jax.training.method import Report
+from lstm_jax.training.stopping import Score
 from lstm_jax.training.waves import Standing
 
+T = TypeVar("T")
 
-class Program:
+
+class Program(Generic[T]):
     """A function of a device's own lanes, compiled at its first call, once for each device."""
 
-    def __init__(self, fun: Callable[..., Any], donate: bool = False) -> None:
+    def __init__(self, fun: Callable[..., T], donate: bool = False) -> None:
         """Takes the function.
 
         Args:
@@ -24,9 +29,9 @@ class Program:
           donate: whether the memory of its first argument is used for the result.
         """
         self._jitted = jax.jit(fun, donate_argnums=0 if donate else ())
-        self._compiled: dict[Any, jax.stages.Compiled] = {}
+        self._compiled: dict[object, jax.stages.Compiled] = {}
 
-    def __call__(self, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def __call__(self, arguments: Sequence[tuple]) -> list[T]:
         """Calls it with the arguments of each device, and waits for no result."""
         by_device = {_device(own): own for own in arguments}
         missing = [device for device in by_device if device not in self._compiled]
@@ -35,7 +40,7 @@ class Program:
         return [self._compiled[device](*own) for device, own in by_device.items()]
 
 
-def _device(tree: Any) -> Any:
+def _device(tree: tuple) -> object:
     """The device that all arrays of a pytree are on."""
     (device,) = jax.tree.leaves(tree)[0].devices()
     return device
@@ -52,20 +57,20 @@ def _compile(lowered: list[jax.stages.Lowered]) -> list[jax.stages.Compiled]:
 class Programs(NamedTuple):
     """All of a run's."""
 
-    init: Program
+    init: Program[Standing]
     """(keys, data, is_idle) to a `Standing`."""
-    run_chunk: Program
+    run_chunk: Program[tuple[Trials, Report]]
     """(trials, presented) to the trials and a `Report`."""
-    keep_best: Program
+    keep_best: Program[Best]
     """(best, model, report, presented) to the best."""
-    final_test: Program
+    final_test: Program[Score]
     """(trials,) to a `Score`."""
 
 
 def make_programs(learning: Learning) -> Programs:
     """The programs of one runner, all of whose arrays have one shape."""
 
-    def init(keys: jax.Array, data: Any, is_idle: jax.Array) -> Standing:
+    def init(keys: jax.Array, data: Data, is_idle: jax.Array) -> Standing:
         trials = learning.init_trials(keys, data, is_idle)
         return Standing(trials, not_yet(trials.model, len(is_idle)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lstm_jax.training.trials import Progress
@@ -55,7 +55,7 @@ class Bar:
             warnings.simplefilter("ignore")  # a notebook without widgets gets a bar of text
             from tqdm.auto import tqdm
 
-        self._bar: Any = tqdm(desc=title or None, unit=" trials", dynamic_ncols=True)
+        self._bar = tqdm(desc=title or None, unit=" trials", dynamic_ncols=True)
         self._speed = Speed()
 
     def __enter__(self) -> Bar:

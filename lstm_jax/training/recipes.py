@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.layer import Gradient
 from lstm_jax.tasks.base import Task, TestRule
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
-from lstm_jax.training.departures import DEPARTURES, Departure
+from lstm_jax.training.departures import DEPARTURES, Departure, Value
 from lstm_jax.training.gradient_learning import GradientLearning, Update
 from lstm_jax.training.learning import Learning
 from lstm_jax.training.method import Lanes
@@ -69,7 +69,7 @@ class Choice(NamedTuple):
     """A key of `DEPARTURES`."""
     text: str
     """The value as it is written; "" where there is none."""
-    value: Any
+    value: Value
     """The value."""
 
     @property
@@ -203,7 +203,7 @@ def _parse(text: str) -> Choice:
     return Choice(name, _spelled(parsed), parsed)
 
 
-def _spelled(value: Any) -> str:
+def _spelled(value: object) -> str:
     """One way to write a value, so that one recipe has one name."""
     if isinstance(value, tuple):
         return ",".join(map(_spelled, value))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from lstm_jax.training.best import Best
 from lstm_jax.training.learning import NON_FINITE, RUNNING, SOLVED, Trials
-from lstm_jax.training.method import Report
+from lstm_jax.training.method import AnyModel, Report
 from lstm_jax.training.stopping import Score
 from lstm_jax.training.waves import Standing
 
@@ -69,9 +69,9 @@ class TrialResult:
     """Mean squared error of an output in that test."""
     curve: np.ndarray
     """[chunks, 3] float64: sequences presented, mean error and fraction wrong of a chunk."""
-    model: Any
+    model: AnyModel
     """What it had learned when it ended, in its method's way, as NumPy arrays."""
-    best_model: Any = None
+    best_model: AnyModel = None
     """The same at the end of the chunk with the lowest mean error."""
     best_error: float = np.inf
     """Mean error of that chunk; infinity if there was none, and `best_model` is untrained."""

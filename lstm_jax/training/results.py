@@ -27,6 +27,9 @@ from lstm_jax.tasks.base import Task
 from lstm_jax.training.gradient_learning import Model
 from lstm_jax.training.trials import TrialResult
 
+# An object of JSON: by name, what it holds of null, bools, numbers, strings, lists and objects.
+Document = dict[str, Any]
+
 SCHEMA_VERSION = 1
 CURVE_POINTS = 100
 _INNERMOST_LIST = re.compile(r"\[[-+.,\s\w]*\]")  # of numbers and null
@@ -41,7 +44,7 @@ def make_document(
     wall_seconds: float,
     seed: int,
     command: str,
-) -> dict[str, Any]:
+) -> Document:
     """Everything there is to know of a row's run, as plain data for JSON.
 
     Args:
@@ -75,7 +78,7 @@ def make_document(
     } | about_run(seed, command)
 
 
-def about_run(seed: int, command: str) -> dict[str, Any]:
+def about_run(seed: int, command: str) -> Document:
     """What a figure must have beside it so that anyone can make it again."""
     return {
         "seed": seed,
@@ -86,7 +89,7 @@ def about_run(seed: int, command: str) -> dict[str, Any]:
     }
 
 
-def summarise(results: Sequence[TrialResult]) -> dict[str, Any]:
+def summarise(results: Sequence[TrialResult]) -> Document:
     """What goes into a table; means are over the solved trials, None where there are none."""
     solved = [result for result in results if result.solved]
 
@@ -111,7 +114,7 @@ def summarise(results: Sequence[TrialResult]) -> dict[str, Any]:
     }
 
 
-def _trial(result: TrialResult) -> dict[str, Any]:
+def _trial(result: TrialResult) -> Document:
     return {
         "index": result.index,
         "solved": result.solved,
@@ -126,7 +129,7 @@ def _trial(result: TrialResult) -> dict[str, Any]:
     }
 
 
-def _network(results: Sequence[TrialResult]) -> dict[str, Any] | None:
+def _network(results: Sequence[TrialResult]) -> Document | None:
     """The weights of the first solved LSTM, by their places in `Parameters`."""
     for result in results:
         if result.solved and isinstance(result.model, Model):
@@ -136,12 +139,12 @@ def _network(results: Sequence[TrialResult]) -> dict[str, Any] | None:
     return None
 
 
-def _weights(array: np.ndarray) -> Any:
+def _weights(array: np.ndarray) -> list:
     """Nested lists of the shortest decimals that stand for the array's own floats."""
     return np.vectorize(lambda w: float(str(w)), otypes=[float])(array).tolist()
 
 
-def read_network(document: dict[str, Any]) -> tuple[Architecture, Parameters]:
+def read_network(document: Document) -> tuple[Architecture, Parameters]:
     """The network of the first solved trial of a result file, to the last bit.
 
     A solved network is two lines away: `document = json.load(open("out/6a.json"))`, and this.
@@ -182,7 +185,7 @@ def read_network(document: dict[str, Any]) -> tuple[Architecture, Parameters]:
     return architecture, parameters
 
 
-def _read_architecture(fields: dict[str, Any]) -> Architecture:
+def _read_architecture(fields: Document) -> Architecture:
     """Files of before errors had names call output units whose f' is left out "logistic_1"."""
     renamed = {"logistic_1": "logistic"}
     if isinstance(fields.get("output"), str):
@@ -193,7 +196,7 @@ def _read_architecture(fields: dict[str, Any]) -> Architecture:
         raise ValueError(f"architecture must be one of the LSTM's: {error}") from error
 
 
-def _as_object(name: str, value: Any) -> dict[str, Any]:
+def _as_object(name: str, value: object) -> Document:
     if not isinstance(value, dict):
         raise ValueError(f"{name} must be an object of a result file, got {shown(value)}")
     return value
@@ -227,7 +230,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found, "prng": prng}
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Document:
     """What a run was timed on."""
     device = jax.devices()[0]
     cpu = platform.processor() or platform.machine()
@@ -244,14 +247,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_json(path: pathlib.Path, document: dict[str, Any]) -> None:
+def write_json(path: pathlib.Path, document: Document) -> None:
     """Writes a document whole or not at all; innermost lists take one line each."""
     text = json.dumps(document, indent=1, allow_nan=False)
     text = _INNERMOST_LIST.sub(lambda found: " ".join(found[0].split()), text)
     write_atomically(path, (text + "\n").encode())
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
+def read_json(path: pathlib.Path) -> Document:
     """Reads a result file.
 
     Raises:

@@ -45,7 +45,7 @@ class OwnRate(NamedTuple):
 
     settings: Settings
     """Of the trial."""
-    state: Any
+    state: optax.OptState
     """Of the optimiser at rate 1."""
 
 
@@ -55,7 +55,9 @@ def at_own_rate(optimiser: optax.GradientTransformation) -> optax.GradientTransf
     `init` makes the part of the state that is the optimiser's.
     """
 
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def update(
+        updates: optax.Updates, state: Any, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
         updates, inner = optimiser.update(updates, state.state, params)
         rate = state.settings.learning_rate
         return jax.tree.map(lambda update: rate * update, updates), state._replace(state=inner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -36,20 +36,20 @@ class Setup:
     update: UpdateAfter = "sequence"
     """When an update is made."""
 
-    def with_task(self, **fields: Any) -> Setup:
+    def with_task(self, **fields: object) -> Setup:
         """With other fields of the task."""
         return dataclasses.replace(self, task=dataclasses.replace(self.task, **fields))
 
-    def with_architecture(self, **fields: Any) -> Setup:
+    def with_architecture(self, **fields: object) -> Setup:
         """With other fields of the task's architecture."""
         architecture = dataclasses.replace(self.task.architecture, **fields)
         return self.with_task(architecture=architecture)
 
-    def with_conditions(self, **fields: Any) -> Setup:
+    def with_conditions(self, **fields: object) -> Setup:
         """With other fields of the task's conditions."""
         return self.with_task(conditions=dataclasses.replace(self.task.conditions, **fields))
 
-    def with_error(self, **fields: Any) -> Setup:
+    def with_error(self, **fields: object) -> Setup:
         """With other fields of the error."""
         return dataclasses.replace(self, error=dataclasses.replace(self.error, **fields))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -20,7 +19,7 @@ from lstm_jax.training.method import Report, TrialMethod
 
 
 @dataclasses.dataclass(frozen=True)
-class StepLearning(TrialMethod):
+class StepLearning(TrialMethod[Model]):
     """How one trial learns step by step by `lstm_jax.network.online`.
 
     The traces of eqs. 25 and 27 stay as they are when the weights change under them, as in all
@@ -88,7 +87,7 @@ class StepLearning(TrialMethod):
     def _step(
         self,
         learner: online.Learner,
-        constructed: chex.Array,
+        constructed: jax.Array,
         x_t: jax.Array,
         target: jax.Array,
         counts: jax.Array,

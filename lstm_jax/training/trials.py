@@ -11,13 +11,14 @@ runs the same lines: each computes the lanes of its own devices, and hears of al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
+import chex
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from lstm_jax.network.values import check_kind, shown, whole
+from lstm_jax.tasks.base import Data
 from lstm_jax.training.devices import Devices
 from lstm_jax.training.keys import own_numbers, root_key
 from lstm_jax.training.learning import DATA, RUNNING, SOLVED, Learning
@@ -189,14 +190,14 @@ class TrialRunner:
         """The places of all trials, in waves."""
         return split(np.arange(len(self.indices)), self.devices.width)
 
-    def _init(self, places: np.ndarray, data: Any) -> list[Standing]:
+    def _init(self, places: np.ndarray, data: Data) -> list[Standing]:
         """The trials of a wave before their first sequence."""
         width = self.devices.width
         keys, data = take((self._keys, data), pad(places, width))
         is_idle = np.arange(width) >= len(places)
         return self._programs.init(self.devices.spread((keys, data, is_idle)))
 
-    def _run_chunk(self, wave: Wave) -> tuple[Wave, list[tuple[jax.Array, Report]]]:
+    def _run_chunk(self, wave: Wave) -> tuple[Wave, list[tuple[chex.Array, Report]]]:
         """A wave after one more chunk, and what is told of it: its status and its report."""
         n = np.int32(self.presented)
         done = self._programs.run_chunk([(part.trials, n) for part in wave.parts])
@@ -205,7 +206,7 @@ class TrialRunner:
         parts = [Standing(trials, b) for (trials, _), b in zip(done, best, strict=True)]
         return Wave(wave.places, parts), [(trials.status, report) for trials, report in done]
 
-    def _hear(self, advanced: Sequence[tuple[Wave, list[tuple[jax.Array, Report]]]]) -> Report:
+    def _hear(self, advanced: Sequence[tuple[Wave, list[tuple[chex.Array, Report]]]]) -> Report:
         """Waits for the waves; returns the report of their round, [R] float32."""
         sums = np.zeros((len(Report._fields), len(self.indices)), np.float32)
         for wave, parts in advanced:
@@ -266,7 +267,7 @@ def _check_indices(indices: Sequence[int]) -> list[int]:
 
 
 @own_numbers
-def _keys_and_data(learning: Learning, indices: list[int], seed: int) -> tuple[np.ndarray, Any]:
+def _keys_and_data(learning: Learning, indices: list[int], seed: int) -> tuple[np.ndarray, Data]:
     """Every trial's key and its `Task.prepare`d data, lanes last."""
     root = root_key(seed)
     keys = [jax.random.fold_in(root, index) for index in indices]

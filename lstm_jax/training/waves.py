@@ -6,7 +6,7 @@ A trial has a place in its run, which stays, and a lane in its wave, which does 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -88,6 +88,6 @@ def pad(lanes: np.ndarray, width: int) -> np.ndarray:
     return np.pad(lanes, (0, width - len(lanes)), constant_values=lanes[0])
 
 
-def take(tree: T, lanes: Any) -> T:
+def take(tree: T, lanes: int | np.ndarray) -> T:
     """One lane, or some, of every array, on the host."""
     return jax.tree.map(lambda array: np.asarray(array)[..., lanes], tree)
