@@ -158,8 +158,8 @@ def assert_same_result(a: TrialResult, b: TrialResult) -> None:
 
 def binary_environment() -> dict[str, str]:
     """For processes that run binaries: they share what they compile with all tests."""
-    mine = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    return mine | {
+    return {
+        **os.environ,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PLATFORMS": "cpu",
     }

@@ -48,6 +48,7 @@ NO_ARRAY = (None, "abc", [[1.0, 2, 3], [1.0]], {"a": 1}, [None])
 # JAX would take these for 1, or 2 in an inputs' place.
 NO_SYMBOLS = ([-1], [3], [2**32], np.array([2**32 + 1]), np.array([2**63 + 1], np.uint64))
 NO_INPUTS = (*NO_ARRAY, [True], [1j], 1, 1.0, np.ones((4, 2)), np.ones((2, 4, 3)), *NO_SYMBOLS)
+NO_ERROR = (None, "squared", 1.0)
 NO_MASK = ("abc", [1, 0, 1, 0], [True], 1.0)
 NO_LENGTH = ("abc", 2.0, True, [2], -1, 5, 2**40, np.int64(2**32 + 1))
 NO_NETWORK = (None, "net", PARAMETERS)
@@ -290,6 +291,7 @@ CASES: dict[str, Rows] = {
         ),
         "mask": (lambda v: lstm.learn(NET, learner(), 1, mask=v), (1, [True], "x", 0.0)),
         "reset": (lambda v: lstm.learn(NET, learner(), 1, reset=v), (1, [True], "x", 0.0)),
+        "error": (lambda v: lstm.learn(NET, learner(), 1, [0.0, 1.0], error=v), NO_ERROR),
     },
     "learn_steps": {
         "architecture|parameters": (
@@ -308,6 +310,7 @@ CASES: dict[str, Rows] = {
         ),
         "mask": (lambda v: lstm.learn_steps(NET, learner(), INPUTS, TARGETS, mask=v), NO_MASK),
         "reset": (lambda v: lstm.learn_steps(NET, learner(), INPUTS, TARGETS, reset=v), NO_MASK),
+        "error": (lambda v: lstm.learn_steps(NET, learner(), INPUTS, TARGETS, error=v), NO_ERROR),
     },
     "update": {"learner": (lambda v: lstm.update(SGD, v), (None, PARAMETERS))},
     "online_gradient": {
@@ -324,6 +327,10 @@ CASES: dict[str, Rows] = {
         "weights": (
             lambda v: lstm.online_gradient(NET, PARAMETERS, INPUTS, TARGETS, v),
             ("x", 1.0, [1.0]),
+        ),
+        "error": (
+            lambda v: lstm.online_gradient(NET, PARAMETERS, INPUTS, TARGETS, error=v),
+            NO_ERROR,
         ),
     },
     "GradientLearning": {

@@ -19,6 +19,7 @@ what is left of them meets the traces there, and the traces move on to the end i
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -27,10 +28,11 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
+from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, advance, seen, spread, zero_state
 from lstm_jax.network.checks import Given, as_array, check_given, check_state, check_step
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.errors import Error
 from lstm_jax.network.layer import as_sequence, clear_padding
 from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.network.outputs import output_units, output_units_over_time
@@ -62,6 +64,8 @@ from lstm_jax.network.traces import (
 from lstm_jax.network.truncated import derivatives_of_state, injected, slopes
 from lstm_jax.network.units import Layer
 from lstm_jax.network.values import check_kind
+
+HALF_SQUARED = Error()
 
 
 class Learner(NamedTuple):
@@ -146,6 +150,7 @@ def learn(
     weight: ArrayLike = 1.0,
     mask: ArrayLike | None = None,
     reset: ArrayLike | None = None,
+    error: Error = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner]:
     """Takes one input and, where there is one, its target; returns the prediction for it.
 
@@ -168,15 +173,18 @@ def learn(
         whatever the input and the target hold, and the outputs are 0. None: True.
       reset: bool, whether a new sequence starts before this step, as by `start_sequence`.
         None: False.
+      error: of the output units at this step; the paper's is E / 2. Static under `jit`.
 
     Returns:
       The outputs [K], computed before anything is learned from the target, and the new learner,
       whose `gradient` includes this step; `update` applies it.
 
     Raises:
-      ValueError: if an argument has the wrong shape or dtype.
+      ValueError: if an argument has the wrong shape or dtype, or the output units cannot have this
+        error.
     """
     _check_learner(architecture, learner)
+    _check_error(architecture, error)
     x_t, weight = check_step(architecture, x_t), as_array("weight", weight)
     if weight.shape != ():
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
@@ -191,7 +199,7 @@ def learn(
     if is_real is not None:
         x_t = jnp.where(is_real, x_t, 0)
         weight = jnp.where(is_real, weight, 0)
-    outputs, new = _learn(architecture, learner, x_t, target, weight)
+    outputs, new = _learn(architecture, learner, x_t, target, weight, error)
     if is_real is not None:
         outputs, new = where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
     return outputs, new
@@ -203,6 +211,7 @@ def _learn(
     x_t: jax.Array,
     target: jax.Array | None,
     weight: jax.Array,
+    error: Error,
 ) -> tuple[jax.Array, Learner]:
     dtype = learner.parameters.output.cell.dtype
     x_t = one_hot(architecture, x_t, dtype)
@@ -225,7 +234,9 @@ def _learn(
         traces = fade(traces, spread(architecture, at.forget_gate))
     learner = learner._replace(state=state, traces=add_outer(traces, sources, increments))
     if target is not None:
-        gradient = _gradient(architecture, learner, sources, at, target, weight.astype(dtype))
+        gradient = _gradient(
+            architecture, learner, sources, at, target, weight.astype(dtype), error
+        )
         learner = learner._replace(gradient=jax.tree.map(jnp.add, learner.gradient, gradient))
     return outputs, learner
 
@@ -237,14 +248,17 @@ def _gradient(
     at: Activations,
     target: jax.Array,
     weight: jax.Array,
+    error: Error,
 ) -> Parameters:
-    """Eqs. 19-28: one step's gradient of E / 2."""
+    """Eqs. 19-28: one step's gradient of the error, E / 2 in the paper."""
 
-    def error(output: OutputWeights, state: State) -> jax.Array:
-        outputs = output_units(architecture, output, state, sources.input)
-        return half_squared_error(outputs[None], target[None], weight[None])
+    def at_outputs(output: OutputWeights, state: State) -> jax.Array:
+        net = output_units(_unsquashed(architecture), output, state, sources.input)
+        return error(net[None], target[None], weight[None], output=architecture.output)
 
-    by_outputs, delta = jax.grad(error, (0, 1))(learner.parameters.output, learner.state)  # (19)
+    by_outputs, delta = jax.grad(at_outputs, (0, 1))(
+        learner.parameters.output, learner.state
+    )  # (19)
     delta = injected(architecture, at, delta)  # (23), and parts of (20), (21)
     slope, layer = slopes(architecture, at), learner.parameters.layer
     by_output_gate = by_hidden = None
@@ -269,6 +283,7 @@ def learn_steps(
     weights: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     reset: ArrayLike | None = None,
+    error: Error = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner]:
     """Takes a stretch of T steps: what `learn` does with one after the other, but faster.
 
@@ -288,25 +303,29 @@ def learn_steps(
       weights: [T], how much each step's error counts; None: 1.
       mask: [T] bool, False at gaps in the stream, as in `learn`.
       reset: [T] bool, whether a new sequence starts before each step, as in `learn`.
+      error: as in `learn`.
 
     Returns:
       The outputs [T, K] and the new learner.
 
     Raises:
-      ValueError: if the inputs, targets, weights, mask or reset have the wrong shape.
+      ValueError: if the inputs, targets, weights, mask or reset have the wrong shape, or the output
+        units cannot have this error.
     """
     check_kind("learner", learner, Learner)
     given = check_given(architecture, learner.parameters, inputs, learner.state, mask, None, reset)
+    _check_error(architecture, error)
     steps = given.inputs.shape[:1]
     if targets is not None:
         targets = _check_target(architecture, targets, steps, "targets")
         weights = _check_weights(weights, steps)
-    return _learn_steps(architecture, learner, given, targets, weights)
+    return _learn_steps(architecture, error, learner, given, targets, weights)
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _learn_steps(
     architecture: Architecture,
+    error: Error,
     learner: Learner,
     given: Given,
     targets: jax.Array | None,
@@ -322,28 +341,28 @@ def _learn_steps(
         joined = join(architecture, parameters.layer)
         final, activations = truncated(layer, joined, sequence._replace(initial_state=start))
         assert activations is not None
-        outputs = output_units_over_time(
-            architecture, parameters.output, activations, sequence.inputs
+        net = output_units_over_time(
+            _unsquashed(architecture), parameters.output, activations, sequence.inputs
         )
-        return outputs, activations, final
+        return net, activations, final
 
-    def error(parameters: Parameters, start: State) -> tuple[jax.Array, tuple]:
-        outputs, *others = run(parameters, start)
+    def at_outputs(parameters: Parameters, start: State) -> tuple[jax.Array, tuple]:
+        net, *others = run(parameters, start)
         assert targets is not None
-        return half_squared_error(outputs, targets, weights), (outputs, *others)
+        return error(net, targets, weights, output=architecture.output), (net, *others)
 
     if targets is None:
-        outputs, activations, final = run(learner.parameters, learner.state)
+        net, activations, final = run(learner.parameters, learner.state)
     else:
-        (gradient, delta_start), (outputs, activations, final) = jax.grad(
-            error, argnums=(0, 1), has_aux=True
+        (gradient, delta_start), (net, activations, final) = jax.grad(
+            at_outputs, argnums=(0, 1), has_aux=True
         )(learner.parameters, learner.state)
         earlier = through_traces(architecture, learner.traces, delta_start.internal_state)
         gradient = jax.tree.map(jnp.add, learner.gradient, gradient)
         gradient = gradient._replace(layer=_add_where_present(gradient.layer, earlier))
         learner = learner._replace(gradient=gradient)
     traces = traces_after(layer, learner.traces, sequence, activations)
-    outputs = clear_padding(outputs, sequence.mask)
+    outputs = clear_padding(ACTIVATIONS[architecture.output].value(net), sequence.mask)
     return outputs, learner._replace(state=final, traces=traces)
 
 
@@ -387,8 +406,10 @@ def online_gradient(
     inputs: ArrayLike,
     targets: ArrayLike,
     weights: ArrayLike | None = None,
+    *,
+    error: Error = HALF_SQUARED,
 ) -> tuple[jax.Array, Parameters]:
-    """The truncated gradient of E / 2 over one sequence, in memory that does not grow with it.
+    """The truncated gradient of a sequence's error, in memory that does not grow with its length.
 
     >>> from lstm_jax.network.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -402,6 +423,7 @@ def online_gradient(
       inputs: [T, I] floating or [T] integer.
       targets: [T, K].
       weights: [T], how much each step's error counts; None: 1.
+      error: as in `learn`.
 
     Returns:
       The outputs [T, K], and the gradient, shaped as the parameters.
@@ -412,14 +434,16 @@ def online_gradient(
     given = check_given(architecture, parameters, inputs, None, None, None, None)
     steps = given.inputs.shape[:1]
     targets = _check_target(architecture, targets, steps, "targets")
+    _check_error(architecture, error)
     return _online_gradient(
-        architecture, parameters, given.inputs, targets, _check_weights(weights, steps)
+        architecture, error, parameters, given.inputs, targets, _check_weights(weights, steps)
     )
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _online_gradient(
     architecture: Architecture,
+    error: Error,
     parameters: Parameters,
     inputs: jax.Array,
     targets: jax.Array,
@@ -429,7 +453,7 @@ def _online_gradient(
     start, steps = vary_alike((start, (inputs, targets, weights)))
 
     def body(learner: Learner, at: tuple) -> tuple[Learner, jax.Array]:
-        outputs, learner = _learn(architecture, learner, *at)
+        outputs, learner = _learn(architecture, learner, *at, error)
         return learner, outputs
 
     learner, outputs = jax.lax.scan(body, start, steps)
@@ -442,6 +466,11 @@ def _add_where_present(layer: Layer, more: Layer) -> Layer:
     return Layer(*(a if b is None else jax.tree.map(jnp.add, a, b) for a, b in pairs))
 
 
+def _unsquashed(architecture: Architecture) -> Architecture:
+    """The same network, whose outputs are its output units' net inputs."""
+    return dataclasses.replace(architecture, output="identity")
+
+
 # Checks ----------------------------------------------------------------------------------------
 
 
@@ -450,6 +479,11 @@ def _check_learner(architecture: Architecture, learner: Any) -> None:
     check_kind("learner", learner, Learner)
     like = learner.parameters.output.cell
     check_state("learner.state", architecture, learner.state, like)
+
+
+def _check_error(architecture: Architecture, error: Error) -> None:
+    check_kind("error", error, Error)
+    error.check(architecture.output)
 
 
 def _check_target(

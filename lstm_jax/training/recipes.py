@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.errors import Error
 from lstm_jax.network.layer import Gradient
 from lstm_jax.tasks.base import Task, TestRule
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
@@ -142,9 +141,9 @@ def learn_by(setup: Setup) -> GradientLearning | Lanes:
     """The method that learns a task as `setup` says."""
     task, optimiser, error = setup.task, setup.make_optimiser(), setup.error
     if setup.update == "step":
-        if setup.gradient != "truncated" or error != Error():
-            raise ValueError("update=step needs the truncated gradient of the squared error")
-        return Lanes(StepLearning(task, optimiser))
+        if setup.gradient != "truncated":
+            raise ValueError("update=step needs the truncated gradient")
+        return Lanes(StepLearning(task, optimiser, error))
     update: Update = "after_sequence"
     if setup.update == "next-first-step":
         update = "after_next_first_step"

@@ -11,6 +11,7 @@ import optax
 
 from lstm_jax.network import online
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.errors import Error
 from lstm_jax.network.parameters import Parameters
 from lstm_jax.tasks.base import Example, Task, real_steps
 from lstm_jax.training.construction import grown, joined
@@ -20,7 +21,7 @@ from lstm_jax.training.method import Report, TrialMethod
 
 @dataclasses.dataclass(frozen=True)
 class StepLearning(TrialMethod):
-    """How one trial learns step by step, from E / 2, by `lstm_jax.network.online`.
+    """How one trial learns step by step by `lstm_jax.network.online`.
 
     The traces of eqs. 25 and 27 stay as they are when the weights change under them, as in all
     real-time learning (Williams & Zipser 1989): at small rates it makes no difference.
@@ -30,6 +31,11 @@ class StepLearning(TrialMethod):
     """As in `GradientLearning`."""
     optimiser: optax.GradientTransformation
     """As in `GradientLearning`; an update a step."""
+    error: Error = dataclasses.field(default_factory=Error)
+    """As in `GradientLearning`."""
+
+    def __post_init__(self) -> None:
+        self.error.check(self.task.architecture.output)
 
     def init(self, key: jax.Array) -> Model:
         """Random weights by the task's conditions."""
@@ -95,8 +101,9 @@ class StepLearning(TrialMethod):
             return joined(self.task.architecture, parameters, constructed)
 
         seen = learner._replace(parameters=those_joined(learner.parameters))
+        weight = counts.astype(jnp.float32)
         outputs, seen = online.learn(
-            self.task.architecture, seen, x_t, target, weight=counts.astype(jnp.float32)
+            self.task.architecture, seen, x_t, target, weight=weight, error=self.error
         )
         seen = seen._replace(parameters=learner.parameters, gradient=those_joined(seen.gradient))
         updated = online.update(self.optimiser, seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -28,7 +29,7 @@ from helpers import (
 
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import zero_state
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.errors import ERRORS, Error, half_squared_error
 from lstm_jax.network.online import (
     init_learner,
     learn,
@@ -43,6 +44,7 @@ from lstm_jax.network.parameters import initialise
 pytestmark = pytest.mark.usefixtures("float64")
 
 RATE = 0.3
+LOGISTIC = dataclasses.replace(EVERYTHING, output="logistic")
 SGD = optax.sgd(RATE)
 gradient_of = quick_jit(online_gradient, static_argnums=0)
 
@@ -66,6 +68,28 @@ def test_equals_the_oracle(problem: Problem):
         net, weights, inputs, *_ = arguments = oracle_arguments(problem)
         assert_close(gradient, from_oracle(oracle.gradient(*arguments)))
         assert_close(outputs, oracle.forward(net, weights, inputs)["output"], 1e-12)
+
+
+@pytest.mark.parametrize("error", [*ERRORS.values(), Error(0.5, 0.2, tolerance=0.4)])
+def test_any_error_may_be_learned_from(error: Error):
+    """...by steps, by a stretch and by a sequence, which all give the oracle's gradient."""
+    problem = make_problem(LOGISTIC, steps=7)
+    arguments = oracle_arguments(problem)
+    of_1997 = from_oracle(oracle.gradient(*arguments))
+    expected = from_oracle(oracle.gradient(*arguments, error=oracle.Error(**vars(error))))
+    assert error == Error() or np.any(np.abs(expected.output.bias - of_1997.output.bias) > 1e-3)
+
+    static = {"static_argnums": 0, "static_argnames": "error"}
+    _, gradient = quick_jit(online_gradient, **static)(LOGISTIC, *data(problem), error=error)
+    assert_close(gradient, expected)
+    start = init_learner(LOGISTIC, problem.parameters, SGD)
+    inputs, targets, weights = problem.inputs, problem.targets, problem.weights
+    take, steps = quick_jit(learn, **static), start
+    for x_t, target, weight in zip(inputs, targets, weights, strict=True):
+        _, steps = take(LOGISTIC, steps, x_t, target, weight=weight, error=error)
+    assert_close(steps.gradient, expected)
+    _, stretch = learn_steps(LOGISTIC, start, inputs, targets, weights=weights, error=error)
+    assert_close(stretch.gradient, expected)
 
 
 @pytest.mark.parametrize("num_inputs, num_hidden", [(32, 25), (40, 30)])

@@ -18,6 +18,7 @@ import pytest
 from helpers import assert_close, assert_equal, from_oracle, to_oracle
 from small_tasks import COPY, LATCH, lane, training_key
 
+from lstm_jax.network.errors import Error
 from lstm_jax.network.parameters import Parameters, initialise
 from lstm_jax.tasks import Example, Task, make_task
 from lstm_jax.training.gradient_learning import GradientLearning, Model, draw_weights
@@ -147,11 +148,12 @@ def test_a_delayed_update_remembers_the_weights_before():
     assert np.any(after.model.parameters.output.bias != trials.model.parameters.output.bias)
 
 
+@pytest.mark.parametrize("error", [Error(), Error(cross_entropy=0.1, tolerance=0.2)])
 @TASKS
-def test_updates_after_every_step_are_the_sequence_s_to_first_order(task: Task):
+def test_updates_after_every_step_are_the_sequence_s_to_first_order(task: Task, error: Error):
     """With the error at the end there is one update alone, the very same."""
     rate = 1e-6
-    method = StepLearning(task, optax.sgd(rate))
+    method = StepLearning(task, optax.sgd(rate), error)
     examples, weights = draw(task)
     with jax.enable_x64(True):
         present = jax.jit(method.present)
@@ -162,7 +164,8 @@ def test_updates_after_every_step_are_the_sequence_s_to_first_order(task: Task):
             new, outputs = present(model, example, 0)
             change = jax.tree.map(lambda a, b: (a - b) / rate, parameters, new.parameters)
             tolerance = 1e-5 if task.error_at == "end" else 1e-4
-            assert_close(change, oracle_gradient(task, parameters, example), tolerance)
+            expected = oracle_gradient(task, parameters, example, **vars(error))
+            assert_close(change, expected, tolerance)
             assert_close(outputs, method.outputs(model, example), tolerance)
 
 

@@ -74,10 +74,10 @@ def test_two_devices_are_one(name: str):
 
 
 def start(devices: int, *arguments: str) -> subprocess.Popen:
-    environment = binary_environment() | {
-        "PYTHONPATH": f"{HERE.parents[2]}:{HERE.parents[1]}",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
+    environment = binary_environment()
+    flags = (environment.get("XLA_FLAGS", ""), f"--xla_force_host_platform_device_count={devices}")
+    environment["XLA_FLAGS"] = " ".join(flags)
+    environment["PYTHONPATH"] = f"{HERE.parents[2]}:{HERE.parents[1]}"
     command = [sys.executable, "-c", SCRIPT, *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 

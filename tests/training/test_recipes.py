@@ -262,7 +262,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(text: str, message: str):
         ("training-set=100", "1-1", "training-set needs fresh sequences, task 1-1 has a set"),
         ("init-range=1e39", "6a", "init_range must be positive and a finite number of float32"),
         ("rate=1e39", "6a", "learning_rate must be not negative and a finite number of float32"),
-        ("update=step+slope-plus=0.1", "6a", "update=step needs the truncated gradient of the sq"),
+        ("update=step+full-gradient", "6a", "update=step needs the truncated gradient"),
     ],
 )
 def test_what_a_task_cannot_have_is_refused(text: str, row: str, message: str):
