@@ -23,7 +23,8 @@ jax.config.update("jax_num_cpu_devices", 2)
 # as a user's program does, and so does `.ci/run` for what is central. An unknown flag would end the
 # process, so other versions of JAX get none.
 if jax.__version_info__[:2] == (0, 10):
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ.setdefault("XLA_FLAGS", quick)
 
 # Workers, and the processes that they start, find here what another one has compiled; see
 # `small_tasks.binary_environment`.
@@ -51,3 +52,10 @@ def float64() -> Iterator[None]:
     """Double precision for all tests of a module."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs() -> Iterator[None]:
+    """Compiled programs go with their module: a process may have only so many pieces of memory."""
+    yield
+    jax.clear_caches()
