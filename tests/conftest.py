@@ -47,6 +47,16 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("lstm_jax")
 
 
+# Files that take long begin first, so that no worker is left alone with one of them.
+LONG = ("test_processes", "test_notebooks", "test_rows", "test_devices", "test_resumption")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders the tests for workers that take a file each."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
+
 @pytest.fixture(scope="module")
 def float64() -> Iterator[None]:
     """Double precision for all tests of a module."""

@@ -67,14 +67,12 @@ def test_cells_are_short_and_the_first_one_installs(name: str):
         assert len(re.findall(r"\S.*", text)) <= MOST_LINES, text
 
 
-def test_a_notebook_runs_from_start_to_end():
-    """A short one; `python -m experiments.notebooks --check` runs all."""
-    notebook = notebooks.from_source("inside_a_cell")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_runs_from_start_to_end(name: str):
+    notebook = notebooks.from_source(name)
     notebooks.execute(notebook)
     fresh = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    committed = [
-        cell for cell in notebooks.committed("inside_a_cell").cells if cell.cell_type == "code"
-    ]
+    committed = [cell for cell in notebooks.committed(name).cells if cell.cell_type == "code"]
     kinds = lambda cells: [[output.output_type for output in cell.outputs] for cell in cells]
     assert kinds(fresh) == kinds(committed)
 
