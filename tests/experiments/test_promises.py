@@ -298,7 +298,8 @@ def test_an_old_result_is_not_taken_for_that_of_a_run_that_was_to_replace_it(
 
 def test_ctrl_c_to_the_parent_alone_ends_the_workers_too(tmp_path: pathlib.Path):
     """...each with a checkpoint, from which the rows go on."""
-    flags_ = ["--rows=6a,6b", f"--out={tmp_path}", "--checkpoint_seconds=0", "--quiet"]
+    rows = ("4-100", "6b")  # neither is solved before the other has begun
+    flags_ = ["--rows=4-100,6b", f"--out={tmp_path}", "--checkpoint_seconds=0", "--quiet"]
     parent = subprocess.Popen(
         [sys.executable, "-m", "experiments.reproduce", "--trials=2", *flags_],
         cwd=ROOT,
@@ -307,18 +308,21 @@ def test_ctrl_c_to_the_parent_alone_ends_the_workers_too(tmp_path: pathlib.Path)
         text=True,
     )
     patience_ends = time.monotonic() + PATIENCE
-    folders = [tmp_path / f"{row}.checkpoints" for row in ("6a", "6b")]
-    while not all(map(runner.newest, folders)):
-        assert parent.poll() is None and time.monotonic() < patience_ends
-        time.sleep(0.05)
-    parent.send_signal(signal.SIGINT)
-    _, err = parent.communicate(timeout=PATIENCE)
+    folders = [tmp_path / f"{row}.checkpoints" for row in rows]
+    try:
+        while not all(map(runner.newest, folders)):
+            assert parent.poll() is None and time.monotonic() < patience_ends
+            time.sleep(0.05)
+        parent.send_signal(signal.SIGINT)
+        _, err = parent.communicate(timeout=PATIENCE)
+    finally:
+        parent.kill()
     assert parent.returncode == 130, err
     *of_rows, last = err.splitlines()
     assert last == "interrupted; --resume goes on with the rows that remain"
     found = [
         f"interrupted: {row}, --resume goes on after {runner.newest(folder):,} sequences a trial"
-        for row, folder in zip(("6a", "6b"), folders, strict=True)
+        for row, folder in zip(rows, folders, strict=True)
     ]
     assert sorted(of_rows) == found
 
