@@ -27,7 +27,6 @@ from lstm_jax.network.online import (
     Learner,
     init_learner,
     learn,
-    learn_steps,
     online_gradient,
     start_sequence,
     update,
@@ -42,6 +41,7 @@ from lstm_jax.network.parameters import (
     initialise,
 )
 from lstm_jax.network.recurrence import Activations
+from lstm_jax.network.stretches import learn_steps
 from lstm_jax.network.units import Layer
 from lstm_jax.tasks import Example, Task, make_task, row_names
 from lstm_jax.training import processes, random_search

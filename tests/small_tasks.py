@@ -156,6 +156,13 @@ def assert_same_result(a: TrialResult, b: TrialResult) -> None:
         jax.tree.map(np.testing.assert_array_equal, value, vars(b)[name])
 
 
+def as_a_user_compiles() -> dict[str, bool | int]:
+    """Options of `jax.jit` that undo the flags of `conftest`, where they are set."""
+    if "xla_cpu_use_fusion_emitters" not in os.environ.get("XLA_FLAGS", ""):
+        return {}
+    return {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
+
+
 def binary_environment() -> dict[str, str]:
     """For processes that run binaries: they share what they compile with all tests."""
     return {

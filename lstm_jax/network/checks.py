@@ -179,3 +179,21 @@ def check_symbols(
     outside = known[is_outside]
     if outside.size:
         raise ValueError(f"{name} must hold integers in [0, {num_inputs}), got {outside[0]}")
+
+
+def check_target(
+    architecture: Architecture, target: ArrayLike, steps: tuple[int, ...], name: str = "target"
+) -> jax.Array:
+    """What the output units should be, [*steps, K]; raises ValueError if it is not."""
+    target, wanted = as_array(name, target), (*steps, architecture.num_outputs)
+    if target.shape != wanted:
+        raise ValueError(f"{name} must have shape {wanted}, got {target.shape}")
+    return target
+
+
+def check_weights(weights: ArrayLike | None, steps: tuple[int, ...]) -> jax.Array:
+    """How much each step's error counts, 1 if nothing is said; raises ValueError if it is not."""
+    weights = jnp.ones(steps) if weights is None else as_array("weights", weights)
+    if weights.shape != steps:
+        raise ValueError(f"weights must have shape {steps}, got {weights.shape}")
+    return weights

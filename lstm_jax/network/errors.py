@@ -27,8 +27,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.network.activations import ACTIVATIONS, logistic
+from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.checks import as_array, check_choice
-from lstm_jax.network.values import as_number, check_tolerance, shown
+from lstm_jax.network.values import as_number, check_kind, check_tolerance, shown
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -207,11 +208,19 @@ class Error:
         return sum(terms[1:], terms[0])
 
 
+HALF_SQUARED = Error()  # the paper's
+
 ERRORS = {
-    "squared": Error(),
+    "squared": HALF_SQUARED,
     "cross_entropy": Error(squared=0.0, cross_entropy=1.0),
     "squared_and_cross_entropy": Error(cross_entropy=0.1),
 }
+
+
+def check_error(architecture: Architecture, error: Error) -> None:
+    """Raises ValueError unless it is an error that the output units can have."""
+    check_kind("error", error, Error)
+    error.check(architecture.output)
 
 
 def _times(factor: float, error: jax.Array) -> jax.Array:

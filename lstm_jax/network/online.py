@@ -12,14 +12,11 @@ with y_phi = 1 without forget gates; the sources m of a peephole are the states 
 memory is O(W) however long the stream, and each step's work is O(1) per weight. Every step's
 gradient, eqs. 19-28, is added up until an update uses it. The sums equal those of `reverse_mode`.
 
-`learn` takes a step, as the equations do. `learn_steps` takes a stretch of them at once, where the
-weights need not change in between: errors flow back to the start of the stretch in reverse mode,
-what is left of them meets the traces there, and the traces move on to the end in one sum.
+`learn` takes a step, as the equations do; `learn_steps` of `stretches` many at once.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -28,14 +25,19 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, advance, seen, spread, zero_state
-from lstm_jax.network.checks import Given, as_array, check_given, check_state, check_step
-from lstm_jax.network.errors import Error
-from lstm_jax.network.layer import as_sequence, clear_padding
+from lstm_jax.network.checks import (
+    as_array,
+    check_given,
+    check_state,
+    check_step,
+    check_target,
+    check_weights,
+)
+from lstm_jax.network.errors import HALF_SQUARED, Error, check_error
 from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.network.outputs import output_units, output_units_over_time
+from lstm_jax.network.outputs import output_units, unsquashed
 from lstm_jax.network.parameters import (
     OutputWeights,
     Parameters,
@@ -45,12 +47,10 @@ from lstm_jax.network.parameters import (
 )
 from lstm_jax.network.recurrence import (
     Activations,
-    Recurrence,
     project,
     vary_alike,
     where,
 )
-from lstm_jax.network.reverse_mode import truncated
 from lstm_jax.network.traces import (
     Traces,
     add_outer,
@@ -58,14 +58,10 @@ from lstm_jax.network.traces import (
     one_hot,
     outer,
     through_traces,
-    traces_after,
     zero_traces,
 )
 from lstm_jax.network.truncated import derivatives_of_state, injected, slopes
-from lstm_jax.network.units import Layer
 from lstm_jax.network.values import check_kind
-
-HALF_SQUARED = Error()
 
 
 class Learner(NamedTuple):
@@ -184,12 +180,12 @@ def learn(
         error.
     """
     _check_learner(architecture, learner)
-    _check_error(architecture, error)
+    check_error(architecture, error)
     x_t, weight = check_step(architecture, x_t), as_array("weight", weight)
     if weight.shape != ():
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
     if target is not None:
-        target = _check_target(architecture, target, ())
+        target = check_target(architecture, target, ())
     flags = [
         None if f is None else _check_flag(n, f) for n, f in (("mask", mask), ("reset", reset))
     ]
@@ -253,7 +249,7 @@ def _gradient(
     """Eqs. 19-28: one step's gradient of the error, E / 2 in the paper."""
 
     def at_outputs(output: OutputWeights, state: State) -> jax.Array:
-        net = output_units(_unsquashed(architecture), output, state, sources.input)
+        net = output_units(unsquashed(architecture), output, state, sources.input)
         return error(net[None], target[None], weight[None], output=architecture.output)
 
     by_outputs, delta = jax.grad(at_outputs, (0, 1))(
@@ -272,98 +268,6 @@ def _gradient(
         by_hidden = outer(layer.hidden, sources, slope.hidden * delta.hidden)
     by_layer = through_traces(architecture, learner.traces, delta.internal_state)  # (26), (28)
     return Parameters(by_layer._replace(output_gate=by_output_gate, hidden=by_hidden), by_outputs)
-
-
-def learn_steps(
-    architecture: Architecture,
-    learner: Learner,
-    inputs: ArrayLike,
-    targets: ArrayLike | None = None,
-    *,
-    weights: ArrayLike | None = None,
-    mask: ArrayLike | None = None,
-    reset: ArrayLike | None = None,
-    error: Error = HALF_SQUARED,
-) -> tuple[jax.Array, Learner]:
-    """Takes a stretch of T steps: what `learn` does with one after the other, but faster.
-
-    Memory grows with the stretch, not with the stream.
-
-    >>> from lstm_jax.network.parameters import initialise
-    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
-    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
-    >>> outputs, learner = learn_steps(net, learner, [0, 1, 1], [[0.0], [1.0], [1.0]])
-    >>> outputs.shape
-    (3, 1)
-
-    Args:
-      architecture, learner: as in `learn`.
-      inputs: [T, I] floating, or [T] integers in [0, I).
-      targets: [T, K], or None: no error at these steps.
-      weights: [T], how much each step's error counts; None: 1.
-      mask: [T] bool, False at gaps in the stream, as in `learn`.
-      reset: [T] bool, whether a new sequence starts before each step, as in `learn`.
-      error: as in `learn`.
-
-    Returns:
-      The outputs [T, K] and the new learner.
-
-    Raises:
-      ValueError: if the inputs, targets, weights, mask or reset have the wrong shape, or the output
-        units cannot have this error.
-    """
-    check_kind("learner", learner, Learner)
-    given = check_given(architecture, learner.parameters, inputs, learner.state, mask, None, reset)
-    _check_error(architecture, error)
-    steps = given.inputs.shape[:1]
-    if targets is not None:
-        targets = _check_target(architecture, targets, steps, "targets")
-        weights = _check_weights(weights, steps)
-    return _learn_steps(architecture, error, learner, given, targets, weights)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
-def _learn_steps(
-    architecture: Architecture,
-    error: Error,
-    learner: Learner,
-    given: Given,
-    targets: jax.Array | None,
-    weights: jax.Array | None,
-) -> tuple[jax.Array, Learner]:
-    layer = Recurrence(architecture, record=True)
-    sequence = as_sequence(architecture, learner.parameters, given)
-    learner, sequence = vary_alike((learner, sequence))
-    if weights is not None and sequence.mask is not None:
-        weights = jnp.where(sequence.mask, weights, 0)
-
-    def run(parameters: Parameters, start: State) -> tuple[jax.Array, Activations, State]:
-        joined = join(architecture, parameters.layer)
-        final, activations = truncated(layer, joined, sequence._replace(initial_state=start))
-        assert activations is not None
-        net = output_units_over_time(
-            _unsquashed(architecture), parameters.output, activations, sequence.inputs
-        )
-        return net, activations, final
-
-    def at_outputs(parameters: Parameters, start: State) -> tuple[jax.Array, tuple]:
-        net, *others = run(parameters, start)
-        assert targets is not None
-        return error(net, targets, weights, output=architecture.output), (net, *others)
-
-    if targets is None:
-        net, activations, final = run(learner.parameters, learner.state)
-    else:
-        (gradient, delta_start), (net, activations, final) = jax.grad(
-            at_outputs, argnums=(0, 1), has_aux=True
-        )(learner.parameters, learner.state)
-        earlier = through_traces(architecture, learner.traces, delta_start.internal_state)
-        gradient = jax.tree.map(jnp.add, learner.gradient, gradient)
-        gradient = gradient._replace(layer=_add_where_present(gradient.layer, earlier))
-        learner = learner._replace(gradient=gradient)
-    traces = traces_after(layer, learner.traces, sequence, activations)
-    outputs = clear_padding(ACTIVATIONS[architecture.output].value(net), sequence.mask)
-    return outputs, learner._replace(state=final, traces=traces)
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
@@ -433,10 +337,10 @@ def online_gradient(
     """
     given = check_given(architecture, parameters, inputs, None, None, None, None)
     steps = given.inputs.shape[:1]
-    targets = _check_target(architecture, targets, steps, "targets")
-    _check_error(architecture, error)
+    targets = check_target(architecture, targets, steps, "targets")
+    check_error(architecture, error)
     return _online_gradient(
-        architecture, error, parameters, given.inputs, targets, _check_weights(weights, steps)
+        architecture, error, parameters, given.inputs, targets, check_weights(weights, steps)
     )
 
 
@@ -460,17 +364,6 @@ def _online_gradient(
     return outputs, learner.gradient
 
 
-def _add_where_present(layer: Layer, more: Layer) -> Layer:
-    """The sum of two layers, of which the second lacks some kinds."""
-    pairs = zip(layer, more, strict=True)
-    return Layer(*(a if b is None else jax.tree.map(jnp.add, a, b) for a, b in pairs))
-
-
-def _unsquashed(architecture: Architecture) -> Architecture:
-    """The same network, whose outputs are its output units' net inputs."""
-    return dataclasses.replace(architecture, output="identity")
-
-
 # Checks ----------------------------------------------------------------------------------------
 
 
@@ -479,27 +372,6 @@ def _check_learner(architecture: Architecture, learner: Learner) -> None:
     check_kind("learner", learner, Learner)
     like = learner.parameters.output.cell
     check_state("learner.state", architecture, learner.state, like)
-
-
-def _check_error(architecture: Architecture, error: Error) -> None:
-    check_kind("error", error, Error)
-    error.check(architecture.output)
-
-
-def _check_target(
-    architecture: Architecture, target: ArrayLike, steps: tuple[int, ...], name: str = "target"
-) -> jax.Array:
-    target, wanted = as_array(name, target), (*steps, architecture.num_outputs)
-    if target.shape != wanted:
-        raise ValueError(f"{name} must have shape {wanted}, got {target.shape}")
-    return target
-
-
-def _check_weights(weights: ArrayLike | None, steps: tuple[int, ...]) -> jax.Array:
-    weights = jnp.ones(steps) if weights is None else as_array("weights", weights)
-    if weights.shape != steps:
-        raise ValueError(f"weights must have shape {steps}, got {weights.shape}")
-    return weights
 
 
 def _check_flag(name: str, flag: ArrayLike | None) -> jax.Array | None:

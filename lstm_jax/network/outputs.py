@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Literal, get_args
 
@@ -167,6 +168,11 @@ def output_units(
     if weights.bias is not None:
         net = net + weights.bias
     return ACTIVATIONS[architecture.output].value(net)
+
+
+def unsquashed(architecture: Architecture) -> Architecture:
+    """The same network, whose outputs are the net inputs of its output units: what errors take."""
+    return dataclasses.replace(architecture, output="identity")
 
 
 def output_units_over_time(

@@ -17,7 +17,7 @@ import optax
 
 from lstm_jax.network import online
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.errors import Error
+from lstm_jax.network.errors import HALF_SQUARED, Error
 from lstm_jax.network.parameters import initialise
 from lstm_jax.tasks.base import Conditions
 from lstm_jax.tasks.continual_reber import START, follow, is_right
@@ -48,7 +48,7 @@ class ContinualLearning:
     """The network."""
     conditions: Conditions
     """The initial weights and the rate a."""
-    error: Error = dataclasses.field(default_factory=Error)
+    error: Error = HALF_SQUARED
     """Of the output units at every step."""
     reset: bool = False
     """Whether state and traces are reset before every string, from outside."""

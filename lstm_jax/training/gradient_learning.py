@@ -14,10 +14,10 @@ from lstm_jax.network.activations import ACTIVATIONS
 from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State
 from lstm_jax.network.checks import check_choice
-from lstm_jax.network.errors import Error
+from lstm_jax.network.errors import HALF_SQUARED, Error
 from lstm_jax.network.layer import Gradient
 from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.network.outputs import At, apply
+from lstm_jax.network.outputs import At, apply, unsquashed
 from lstm_jax.network.parameters import Parameters, UnitWeights, initialise
 from lstm_jax.network.units import GATES
 from lstm_jax.tasks.base import Example, Task, real_steps
@@ -58,7 +58,7 @@ class GradientLearning:
     """Any optax transformation; the paper's is `optax.sgd(a)` with the task's rate a."""
     gradient: Gradient = "truncated"
     """"truncated", the paper's, or another that `unroll` knows."""
-    error: Error = dataclasses.field(default_factory=Error)
+    error: Error = HALF_SQUARED
     """The error at the output units; the paper's is E / 2."""
     update: Update = "after_sequence"
     """When a sequence's update is made: at its end, or once the next one's first step is done."""
@@ -184,7 +184,7 @@ class GradientLearning:
         if task.sequential_construction:
             parameters = joined(task.architecture, parameters, constructed)
         return apply(
-            dataclasses.replace(task.architecture, output="identity"),
+            unsquashed(task.architecture),
             parameters,
             example.inputs,
             at=at,

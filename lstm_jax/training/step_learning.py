@@ -10,7 +10,7 @@ import optax
 
 from lstm_jax.network import online
 from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.errors import Error
+from lstm_jax.network.errors import HALF_SQUARED, Error
 from lstm_jax.network.parameters import Parameters
 from lstm_jax.tasks.base import Example, Task, real_steps
 from lstm_jax.training.construction import grown, joined
@@ -30,7 +30,7 @@ class StepLearning(TrialMethod[Model]):
     """As in `GradientLearning`."""
     optimiser: optax.GradientTransformation
     """As in `GradientLearning`; an update a step."""
-    error: Error = dataclasses.field(default_factory=Error)
+    error: Error = HALF_SQUARED
     """As in `GradientLearning`."""
 
     def __post_init__(self) -> None:

@@ -33,13 +33,13 @@ from lstm_jax.network.errors import ERRORS, Error, half_squared_error
 from lstm_jax.network.online import (
     init_learner,
     learn,
-    learn_steps,
     online_gradient,
     start_sequence,
     update,
 )
 from lstm_jax.network.outputs import apply
 from lstm_jax.network.parameters import initialise
+from lstm_jax.network.stretches import learn_steps
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -31,13 +31,13 @@ from lstm_jax.network.online import (
     Learner,
     init_learner,
     learn,
-    learn_steps,
     online_gradient,
     start_sequence,
     update,
 )
 from lstm_jax.network.outputs import apply, observe
 from lstm_jax.network.parameters import initialise
+from lstm_jax.network.stretches import learn_steps
 
 pytestmark = pytest.mark.usefixtures("float64")
 
