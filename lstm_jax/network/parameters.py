@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
 from lstm_jax.network.architecture import Architecture
+from lstm_jax.network.random_weights import draw_weights
 from lstm_jax.network.units import GATES, KINDS, Kind, Layer, MaybeNone
 from lstm_jax.network.values import as_number, check_floating, check_key, check_kind, shown
 
@@ -126,12 +127,8 @@ def initialise(
     }
     _check_initial_values(architecture, init_range, biases, dtype)
     shapes, treedef = jax.tree.flatten(parameter_shapes(architecture), is_leaf=is_shape)
-    leaves = [
-        jax.random.uniform(
-            jax.random.fold_in(key, i), shape, dtype, minval=-init_range, maxval=init_range
-        )
-        for i, shape in enumerate(shapes)
-    ]
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(shapes)))
+    leaves = draw_weights(keys, shapes, init_range, dtype)
     parameters: Parameters = jax.tree.unflatten(treedef, leaves)
     given = {
         name: getattr(parameters.layer, name)._replace(bias=jnp.array(bias, dtype))

@@ -50,6 +50,7 @@ from jax.typing import DTypeLike
 
 from lstm_jax.network.activations import logistic
 from lstm_jax.network.errors import as_if_reached
+from lstm_jax.network.random_weights import draw_weights
 from lstm_jax.network.values import check_tolerance
 from lstm_jax.tasks import draws, noise_free
 from lstm_jax.tasks.base import Example, Published, Task
@@ -216,18 +217,8 @@ class Chunker(TrialMethod[Pair]):
 
     def _draw(self, key: jax.Array, inputs: int, outputs: int, dtype: DTypeLike) -> NetWeights:
         shapes = ((inputs,), (), (inputs, outputs), (outputs,))
-        return NetWeights(
-            *(
-                jax.random.uniform(
-                    jax.random.fold_in(key, i),
-                    shape,
-                    dtype,
-                    minval=-self.init_range,
-                    maxval=self.init_range,
-                )
-                for i, shape in enumerate(shapes)
-            )
-        )
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(shapes)))
+        return NetWeights(*draw_weights(keys, shapes, self.init_range, dtype))
 
     def _errors(self, predictions: jax.Array, target: jax.Array) -> jax.Array:
         """[K], 0 within the tolerance."""

@@ -28,7 +28,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,7 @@ from lstm_jax.network.activations import logistic
 from lstm_jax.network.errors import as_if_reached, half_squared_error
 from lstm_jax.network.lanes import weighted_sum
 from lstm_jax.network.parameters import stand_in
+from lstm_jax.network.random_weights import draw_weights
 from lstm_jax.network.units import MaybeNone
 from lstm_jax.network.values import at_least
 
@@ -156,11 +157,11 @@ def initialise(
     """
     if init_range <= 0:
         raise ValueError(f"init_range must be positive, got {init_range}")
-    keys = jax.random.split(key, len(Weights._fields))
-    draw = lambda key, shape: jax.random.uniform(key, shape, dtype, -init_range, init_range)
-    shapes = weight_shapes(net)
+    shapes: tuple[Any, ...] = weight_shapes(net)
+    keys = jax.random.split(key, len(shapes))
+    drawn = draw_weights(keys, [shape or () for shape in shapes], init_range, dtype)
     arrays: list[jax.Array | MaybeNone] = [
-        None if shape is None else draw(key, shape) for key, shape in zip(keys, shapes, strict=True)
+        None if shape is None else array for shape, array in zip(shapes, drawn, strict=True)
     ]
     return Weights(*arrays)
 
