@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.network.products import product
+
 # Up to this many sources, the products of small networks are written out as multiply-adds, which
 # the compiler fuses and vectorises over the lanes; above it, they are matrix products. Measured in
 # BUILD_NOTES, "Speed".
@@ -40,6 +42,8 @@ def weighted_sum(weights: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
 
 def weighted_sum_over_time(weights: jax.Array, rows: jax.Array) -> jax.Array:
     """Σ_m w_lm y_m(t) for all steps: [U, n, *lanes] and [T, U, *lanes] to [T, n, *lanes]."""
+    if rows.ndim == 2:
+        return product(rows, weights)
     if not _write_out(rows):
         return jnp.einsum("mn...,tm...->tn...", weights, rows)
     return _add_up([rows[:, m, None] * weights[None, m] for m in range(weights.shape[0])])

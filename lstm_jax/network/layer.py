@@ -13,8 +13,9 @@ from lstm_jax.network.architecture import Architecture
 from lstm_jax.network.cell import State, advance, zero_state
 from lstm_jax.network.checks import Given, check_choice, check_given, check_state, check_step
 from lstm_jax.network.parameters import Parameters, check_parameters, join
-from lstm_jax.network.recurrence import Activations, Recurrence, Sequence, project, vary_alike
+from lstm_jax.network.recurrence import Activations, Recurrence, Sequence, project
 from lstm_jax.network.reverse_mode import truncated
+from lstm_jax.network.varying import vary_alike
 
 Gradient = Literal["truncated", "truncated_autodiff", "full"]
 Record = Literal["last", "all"]

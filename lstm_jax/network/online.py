@@ -48,7 +48,6 @@ from lstm_jax.network.parameters import (
 from lstm_jax.network.recurrence import (
     Activations,
     project,
-    vary_alike,
     where,
 )
 from lstm_jax.network.traces import (
@@ -62,6 +61,7 @@ from lstm_jax.network.traces import (
 )
 from lstm_jax.network.truncated import derivatives_of_state, injected, slopes
 from lstm_jax.network.values import check_kind
+from lstm_jax.network.varying import vary_alike
 
 
 class Learner(NamedTuple):

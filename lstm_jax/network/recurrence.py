@@ -213,24 +213,3 @@ def last_step(sequence: Sequence, num_steps: int) -> tuple[jax.Array, jax.Array]
         last_reset = jnp.where(sequence.reset, steps, -1).max(0, keepdims=True, initial=-1)
         index = jnp.where(index < last_reset, -1, index)
     return steps == index, index[0] >= 0
-
-
-def vary_alike(tree: T) -> T:
-    """Marks all arrays as varying over every axis of a `shard_map` that one of them varies over.
-
-    A loop's carry must vary like what is added to it, and the error on weights that all devices
-    share is summed over the devices. Outside of `shard_map` this does nothing.
-    """
-    axes = frozenset().union(*(_varying_axes(leaf) for leaf in jax.tree.leaves(tree)))
-
-    def vary(leaf: jax.Array) -> jax.Array:
-        return jax.lax.pcast(leaf, tuple(axes - _varying_axes(leaf)), to="varying")
-
-    return jax.tree.map(vary, tree) if axes else tree
-
-
-def _varying_axes(array: jax.Array) -> frozenset[str]:
-    of_type = jax.typeof(array)
-    if hasattr(of_type, "manual_axis_type"):  # its name is not settled: "vma" before JAX 0.10
-        return of_type.manual_axis_type.varying
-    return getattr(of_type, "vma", frozenset())

@@ -22,11 +22,12 @@ from lstm_jax.network.layer import as_sequence, clear_padding
 from lstm_jax.network.online import Learner
 from lstm_jax.network.outputs import output_units_over_time, unsquashed
 from lstm_jax.network.parameters import Parameters, join
-from lstm_jax.network.recurrence import Activations, Recurrence, vary_alike
+from lstm_jax.network.recurrence import Activations, Recurrence
 from lstm_jax.network.reverse_mode import truncated
 from lstm_jax.network.traces import through_traces, traces_after
 from lstm_jax.network.units import Layer
 from lstm_jax.network.values import check_kind
+from lstm_jax.network.varying import vary_alike
 
 
 def learn_steps(

@@ -157,7 +157,7 @@ def initialise(
     """
     if init_range <= 0:
         raise ValueError(f"init_range must be positive, got {init_range}")
-    shapes: tuple[Any, ...] = weight_shapes(net)
+    shapes: list[Any] = [*weight_shapes(net)]
     keys = jax.random.split(key, len(shapes))
     drawn = draw_weights(keys, [shape or () for shape in shapes], init_range, dtype)
     arrays: list[jax.Array | MaybeNone] = [
