@@ -130,6 +130,7 @@ def advance(
     state_tm1: State,
     net_input: jax.Array,
     see: See = lambda activity: activity,
+    x_t: jax.Array | None = None,
 ) -> tuple[State, jax.Array]:
     """Computes the hidden layer at step t from its inputs and its state at t - 1.
 
@@ -137,9 +138,12 @@ def advance(
       architecture: the network.
       weights: of the whole layer, joined; `recurrent` [S, H] and `peephole` are used.
       state_tm1: the state after step t - 1.
-      net_input: [H], what the inputs x(t) and the biases contribute to the net inputs.
+      net_input: [H], what the inputs x(t) and the biases contribute to the net inputs; with `x_t`,
+        the biases alone, [] for none.
       see: through what net inputs see activations and states: `jax.lax.stop_gradient` is the
         paper's truncation, as what stays open is the carrousel alone.
+      x_t: [I], inputs that are not in `net_input`; their weights then stand above the layer's in
+        `recurrent`, [I + S, H].
 
     Returns:
       The state after step t, and `cell_input` = g(net_c) [C], which only a gradient needs.
@@ -147,9 +151,9 @@ def advance(
     g, h = ACTIVATIONS[architecture.cell_input], ACTIVATIONS[architecture.cell_output]
     joined = net_input
     if weights.recurrent is not None:
-        joined = joined + weighted_sum(
-            weights.recurrent, [*map(see, seen(architecture, state_tm1))]
-        )
+        inputs = [] if x_t is None else [x_t]
+        sources = [*inputs, *map(see, seen(architecture, state_tm1))]
+        joined = joined + weighted_sum(weights.recurrent, sources)
     net, peephole, s_tm1 = split(architecture, joined), weights.peephole, state_tm1.internal_state
 
     input_gate = _gate(architecture, net.input_gate, peephole.input_gate, see(s_tm1))

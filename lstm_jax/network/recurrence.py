@@ -77,18 +77,21 @@ class Recurrence(NamedTuple):
         is_bounded = self.architecture.cell_input != "identity"
         runs_on = self.record and sequence.length is not None and is_bounded
         start = self.state_at_reset(sequence)
+        weights, net_inputs, inputs = _inputs_of_loop(weights, sequence.inputs)
+        biases = jnp.zeros((), start.internal_state.dtype) if weights.bias is None else weights.bias
 
-        def body(state_tm1: State, x_t: tuple) -> tuple[State, tuple | None]:
-            net_input, is_real, is_reset = x_t
+        def body(state_tm1: State, at: tuple) -> tuple[State, tuple | None]:
+            net_input, x_t, is_real, is_reset = at
             if is_reset is not None:
                 state_tm1 = where(is_reset[None], start, state_tm1)
-            state, cell_input = advance(self.architecture, weights, state_tm1, net_input, see)
+            net_input = biases if net_input is None else net_input
+            state, cell_input = advance(self.architecture, weights, state_tm1, net_input, see, x_t)
             if is_real is not None:
                 state = where(is_real[None], state, state_tm1)
             return state, (state, cell_input) if self.record else None
 
         mask = None if runs_on else sequence.mask
-        xs = (project(weights, sequence.inputs), mask, sequence.reset)
+        xs = (net_inputs, inputs, mask, sequence.reset)
         final, kept = jax.lax.scan(body, sequence.initial_state, xs, unroll=self.unroll)
         if kept is None:
             return final, None
@@ -101,6 +104,20 @@ class Recurrence(NamedTuple):
         """What a reset sets the state to: that of a sequence's start."""
         s_0 = sequence.initial_state.internal_state
         return zero_state(self.architecture, s_0.dtype, s_0.shape[1:])
+
+
+def _inputs_of_loop(
+    weights: UnitWeights, inputs: jax.Array
+) -> tuple[UnitWeights, jax.Array | None, jax.Array | None]:
+    """What the inputs are in the loop: part of its net inputs, [T, H], or rows [T, I] that it sees.
+
+    Where a step is a matrix product, inputs are further sources of it: net inputs of all steps
+    would take longer to write and to read than they save.
+    """
+    of_layer, is_symbols = weights.recurrent, jnp.issubdtype(inputs.dtype, jnp.integer)
+    if is_symbols or of_layer is None or of_layer.ndim > 2 or len(of_layer) <= FEW_SOURCES:
+        return weights, project(weights, inputs), None
+    return weights._replace(recurrent=jnp.concatenate([weights.input, of_layer])), None, inputs
 
 
 def where(condition: jax.Array, new: T, old: T) -> T:
