@@ -105,7 +105,8 @@ figure
 figure, (axes,) = style.new_figure(6, 2.6)
 shapes = [(1,) * 8, (2,) * 4, (4,) * 2, (8,)]
 counts = [lstm.Architecture(8, blocks, 4).num_weights for blocks in shapes]
-bars = axes.barh([f"{len(b)} blocks of {b[0]}" for b in shapes], counts, color=style.BLUE)
+names = ["8 blocks of 1", "4 blocks of 2", "2 blocks of 4", "1 block of 8"]
+bars = axes.barh(names, counts, color=style.BLUE)
 axes.bar_label(bars, padding=3)
 axes.set(xlabel="weights", title="eight cells, eight inputs, four outputs")
 figure
