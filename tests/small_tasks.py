@@ -160,7 +160,11 @@ def as_a_user_compiles() -> dict[str, bool | int]:
     """Options of `jax.jit` that undo the flags of `conftest`, where they are set."""
     if "xla_cpu_use_fusion_emitters" not in os.environ.get("XLA_FLAGS", ""):
         return {}
-    return {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
+    return {
+        "xla_cpu_use_fusion_emitters": True,
+        "xla_cpu_parallel_codegen_split_count": 32,
+        "xla_llvm_disable_expensive_passes": False,
+    }
 
 
 def binary_environment() -> dict[str, str]:
