@@ -19,17 +19,12 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_num_cpu_devices", 2)
 
 # Two thirds of the tests' time was compilation, of programs that run for milliseconds; XLA's older
-# way to emit code takes half as long, and without LLVM's dearest passes again a fifth less. What
-# the environment says stays: `XLA_FLAGS= pytest` compiles as a user's program does, and so does
-# `.ci/run` for what is central. An unknown flag would end the process, so other versions of JAX get
-# none.
+# way to emit code takes half as long. What the environment says stays: `XLA_FLAGS= pytest` compiles
+# as a user's program does, and so does `.ci/run` for what is central. An unknown flag would end the
+# process, so other versions of JAX get none.
 if jax.__version_info__[:2] == (0, 10):
-    quick = (
-        "--xla_cpu_use_fusion_emitters=false",
-        "--xla_cpu_parallel_codegen_split_count=1",
-        "--xla_llvm_disable_expensive_passes=true",
-    )
-    os.environ.setdefault("XLA_FLAGS", " ".join(quick))
+    quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ.setdefault("XLA_FLAGS", quick)
 
 # Workers, and the processes that they start, find here what another one has compiled; see
 # `small_tasks.binary_environment`.

@@ -160,11 +160,7 @@ def as_a_user_compiles() -> dict[str, bool | int]:
     """Options of `jax.jit` that undo the flags of `conftest`, where they are set."""
     if "xla_cpu_use_fusion_emitters" not in os.environ.get("XLA_FLAGS", ""):
         return {}
-    return {
-        "xla_cpu_use_fusion_emitters": True,
-        "xla_cpu_parallel_codegen_split_count": 32,
-        "xla_llvm_disable_expensive_passes": False,
-    }
+    return {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
 
 
 def binary_environment() -> dict[str, str]:
