@@ -22,7 +22,8 @@ def draw_weights(
     """Draws arrays uniformly from [-init_range, init_range], each with a key of its own.
 
     Each is what `jax.random.uniform` draws of its shape with its key: entry n of a draw depends on
-    n alone (`jax_threefry_partitionable`), so that all may be as long as the longest and are cut.
+    n alone (`jax_threefry_partitionable`), so that all may be as long as the longest and are cut;
+    in between they take n times the memory of that one.
 
     >>> a, b = draw_weights(jax.random.split(jax.random.key(0), 2), [(2, 3), (4,)], 0.1, "float32")
     >>> a.shape, b.shape
