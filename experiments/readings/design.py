@@ -56,8 +56,13 @@ COMBINED = {
         "h=identity+biases=all+init-range-factor=3",
         "h=identity+biases=all+slope-plus=0.1",
         "g=centred_1+h=identity+biases=all+input-gate-bias=-3+update=step",
+        "h=identity+tolerance=0.3+test-every=50",
+        "h=identity+tolerance=0.35+test-every=10",
+        "h=identity+tolerance=0.4+test-every=50",
+        "h=identity+targets=0.1,0.9+tolerance=0.15+test-every=10",
     ),
     "2": ("g=centred_1+cross-entropy", "g=centred_1+cross-entropy+input-gate-bias=-2"),
+    "2a": ("g=centred_1+tolerance=0.2+input-gate-bias=-3",),
     "2c": ("recurrence=none+init-range-factor=0.5", "recurrence=none+linear-output"),
     "4": (
         "linear-output+h=identity",
