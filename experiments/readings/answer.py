@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import pathlib
 
 from experiments.common.collection import read_results
@@ -102,10 +103,9 @@ def table(gathered: dict[str, list[Outcome]]) -> str:
 
 
 def common(gathered: dict[str, list[Outcome]]) -> str:
-    """Of every reading of at most one departure: the rows it was tried on, and where it works."""
+    """Of every reading of one departure or confirmed on two rows: where it works, and where not."""
     lines = ["| reading | works on | does not on |", "|---|---|---|"]
-    recipes = {o["recipe"] for outcomes in gathered.values() for o in outcomes if size(o) <= 1}
-    for recipe in sorted(recipes, key=lambda recipe: (recipe.count("+"), recipe)):
+    for recipe in sorted(_small(gathered) | _shared(gathered), key=lambda recipe: (recipe.count("+"), recipe)):
         verdicts: dict[bool, list[str]] = {True: [], False: []}
         for row, outcomes in gathered.items():
             tried = [o for o in outcomes if o["recipe"] == recipe]
@@ -116,6 +116,21 @@ def common(gathered: dict[str, list[Outcome]]) -> str:
         cells = [f"`{recipe.removeprefix('paper+')}`", *map(", ".join, verdicts.values())]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _small(gathered: dict[str, list[Outcome]]) -> set[str]:
+    """The readings of at most one departure."""
+    return {o["recipe"] for outcomes in gathered.values() for o in outcomes if size(o) <= 1}
+
+
+def _shared(gathered: dict[str, list[Outcome]]) -> set[str]:
+    """The readings that were confirmed on two rows or more, whether they work there or not."""
+    rows = collections.Counter(
+        recipe
+        for row, outcomes in gathered.items()
+        for recipe in {o["recipe"] for o in outcomes if is_confirmed(row, o)}
+    )
+    return {recipe for recipe, count in rows.items() if count > 1}
 
 
 def effects_table(gathered: dict[str, list[Outcome]]) -> str:
@@ -169,10 +184,9 @@ def _reading(row: str, outcome: Outcome | None) -> list[str]:
 
 
 def _columns(gathered: dict[str, list[Outcome]]) -> set[str]:
-    """The readings that the picture has: each of at most one departure, and each row's best."""
-    small = {o["recipe"] for outcomes in gathered.values() for o in outcomes if size(o) <= 1}
+    """The readings that the picture has: of at most one departure, of many rows, each row's best."""
     chosen = [_to_show(row, outcomes) for row, outcomes in gathered.items()]
-    return small | {outcome["recipe"] for outcome in chosen if outcome}
+    return _small(gathered) | _shared(gathered) | {outcome["recipe"] for outcome in chosen if outcome}
 
 
 def show(folder: pathlib.Path) -> None:

@@ -60,6 +60,7 @@ COMBINED = {
         "h=identity+tolerance=0.35+test-every=10",
         "h=identity+tolerance=0.4+test-every=50",
         "h=identity+targets=0.1,0.9+tolerance=0.15+test-every=10",
+        "h=identity+targets=0.1,0.9+start=0.5+test-every=10",
     ),
     "2": ("g=centred_1+cross-entropy", "g=centred_1+cross-entropy+input-gate-bias=-2"),
     "2a": ("g=centred_1+tolerance=0.2+input-gate-bias=-3",),
@@ -69,6 +70,7 @@ COMBINED = {
         "linear-output+init-range-factor=3",
         "linear-output+init-range-factor=5",
         "linear-output+init-range-factor=8",
+        "linear-output+init-range-factor=8+input-gate-bias=-5",
     ),
     "5": (
         "linear-output+input-gate-bias=-3,-6",

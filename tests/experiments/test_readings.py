@@ -88,6 +88,24 @@ def test_what_chose_a_reading_does_not_confirm_it():
     assert answer.best("6a", [outcome("paper", 8, 23_000, trials=8)], confirmed=True) is None
 
 
+def test_a_reading_that_was_confirmed_on_two_rows_is_told_of_both():
+    """...where one works and the other does not; one row's, or one of seed 0, is not told."""
+    shared, own = "paper+h=identity+tolerance=0.1", "paper+h=identity+start=0.5"
+    table = answer.common(
+        {
+            "6a": [
+                outcome(shared, 20, 31_000, seed=1, trials=20),
+                outcome(own, 20, 31_000, seed=1, trials=20),
+            ],
+            "6b": [
+                outcome(shared, 4, 500_000, seed=1, trials=10),
+                outcome(own, 8, 500_000),
+            ],
+        }
+    )
+    assert table.splitlines()[2:] == ["| `h=identity+tolerance=0.1` | 6a | 6b |"]
+
+
 @pytest.fixture
 def small_row(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes a row of a task that a trial solves in some hundred sequences."""
