@@ -103,9 +103,11 @@ def table(gathered: dict[str, list[Outcome]]) -> str:
 
 
 def common(gathered: dict[str, list[Outcome]]) -> str:
-    """Of every reading of one departure or confirmed on two rows: where it works, and where not."""
+    """Of readings of one departure, or confirmed on two rows: where they work, and where not."""
     lines = ["| reading | works on | does not on |", "|---|---|---|"]
-    for recipe in sorted(_small(gathered) | _shared(gathered), key=lambda recipe: (recipe.count("+"), recipe)):
+    for recipe in sorted(
+        _small(gathered) | _shared(gathered), key=lambda recipe: (recipe.count("+"), recipe)
+    ):
         verdicts: dict[bool, list[str]] = {True: [], False: []}
         for row, outcomes in gathered.items():
             tried = [o for o in outcomes if o["recipe"] == recipe]
@@ -184,9 +186,11 @@ def _reading(row: str, outcome: Outcome | None) -> list[str]:
 
 
 def _columns(gathered: dict[str, list[Outcome]]) -> set[str]:
-    """The readings that the picture has: of at most one departure, of many rows, each row's best."""
+    """The readings that the picture has: the small, the shared, and each row's best."""
     chosen = [_to_show(row, outcomes) for row, outcomes in gathered.items()]
-    return _small(gathered) | _shared(gathered) | {outcome["recipe"] for outcome in chosen if outcome}
+    return (
+        _small(gathered) | _shared(gathered) | {outcome["recipe"] for outcome in chosen if outcome}
+    )
 
 
 def show(folder: pathlib.Path) -> None:
