@@ -105,9 +105,7 @@ def table(gathered: dict[str, list[Outcome]]) -> str:
 def common(gathered: dict[str, list[Outcome]]) -> str:
     """Of readings of one departure, or confirmed on two rows: where they work, and where not."""
     lines = ["| reading | works on | does not on |", "|---|---|---|"]
-    for recipe in sorted(
-        _small(gathered) | _shared(gathered), key=lambda recipe: (recipe.count("+"), recipe)
-    ):
+    for recipe in sorted(_small(gathered) | _shared(gathered), key=picture.order):
         verdicts: dict[bool, list[str]] = {True: [], False: []}
         for row, outcomes in gathered.items():
             tried = [o for o in outcomes if o["recipe"] == recipe]
@@ -188,9 +186,8 @@ def _reading(row: str, outcome: Outcome | None) -> list[str]:
 def _columns(gathered: dict[str, list[Outcome]]) -> set[str]:
     """The readings that the picture has: the small, the shared, and each row's best."""
     chosen = [_to_show(row, outcomes) for row, outcomes in gathered.items()]
-    return (
-        _small(gathered) | _shared(gathered) | {outcome["recipe"] for outcome in chosen if outcome}
-    )
+    best_of_rows = {outcome["recipe"] for outcome in chosen if outcome}
+    return _small(gathered) | _shared(gathered) | best_of_rows
 
 
 def show(folder: pathlib.Path) -> None:

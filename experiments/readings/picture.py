@@ -33,7 +33,7 @@ def draw(
       works: whether a row's outcome is as published; it then has a frame.
       path: of the picture.
     """
-    columns = sorted(recipes, key=_order)
+    columns = sorted(recipes, key=order)
     size = (2.5 + 0.55 * max(len(columns), 4), 4 + 0.27 * len(gathered))
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     for y, (row, outcomes) in enumerate(gathered.items()):
@@ -54,7 +54,8 @@ def draw(
     plt.close(figure)
 
 
-def _order(recipe: str) -> tuple[int, str]:
+def order(recipe: str) -> tuple[int, str]:
+    """From the printed conditions to many departures."""
     return recipe.count("+"), recipe
 
 
