@@ -6,10 +6,10 @@
 
 Cells (`design`) that have their result are skipped, and others go on from their checkpoints: the
 command may be stopped and started again. With --shard=0/2 and --shard=1/2, two processes share the
-rows. The stages: `singles`, every departure alone; `combined`, combinations that were suggested;
-`drawn`, random ones; `choose`, those of --recipes; `confirm`, the smallest reading that works, or
-else the best, or those of --recipes, on a fresh seed with the paper's number of trials. --show
-writes the picture and the page.
+rows. The stages: `singles`, every departure alone, less those that an easier row rules out;
+`combined`, combinations that were suggested; `drawn`, random ones; `choose`, those of --recipes;
+`confirm`, the smallest reading that works, or else the best, or those of --recipes, on a fresh seed
+with the paper's number of trials. --show writes the picture and the page.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main(values: FlagValues) -> None:
     recipes = values.recipes.split()
     rows = _own(design.select(values.rows), values.shard)
     stages = {
-        "singles": design.singles,
+        "singles": lambda row: answer.singles(answer.gather(folder), row),
         "combined": design.combined,
         "drawn": lambda row: design.drawn(row, values.drawn),
         "choose": lambda row: [design.choice(row, recipe) for recipe in recipes],

@@ -70,6 +70,24 @@ def to_confirm(results: Results, recipes: list[str]) -> list[Cell]:
     return [] if chosen is None else [design.confirmation(results.row, chosen["recipe"])]
 
 
+def singles(gathered: dict[str, list[Outcome]], row: str) -> list[Cell]:
+    """Every departure by itself, less those that an easier row rules out."""
+    return [cell for cell in design.singles(row) if not is_hopeless(gathered, row, cell.recipe)]
+
+
+def is_hopeless(gathered: dict[str, list[Outcome]], row: str, recipe: str) -> bool:
+    """Whether what chooses solved no trial of the nearest easier row that it was run on."""
+    easier = design.EASIER.get(row)
+    if easier is None:
+        return False
+    cell = design.choice(easier, recipe)
+    like_it = {"recipe": cell.recipe, "seed": cell.seed, "trials": cell.trials}
+    for outcome in gathered[easier]:
+        if like_it.items() <= outcome.items():
+            return not outcome["solved"]
+    return is_hopeless(gathered, easier, recipe)
+
+
 def gather(folder: pathlib.Path) -> dict[str, list[Outcome]]:
     """The outcomes of every row; first, what its experiment's own command has of `paper`."""
     gathered: dict[str, list[Outcome]] = {row: [] for row in design.select("all")}
@@ -190,6 +208,12 @@ def _columns(gathered: dict[str, list[Outcome]]) -> set[str]:
     return _small(gathered) | _shared(gathered) | best_of_rows
 
 
+def _hopeless(gathered: dict[str, list[Outcome]]) -> set[tuple[str, str]]:
+    """The rows and departures that easier rows rule out."""
+    planned = [cell for row in gathered for cell in design.singles(row)]
+    return {(c.row, c.recipe) for c in planned if is_hopeless(gathered, c.row, c.recipe)}
+
+
 def show(folder: pathlib.Path) -> None:
     """Writes the tables into the page, between their marks, and draws the picture beside it."""
     page, gathered = folder / "README.md", gather(folder)
@@ -203,7 +227,7 @@ def show(folder: pathlib.Path) -> None:
     for name, found in zip(_TABLES, tables, strict=True):
         text = _with_table(text, name, found)
     write_atomically(page, text.encode())
-    picture.draw(gathered, _columns(gathered), works, folder / "README.png")
+    picture.draw(gathered, _columns(gathered), works, _hopeless(gathered), folder / "README.png")
     print(table(gathered))
 
 

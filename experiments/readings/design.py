@@ -3,7 +3,8 @@
 First, on seed 0 and with one wave of trials, `paper` and every departure by itself; then what the
 singles suggest, together: for each row the combinations in `COMBINED`, and, if asked for, random
 ones, from which main effects and interactions can be estimated. What is chosen there is confirmed
-on seed 1 with as many trials as the paper made.
+on seed 1 with as many trials as the paper made. A departure that by itself solved no trial is not
+tried by itself on the harder rows of the same task (`EASIER`).
 
 A reading *works* if it is solved as often as published, but for one trial, and the mean number of
 training sequences is within a factor of 2 of the published mean. More sequences than `BUDGET` times
@@ -48,6 +49,26 @@ FACTORS = (
     ("tolerance=0.1",),
 )
 SINGLES = tuple(departure for line in FACTORS for departure in line)
+
+# Of rows of one task, which differ in length, lag, noise or criterion alone: the next easier one.
+EASIER = {
+    "2c-100-100": "2c-50-50",
+    "2c-200-200": "2c-100-100",
+    "2c-500-500": "2c-200-200",
+    "2c-1000-1000": "2c-500-500",
+    "2c-1000-500": "2c-1000-1000",
+    "2c-1000-200": "2c-1000-500",
+    "2c-1000-100": "2c-1000-200",
+    "2c-1000-50": "2c-1000-100",
+    "3a-100-1": "3a-100-3",
+    "3a-1000-3": "3a-100-3",
+    "3b-100-1": "3b-100-3",
+    "3b-1000-1": "3b-100-1",
+    "3c-100-1": "3c-100-3",
+    "4-500": "4-100",
+    "4-1000": "4-500",
+    "5-13": "5-140",
+}
 
 # What else is tried on rows whose names begin so.
 COMBINED = {

@@ -23,6 +23,7 @@ def draw(
     gathered: Mapping[str, Sequence[Outcome]],
     recipes: set[str],
     works: Callable[[str, Outcome], bool],
+    hopeless: set[tuple[str, str]],
     path: pathlib.Path,
 ) -> None:
     """Draws rows against readings, from the printed conditions to many departures.
@@ -31,6 +32,7 @@ def draw(
       gathered: for each row, the outcomes of its cells.
       recipes: the readings that have a column.
       works: whether a row's outcome is as published; it then has a frame.
+      hopeless: rows and readings that were not run since an easier row has no trial solved.
       path: of the picture.
     """
     columns = sorted(recipes, key=order)
@@ -40,12 +42,15 @@ def draw(
         for recipe, outcome in _by_recipe(outcomes).items():
             if recipe in recipes:
                 _draw_cell(axes, columns.index(recipe), y, row, outcome, works(row, outcome))
+        ruled_out = [recipe for recipe in columns if (row, recipe) in hopeless]
+        for recipe in set(ruled_out) - {outcome["recipe"] for outcome in outcomes}:
+            axes.text(columns.index(recipe), y, "·", ha="center", va="center", color="gray")
     labels = [recipe.removeprefix("paper+").replace("+", "\n+ ") for recipe in columns]
     axes.set(xlim=(-0.6, len(columns) - 0.4), ylim=(len(gathered) - 0.4, -0.6))
     axes.set_xticks(range(len(columns)), labels, rotation=90, fontsize=8)
     axes.set_yticks(range(len(gathered)), list(gathered), fontsize=9)
     axes.set_title(
-        "mean sequences / published; x: none solved\n"
+        "mean sequences / published; x: none solved; ·: none solved on an easier row\n"
         "the darker, the more trials solved; framed: as published",
         fontsize=9,
     )

@@ -63,6 +63,34 @@ def test_solved_as_often_as_published_but_for_one(
     assert design.is_solved_often_enough(make_task(row), solved, trials) == is_enough
 
 
+def test_a_departure_that_an_easier_row_rules_out_is_not_tried_by_itself():
+    """...nor on the rows after that: what counts is the nearest easier row that it was run on."""
+    gathered = {row: [] for row in row_names()}
+    gathered["4-100"] = [
+        outcome("paper", 0, None),
+        outcome("paper+linear-output", 8, 74_000),
+        outcome("paper+h=identity", 0, None),
+        outcome("paper+start=0.5", 0, None, seed=1),  # not for choosing
+        outcome("paper+biases=all", 0, None, trials=10),  # nor this one
+    ]
+    gathered["4-500"] = [outcome("paper+h=identity", 1, 200_000)]
+    ruled_out = {
+        row: {cell.recipe for cell in design.singles(row)}
+        - {cell.recipe for cell in answer.singles(gathered, row)}
+        for row in ("4-100", "4-500", "4-1000", "5-13")
+    }
+    assert not ruled_out["4-100"] and not ruled_out["5-13"]
+    assert ruled_out["4-500"] == {"paper", "paper+h=identity"}
+    assert ruled_out["4-1000"] == {"paper"}
+
+
+@pytest.mark.parametrize(("row", "easier"), design.EASIER.items())
+def test_an_easier_row_is_of_the_same_experiment_and_took_less(row: str, easier: str):
+    harder, known = make_task(row), make_task(easier)
+    assert row[0] == easier[0] and harder.trials == known.trials
+    assert design.wanted(harder) >= design.wanted(known)
+
+
 def test_the_smallest_reading_that_works_is_chosen():
     outcomes = [
         outcome("paper", 2, 30_000),
