@@ -9,7 +9,7 @@ command may be stopped and started again. With --shard=0/2 and --shard=1/2, two 
 rows. The stages: `singles`, every departure alone, less those that an easier row rules out;
 `combined`, combinations that were suggested; `drawn`, random ones; `choose`, those of --recipes;
 `confirm`, the smallest reading that works, or else the best, or those of --recipes, on a fresh seed
-with the paper's number of trials. --show writes the picture and the page.
+with the paper's number of trials. --show writes the pictures and the page.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def define(flags: FlagSet) -> None:
     flags.text("recipes", "", told)
     flags.integer("drawn", 16, "Random combinations a row.")
     flags.text("shard", "0/1", "Which part of the rows, of how many.")
-    flags.switch("show", False, "Write the picture and the page from what there is.")
+    flags.switch("show", False, "Write the pictures and the page from what there is.")
 
 
 def main(values: FlagValues) -> None:

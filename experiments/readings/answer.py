@@ -201,11 +201,11 @@ def _reading(row: str, outcome: Outcome | None) -> list[str]:
     ]
 
 
-def _columns(gathered: dict[str, list[Outcome]]) -> set[str]:
-    """The readings that the picture has: the small, the shared, and each row's best."""
+def _columns(gathered: dict[str, list[Outcome]]) -> tuple[set[str], set[str]]:
+    """The readings of each picture: the small; and those that are a row's best, or shared."""
     chosen = [_to_show(row, outcomes) for row, outcomes in gathered.items()]
     best_of_rows = {outcome["recipe"] for outcome in chosen if outcome}
-    return _small(gathered) | _shared(gathered) | best_of_rows
+    return _small(gathered), {"paper"} | _shared(gathered) | best_of_rows
 
 
 def _hopeless(gathered: dict[str, list[Outcome]]) -> set[tuple[str, str]]:
@@ -215,7 +215,7 @@ def _hopeless(gathered: dict[str, list[Outcome]]) -> set[tuple[str, str]]:
 
 
 def show(folder: pathlib.Path) -> None:
-    """Writes the tables into the page, between their marks, and draws the picture beside it."""
+    """Writes the tables into the page, between their marks, and draws the pictures beside it."""
     page, gathered = folder / "README.md", gather(folder)
     text = page.read_text() if page.exists() else _PAGE
     tables = (
@@ -227,7 +227,9 @@ def show(folder: pathlib.Path) -> None:
     for name, found in zip(_TABLES, tables, strict=True):
         text = _with_table(text, name, found)
     write_atomically(page, text.encode())
-    picture.draw(gathered, _columns(gathered), works, _hopeless(gathered), folder / "README.png")
+    hopeless = _hopeless(gathered)
+    for name, recipes in zip(("alone", "together"), _columns(gathered), strict=True):
+        picture.draw(gathered, recipes, works, hopeless, folder / f"{name}.png")
     print(table(gathered))
 
 

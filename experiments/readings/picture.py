@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -35,28 +36,36 @@ def draw(
       hopeless: rows and readings that were not run since an easier row has no trial solved.
       path: of the picture.
     """
-    columns = sorted(recipes, key=order)
-    size = (2.5 + 0.55 * max(len(columns), 4), 4 + 0.27 * len(gathered))
+    columns, rows = sorted(recipes, key=order), list(gathered)
+    size = (2.5 + 0.45 * max(len(columns), 12), 4 + 0.27 * len(rows))
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     for y, (row, outcomes) in enumerate(gathered.items()):
-        for recipe, outcome in _by_recipe(outcomes).items():
-            if recipe in recipes:
-                _draw_cell(axes, columns.index(recipe), y, row, outcome, works(row, outcome))
-        ruled_out = [recipe for recipe in columns if (row, recipe) in hopeless]
-        for recipe in set(ruled_out) - {outcome["recipe"] for outcome in outcomes}:
-            axes.text(columns.index(recipe), y, "·", ha="center", va="center", color="gray")
+        known = _by_recipe(outcomes)
+        for x, recipe in enumerate(columns):
+            if recipe in known:
+                outcome = known[recipe]
+                _draw_cell(axes, x, y, row, outcome, works(row, outcome))
+            elif (row, recipe) in hopeless:
+                axes.text(x, y, "·", ha="center", va="center", color="gray", fontsize=16)
     labels = [recipe.removeprefix("paper+").replace("+", "\n+ ") for recipe in columns]
-    axes.set(xlim=(-0.6, len(columns) - 0.4), ylim=(len(gathered) - 0.4, -0.6))
+    axes.set(xlim=(-0.6, len(columns) - 0.4), ylim=(len(rows) - 0.4, -0.6))
+    axes.xaxis.tick_top()
     axes.set_xticks(range(len(columns)), labels, rotation=90, fontsize=8)
-    axes.set_yticks(range(len(gathered)), list(gathered), fontsize=9)
-    axes.set_title(
-        "mean sequences / published; x: none solved; ·: none solved on an easier row\n"
-        "the darker, the more trials solved; framed: as published",
+    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.set_xlabel(
+        "mean sequences / published; the darker, the more trials solved; framed: as published\n"
+        "x: none solved; ·: not run, none solved on an easier row",
         fontsize=9,
     )
-    axes.grid(alpha=0.2)
+    axes.hlines(_borders(rows), *axes.get_xlim(), color="gray", linewidth=0.6)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _borders(rows: Sequence[str]) -> list[float]:
+    """Heights between two rows of different experiments."""
+    pairs = enumerate(itertools.pairwise(rows))
+    return [y + 0.5 for y, (above, below) in pairs if above[0] != below[0]]
 
 
 def order(recipe: str) -> tuple[int, str]:

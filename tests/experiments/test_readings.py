@@ -221,7 +221,8 @@ def test_the_page_says_what_was_confirmed_and_keeps_its_words(
         assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
     assert "| 6a | 31,390 | (2 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |" in text
     assert "| `tolerance=0.1` |  | 6a |" in text and "| `paper` |  | (6a) |" in text
-    assert (tmp_path / "README.png").stat().st_size > 10_000
+    for name in ("alone", "together"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
     assert text.count("none found") == len(row_names()) - 1
 
 
