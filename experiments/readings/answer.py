@@ -158,7 +158,7 @@ def effects_table(gathered: dict[str, list[Outcome]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row, outcomes in gathered.items():
-        drawn = {cell.recipe for cell in design.drawn(row, _DRAWN)}
+        drawn = {design.recipe_of(text) for text in design.drawn_texts(row, _DRAWN)}
         random = [o for o in outcomes if o["seed"] == CHOICE_SEED and o["recipe"] in drawn]
         for order in (1, 2):
             for found in effects.effects(random, order=order)[:_SHOWN_EFFECTS]:
@@ -210,7 +210,7 @@ def _columns(gathered: dict[str, list[Outcome]]) -> tuple[set[str], set[str]]:
 
 def _hopeless(gathered: dict[str, list[Outcome]]) -> set[tuple[str, str]]:
     """The rows and departures that easier rows rule out."""
-    planned = [cell for row in gathered for cell in design.singles(row)]
+    planned = [cell for row in design.EASIER for cell in design.singles(row)]
     return {(c.row, c.recipe) for c in planned if is_hopeless(gathered, c.row, c.recipe)}
 
 

@@ -155,13 +155,23 @@ def combined(row: str) -> list[Cell]:
 
 
 def drawn(row: str, count: int) -> list[Cell]:
+    """Random combinations that the row can have."""
+    return _possible(row, drawn_texts(row, count))
+
+
+def drawn_texts(row: str, count: int) -> list[str]:
     """Random combinations: of each line of `FACTORS`, nothing with odds 2 in 3."""
     generator = random.Random(row)
     texts = []
     for _ in range(count):
         lines = [line for line in FACTORS if generator.random() < 1 / 3]
         texts.append("+".join(generator.choice(line) for line in lines))
-    return _possible(row, texts)
+    return texts
+
+
+def recipe_of(text: str) -> str:
+    """The name of the recipe that departs so from the printed conditions."""
+    return make_recipe("+".join(filter(None, ("paper", text)))).name
 
 
 def _possible(row: str, texts: tuple[str, ...] | list[str]) -> list[Cell]:
@@ -169,7 +179,7 @@ def _possible(row: str, texts: tuple[str, ...] | list[str]) -> list[Cell]:
     task, cells = make_task(row), {}
     for text in texts:
         try:
-            cell = choice(row, "+".join(filter(None, ("paper", text))))
+            cell = choice(row, recipe_of(text))
             setup = make_recipe(cell.recipe).learning(task)
         except ValueError:
             continue
