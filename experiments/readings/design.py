@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from lstm_jax.tasks import Task, make_task, row_names
 from lstm_jax.training.recipes import make_recipe
+from lstm_jax.training.setup import Setup
 
 # Times the published mean.
 BUDGET = 3
@@ -175,21 +176,30 @@ def recipe_of(text: str) -> str:
 
 
 def _possible(row: str, texts: tuple[str, ...] | list[str]) -> list[Cell]:
-    """The cells of departures that the row can have, each once."""
-    task, cells = make_task(row), {}
+    """The cells of departures that the row can have, of those that come to the same the first."""
+    task = make_task(row)
+    printed = _in_plain(make_recipe("paper").setup(task))
+    cells: list[tuple[Setup, Cell]] = []
     for text in texts:
         try:
             cell = choice(row, recipe_of(text))
-            setup = make_recipe(cell.recipe).learning(task)
+            make_recipe(cell.recipe).learning(task)
         except ValueError:
             continue
-        if cell.recipe == "paper" or setup.task != task or setup.method != _by_paper(task):
-            cells[cell.recipe] = cell
-    return list(cells.values())
+        setup = _in_plain(make_recipe(cell.recipe).setup(task))
+        is_idle = setup == printed and cell.recipe != "paper"
+        if not is_idle and setup not in [known for known, _ in cells]:
+            cells.append((setup, cell))
+    return [cell for _, cell in cells]
 
 
-def _by_paper(task: Task) -> object:
-    return make_recipe("paper").learning(task).method
+def _in_plain(setup: Setup) -> Setup:
+    """The same thing written in one way: units with biases by kind; to no bias, none is added."""
+    task = setup.task
+    conditions, biased = task.conditions, tuple(sorted({*task.architecture.biased}))
+    given = (conditions.input_gate_bias, conditions.output_gate_bias, conditions.forget_gate_bias)
+    added = conditions.added_gate_bias and given != (None, None, None)
+    return setup.with_architecture(biases=biased).with_conditions(added_gate_bias=added)
 
 
 def is_solved_often_enough(task: Task, solved: int, trials: int) -> bool:

@@ -34,6 +34,25 @@ def test_every_cell_is_one_that_its_row_can_have(row: str):
         assert (cell.row, cell.seed, cell.trials) == (row, 0, 8)
 
 
+@pytest.mark.parametrize(
+    ("row", "idle"),
+    [
+        ("2a", {"h=identity", "recurrence=none", "added-gate-bias"}),
+        ("4-100", {"biases=all", "more-biases=output", "input-gate-bias=-3,-6,-9,-12"}),
+        ("5-140", {"biases=all", "more-biases=output", "added-gate-bias"}),
+        ("3a-100-3", {"more-biases=output"}),  # the output units alone have none: as `biases=all`
+    ],
+)
+def test_what_changes_nothing_or_the_same_as_another_is_not_tried(row: str, idle: set[str]):
+    tried = {cell.recipe.removeprefix("paper+") for cell in design.singles(row)}
+    assert {*design.SINGLES} - tried == idle
+
+
+def test_biases_that_are_added_to_given_ones_are_a_departure():
+    (cell,) = design._possible("5-140", ["input-gate-bias=-3,-6+added-gate-bias", "biases=all"])
+    assert cell.recipe == "paper+input-gate-bias=-3,-6+added-gate-bias"
+
+
 def test_a_choice_and_its_confirmation_never_share_a_seed():
     chosen = design.choice("4-100", "paper+linear-output")
     confirmed = design.confirmation("4-100", chosen.recipe)
