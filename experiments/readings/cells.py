@@ -46,6 +46,9 @@ class Results:
         self.row = row
         self._path = folder / f"{row}.json"
         self._document: Document = {"row": row, "runs": [], "cells": {}}
+        self._read()
+
+    def _read(self) -> None:
         if self._path.exists():
             self._document = read_object(self._path)
             check_fields(self._document, ROW, self._path)
@@ -60,7 +63,11 @@ class Results:
         return list(self._document["cells"].values())
 
     def add(self, cell: Cell, outcome: Document, about: Document) -> None:
-        """Keeps the outcome of a cell; the file is written whole or not at all."""
+        """Keeps the outcome of a cell beside what others have kept since.
+
+        The file is written whole or not at all.
+        """
+        self._read()
         runs = self._document["runs"]
         if about not in runs:
             runs.append(about)

@@ -224,6 +224,14 @@ def test_what_is_kept_is_read_again_to_the_last_digit(tmp_path: pathlib.Path):
     assert len((tmp_path / "6a.json").read_text().splitlines()) == 6  # a line a cell
 
 
+def test_two_runs_that_share_a_row_lose_nothing_of_each_other(tmp_path: pathlib.Path):
+    one, another = Results(tmp_path, "6a"), Results(tmp_path, "6a")
+    cells_of_both = [design.choice("6a", text) for text in ("paper", "paper+tolerance=0.1")]
+    for results, cell in zip((one, another), cells_of_both, strict=True):
+        results.add(cell, outcome(cell.recipe, 3, 12_345.0), {"machine": "m", "command": "c"})
+    assert all(cell in Results(tmp_path, "6a") for cell in cells_of_both)
+
+
 def test_the_page_says_what_was_confirmed_and_keeps_its_words(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
