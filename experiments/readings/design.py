@@ -85,7 +85,12 @@ COMBINED = {
     ),
     "2": ("g=centred_1+cross-entropy", "g=centred_1+cross-entropy+input-gate-bias=-2"),
     "2a": ("g=centred_1+tolerance=0.2+input-gate-bias=-3",),
-    "2c": ("recurrence=none+init-range-factor=0.5", "recurrence=none+linear-output"),
+    "2c": (
+        "recurrence=none+init-range-factor=0.5",
+        "recurrence=none+rate-factor=2",
+        "recurrence=none+linear-output",
+    ),
+    "3": ("init-range-factor=4", "init-range-factor=5"),
     "4": (
         "linear-output+h=identity",
         "linear-output+init-range-factor=3",
