@@ -35,12 +35,13 @@ def size(outcome: Outcome) -> int:
 
 
 def _rank(row: str, outcome: Outcome) -> tuple:
-    """Smallest first for the better: works, few departures, solved often, near the mean."""
+    """Smallest first for the better: works, few departures, sure, solved often, near the mean."""
     found = design.ratio(make_task(row), outcome["mean"]) or 1e9
     is_good = works(row, outcome)
     distance = max(found, 1 / found)
     solved = outcome["solved"] / outcome["trials"]
-    return (not is_good, size(outcome) if is_good else 0, -solved, distance)
+    departures = size(outcome) if is_good else 0
+    return (not is_good, departures, not is_confirmed(row, outcome), -solved, distance)
 
 
 def is_confirmed(row: str, outcome: Outcome) -> bool:

@@ -135,6 +135,13 @@ def test_what_chose_a_reading_does_not_confirm_it():
     assert answer.best("6a", [outcome("paper", 8, 23_000, trials=8)], confirmed=True) is None
 
 
+def test_of_readings_of_one_size_that_which_was_confirmed_is_shown():
+    confirmed = outcome("paper+tolerance=0.1", 19, 50_000, seed=1, trials=20)
+    chosen = [outcome("paper+rate-factor=2", 8, 31_390), outcome("paper+start=0.5", 8, 31_000)]
+    assert answer._to_show("6a", [*chosen, confirmed]) == confirmed
+    assert answer._to_show("6a", [chosen[0], confirmed | {"mean": 90_000}]) == chosen[0]
+
+
 def test_a_reading_that_was_confirmed_on_two_rows_is_told_of_both():
     """...where one works and the other does not; one row's, or one of seed 0, is not told."""
     shared, own = "paper+h=identity+tolerance=0.1", "paper+h=identity+start=0.5"
