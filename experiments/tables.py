@@ -38,7 +38,7 @@ from experiments.common.text import (
     show,
     wrong,
 )
-from experiments.readings import answer
+from experiments.readings import answer, choosing
 from lstm_jax import plots
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task, row_names
@@ -140,8 +140,8 @@ def _solved(summary: Document | None) -> str:
 
 def _reading(row: str, outcomes: list[Document]) -> str:
     """The smallest reading that works on a fresh seed, with the paper's number of trials."""
-    chosen = answer.best(row, outcomes, confirmed=True)
-    if chosen is None or not answer.works(row, chosen):
+    chosen = choosing.best(row, outcomes, confirmed=True)
+    if chosen is None or not choosing.works(row, chosen):
         return "none yet"
     departures = chosen["recipe"].partition("+")[2] or "paper"
     return f"`{departures}` {_solved(chosen)}"

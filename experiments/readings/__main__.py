@@ -14,7 +14,9 @@ with the paper's number of trials. --show writes the pictures and the page.
 
 from __future__ import annotations
 
+import functools
 import pathlib
+from collections.abc import Iterable
 
 from absl.flags import FlagValues
 
@@ -22,7 +24,7 @@ from experiments.common.command import Command, command_line
 from experiments.common.files import make_folder
 from experiments.common.flag_set import FlagSet
 from experiments.common.machine import check_platform, configure
-from experiments.readings import answer, cells, design
+from experiments.readings import answer, cells, choosing, design
 from lstm_jax.training.results import Document
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "readings"
@@ -53,12 +55,13 @@ def main(values: FlagValues) -> None:
         return
     recipes = values.recipes.split()
     rows = _own(design.select(values.rows), values.shard)
+    results = functools.partial(cells.Results, folder)
     stages = {
-        "singles": lambda row: answer.singles(answer.gather(folder), row),
+        "singles": lambda row: choosing.singles(row, lambda name: results(name).cells()),
         "combined": design.combined,
         "drawn": lambda row: design.drawn(row, values.drawn),
         "choose": lambda row: [design.choice(row, recipe) for recipe in recipes],
-        "confirm": lambda row: answer.to_confirm(cells.Results(folder, row), recipes),
+        "confirm": lambda row: choosing.to_confirm(results(row), recipes),
     }
     unknown = [stage for stage in values.stages if stage not in stages]
     if unknown:
@@ -69,11 +72,11 @@ def main(values: FlagValues) -> None:
     told = cells.about(command_line())
     for stage in values.stages:
         for row in rows:
-            _run(stages[stage](row), folder, cells.Results(folder, row), told)
+            _run(stages[stage](row), folder, results(row), told)
 
 
 def _run(
-    planned: list[design.Cell], folder: pathlib.Path, results: cells.Results, told: Document
+    planned: Iterable[design.Cell], folder: pathlib.Path, results: cells.Results, told: Document
 ) -> None:
     """Runs the cells of a row that have no result yet."""
     for cell in planned:

@@ -6,9 +6,8 @@ import collections
 import pathlib
 
 from experiments.common.collection import read_results
-from experiments.readings import cut_short, design, effects, picture
+from experiments.readings import choosing, cut_short, design, effects, picture
 from experiments.readings.cells import Results
-from experiments.readings.design import CHOICE_SEED, CONFIRMATION_SEED, FACTOR, Cell
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
 from lstm_jax.training.results import Document
@@ -17,76 +16,7 @@ Outcome = Document
 
 _TABLES = ("rows", "readings", "effects", "cut short")
 _PAGE = "".join(f"<!-- {name} -->\n\n<!-- end of {name} -->\n" for name in _TABLES)
-_DRAWN = 64  # random combinations that a row may have
 _SHOWN_EFFECTS = 4  # of a row, and as many interactions
-
-
-def works(row: str, outcome: Outcome) -> bool:
-    """Whether a cell is solved as often, and as fast within the factor, as published."""
-    task = make_task(row)
-    found = design.ratio(task, outcome["mean"])
-    often = design.is_solved_often_enough(task, outcome["solved"], outcome["trials"])
-    return often and found is not None and 1 / FACTOR <= found <= FACTOR
-
-
-def size(outcome: Outcome) -> int:
-    """How many departures its recipe has."""
-    return outcome["recipe"].count("+")
-
-
-def _rank(row: str, outcome: Outcome) -> tuple:
-    """Smallest first for the better: works, few departures, sure, solved often, near the mean."""
-    found = design.ratio(make_task(row), outcome["mean"]) or 1e9
-    is_good = works(row, outcome)
-    distance = max(found, 1 / found)
-    solved = outcome["solved"] / outcome["trials"]
-    departures = size(outcome) if is_good else 0
-    return (not is_good, departures, not is_confirmed(row, outcome), -solved, distance)
-
-
-def is_confirmed(row: str, outcome: Outcome) -> bool:
-    """Whether no trial of these chose the reading: a fresh seed's, or `paper`'s own in full."""
-    in_full = outcome["trials"] == make_task(row).trials
-    return outcome["seed"] == CONFIRMATION_SEED or (outcome["recipe"] == "paper" and in_full)
-
-
-def best(row: str, outcomes: list[Outcome], *, confirmed: bool) -> Outcome | None:
-    """The smallest reading that works, or else that which is solved most often.
-
-    Args:
-      row: whose outcomes they are.
-      outcomes: of all its cells.
-      confirmed: whether of those that are confirmed, or of those of seed 0.
-    """
-    wanted = (lambda o: is_confirmed(row, o)) if confirmed else (lambda o: o["seed"] == CHOICE_SEED)
-    found = [outcome for outcome in outcomes if outcome["solved"] and wanted(outcome)]
-    return min(found, key=lambda outcome: _rank(row, outcome), default=None)
-
-
-def to_confirm(results: Results, recipes: list[str]) -> list[Cell]:
-    """What the trials of seed 0 make of a row, or `recipes`, to be run anew on a fresh seed."""
-    if recipes:
-        return [design.confirmation(results.row, recipe) for recipe in recipes]
-    chosen = best(results.row, results.cells(), confirmed=False)
-    return [] if chosen is None else [design.confirmation(results.row, chosen["recipe"])]
-
-
-def singles(gathered: dict[str, list[Outcome]], row: str) -> list[Cell]:
-    """Every departure by itself, less those that an easier row rules out."""
-    return [cell for cell in design.singles(row) if not is_hopeless(gathered, row, cell.recipe)]
-
-
-def is_hopeless(gathered: dict[str, list[Outcome]], row: str, recipe: str) -> bool:
-    """Whether what chooses solved no trial of the nearest easier row that it was run on."""
-    easier = design.EASIER.get(row)
-    if easier is None:
-        return False
-    cell = design.choice(easier, recipe)
-    like_it = {"recipe": cell.recipe, "seed": cell.seed, "trials": cell.trials}
-    for outcome in gathered[easier]:
-        if like_it.items() <= outcome.items():
-            return not outcome["solved"]
-    return is_hopeless(gathered, easier, recipe)
 
 
 def gather(folder: pathlib.Path) -> dict[str, list[Outcome]]:
@@ -129,9 +59,9 @@ def common(gathered: dict[str, list[Outcome]]) -> str:
         for row, outcomes in gathered.items():
             tried = [o for o in outcomes if o["recipe"] == recipe]
             if tried:
-                latest = max(tried, key=lambda o: (is_confirmed(row, o), o["seed"]))
-                told = row if is_confirmed(row, latest) else f"({row})"
-                verdicts[works(row, latest)].append(told)
+                latest = max(tried, key=lambda o: (choosing.is_confirmed(row, o), o["seed"]))
+                told = row if choosing.is_confirmed(row, latest) else f"({row})"
+                verdicts[choosing.works(row, latest)].append(told)
         cells = [f"`{recipe.removeprefix('paper+')}`", *map(", ".join, verdicts.values())]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -139,7 +69,9 @@ def common(gathered: dict[str, list[Outcome]]) -> str:
 
 def _small(gathered: dict[str, list[Outcome]]) -> set[str]:
     """The readings of at most one departure."""
-    return {o["recipe"] for outcomes in gathered.values() for o in outcomes if size(o) <= 1}
+    return {
+        o["recipe"] for outcomes in gathered.values() for o in outcomes if choosing.size(o) <= 1
+    }
 
 
 def _shared(gathered: dict[str, list[Outcome]]) -> set[str]:
@@ -147,7 +79,7 @@ def _shared(gathered: dict[str, list[Outcome]]) -> set[str]:
     rows = collections.Counter(
         recipe
         for row, outcomes in gathered.items()
-        for recipe in {o["recipe"] for o in outcomes if is_confirmed(row, o)}
+        for recipe in {o["recipe"] for o in outcomes if choosing.is_confirmed(row, o)}
     )
     return {recipe for recipe, count in rows.items() if count > 1}
 
@@ -159,8 +91,7 @@ def effects_table(gathered: dict[str, list[Outcome]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row, outcomes in gathered.items():
-        drawn = {design.recipe_of(text) for text in design.drawn_texts(row, _DRAWN)}
-        random = [o for o in outcomes if o["seed"] == CHOICE_SEED and o["recipe"] in drawn]
+        random = choosing.drawn(row, outcomes)
         for order in (1, 2):
             for found in effects.effects(random, order=order)[:_SHOWN_EFFECTS]:
                 told = " with ".join(f"`{departure}`" for departure in found.departures)
@@ -171,19 +102,19 @@ def effects_table(gathered: dict[str, list[Outcome]]) -> str:
 
 def _to_show(row: str, outcomes: list[Outcome]) -> Outcome | None:
     """The best of all; what chose a reading says no more of it once it was run anew."""
-    sure = [outcome for outcome in outcomes if is_confirmed(row, outcome)]
+    sure = [outcome for outcome in outcomes if choosing.is_confirmed(row, outcome)]
     known = {outcome["recipe"] for outcome in sure}
     found = [
         o for o in (*sure, *outcomes) if o["solved"] and (o in sure or o["recipe"] not in known)
     ]
-    return min(found, key=lambda outcome: _rank(row, outcome), default=None)
+    return min(found, key=lambda outcome: choosing.rank(row, outcome), default=None)
 
 
 def _solved(row: str, outcome: Outcome | None) -> str:
     if outcome is None:
         return "not run"
     text = f"{outcome['solved']} of {outcome['trials']}"
-    return text if is_confirmed(row, outcome) else f"({text})"
+    return text if choosing.is_confirmed(row, outcome) else f"({text})"
 
 
 def _reading(row: str, outcome: Outcome | None) -> list[str]:
@@ -192,13 +123,13 @@ def _reading(row: str, outcome: Outcome | None) -> list[str]:
     task = make_task(row)
     counted = outcome["mean"] - design.UNCOUNTED.get(row, 0)
     departures = outcome["recipe"].partition("+")[2] or "paper"
-    verdict = "yes" if works(row, outcome) else "no"
+    verdict = "yes" if choosing.works(row, outcome) else "no"
     return [
         f"`{departures}`",
         _solved(row, outcome),
         f"{counted:,.0f}",
         f"{design.ratio(task, outcome['mean']):.2f}",
-        verdict if is_confirmed(row, outcome) else f"({verdict})",
+        verdict if choosing.is_confirmed(row, outcome) else f"({verdict})",
     ]
 
 
@@ -212,7 +143,11 @@ def _columns(gathered: dict[str, list[Outcome]]) -> tuple[set[str], set[str]]:
 def _hopeless(gathered: dict[str, list[Outcome]]) -> set[tuple[str, str]]:
     """The rows and departures that easier rows rule out."""
     planned = [cell for row in design.EASIER for cell in design.singles(row)]
-    return {(c.row, c.recipe) for c in planned if is_hopeless(gathered, c.row, c.recipe)}
+    return {
+        (c.row, c.recipe)
+        for c in planned
+        if choosing.is_hopeless(c.row, c.recipe, gathered.__getitem__)
+    }
 
 
 def show(folder: pathlib.Path) -> None:
@@ -230,7 +165,7 @@ def show(folder: pathlib.Path) -> None:
     write_atomically(page, text.encode())
     hopeless = _hopeless(gathered)
     for name, recipes in zip(("alone", "together"), _columns(gathered), strict=True):
-        picture.draw(gathered, recipes, works, hopeless, folder / f"{name}.png")
+        picture.draw(gathered, recipes, hopeless, folder / f"{name}.png")
     print(table(gathered))
 
 

@@ -14,6 +14,7 @@ that mean are not given to any trial: one that needs them counts as failed.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from lstm_jax.tasks import Task, make_task, row_names
@@ -151,51 +152,44 @@ def _cell(row: str, recipe: str, seed: int, trials: int, budget: int) -> Cell:
 
 def singles(row: str) -> list[Cell]:
     """`paper` and each departure by itself, where it is one for the row."""
-    return _possible(row, ("", *SINGLES))
+    return list(_possible(row, ("", *SINGLES)))
 
 
 def combined(row: str) -> list[Cell]:
     """The combinations that are suggested for a row."""
     lists = [texts for start, texts in COMBINED.items() if row.startswith(start)]
-    return _possible(row, [text for texts in lists for text in texts])
+    return list(_possible(row, (text for texts in lists for text in texts)))
 
 
-def drawn(row: str, count: int) -> list[Cell]:
-    """Random combinations that the row can have."""
-    return _possible(row, drawn_texts(row, count))
+def drawn(row: str, count: int) -> Iterator[Cell]:
+    """Of `count` random combinations, those that the row can have, one after the other."""
+    return _possible(row, _drawn_texts(row, count))
 
 
-def drawn_texts(row: str, count: int) -> list[str]:
+def _drawn_texts(row: str, count: int) -> Iterator[str]:
     """Random combinations: of each line of `FACTORS`, nothing with odds 2 in 3."""
     generator = random.Random(row)
-    texts = []
     for _ in range(count):
         lines = [line for line in FACTORS if generator.random() < 1 / 3]
-        texts.append("+".join(generator.choice(line) for line in lines))
-    return texts
+        yield "+".join(generator.choice(line) for line in lines)
 
 
-def recipe_of(text: str) -> str:
-    """The name of the recipe that departs so from the printed conditions."""
-    return make_recipe("+".join(filter(None, ("paper", text)))).name
-
-
-def _possible(row: str, texts: tuple[str, ...] | list[str]) -> list[Cell]:
+def _possible(row: str, texts: Iterable[str]) -> Iterator[Cell]:
     """The cells of departures that the row can have, of those that come to the same the first."""
     task = make_task(row)
     printed = _in_plain(make_recipe("paper").setup(task))
-    cells: list[tuple[Setup, Cell]] = []
+    known: list[Setup] = []
     for text in texts:
         try:
-            cell = choice(row, recipe_of(text))
+            cell = choice(row, "+".join(filter(None, ("paper", text))))
             make_recipe(cell.recipe).learning(task)
         except ValueError:
             continue
         setup = _in_plain(make_recipe(cell.recipe).setup(task))
         is_idle = setup == printed and cell.recipe != "paper"
-        if not is_idle and setup not in [known for known, _ in cells]:
-            cells.append((setup, cell))
-    return [cell for _, cell in cells]
+        if not is_idle and setup not in known:
+            known.append(setup)
+            yield cell
 
 
 def _in_plain(setup: Setup) -> Setup:

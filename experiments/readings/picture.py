@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 from matplotlib import patches
 from matplotlib import pyplot as plt
 
-from experiments.readings import design
+from experiments.readings import choosing, design
 from lstm_jax.tasks import make_task
 from lstm_jax.training.results import Document
 
@@ -23,7 +23,6 @@ Outcome = Document
 def draw(
     gathered: Mapping[str, Sequence[Outcome]],
     recipes: set[str],
-    works: Callable[[str, Outcome], bool],
     hopeless: set[tuple[str, str]],
     path: pathlib.Path,
 ) -> None:
@@ -32,7 +31,6 @@ def draw(
     Args:
       gathered: for each row, the outcomes of its cells.
       recipes: the readings that have a column.
-      works: whether a row's outcome is as published; it then has a frame.
       hopeless: rows and readings that were not run since an easier row has no trial solved.
       path: of the picture.
     """
@@ -44,7 +42,7 @@ def draw(
         for x, recipe in enumerate(columns):
             if recipe in known:
                 outcome = known[recipe]
-                _draw_cell(axes, x, y, row, outcome, works(row, outcome))
+                _draw_cell(axes, x, y, row, outcome)
             elif (row, recipe) in hopeless:
                 axes.text(x, y, "·", ha="center", va="center", color="gray", fontsize=16)
     labels = [recipe.removeprefix("paper+").replace("+", "\n+ ") for recipe in columns]
@@ -79,8 +77,8 @@ def _by_recipe(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
     return {outcome["recipe"]: outcome for outcome in ordered}
 
 
-def _draw_cell(axes: Any, x: int, y: int, row: str, outcome: Outcome, is_framed: bool) -> None:
-    """Coloured by the trials solved; "x" where none was."""
+def _draw_cell(axes: Any, x: int, y: int, row: str, outcome: Outcome) -> None:
+    """Coloured by the trials solved, "x" where none was; framed if as published."""
     share = outcome["solved"] / outcome["trials"]
     colour = plt.get_cmap("Blues")(0.6 * share)
     axes.add_patch(
@@ -89,7 +87,7 @@ def _draw_cell(axes: Any, x: int, y: int, row: str, outcome: Outcome, is_framed:
             0.9,
             0.9,
             facecolor=colour,
-            edgecolor="black" if is_framed else "none",
+            edgecolor="black" if choosing.works(row, outcome) else "none",
             linewidth=1.5,
         )
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from small_tasks import LATCH
 
-from experiments.readings import answer, cells, cut_short, design
+from experiments.readings import answer, cells, choosing, cut_short, design
 from experiments.readings.cells import Results, run_cell
 from experiments.readings.design import Cell
 from experiments.readings.effects import effects
@@ -62,8 +62,9 @@ def test_a_choice_and_its_confirmation_never_share_a_seed():
 
 
 def test_random_combinations_are_the_same_ones_every_time():
-    assert design.drawn("6b", 8) == design.drawn("6b", 8)
-    assert design.drawn("6b", 8) != [c._replace(row="6b") for c in design.drawn("6a", 8)]
+    some = list(design.drawn("6b", 8))
+    assert some == list(design.drawn("6b", 8)) == list(design.drawn("6b", 16))[: len(some)]
+    assert some != [cell._replace(row="6b") for cell in design.drawn("6a", 8)]
 
 
 def test_sequences_that_the_paper_does_not_count_are_in_no_ratio():
@@ -95,7 +96,7 @@ def test_a_departure_that_an_easier_row_rules_out_is_not_tried_by_itself():
     gathered["4-500"] = [outcome("paper+h=identity", 1, 200_000)]
     ruled_out = {
         row: {cell.recipe for cell in design.singles(row)}
-        - {cell.recipe for cell in answer.singles(gathered, row)}
+        - {cell.recipe for cell in choosing.singles(row, gathered.__getitem__)}
         for row in ("4-100", "4-500", "4-1000", "5-13")
     }
     assert not ruled_out["4-100"] and not ruled_out["5-13"]
@@ -118,21 +119,21 @@ def test_the_smallest_reading_that_works_is_chosen():
         outcome("paper+tolerance=0.1", 7, 60_000),
         outcome("paper+rate-factor=2", 8, 31_000, seed=1),  # not for choosing
     ]
-    found = answer.best("6a", outcomes, confirmed=False)
+    found = choosing.best("6a", outcomes, confirmed=False)
     assert found is not None and found["recipe"] == "paper+tolerance=0.1"
     unsolved = [outcome("paper", 0, None), outcome("paper+h=identity", 3, 31_000)]
-    found = answer.best("6a", unsolved, confirmed=False)
+    found = choosing.best("6a", unsolved, confirmed=False)
     assert found is not None and found["recipe"] == "paper+h=identity"
-    assert answer.best("6a", unsolved[:1], confirmed=False) is None
+    assert choosing.best("6a", unsolved[:1], confirmed=False) is None
 
 
 def test_what_chose_a_reading_does_not_confirm_it():
     """...but the printed conditions were not chosen: their own trials, in full, count."""
     chosen = outcome("paper+tolerance=0.1", 20, 31_000, trials=20)
-    assert answer.best("6a", [chosen], confirmed=True) is None
+    assert choosing.best("6a", [chosen], confirmed=True) is None
     for confirmed in (chosen | {"seed": 1}, outcome("paper", 20, 23_000, trials=20)):
-        assert answer.best("6a", [chosen, confirmed], confirmed=True) == confirmed
-    assert answer.best("6a", [outcome("paper", 8, 23_000, trials=8)], confirmed=True) is None
+        assert choosing.best("6a", [chosen, confirmed], confirmed=True) == confirmed
+    assert choosing.best("6a", [outcome("paper", 8, 23_000, trials=8)], confirmed=True) is None
 
 
 def test_of_readings_of_one_size_that_which_was_confirmed_is_shown():
@@ -318,9 +319,16 @@ def test_random_combinations_alone_make_the_table_of_effects():
     with_h = [recipe for recipe in drawn if "h=identity" in recipe]
     outcomes = [outcome(recipe, 8 * (recipe not in with_h), 30_000) for recipe in drawn]
     chosen = [outcome("paper+h=identity+biases=all+g=logistic", 8, 30_000)]
-    text = answer.effects_table({"6a": outcomes + chosen})
+    text = answer.effects_table({"6a": chosen + outcomes})
     assert f"| 6a | {len(drawn)} | `h=identity` | {len(with_h)} | -1.00 | 0.00 |" in text
     assert "logistic" not in text and not answer.effects_table({"6a": chosen}).count("| 6a |")
+
+
+def test_a_random_combination_counts_if_all_before_it_were_run():
+    """...since what was run for another reason is no random one."""
+    outcomes = [outcome(cell.recipe, 4, 30_000) for cell in design.drawn("6a", 16)]
+    assert choosing.drawn("6a", outcomes[::-1]) == outcomes
+    assert choosing.drawn("6a", outcomes[:3] + outcomes[4:]) == outcomes[:3]
 
 
 def test_printed_conditions_come_from_their_own_result_files_too(tmp_path: pathlib.Path):
