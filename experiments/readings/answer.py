@@ -14,7 +14,7 @@ from lstm_jax.training.results import Document
 
 Outcome = Document
 
-_TABLES = ("rows", "readings", "effects", "cut short")
+_TABLES = ("rows", "readings", "few readings", "effects", "cut short")
 _PAGE = "".join(f"<!-- {name} -->\n\n<!-- end of {name} -->\n" for name in _TABLES)
 _SHOWN_EFFECTS = 4  # of a row, and as many interactions
 
@@ -82,6 +82,23 @@ def _shared(gathered: dict[str, list[Outcome]]) -> set[str]:
         for recipe in {o["recipe"] for o in outcomes if choosing.is_confirmed(row, o)}
     )
     return {recipe for recipe, count in rows.items() if count > 1}
+
+
+def few(gathered: dict[str, list[Outcome]]) -> str:
+    """Readings that together serve all rows: time and again that which serves most of the rest."""
+    serves: dict[str, set[str]] = collections.defaultdict(set)
+    for row, outcomes in gathered.items():
+        for outcome in outcomes:
+            if choosing.is_confirmed(row, outcome) and choosing.works(row, outcome):
+                serves[outcome["recipe"]].add(row)
+    lines = ["| reading | rows | which |", "|---|---|---|"]
+    left = set().union(*serves.values())
+    while left:
+        most = min(serves, key=lambda recipe: (-len(serves[recipe] & left), picture.order(recipe)))
+        rows = [row for row in gathered if row in serves[most] & left]
+        lines.append(f"| `{most.removeprefix('paper+')}` | {len(rows)} | {', '.join(rows)} |")
+        left.difference_update(rows)
+    return "\n".join(lines)
 
 
 def effects_table(gathered: dict[str, list[Outcome]]) -> str:
@@ -157,6 +174,7 @@ def show(folder: pathlib.Path) -> None:
     tables = (
         table(gathered),
         common(gathered),
+        few(gathered),
         effects_table(gathered),
         cut_short.sentences(read_results()),
     )

@@ -161,6 +161,38 @@ def test_a_reading_that_was_confirmed_on_two_rows_is_told_of_both():
     assert table.splitlines()[2:] == ["| `h=identity+tolerance=0.1` | 6a | 6b |"]
 
 
+def test_few_readings_serve_all_rows_that_have_one():
+    """...first that which serves most, then what serves most of the rest; of equals the smaller."""
+    trials = {row: make_task(row).trials for row in ("3a-100-3", "3a-100-1", "6a", "6b")}
+    means = {row: design.wanted(make_task(row)) for row in trials}
+
+    def confirmed(row: str, *departures: str) -> list[Any]:
+        names = ["+".join(("paper", text)) for text in departures]
+        return [outcome(n, trials[row], means[row], seed=1, trials=trials[row]) for n in names]
+
+    both = "linear-output+start=0.5"
+    table = answer.few(
+        {
+            "3a-100-3": confirmed("3a-100-3", both, "h=identity"),
+            "3a-100-1": confirmed("3a-100-1", both, "h=identity", "tolerance=0.1"),
+            "6a": confirmed("6a", both, "tolerance=0.1", "start=0.5"),
+            "6b": [outcome("paper+h=identity", 8, means["6b"])],  # not confirmed
+        }
+    )
+    assert table.splitlines()[2:] == [f"| `{both}` | 3 | 3a-100-3, 3a-100-1, 6a |"]
+    table = answer.few(
+        {
+            "3a-100-3": confirmed("3a-100-3", "h=identity", both),
+            "3a-100-1": confirmed("3a-100-1", "h=identity", both),
+            "6a": confirmed("6a", "g=centred_1+start=0.5", "tolerance=0.1"),
+        }
+    )
+    assert table.splitlines()[2:] == [
+        "| `h=identity` | 2 | 3a-100-3, 3a-100-1 |",
+        "| `tolerance=0.1` | 1 | 6a |",
+    ]
+
+
 @pytest.fixture
 def small_row(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes a row of a task that a trial solves in some hundred sequences."""
