@@ -1,12 +1,12 @@
 """Which reading of the paper's text gives its numbers: a designed experiment on all 31 rows.
 
     python -m experiments.readings --stages=singles,combined,confirm --rows=all
-    python -m experiments.readings --stages=singles --rows=4-100,6b --shard=0/2
+    python -m experiments.readings --stages=singles --rows=4-100,6b
     python -m experiments.readings --show
 
 Cells (`design`) that have their result are skipped, and others go on from their checkpoints: the
-command may be stopped and started again. With --shard=0/2 and --shard=1/2, two processes share the
-rows. The stages: `singles`, every departure alone, less those that an easier row rules out;
+command may be stopped and started again. Several of them at once, with one --out, share the cells.
+The stages: `singles`, every departure alone, less those that an easier row rules out;
 `combined`, combinations that were suggested; `drawn`, random ones; `choose`, those of --recipes;
 `confirm`, the smallest reading that works, or else the best, or those of --recipes, on a fresh seed
 with the paper's number of trials. --show writes the pictures and the page.
@@ -42,7 +42,6 @@ def define(flags: FlagSet) -> None:
     told = "What `choose` tries, and `confirm` runs anew, with blanks between."
     flags.text("recipes", "", told)
     flags.integer("drawn", 16, "Random combinations a row.")
-    flags.text("shard", "0/1", "Which part of the rows, of how many.")
     flags.switch("show", False, "Write the pictures and the page from what there is.")
 
 
@@ -54,7 +53,7 @@ def main(values: FlagValues) -> None:
         answer.show(folder)
         return
     recipes = values.recipes.split()
-    rows = _own(design.select(values.rows), values.shard)
+    rows = design.select(values.rows)
     results = functools.partial(cells.Results, folder)
     stages = {
         "singles": lambda row: choosing.singles(row, lambda name: results(name).cells()),
@@ -72,28 +71,17 @@ def main(values: FlagValues) -> None:
     told = cells.about(command_line())
     for stage in values.stages:
         for row in rows:
-            _run(stages[stage](row), folder, results(row), told)
+            _run(stages[stage](row), results(row), told)
 
 
-def _run(
-    planned: Iterable[design.Cell], folder: pathlib.Path, results: cells.Results, told: Document
-) -> None:
-    """Runs the cells of a row that have no result yet."""
+def _run(planned: Iterable[design.Cell], results: cells.Results, told: Document) -> None:
+    """Runs the cells of a row that have no result yet, and that no other process runs."""
     for cell in planned:
-        if cell in results:
+        outcome = cells.settle(cell, results, told)
+        if outcome is None:
             continue
-        outcome = cells.run_cell(cell, folder)
-        results.add(cell, outcome, told)
         found = f"{outcome['solved']} of {cell.trials}, mean {outcome['mean']}"
         print(f"{cell.row} {cell.key}: {found}, {outcome['seconds']} s", flush=True)
-
-
-def _own(rows: list[str], shard: str) -> list[str]:
-    """The rows of this shard."""
-    part, _, parts = shard.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
-        raise ValueError(f"--shard must be like 0/2, got {shard!r}")
-    return rows[int(part) :: int(parts)]
 
 
 COMMAND = Command("readings", __doc__, define, main)

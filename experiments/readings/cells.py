@@ -3,15 +3,19 @@
 A cell is cut off once as many sequences as the published mean have been presented, no trial has
 solved the task, and the mean error of the latest tenth is not below 0.98 of that of the first: it
 stays at chance, and counts as failed. A cell that has its result is never run again, so that a run
-may be killed at any moment and started anew.
+may be killed at any moment and started anew; nor is one that another process runs, so that any
+number of them may go through the same cells.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import pathlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +25,7 @@ from experiments.common.schema import COUNT, LIST, MAYBE, OBJECT, TEXT, check_fi
 from experiments.readings.design import Cell, wanted
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
-from lstm_jax.training.checkpoints import Checkpoints
+from lstm_jax.training.checkpoints import Checkpoints, InUseError, lock
 from lstm_jax.training.recipes import make_recipe
 from lstm_jax.training.results import Document, about_run, plain_number
 from lstm_jax.training.trials import TrialRunner
@@ -44,6 +48,7 @@ class Results:
           ValueError: if the row's file is none of this experiment.
         """
         self.row = row
+        self.folder = folder
         self._path = folder / f"{row}.json"
         self._document: Document = {"row": row, "runs": [], "cells": {}}
         self._read()
@@ -56,6 +61,8 @@ class Results:
                 check_fields(outcome, OUTCOME, self._path, f"cells[{key!r}].")
 
     def __contains__(self, cell: Cell) -> bool:
+        """Whether the cell has its result by now, be it another process's."""
+        self._read()
         return cell.key in self._document["cells"]
 
     def cells(self) -> list[Document]:
@@ -67,7 +74,11 @@ class Results:
 
         The file is written whole or not at all.
         """
-        self._read()
+        with _alone(self.folder / f"{self.row}.adding"):
+            self._read()
+            self._insert(cell, outcome, about)
+
+    def _insert(self, cell: Cell, outcome: Document, about: Document) -> None:
         runs = self._document["runs"]
         if about not in runs:
             runs.append(about)
@@ -85,22 +96,56 @@ class Results:
         return self._document["cells"].items()
 
 
-def run_cell(cell: Cell, folder: pathlib.Path) -> Document:
-    """Runs the trials of a cell to their end, or until it is cut off.
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+    """Waits until no other process is within; the folder is there no longer than that."""
+    while True:
+        try:
+            descriptor = lock(folder)
+            break
+        except InUseError:
+            time.sleep(0.01)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # without locks, the other may have removed it
+            folder.rmdir()
+        os.close(descriptor)
 
-    Checkpoints are in `folder` while it runs, from which a run that was killed goes on.
+
+def settle(cell: Cell, results: Results, about: Document) -> Document | None:
+    """Runs a cell and keeps what came of it.
+
+    Checkpoints are beside the results while it runs, from which a run that was killed goes on.
+
+    Returns:
+      What came of it; None if it has its result, or another process runs it.
     """
+    if cell in results:
+        return None
+    name = f"{cell.row}.{cell.recipe}.{cell.seed}.{cell.trials}.checkpoints"
+    try:
+        with Checkpoints(results.folder / name, cell._asdict()) as kept:
+            if cell in results:  # of a process that had it open until now
+                return None
+            outcome = run_cell(cell, kept)
+            results.add(cell, outcome, about)
+            kept.remove()
+            return outcome
+    except InUseError:
+        return None
+
+
+def run_cell(cell: Cell, kept: Checkpoints) -> Document:
+    """Runs the trials of a cell to their end, or until it is cut off."""
     started = time.monotonic()
     learning = make_recipe(cell.recipe).learning(make_task(cell.row))
     task = dataclasses.replace(learning.task, max_sequences=cell.budget)
     learning = dataclasses.replace(learning, task=task)
     runner = TrialRunner(learning, range(cell.trials), seed=cell.seed)
-    with Checkpoints(folder / f"{cell.row}.{cell.recipe}.checkpoints", cell._asdict()) as kept:
-        started -= kept.restore(runner).seconds
-        is_cut = _run_trials(runner, kept, started, patience=wanted(make_task(cell.row)))
-        outcome = _outcome(runner, time.monotonic() - started)
-        kept.remove()
-    return outcome | {"cut": is_cut}
+    started -= kept.restore(runner).seconds
+    is_cut = _run_trials(runner, kept, started, patience=wanted(make_task(cell.row)))
+    return _outcome(runner, time.monotonic() - started) | {"cut": is_cut}
 
 
 def _run_trials(runner: TrialRunner, kept: Checkpoints, started: float, *, patience: int) -> bool:

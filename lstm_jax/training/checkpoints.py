@@ -30,6 +30,7 @@ except ImportError:  # Windows has no such locks
     fcntl = None
 
 KEEP = 2
+_RACES = 100  # that may be lost in a row for a folder
 # Of the leaves of `RunState` and their order, which a checkpoint relies on: to be raised with them,
 # so that one of another order is refused and not misread.
 FORMAT = 5
@@ -39,6 +40,10 @@ T = TypeVar("T")
 
 class ForeignError(ValueError):
     """A folder of checkpoints that belongs to another run."""
+
+
+class InUseError(ForeignError):
+    """A folder of checkpoints that another process has open."""
 
 
 class Restored(NamedTuple):
@@ -82,7 +87,7 @@ class Checkpoints:
           warn: is told, on the first process, of trouble, in one line each.
 
         Raises:
-          ValueError: if another process has the folder open.
+          InUseError: a ValueError, if another process has the folder open.
         """
         self._folder = folder.absolute()
         self._run = json.loads(json.dumps(run)) | {"format": FORMAT}
@@ -247,7 +252,7 @@ def _reason(error: Exception) -> str:
 
 
 def check_unused(folder: pathlib.Path) -> None:
-    """Raises ForeignError, a ValueError, if a run has the folder of its checkpoints open."""
+    """Raises InUseError, a ValueError, if a run has the folder of its checkpoints open."""
     if folder.is_dir():
         os.close(lock(folder))
 
@@ -256,7 +261,7 @@ def discard(folder: pathlib.Path) -> None:
     """Deletes the checkpoints of a run that was cut off, if there are any.
 
     Raises:
-      ForeignError: a ValueError, if the run goes on; nothing is deleted.
+      InUseError: a ValueError, if the run goes on; nothing is deleted.
     """
     if folder.is_dir():
         descriptor = lock(folder)
@@ -270,25 +275,34 @@ def lock(folder: pathlib.Path, warn: Callable[[str], None] = lambda sentence: No
     Where the file system has no locks, `warn` is told so, and the folder is open to all.
 
     Raises:
-      ForeignError: if another process has locked it.
+      InUseError: if another process has locked it.
       OSError: if there is no such folder, and it cannot be made.
     """
     if fcntl is None:
         folder.mkdir(parents=True, exist_ok=True)
         return os.open(os.devnull, os.O_RDONLY)
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = _made(folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise ForeignError(f"{folder} is in use by another process") from None
+            raise InUseError(f"{folder} is in use by another process") from None
         except OSError as error:
             warn(f"{folder} could not be locked against other processes: {error.strerror}")
         if _is_at(descriptor, folder):
             return descriptor
         os.close(descriptor)  # of a folder that was removed meanwhile
+
+
+def _made(folder: pathlib.Path) -> int:
+    """Makes `folder` and opens it, though others may make and remove it at the same moment."""
+    for _ in range(_RACES):
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return os.open(folder, os.O_RDONLY)
+    folder.mkdir(parents=True, exist_ok=True)
+    return os.open(folder, os.O_RDONLY)
 
 
 def _is_at(descriptor: int, folder: pathlib.Path) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import errno
+import os
 import pathlib
 import resource
 import shutil
@@ -15,7 +18,7 @@ from helpers import assert_equal
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
 from lstm_jax.training import checkpoints
-from lstm_jax.training.checkpoints import KEEP, Checkpoints, check_unused, discard
+from lstm_jax.training.checkpoints import KEEP, Checkpoints, InUseError, check_unused, discard, lock
 from lstm_jax.training.learning import RUNNING
 from lstm_jax.training.records import RunState
 from lstm_jax.training.trials import TrialRunner
@@ -214,6 +217,26 @@ def test_a_folder_serves_one_run_at_a_time(folder):
     with Checkpoints(folder, RUN) as opened:
         opened.remove()
     assert not folder.exists()
+
+
+def test_of_many_that_make_and_remove_a_folder_each_has_it_alone(tmp_path):
+    """...and none is told that it exists, or exists no longer."""
+    folder, inside, most = tmp_path / "latch.checkpoints", [], []
+
+    def use(_: int) -> None:
+        while True:
+            with contextlib.suppress(InUseError):
+                descriptor = lock(folder)
+                break
+        inside.append(1)
+        most.append(len(inside))
+        inside.pop()
+        folder.rmdir()
+        os.close(descriptor)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(use, range(200)))
+    assert most == [1] * 200 and not folder.exists()
 
 
 def test_checkpoints_that_are_in_use_are_not_discarded(folder):
