@@ -85,17 +85,24 @@ def _shared(gathered: dict[str, list[Outcome]]) -> set[str]:
 
 
 def few(gathered: dict[str, list[Outcome]]) -> str:
-    """Readings that together serve all rows: time and again that which serves most of the rest."""
-    serves: dict[str, set[str]] = collections.defaultdict(set)
+    """Readings that together serve all rows: time and again that which serves most of the rest.
+
+    Of those that serve as many, that which ranks better there.
+    """
+    ranks: dict[str, dict[str, tuple]] = collections.defaultdict(dict)
     for row, outcomes in gathered.items():
         for outcome in outcomes:
             if choosing.is_confirmed(row, outcome) and choosing.works(row, outcome):
-                serves[outcome["recipe"]].add(row)
+                ranks[outcome["recipe"]][row] = choosing.rank(row, outcome)
     lines = ["| reading | rows | which |", "|---|---|---|"]
-    left = set().union(*serves.values())
+    left = set().union(*ranks.values())
     while left:
-        most = min(serves, key=lambda recipe: (-len(serves[recipe] & left), picture.order(recipe)))
-        rows = [row for row in gathered if row in serves[most] & left]
+        of_rest = {
+            recipe: {row: rank for row, rank in ranked.items() if row in left}
+            for recipe, ranked in ranks.items()
+        }
+        most = min(of_rest, key=lambda name: (-len(of_rest[name]), [*of_rest[name].values()]))
+        rows = of_rest[most]
         lines.append(f"| `{most.removeprefix('paper+')}` | {len(rows)} | {', '.join(rows)} |")
         left.difference_update(rows)
     return "\n".join(lines)

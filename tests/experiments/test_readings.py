@@ -164,7 +164,7 @@ def test_a_reading_that_was_confirmed_on_two_rows_is_told_of_both():
 
 
 def test_few_readings_serve_all_rows_that_have_one():
-    """...first that which serves most, then what serves most of the rest; of equals the smaller."""
+    """...first that which serves most, then what serves most of the rest; of equals the better."""
     trials = {row: make_task(row).trials for row in ("3a-100-3", "3a-100-1", "6a", "6b")}
     means = {row: design.wanted(make_task(row)) for row in trials}
 
@@ -193,6 +193,9 @@ def test_few_readings_serve_all_rows_that_have_one():
         "| `h=identity` | 2 | 3a-100-3, 3a-100-1 |",
         "| `tolerance=0.1` | 1 | 6a |",
     ]
+    slow, fast = confirmed("6a", "slope-plus=0.02", "tolerance=0.1")
+    table = answer.few({"6a": [slow | {"mean": 1.5 * means["6a"]}, fast]})
+    assert table.splitlines()[2:] == ["| `tolerance=0.1` | 1 | 6a |"]
 
 
 @pytest.fixture
