@@ -41,7 +41,7 @@ def define(flags: FlagSet) -> None:
     flags.items("stages", ["singles", "combined", "confirm"], "What to run, in order.")
     told = "What `choose` tries, and `confirm` runs anew, with blanks between."
     flags.text("recipes", "", told)
-    flags.integer("drawn", 16, "Random combinations a row.")
+    flags.integer("drawn", 16, "Random combinations a row.", most=design.MOST_DRAWN)
     flags.switch("show", False, "Write the pictures and the page from what there is.")
 
 

@@ -12,8 +12,6 @@ from lstm_jax.training.results import Document
 
 Outcome = Document
 
-MOST_DRAWN = 64  # random combinations that a row may have
-
 
 def works(row: str, outcome: Outcome) -> bool:
     """Whether a cell is solved as often, and as fast within the factor, as published."""
@@ -89,7 +87,7 @@ def is_hopeless(row: str, recipe: str, outcomes_of: Callable[[str], list[Outcome
 def drawn(row: str, outcomes: list[Outcome]) -> list[Outcome]:
     """Of the row's random combinations, in the order drawn, all before the first not yet run."""
     found: list[Outcome] = []
-    for cell in design.drawn(row, MOST_DRAWN):
+    for cell in design.drawn(row, design.MOST_DRAWN):
         outcome = outcome_of(cell, outcomes)
         if outcome is None:
             break

@@ -28,6 +28,7 @@ FACTOR = 2.0
 
 CHOICE_SEED, CONFIRMATION_SEED = 0, 1
 CHOICE_TRIALS = 8
+MOST_DRAWN = 64  # random combinations of a row
 
 # The last 10,000 sequences of 2a and 2b, all right in a row, are not in the published counts.
 UNCOUNTED = {"2a": 10_000, "2b": 10_000}

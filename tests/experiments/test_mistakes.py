@@ -77,7 +77,7 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "readings": {
         "out": ("",),
-        "drawn": (*NO_INTEGER, "0"),
+        "drawn": (*NO_INTEGER, "0", "65"),
         "rows": ("", "6A", "6a,"),
         "stages": ("unknown", "singles,unknown"),
     },
