@@ -8,11 +8,9 @@ import pathlib
 from experiments.common.collection import read_results
 from experiments.readings import choosing, cut_short, design, effects, picture
 from experiments.readings.cells import Results
+from experiments.readings.choosing import Outcome
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
-from lstm_jax.training.results import Document
-
-Outcome = Document
 
 _TABLES = ("rows", "readings", "few readings", "effects", "cut short")
 _PAGE = "".join(f"<!-- {name} -->\n\n<!-- end of {name} -->\n" for name in _TABLES)

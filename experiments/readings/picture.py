@@ -14,10 +14,8 @@ from matplotlib import patches
 from matplotlib import pyplot as plt
 
 from experiments.readings import choosing, design
+from experiments.readings.choosing import Outcome
 from lstm_jax.tasks import make_task
-from lstm_jax.training.results import Document
-
-Outcome = Document
 
 
 def draw(
