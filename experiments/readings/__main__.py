@@ -9,7 +9,8 @@ command may be stopped and started again. Several of them at once, with one --ou
 The stages: `singles`, every departure alone, less those that an easier row rules out;
 `combined`, combinations that were suggested; `drawn`, random ones; `choose`, those of --recipes;
 `confirm`, the smallest reading that works, or else the best, or those of --recipes, on a fresh seed
-with the paper's number of trials. --show writes the pictures and the page.
+with the paper's number of trials; `repeat`, what is confirmed, or --recipes, on a third seed with
+twice as many. --show writes the pictures and the page.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def define(flags: FlagSet) -> None:
     )
     flags.text("rows", "all", "'all', or rows with commas between, in this order.")
     flags.items("stages", ["singles", "combined", "confirm"], "What to run, in order.")
-    told = "What `choose` tries, and `confirm` runs anew, with blanks between."
+    told = "What `choose` tries, and `confirm` and `repeat` run anew, with blanks between."
     flags.text("recipes", "", told)
     flags.integer("drawn", 16, "Random combinations a row.", most=design.MOST_DRAWN)
     flags.switch("show", False, "Write the pictures and the page from what there is.")
@@ -55,12 +56,14 @@ def main(values: FlagValues) -> None:
     recipes = values.recipes.split()
     rows = design.select(values.rows)
     results = functools.partial(cells.Results, folder)
+    gathered = functools.cache(lambda: answer.gather(folder))
     stages = {
         "singles": lambda row: choosing.singles(row, lambda name: results(name).cells()),
         "combined": design.combined,
         "drawn": lambda row: design.drawn(row, values.drawn),
         "choose": lambda row: [design.choice(row, recipe) for recipe in recipes],
         "confirm": lambda row: choosing.to_confirm(results(row), recipes),
+        "repeat": lambda row: choosing.to_repeat(row, gathered()[row], recipes),
     }
     unknown = [stage for stage in values.stages if stage not in stages]
     if unknown:

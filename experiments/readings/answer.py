@@ -33,18 +33,20 @@ def gather(folder: pathlib.Path) -> dict[str, list[Outcome]]:
 def table(gathered: dict[str, list[Outcome]]) -> str:
     """For each row, `paper` and the smallest reading that works, or else the best that was found.
 
-    Figures by which a reading was chosen, on seed 0, are in brackets.
+    Figures by which a reading was chosen, on seed 0, are in brackets. Last, what came of it on a
+    third seed with twice the trials, if it was repeated.
     """
     lines = [
-        "| row | published | `paper` | smallest reading | solved | mean | ratio | works |",
-        "|---|---|---|---|---|---|---|---|",
+        "| row | published | `paper` | smallest reading | solved | mean | ratio | works | again |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row, outcomes in gathered.items():
         printed = [o for o in outcomes if o["recipe"] == "paper"]
         found = _to_show(row, outcomes)
         published = design.wanted(make_task(row)) - design.UNCOUNTED.get(row, 0)
-        latest = max(printed, key=lambda o: (o["seed"], o["trials"]), default=None)
-        cells = [row, f"{published:,}", _solved(row, latest), *_reading(row, found)]
+        latest = max(printed, key=lambda o: choosing.standing(row, o), default=None)
+        again = _again(row, found, outcomes)
+        cells = [row, f"{published:,}", _solved(row, latest), *_reading(row, found), again]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -57,7 +59,7 @@ def common(gathered: dict[str, list[Outcome]]) -> str:
         for row, outcomes in gathered.items():
             tried = [o for o in outcomes if o["recipe"] == recipe]
             if tried:
-                latest = max(tried, key=lambda o: (choosing.is_confirmed(row, o), o["seed"]))
+                latest = max(tried, key=lambda o: choosing.standing(row, o))
                 told = row if choosing.is_confirmed(row, latest) else f"({row})"
                 verdicts[choosing.works(row, latest)].append(told)
         cells = [f"`{recipe.removeprefix('paper+')}`", *map(", ".join, verdicts.values())]
@@ -153,6 +155,18 @@ def _reading(row: str, outcome: Outcome | None) -> list[str]:
         f"{design.ratio(task, outcome['mean']):.2f}",
         verdict if choosing.is_confirmed(row, outcome) else f"({verdict})",
     ]
+
+
+def _again(row: str, found: Outcome | None, outcomes: list[Outcome]) -> str:
+    """How often the reading that was found was solved when it was repeated, and its ratio."""
+    if found is None:
+        return ""
+    repeated = choosing.outcome_of(design.repetition(row, found["recipe"]), outcomes)
+    if repeated is None:
+        return ""
+    ratio = design.ratio(make_task(row), repeated["mean"])
+    told = "" if ratio is None else f", {ratio:.2f}"
+    return f"{repeated['solved']} of {repeated['trials']}{told}"
 
 
 def _columns(gathered: dict[str, list[Outcome]]) -> tuple[set[str], set[str]]:

@@ -42,6 +42,11 @@ def is_confirmed(row: str, outcome: Outcome) -> bool:
     return outcome["seed"] == CONFIRMATION_SEED or (outcome["recipe"] == "paper" and in_full)
 
 
+def standing(row: str, outcome: Outcome) -> tuple:
+    """Of outcomes of one reading, smallest first for what says least of it."""
+    return (is_confirmed(row, outcome), outcome["seed"], outcome["trials"])
+
+
 def best(row: str, outcomes: list[Outcome], *, confirmed: bool) -> Outcome | None:
     """The smallest reading that works, or else that which is solved most often.
 
@@ -61,6 +66,14 @@ def to_confirm(results: Results, recipes: list[str]) -> list[Cell]:
         return [design.confirmation(results.row, recipe) for recipe in recipes]
     chosen = best(results.row, results.cells(), confirmed=False)
     return [] if chosen is None else [design.confirmation(results.row, chosen["recipe"])]
+
+
+def to_repeat(row: str, outcomes: list[Outcome], recipes: list[str]) -> list[Cell]:
+    """What is confirmed and best of a row, or `recipes`, to be run once more on a third seed."""
+    if recipes:
+        return [design.repetition(row, recipe) for recipe in recipes]
+    confirmed = best(row, outcomes, confirmed=True)
+    return [] if confirmed is None else [design.repetition(row, confirmed["recipe"])]
 
 
 def singles(row: str, outcomes_of: Callable[[str], list[Outcome]]) -> list[Cell]:

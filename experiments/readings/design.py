@@ -3,8 +3,9 @@
 First, on seed 0 and with one wave of trials, `paper` and every departure by itself; then what the
 singles suggest, together: for each row the combinations in `COMBINED`, and, if asked for, random
 ones, from which main effects and interactions can be estimated. What is chosen there is confirmed
-on seed 1 with as many trials as the paper made. A departure that by itself solved no trial is not
-tried by itself on the harder rows of the same task (`EASIER`).
+on seed 1 with as many trials as the paper made, and may be repeated on seed 2 with twice as many,
+which decides nothing: it tells how sure the confirmation was. A departure that by itself solved no
+trial is not tried by itself on the harder rows of the same task (`EASIER`).
 
 A reading *works* if it is solved as often as published, but for one trial, and the mean number of
 training sequences is within a factor of 2 of the published mean. More sequences than `BUDGET` times
@@ -26,8 +27,9 @@ BUDGET = 3
 CONFIRMED_BUDGET = 5
 FACTOR = 2.0
 
-CHOICE_SEED, CONFIRMATION_SEED = 0, 1
+CHOICE_SEED, CONFIRMATION_SEED, REPETITION_SEED = 0, 1, 2
 CHOICE_TRIALS = 8
+REPETITION = 2  # times the paper's number of trials
 MOST_DRAWN = 64  # random combinations of a row
 
 # The last 10,000 sequences of 2a and 2b, all right in a row, are not in the published counts.
@@ -143,6 +145,12 @@ def choice(row: str, recipe: str) -> Cell:
 def confirmation(row: str, recipe: str) -> Cell:
     """The cell that confirms a choice."""
     return _cell(row, recipe, CONFIRMATION_SEED, make_task(row).trials, CONFIRMED_BUDGET)
+
+
+def repetition(row: str, recipe: str) -> Cell:
+    """The cell that tells how sure a confirmation was."""
+    trials = REPETITION * make_task(row).trials
+    return _cell(row, recipe, REPETITION_SEED, trials, CONFIRMED_BUDGET)
 
 
 def _cell(row: str, recipe: str, seed: int, trials: int, budget: int) -> Cell:

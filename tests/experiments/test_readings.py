@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from experiments.readings import answer, choosing, cut_short, design
+from experiments.common.collection import RESULTS
+from experiments.readings import answer, choosing, cut_short, design, picture
 from experiments.readings.cells import Results
 from experiments.readings.effects import effects
 from lstm_jax.tasks import base, make_task, row_names
@@ -50,12 +51,15 @@ def test_biases_that_are_added_to_given_ones_are_a_departure():
     assert cell.recipe == "paper+input-gate-bias=-3,-6+added-gate-bias"
 
 
-def test_a_choice_and_its_confirmation_never_share_a_seed():
+def test_a_choice_its_confirmation_and_a_repetition_never_share_a_seed():
     chosen = design.choice("4-100", "paper+linear-output")
     confirmed = design.confirmation("4-100", chosen.recipe)
     assert (confirmed.recipe, confirmed.trials) == (chosen.recipe, 10)
     assert confirmed.seed != chosen.seed
     assert (chosen.budget, confirmed.budget) == (3 * 74_000, 5 * 74_000)
+    repeated = design.repetition("4-100", chosen.recipe)
+    assert repeated == confirmed._replace(seed=repeated.seed, trials=2 * confirmed.trials)
+    assert repeated.seed not in (chosen.seed, confirmed.seed)
 
 
 def test_random_combinations_are_the_same_ones_every_time():
@@ -133,6 +137,32 @@ def test_what_chose_a_reading_does_not_confirm_it():
     assert choosing.best("6a", [outcome("paper", 8, 23_000, trials=8)], confirmed=True) is None
 
 
+def test_a_repetition_tells_of_a_reading_beside_it_and_decides_nothing():
+    """...whatever came of it: it neither chooses nor confirms a reading, and is drawn nowhere."""
+    confirmed = outcome("paper+tolerance=0.1", 20, 31_390, seed=1, trials=20)
+    failed = outcome("paper+tolerance=0.1", 30, 62_780, seed=2, trials=40)
+    other = outcome("paper+start=0.5", 40, 31_390, seed=2, trials=40)
+    for outcomes in itertools.permutations((confirmed, failed, other)):
+        (line,) = answer.table({"6a": [*outcomes]}).splitlines()[2:]
+        assert line.endswith(
+            "| `tolerance=0.1` | 20 of 20 | 31,390 | 1.00 | yes | 30 of 40, 2.00 |"
+        )
+        assert choosing.best("6a", [*outcomes], confirmed=True) == confirmed
+        assert choosing.best("6a", [*outcomes], confirmed=False) is None
+        assert picture._by_recipe("6a", outcomes)["paper+tolerance=0.1"] == confirmed
+        assert "| `tolerance=0.1` | 6a |  |" in answer.common({"6a": [*outcomes]})
+        assert "start" not in answer.few({"6a": [*outcomes]})
+
+
+def test_what_the_page_shows_is_what_is_repeated():
+    for row, outcomes in answer.gather(RESULTS / "readings").items():
+        (cell,) = choosing.to_repeat(row, outcomes, [])
+        shown = answer._to_show(row, outcomes)
+        assert shown is not None and cell == design.repetition(row, shown["recipe"])
+        (asked,) = choosing.to_repeat(row, outcomes, ["paper+init-range=0.3"])
+        assert asked == design.repetition(row, "paper+init-range=0.3")
+
+
 def test_of_readings_of_one_size_that_which_was_confirmed_is_shown():
     confirmed = outcome("paper+tolerance=0.1", 19, 50_000, seed=1, trials=20)
     chosen = [outcome("paper+rate-factor=2", 8, 31_390), outcome("paper+start=0.5", 8, 31_000)]
@@ -207,7 +237,7 @@ def test_the_page_says_what_was_confirmed_and_keeps_its_words(
         answer.show(tmp_path)
         text = page.read_text()
         assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
-    assert "| 6a | 31,390 | (2 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |" in text
+    assert "| 6a | 31,390 | (2 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |  |" in text
     assert "| `tolerance=0.1` |  | 6a |" in text and "| `paper` |  | (6a) |" in text
     for name in ("alone", "together"):
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
