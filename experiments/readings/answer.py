@@ -18,7 +18,10 @@ _SHOWN_EFFECTS = 4  # of a row, and as many interactions
 
 
 def gather(folder: pathlib.Path) -> dict[str, list[Outcome]]:
-    """The outcomes of every row; first, what its experiment's own command has of `paper`."""
+    """The outcomes of every row that choose or confirm a reading.
+
+    First, what its experiment's own command has of `paper`.
+    """
     gathered: dict[str, list[Outcome]] = {row: [] for row in design.select("all")}
     for document in read_results():
         if document["recipe"] == "paper" and document["task"] in gathered:
@@ -26,11 +29,21 @@ def gather(folder: pathlib.Path) -> dict[str, list[Outcome]]:
             own = {"recipe": "paper", "seed": document["seed"], "mean": summary["mean_sequences"]}
             gathered[document["task"]].append(summary | own)
     for row, outcomes in gathered.items():
-        outcomes.extend(Results(folder, row).cells())
+        outcomes.extend(o for o in Results(folder, row).cells() if not _is_repetition(o))
     return gathered
 
 
-def table(gathered: dict[str, list[Outcome]]) -> str:
+def repeated(folder: pathlib.Path) -> dict[str, list[Outcome]]:
+    """The outcomes of every row that decide nothing: of readings run again on a third seed."""
+    rows = design.select("all")
+    return {row: list(filter(_is_repetition, Results(folder, row).cells())) for row in rows}
+
+
+def _is_repetition(outcome: Outcome) -> bool:
+    return outcome["seed"] == design.REPETITION_SEED
+
+
+def table(gathered: dict[str, list[Outcome]], repeated: dict[str, list[Outcome]]) -> str:
     """For each row, `paper` and the smallest reading that works, or else the best that was found.
 
     Figures by which a reading was chosen, on seed 0, are in brackets. Last, what came of it on a
@@ -44,8 +57,8 @@ def table(gathered: dict[str, list[Outcome]]) -> str:
         printed = [o for o in outcomes if o["recipe"] == "paper"]
         found = _to_show(row, outcomes)
         published = design.wanted(make_task(row)) - design.UNCOUNTED.get(row, 0)
-        latest = max(printed, key=lambda o: choosing.standing(row, o), default=None)
-        again = _again(row, found, outcomes)
+        latest = max(printed, key=lambda o: (o["seed"], o["trials"]), default=None)
+        again = _again(row, found, repeated[row])
         cells = [row, f"{published:,}", _solved(row, latest), *_reading(row, found), again]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -59,7 +72,7 @@ def common(gathered: dict[str, list[Outcome]]) -> str:
         for row, outcomes in gathered.items():
             tried = [o for o in outcomes if o["recipe"] == recipe]
             if tried:
-                latest = max(tried, key=lambda o: choosing.standing(row, o))
+                latest = max(tried, key=lambda o: (choosing.is_confirmed(row, o), o["seed"]))
                 told = row if choosing.is_confirmed(row, latest) else f"({row})"
                 verdicts[choosing.works(row, latest)].append(told)
         cells = [f"`{recipe.removeprefix('paper+')}`", *map(", ".join, verdicts.values())]
@@ -157,16 +170,16 @@ def _reading(row: str, outcome: Outcome | None) -> list[str]:
     ]
 
 
-def _again(row: str, found: Outcome | None, outcomes: list[Outcome]) -> str:
+def _again(row: str, found: Outcome | None, repeated: list[Outcome]) -> str:
     """How often the reading that was found was solved when it was repeated, and its ratio."""
     if found is None:
         return ""
-    repeated = choosing.outcome_of(design.repetition(row, found["recipe"]), outcomes)
-    if repeated is None:
+    again = choosing.outcome_of(design.repetition(row, found["recipe"]), repeated)
+    if again is None:
         return ""
-    ratio = design.ratio(make_task(row), repeated["mean"])
+    ratio = design.ratio(make_task(row), again["mean"])
     told = "" if ratio is None else f", {ratio:.2f}"
-    return f"{repeated['solved']} of {repeated['trials']}{told}"
+    return f"{again['solved']} of {again['trials']}{told}"
 
 
 def _columns(gathered: dict[str, list[Outcome]]) -> tuple[set[str], set[str]]:
@@ -190,8 +203,9 @@ def show(folder: pathlib.Path) -> None:
     """Writes the tables into the page, between their marks, and draws the pictures beside it."""
     page, gathered = folder / "README.md", gather(folder)
     text = page.read_text() if page.exists() else _PAGE
+    rows = table(gathered, repeated(folder))
     tables = (
-        table(gathered),
+        rows,
         common(gathered),
         few(gathered),
         effects_table(gathered),
@@ -203,7 +217,7 @@ def show(folder: pathlib.Path) -> None:
     hopeless = _hopeless(gathered)
     for name, recipes in zip(("alone", "together"), _columns(gathered), strict=True):
         picture.draw(gathered, recipes, hopeless, folder / f"{name}.png")
-    print(table(gathered))
+    print(rows)
 
 
 def _with_table(text: str, name: str, table: str) -> str:

@@ -42,11 +42,6 @@ def is_confirmed(row: str, outcome: Outcome) -> bool:
     return outcome["seed"] == CONFIRMATION_SEED or (outcome["recipe"] == "paper" and in_full)
 
 
-def standing(row: str, outcome: Outcome) -> tuple:
-    """Of outcomes of one reading, smallest first for what says least of it."""
-    return (is_confirmed(row, outcome), outcome["seed"], outcome["trials"])
-
-
 def best(row: str, outcomes: list[Outcome], *, confirmed: bool) -> Outcome | None:
     """The smallest reading that works, or else that which is solved most often.
 

@@ -36,7 +36,7 @@ def draw(
     size = (2.5 + 0.45 * max(len(columns), 12), 4 + 0.27 * len(rows))
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     for y, (row, outcomes) in enumerate(gathered.items()):
-        known = _by_recipe(row, outcomes)
+        known = _by_recipe(outcomes)
         for x, recipe in enumerate(columns):
             if recipe in known:
                 outcome = known[recipe]
@@ -69,9 +69,9 @@ def order(recipe: str) -> tuple[int, str]:
     return recipe.count("+"), recipe
 
 
-def _by_recipe(row: str, outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
-    """The outcome of each recipe that says most of it."""
-    ordered = sorted(outcomes, key=lambda o: choosing.standing(row, o))
+def _by_recipe(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
+    """The outcome of each recipe: that of the fresh seed and of most trials."""
+    ordered = sorted(outcomes, key=lambda o: (o["seed"], o["trials"]))
     return {outcome["recipe"]: outcome for outcome in ordered}
 
 
