@@ -29,10 +29,10 @@ from experiments.benchmarks import run
 from experiments.benchmarks.cases import CASES, SETTINGS
 from experiments.benchmarks.measure import Measurement, Plan
 from experiments.benchmarks.table import table
-from experiments.common.command import Command, command_line
-from experiments.common.files import check_free, draw_beside, make_folder, write_result
-from experiments.common.flag_set import FlagSet
-from lstm_jax.training.results import Document, read_json
+from experiments.cli.command import Command, command_line
+from experiments.cli.files import check_free, draw_beside, make_folder, write_result
+from experiments.cli.flag_set import FlagSet
+from lstm_jax.training.runs.result_file import Document, read_json
 
 
 def define(flags: FlagSet) -> None:

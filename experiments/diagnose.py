@@ -15,12 +15,12 @@ import pathlib
 import jax
 from absl.flags import FlagValues
 
-from experiments.common.collection import read_result
-from experiments.common.command import Command
-from experiments.common.flag_set import FlagSet
+from experiments.rows.collection import read_result
+from experiments.cli.command import Command
+from experiments.cli.flag_set import FlagSet
 from lstm_jax import diagnose, plots
 from lstm_jax.tasks import make_task
-from lstm_jax.training.results import read_network
+from lstm_jax.training.runs.result_file import read_network
 
 
 def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:

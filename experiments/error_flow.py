@@ -21,21 +21,22 @@ import jax.numpy as jnp
 import optax
 from absl.flags import FlagValues
 
-from experiments.common.bptt import by_bptt
-from experiments.common.command import Command
-from experiments.common.files import check_free, make_folder, save_picture
-from experiments.common.flag_set import FlagSet
-from experiments.common.machine import check_platform
+from experiments.claims.bptt import by_bptt
+from experiments.cli.command import Command
+from experiments.cli.files import check_free, make_folder, save_picture
+from experiments.cli.flag_set import FlagSet
+from experiments.cli.machine import check_platform
 from lstm_jax import Architecture, initialise
 from lstm_jax.plots import style
 from lstm_jax.plots.flow import draw_lines
-from lstm_jax.rivals import error_flow, fully_recurrent
-from lstm_jax.rivals.fully_recurrent import RecurrentNet
+from lstm_jax.analysis import error_flow
+from lstm_jax.baselines import fully_recurrent
+from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.tasks import Conditions, make_task
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.recipes import make_recipe
-from lstm_jax.training.results import Document
-from lstm_jax.training.trials import TrialRunner
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.runs.result_file import Document
+from lstm_jax.training.trials.runner import TrialRunner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

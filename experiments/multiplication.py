@@ -5,7 +5,7 @@ python -m experiments.multiplication --task=5-140 --recipe=adam --out=DIR
 python -m experiments.multiplication --task=5-13 --recipe=swapped --resume --out=DIR
 """
 
-from experiments.common.rows import row_command, rows_of
+from experiments.rows.flags import row_command, rows_of
 
 COMMAND = row_command(
     "multiplication", __doc__, rows_of("5-"), "5-n: solved with fewer than n of 2,000 wrong."

@@ -18,9 +18,9 @@ from typing import Any
 
 from absl.flags import FlagValues
 
-from experiments.common.command import Command
-from experiments.common.flag_set import FlagSet
-from lstm_jax.training.results import write_atomically
+from experiments.cli.command import Command
+from experiments.cli.flag_set import FlagSet
+from lstm_jax.training.runs.result_file import write_atomically
 
 FOLDER = pathlib.Path(__file__).parent / "colab"
 SECONDS = 600  # that a cell may take, on a machine that has much else to do

@@ -15,9 +15,9 @@ import warnings
 
 from absl.flags import FlagValues
 
-from experiments.common.command import Command
-from experiments.common.files import check_free, make_folder, write_file
-from experiments.common.flag_set import FlagSet
+from experiments.cli.command import Command
+from experiments.cli.files import check_free, make_folder, write_file
+from experiments.cli.flag_set import FlagSet
 
 LIBRARY = "lstm_jax"
 PAGE = f"{LIBRARY}.html"

@@ -20,14 +20,14 @@ from typing import Any
 
 from absl.flags import FlagValues
 
-from experiments.common.collection import all_rows, read_result
-from experiments.common.command import Command
-from experiments.common.files import check_free, make_folder, write_file
-from experiments.common.flag_set import FlagSet
-from experiments.common.text import SHORT, row_label, show
+from experiments.rows.collection import all_rows, read_result
+from experiments.cli.command import Command
+from experiments.cli.files import check_free, make_folder, write_file
+from experiments.cli.flag_set import FlagSet
+from experiments.rows.text import SHORT, row_label, show
 from lstm_jax import plots
 from lstm_jax.plots.style import as_png
-from lstm_jax.training.results import Document
+from lstm_jax.training.runs.result_file import Document
 
 STYLE = """
 body { font: 16px/1.5 sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }

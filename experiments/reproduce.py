@@ -21,14 +21,14 @@ from collections.abc import Mapping, Sequence
 
 from absl.flags import FlagValues
 
-from experiments.common import rows as row_flags
-from experiments.common import runner
-from experiments.common.collection import all_rows, read_result
-from experiments.common.command import Command
-from experiments.common.flag_set import FlagSet
-from experiments.common.interrupt import Interrupted
-from experiments.common.text import text_table
-from lstm_jax import rivals
+from experiments.rows import flags as row_flags
+from experiments.rows import run as runner
+from experiments.rows.collection import all_rows, read_result
+from experiments.cli.command import Command
+from experiments.cli.flag_set import FlagSet
+from experiments.cli.interrupt import Interrupted
+from experiments.rows.text import text_table
+from lstm_jax import baselines as rivals
 from lstm_jax.tasks import make_task, row_names
 
 MOST_WORKERS = 256

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
-from experiments.common import pictures
-from experiments.common.collection import (
+from experiments.rows import figures as pictures
+from experiments.rows.collection import (
     RESULTS,
     all_rows,
     best,
@@ -26,9 +26,9 @@ from experiments.common.collection import (
     read_results,
     task_of,
 )
-from experiments.common.command import Command
-from experiments.common.flag_set import FlagSet
-from experiments.common.text import (
+from experiments.cli.command import Command
+from experiments.cli.flag_set import FlagSet
+from experiments.rows.text import (
     SHORT,
     Column,
     Document,
@@ -38,7 +38,7 @@ from experiments.common.text import (
     show,
     wrong,
 )
-from experiments.readings import answer, choosing
+from experiments.ablations import answer, choosing
 from lstm_jax import plots
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task, row_names

@@ -10,16 +10,16 @@ gradient in forward mode, for streams. `make_task`, `make_recipe` and `TrialRunn
 whatever is a `Method` can learn there, and `rivals` has those that the paper compares itself with.
 """
 
-from lstm_jax import network, plots, rivals, tasks, training
+from lstm_jax import network, plots, baselines as rivals, tasks, training
 from lstm_jax.network import online
-from lstm_jax.network.activations import ACTIVATIONS, Activation
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.activations import ACTIVATIONS, Activation
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.attention import Additive, Attended, DotProduct, attend
-from lstm_jax.network.both_directions import unroll_both
-from lstm_jax.network.cell import State, zero_state
-from lstm_jax.network.detectors import Finding, Thresholds
-from lstm_jax.network.diagnostics import diagnose
-from lstm_jax.network.errors import ERRORS, Error, cross_entropy, half_squared_error
+from lstm_jax.network.bidirectional import unroll_both
+from lstm_jax.cell.step import State, zero_state
+from lstm_jax.analysis.detectors import Finding, Thresholds
+from lstm_jax.analysis.diagnostics import diagnose
+from lstm_jax.network.losses import ERRORS, Error, cross_entropy, half_squared_error
 from lstm_jax.network.files import load, save
 from lstm_jax.network.interop import from_library, to_library
 from lstm_jax.network.layer import step, unroll
@@ -33,26 +33,27 @@ from lstm_jax.network.online import (
 )
 from lstm_jax.network.outputs import apply, observe, output_units
 from lstm_jax.network.padding import pad_sequences
-from lstm_jax.network.parameters import (
+from lstm_jax.cell.parameters import (
     OutputWeights,
     Parameters,
     UnitWeights,
     check_parameters,
     initialise,
 )
-from lstm_jax.network.recurrence import Activations
-from lstm_jax.network.stretches import learn_steps
-from lstm_jax.network.units import Layer
+from lstm_jax.cell.scan import Activations
+from lstm_jax.network.chunkwise import learn_steps
+from lstm_jax.cell.units import Layer
 from lstm_jax.tasks import Example, Task, make_task, row_names
-from lstm_jax.training import processes, random_search
-from lstm_jax.training.gradient_learning import GradientLearning
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.method import Lanes, Method, TrialMethod
-from lstm_jax.training.recipes import Recipe, make_recipe
-from lstm_jax.training.records import TrialResult
-from lstm_jax.training.results import read_network
-from lstm_jax.training.runtime import configure_cpu
-from lstm_jax.training.trials import TrialRunner
+from lstm_jax.training.host import processes
+from lstm_jax.training.recipes.recipe import random_search
+from lstm_jax.training.update_rules.per_sequence import GradientLearning
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.update_rules.base import Lanes, Method, TrialMethod
+from lstm_jax.training.recipes.recipe import Recipe, make_recipe
+from lstm_jax.training.trials.records import TrialResult
+from lstm_jax.training.runs.result_file import read_network
+from lstm_jax.training.host.cpu import configure_cpu
+from lstm_jax.training.trials.runner import TrialRunner
 
 __version__ = "0.1.0"
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from matplotlib import image
 
-from experiments.common.command import Command
-from lstm_jax.training.results import make_document
-from lstm_jax.training.trials import TrialResult
+from experiments.cli.command import Command
+from lstm_jax.training.runs.result_file import make_document
+from lstm_jax.training.trials.runner import TrialResult
 
 ROOT = pathlib.Path(__file__).parents[1]
 BINARIES = sorted(
@@ -27,7 +27,7 @@ BINARIES = sorted(
 # what takes the time: [module, flags] each to [exit status, stdout, stderr].
 FORKS = """
 import json, os, runpy, sys, tempfile
-import experiments.common.rows
+import experiments.rows.flags
 results = []
 for name, *flags in json.loads(sys.argv[1]):
     files = [tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from lstm_jax.rivals.fully_recurrent import Lesson, RecurrentNet, Weights, weight_shapes
+from lstm_jax.baselines.fully_recurrent import Lesson, RecurrentNet, Weights, weight_shapes
 
 NETS = {
     "full": RecurrentNet(3, 2, 2, "full"),

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from lstm_jax.training.results import read_json
+from lstm_jax.training.runs.result_file import read_json
 
 ROOT = pathlib.Path(__file__).parents[1]
 RUN = ["--trials=2", "--max_sequences=20500", "--checkpoint_seconds=0", "--quiet"]

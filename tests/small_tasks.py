@@ -13,16 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
-from lstm_jax.training import trials
-from lstm_jax.training.gradient_learning import GradientLearning
-from lstm_jax.training.learning import TRAINING, Learning, Trials
-from lstm_jax.training.programs import Programs, make_programs
-from lstm_jax.training.records import TrialResult
-from lstm_jax.training.runtime import LANES
-from lstm_jax.training.stopping import init_window
-from lstm_jax.training.trials import TrialRunner
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.training.trials.runner import runner as trials
+from lstm_jax.training.update_rules.per_sequence import GradientLearning
+from lstm_jax.training.trials.training_loop import TRAINING, Learning, Trials
+from lstm_jax.training.trials.programs import Programs, make_programs
+from lstm_jax.training.trials.records import TrialResult
+from lstm_jax.training.host.cpu import LANES
+from lstm_jax.training.trials.stopping import init_window
+from lstm_jax.training.trials.runner import TrialRunner
 
 MAX_LENGTH = 4
 

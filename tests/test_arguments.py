@@ -19,9 +19,9 @@ import pytest
 from helpers import DESCENDANT, EVERYTHING, random_parameters
 
 import lstm_jax as lstm
-from lstm_jax import random_search, rivals, tasks
+from lstm_jax import random_search, baselines as rivals, tasks
 from lstm_jax.network.files import save
-from lstm_jax.network.values import shown
+from lstm_jax.cell.validation import shown
 
 FLOAT32 = lambda tree: jax.tree.map(lambda w: np.asarray(w, np.float32), tree)
 NET, OTHER = DESCENDANT, dataclasses.replace(DESCENDANT, blocks=(3, 3))

@@ -16,7 +16,7 @@ from binaries import run_forks
 
 import lstm_jax
 
-PUBLIC = ("lstm_jax", "lstm_jax.tasks", "lstm_jax.rivals", "lstm_jax.plots")
+PUBLIC = ("lstm_jax", "lstm_jax.tasks", "lstm_jax.baselines", "lstm_jax.plots")
 
 
 def public_names() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import user_program
 
-from lstm_jax.network.parameters import check_parameters
+from lstm_jax.cell.parameters import check_parameters
 
 ROOT = Path(__file__).parent.parent
 

@@ -10,8 +10,8 @@ import numpy as np
 import optax
 
 import lstm_jax as lstm
-from lstm_jax import rivals
-from lstm_jax.training.recipes import Recipe
+from lstm_jax import baselines as rivals
+from lstm_jax.training.recipes.recipe import Recipe
 
 NET = lstm.Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
 

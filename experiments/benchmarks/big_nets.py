@@ -23,7 +23,7 @@ from experiments.benchmarks.peers import Peer, jax_peers
 from lstm_jax import Architecture, initialise, unroll
 from lstm_jax.network.interop import modern
 from lstm_jax.network.layer import Gradient
-from lstm_jax.network.parameters import Parameters
+from lstm_jax.cell.parameters import Parameters
 
 UNIT = "gradients"
 

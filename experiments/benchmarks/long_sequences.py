@@ -17,21 +17,9 @@ from experiments.benchmarks.measure import (
     check_close,
     measure_jax,
 )
-from lstm_jax import (
-    Architecture,
-    apply,
-    half_squared_error,
-    init_learner,
-    initialise,
-    learn,
-    learn_steps,
-    make_task,
-    online_gradient,
-    update,
-    zero_state,
-)
-from lstm_jax.network.cell import advance
-from lstm_jax.network.parameters import Parameters, join
+from lstm_jax import Architecture, apply, half_squared_error, init_learner, initialise, learn, learn_steps, make_task, online_gradient, update, zero_state
+from lstm_jax.cell.step import advance
+from lstm_jax.cell.parameters import Parameters, join
 
 STREAM_NET = Architecture(num_inputs=8, blocks=(4,) * 16, num_outputs=4)  # 64 cells
 STREAM_STEPS = (1_000, 1_000_000)

@@ -29,9 +29,9 @@ from experiments.benchmarks.measure import (
 )
 from experiments.benchmarks.peers import Peer, jax_peers
 from lstm_jax import Learning, Task, TrialRunner, apply, half_squared_error, make_recipe, make_task
-from lstm_jax.tasks.base import StreamRule
-from lstm_jax.training.learning import TRAINING
-from lstm_jax.training.runtime import default_lanes
+from lstm_jax.tasks.task import StreamRule
+from lstm_jax.training.trials.training_loop import TRAINING
+from lstm_jax.training.host.cpu import default_lanes
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}
 WIDTHS = (8, 128, 1024, 8192)

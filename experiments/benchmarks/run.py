@@ -8,9 +8,9 @@ import os
 
 from experiments.benchmarks.cases import CASES, DEFAULT, DEVICES
 from experiments.benchmarks.measure import Plan
-from experiments.common.command import command_line
-from lstm_jax.training.results import SCHEMA_VERSION, Document, machine, versions
-from lstm_jax.training.runtime import configure_cpu
+from experiments.cli.command import command_line
+from lstm_jax.training.runs.result_file import SCHEMA_VERSION, Document, machine, versions
+from lstm_jax.training.host.cpu import configure_cpu
 
 PEERS = ("flax", "dm-haiku", "equinox", "torch")
 

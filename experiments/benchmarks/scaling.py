@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 
 from experiments.benchmarks.measure import OURS, Measurement, Plan, measure_call
 from lstm_jax import TrialRunner, make_recipe, make_task
-from lstm_jax.training.runtime import LANES
+from lstm_jax.training.host.cpu import LANES
 
 TRIALS = 20  # of case b
 # Twice 8 lanes hold 16 of the 20 trials, twice 10 hold all.

@@ -13,8 +13,8 @@ try:
 except ImportError:
     torch = None
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.parameters import Parameters
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import Parameters
 
 
 def is_installed() -> bool:

@@ -39,11 +39,11 @@ from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
 from experiments.claims.base import Claim, Settings
-from experiments.common.command import Command, command_line
-from experiments.common.files import check_free, keep, make_folder, read_object, save_picture
-from experiments.common.flag_set import FlagSet
-from experiments.common.machine import check_platform, configure
-from lstm_jax.training.results import Document, about_run
+from experiments.cli.command import Command, command_line
+from experiments.cli.files import check_free, keep, make_folder, read_object, save_picture
+from experiments.cli.flag_set import FlagSet
+from experiments.cli.machine import check_platform, configure
+from lstm_jax.training.runs.result_file import Document, about_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
-from experiments.common.bptt import by_adam
-from lstm_jax.rivals.fully_recurrent import RecurrentNet
+from experiments.claims.bptt import by_adam
+from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.tasks import make_task
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.results import Document
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.runs.result_file import Document
 
 NETS = {
     "3a-100-3": RecurrentNet(1, 8, 1, "full", bias=True),

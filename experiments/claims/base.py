@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import optax
 
-from experiments.common import pictures
-from experiments.common.command import command_line
+from experiments.rows import figures as pictures
+from experiments.cli.command import command_line
 from lstm_jax.network.layer import Gradient
 from lstm_jax.tasks import Task
-from lstm_jax.training.gradient_learning import GradientLearning
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.recipes import chunk_of
-from lstm_jax.training.results import Document, make_document
-from lstm_jax.training.trials import TrialRunner
+from lstm_jax.training.update_rules.per_sequence import GradientLearning
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.recipes.recipe import chunk_of
+from lstm_jax.training.runs.result_file import Document, make_document
+from lstm_jax.training.trials.runner import TrialRunner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,14 +18,14 @@ import numpy as np
 import optax
 
 from experiments.claims.base import Settings
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.attention import DotProduct, attend
-from lstm_jax.network.both_directions import unroll_both
-from lstm_jax.network.errors import cross_entropy
+from lstm_jax.network.bidirectional import unroll_both
+from lstm_jax.network.losses import cross_entropy
 from lstm_jax.network.layer import unroll
-from lstm_jax.network.parameters import initialise
+from lstm_jax.cell.parameters import initialise
 from lstm_jax.plots import style
-from lstm_jax.training.results import Document
+from lstm_jax.training.runs.result_file import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.claims.base import Settings
-from lstm_jax.network.errors import ERRORS
+from lstm_jax.network.losses import ERRORS
 from lstm_jax.network.layer import unroll
 from lstm_jax.plots import style
-from lstm_jax.tasks import continual_reber
-from lstm_jax.training.continual_learning import ContinualLearning, Progress
-from lstm_jax.training.results import Document
+from experiments.claims import continual_reber
+from experiments.claims.continual_training import ContinualLearning, Progress
+from lstm_jax.training.runs.result_file import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

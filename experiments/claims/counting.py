@@ -12,10 +12,10 @@ import numpy as np
 from experiments.claims.base import Settings, measure
 from lstm_jax.plots import style
 from lstm_jax.tasks import counting
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.recipes import chunk_of, learn_by, make_recipe
-from lstm_jax.training.results import Document
-from lstm_jax.training.trials import TrialRunner
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.recipes.recipe import chunk_of, learn_by, make_recipe
+from lstm_jax.training.runs.result_file import Document
+from lstm_jax.training.trials.runner import TrialRunner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,8 +6,8 @@ import dataclasses
 
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
 from lstm_jax.tasks import make_task
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.results import Document
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.runs.result_file import Document
 
 BIASES = (("6a", "input"), ("3a-100-3", "input"), ("3a-100-3", "output"))  # rows, kinds of gate
 

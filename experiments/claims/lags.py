@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from experiments.claims.base import Settings
-from experiments.common import pictures
-from experiments.common.collection import read_results, task_of
-from experiments.common.text import row_label
-from lstm_jax.training.results import Document
+from experiments.rows import figures as pictures
+from experiments.rows.collection import read_results, task_of
+from experiments.rows.text import row_label
+from lstm_jax.training.runs.result_file import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING
 import jax
 
 from experiments.claims.base import Settings
-from experiments.common import pictures
-from experiments.common.collection import read_results
-from experiments.common.text import row_label
+from experiments.rows import figures as pictures
+from experiments.rows.collection import read_results
+from experiments.rows.text import row_label
 from lstm_jax.network.outputs import apply
-from lstm_jax.tasks import (
-    Example,
-    adding,
-    make_task,
-    temporal_order,
-    two_sequence,
-    very_long_lags,
-)
-from lstm_jax.training.results import Document, read_network
+from lstm_jax.tasks import Example, adding, make_task, temporal_order, two_sequence, very_long_lags
+from lstm_jax.training.runs.result_file import Document, read_network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

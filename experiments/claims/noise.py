@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from experiments.claims.base import Settings, compare, draw_comparison
-from lstm_jax.rivals.chunker import Chunker, noisy_task
-from lstm_jax.rivals.fully_recurrent import RecurrentNet
+from lstm_jax.baselines.chunker import Chunker, noisy_task
+from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.tasks import Conditions, StreamRule
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.method import Lanes
-from lstm_jax.training.results import Document
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.update_rules.base import Lanes
+from lstm_jax.training.runs.result_file import Document
 
 NOISE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 DELAY, INIT_RANGE = 4, 2.0  # where the chunker does learn, see BUILD_NOTES

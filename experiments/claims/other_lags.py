@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from experiments.claims.base import Settings, measure
 from experiments.claims.time_constants import at_lag
-from experiments.common import pictures
-from lstm_jax.rivals.time_constants import lag_task
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.results import Document
-from lstm_jax.training.trials import TrialRunner
+from experiments.rows import figures as pictures
+from lstm_jax.baselines.time_constants import lag_task
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.runs.result_file import Document
+from lstm_jax.training.trials.runner import TrialRunner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,14 +11,14 @@ import numpy as np
 
 from experiments.claims.base import Settings, measure
 from experiments.claims.tolerance import changed
-from experiments.common import pictures
-from lstm_jax.rivals.chunker import Chunker
+from experiments.rows import figures as pictures
+from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.tasks import make_task
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.method import Lanes, over_lanes
-from lstm_jax.training.recipes import make_recipe
-from lstm_jax.training.results import Document
-from lstm_jax.training.trials import TrialRunner
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.update_rules.base import Lanes, over_lanes
+from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.runs.result_file import Document
+from lstm_jax.training.trials.runner import TrialRunner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

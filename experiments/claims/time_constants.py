@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
-from experiments.common.bptt import by_adam
-from lstm_jax.rivals.fully_recurrent import RecurrentNet
-from lstm_jax.rivals.time_constants import lag_task
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.results import Document
+from experiments.claims.bptt import by_adam
+from lstm_jax.baselines.fully_recurrent import RecurrentNet
+from lstm_jax.baselines.time_constants import lag_task
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.runs.result_file import Document
 
 LAGS = ((10, 10), (40, 40), (2, 40))  # shortest and longest
 SPANS = (1, 10, 40)  # 1 / (1 - τ)

@@ -10,18 +10,18 @@ import numpy as np
 import optax
 
 from experiments.claims.base import Settings
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.errors import ERRORS
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.network.losses import ERRORS
 from lstm_jax.network.outputs import observe
 from lstm_jax.plots import style
 from lstm_jax.tasks import timing
-from lstm_jax.tasks.base import Example
-from lstm_jax.training.gradient_learning import GradientLearning
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.recipes import chunk_of
-from lstm_jax.training.results import Document
-from lstm_jax.training.setup import Setup
-from lstm_jax.training.trials import TrialRunner
+from lstm_jax.tasks.task import Example
+from lstm_jax.training.update_rules.per_sequence import GradientLearning
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.recipes.recipe import chunk_of
+from lstm_jax.training.runs.result_file import Document
+from lstm_jax.training.recipes.setup import Setup
+from lstm_jax.training.trials.runner import TrialRunner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from experiments.claims.base import Settings, compare, draw_comparison
-from lstm_jax.rivals.chunker import Chunker
-from lstm_jax.rivals.learning import BySequence, ByStep
-from lstm_jax.rivals.rows import METHODS, ROWS, make_learning, make_rival_task
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.method import Lanes
-from lstm_jax.training.results import Document
+from lstm_jax.baselines.chunker import Chunker
+from lstm_jax.baselines.update_rules import BySequence, ByStep
+from lstm_jax.baselines.rows import METHODS, ROWS, make_learning, make_rival_task
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.update_rules.base import Lanes
+from lstm_jax.training.runs.result_file import Document
 
 RIVALS = ("2a-4.rtrl-1", "2a-4.rtrl-4", "2a-4.rtrl-10", "2a-10.rtrl")
 RANGES, TOLERANCES = (0.2, 1.0), (0.0, 0.02, 0.2)

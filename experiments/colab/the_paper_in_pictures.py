@@ -30,7 +30,8 @@ import numpy as np
 
 from lstm_jax import plots
 from lstm_jax.plots import style
-from lstm_jax.rivals import error_flow, fully_recurrent
+from lstm_jax.analysis import error_flow
+from lstm_jax.baselines import fully_recurrent
 
 key = jax.random.key(0)
 

@@ -30,7 +30,7 @@ lstm.configure_cpu()  # small networks run five times as fast; before JAX comput
 import jax
 
 from lstm_jax import plots
-from lstm_jax.training.progress import Bar
+from lstm_jax.training.runs.progress import Bar
 
 task = lstm.make_task("6a")
 symbols, classes = plots.symbol_names("6a"), plots.class_names("6a")

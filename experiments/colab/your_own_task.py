@@ -31,7 +31,7 @@ import optax
 
 from lstm_jax import plots
 from lstm_jax.tasks import Conditions, Example, Task, within
-from lstm_jax.training.progress import Bar
+from lstm_jax.training.runs.progress import Bar
 
 # %% [markdown]
 # ## The task
@@ -87,8 +87,8 @@ print(f"{len(wrong)} of {len(trials)} solved; of 2,560 new sequences wrong: {wro
 # the same sequences, at the same rate. A rival is a task with another `architecture`, and a method.
 
 # %%
-from lstm_jax.rivals.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.rivals.learning import BySequence
+from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
+from lstm_jax.baselines.update_rules import BySequence
 
 net = RecurrentNet(num_inputs=6, num_hidden=8, num_outputs=2, connections="full", bias=True)
 print(f"{net.num_weights} weights, the cells have {task.architecture.num_weights}")

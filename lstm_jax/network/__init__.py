@@ -12,10 +12,10 @@ import contextlib
 
 from jax import export
 
-from lstm_jax.network.cell import State
-from lstm_jax.network.parameters import OutputWeights, Parameters, UnitWeights
-from lstm_jax.network.recurrence import Activations
-from lstm_jax.network.units import Layer
+from lstm_jax.cell.step import State
+from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights
+from lstm_jax.cell.scan import Activations
+from lstm_jax.cell.units import Layer
 
 # So that compiled functions of them can be written to a file (`jax.export`).
 for _fields in (Parameters, Layer, UnitWeights, OutputWeights, State, Activations):

@@ -27,8 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from lstm_jax.network.checks import as_array, as_flags, as_length, check_one_padding
-from lstm_jax.network.values import shown
+from lstm_jax.network.arguments import as_array, as_flags, as_length, check_one_padding
+from lstm_jax.cell.validation import shown
 
 
 class Additive(NamedTuple):

@@ -22,9 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.parameters import Parameters, check_parameters, is_shape, parameter_shapes
-from lstm_jax.network.values import check_floating
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import Parameters, check_parameters, is_shape, parameter_shapes
+from lstm_jax.cell.validation import check_floating
 
 FORMAT = "lstm_jax network 1"
 DTYPES = ("bfloat16", "float16", "float32", "float64")
@@ -39,7 +39,7 @@ def save(
 ) -> None:
     """Writes a network to a file that `load` reads: whole, or not at all.
 
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save(f"{folder}/net.safetensors", net, initialise(jax.random.key(0), net))

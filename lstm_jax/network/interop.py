@@ -38,11 +38,11 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.checks import as_array
-from lstm_jax.network.parameters import OutputWeights, Parameters, UnitWeights, check_parameters
-from lstm_jax.network.units import Layer
-from lstm_jax.network.values import check_kind
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.network.arguments import as_array
+from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters
+from lstm_jax.cell.units import Layer
+from lstm_jax.cell.validation import check_kind
 
 Flat = Mapping[str, ArrayLike]  # by the names of the table
 Arrays: TypeAlias = "Mapping[str, ArrayLike | Arrays]"  # or nested where a name has a dot
@@ -161,7 +161,7 @@ def to_library(library: str, architecture: Architecture, parameters: Parameters)
     Where two biases are added, the second is 0.
 
     >>> import jax
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = modern(3, 5)
     >>> arrays = to_library("keras.LSTM", net, initialise(jax.random.key(0), net))
     >>> {name: array.shape for name, array in arrays.items()}

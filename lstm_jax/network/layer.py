@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import State, advance, zero_state
-from lstm_jax.network.checks import Given, check_choice, check_given, check_state, check_step
-from lstm_jax.network.parameters import Parameters, check_parameters, join
-from lstm_jax.network.recurrence import Activations, Recurrence, Sequence, project
-from lstm_jax.network.reverse_mode import truncated
-from lstm_jax.network.varying import vary_alike
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.step import State, advance, zero_state
+from lstm_jax.network.arguments import Given, check_choice, check_given, check_state, check_step
+from lstm_jax.cell.parameters import Parameters, check_parameters, join
+from lstm_jax.cell.scan import Activations, Recurrence, Sequence, project
+from lstm_jax.gradient.reverse_mode import truncated
+from lstm_jax.cell.sharding import vary_alike
 
 Gradient = Literal["truncated", "truncated_autodiff", "full"]
 Record = Literal["last", "all"]
@@ -85,9 +85,9 @@ def unroll(
     """Runs the hidden layer of one network over one sequence; lift it with `jax.vmap`.
 
     Arrays may also carry lanes, axes behind all others, on parameters and inputs alike: see
-    `lstm_jax.network.lanes`.
+    `lstm_jax.cell.lanes`.
 
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
     >>> parameters = initialise(jax.random.key(0), net)
     >>> activations, final_state = unroll(net, parameters, jnp.ones((10, 3)))
@@ -134,7 +134,7 @@ def unroll(
 def step(architecture: Architecture, parameters: Parameters, state: State, x_t: ArrayLike) -> State:
     """One step of the hidden layer: from its state and one input to the next state.
 
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
     >>> parameters = initialise(jax.random.key(0), net)
     >>> step(net, parameters, zero_state(net), 2).cell_output.shape

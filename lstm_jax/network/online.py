@@ -25,9 +25,9 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import State, advance, seen, spread, zero_state
-from lstm_jax.network.checks import (
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.step import State, advance, seen, spread, zero_state
+from lstm_jax.network.arguments import (
     as_array,
     check_given,
     check_state,
@@ -35,22 +35,22 @@ from lstm_jax.network.checks import (
     check_target,
     check_weights,
 )
-from lstm_jax.network.errors import HALF_SQUARED, Error, check_error
+from lstm_jax.network.losses import HALF_SQUARED, Error, check_error
 from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.network.outputs import output_units, unsquashed
-from lstm_jax.network.parameters import (
+from lstm_jax.cell.parameters import (
     OutputWeights,
     Parameters,
     UnitWeights,
     check_parameters,
     join,
 )
-from lstm_jax.network.recurrence import (
+from lstm_jax.cell.scan import (
     Activations,
     project,
     where,
 )
-from lstm_jax.network.traces import (
+from lstm_jax.gradient.traces import (
     Traces,
     add_outer,
     fade,
@@ -59,9 +59,9 @@ from lstm_jax.network.traces import (
     through_traces,
     zero_traces,
 )
-from lstm_jax.network.truncated import derivatives_of_state, injected, slopes
-from lstm_jax.network.values import check_kind
-from lstm_jax.network.varying import vary_alike
+from lstm_jax.gradient.equations import derivatives_of_state, injected, slopes
+from lstm_jax.cell.validation import check_kind
+from lstm_jax.cell.sharding import vary_alike
 
 
 class Learner(NamedTuple):
@@ -84,7 +84,7 @@ def init_learner(
 ) -> Learner:
     """A learner at the start of its stream, which owns all its arrays: they may be donated.
 
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
     >>> float(learner.state.internal_state[0]), float(learner.gradient.output.cell[0, 0])
@@ -113,7 +113,7 @@ def init_learner(
 def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
     """Sets state and traces to those before every sequence of the paper; learning goes on.
 
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
     >>> _, later = learn(net, learner, 1)
@@ -151,7 +151,7 @@ def learn(
     """Takes one input and, where there is one, its target; returns the prediction for it.
 
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> sgd = optax.sgd(0.5)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
     >>> prediction, learner = learn(net, learner, jnp.array([1.0, 0.0]))
@@ -273,7 +273,7 @@ def _gradient(
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
     """Applies the gradient gathered since the last update: after a step or after a sequence.
 
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> sgd = optax.sgd(0.5)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
@@ -315,7 +315,7 @@ def online_gradient(
 ) -> tuple[jax.Array, Parameters]:
     """The truncated gradient of a sequence's error, in memory that does not grow with its length.
 
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> parameters = initialise(jax.random.key(0), net)
     >>> outputs, gradient = online_gradient(net, parameters, [0, 1, 1], [[0.0], [1.0], [1.0]])

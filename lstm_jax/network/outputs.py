@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lstm_jax.network.activations import ACTIVATIONS
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import State
-from lstm_jax.network.checks import Given, check_choice, check_given
-from lstm_jax.network.lanes import weighted_sum, weighted_sum_over_time
+from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.step import State
+from lstm_jax.network.arguments import Given, check_choice, check_given
+from lstm_jax.cell.lanes import weighted_sum, weighted_sum_over_time
 from lstm_jax.network.layer import (
     Gradient,
     How,
@@ -24,8 +24,8 @@ from lstm_jax.network.layer import (
     clear_padding,
     run,
 )
-from lstm_jax.network.parameters import OutputWeights, Parameters
-from lstm_jax.network.recurrence import Activations, Sequence, is_symbol, last_step, pick_rows
+from lstm_jax.cell.parameters import OutputWeights, Parameters
+from lstm_jax.cell.scan import Activations, Sequence, is_symbol, last_step, pick_rows
 
 At = Literal["every_step", "end"]
 
@@ -48,7 +48,7 @@ def apply(
 
     The output units see the cell outputs of the *same* step (section 5, three processing steps).
 
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=4)
     >>> parameters = initialise(jax.random.key(0), net)
     >>> outputs, final_state = apply(net, parameters, jnp.ones((10, 3)))
@@ -92,7 +92,7 @@ def observe(
 ) -> tuple[jax.Array, Activations, State]:
     """All that a network does over one sequence: `apply` and `unroll` in one run.
 
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=4)
     >>> parameters = initialise(jax.random.key(0), net)
     >>> outputs, activations, final_state = observe(net, parameters, jnp.ones((10, 3)))
@@ -143,8 +143,8 @@ def output_units(
 ) -> jax.Array:
     """y_k(t) = f_k(net_k(t)), [K], from the hidden layer's state after the same step t.
 
-    >>> from lstm_jax.network.cell import zero_state
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.step import zero_state
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1, biases="none")
     >>> parameters = initialise(jax.random.key(0), net)
     >>> output_units(net, parameters.output, zero_state(net), None)

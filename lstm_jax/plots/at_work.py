@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.outputs import apply
-from lstm_jax.network.parameters import Parameters
-from lstm_jax.network.recurrence import Activations
+from lstm_jax.cell.parameters import Parameters
+from lstm_jax.cell.scan import Activations
 from lstm_jax.plots import style
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def network_at_work(
     Colours tell memory blocks, the same in every panel; dashes tell the cells of a block.
 
     >>> import jax
-    >>> from lstm_jax.network.parameters import initialise
+    >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
     >>> figure = network_at_work(net, initialise(jax.random.key(0), net), [0, 2, 1])
     >>> figure.axes[-1].get_xlabel()

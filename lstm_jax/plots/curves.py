@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_jax.plots import style
-from lstm_jax.training.trials import TrialResult
+from lstm_jax.training.trials.runner import TrialResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

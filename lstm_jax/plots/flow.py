@@ -30,7 +30,7 @@ def error_flow(
     'lag q'
 
     Args:
-      lines: of each label what `lstm_jax.rivals.error_flow` gives: factors [Q, n, n] for the lags
+      lines: of each label what `lstm_jax.analysis.error_flow` gives: factors [Q, n, n] for the lags
         q = 1 .. Q, of which the largest is drawn, or sizes [Q]. What is 0, not finite or below
         1e-20 is left out.
       title: above the picture.

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.layer import unroll
-from lstm_jax.network.parameters import Parameters
-from lstm_jax.network.units import GATES
+from lstm_jax.cell.parameters import Parameters
+from lstm_jax.cell.units import GATES
 from lstm_jax.plots import style
 from lstm_jax.plots.at_work import check_names
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lstm_jax.plots import style
-from lstm_jax.training.trials import Progress
+from lstm_jax.training.trials.runner import Progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ class LiveCurve:
         live = LiveCurve("6a")
         results = TrialRunner(learning, range(20)).run(on_round=live.show)
 
-    >>> from lstm_jax.training.trials import Progress
+    >>> from lstm_jax.training.trials.runner import Progress
     >>> live = LiveCurve("a round")
     >>> live.show(Progress(1000, 3000, trials=3, running=2, solved=1, error=0.25))
     >>> [axes.get_ylabel() != "" for axes in live.draw().axes]

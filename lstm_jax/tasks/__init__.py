@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from lstm_jax.tasks import (
-    adding,
-    counting,
-    delayed_xor,
-    multiplication,
-    noise_free,
-    reber,
-    temporal_order,
-    timing,
-    two_sequence,
-    very_long_lags,
-)
-from lstm_jax.tasks.base import (
+from lstm_jax.tasks import adding, counting, delayed_xor, multiplication, noise_free, reber, temporal_order, timing, two_sequence, very_long_lags
+from lstm_jax.tasks.task import (
     Conditions,
     Example,
     Published,

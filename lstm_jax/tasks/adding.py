@@ -23,9 +23,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
 
 # name "4-T": (mean sequences, wrong of 2560)
 ROWS = {"4-100": (74_000, 1), "4-500": (209_000, 0), "4-1000": (853_000, 1)}

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import jax
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks.adding import sample_marked_pairs
-from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
 
 MIN_LENGTH = 100
 # name "5-n_seq": (mean sequences, wrong of 2560, test error)

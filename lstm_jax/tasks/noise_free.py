@@ -27,9 +27,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
 
 ROWS = {
     "2a": Published(table="Table 2", success_rate=100.0, mean_sequences=5_040),

@@ -29,9 +29,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.base import Conditions, Example, Published, Task, TestRule
+from lstm_jax.tasks.task import Conditions, Example, Published, Task, TestRule
 
 SYMBOLS = "BTPSXVE"
 SET_SIZE = 256

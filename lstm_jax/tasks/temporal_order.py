@@ -19,9 +19,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
 
 SYMBOLS = "EabcdXYB"
 MIN_LENGTH, MAX_LENGTH = 100, 110

@@ -33,9 +33,9 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, real_steps
+from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, real_steps
 
 Kind = Literal["measuring", "generating"]
 

@@ -28,9 +28,9 @@ import math
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.base import Conditions, Example, Published, Task, TestRule, within
+from lstm_jax.tasks.task import Conditions, Example, Published, Task, TestRule, within
 
 VARIANCE = 0.2  # of the inputs' noise
 TARGET_VARIANCE = 0.1

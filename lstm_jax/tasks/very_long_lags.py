@@ -25,9 +25,9 @@ import math
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.base import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
 
 MAX_EXTRA = 151  # of k
 # name "2c-q-p": mean sequences

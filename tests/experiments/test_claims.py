@@ -26,14 +26,14 @@ from experiments.claims import (
     time_constants,
     tolerance,
 )
-from experiments.common import pictures
+from experiments.rows import figures as pictures
 from lstm_jax import plots
-from lstm_jax.rivals.chunker import Chunker
-from lstm_jax.rivals.time_constants import lag_task
+from lstm_jax.baselines.chunker import Chunker
+from lstm_jax.baselines.time_constants import lag_task
 from lstm_jax.tasks import make_task
-from lstm_jax.training.method import Lanes
-from lstm_jax.training.recipes import make_recipe
-from lstm_jax.training.trials import TrialRunner
+from lstm_jax.training.update_rules.base import Lanes
+from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.trials.runner import TrialRunner
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -16,7 +16,7 @@ from experiments.claims import composed, continual, counting, timing
 from experiments.claims.base import Settings
 from lstm_jax.tasks.counting import string
 from lstm_jax.tasks.timing import train
-from lstm_jax.training.trials import TrialRunner
+from lstm_jax.training.trials.runner import TrialRunner
 
 QUIET = Settings(trials=2, quiet=True)
 

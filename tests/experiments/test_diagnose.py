@@ -9,7 +9,7 @@ from experiments import diagnose
 from lstm_jax import diagnose as library_s
 from lstm_jax import plots
 from lstm_jax.tasks import make_task
-from lstm_jax.training.results import read_json, read_network
+from lstm_jax.training.runs.result_file import read_json, read_network
 
 COMMITTED = pathlib.Path(diagnose.__file__).parent / "results" / "6a" / "6a.json"
 

@@ -14,8 +14,8 @@ from helpers import assert_equal
 from experiments import error_flow as picture
 from lstm_jax import plots
 from lstm_jax.tasks import make_task
-from lstm_jax.training.recipes import make_recipe
-from lstm_jax.training.trials import TrialRunner
+from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.trials.runner import TrialRunner
 
 
 def test_lines_of_random_weights_are_the_papers_argument():

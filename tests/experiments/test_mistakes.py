@@ -16,9 +16,9 @@ from binaries import BINARIES, command_of, run_forks
 
 from experiments import report
 from experiments.claims import CLAIMS
-from experiments.common import collection
-from experiments.readings.cells import Results
-from lstm_jax.training.recipes import SHORT_NAMES
+from experiments.rows import collection
+from experiments.ablations.cells import Results
+from lstm_jax.training.recipes.recipe import SHORT_NAMES
 
 ROWS = ("adding", "embedded_reber", "multiplication", "noise_free", "reproduce", "rivals", "sweep")
 ROWS += ("temporal_order", "two_sequence", "very_long_lags")

@@ -20,14 +20,16 @@ from binaries import BINARIES, ROOT, command_of, run_forks
 from resumable import PATIENCE
 from small_tasks import LATCH, binary_environment, make_runner
 
-from experiments.common import command, files, options, runner, search
-from experiments.common.interrupt import Interrupted
-from experiments.common.progress import make_progress
+from experiments.cli import command, files
+from experiments.rows import options, run as runner
+from experiments.search import flags as search
+from experiments.cli.interrupt import Interrupted
+from experiments.cli.progress import make_progress
 from lstm_jax import plots
 from lstm_jax.tasks import StreamRule
-from lstm_jax.training.checkpoints import Checkpoints
-from lstm_jax.training.results import read_json
-from lstm_jax.training.trials import Progress
+from lstm_jax.training.runs.checkpoints import Checkpoints
+from lstm_jax.training.runs.result_file import read_json
+from lstm_jax.training.trials.runner import Progress
 
 # Help ------------------------------------------------------------------------------------------
 

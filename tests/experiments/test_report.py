@@ -14,8 +14,8 @@ from binaries import document_of
 from small_tasks import LATCH
 
 from experiments.report import COMMAND
-from lstm_jax.training.results import write_json
-from lstm_jax.training.trials import TrialResult
+from lstm_jax.training.runs.result_file import write_json
+from lstm_jax.training.trials.runner import TrialResult
 
 CURVE = np.array([[1000, 0.5, 1.0], [2000, 0.25, np.nan]])
 TRIALS = [

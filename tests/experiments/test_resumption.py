@@ -14,8 +14,9 @@ import pytest
 from resumable import PATIENCE, ROOT, finish, kill_after_another_checkpoint, newest, numbers, start
 from small_tasks import LATCH, binary_environment, make_runner
 
-from experiments.common import files, options, runner
-from lstm_jax.training.trials import TrialRunner
+from experiments.cli import files
+from experiments.rows import options, run as runner
+from lstm_jax.training.trials.runner import TrialRunner
 
 
 @pytest.fixture(scope="module")

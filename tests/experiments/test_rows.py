@@ -11,10 +11,10 @@ import pytest
 from binaries import BINARIES, ROOT, assert_is_a_picture
 from small_tasks import binary_environment
 
-from experiments.common import progress
-from lstm_jax.training import progress as bars
-from lstm_jax.training.results import read_json
-from lstm_jax.training.trials import Progress
+from experiments.cli import progress
+from lstm_jax.training.runs import progress as bars
+from lstm_jax.training.runs.result_file import read_json
+from lstm_jax.training.trials.runner import Progress
 
 # Every binary that runs rows: the row that its smoke test runs, and how it is told.
 ROWS = {

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from small_tasks import LATCH, make_runner, sgd
 
-from experiments.common import options, runner
-from lstm_jax.training.checkpoints import Checkpoints
+from experiments.rows import options, run as runner
+from lstm_jax.training.runs.checkpoints import Checkpoints
 
 LEARNING = sgd(LATCH, chunk=20)
 CURVES = [f"training_error_of_trial/{i}" for i in range(3)]

@@ -15,20 +15,20 @@ import pytest
 from binaries import assert_is_a_picture
 from small_tasks import LATCH, binary_environment, make_runner, trial_key
 
-from experiments import sweep
-from experiments.common import search
+from experiments.search import sweep
+from experiments.search import flags as search
 from lstm_jax import plots
 from lstm_jax.tasks import make_task
-from lstm_jax.training.learning import INITIAL_WEIGHTS
-from lstm_jax.training.random_search import SETTINGS, Space
-from lstm_jax.training.results import read_json
+from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
+from lstm_jax.training.recipes.random_search import SETTINGS, Space
+from lstm_jax.training.runs.result_file import read_json
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_the_binary_sweeps_each_shape(tmp_path: pathlib.Path):
     """Settings depend on seed and index alone; what is done is neither repeated nor replaced."""
-    command = [sys.executable, "-m", "experiments.sweep", f"--out={tmp_path}", "--blocks=2x2,3x1"]
+    command = [sys.executable, "-m", "experiments.search.sweep", f"--out={tmp_path}", "--blocks=2x2,3x1"]
     command += ["--trials=9", "--max_sequences=20", "--devices=1", "--output_gate_bias=-1,0"]
     run = lambda *flags: subprocess.run(
         [*command, *flags],

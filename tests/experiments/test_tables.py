@@ -7,7 +7,7 @@ import re
 import pytest
 
 from experiments import tables
-from experiments.common import collection
+from experiments.rows import collection
 from lstm_jax.tasks import row_names
 
 

@@ -14,14 +14,14 @@ import pytest
 from binaries import assert_is_a_picture, command_of
 from small_tasks import LATCH, make_runner
 
-from experiments.tune import __main__ as tune
-from experiments.tune import plan as plans
-from experiments.tune.evaluate import Bench
-from experiments.tune.plan import Plan
-from experiments.tune.propose import propose
+from experiments.search import tune
+from experiments.search import plan as plans
+from experiments.search.evaluate import Bench
+from experiments.search.plan import Plan
+from experiments.search.propose import propose
 from lstm_jax.tasks import row_names
-from lstm_jax.training.random_search import Space
-from lstm_jax.training.recipes import make_recipe
+from lstm_jax.training.recipes.random_search import Space
+from lstm_jax.training.recipes.recipe import make_recipe
 
 SPACE = Space(learning_rate=(1.0, 8.0), init_range=(0.1, 1.0), input_gate_bias=(-2.0, 0.0))
 GOOD = {"blocks": "1x1", "learning rate": 4.0, "initial range": 0.2, "input gate bias 1": -1.0}

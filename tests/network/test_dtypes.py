@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from helpers import EVERYTHING, assert_close, quick_jit
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.online import online_gradient
 from lstm_jax.network.outputs import apply
-from lstm_jax.network.parameters import initialise
+from lstm_jax.cell.parameters import initialise
 
 GRADIENTS = ("truncated", "truncated_autodiff", "full")
 STEPS = 20

@@ -21,12 +21,12 @@ from helpers import (
     random_parameters,
 )
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import zero_state
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.step import zero_state
+from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.layer import step, unroll
 from lstm_jax.network.outputs import apply, observe
-from lstm_jax.network.parameters import initialise
+from lstm_jax.cell.parameters import initialise
 
 pytestmark = pytest.mark.usefixtures("float64")
 

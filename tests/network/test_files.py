@@ -18,9 +18,9 @@ from helpers import DESCENDANT, EVERYTHING, assert_equal, random_parameters
 from safetensors import safe_open
 
 import lstm_jax
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import DTYPES
-from lstm_jax.network.parameters import Parameters
+from lstm_jax.cell.parameters import Parameters
 
 SMALLEST = Architecture(1, (1,), 1, input_gates=False, output_gates=False, biases="none")
 FAMILY = {

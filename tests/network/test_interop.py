@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from helpers import EVERYTHING, assert_close, assert_equal, quick_jit, random_parameters
 
-from lstm_jax.network.cell import zero_state
+from lstm_jax.cell.step import zero_state
 from lstm_jax.network.interop import LAYOUTS, from_library, modern, to_library
 from lstm_jax.network.outputs import apply
-from lstm_jax.network.parameters import check_parameters, initialise
+from lstm_jax.cell.parameters import check_parameters, initialise
 
 STEPS, INPUTS, CELLS = 4, 3, 4
 Arrays = dict[str, Any]

@@ -23,9 +23,9 @@ from helpers import (
     random_state,
 )
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import zero_state
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.step import zero_state
+from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.outputs import apply
 

@@ -27,9 +27,9 @@ from helpers import (
     with_errors,
 )
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import zero_state
-from lstm_jax.network.errors import ERRORS, Error, half_squared_error
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.step import zero_state
+from lstm_jax.network.losses import ERRORS, Error, half_squared_error
 from lstm_jax.network.online import (
     init_learner,
     learn,
@@ -38,8 +38,8 @@ from lstm_jax.network.online import (
     update,
 )
 from lstm_jax.network.outputs import apply
-from lstm_jax.network.parameters import initialise
-from lstm_jax.network.stretches import learn_steps
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.network.chunkwise import learn_steps
 
 pytestmark = pytest.mark.usefixtures("float64")
 

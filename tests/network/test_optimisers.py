@@ -7,8 +7,8 @@ import pytest
 from small_tasks import LATCH, learn_by
 
 from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.rivals.fully_recurrent import bptt_gradient
-from lstm_jax.rivals.learning import BySequence
+from lstm_jax.baselines.fully_recurrent import bptt_gradient
+from lstm_jax.baselines.update_rules import BySequence
 
 NEED_MORE = {
     "reduce_on_plateau needs 'value' as well": optax.contrib.reduce_on_plateau(),

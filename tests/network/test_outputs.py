@@ -23,8 +23,8 @@ from helpers import (
     with_errors,
 )
 
-from lstm_jax.network.activations import ACTIVATIONS
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import online_gradient
 from lstm_jax.network.outputs import apply
 

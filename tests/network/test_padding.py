@@ -11,7 +11,7 @@ import pytest
 from helpers import DESCENDANT, EVERYTHING, assert_close, assert_equal, random_parameters
 
 from lstm_jax import apply, half_squared_error, pad_sequences
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -23,9 +23,9 @@ from helpers import (
 from jax import export
 from jax.sharding import Mesh, PartitionSpec
 
-from lstm_jax.network.architecture import Architecture
-from lstm_jax.network.cell import zero_state
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.step import zero_state
+from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.layer import step, unroll
 from lstm_jax.network.online import (
     Learner,
@@ -36,8 +36,8 @@ from lstm_jax.network.online import (
     update,
 )
 from lstm_jax.network.outputs import apply, observe
-from lstm_jax.network.parameters import initialise
-from lstm_jax.network.stretches import learn_steps
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.network.chunkwise import learn_steps
 
 pytestmark = pytest.mark.usefixtures("float64")
 

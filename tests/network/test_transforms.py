@@ -13,7 +13,7 @@ import pytest
 from helpers import EVERYTHING, assert_close, make_problem, quick_jit
 from jax.sharding import Mesh, PartitionSpec
 
-from lstm_jax.network.errors import half_squared_error
+from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")

@@ -16,10 +16,10 @@ from small_tasks import COPY, LATCH
 from lstm_jax import plots
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.outputs import apply
-from lstm_jax.network.parameters import initialise
+from lstm_jax.cell.parameters import initialise
 from lstm_jax.plots import style
 from lstm_jax.tasks import make_task, row_names
-from lstm_jax.training.trials import Progress, TrialResult
+from lstm_jax.training.trials.runner import Progress, TrialResult
 
 CURVES = ([[50, 0.4, 0.5], [90, 0.1, 0.0]], [[50, 0.4, 0.9], [60, np.nan, 1.0]])
 # A solved trial, and one whose error became NaN.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.tasks import counting
-from lstm_jax.tasks.base import Example
+from lstm_jax.tasks.task import Example
 
 STRINGS = (  # letters, n, what is seen, what may follow each of it
     (2, 1, "Sab", "a ab T"),

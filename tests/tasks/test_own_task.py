@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lstm_jax
-from lstm_jax.tasks import Conditions, Example, StreamRule, Task, base, make_task, row_names, within
+from lstm_jax.tasks import Conditions, Example, StreamRule, Task, task as base, make_task, row_names, within
 
 
 def test_twenty_lines_make_a_task_and_run_its_trials():

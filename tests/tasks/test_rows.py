@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax.tasks import StreamRule, base, make_task, row_names
+from lstm_jax.tasks import StreamRule, task as base, make_task, row_names
 
 R = None  # a random bias
 IN_3, OUT_3 = (-1, -3, -5), (-2, -4, -6)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from helpers import assert_close
 
-from lstm_jax.network.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.layer import Gradient
 from lstm_jax.network.outputs import apply
-from lstm_jax.network.parameters import Parameters, initialise
-from lstm_jax.network.units import KINDS
-from lstm_jax.training.construction import joined
+from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.units import KINDS
+from lstm_jax.training.update_rules.construction import joined
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -16,12 +16,12 @@ from helpers import assert_equal
 from jax.sharding import Mesh
 from small_tasks import COPY, LATCH, binary_environment, learn_by, make_runner
 
-from lstm_jax.rivals.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.rivals.learning import BySequence
-from lstm_jax.training.devices import Devices
-from lstm_jax.training.gradient_learning import GradientLearning
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.method import Lanes
+from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
+from lstm_jax.baselines.update_rules import BySequence
+from lstm_jax.training.host.devices import Devices
+from lstm_jax.training.update_rules.per_sequence import GradientLearning
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.update_rules.base import Lanes
 
 TRIALS = 9  # more than one device has lanes for
 HERE = pathlib.Path(__file__)

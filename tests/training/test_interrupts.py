@@ -10,8 +10,8 @@ import threading
 import pytest
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
-from lstm_jax.training.checkpoints import Checkpoints
-from lstm_jax.training.interrupts import SIGNALS, take_note_of_interrupts
+from lstm_jax.training.runs.checkpoints import Checkpoints
+from lstm_jax.training.host.interrupts import SIGNALS, take_note_of_interrupts
 
 pytest.importorskip("orbax.checkpoint")
 LEARNING = sgd(LATCH)

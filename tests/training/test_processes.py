@@ -13,7 +13,7 @@ import pytest
 from resumable import PATIENCE, finish, kill_after_another_checkpoint, newest, numbers, start
 from small_tasks import binary_environment
 
-from lstm_jax.training import processes
+from lstm_jax.training.host import processes
 
 RUN = ("--trials=9", "--max_sequences=8500")  # more than one device has lanes for, and 9 rounds
 

@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
-from lstm_jax.tasks.base import Task
-from lstm_jax.training.learning import Learning
-from lstm_jax.training.method import over_lanes
-from lstm_jax.training.random_search import RandomSearch, Space
-from lstm_jax.training.records import TrialResult
-from lstm_jax.training.settings import Settings
+from lstm_jax.tasks.task import Task
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.update_rules.base import over_lanes
+from lstm_jax.training.recipes.random_search import RandomSearch, Space
+from lstm_jax.training.trials.records import TrialResult
+from lstm_jax.training.recipes.settings import Settings
 
 SPACE = Space(
     learning_rate=(0.5, 8.0),

@@ -14,9 +14,9 @@ import pytest
 from small_tasks import LATCH
 
 from lstm_jax import tasks
-from lstm_jax.network.errors import ERRORS, Error
+from lstm_jax.network.losses import ERRORS, Error
 from lstm_jax.network.interop import modern
-from lstm_jax.training.recipes import (
+from lstm_jax.training.recipes.recipe import (
     CHUNK,
     IN_ROWS,
     SHORT_NAMES,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from small_tasks import LATCH
 
-from lstm_jax.training.recipes import make_recipe
-from lstm_jax.training.settings import SettingsLearning, learn_by_settings
+from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.recipes.settings import SettingsLearning, learn_by_settings
 
 
 @jax.numpy_dtype_promotion("standard")  # as adam needs it

@@ -14,10 +14,10 @@ import pytest
 from small_tasks import LATCH, learn_by, start, training_key, trial_key
 
 from lstm_jax import tasks
-from lstm_jax.tasks.base import StreamRule, Task
-from lstm_jax.training import stopping
-from lstm_jax.training.learning import SOLVED, TEST, UNSOLVED, Trials
-from lstm_jax.training.stopping import Score, init_window, record, refresh, stream_rule_met
+from lstm_jax.tasks.task import StreamRule, Task
+from lstm_jax.training.trials.runner import stopping
+from lstm_jax.training.trials.training_loop import SOLVED, TEST, UNSOLVED, Trials
+from lstm_jax.training.trials.stopping import Score, init_window, record, refresh, stream_rule_met
 
 NO_LEARNING = optax.sgd(0.0)
 TRIALS = 6

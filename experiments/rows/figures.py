@@ -1,0 +1,291 @@
+"""Pictures of many results beside each other: the overview, claims, sweeps; and of one network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.rows.collection import task_of
+from experiments.rows.text import row_label
+from lstm_jax import plots
+from lstm_jax.plots import style
+from lstm_jax.tasks import Example, Task, make_task
+from lstm_jax.training.trials.training_loop import DATA
+from lstm_jax.training.runs.result_file import Document, read_network
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NEVER = 100.0  # where the overview puts a row of which nothing was solved: so many times the paper
+
+
+def sequences_to_success(
+    documents: Sequence[Document], label: Callable[[Document], str] = row_label
+) -> Figure:
+    """Draws every trial's number of sequences until success, a line a row, beside the paper's."""
+    figure, (axes,) = style.new_figure(9, 1.2 + 0.28 * len(documents))
+    is_published = False
+    for place, document in enumerate(documents):
+        solved = [t["sequences"] for t in document["trials"] if t["solved"]]
+        failed = [t["sequences"] for t in document["trials"] if not t["solved"]]
+        axes.plot(solved, [place] * len(solved), "o", color=style.OURS, alpha=0.4, markersize=4)
+        axes.plot(failed, [place] * len(failed), "x", color=style.FAILED, markersize=5)
+        mean, published = (document[of]["mean_sequences"] for of in ("summary", "published"))
+        if mean:
+            axes.plot(mean, place, "|", color=style.OURS, markersize=14, markeredgewidth=2)
+        if published:
+            is_published = True
+            axes.plot(published, place, "|", color=style.PAPER, markersize=14, markeredgewidth=2)
+    kinds: list[tuple[str, Document]] = [
+        ("a solved trial", {"marker": "o", "color": style.OURS, "alpha": 0.4}),
+        ("an unsolved one, at its end", {"marker": "x", "color": style.FAILED}),
+        ("mean of the solved", {"marker": "|", "color": style.OURS, "markeredgewidth": 2}),
+        ("the paper's mean", {"marker": "|", "color": style.PAPER, "markeredgewidth": 2}),
+    ]
+    for name, options in kinds[: 4 if is_published else 3]:
+        axes.plot([], [], linestyle="", label=name, **options)
+    names = [f"{label(d)}  {d['summary']['solved']}/{len(d['trials'])}" for d in documents]
+    axes.set_yticks(range(len(documents)), names)
+    axes.set(xscale="log", xlabel="training sequences", ylim=(len(documents) - 0.5, -0.5))
+    style.add_legend(figure, ncols=4, loc="outside upper center")
+    return figure
+
+
+def overview(documents: Sequence[Document]) -> Figure:
+    """Draws, a line a row of the LSTM's, how many times the paper's sequences ours needed.
+
+    One mark for the paper's own conditions, one for the best other recipe. A mark that is not
+    filled stands for a row of which not all trials were solved, their share beside it; a cross, on
+    the right, for one of which none was.
+    """
+    rows = list(dict.fromkeys(d["task"] for d in documents))
+    figure, (axes,) = style.new_figure(10, 1.4 + 0.2 * len(rows))
+    axes.axvline(1, color=style.PAPER, linestyle=":", linewidth=2)
+    axes.axvspan(NEVER / 2, NEVER * 2, color=style.FAILED, alpha=0.15, lw=0)
+    for task in list(dict.fromkeys(map(task_of, rows)))[::2]:
+        first, *_, last = [i for i, row in enumerate(rows) if task_of(row) == task] * 2
+        axes.axhspan(first - 0.5, last + 0.5, color=style.BLACK, alpha=0.04, lw=0)
+    for document in documents:
+        is_paper = document["recipe"] == "paper"
+        _draw_ratio(axes, document, rows.index(document["task"]) + (-0.15 if is_paper else 0.15))
+    kinds = (
+        ("by the paper's conditions", "o", style.OURS, style.OURS),
+        ("by the best other recipe", "D", style.ORANGE, style.ORANGE),
+        ("not all trials solved", "o", style.OURS, "none"),
+        ("none solved", "x", style.FAILED, style.FAILED),
+    )
+    for name, marker, colour, fill in kinds:
+        axes.plot([], [], marker, color=colour, mfc=fill, label=name)
+    axes.plot([], [], ":", color=style.PAPER, linewidth=2, label="the paper's mean")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(xscale="log", xlim=(0.02, NEVER * 2), ylim=(len(rows) - 0.4, -0.6))
+    ticks = (0.03, 0.1, 0.3, 1, 3, 10, 30, NEVER)
+    axes.set_xticks(ticks, [*(f"{tick:g} x" for tick in ticks[:-1]), "never"])
+    axes.minorticks_off()
+    axes.set_xlabel("training sequences until success, mean of the solved trials, to the paper's")
+    style.add_legend(figure, ncols=5, loc="outside upper center")
+    return figure
+
+
+def _draw_ratio(axes: Axes, document: Document, place: float) -> None:
+    is_paper = document["recipe"] == "paper"
+    marker, colour = ("o", style.OURS) if is_paper else ("D", style.ORANGE)
+    summary, published = document["summary"], document["published"]["mean_sequences"]
+    if not summary["solved"]:
+        axes.plot(NEVER, place, "x", color=colour, markersize=6)
+        return
+    ratio = summary["mean_sequences"] / published
+    is_all = summary["success_rate"] == 100
+    axes.plot(ratio, place, marker, color=colour, mfc=colour if is_all else "none", markersize=5)
+    if not is_all:
+        told = f"{summary['success_rate']:.0f} %"
+        options: Document = {"fontsize": 7, "va": "center", "color": colour}
+        right = ratio > 1
+        axes.annotate(
+            told,
+            (ratio, place),
+            (7 if right else -7, 0),
+            textcoords="offset points",
+            ha="left" if right else "right",
+            **options,
+        )
+
+
+def fraction_wrong(lengths: Sequence[int], fractions: Mapping[str, Any], xlabel: str) -> Figure:
+    """Draws the fraction of wrong sequences against their length, a line a network."""
+    figure, (axes,) = style.new_figure(10, 4.5)
+    for i, (label, wrong) in enumerate(fractions.items()):
+        axes.plot(lengths, wrong, label=label, **style.line_style(i))
+    axes.set(xscale="log", xlabel=xlabel, ylim=(-0.02, 1.02))
+    axes.set_xticks(lengths, [f"{length:,}" for length in lengths])
+    axes.minorticks_off()
+    axes.set_ylabel("fraction of wrong sequences")
+    style.add_legend(figure, loc="outside right upper")
+    return figure
+
+
+def over_training(variants: Mapping[str, Document], panels: Mapping[str, str]) -> Figure:
+    """Draws what was measured in every trial while it learned, a panel a measure, a line a variant.
+
+    The line is the median of the trials, the band goes from the least to the largest.
+
+    Args:
+      variants: of each its `sequences` and, where it has that measure, the trials' values then.
+      panels: the measures, each with its label.
+    """
+    figure, places = style.new_figure(5 * len(panels), 5, columns=len(panels))
+    for axes, (measure, label) in zip(places, panels.items(), strict=True):
+        for i, (variant, found) in enumerate(variants.items()):
+            if measure in found:
+                sequences, values = found["sequences"], np.array(found[measure])
+                own = style.line_style(i)
+                axes.plot(sequences, np.median(values, 1), label=variant, **own)
+                axes.fill_between(
+                    sequences, values.min(1), values.max(1), color=own["color"], alpha=0.15, lw=0
+                )
+        axes.set(xlabel="training sequences", ylabel=label, ylim=(0, None))
+        style.with_thousands(axes)
+    style.add_legend(
+        figure, *places[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
+    )
+    return figure
+
+
+def lags(documents: Sequence[Document]) -> Figure:
+    """Draws the mean sequences of task 2c, with as many symbols as the lag, and with fewer.
+
+    On the left p = q grows, on the right p alone does, at q = 1000; beside the paper's, one line a
+    recipe. Where not all trials are solved, their share stands at the point.
+    """
+    figure, panels = style.new_figure(11, 4.5, columns=2, sharey=True)
+    rows = [tuple(int(part) for part in d["task"].split("-")[1:]) for d in documents]
+    for axes, x, is_shown in (
+        (panels[0], "q = p", [q == p for q, p in rows]),
+        (panels[1], "p, with q = 1000", [q == 1000 for q, _ in rows]),
+    ):
+        shown = [(p, d) for (_, p), d, yes in zip(rows, documents, is_shown, strict=True) if yes]
+        axes.set_visible(bool(shown))
+        if shown:
+            _draw_lags(axes, shown)
+            axes.set(xscale="log", xlabel=x, yscale="log")
+            ticks = sorted({p for p, _ in shown})
+            axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+            axes.minorticks_off()
+            style.add_legend(axes)
+    panels[0].set_ylabel("training sequences")
+    return figure
+
+
+def _draw_lags(axes: Axes, shown: Sequence[tuple[int, Document]]) -> None:
+    learned = [(p, d) for p, d in shown if d["summary"]["solved"]]
+    for i, recipe in enumerate(sorted({d["recipe"] for _, d in learned})):
+        points = sorted(
+            (p, d["summary"]["mean_sequences"], d["summary"]["success_rate"])
+            for p, d in learned
+            if d["recipe"] == recipe
+        )
+        own = style.line_style((0, 2, 3, 4, 5)[i % 5])  # vermilion is the paper's
+        axes.plot(*_columns(points)[:2], label=f"ours, {recipe}", **own)
+        for p, mean, rate in points:
+            if rate < 100:
+                axes.annotate(f" {rate:.0f} %", (p, mean), fontsize=8, color=own["color"])
+    published = sorted({(p, d["published"]["mean_sequences"]) for p, d in shown})
+    axes.plot(*_columns(published), "o:", color=style.PAPER, mfc="none", label="the paper's")
+
+
+def _columns(rows: Sequence[tuple]) -> list[list]:
+    """Rows as columns, of which there are some even if there are no rows."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[], []]
+
+
+def sweep(document: Document) -> Figure:
+    """Draws the mean training error of a sweep's trials against pairs of their settings.
+
+    Raises:
+      ValueError: if no trial's error is finite.
+    """
+    trials = np.array(document["trials"], np.float64)  # None becomes NaN
+    column = {name: trials[:, i] for i, name in enumerate(document["columns"])}
+    pairs = _pairs(document, column)
+    figure, panels = style.new_figure(5 * len(pairs), 4, columns=len(pairs))
+    is_known = np.isfinite(column["error"])
+    if not is_known.any():
+        raise ValueError("no trial's error is finite")
+    least, most = np.percentile(column["error"][is_known], (0, 95))
+    for axes, ((x_name, x), (y_name, y)) in zip(panels, pairs, strict=True):
+        scale = lambda name: "log" if name in ("learning rate", "initial range") else "linear"
+        axes.grid(False)
+        cells = axes.hexbin(
+            x[is_known],
+            y[is_known],
+            C=column["error"][is_known],
+            gridsize=24,
+            xscale=scale(x_name),
+            yscale=scale(y_name),
+            vmin=least,
+            vmax=most,
+            cmap="cividis",
+        )
+        axes.set(xlabel=x_name, ylabel=y_name)
+    figure.colorbar(cells, ax=panels, label="mean training error at the end")
+    figure.suptitle(
+        f"{document['task']}, blocks {document['blocks']} ({document['recipe']}): "
+        f"{len(trials):,} trials of {document['max_sequences']:,} sequences"
+    )
+    return figure
+
+
+def _pairs(document: Document, column: Mapping[str, np.ndarray]) -> list[tuple]:
+    """Which settings are drawn against which, each a name and the trials' values."""
+    gates = {
+        kind: np.sort([column[name] for name in column if name.startswith(f"{kind} gate bias")], 0)
+        for kind in ("input", "output")
+        if document["space"][f"{kind}_gate_bias"]
+    }
+    rate = ("learning rate", column["learning rate"])
+    pairs = [(rate, (f"mean {kind} gate bias", b.mean(0))) for kind, b in gates.items()]
+    if document["space"]["init_range"]:
+        pairs.append((rate, ("initial range", column["initial range"])))
+    return pairs + [
+        ((f"lowest {kind} gate bias", b[0]), (f"highest {kind} gate bias", b[-1]))
+        for kind, b in gates.items()
+        if len(b) > 1
+    ]
+
+
+def network_at_work(document: Document) -> Figure:
+    """Draws a sequence of a row, and what a solved network's units do over it."""
+    architecture, parameters = read_network(document)
+    row, index = document["task"], document["network"]["trial"]
+    example = _example(make_task(row), document["seed"], index)
+    after = next(t["sequences"] for t in document["trials"] if t["index"] == index)
+    symbols, classes = plots.symbol_names(row), plots.class_names(row)
+    fits = len(classes or ()) == architecture.num_outputs
+    title = f"{row}: {document['title']}\n"
+    title += f"the network of trial {index} after {after:,} training sequences"
+    if document["recipe"] != "paper":
+        title += f", recipe {document['recipe']}"
+    return plots.network_at_work(
+        architecture,
+        parameters,
+        example.inputs,
+        length=int(example.length),
+        targets=example.true_targets,
+        symbols=symbols,
+        classes=classes if fits else None,
+        title=title,
+    )
+
+
+def _example(task: Task, seed: int, trial: int) -> Example:
+    """A training sequence that is neither the shortest nor the longest of a few."""
+    root = jax.random.key(seed)
+    data = task.prepare and task.prepare(jax.random.fold_in(root, DATA), trial)
+    batch = task.sample_batch(jax.random.fold_in(root, 1), 9, data)
+    middle = jnp.argsort(batch.length)[4]
+    return jax.tree.map(lambda array: array[middle], batch)

@@ -1,0 +1,1 @@
+"""Error flow in time, and diagnostics of a trained network."""

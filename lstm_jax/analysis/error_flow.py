@@ -1,0 +1,122 @@
+"""How much of an error arrives q steps back in time (section 3.1, eqs. 1-2; A.2, eqs. 30-35).
+
+For a recurrent net and ϑ the error on a net input, eq. 1 gives, for q = 1, 2, ...,
+
+    ∂ϑ_v(t-q)/∂ϑ_u(t) = f'(net_v(t-q)) Σ_l w_lv ∂ϑ_l(t-q+1)/∂ϑ_u(t),
+
+a product of q slopes and q weights for each path, bounded by n (f'max ||W||)^q (eq. 2): with
+logistic units it vanishes while ||W|| < 4. For the constant error carrousel it is 1.0 whatever q.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.step import State, advance
+from lstm_jax.network.arguments import check_given
+from lstm_jax.network.layer import as_sequence
+from lstm_jax.cell.parameters import Parameters, join
+from lstm_jax.cell.scan import project
+from lstm_jax.baselines import fully_recurrent
+from lstm_jax.baselines.fully_recurrent import RecurrentNet, Weights, as_vectors
+
+Paths = Literal["truncated", "full"]
+LOGISTIC_SLOPE = 0.25  # the largest f'
+
+
+def recurrent_factors(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
+    """∂ϑ_v(t-q)/∂ϑ_u(t) of a recurrent net at a sequence's last step t, through all paths (BPTT).
+
+    Args:
+      net, weights: the net, with time constants or without.
+      inputs: [T, I] floating, or [T] integers for one-hot inputs.
+
+    Returns:
+      [T - 1, R, R]: at [q - 1, v, u], for q = 1 .. T - 1.
+    """
+    inputs = as_vectors(net, inputs, weights.input.dtype)
+
+    def forward(y_tm1: jax.Array, x_t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        y_t, value = fully_recurrent.step(net, weights, y_tm1, x_t)
+        return y_t, fully_recurrent.slopes(net, value)
+
+    _, slopes = jax.lax.scan(forward, jnp.zeros_like(weights.recurrent[0]), inputs)
+    tau = fully_recurrent.time_constants(net, slopes.dtype)
+
+    def backward(on_y: jax.Array, slopes_t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        on_net = slopes_t[:, None] * on_y
+        leak = 0 if tau is None else tau[:, None] * on_y
+        return weights.recurrent @ on_net + leak, on_net
+
+    return jax.lax.scan(backward, weights.recurrent, slopes[:-1], reverse=True)[1][::-1]
+
+
+def error_bound(weights: Weights, num_steps: int) -> jax.Array:
+    """n (f'max ||W||)^q, the bound of eq. 2, for q = 1 .. num_steps.
+
+    ||W|| is the largest row sum of absolute values, the norm that goes with the maximum norm of
+    vectors. Holds for logistic units without time constants.
+
+    >>> weights = Weights(None, jnp.array([[2.0]]), None, None)
+    >>> error_bound(weights, 3)
+    Array([0.5  , 0.25 , 0.125], dtype=float32)
+    """
+    recurrent = weights.recurrent
+    norm = jnp.abs(recurrent).sum(0).max()  # w_uv is at [v, u]
+    q = jnp.arange(1, num_steps + 1).astype(recurrent.dtype)
+    return recurrent.shape[0] * (LOGISTIC_SLOPE * norm) ** q
+
+
+def carrousel_factors(
+    architecture: Architecture,
+    parameters: Parameters,
+    inputs: jax.Array,
+    paths: Paths = "truncated",
+) -> jax.Array:
+    """∂E/∂s_v(t-q) for an error of 1 on s_u(t): what a cell's state hears of a later one's.
+
+    Args:
+      architecture, parameters: an LSTM.
+      inputs: as in `unroll`; t is the last of their T steps.
+      paths: "truncated", the paper's gradient, or "full", through gates and activations as well.
+
+    Returns:
+      [T - 1, C, C]: at [q - 1, v, u], for q = 1 .. T - 1. Truncated, each is the identity.
+
+    Raises:
+      ValueError: if `paths` is unknown or an argument does not fit the architecture.
+    """
+    if paths not in get_args(Paths):
+        raise ValueError(f"paths must be one of {get_args(Paths)}, got {paths!r}")
+    given = check_given(architecture, parameters, inputs, None, None, None, None)
+    sequence = as_sequence(architecture, parameters, given)
+    weights = join(architecture, parameters.layer)
+    see = jax.lax.stop_gradient if paths == "truncated" else lambda activity: activity
+
+    def step(state: State, net_input: jax.Array) -> State:
+        return advance(architecture, weights, state, net_input, see)[0]
+
+    net_inputs = project(weights, sequence.inputs)
+    final, before = jax.lax.scan(
+        lambda state, net_input: (step(state, net_input), state),
+        sequence.initial_state,
+        net_inputs,
+    )
+
+    def backward(delta: State, at: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+        state_tm1, net_input = at
+        _, pull = jax.vjp(lambda state: step(state, net_input), state_tm1)
+        (delta_tm1,) = jax.vmap(pull)(delta)  # for each u
+        # What is added to s(t-1) as step t sees it is as good as added to s(t): so this is the
+        # error on s(t), with that which reaches it by way of y_c(t).
+        return delta_tm1, delta_tm1.internal_state
+
+    cells = architecture.num_cells
+    nothing = jax.tree.map(lambda a: jnp.zeros((cells, *a.shape), a.dtype), final)
+    unit = nothing._replace(internal_state=jnp.eye(cells, dtype=final.internal_state.dtype))
+    _, arrived = jax.lax.scan(backward, unit, (before, net_inputs), reverse=True)
+    return jnp.swapaxes(arrived[::-1][1:], 1, 2)

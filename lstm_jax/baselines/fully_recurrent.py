@@ -1,0 +1,298 @@
+"""Recurrent nets of logistic units, and their exact gradient by backpropagation through time.
+
+A net has a recurrent layer of R units, each of which sees the inputs and the whole layer one step
+before:
+
+    net_l(t) = Σ_m w_lm x_m(t) + Σ_m w_lm y_m(t-1)
+    y_l(t) = τ_l y_l(t-1) + (1 - τ_l) f(net_l(t)),  y_l(0) = 0
+
+with τ = 0 unless the net has fixed time constants (`time_constants`). Where its K outputs are:
+
+| `connections` | the outputs                                       | in the paper's comparison |
+|---------------|---------------------------------------------------|---------------------------|
+| "full"        | are the last K units of the recurrent layer       | RTRL on task 1            |
+| "layered"     | see the recurrent layer and the inputs, same step | RTRL and BPTT on task 2a  |
+| "simple"      | see the recurrent layer, same step                | Elman's net on task 1     |
+
+The nets that the paper names have no bias, as its weight counts tell; with `bias`, there is a
+further input that is always 1. Functions are for one sequence and one net.
+
+References:
+  R. J. Williams and D. Zipser. A learning algorithm for continually running fully recurrent neural
+  networks. Neural Computation 1(2):270-280, 1989.
+  P. J. Werbos. Backpropagation through time. Proc. IEEE 78(10):1550-1560, 1990.
+  A. W. Smith and D. Zipser. Learning sequential structures with the real-time recurrent learning
+  algorithm. International Journal of Neural Systems 1(2):125-131, 1989.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from lstm_jax.cell.activations import logistic
+from lstm_jax.network.losses import as_if_reached, half_squared_error
+from lstm_jax.cell.lanes import weighted_sum
+from lstm_jax.cell.parameters import stand_in
+from lstm_jax.cell.random_weights import draw_weights
+from lstm_jax.cell.units import MaybeNone
+from lstm_jax.cell.validation import at_least
+
+Connections = Literal["full", "layered", "simple"]
+
+
+@dataclasses.dataclass(frozen=True)
+class RecurrentNet:
+    """The topology of a recurrent net without memory cells.
+
+    >>> RecurrentNet(5, 1, 5, "layered").num_weights  # task 2a with p = 4
+    36
+    >>> RecurrentNet(7, 12, 7, "full").num_weights, RecurrentNet(7, 15, 7, "simple").num_weights
+    (494, 435)
+
+    Attributes:
+      num_inputs: I, at least 1.
+      num_hidden: recurrent units that are no outputs, at least 1; 0 will do if "full".
+      num_outputs: K, at least 1.
+      connections: where the outputs are, see the table above.
+      time_constants: τ of each of the R recurrent units, in [0, 1); (): all 0.
+      bias: whether there is a further input that is always 1, for all that sees the inputs.
+
+    Raises:
+      ValueError: if a field is out of its range.
+    """
+
+    num_inputs: int
+    num_hidden: int
+    num_outputs: int
+    connections: Connections
+    time_constants: tuple[float, ...] = ()
+    bias: bool = False
+
+    def __post_init__(self) -> None:
+        if self.connections not in get_args(Connections):
+            allowed = get_args(Connections)
+            raise ValueError(f"connections must be one of {allowed}, got {self.connections!r}")
+        least_hidden = 0 if self.connections == "full" else 1
+        for name, least in (("num_inputs", 1), ("num_hidden", least_hidden), ("num_outputs", 1)):
+            at_least(name, getattr(self, name), least)
+        taus = self.time_constants
+        if taus and (len(taus) != self.num_recurrent or not all(0 <= tau < 1 for tau in taus)):
+            wanted = f"{self.num_recurrent} numbers in [0, 1)"
+            raise ValueError(f"time_constants must be empty or {wanted}, got {taus}")
+
+    @property
+    def num_recurrent(self) -> int:
+        """R, the units of the recurrent layer."""
+        return self.num_hidden + self.num_outputs * (self.connections == "full")
+
+    @property
+    def num_given(self) -> int:
+        """G, the inputs and the bias, if there is one."""
+        return self.num_inputs + self.bias
+
+    @property
+    def num_weights(self) -> int:
+        """W, all weights; equals the paper's counts."""
+        into_outputs = {
+            "full": 0,
+            "layered": self.num_given + self.num_recurrent,
+            "simple": self.num_recurrent,
+        }[self.connections]
+        into_layer = self.num_given + self.num_recurrent
+        return self.num_recurrent * into_layer + self.num_outputs * into_outputs
+
+
+class Weights(NamedTuple):
+    """All weights of a `RecurrentNet`: sources lead, units follow."""
+
+    input: jax.Array
+    """[G, R], into the recurrent layer, the bias last."""
+    recurrent: jax.Array
+    """[R, R]."""
+    output: jax.Array | MaybeNone
+    """[R, K], from the recurrent layer to the outputs; None if "full"."""
+    direct: jax.Array | MaybeNone
+    """[G, K], from the inputs to the outputs; None unless "layered"."""
+
+
+class Lesson(NamedTuple):
+    """A sequence and what is asked of its outputs; with the suffix _t, one step of it.
+
+    Padding must come last.
+    """
+
+    inputs: jax.Array
+    """[T, I] floating, or [T] integers for one-hot inputs; of one step [G]."""
+    targets: jax.Array
+    """[T, K]."""
+    at_steps: jax.Array
+    """[T] floating, how much the error of each step counts; 0 for padding."""
+    tolerance: jax.Array | None = None
+    """[T] floating, an output as near to its target has no error; None: 0."""
+
+
+def weight_shapes(net: RecurrentNet) -> Weights:
+    """The shape of every array of weights; None where there is none."""
+    given, units, outputs = net.num_given, net.num_recurrent, net.num_outputs
+    return Weights(
+        input=stand_in(given, units),
+        recurrent=stand_in(units, units),
+        output=None if net.connections == "full" else stand_in(units, outputs),
+        direct=stand_in(given, outputs) if net.connections == "layered" else None,
+    )
+
+
+def initialise(
+    key: jax.Array, net: RecurrentNet, *, init_range: float = 0.2, dtype: DTypeLike = jnp.float32
+) -> Weights:
+    """Draws every weight uniformly from [-init_range, init_range].
+
+    Raises:
+      ValueError: if `init_range` is not positive.
+    """
+    if init_range <= 0:
+        raise ValueError(f"init_range must be positive, got {init_range}")
+    shapes: list[Any] = [*weight_shapes(net)]
+    keys = jax.random.split(key, len(shapes))
+    drawn = draw_weights(keys, [shape or () for shape in shapes], init_range, dtype)
+    arrays: list[jax.Array | MaybeNone] = [
+        None if shape is None else array for shape, array in zip(shapes, drawn, strict=True)
+    ]
+    return Weights(*arrays)
+
+
+def as_vectors(net: RecurrentNet, inputs: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """What units see of the inputs, [T, G]: real ones as they are, [T] integers as one-hot vectors.
+
+    Raises:
+      ValueError: if they are neither.
+    """
+    if jnp.issubdtype(inputs.dtype, jnp.integer) and inputs.ndim == 1:
+        vectors = jax.nn.one_hot(inputs, net.num_inputs, dtype=dtype)
+    elif inputs.ndim == 2 and inputs.shape[1] == net.num_inputs:
+        vectors = jnp.asarray(inputs, dtype)
+    else:
+        wanted = f"[T] integers or [T, {net.num_inputs}] floating"
+        raise ValueError(f"inputs must be {wanted}, got {inputs.dtype} {inputs.shape}")
+    return jnp.pad(vectors, ((0, 0), (0, 1)), constant_values=1) if net.bias else vectors
+
+
+def time_constants(net: RecurrentNet, dtype: DTypeLike) -> jax.Array | None:
+    """τ of the recurrent units, [R]; None if all are 0."""
+    return jnp.array(net.time_constants, dtype) if any(net.time_constants) else None
+
+
+def step(
+    net: RecurrentNet, weights: Weights, y_tm1: jax.Array, x_t: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The recurrent layer at step t.
+
+    Args:
+      net: the topology.
+      weights: `input` and `recurrent` are used.
+      y_tm1: [R], the layer's activations one step before.
+      x_t: [G].
+
+    Returns:
+      y_t and f(net_t), [R] each; the same without time constants.
+    """
+    value = logistic.value(
+        weighted_sum(weights.input, [x_t]) + weighted_sum(weights.recurrent, [y_tm1])
+    )
+    tau = time_constants(net, value.dtype)
+    return (value if tau is None else tau * y_tm1 + (1 - tau) * value), value
+
+
+def slopes(net: RecurrentNet, value: jax.Array) -> jax.Array:
+    """∂y_l(t)/∂net_l(t) = (1 - τ_l) f'(net_l(t)), from f(net) [..., R]."""
+    tau = time_constants(net, value.dtype)
+    return logistic.slope(value) if tau is None else (1 - tau) * logistic.slope(value)
+
+
+def output_units(net: RecurrentNet, weights: Weights, y_t: jax.Array, x_t: jax.Array) -> jax.Array:
+    """The outputs [K] of a step, from the recurrent layer [R] and the inputs [G] of that step."""
+    if weights.output is None:
+        return y_t[-net.num_outputs :]
+    net_t = weighted_sum(weights.output, [y_t])
+    if weights.direct is not None:
+        net_t = net_t + weighted_sum(weights.direct, [x_t])
+    return logistic.value(net_t)
+
+
+def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
+    """The outputs of one net for one sequence, [T, K].
+
+    >>> net = RecurrentNet(num_inputs=3, num_hidden=2, num_outputs=4, connections="simple")
+    >>> apply(net, initialise(jax.random.key(0), net), jnp.ones((10, 3))).shape
+    (10, 4)
+
+    Args:
+      net, weights: the net.
+      inputs: [T, I] floating, or [T] integers for one-hot inputs.
+    """
+    inputs = as_vectors(net, inputs, weights.input.dtype)
+
+    def body(y_tm1: jax.Array, x_t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        y_t, _ = step(net, weights, y_tm1, x_t)
+        return y_t, output_units(net, weights, y_t, x_t)
+
+    start = jnp.zeros_like(weights.recurrent[0])
+    return jax.lax.scan(body, start, inputs)[1]
+
+
+def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[Weights, jax.Array]:
+    """The exact gradient of E / 2, by backpropagation through all of a sequence (Werbos 1990).
+
+    Returns:
+      The gradient, and the outputs [T, K].
+    """
+
+    def loss(weights: Weights) -> tuple[jax.Array, jax.Array]:
+        outputs = apply(net, weights, lesson.inputs)
+        taken = as_if_reached(outputs, lesson.targets, lesson.tolerance)
+        return half_squared_error(taken, lesson.targets, lesson.at_steps), outputs
+
+    return jax.grad(loss, has_aux=True)(weights)
+
+
+class OutputGradient(NamedTuple):
+    """What the error of one step is to the outputs' own weights and to the recurrent layer."""
+
+    output: jax.Array | MaybeNone
+    """[R, K] or None, ∂(E/2)(t)/∂`Weights.output`."""
+    direct: jax.Array | MaybeNone
+    """[G, K] or None."""
+    delta_y: jax.Array
+    """[R], the error on y(t)."""
+
+
+def output_gradient(
+    net: RecurrentNet, weights: Weights, y_t: jax.Array, lesson_t: Lesson
+) -> tuple[OutputGradient, jax.Array]:
+    """Backpropagation through the outputs of one step alone.
+
+    Args:
+      net, weights: the net.
+      y_t: [R], what the outputs see of the recurrent layer.
+      lesson_t: the step.
+
+    Returns:
+      The gradient, and the outputs [K].
+    """
+    x_t, target_t, at_step, tolerance_t = lesson_t
+    outputs = output_units(net, weights, y_t, x_t)
+    taken = as_if_reached(outputs, target_t, tolerance_t)
+    difference = taken - target_t.astype(outputs.dtype)
+    error = jnp.where(at_step != 0, at_step * difference, 0)
+    if weights.output is None:
+        delta_y = jnp.zeros_like(y_t).at[-net.num_outputs :].set(error)
+        return OutputGradient(None, None, delta_y), outputs
+    delta_net = error * logistic.slope(outputs)
+    direct = None if weights.direct is None else jnp.outer(x_t, delta_net)
+    delta_y = (weights.output * delta_net[None]).sum(1)
+    return OutputGradient(jnp.outer(y_t, delta_net), direct, delta_y), outputs

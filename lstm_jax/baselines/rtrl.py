@@ -1,0 +1,80 @@
+"""Real-time recurrent learning: the exact gradient, forward in time (Williams & Zipser 1989).
+
+With z = (x(t), y(t-1)) and the weight w_is from source s to unit i,
+
+    p^k_is(t) = ∂y_k(t)/∂w_is
+              = τ_k p^k_is(t-1) + (1 - τ_k) f'(net_k) [Σ_l w_kl p^l_is(t-1) + δ_ik z_s(t)]
+
+is carried along, and the gradient of a step's error is Σ_k ∂(E/2)(t)/∂y_k(t) p^k_is(t). Nothing is
+stored per step; R³ + R² G numbers are carried and R² of work is done for each. Outputs that feed
+nothing back ("layered", "simple") need no such numbers for their own weights.
+
+Reference:
+  R. J. Williams and D. Zipser. A learning algorithm for continually running fully recurrent neural
+  networks. Neural Computation 1(2):270-280, 1989.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.baselines import stepwise
+from lstm_jax.baselines.fully_recurrent import (
+    Lesson,
+    RecurrentNet,
+    Weights,
+    output_gradient,
+    slopes,
+    step,
+    time_constants,
+)
+
+
+class Sensitivities(NamedTuple):
+    """What RTRL carries."""
+
+    y: jax.Array
+    """[R]."""
+    p: jax.Array
+    """[R, (G + R) R], ∂y_k/∂w_is at [k, s R + i], flat for one matrix product a step."""
+
+
+def start(weights: Weights) -> Sensitivities:
+    """Before a sequence's first step: no activation, and none that depends on a weight."""
+    (given, units), dtype = weights.input.shape, weights.input.dtype
+    return Sensitivities(
+        jnp.zeros(units, dtype), jnp.zeros((units, (given + units) * units), dtype)
+    )
+
+
+def rtrl_step(
+    net: RecurrentNet,
+    weights: Weights,
+    carried: Sensitivities,
+    lesson_t: Lesson,
+) -> tuple[Sensitivities, Weights, jax.Array]:
+    """One step of the net and of its sensitivities; see `stepwise.Stepwise`."""
+    y_t, value = step(net, weights, carried.y, lesson_t.inputs)
+    z_t = jnp.concatenate([lesson_t.inputs, carried.y])
+    units = net.num_recurrent
+    at_once = (z_t[None, :, None] * jnp.eye(units, dtype=z_t.dtype)[:, None]).reshape(units, -1)
+    through_units = weights.recurrent.T @ carried.p
+    p = slopes(net, value)[:, None] * (through_units + at_once)
+    tau = time_constants(net, p.dtype)
+    if tau is not None:
+        p = p + tau[:, None] * carried.p
+    outer, outputs = output_gradient(net, weights, y_t, lesson_t)
+    layer = (outer.delta_y[:, None] * p).sum(0).reshape(-1, units)
+    gradient = Weights(layer[: net.num_given], layer[net.num_given :], outer.output, outer.direct)
+    return Sensitivities(y_t, p), gradient, outputs
+
+
+RTRL = stepwise.Stepwise(start, rtrl_step)
+
+
+def rtrl_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[Weights, jax.Array]:
+    """Offline RTRL: the gradient of a whole sequence, equal to `bptt_gradient` up to rounding."""
+    return stepwise.gradient(RTRL, net, weights, lesson)

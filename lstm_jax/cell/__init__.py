@@ -1,0 +1,1 @@
+"""One step of a network and its scan over a sequence: what is computed (eqs. 6-9)."""

@@ -1,0 +1,226 @@
+"""What a network looks like: a static, hashable description that counts its own weights.
+
+Dimensions, here and everywhere in this package:
+
+    T  time steps             I  input units          J  memory blocks (and gates of a kind)
+    C  memory cells in all    N  conventional hidden  H  hidden layer: gates, cells and hidden
+    K  output units           S  what the hidden layer sees of itself
+    R  trials (networks)      B  sequences in a batch
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal, get_args
+
+from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.units import KINDS, Kind, Layer
+from lstm_jax.cell.validation import as_index, as_number, shown
+
+Biases = Literal["none", "gates", "hidden", "all"]
+Sources = Literal["all", "cells", "none"]
+
+_OUTPUT = "output"  # beside the kinds of the hidden layer, what can have a bias
+_UNITS = (*(kind.name for kind in KINDS), _OUTPUT)
+_BIASED: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "gates": tuple(kind.name for kind in KINDS if kind.is_gate),
+    "hidden": tuple(kind.name for kind in KINDS),
+    "all": _UNITS,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """The topology of an LSTM network (section 4, appendix A.1), of 1997 or one of its descendants.
+
+    The hidden layer holds, in this order, the J input gates, J forget gates, J output gates, the C
+    memory cells and the N conventional hidden units. Every unit of it sees the inputs and, as far
+    as `recurrent` says, the hidden layer one step before. The output units see the cells and the
+    conventional hidden units, and the inputs if `input_to_output`; they do not see the gates.
+
+    >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)  # task 6a
+    >>> net.num_cells, net.num_units, net.num_weights
+    (4, 8, 156)
+
+    The cell that most libraries have today, with its own 4 H (I + H + 1) weights:
+
+    >>> modern = Architecture(3, (1,) * 5, 1, forget_gates=True, recurrent="cells",
+    ...                       biases="hidden", cell_input="tanh", cell_output="tanh")
+    >>> modern.num_weights - modern.num_cells == 4 * 5 * (3 + 5 + 1)
+    True
+
+    Attributes:
+      num_inputs: I, input units, at least 1.
+      blocks: cells in each memory block, at least one block of at least one cell.
+      num_outputs: K, output units, at least 1.
+      num_hidden: N, conventional hidden units.
+      input_gates: whether blocks have input gates; without one, y_in = 1.
+      output_gates: whether blocks have output gates; without one, y_out = 1.
+      recurrent: what the hidden layer sees of itself one step before: "all" of it, as in the paper;
+        its "cells" (and conventional hidden units) but no gate, as in later work; or "none". True
+        stands for "all", False for "none".
+      input_to_output: whether the inputs also feed the output units directly.
+      biases: which units have a bias weight: "none", "gates", "hidden" (the whole hidden layer)
+        or "all" (the hidden layer and the output units); or a tuple of names of kinds, such as
+        ("input_gate", "output").
+      cell_input: the squashing function g, a key of `ACTIVATIONS`.
+      cell_output: the squashing function h, a key of `ACTIVATIONS`.
+      output: the squashing function of the output units, a key of `ACTIVATIONS`.
+      forget_gates: whether blocks have forget gates (Gers, Schmidhuber & Cummins 2000), which
+        multiply the internal state from step to step; without one, the factor is exactly 1.
+      peepholes: whether gates see the internal states of their block's cells (Gers, Schraudolph &
+        Schmidhuber 2002), by one weight a cell.
+      initial_activation: y(0) of gates, cells and hidden units; 0 in the paper, 0.5 in a simulator
+        by its authors. Internal states start at 0.
+
+    Raises:
+      ValueError: if a field is out of its range, naming the field, its value and what is allowed.
+    """
+
+    num_inputs: int
+    blocks: tuple[int, ...]
+    num_outputs: int
+    num_hidden: int = 0
+    input_gates: bool = True
+    output_gates: bool = True
+    recurrent: Sources | bool = "all"
+    input_to_output: bool = False
+    biases: Biases | tuple[str, ...] = "all"
+    cell_input: str = "centred_2"
+    cell_output: str = "centred_1"
+    output: str = "logistic"
+    forget_gates: bool = False
+    peepholes: bool = False
+    initial_activation: float = 0.0
+
+    def __post_init__(self) -> None:
+        normalise = lambda name, value: object.__setattr__(self, name, value)
+        normalise("blocks", _as_blocks(self.blocks))
+        for name, least in (("num_inputs", 1), ("num_outputs", 1), ("num_hidden", 0)):
+            normalise(name, _as_count(name, getattr(self, name), least))
+        for name in ("input_to_output", "peepholes", *(k.amount for k in KINDS if k.is_gate)):
+            _check_bool(name, getattr(self, name))
+        normalise("recurrent", _as_sources(self.recurrent))
+        normalise("biases", _as_biases(self.biases))
+        for name in ("cell_input", "cell_output", "output"):
+            _check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
+        normalise("initial_activation", _as_finite("initial_activation", self.initial_activation))
+
+    @property
+    def num_blocks(self) -> int:
+        """J, the number of memory blocks."""
+        return len(self.blocks)
+
+    @property
+    def num_cells(self) -> int:
+        """C, the number of memory cells in all blocks together."""
+        return sum(self.blocks)
+
+    @property
+    def num_gates(self) -> int:
+        """The number of gate units of all kinds."""
+        return sum(self.count(kind) for kind in KINDS if kind.is_gate)
+
+    @property
+    def num_units(self) -> int:
+        """H, the size of the hidden layer: gates, cells and conventional hidden units."""
+        return sum(self.sizes)
+
+    @property
+    def num_sources(self) -> int:
+        """S, how many activations the hidden layer sees of itself."""
+        return sum(size for size, seen in zip(self.sizes, self.seen, strict=True) if seen)
+
+    @property
+    def num_weights(self) -> int:
+        """W, the number of trainable weights, biases included; equals the paper's counts."""
+        into_layer = self.num_units * (self.num_inputs + self.num_sources)
+        output_fan_in = self.num_cells + self.num_hidden + self.num_inputs * self.input_to_output
+        num_biases = sum(self.count(kind) for kind in KINDS if kind.name in self.biased)
+        num_biases += self.num_outputs * (_OUTPUT in self.biased)
+        num_peepholes = self.num_cells * sum(self.has_peephole(kind) for kind in KINDS)
+        return into_layer + self.num_outputs * output_fan_in + num_biases + num_peepholes
+
+    @property
+    def sizes(self) -> Layer[int]:
+        """The number of units of each kind in the hidden layer.
+
+        >>> net = Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1, output_gates=False)
+        >>> net.sizes
+        Layer(input_gate=2, forget_gate=0, output_gate=0, cell=4, hidden=0)
+        """
+        return Layer(*(self.count(kind) for kind in KINDS))
+
+    @property
+    def seen(self) -> Layer[bool]:
+        """Of each kind, whether the hidden layer sees it one step later."""
+        return Layer(
+            *(
+                self.recurrent == "all" or (self.recurrent == "cells" and not kind.is_gate)
+                for kind in KINDS
+            )
+        )
+
+    @property
+    def biased(self) -> tuple[str, ...]:
+        """The names of the kinds that have a bias, those of the hidden layer and "output"."""
+        return _BIASED[self.biases] if isinstance(self.biases, str) else self.biases
+
+    def count(self, kind: Kind) -> int:
+        """The number of units of a kind."""
+        amount = int(getattr(self, kind.amount))
+        return self.num_blocks * amount if kind.is_gate else amount
+
+    def has_peephole(self, kind: Kind) -> bool:
+        """Whether units of a kind see internal states."""
+        return self.peepholes and kind.peephole != "none" and self.count(kind) > 0
+
+
+def _as_blocks(blocks: object) -> tuple[int, ...]:
+    if not isinstance(blocks, (tuple, list)) or not blocks:
+        raise ValueError(f"blocks must be a non-empty tuple of cells per block, got {blocks!r}")
+    return tuple(_as_count("blocks", size, 1) for size in blocks)
+
+
+def _as_count(name: str, value: object, least: int) -> int:
+    """A Python or NumPy integer as a Python one."""
+    count = as_index(value)
+    if count is None or count < least:
+        raise ValueError(f"{name} must hold integers of at least {least}, got {value!r}")
+    return count
+
+
+def _as_sources(recurrent: Sources | bool) -> Sources:
+    if isinstance(recurrent, bool):
+        return "all" if recurrent else "none"
+    _check_choice("recurrent", recurrent, get_args(Sources))
+    return recurrent
+
+
+def _as_biases(biases: Biases | tuple[str, ...]) -> Biases | tuple[str, ...]:
+    """A name, or the names of kinds in their order; a list is what JSON makes of a tuple."""
+    if isinstance(biases, (tuple, list)):
+        for name in biases:
+            _check_choice("biases", name, _UNITS)
+        return tuple(name for name in _UNITS if name in biases)
+    _check_choice("biases", biases, get_args(Biases))
+    return biases
+
+
+def _as_finite(name: str, value: object) -> float:
+    number = as_number(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, got {shown(value)}")
+    return number
+
+
+def _check_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be one of (True, False), got {value!r}")
+
+
+def _check_choice(name: str, value: object, allowed: tuple) -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {allowed}, got {value!r}")

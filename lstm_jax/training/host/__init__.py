@@ -1,0 +1,1 @@
+"""The host: devices, processes, signals and CPU flags."""

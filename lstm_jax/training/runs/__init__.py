@@ -1,0 +1,1 @@
+"""Runs: checkpoints, result files and progress bars."""

@@ -1,0 +1,1 @@
+"""Trials: the training loop, its stopping rules, and many trials on many devices."""

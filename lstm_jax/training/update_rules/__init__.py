@@ -1,0 +1,1 @@
+"""Update rules: how a network changes after a sequence or after a step."""

@@ -1,0 +1,118 @@
+"""A rival learns a task of one's own as it does the paper's."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from small_tasks import COPY, LATCH, assert_same_result
+
+import lstm_jax
+from lstm_jax import baselines as rivals
+from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
+from lstm_jax.baselines.update_rules import BySequence
+from lstm_jax.tasks import Conditions, Example, task as base, make_task, within
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.update_rules.base import Lanes
+
+
+def sample(key: jax.Array, data: Any) -> Example:
+    """The target is the symbol of the step before the last: 0 or 1."""
+    del data
+    bits = jax.random.bernoulli(key, shape=(3,)).astype(jnp.int32)
+    target = bits[1:2].astype(jnp.float32)
+    return Example(bits, target, target, jnp.int32(3))
+
+
+OWN = lstm_jax.Task(
+    architecture=lstm_jax.Architecture(num_inputs=2, blocks=(1,), num_outputs=1),
+    sample=sample,
+    is_correct=within(0.3),
+    conditions=Conditions(learning_rate=2.0, init_range=1.0, input_gate_bias=(-1.0,)),
+    max_sequences=20_000,
+)
+
+
+def method_of(learning: Learning) -> Any:
+    """How one of its trials learns."""
+    assert isinstance(learning.method, Lanes)
+    return learning.method.method
+
+
+@pytest.mark.parametrize("method", ["BPTT", "RTRL"])
+def test_exact_gradients_solve_what_a_step_of_memory_solves(method: Any):
+    learning = rivals.rival_learning(OWN, method, num_hidden=3)
+    results = lstm_jax.TrialRunner(learning, range(2)).run()
+    assert [result.solved for result in results] == [True, True]
+    assert all(result.test_wrong == 0 for result in results)
+
+
+def test_it_is_the_method_of_the_paper_s_rows_on_another_task():
+    """To the last bit: `BySequence` on the same net, put together by hand."""
+    task = dataclasses.replace(OWN, max_sequences=1000)
+    net = RecurrentNet(2, 3, 1, "simple", bias=True)
+    conditions = Conditions(0.5, init_range=0.2)
+    by_hand = dataclasses.replace(task, architecture=net, conditions=conditions)
+    method = Lanes(BySequence(by_hand, optax.sgd(0.5), bptt_gradient))
+    learning = rivals.rival_learning(task, "BPTT", num_hidden=3, learning_rate=0.5, init_range=0.2)
+    pairs = [
+        lstm_jax.TrialRunner(each, [4]).run()[0] for each in (learning, Learning(by_hand, method))
+    ]
+    assert_same_result(*pairs)
+
+
+@pytest.mark.parametrize("task", [LATCH, COPY, make_task("6a")], ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    ("method", "name"), [("BPTT", "bptt"), ("RTRL", "rtrl"), ("Elman's procedure", "elman")]
+)
+def test_only_the_net_and_its_learning_are_the_rival_s(task: Any, method: Any, name: str):
+    learning = rivals.rival_learning(task, method)
+    rival = learning.task
+    assert rival.name == f"{task.name}.{name}"
+    for field in ("sample", "is_correct", "rule", "error_at", "max_sequences", "test_size"):
+        assert getattr(rival, field) is getattr(task, field)
+    example = jax.eval_shape(rival.sample, jax.random.key(0), None)
+    model = jax.eval_shape(method_of(learning).init, jax.random.key(1))
+    outputs = jax.eval_shape(method_of(learning).outputs, model, example)
+    assert outputs.shape == example.targets.shape
+
+
+def test_tests_come_at_the_task_s_intervals():
+    task = dataclasses.replace(OWN, rule=base.TestRule(interval=300, size=10))
+    assert rivals.rival_learning(task).chunk == 300
+
+
+def test_another_optimiser_takes_the_place_of_gradient_descent():
+    adam = optax.adam(0.01)
+    learning = rivals.rival_learning(OWN, optimiser=adam)
+    assert method_of(learning).optimiser is adam
+    with pytest.raises(ValueError, match=r"learning_rate or optimiser, not both, got 0\.1"):
+        rivals.rival_learning(OWN, optimiser=adam, learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"method": "bptt"}, r"method must be one of \('BPTT', 'RTRL', .*got 'bptt'"),
+        ({"num_hidden": 0}, "num_hidden must be at least 1, got 0"),
+        ({"connections": "none"}, "connections must be one of"),
+        ({"learning_rate": -1.0}, "learning_rate must be not negative"),
+        ({"init_range": np.nan}, "init_range must be positive"),
+        ({"tolerance": -0.1}, "tolerance must not be negative"),
+    ],
+)
+def test_what_is_wrong_is_named(given: dict, told: str):
+    with pytest.raises(ValueError, match=told):
+        rivals.rival_learning(OWN, **given)
+
+
+def test_targets_beyond_logistic_units_are_refused():
+    linear = dataclasses.replace(OWN.architecture, output="identity")
+    task = dataclasses.replace(OWN, architecture=linear)
+    with pytest.raises(ValueError, match=r"output units are logistic, but .* are identity"):
+        rivals.rival_learning(task)

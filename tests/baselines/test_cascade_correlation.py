@@ -1,0 +1,342 @@
+"""Recurrent cascade correlation."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_equal, quick_jit
+from small_tasks import as_a_user_compiles
+
+from lstm_jax.baselines.cascade_correlation import (
+    CANDIDATES,
+    OUTPUTS,
+    Cascade,
+    CascadeCorrelation,
+)
+from lstm_jax.baselines.cascade_units import covariance, run_candidates, run_units, score_slopes
+from lstm_jax.tasks import reber
+from lstm_jax.tasks.task import Example, in_turn
+
+INPUTS, K, T, N = 2, 3, 6, 5  # K outputs, T steps, N sequences, of the random set
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Double precision for one test; the other ones train in float32, as trials do."""
+    with jax.enable_x64(True):
+        yield
+
+
+def _random_set(seed: int = 0) -> Example:
+    """N sequences of unequal length; what lies in the padding is absurd."""
+    rng = np.random.default_rng(seed)
+    lengths = np.array([6, 3, 5, 1, 4], np.int32)
+    is_padding = np.arange(T) >= lengths[:, None]
+    inputs = np.where(is_padding[..., None], 99.0, rng.normal(size=(N, T, INPUTS)))
+    targets = np.where(is_padding[..., None], -99.0, rng.random((N, T, K)))
+    return Example(inputs, targets, targets, lengths)
+
+
+def _grown(method: CascadeCorrelation, num_units: int, seed: int = 0) -> Cascade:
+    """A net with some hidden units, all weights far from 0, at the start of a candidate pass."""
+    rng = np.random.default_rng(seed)
+    model = method.init(jax.random.key(seed), jnp.float64)
+    draw = lambda like: jnp.asarray(rng.uniform(-1.5, 1.5, like.shape))
+    has_joined = np.arange(method.num_sources) < method.num_inputs + 1 + num_units
+    return model._replace(
+        hidden=draw(model.hidden).at[num_units:].set(0),
+        output=jnp.where(has_joined[:, None], draw(model.output), 0),
+        candidate=draw(model.candidate),
+        num_units=jnp.asarray(num_units, jnp.int32),
+        phase=jnp.asarray(CANDIDATES, jnp.int32),
+    )
+
+
+def _sums(method: CascadeCorrelation, model: Cascade, examples: Example):
+    """The sums of all but the end of a pass."""
+    present = quick_jit(method.present)
+    for n in range(len(examples.length)):
+        model, _ = present(model, jax.tree.map(lambda a, n=n: jnp.asarray(a[n]), examples), n)
+    return model.sums
+
+
+def _numpy_values(weights, hidden, num_units, inputs):
+    """Step by step, unit by unit: what the outputs see, and the candidates' values."""
+    units, num_given = len(hidden), inputs.shape[1] + 1
+    sources, values = [], []
+    v, c = np.zeros(units), np.zeros(len(weights))
+    squash = lambda x: 1 / (1 + np.exp(-x)) - 0.5
+    for x in inputs:
+        given, new = np.append(x, 1.0), np.zeros(units)
+        for i in range(num_units):
+            net = hidden[i, :num_given] @ given + hidden[i, -1] * v[i]
+            net += sum(hidden[i, num_given + j] * new[j] for j in range(i))
+            new[i] = squash(net)
+        v = new
+        seen = np.concatenate([given, v])
+        c = squash(weights[:, :-1] @ seen + weights[:, -1] * c)
+        sources.append(seen)
+        values.append(c)
+    return np.array(sources), np.array(values)
+
+
+def _numpy_pass(model: Cascade, weights, examples: Example) -> tuple[list, list]:
+    """Every real step's candidate values and output errors, over the whole set."""
+    values, errors = [], []
+    hidden, output = np.asarray(model.hidden), np.asarray(model.output)
+    for inputs, targets, length in zip(
+        examples.inputs, examples.targets, examples.length, strict=True
+    ):
+        seen, v = _numpy_values(weights, hidden, int(model.num_units), inputs[:length])
+        values += list(v)
+        errors += list(1 / (1 + np.exp(-seen @ output)) - targets[:length])
+    return values, errors
+
+
+def _numpy_scores(model: Cascade, weights, examples: Example) -> np.ndarray:
+    """Σ_o |Cov(v, e_o)| / Σ e², by NumPy's own covariance."""
+    values, errors = map(np.array, _numpy_pass(model, weights, examples))
+    together = np.cov(values.T, errors.T, bias=True) * len(values)
+    count = values.shape[1]
+    return np.abs(together[:count, count:]).sum(1) / (errors**2).sum()
+
+
+METHOD = CascadeCorrelation(INPUTS, K, epoch=N + 1, max_units=3, num_candidates=4)
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("num_units", [0, 2])
+def test_the_score_is_that_of_an_independent_computation(num_units):
+    model, examples = _grown(METHOD, num_units), _random_set()
+    _, scores = covariance(_sums(METHOD, model, examples))
+    expected = _numpy_scores(model, np.asarray(model.candidate), examples)
+    np.testing.assert_allclose(scores, expected, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("double")
+def test_the_derivatives_carried_forward_are_those_of_autodiff():
+    """∂v(t)/∂w by the recursion equals autodiff through the scan, at every step."""
+    model = _grown(METHOD, 2)
+    sources = jnp.asarray(np.random.default_rng(1).normal(size=(T, METHOD.num_sources)))
+    _, derivatives = run_candidates(model.candidate, sources)
+    by_autodiff = quick_jit(jax.jacrev(lambda w: run_candidates(w[None], sources)[0][:, 0]))
+    for c, weights in enumerate(model.candidate):
+        np.testing.assert_allclose(derivatives[:, c], by_autodiff(weights), rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.usefixtures("double")
+def test_the_slopes_are_the_gradient_of_the_score():
+    """By autodiff through the whole set, and by finite differences of the NumPy computation."""
+    model, examples = _grown(METHOD, 2), _random_set()
+    slopes = score_slopes(_sums(METHOD, model, examples))
+
+    def total_score(candidate):
+        values, errors = [], []
+        for n, length in enumerate(examples.length):
+            sources = run_units(model.hidden, model.num_units, jnp.asarray(examples.inputs[n]))
+            outputs = jax.nn.sigmoid(sources @ model.output)
+            values.append(run_candidates(candidate, sources)[0][:length])
+            errors.append((outputs - examples.targets[n])[:length])
+        values, errors = jnp.concatenate(values), jnp.concatenate(errors)
+        centred = errors - errors.mean(0, keepdims=True)
+        return jnp.abs(values.T @ centred).sum() / (errors**2).sum()
+
+    np.testing.assert_allclose(
+        slopes, quick_jit(jax.grad(total_score))(model.candidate), rtol=1e-9, atol=1e-13
+    )
+
+    candidate = np.asarray(model.candidate)
+    for m in range(candidate.shape[1]):
+        change = np.zeros_like(candidate)
+        change[:, m] = 1e-6
+        up, down = (_numpy_scores(model, candidate + s * change, examples) for s in (1, -1))
+        np.testing.assert_allclose(slopes[:, m], (up - down) / 2e-6, atol=1e-8)
+
+
+@pytest.mark.usefixtures("double")
+def test_output_slopes_are_the_gradient_of_half_the_squared_error():
+    method = CascadeCorrelation(INPUTS, K, epoch=N + 1, max_units=3, slope_offset=0.0)
+    model, examples = _grown(method, 2)._replace(phase=jnp.int32(OUTPUTS)), _random_set()
+
+    def half_squared_error(output):
+        total = 0.0
+        for n, length in enumerate(examples.length):
+            sources = run_units(model.hidden, model.num_units, jnp.asarray(examples.inputs[n]))
+            errors = jax.nn.sigmoid(sources @ output) - examples.targets[n]
+            total += 0.5 * jnp.sum(errors[:length] ** 2)
+        return total
+
+    sums = _sums(method, model, examples)
+    np.testing.assert_allclose(
+        sums.slope, quick_jit(jax.grad(half_squared_error))(model.output), rtol=1e-10
+    )
+    np.testing.assert_allclose(sums.squared_error, 2 * half_squared_error(model.output))
+    assert float(sums.steps) == examples.length.sum()
+
+
+def _bits(error_at: str) -> Example:
+    """All sequences of 5 bits. Target: the parity of the last two, or the first one, latched."""
+    bits = (np.arange(32)[:, None] >> np.arange(5) & 1).astype(np.float32)
+    if error_at == "end":
+        targets = bits[:, :1]
+    else:
+        targets = (bits != np.pad(bits[:, :-1], ((0, 0), (1, 0)))).astype(np.float32)[..., None]
+    lengths = np.full(32, 5, np.int32)
+    return jax.tree.map(jnp.asarray, Example(bits[..., None], targets, targets, lengths))
+
+
+PASSES = 800
+
+
+@functools.cache
+def _trained(error_at: str, passes: int):
+    """Trains on all sequences, and keeps the trial as it was after every pass."""
+    examples = _bits(error_at)
+    method = CascadeCorrelation(1, 1, epoch=32, error_at=error_at, max_units=8)
+
+    def one(model, n):
+        return method.present(model, in_turn(examples, n), n)[0], None
+
+    def one_pass(model, i):
+        model, _ = jax.lax.scan(one, model, 32 * i + jnp.arange(32))
+        return model, model
+
+    # By other last bits the course is another one.
+    courses = lambda model: jax.lax.scan(one_pass, model, jnp.arange(passes))
+    run = jax.jit(courses, compiler_options=as_a_user_compiles())
+    model, course = run(method.init(jax.random.key(3)))
+    outputs = jax.vmap(method.outputs, in_axes=(None, 0))(model, examples)
+    return model, course, np.abs(outputs - examples.targets).max()
+
+
+@pytest.mark.parametrize("error_at", ["every_step", "end"])
+def test_small_tasks_are_learned_to_the_end(error_at):
+    """The parity of the last two bits at every step; the first bit at the end."""
+    _, course, worst = _trained(error_at, PASSES)
+    assert course.num_units[0] == 0 and course.num_units[-1] >= 1
+    assert worst < 0.2
+
+
+def test_a_frozen_unit_never_changes():
+    _, course, _ = _trained("every_step", PASSES)
+    hidden, num_units = np.asarray(course.hidden), np.asarray(course.num_units)
+    assert num_units[-1] >= 2
+    for unit in range(num_units[-1]):
+        since = np.flatnonzero(num_units > unit)[0]
+        assert np.all(hidden[since:, unit] == hidden[since, unit])
+        assert np.all(hidden[:since, unit] == 0)
+
+
+def test_the_phases_leave_each_other_alone():
+    """Candidates learn while the net stands still, and the other way round."""
+    _, course, _ = _trained("every_step", PASSES)
+    course = jax.tree.map(np.asarray, course)
+    same = course.phase[1:] == course.phase[:-1]
+    moved = lambda a: np.any(a[1:] != a[:-1], axis=tuple(range(1, a.ndim)))
+    in_candidates = same & (course.phase[1:] == CANDIDATES)
+    in_outputs = same & (course.phase[1:] == OUTPUTS) & (course.num_units[1:] < 8)
+    assert in_candidates.any() and moved(course.candidate)[in_candidates].all()
+    assert not (moved(course.output) | moved(course.hidden))[in_candidates].any()
+    assert in_outputs.any() and not moved(course.candidate)[in_outputs].any()
+
+
+def test_the_best_candidate_joins_with_a_sign_that_lowers_the_error():
+    """And with its outgoing weights only, those of before stay."""
+    _, course, _ = _trained("every_step", PASSES)
+    course = jax.tree.map(np.asarray, course)
+    joins = np.flatnonzero(np.diff(course.num_units))
+    assert len(joins) >= 2
+    for i in joins:
+        unit = course.num_units[i]
+        before, after = (course.output[j] for j in (i, i + 1))
+        assert np.any(np.all(course.candidate[i] == course.hidden[i + 1, unit], axis=1))
+        changed = np.any(before != after, axis=1)
+        assert changed.tolist() == [place == 2 + unit for place in range(len(changed))]
+        assert np.all(course.output[i][2 + unit :] == 0)
+
+
+@pytest.mark.usefixtures("double")
+def test_a_candidate_that_overflows_does_not_join():
+    """The best of the others does, as if the pool had been without it."""
+    method = CascadeCorrelation(INPUTS, K, epoch=N, max_units=3, num_candidates=4, max_epochs=1)
+    examples, whole = _random_set(), _grown(method, 1)
+    before_the_end = dataclasses.replace(method, epoch=N + 1)
+    scores = covariance(_sums(before_the_end, whole, examples))[1]
+    best, second = np.argsort(-scores)[:2]
+    for value in (np.inf, np.nan):
+        model = whole._replace(candidate=whole.candidate.at[best].set(value))
+        without = covariance(_sums(before_the_end, model, examples))[1]
+        assert without[best] == 0 and np.argmax(without) == second
+        for n in range(N):
+            model, _ = method.present(model, jax.tree.map(lambda a, n=n: a[n], examples), n)
+        assert model.num_units == 2
+        assert_equal(model.hidden[1], whole.candidate[second])
+        assert np.isfinite(model.output).all()
+
+
+def test_every_phase_ends_by_patience_or_time():
+    _, course, _ = _trained("every_step", PASSES)
+    turns = np.flatnonzero(np.diff(np.asarray(course.phase)))
+    assert np.all(np.diff(turns) >= 9) and np.all(np.diff(turns) <= 100)
+    assert np.all(np.asarray(course.stale)[turns] >= 7) or np.any(np.diff(turns) == 100)
+
+
+def test_trials_side_by_side_are_the_trials_alone():
+    examples = _bits("every_step")
+    method = CascadeCorrelation(1, 1, epoch=32, max_units=2, patience=1, max_epochs=3)
+
+    def train(key):
+        body = lambda n, model: method.present(model, in_turn(examples, n), n)[0]
+        return jax.lax.fori_loop(0, 32 * 12, body, method.init(key))
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    together = jax.jit(jax.vmap(train))(keys)
+    assert np.all(np.asarray(together.num_units) >= 1)
+    for i, key in enumerate(keys):
+        alone = jax.jit(train)(key)
+        np.testing.assert_allclose(together.hidden[i], alone.hidden, rtol=1e-3, atol=1e-3)
+        assert together.epochs[i] == alone.epochs
+
+
+def test_strings_of_the_reber_grammar_fit():
+    """In some passes over the training set, nets without hidden units learn what follows B."""
+    sets = reber.prepare(jax.random.key(0), 0)
+    training_set = reber.training_set(sets)
+    method = CascadeCorrelation(7, 7, max_units=1)
+
+    def train(key):
+        body = lambda n, model: method.present(model, in_turn(training_set, n), n)[0]
+        return jax.lax.fori_loop(0, 256 * 12, body, method.init(key))
+
+    model = quick_jit(train)(jax.random.key(0))
+    string = jax.tree.map(lambda a: a[0], training_set)
+    first = method.outputs(model, string)[0]  # after the first B comes T or P, as after others
+    order = "".join(reber.SYMBOLS[i] for i in np.argsort(first)[::-1])
+    assert set(order[:2]) == set("TP")
+
+
+def test_weights_are_counted():
+    """(I + 1) K at first; unit n brings I + 1 + n + 1 incoming and K outgoing ones."""
+    counts = [CascadeCorrelation(7, 7).weights_of(n) for n in range(10)]
+    assert counts[0] == 56 and counts[9] == CascadeCorrelation(7, 7, max_units=9).num_weights
+    assert np.diff(counts).tolist() == [7 + 1 + n + 1 + 7 for n in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_units": 0}, "max_units must be at least 1, got 0"),
+        ({"patience": 0}, "patience must be at least 1, got 0"),
+        ({"init_range": 0.0}, "init_range must be positive, got 0.0"),
+        ({"error_at": "start"}, "error_at must be 'end' or 'every_step', got 'start'"),
+    ],
+)
+def test_fields_outside_their_range_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        CascadeCorrelation(7, 7, **arguments)

@@ -1,0 +1,146 @@
+"""Random weight guessing: a geometric number of guesses, each given up at its first mistake."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from small_tasks import LATCH, lane, make_runner, training_key
+
+from lstm_jax.baselines.fully_recurrent import RecurrentNet, apply
+from lstm_jax.baselines.guessing import Guess, Guessing
+from lstm_jax.tasks.task import Conditions, Example, in_turn, within
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.update_rules.base import Lanes
+
+RANGE = 5.0
+LOGIT = np.log(4.0)  # of 0.8: an output is right within 0.2 of its target
+
+# A single logistic unit f(w x + b), whose recurrent weight never matters in a sequence of one step.
+UNIT = dataclasses.replace(
+    LATCH,
+    architecture=RecurrentNet(1, 0, 1, "full", bias=True),
+    max_length=1,
+    is_correct=within(0.2),
+    conditions=Conditions(0.0, RANGE),
+)
+GUESSING = Guessing(UNIT)
+
+
+def _signs() -> Example:
+    """Two sequences of one step: the sign of the input is the class."""
+    inputs = jnp.array([[[1.0]], [[-1.0]]])
+    targets = jnp.array([[1.0], [0.0]])
+    return Example(inputs, targets, targets, jnp.ones(2, jnp.int32))
+
+
+# Right are the weights with w + b > LOGIT and -w + b < -LOGIT, that is |b| < w - LOGIT: a triangle
+# in the square of w and b.
+FRACTION = (RANGE - LOGIT) ** 2 / (2 * RANGE) ** 2
+
+
+class Search(NamedTuple):
+    model: Guess
+    n: jax.Array  # sequences presented
+    right: jax.Array  # of them, by the guess of now
+
+
+def _present(search: Search) -> Search:
+    model, _ = GUESSING.present(search.model, in_turn(_signs(), search.n), search.n)
+    kept = model.guesses == search.model.guesses
+    return Search(model, search.n + 1, jnp.where(kept, search.right + 1, 0))
+
+
+@pytest.fixture(scope="module")
+def found() -> Guess:
+    """Two thousand trials on the signs, each until a guess is right on both."""
+
+    def trial(key: jax.Array) -> Guess:
+        zero = jnp.int32(0)
+        start = Search(GUESSING.init(key), zero, zero)
+        return jax.lax.while_loop(lambda search: search.right < 2, _present, start).model
+
+    keys = jax.random.split(jax.random.key(0), 2000)
+    return jax.tree.map(np.asarray, jax.jit(jax.vmap(trial))(keys))
+
+
+def test_the_chance_of_a_guess_is_the_part_of_the_weights_that_are_right(found: Guess):
+    """Trials over all guesses, within the binomial uncertainty of the exact fraction."""
+    guesses = int(found.guesses.sum())
+    test = scipy.stats.binomtest(len(found.guesses), guesses, FRACTION)
+    assert guesses > 10_000
+    assert test.pvalue > 1e-3
+
+
+def test_the_number_of_guesses_is_geometric(found: Guess):
+    counts = np.bincount(np.minimum(found.guesses, 31), minlength=32)[1:]
+    chances = scipy.stats.geom(FRACTION).pmf(np.arange(1, 32))
+    chances[-1] = 1 - chances[:-1].sum()
+    assert scipy.stats.chisquare(counts, chances * counts.sum()).pvalue > 1e-3
+
+
+def test_what_is_found_is_a_solution(found: Guess):
+    """By hand, from the weights, in every trial; and they are uniform on the right ones."""
+    w, b = np.moveaxis(found.weights.input[:, :, 0], 1, 0)
+    assert np.all(w + b > LOGIT - 1e-5) and np.all(-w + b < -LOGIT + 1e-5)
+    # Within the triangle, w - LOGIT has the distribution function (x / (RANGE - LOGIT))².
+    test = scipy.stats.kstest(((w - LOGIT) / (RANGE - LOGIT)) ** 2, "uniform")
+    assert test.pvalue > 1e-3
+
+
+def test_a_guess_is_given_up_at_its_first_wrong_sequence_and_not_before():
+    """Counted once more, sequence by sequence."""
+    present, model = jax.jit(GUESSING.present), GUESSING.init(jax.random.key(7))
+    guesses, mistakes = 1, 0
+    for n in range(40):
+        example, before = in_turn(_signs(), n), model.weights
+        w, b = (float(weight) for weight in before.input[:, 0])
+        output = 1 / (1 + np.exp(-(w * float(example.inputs[0, 0]) + b)))
+        is_right = abs(output - float(example.targets[0])) < 0.2
+        model, outputs = present(model, example, n)
+        np.testing.assert_allclose(outputs, [output], rtol=1e-5)
+        kept = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), model.weights, before)
+        changed = jax.tree.map(lambda a, b: bool(jnp.all(a != b)), model.weights, before)
+        assert jax.tree.all(kept if is_right else changed)
+        guesses, mistakes = guesses + (not is_right), mistakes + (not is_right)
+        assert model.guesses == guesses
+    assert 0 < mistakes < 40
+
+
+def test_weights_are_uniform_and_no_two_guesses_share_any():
+    task = dataclasses.replace(LATCH, architecture=RecurrentNet(4, 2, 1, "full", bias=True))
+    task = dataclasses.replace(task, conditions=Conditions(0.0, 3.0))
+    draw = jax.vmap(lambda n: Guessing(task)._draw(jax.random.key(0), n))
+    weights = np.concatenate(
+        [np.asarray(a).reshape(400, -1) for a in jax.tree.leaves(draw(jnp.arange(400)))], axis=1
+    )
+    assert weights.shape[1] == task.architecture.num_weights == 24
+    assert scipy.stats.kstest(weights.ravel() / 6 + 0.5, "uniform").pvalue > 1e-3
+    assert len(np.unique(weights[:, 0])) == 400
+    assert np.abs(np.corrcoef(weights.T) - np.eye(weights.shape[1])).max() < 0.3
+
+
+def test_in_the_trial_loop_a_guess_is_kept_as_long_as_it_is_right():
+    """...on that trial's sequences, counted once more by the net alone."""
+    net = RecurrentNet(4, 1, 1, "full", bias=True)
+    task = dataclasses.replace(LATCH, architecture=net, conditions=Conditions(0.0, 20.0))
+    method, count = Guessing(task), 30
+    runner = make_runner(Learning(task, Lanes(method), count), range(2))
+    first = [jax.tree.map(jnp.asarray, lane(runner.state().trials.model, i)) for i in range(2)]
+    runner.round()
+    for trial, model in enumerate(first):
+        guesses, weights = 1, model.weights
+        for n in range(count):
+            example = task.sample(training_key(trial, n), None)
+            output = apply(net, weights, example.inputs)[example.length - 1]
+            if abs(output - example.true_targets)[0] >= 0.3:
+                weights = method._draw(jax.random.wrap_key_data(model.key), guesses)
+                guesses += 1
+        found = lane(runner.state().trials.model, trial)
+        assert found.guesses == guesses > 1
+        jax.tree.map(np.testing.assert_array_equal, found.weights, weights)

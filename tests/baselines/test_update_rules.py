@@ -1,0 +1,292 @@
+"""Rivals learn in the LSTM's trial loop: its sequences, rules, windows and tests, their updates."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import assert_close, assert_equal
+from small_tasks import COPY, LATCH, assert_same_result, lane, make_runner, training_key
+
+from lstm_jax import baselines as rivals
+from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
+from lstm_jax.baselines.chunker import Chunker
+from lstm_jax.baselines.elman import ELMAN, elman_gradient
+from lstm_jax.baselines.fully_recurrent import Lesson, RecurrentNet, bptt_gradient
+from lstm_jax.baselines.guessing import Guessing
+from lstm_jax.baselines.update_rules import BySequence, ByStep
+from lstm_jax.baselines.rows import ROWS
+from lstm_jax.baselines.rtrl import RTRL, rtrl_gradient
+from lstm_jax.tasks import Task, task as base, make_task, noise_free, reber
+from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.training.update_rules.base import Lanes, TrialMethod
+
+ROUNDING = 1e-5  # float32, over some updates
+R = None  # no number published, but "some fraction", or "faster"
+
+# fmt: off
+# name, base row, weights, rate, range, trials, budget, published success, published mean
+TABLE = (
+    ("1.rtrl-3", "1-1", 170, 0.05, 0.2, 30, 1_730_000, R, 173_000),
+    ("1.rtrl-12", "1-1", 494, 0.1, 0.2, 30, 250_000, R, 25_000),
+    ("1.elman-15", "1-1", 435, 0.1, 0.2, 30, 200_000, 0, None),
+    ("1.rcc", "1-1", 236, 0, 1.0, 30, 400_000, 50, 182_000),
+    ("2a-4.rtrl-1", "2a-4", 36, 1.0, 1.0, 18, 5_000_000, 78, 1_043_000),
+    ("2a-4.rtrl-4", "2a-4", 36, 4.0, 1.0, 18, 5_000_000, 56, 892_000),
+    ("2a-4.rtrl-10", "2a-4", 36, 10.0, 1.0, 18, 5_000_000, 22, 254_000),
+    ("2a-10.rtrl", "2a-10", 144, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("2a-100.rtrl", "2a", 10_404, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("2a-100.bptt", "2a", 10_404, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("2a-100.chunker", "2a", 10_506, 1.0, 1.0, 18, 5_000_000, 33, 32_400),
+    ("2b-100.rtrl", "2b", 10_404, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("2b-100.bptt", "2b", 10_404, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("2b-100.chunker", "2b", 10_506, 1.0, 1.0, 18, 5_000_000, 0, None),
+    ("3a-100-3.guessing", "3a-100-3", 8, 0, 100.0, 10, 1_000_000, R, None),
+    ("3a-100-1.guessing", "3a-100-1", 8, 0, 100.0, 10, 1_000_000, R, None),
+    ("3c-100-3.guessing", "3c-100-3", 8, 0, 100.0, 10, 1_000_000, R, None),
+)
+# fmt: on
+SHARED = ("rule", "first_rule", "max_length", "error_at", "fixed_length", "test_size", "prepare")
+
+
+def lstm_task(name: str) -> Task:
+    """The task of an LSTM's row, or 2a's with a delay of its own."""
+    variant, *delay = name.split("-")
+    return noise_free.make(variant, int(delay[0])) if variant == "2a" and delay else make_task(name)
+
+
+def sampled(task: Task) -> Any:
+    """A few sequences of a task for training."""
+    data = task.prepare and task.prepare(jax.random.key(3), 0)
+    return task.sample_batch(jax.random.key(4), 3, data)
+
+
+def test_rows_are_those_of_the_papers_tables():
+    assert rivals.row_names() == tuple(row[0] for row in TABLE)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
+def test_conditions_and_numbers_are_the_papers(row: tuple):
+    """...and sequences, rules, lengths and tests those of the LSTM's task."""
+    name, base_name, weights, rate, init_range, trials, budget, success, mean = row
+    task, lstm = rivals.make_rival_task(name), lstm_task(base_name)
+    assert lstm.name == base_name and task.name == name
+    assert task.architecture.num_weights == weights
+    assert (task.conditions.learning_rate, task.conditions.init_range) == (rate, init_range)
+    assert (task.trials, task.max_sequences) == (trials, budget)
+    published = task.published
+    assert (published.success_rate, published.mean_sequences) == (success, mean)
+    assert published.table == lstm.published.table
+    for field in (*SHARED, "test_set"):
+        assert getattr(task, field) == getattr(lstm, field)
+    assert_equal(sampled(task), sampled(lstm))
+    assert task.architecture.num_inputs == lstm.architecture.num_inputs
+    assert not task.sequential_construction  # that is of memory cells
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_has_the_outputs_that_its_method_gives(name: str):
+    """...for a judged sequence, and its weights are as many as those that a trial has."""
+    learning = rivals.make_learning(name)
+    task, method = learning.task, learning.method.method
+    data = task.prepare and task.prepare(jax.random.key(3), 0)
+    example = jax.eval_shape(task.sample, jax.random.key(4), data)
+    model = jax.eval_shape(method.init, jax.random.key(5))
+    outputs = jax.eval_shape(method.outputs, model, example)
+    assert outputs.shape == example.targets.shape
+    if not isinstance(method, CascadeCorrelation):  # which keeps room for units to come
+        weights = model.automatizer if isinstance(method, Chunker) else model.weights
+        count = sum(leaf.size for leaf in jax.tree.leaves(weights))
+        assert count == task.architecture.num_weights
+
+
+def test_methods_are_those_of_the_names():
+    """RTRL and Elman's nets make an update after every step, BPTT after every sequence."""
+    kinds = {
+        "rtrl": ByStep,
+        "elman": ByStep,
+        "bptt": BySequence,
+        "rcc": CascadeCorrelation,
+        "chunker": Chunker,
+        "guessing": Guessing,
+    }
+    rules = {"rtrl": RTRL, "elman": ELMAN}
+    for name in ROWS:
+        task, method = rivals.make_rival_task(name), rivals.make_learning(name).method.method
+        word = name.split(".")[1].split("-")[0]
+        assert type(method) is kinds[word]
+        if isinstance(method, ByStep):
+            assert method.rule is rules[word]
+        elif isinstance(method, BySequence):
+            assert method.gradient is bptt_gradient
+        elif isinstance(method, Chunker):
+            conditions = task.conditions
+            assert (method.learning_rate, method.init_range) == (
+                conditions.learning_rate,
+                conditions.init_range,
+            )
+
+
+def test_cascade_correlation_alone_sees_its_training_set_in_turn():
+    """All of it, and nothing else, in every pass."""
+    assert [name for name in ROWS if rivals.make_rival_task(name).training_set] == ["1.rcc"]
+    learning = rivals.make_learning("1.rcc")
+    data = learning.task.prepare(jax.random.key(0), 0)
+    strings = learning.task.training_set(data)
+    assert len(strings.length) == learning.method.method.epoch == 256
+    assert_equal(strings, jax.tree.map(lambda a: a[:256], reber.test_set(data)))
+
+
+def test_a_training_set_is_presented_in_turn():
+    """...again and again, each trial its own: what a method that adds its inputs up makes of it."""
+    task = dataclasses.replace(
+        LATCH, training_set=lambda data: data, prepare=lambda key, trial: _numbered(trial)
+    )
+    runner = make_runner(Learning(task, Lanes(Recorder()), 7), range(3))
+    runner.round()
+    for trial in range(3):
+        seen = lane(runner.state().trials.model, trial)
+        expected = [10 * trial + n % 5 for n in range(7)]
+        assert seen[:7].tolist() == expected
+
+
+def _numbered(trial: int) -> base.Example:
+    """Five sequences of one symbol, from 10 times the trial's number on."""
+    symbols = (10 * trial + jnp.arange(5))[:, None] * jnp.ones((1, 4), jnp.int32)
+    targets = jnp.zeros((5, 1))
+    return base.Example(symbols, targets, targets, jnp.full(5, 4, jnp.int32))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorder(TrialMethod):
+    """Writes down the first symbol of every training sequence."""
+
+    def init(self, key: jax.Array) -> Any:
+        del key
+        return jnp.zeros(50, jnp.int32)
+
+    def present(self, model: Any, example: base.Example, n: jax.Array) -> Any:
+        return model.at[n].set(example.inputs[0]), self.outputs(model, example)
+
+    def outputs(self, model: Any, example: base.Example) -> jax.Array:
+        return jnp.zeros_like(example.targets)
+
+
+def test_an_unknown_rival_is_refused():
+    with pytest.raises(ValueError, match=r"row must be one of 1.rtrl-3, .*, got '2a-5.rtrl'"):
+        rivals.make_learning("2a-5.rtrl")
+
+
+def rival_of(task: Task, connections: Any) -> Task:
+    net = task.architecture
+    rival = RecurrentNet(net.num_inputs, 2, net.num_outputs, connections)
+    return dataclasses.replace(task, architecture=rival)
+
+
+@pytest.mark.parametrize("connections", ["full", "layered", "simple"])
+@pytest.mark.parametrize("task", [LATCH, COPY], ids=lambda task: task.name)
+def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: str):
+    """Errors at the end or at every step, symbols or numbers, padding: all as for the LSTM."""
+    task, count, rate = rival_of(task, connections), 10, 0.5
+    method = BySequence(task, optax.sgd(rate), bptt_gradient)
+    runner = make_runner(Learning(task, Lanes(method), count), range(2))
+    before = runner.state().trials.model
+    runner.round()
+    after = runner.state().trials.model
+    slope = jax.jit(bptt_gradient, static_argnums=0)
+    for trial in range(2):
+        weights = jax.tree.map(jnp.asarray, lane(before, trial).weights)
+        for n in range(count):
+            example = task.sample(training_key(trial, n), None)
+            steps = jnp.arange(task.max_length)
+            if task.error_at == "end":
+                counts = steps == example.length - 1
+                targets = jnp.tile(example.targets[None], (task.max_length, 1))
+            else:
+                counts, targets = steps < example.length, example.targets
+            lesson = Lesson(example.inputs, targets, counts.astype(jnp.float32))
+            gradient, outputs = slope(task.architecture, weights, lesson)
+            weights = jax.tree.map(lambda w, g: w - rate * g, weights, gradient)
+        assert_close(lane(after, trial).weights, weights, ROUNDING)
+    assert outputs.shape == (task.max_length, 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        functools.partial(BySequence, gradient=bptt_gradient),
+        functools.partial(ByStep, rule=RTRL),
+    ],
+)
+def test_where_all_is_within_the_tolerance_nothing_is_learned(make):
+    """...and where nothing is, all is learned as without it."""
+    task, optimiser = rival_of(COPY, "full"), optax.sgd(0.5)
+    method = make(task, optimiser)
+    model = method.init(jax.random.key(0))
+    example = task.sample(jax.random.key(1), None)
+    errors = np.abs(method.outputs(model, example) - example.targets)
+    moved, _ = method.present(model, example, 0)
+    for tolerance, expected in ((1.0, model), (1e-3 * errors[errors > 0].min(), moved)):
+        tolerant = make(task, optimiser, tolerance=float(tolerance))
+        found, _ = tolerant.present(model, example, 0)
+        assert_close(found.weights, expected.weights, 1e-6)
+    assert np.abs(moved.weights.recurrent - model.weights.recurrent).max() > 1e-3
+
+
+def test_a_tolerance_is_not_negative():
+    with pytest.raises(ValueError, match=r"tolerance must not be negative, got -0\.1"):
+        BySequence(LATCH, optax.sgd(0.5), bptt_gradient, tolerance=-0.1)
+
+
+@pytest.mark.parametrize("task", [LATCH, COPY], ids=lambda task: task.name)
+def test_trials_by_offline_rtrl_are_those_by_bptt(task: Task):
+    """Through the whole runner, to rounding: weights, curves and tests."""
+    task = dataclasses.replace(rival_of(task, "full"), max_sequences=60)
+    results = [
+        make_runner(
+            Learning(task, Lanes(BySequence(task, optax.sgd(0.5), gradient)), 30), range(3)
+        ).run()
+        for gradient in (bptt_gradient, rtrl_gradient)
+    ]
+    for by_bptt, by_rtrl in zip(*results, strict=True):
+        assert_close(by_rtrl.model.weights, by_bptt.model.weights, 10 * ROUNDING)
+        np.testing.assert_allclose(by_rtrl.curve, by_bptt.curve, rtol=1e-4)
+        np.testing.assert_allclose(by_rtrl.test_error, by_bptt.test_error, rtol=1e-4)
+        assert by_rtrl.sequences == by_bptt.sequences
+
+
+def test_with_one_error_a_sequence_an_update_a_step_is_one_a_sequence():
+    """...where the error is at the end alone."""
+    task = dataclasses.replace(rival_of(LATCH, "simple"), max_sequences=40)
+    by_step = Learning(task, Lanes(ByStep(task, optax.sgd(0.5), ELMAN)), 40)
+    by_sequence = Learning(task, Lanes(BySequence(task, optax.sgd(0.5), elman_gradient)), 40)
+    pairs = zip(make_runner(by_step, [0]).run(), make_runner(by_sequence, [0]).run(), strict=True)
+    for step, sequence in pairs:
+        assert_close(step.model.weights, sequence.model.weights, ROUNDING)
+
+
+def test_a_rival_s_trial_depends_on_no_other():
+    """To the last bit, as the LSTM's."""
+    task = dataclasses.replace(rivals.make_rival_task("2a-4.rtrl-4"), max_sequences=300)
+    learning = Learning(task, Lanes(ByStep(task, optax.sgd(4.0), RTRL)), 100)
+    (alone,), among = (make_runner(learning, indices).run() for indices in ([5], range(11)))
+    assert_same_result(alone, among[5])
+
+
+def test_a_remembering_rival_is_solved_by_the_same_rule():
+    """BPTT learns a lag of 2 or 3 steps, and its trial ends within its budget, right in tests."""
+    net = RecurrentNet(4, 3, 1, "simple")
+    task = dataclasses.replace(LATCH, architecture=net, max_sequences=20_000)
+    task = dataclasses.replace(task, conditions=dataclasses.replace(task.conditions, init_range=1))
+    learning = Learning(task, Lanes(BySequence(task, optax.sgd(1.0), bptt_gradient)), 1000)
+    results = make_runner(learning, range(4)).run()
+    solved = [result for result in results if result.solved]
+    assert len(solved) >= 2
+    for result in solved:
+        assert result.sequences < task.max_sequences and result.test_wrong <= 12
