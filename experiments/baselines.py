@@ -9,9 +9,9 @@ sequences, --max_sequences gives a smaller one, which the result file states.
 """
 
 from experiments.rows.flags import row_command
-from lstm_jax import baselines as rivals
+from lstm_jax import baselines as baselines
 
-_ROWS = sorted(rivals.row_names(), key=lambda row: row != "2a-4.rtrl-1")  # the default first
+_ROWS = sorted(baselines.row_names(), key=lambda row: row != "2a-4.rtrl-1")  # the default first
 
 COMMAND = row_command("rivals", __doc__, _ROWS, "Task, method and what tells it from others.")
 

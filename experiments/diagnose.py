@@ -15,9 +15,9 @@ import pathlib
 import jax
 from absl.flags import FlagValues
 
-from experiments.rows.collection import read_result
 from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
+from experiments.rows.collection import read_result
 from lstm_jax import diagnose, plots
 from lstm_jax.tasks import make_task
 from lstm_jax.training.runs.result_file import read_network

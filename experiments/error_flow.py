@@ -27,16 +27,16 @@ from experiments.cli.files import check_free, make_folder, save_picture
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform
 from lstm_jax import Architecture, initialise
-from lstm_jax.plots import style
-from lstm_jax.plots.flow import draw_lines
 from lstm_jax.analysis import error_flow
 from lstm_jax.baselines import fully_recurrent
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
-from lstm_jax.tasks import Conditions, make_task
-from lstm_jax.training.trials.training_loop import Learning
+from lstm_jax.plots import style
+from lstm_jax.plots.flow import draw_lines
+from lstm_jax.tasks import Hyperparameters, make_task
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,27 +74,27 @@ def over_training(sequences: int, seed: int) -> Lines:
     task = dataclasses.replace(make_task(ROW), max_sequences=sequences)
     inputs = task.sample(jax.random.key(seed), None).inputs[:100]
     lines = {}
-    models = snapshots(make_recipe("paper").learning(task), seed)
+    models = snapshots(TrainingLoop(task), seed)
     for time, model in zip(TIMES, models, strict=True):
         for paths in ("full", "truncated"):
             factors = error_flow.carrousel_factors(
                 task.architecture, model.parameters, inputs, paths
             )
             lines[f"LSTM, {paths} gradient, {time}"] = _largest(factors)
-    rate, init_range = task.conditions.learning_rate, task.conditions.init_range
-    rival = by_bptt(task, NET, Conditions(rate, init_range), optax.sgd(rate))
-    for time, model in zip(TIMES, snapshots(rival, seed), strict=True):
+    rate, init_range = task.hyperparameters.learning_rate, task.hyperparameters.init_range
+    baseline = by_bptt(task, NET, Hyperparameters(rate, init_range), optax.sgd(rate))
+    for time, model in zip(TIMES, snapshots(baseline, seed), strict=True):
         factors = error_flow.recurrent_factors(NET, model.weights, inputs)
         lines[f"fully recurrent, {time}"] = _largest(factors)
     return lines
 
 
-def snapshots(learning: Learning, seed: int) -> list[Any]:
+def snapshots(loop: TrainingLoop, seed: int) -> list[Any]:
     """The first trial's model before its first sequence, midway through its budget, and after."""
-    runner = TrialRunner(learning, [0], seed=seed)
+    runner = TrialRunner(loop, [0], seed=seed)
     models = []
     for part in (0.0, 0.5, 1.0):
-        while runner.presented < part * learning.task.max_sequences and not runner.finished:
+        while runner.presented < part * loop.task.max_sequences and not runner.finished:
             runner.round()
         models.append(jax.tree.map(lambda a: jnp.asarray(a[..., 0]), runner.state().trials.model))
     return models

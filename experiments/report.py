@@ -20,10 +20,10 @@ from typing import Any
 
 from absl.flags import FlagValues
 
-from experiments.rows.collection import all_rows, read_result
 from experiments.cli.command import Command
 from experiments.cli.files import check_free, make_folder, write_file
 from experiments.cli.flag_set import FlagSet
+from experiments.rows.collection import all_rows, read_result
 from experiments.rows.text import SHORT, row_label, show
 from lstm_jax import plots
 from lstm_jax.plots.style import as_png

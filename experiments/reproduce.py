@@ -21,14 +21,14 @@ from collections.abc import Mapping, Sequence
 
 from absl.flags import FlagValues
 
-from experiments.rows import flags as row_flags
-from experiments.rows import run as runner
-from experiments.rows.collection import all_rows, read_result
 from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.interrupt import Interrupted
+from experiments.rows import flags as row_flags
+from experiments.rows import run as runner
+from experiments.rows.collection import all_rows, read_result
 from experiments.rows.text import text_table
-from lstm_jax import baselines as rivals
+from lstm_jax import baselines as baselines
 from lstm_jax.tasks import make_task, row_names
 
 MOST_WORKERS = 256
@@ -62,7 +62,7 @@ def main(values: FlagValues) -> None:
 
 
 def _named(rows: str) -> list[str]:
-    groups = {"all": list(row_names()), "rivals": list(rivals.row_names())}
+    groups = {"all": list(row_names()), "rivals": list(baselines.row_names())}
     named = groups.get(rows) or rows.split(",")
     for row in named:
         if row not in all_rows():
@@ -74,7 +74,7 @@ def _named(rows: str) -> list[str]:
 
 def expected_steps(row: str) -> float:
     """How many steps all trials of a row should take, by the paper's mean."""
-    task = rivals.make_rival_task(row) if row in rivals.row_names() else make_task(row)
+    task = baselines.make_baseline_task(row) if row in baselines.row_names() else make_task(row)
     sequences = task.published.mean_sequences or task.max_sequences
     return sequences * task.max_length * task.trials
 

@@ -16,7 +16,10 @@ from collections.abc import Sequence
 
 from absl.flags import FlagValues
 
+from experiments.ablations import answer, choosing
 from experiments.claims import CLAIMS
+from experiments.cli.command import Command
+from experiments.cli.flag_set import FlagSet
 from experiments.rows import figures as pictures
 from experiments.rows.collection import (
     RESULTS,
@@ -26,8 +29,6 @@ from experiments.rows.collection import (
     read_results,
     task_of,
 )
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
 from experiments.rows.text import (
     SHORT,
     Column,
@@ -38,7 +39,6 @@ from experiments.rows.text import (
     show,
     wrong,
 )
-from experiments.ablations import answer, choosing
 from lstm_jax import plots
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task, row_names
@@ -176,10 +176,10 @@ def page(documents: Sequence[Document]) -> str:
 
 def _claims() -> str:
     """A line and a picture of every claim that was run."""
-    shown = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
-    abouts = {name: (CLAIMS[name].__doc__ or "").partition("\n")[0] for name in shown}
+    displayed = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
+    abouts = {name: (CLAIMS[name].__doc__ or "").partition("\n")[0] for name in displayed}
     lines = [f"| [{name}](claims/claim.{name}.json) | {about} |" for name, about in abouts.items()]
-    pictures_ = [f"![{name}](claims/claim.{name}.png)" for name in shown]
+    pictures_ = [f"![{name}](claims/claim.{name}.png)" for name in displayed]
     return "\n".join([CLAIMED, *lines, "", *pictures_, ""])
 
 
@@ -188,8 +188,8 @@ def _section(task: str, documents: Sequence[Document]) -> str:
     pictures_ = [f"![{d['task']}, {d['recipe']}]({_picture(d)})" for d in documents]
     if solved_network(documents):
         pictures_.insert(0, f"![A solved network at work]({task}/network.{task}.png)")
-    shown = "\n".join(pictures_)
-    return f"\n## Task {task}\n\n{TITLES[task]}\n\n{markdown_table(documents, LONG)}\n{shown}\n"
+    displayed = "\n".join(pictures_)
+    return f"\n## Task {task}\n\n{TITLES[task]}\n\n{markdown_table(documents, LONG)}\n{displayed}\n"
 
 
 def _picture(document: Document) -> str:

@@ -7,22 +7,33 @@ From a description to a trained network, data flows one way:
 `Architecture` says what a network looks like, `initialise` makes its weights, `apply` computes its
 outputs, and `jax.grad` of an error on them is the paper's truncated gradient. `online` has the same
 gradient in forward mode, for streams. `make_task`, `make_recipe` and `TrialRunner` rerun the paper;
-whatever is a `Method` can learn there, and `rivals` has those that the paper compares itself with.
+whatever is a `BatchUpdateRule` can learn there, and `baselines` has those that the paper compares itself with.
 """
 
-from lstm_jax import network, plots, baselines as rivals, tasks, training
-from lstm_jax.network import online
-from lstm_jax.cell.activations import ACTIVATIONS, Activation
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.attention import Additive, Attended, DotProduct, attend
-from lstm_jax.network.bidirectional import unroll_both
-from lstm_jax.cell.step import State, zero_state
+from lstm_jax import baselines as baselines
+from lstm_jax import network, plots, tasks, training
 from lstm_jax.analysis.detectors import Finding, Thresholds
 from lstm_jax.analysis.diagnostics import diagnose
-from lstm_jax.network.losses import ERRORS, Error, cross_entropy, half_squared_error
+from lstm_jax.cell.activations import ACTIVATIONS, Activation
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import (
+    OutputWeights,
+    Parameters,
+    UnitWeights,
+    check_parameters,
+    initialise,
+)
+from lstm_jax.cell.scan import Activations, Steps
+from lstm_jax.cell.step import State, zero_state
+from lstm_jax.cell.units import Layer
+from lstm_jax.network import online
+from lstm_jax.network.attention import Additive, Attended, DotProduct, attend
+from lstm_jax.network.bidirectional import bidirectional
+from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.files import load, save
 from lstm_jax.network.interop import from_library, to_library
-from lstm_jax.network.layer import step, unroll
+from lstm_jax.network.layer import RunOptions, step, unroll
+from lstm_jax.network.losses import LOSSES, Loss, cross_entropy, half_squared_error
 from lstm_jax.network.online import (
     Learner,
     init_learner,
@@ -31,62 +42,56 @@ from lstm_jax.network.online import (
     start_sequence,
     update,
 )
-from lstm_jax.network.outputs import apply, observe, output_units
+from lstm_jax.network.outputs import apply, output_units
 from lstm_jax.network.padding import pad_sequences
-from lstm_jax.cell.parameters import (
-    OutputWeights,
-    Parameters,
-    UnitWeights,
-    check_parameters,
-    initialise,
-)
-from lstm_jax.cell.scan import Activations
-from lstm_jax.network.chunkwise import learn_steps
-from lstm_jax.cell.units import Layer
-from lstm_jax.tasks import Example, Task, make_task, row_names
+from lstm_jax.tasks import Example, Hyperparameters, Task, make_task, row_names
 from lstm_jax.training.host import processes
-from lstm_jax.training.recipes.recipe import random_search
-from lstm_jax.training.update_rules.per_sequence import GradientLearning
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.update_rules.base import Lanes, Method, TrialMethod
-from lstm_jax.training.recipes.recipe import Recipe, make_recipe
-from lstm_jax.training.trials.records import TrialResult
-from lstm_jax.training.runs.result_file import read_network
 from lstm_jax.training.host.cpu import configure_cpu
+from lstm_jax.training.recipes.recipe import Recipe, make_recipe
+from lstm_jax.training.runs.result_file import read_network
+from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import BatchUpdateRule, UpdateRule, Vmapped
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 __version__ = "0.1.0"
 
 __all__ = (
     "ACTIVATIONS",
-    "ERRORS",
     "Activation",
     "Activations",
     "Additive",
     "Architecture",
     "Attended",
+    "BatchUpdateRule",
     "DotProduct",
-    "Error",
     "Example",
     "Finding",
-    "GradientLearning",
-    "Lanes",
+    "Hyperparameters",
+    "LOSSES",
     "Layer",
     "Learner",
-    "Learning",
-    "Method",
+    "Loss",
     "OutputWeights",
     "Parameters",
+    "PerSequenceUpdate",
     "Recipe",
+    "RunOptions",
     "State",
+    "Steps",
     "Task",
     "Thresholds",
-    "TrialMethod",
+    "TrainingLoop",
     "TrialResult",
     "TrialRunner",
     "UnitWeights",
+    "UpdateRule",
+    "Vmapped",
     "apply",
     "attend",
+    "baselines",
+    "bidirectional",
     "check_parameters",
     "configure_cpu",
     "cross_entropy",
@@ -96,21 +101,18 @@ __all__ = (
     "init_learner",
     "initialise",
     "learn",
-    "learn_steps",
+    "learn_chunk",
     "load",
     "make_recipe",
     "make_task",
     "network",
-    "observe",
     "online",
     "online_gradient",
     "output_units",
     "pad_sequences",
     "plots",
     "processes",
-    "random_search",
     "read_network",
-    "rivals",
     "row_names",
     "save",
     "start_sequence",
@@ -119,7 +121,6 @@ __all__ = (
     "to_library",
     "training",
     "unroll",
-    "unroll_both",
     "update",
     "zero_state",
 )

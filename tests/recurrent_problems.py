@@ -7,7 +7,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from lstm_jax.baselines.fully_recurrent import Lesson, RecurrentNet, Weights, weight_shapes
+from lstm_jax.baselines.fully_recurrent import (
+    RecurrentNet,
+    SupervisedSequence,
+    Weights,
+    weight_shapes,
+)
 
 NETS = {
     "full": RecurrentNet(3, 2, 2, "full"),
@@ -26,11 +31,11 @@ class RecurrentProblem(NamedTuple):
 
     net: RecurrentNet
     weights: Weights
-    lesson: Lesson
+    sequence: SupervisedSequence
 
     def for_oracle(self) -> tuple:
         """Weights, inputs, targets and which steps count."""
-        inputs, targets, at_steps, _ = self.lesson
+        inputs, targets, at_steps, _ = self.sequence
         if inputs.ndim == 1:
             inputs = np.eye(self.net.num_inputs)[inputs]
         if self.net.bias:  # an input that is always 1
@@ -56,7 +61,7 @@ def make_recurrent_problem(
         inputs = rng.integers(0, net.num_inputs, STEPS)
     targets = rng.random((STEPS, net.num_outputs))
     at_steps = np.array([1.0, 0.5, 0, 1, 1, 0])
-    return RecurrentProblem(net, weights, Lesson(inputs, targets, at_steps))
+    return RecurrentProblem(net, weights, SupervisedSequence(inputs, targets, at_steps))
 
 
 def as_weights(arrays: dict) -> Weights:

@@ -14,15 +14,16 @@ import numpy as np
 import optax
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
-from lstm_jax.training.trials.runner import runner as trials
-from lstm_jax.training.update_rules.per_sequence import GradientLearning
-from lstm_jax.training.trials.training_loop import TRAINING, Learning, Trials
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
+from lstm_jax.training.host.cpu import LANES
 from lstm_jax.training.trials.programs import Programs, make_programs
 from lstm_jax.training.trials.records import TrialResult
-from lstm_jax.training.host.cpu import LANES
-from lstm_jax.training.trials.stopping import init_window
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.runner import runner as trials
+from lstm_jax.training.trials.stopping import init_window
+from lstm_jax.training.trials.training_loop import TRAINING, TrainingLoop, Trials
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 MAX_LENGTH = 4
 
@@ -56,7 +57,7 @@ LATCH = Task(
     error_at="end",
     sample=_latch,
     is_correct=within(0.3),
-    conditions=Conditions(learning_rate=4.0, init_range=0.2, input_gate_bias=(-1.0,)),
+    hyperparameters=Hyperparameters(learning_rate=4.0, init_range=0.2, input_gate_bias=(-1.0,)),
     rule=StreamRule(window=20, max_wrong=0, mean_error=0.2),
     trials=3,
     max_sequences=240,
@@ -73,18 +74,20 @@ COPY = dataclasses.replace(
     ),
     error_at="every_step",
     sample=_copy,
-    conditions=Conditions(learning_rate=0.5, init_range=0.5),
+    hyperparameters=Hyperparameters(learning_rate=0.5, init_range=0.5),
 )
 
 
-def learn_by(optimiser: optax.GradientTransformation, task: Task, chunk: int = 1000) -> Learning:
+def make_update_rule(
+    optimiser: optax.GradientTransformation, task: Task, chunk: int = 1000
+) -> TrainingLoop:
     """Learning of a task by the paper's gradient."""
-    return Learning(task, GradientLearning(task, optimiser), chunk)
+    return TrainingLoop(task, PerSequenceUpdate(task, optimiser), chunk)
 
 
-def sgd(task: Task, chunk: int = 50) -> Learning:
+def sgd(task: Task, chunk: int = 50) -> TrainingLoop:
     """The paper's learning of a task."""
-    return learn_by(optax.sgd(task.conditions.learning_rate), task, chunk)
+    return make_update_rule(optax.sgd(task.hyperparameters.learning_rate), task, chunk)
 
 
 def lane(tree: Any, trial: int) -> Any:
@@ -102,14 +105,14 @@ def training_key(trial: int, n: int, seed: int = 0) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(trial_key(trial, seed), TRAINING), n)
 
 
-def start(learning: Learning, num_trials: int, seed: int = 0) -> Trials:
+def start(loop: TrainingLoop, num_trials: int, seed: int = 0) -> Trials:
     """Trials 0, 1, ... of an LSTM before their first sequence, and idle lanes behind them.
 
     Tasks with one architecture and one way to start share the compiled program.
     """
-    task, method = learning.task, learning.method
-    assert isinstance(method, GradientLearning)
-    trials = _start(task.architecture, task.conditions, task.sequential_construction)(
+    task, method = loop.task, loop.update_rule
+    assert isinstance(method, PerSequenceUpdate)
+    trials = _start(task.architecture, task.hyperparameters, task.sequential_construction)(
         np.stack(
             [jax.random.key_data(trial_key(i % num_trials, seed)) for i in range(LANES)], axis=-1
         ),
@@ -125,29 +128,29 @@ def start(learning: Learning, num_trials: int, seed: int = 0) -> Trials:
 
 
 @functools.cache
-def _start(architecture: Architecture, conditions: Conditions, sequential: bool) -> Any:
+def _start(architecture: Architecture, hyperparameters: Hyperparameters, sequential: bool) -> Any:
     task = dataclasses.replace(
         LATCH,
         architecture=architecture,
-        conditions=conditions,
+        hyperparameters=hyperparameters,
         sequential_construction=sequential,
     )
-    init = learn_by(optax.identity(), task).init_trials
+    init = make_update_rule(optax.identity(), task).init_trials
     return jax.jit(lambda keys, is_idle: init(keys, None, is_idle))
 
 
 @functools.cache
-def _programs(learning: Learning, lanes: int) -> Programs:
+def _programs(loop: TrainingLoop, lanes: int) -> Programs:
     del lanes  # programs are of one width
-    return make_programs(learning)
+    return make_programs(loop)
 
 
 def make_runner(
-    learning: Learning, indices: Any, lanes: int = LANES, **options: Any
+    loop: TrainingLoop, indices: Any, lanes: int = LANES, **options: Any
 ) -> TrialRunner:
     """A `TrialRunner` that shares its compiled programs with others of the same learning."""
-    with mock.patch.object(trials, "make_programs", lambda _: _programs(learning, lanes)):
-        return TrialRunner(learning, indices, lanes=lanes, **options)
+    with mock.patch.object(trials, "make_programs", lambda _: _programs(loop, lanes)):
+        return TrialRunner(loop, indices, lanes=lanes, **options)
 
 
 def assert_same_result(a: TrialResult, b: TrialResult) -> None:

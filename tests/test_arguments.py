@@ -19,9 +19,10 @@ import pytest
 from helpers import DESCENDANT, EVERYTHING, random_parameters
 
 import lstm_jax as lstm
-from lstm_jax import random_search, baselines as rivals, tasks
+from lstm_jax import baselines as baselines
+from lstm_jax import random_search, tasks
+from lstm_jax.cell.validation import displayed
 from lstm_jax.network.files import save
-from lstm_jax.cell.validation import shown
 
 FLOAT32 = lambda tree: jax.tree.map(lambda w: np.asarray(w, np.float32), tree)
 NET, OTHER = DESCENDANT, dataclasses.replace(DESCENDANT, blocks=(3, 3))
@@ -32,7 +33,7 @@ TARGETS = np.ones((4, 2), np.float32)
 STATE = lstm.zero_state(NET)
 NEEDS_THE_ERROR = optax.chain(optax.sgd(1.0), optax.contrib.reduce_on_plateau())
 TASK = lstm.make_task("6a")
-LEARNING = lstm.make_recipe("paper").learning(TASK)
+LEARNING = lstm.TrainingLoop(TASK)
 RESULT = json.loads(
     (pathlib.Path(__file__).parents[1] / "experiments/results/6a/6a.json").read_text()
 )
@@ -174,9 +175,9 @@ CASES: dict[str, Rows] = {
     "unroll": of_one_start(lstm.unroll)
     | {"record": (lambda v: lstm.unroll(NET, PARAMETERS, INPUTS, record=v), ("some", None))},
     "observe": of_one_start(lstm.observe),
-    "unroll_both": of_run(lambda net, p, x, **how: lstm.unroll_both(net, p, PARAMETERS, x, **how))
+    "unroll_both": of_run(lambda net, p, x, **how: lstm.bidirectional(net, p, PARAMETERS, x, **how))
     | {
-        "parameters": (lambda v: lstm.unroll_both(NET, PARAMETERS, v, INPUTS), NO_PARAMETERS),
+        "parameters": (lambda v: lstm.bidirectional(NET, PARAMETERS, v, INPUTS), NO_PARAMETERS),
     },
     "step": {
         "architecture": (lambda v: lstm.step(v, PARAMETERS, STATE, 1), NO_NETWORK),
@@ -218,8 +219,11 @@ CASES: dict[str, Rows] = {
             lambda v: lstm.attend(NOTHING, QUERY, v),
             (None, "ab", [1.0], [[1.0], [1.0, 2.0]]),
         ),
-        "mask": (lambda v: lstm.attend(NOTHING, QUERY, OUTPUTS, mask=v), NO_MASK),
-        "length": (lambda v: lstm.attend(NOTHING, QUERY, OUTPUTS, length=v), NO_LENGTH),
+        "mask": (lambda v: lstm.attend(NOTHING, QUERY, OUTPUTS, steps=lstm.Steps(mask=v)), NO_MASK),
+        "length": (
+            lambda v: lstm.attend(NOTHING, QUERY, OUTPUTS, steps=lstm.Steps(length=v)),
+            NO_LENGTH,
+        ),
     },
     "diagnose": {
         "architecture": (lambda v: lstm.diagnose(v, PARAMETERS, [[0, 1]]), NO_NETWORK),
@@ -259,12 +263,12 @@ CASES: dict[str, Rows] = {
             (-1, None, np.nan, "1"),
         )
     },
-    "Error": of_error(lstm.Error())
+    "Error": of_error(lstm.Loss())
     | {
-        "squared": (lambda v: lstm.Error(squared=v), NO_ERROR),
-        "cross_entropy": (lambda v: lstm.Error(cross_entropy=v), NO_ERROR),
-        "tolerance": (lambda v: lstm.Error(tolerance=v), NO_ERROR),
-        "output": (lambda v: lstm.Error()(OUTPUTS, OUTPUTS, output=v), ("relu", None, 1)),
+        "squared": (lambda v: lstm.Loss(squared=v), NO_ERROR),
+        "cross_entropy": (lambda v: lstm.Loss(cross_entropy=v), NO_ERROR),
+        "tolerance": (lambda v: lstm.Loss(tolerance=v), NO_ERROR),
+        "output": (lambda v: lstm.Loss()(OUTPUTS, OUTPUTS, output=v), ("relu", None, 1)),
     },
     "init_learner": {
         "architecture": (lambda v: lstm.init_learner(v, PARAMETERS, SGD), NO_NETWORK),
@@ -292,26 +296,32 @@ CASES: dict[str, Rows] = {
         ),
         "mask": (lambda v: lstm.learn(NET, learner(), 1, mask=v), (1, [True], "x", 0.0)),
         "reset": (lambda v: lstm.learn(NET, learner(), 1, reset=v), (1, [True], "x", 0.0)),
-        "error": (lambda v: lstm.learn(NET, learner(), 1, [0.0, 1.0], error=v), NO_ERROR),
+        "error": (lambda v: lstm.learn(NET, learner(), 1, [0.0, 1.0], loss=v), NO_ERROR),
     },
     "learn_steps": {
         "architecture|parameters": (
-            lambda v: lstm.learn_steps(v, learner(), INPUTS, TARGETS),
+            lambda v: lstm.learn_chunk(v, learner(), INPUTS, TARGETS),
             (None, OTHER),
         ),
-        "learner": (lambda v: lstm.learn_steps(NET, v, INPUTS, TARGETS), (None, PARAMETERS)),
-        "inputs": (lambda v: lstm.learn_steps(NET, learner(), v, None), NO_INPUTS),
+        "learner": (lambda v: lstm.learn_chunk(NET, v, INPUTS, TARGETS), (None, PARAMETERS)),
+        "inputs": (lambda v: lstm.learn_chunk(NET, learner(), v, None), NO_INPUTS),
         "targets": (
-            lambda v: lstm.learn_steps(NET, learner(), INPUTS, v),
+            lambda v: lstm.learn_chunk(NET, learner(), INPUTS, v),
             ("x", 1.0, TARGETS[:3], [[None, 1.0]] * 4),
         ),
         "weights": (
-            lambda v: lstm.learn_steps(NET, learner(), INPUTS, TARGETS, weights=v),
+            lambda v: lstm.learn_chunk(NET, learner(), INPUTS, TARGETS, weights=v),
             ("x", 1.0, [1.0]),
         ),
-        "mask": (lambda v: lstm.learn_steps(NET, learner(), INPUTS, TARGETS, mask=v), NO_MASK),
-        "reset": (lambda v: lstm.learn_steps(NET, learner(), INPUTS, TARGETS, reset=v), NO_MASK),
-        "error": (lambda v: lstm.learn_steps(NET, learner(), INPUTS, TARGETS, error=v), NO_ERROR),
+        "mask": (
+            lambda v: lstm.learn_chunk(NET, learner(), INPUTS, TARGETS, steps=lstm.Steps(mask=v)),
+            NO_MASK,
+        ),
+        "reset": (
+            lambda v: lstm.learn_chunk(NET, learner(), INPUTS, TARGETS, steps=lstm.Steps(reset=v)),
+            NO_MASK,
+        ),
+        "error": (lambda v: lstm.learn_chunk(NET, learner(), INPUTS, TARGETS, loss=v), NO_ERROR),
     },
     "update": {"learner": (lambda v: lstm.update(SGD, v), (None, PARAMETERS))},
     "online_gradient": {
@@ -330,17 +340,17 @@ CASES: dict[str, Rows] = {
             ("x", 1.0, [1.0]),
         ),
         "error": (
-            lambda v: lstm.online_gradient(NET, PARAMETERS, INPUTS, TARGETS, error=v),
+            lambda v: lstm.online_gradient(NET, PARAMETERS, INPUTS, TARGETS, loss=v),
             NO_ERROR,
         ),
     },
     "GradientLearning": {
         "optimiser": (
-            lambda v: lstm.GradientLearning(TASK, v),
+            lambda v: lstm.PerSequenceUpdate(TASK, v),
             (None, 0.1, "sgd", NEEDS_THE_ERROR, optax.lbfgs()),
         ),
-        "gradient": (lambda v: lstm.GradientLearning(TASK, SGD, v), ("x", None)),
-        "update": (lambda v: lstm.GradientLearning(TASK, SGD, update=v), ("now", None)),
+        "gradient": (lambda v: lstm.PerSequenceUpdate(TASK, SGD, v), ("x", None)),
+        "update": (lambda v: lstm.PerSequenceUpdate(TASK, SGD, update=v), ("now", None)),
     },
     "Learning": {
         "chunk": (lambda v: dataclasses.replace(LEARNING, chunk=v), (*NO_WHOLE, 0, 2**25)),
@@ -376,13 +386,13 @@ CASES: dict[str, Rows] = {
         "error_at": (lambda v: dataclasses.replace(TASK, error_at=v), ("begin", None)),
         "size": (lambda v: TASK.sample_batch(KEY, v), (*NO_WHOLE, 0)),
         "key": (lambda v: TASK.sample_batch(v, 2), NO_KEY[:4]),
-        "learning_rate": (lambda v: tasks.Conditions(v), (*NO_NUMBER, -1, 1e39, 1e-46)),
+        "learning_rate": (lambda v: tasks.Hyperparameters(v), (*NO_NUMBER, -1, 1e39, 1e-46)),
         "init_range": (
-            lambda v: tasks.Conditions(init_range=v),
+            lambda v: tasks.Hyperparameters(init_range=v),
             (*NO_NUMBER, -1, 0, 1e39, 1e-46),
         ),
         "input_gate_bias": (
-            lambda v: tasks.Conditions(input_gate_bias=v),
+            lambda v: tasks.Hyperparameters(input_gate_bias=v),
             (-1.0, (np.nan,), (1e39,), "ab", [[1.0]]),
         ),
         "tolerance": (tasks.within, (*NO_NUMBER, 0, -0.1)),
@@ -444,29 +454,32 @@ CASES: dict[str, Rows] = {
     },
     "random_search": {
         name: (
-            lambda v, name=name: random_search.Space(**{name: v}),
+            lambda v, name=name: random_search.SearchSpace(**{name: v}),
             (3, "ab", (1.0,), (2, 1), (None, 1), ("a", "b"), (np.nan, 1), (1, 1e39), (0, np.inf)),
         )
         for name in ("learning_rate", "init_range", "input_gate_bias", "output_gate_bias")
     },
     "rivals": {
-        "method": (lambda v: rivals.rival_learning(TASK, v), (None, "X", 1)),
+        "method": (lambda v: baselines.training_loop(TASK, v), (None, "X", 1)),
         "num_hidden": (
-            lambda v: rivals.rival_learning(TASK, num_hidden=v),
+            lambda v: baselines.training_loop(TASK, num_hidden=v),
             (*NO_WHOLE, 0),
         ),
-        "connections": (lambda v: rivals.rival_learning(TASK, connections=v), (None, "X")),
-        "learning_rate": (lambda v: rivals.rival_learning(TASK, learning_rate=v), (-1, "x", 1e39)),
-        "init_range": (lambda v: rivals.rival_learning(TASK, init_range=v), (-1, "x", 1e39)),
+        "connections": (lambda v: baselines.training_loop(TASK, connections=v), (None, "X")),
+        "learning_rate": (
+            lambda v: baselines.training_loop(TASK, learning_rate=v),
+            (-1, "x", 1e39),
+        ),
+        "init_range": (lambda v: baselines.training_loop(TASK, init_range=v), (-1, "x", 1e39)),
         "optimiser": (
-            lambda v: rivals.rival_learning(TASK, optimiser=v),
+            lambda v: baselines.training_loop(TASK, optimiser=v),
             (0.1, "sgd", NEEDS_THE_ERROR),
         ),
         "tolerance": (
-            lambda v: rivals.rival_learning(TASK, tolerance=v),
+            lambda v: baselines.training_loop(TASK, tolerance=v),
             (-1, None, "1", np.nan),
         ),
-        "task": (rivals.rival_learning, (None, "6a")),
+        "task": (baselines.training_loop, (None, "6a")),
     },
 }
 
@@ -492,7 +505,7 @@ def test_a_bad_argument_is_one_line_that_names_it(function: str):
     failures = []
     for argument, (call, values) in CASES[function].items():
         for value in values:
-            told = f"{argument}={shown(value)}"
+            told = f"{argument}={displayed(value)}"
             try:
                 call(value)
             except (ValueError, FileNotFoundError) as error:

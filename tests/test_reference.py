@@ -23,8 +23,8 @@ def public_names() -> dict[str, Any]:
     """All that the packages list, but for their modules and data."""
     packages = [importlib.import_module(name) for name in PUBLIC]
     found = {f"{p.__name__}.{name}": getattr(p, name) for p in packages for name in p.__all__}
-    shown = lambda value: inspect.isroutine(value) or inspect.isclass(value)
-    return {name: value for name, value in found.items() if shown(value)}
+    displayed = lambda value: inspect.isroutine(value) or inspect.isclass(value)
+    return {name: value for name, value in found.items() if displayed(value)}
 
 
 NAMES = public_names()
@@ -102,9 +102,9 @@ def test_the_reference_has_a_page_for_every_module_and_a_place_for_every_name(
     ((status, printed, trouble), again) = run_forks([["reference", f"--out={tmp_path}"]] * 2)
     assert (status, trouble) == (0, "")
     assert f"open {tmp_path / 'index.html'}" in printed
-    shown = [name for name in lstm_jax.__all__ if f"lstm_jax.{name}" in NAMES]
+    displayed = [name for name in lstm_jax.__all__ if f"lstm_jax.{name}" in NAMES]
     page = (tmp_path / "lstm_jax.html").read_text()
-    assert [name for name in shown if f'id="{name}"' not in page] == []
+    assert [name for name in displayed if f'id="{name}"' not in page] == []
     for wing in ("network", "tasks", "training", "rivals", "plots"):
         assert (tmp_path / "lstm_jax" / f"{wing}.html").exists()
     pages = "".join(path.read_text() for path in tmp_path.rglob("*.html"))

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 import lstm_jax as lstm
-from lstm_jax import baselines as rivals
+from lstm_jax import baselines as baselines
 from lstm_jax.training.recipes.recipe import Recipe
 
 NET = lstm.Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
@@ -21,14 +21,15 @@ def network() -> float:
     parameters = lstm.initialise(jax.random.key(0), NET, input_gate_bias=(-1.0, -2.0))
     assert_type(parameters, lstm.Parameters)
     batch, lengths = lstm.pad_sequences([np.ones((4, 3)), jnp.ones((2, 3)), [[0.5] * 3]])
-    activations, state = lstm.unroll(NET, parameters, batch[0], length=lengths[0], record="all")
+    activations, state = lstm.unroll(
+        NET, parameters, batch[0], steps=lstm.Steps(length=lengths[0]), record="all"
+    )
     assert_type(activations, lstm.Activations)
     assert_type(state, lstm.State)
     nothing, _ = lstm.unroll(NET, parameters, np.array([0, 1, 2]), record="last")
     assert_type(nothing, None)
-    outputs, observed, _ = lstm.observe(NET, parameters, np.array([0, 1, 2]), gradient="full")
+    outputs = lstm.output_units(NET, parameters.output, activations)
     assert_type(outputs, jax.Array)
-    assert_type(observed.cell_output, jax.Array)
     lstm.step(NET, parameters, lstm.zero_state(NET), 2).cell_output.sum()
 
     def error(parameters: lstm.Parameters) -> jax.Array:
@@ -47,7 +48,7 @@ def stream() -> lstm.Learner:
     learner = lstm.init_learner(NET, lstm.initialise(jax.random.key(0), NET), sgd)
     prediction, learner = lstm.learn(NET, learner, 1, jnp.array([1.0]))
     assert_type(prediction, jax.Array)
-    _, learner = lstm.learn_steps(NET, learner, np.array([0, 1]), np.ones((2, 1)))
+    _, learner = lstm.learn_chunk(NET, learner, np.array([0, 1]), np.ones((2, 1)))
     learner = lstm.update(sgd, learner)
     assert_type(learner, lstm.Learner)
     return learner
@@ -58,9 +59,9 @@ def trials() -> list[lstm.TrialResult]:
     recipe = lstm.make_recipe("paper")
     assert_type(recipe, Recipe)
     task = lstm.make_task("6a")
-    rival = rivals.rival_learning(task, "RTRL", num_hidden=2)
-    assert_type(rival, lstm.Learning)
-    runner = lstm.TrialRunner(recipe.learning(task), range(2))
+    baseline = baselines.training_loop(task, "RTRL", num_hidden=2)
+    assert_type(baseline, lstm.TrainingLoop)
+    runner = lstm.TrialRunner(lstm.TrainingLoop(recipe.apply(task)), range(2))
     return [] if runner.presented == 0 else runner.run()
 
 

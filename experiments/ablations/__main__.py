@@ -21,11 +21,11 @@ from collections.abc import Iterable
 
 from absl.flags import FlagValues
 
+from experiments.ablations import answer, cells, choosing, design
 from experiments.cli.command import Command, command_line
 from experiments.cli.files import make_folder
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform, configure
-from experiments.ablations import answer, cells, choosing, design
 from lstm_jax.training.runs.result_file import Document
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "readings"

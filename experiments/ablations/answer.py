@@ -5,10 +5,10 @@ from __future__ import annotations
 import collections
 import pathlib
 
-from experiments.rows.collection import read_results
 from experiments.ablations import choosing, cut_short, design, effects, picture
 from experiments.ablations.cells import Results
 from experiments.ablations.choosing import Outcome
+from experiments.rows.collection import read_results
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
 

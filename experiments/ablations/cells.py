@@ -20,15 +20,16 @@ from typing import Any
 
 import numpy as np
 
+from experiments.ablations.design import Cell, wanted
 from experiments.cli.files import read_object
 from experiments.rows.schema import COUNT, LIST, MAYBE, OBJECT, TEXT, check_fields
-from experiments.ablations.design import Cell, wanted
 from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, lock
 from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, lock
 from lstm_jax.training.runs.result_file import Document, about_run, plain_number
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 STILL_AT_CHANCE = 0.98
 CHECKPOINT_SECONDS = 60.0
@@ -139,10 +140,10 @@ def settle(cell: Cell, results: Results, about: Document) -> Document | None:
 def run_cell(cell: Cell, kept: Checkpoints) -> Document:
     """Runs the trials of a cell to their end, or until it is cut off."""
     started = time.monotonic()
-    learning = make_recipe(cell.recipe).learning(make_task(cell.row))
-    task = dataclasses.replace(learning.task, max_sequences=cell.budget)
-    learning = dataclasses.replace(learning, task=task)
-    runner = TrialRunner(learning, range(cell.trials), seed=cell.seed)
+    loop = TrainingLoop(make_recipe(cell.recipe).apply(make_task(cell.row)))
+    task = dataclasses.replace(loop.task, max_sequences=cell.budget)
+    loop = dataclasses.replace(loop, task=task)
+    runner = TrialRunner(loop, range(cell.trials), seed=cell.seed)
     started -= kept.restore(runner).seconds
     is_cut = _run_trials(runner, kept, started, patience=wanted(make_task(cell.row)))
     return _outcome(runner, time.monotonic() - started) | {"cut": is_cut}

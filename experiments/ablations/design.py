@@ -18,9 +18,15 @@ import random
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from lstm_jax.tasks import Task, make_task, row_names
+from lstm_jax.tasks import (
+    Task,
+    make_task,
+    replace_architecture,
+    replace_hyperparameters,
+    row_names,
+)
 from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.recipes.setup import Setup
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 # Times the published mean.
 BUDGET = 3
@@ -38,16 +44,16 @@ UNCOUNTED = {"2a": 10_000, "2b": 10_000}
 # Departures of which each is tried by itself, and random combinations are made. Those in one line
 # exclude each other.
 FACTORS = (
-    ("linear-output", "cross-entropy", "slope-plus=0.1"),
+    ("linear-output", "cross-entropy", "derivative-offset=0.1"),
     ("h=identity", "h=centred_2"),
     ("g=centred_1",),
-    ("biases=all", "more-biases=output"),
-    ("start=0.5",),
+    ("biases=all", "extra-biases=output"),
+    ("initial-activation=0.5",),
     ("input-gate-bias=-3,-6,-9,-12",),
-    ("added-gate-bias",),
-    ("recurrence=none", "recurrence=cells"),
+    ("add-gate-bias",),
+    ("recurrent=none", "recurrent=cells"),
     ("init-range-factor=3", "init-range-factor=8"),
-    ("rate-factor=0.5", "rate-factor=2"),
+    ("learning-rate-factor=0.5", "learning-rate-factor=2"),
     ("update=step", "update=next-first-step"),
     ("training-set=1000",),
     ("targets=0.1,0.9",),
@@ -80,19 +86,19 @@ COMBINED = {
     "1-": (
         "h=identity+biases=all",
         "h=identity+biases=all+init-range-factor=3",
-        "h=identity+biases=all+slope-plus=0.1",
+        "h=identity+biases=all+derivative-offset=0.1",
         "g=centred_1+h=identity+biases=all+input-gate-bias=-3+update=step",
-        "h=identity+tolerance=0.3+test-every=10",
-        "h=identity+tolerance=0.35+test-every=10",
-        "h=identity+tolerance=0.4+test-every=50",
-        "h=identity+targets=0.1,0.9+test-every=10",
+        "h=identity+tolerance=0.3+test-interval=10",
+        "h=identity+tolerance=0.35+test-interval=10",
+        "h=identity+tolerance=0.4+test-interval=50",
+        "h=identity+targets=0.1,0.9+test-interval=10",
     ),
     "2": ("g=centred_1+cross-entropy", "g=centred_1+cross-entropy+input-gate-bias=-2"),
     "2a": ("g=centred_1+tolerance=0.2+input-gate-bias=-3",),
     "2c": (
-        "recurrence=none+init-range-factor=0.5",
-        "recurrence=none+rate-factor=2",
-        "recurrence=none+linear-output",
+        "recurrent=none+init-range-factor=0.5",
+        "recurrent=none+learning-rate-factor=2",
+        "recurrent=none+linear-output",
     ),
     "3": ("init-range-factor=4", "init-range-factor=5"),
     "4": (
@@ -106,7 +112,10 @@ COMBINED = {
         "linear-output+input-gate-bias=-3,-6",
         "linear-output+input-gate-bias=-3,-6+init-range-factor=8",
     ),
-    "6b": ("slope-plus=0.1+init-range-factor=3", "slope-plus=0.1+init-range-factor=8"),
+    "6b": (
+        "derivative-offset=0.1+init-range-factor=3",
+        "derivative-offset=0.1+init-range-factor=8",
+    ),
 }
 
 
@@ -186,28 +195,31 @@ def _drawn_texts(row: str, count: int) -> Iterator[str]:
 def _possible(row: str, texts: Iterable[str]) -> Iterator[Cell]:
     """The cells of departures that the row can have, of those that come to the same the first."""
     task = make_task(row)
-    printed = _in_plain(make_recipe("paper").setup(task))
-    known: list[Setup] = []
+    printed = _normalised(task)
+    known: list[Task] = []
     for text in texts:
         try:
             cell = choice(row, "+".join(filter(None, ("paper", text))))
-            make_recipe(cell.recipe).learning(task)
+            changed = make_recipe(cell.recipe).apply(task)
+            TrainingLoop(changed)
         except ValueError:
             continue
-        setup = _in_plain(make_recipe(cell.recipe).setup(task))
-        is_idle = setup == printed and cell.recipe != "paper"
-        if not is_idle and setup not in known:
-            known.append(setup)
+        changed = _normalised(changed)
+        is_idle = changed == printed and cell.recipe != "paper"
+        if not is_idle and changed not in known:
+            known.append(changed)
             yield cell
 
 
-def _in_plain(setup: Setup) -> Setup:
-    """The same thing written in one way: units with biases by kind; to no bias, none is added."""
-    task = setup.task
-    conditions, biased = task.conditions, tuple(sorted({*task.architecture.biased}))
-    given = (conditions.input_gate_bias, conditions.output_gate_bias, conditions.forget_gate_bias)
-    added = conditions.added_gate_bias and given != (None, None, None)
-    return setup.with_architecture(biases=biased).with_conditions(added_gate_bias=added)
+def _normalised(task: Task) -> Task:
+    """Writes equal tasks equally: biased units by type; nothing is added where there is no bias."""
+    hyperparameters, biased = task.hyperparameters, tuple(sorted({*task.architecture.biased}))
+    gates = ("input_gate_bias", "output_gate_bias", "forget_gate_bias")
+    is_added = hyperparameters.add_gate_bias and any(
+        getattr(hyperparameters, gate) is not None for gate in gates
+    )
+    task = replace_hyperparameters(task, add_gate_bias=is_added)
+    return replace_architecture(task, biases=biased)
 
 
 def is_solved_often_enough(task: Task, solved: int, trials: int) -> bool:

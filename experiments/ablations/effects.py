@@ -37,7 +37,7 @@ def effects(outcomes: Sequence[Document], *, order: int = 1) -> list[Effect]:
 
     >>> def cell(recipe, solved):
     ...     return {"recipe": recipe, "solved": solved, "trials": 8}
-    >>> some = [cell("paper", 0), cell("paper+h=identity", 8), cell("paper+start=0.5", 2)]
+    >>> some = [cell("paper", 0), cell("paper+h=identity", 8), cell("paper+initial-activation=0.5", 2)]
     >>> (found,) = effects([*some, cell("paper+h=identity", 4)])
     >>> found.departures, found.cells, found.size, round(found.error, 2)
     (('h=identity',), 2, 0.625, 0.28)

@@ -21,9 +21,9 @@ from experiments.benchmarks.measure import (
 )
 from experiments.benchmarks.peers import Peer, jax_peers
 from lstm_jax import Architecture, initialise, unroll
-from lstm_jax.network.interop import modern
-from lstm_jax.network.layer import Gradient
 from lstm_jax.cell.parameters import Parameters
+from lstm_jax.network.interop import modern
+from lstm_jax.network.layer import Gradient, RunOptions
 
 UNIT = "gradients"
 
@@ -89,7 +89,7 @@ def make_loss(
     """The mean squared error of every cell output at every step, [T, B, ...] data."""
 
     def run_one(parameters: Parameters, inputs: jax.Array) -> jax.Array:
-        activations, _ = unroll(net, parameters, inputs, gradient=gradient)
+        activations, _ = unroll(net, parameters, inputs, options=RunOptions(gradient=gradient))
         assert activations is not None
         return activations.cell_output
 

@@ -17,9 +17,22 @@ from experiments.benchmarks.measure import (
     check_close,
     measure_jax,
 )
-from lstm_jax import Architecture, apply, half_squared_error, init_learner, initialise, learn, learn_steps, make_task, online_gradient, update, zero_state
-from lstm_jax.cell.step import advance
+from lstm_jax import (
+    Architecture,
+    apply,
+    half_squared_error,
+    init_learner,
+    initialise,
+    learn,
+    learn_chunk,
+    make_task,
+    online_gradient,
+    update,
+    zero_state,
+)
 from lstm_jax.cell.parameters import Parameters, join
+from lstm_jax.cell.step import cell_step
+from lstm_jax.network.layer import RunOptions
 
 STREAM_NET = Architecture(num_inputs=8, blocks=(4,) * 16, num_outputs=4)  # 64 cells
 STREAM_STEPS = (1_000, 1_000_000)
@@ -69,7 +82,9 @@ def run_compilation(plan: Plan) -> list[Measurement]:
 
         def gradient(parameters: Parameters, symbols: jax.Array, rule: Any = "truncated") -> Any:
             def loss(parameters: Parameters) -> jax.Array:
-                outputs, _ = apply(net, parameters, symbols, at="end", gradient=rule)
+                outputs, _ = apply(
+                    net, parameters, symbols, at="end", options=RunOptions(gradient=rule)
+                )
                 return half_squared_error(outputs, jnp.zeros_like(outputs))
 
             return jax.grad(loss)(parameters)
@@ -103,7 +118,7 @@ def _forward(steps: int) -> Callable[[Parameters], jax.Array]:
 
         def body(t: jax.Array, state: Any) -> Any:
             net_input = weights.input[_symbol(t)] + weights.bias
-            return advance(STREAM_NET, weights, state, net_input)[0]
+            return cell_step(STREAM_NET, weights, state, net_input)[0]
 
         zeros = zero_state(STREAM_NET)
         return jax.lax.fori_loop(0, steps, body, zeros).cell_output
@@ -131,7 +146,7 @@ def _stretches(steps: int) -> Callable[[Parameters], Any]:
     def run(parameters: Parameters) -> Any:
         def body(i: jax.Array, learner: Any) -> Any:
             t = i * STRETCH + jnp.arange(STRETCH)
-            _, learner = learn_steps(STREAM_NET, learner, _symbol(t), _target(t))
+            _, learner = learn_chunk(STREAM_NET, learner, _symbol(t), _target(t))
             return update(optimiser, learner)
 
         learner = init_learner(STREAM_NET, parameters, optimiser)
@@ -148,7 +163,7 @@ STREAMS = {
 
 
 def _check_learners(parameters: Parameters, steps: int = 50) -> str:
-    """Holds both learners' gradients, `learn_steps` in two stretches, against the truncated one."""
+    """Holds both learners' gradients, `learn_chunk` in two stretches, against the truncated one."""
     inputs = _symbol(jnp.arange(steps))
     targets = jax.random.uniform(jax.random.key(1), (steps, STREAM_NET.num_outputs))
 
@@ -159,7 +174,7 @@ def _check_learners(parameters: Parameters, steps: int = 50) -> str:
     def by_stretches(parameters: Parameters) -> Parameters:
         learner = init_learner(STREAM_NET, parameters, optax.identity())
         for part in (slice(0, steps // 2), slice(steps // 2, steps)):
-            _, learner = learn_steps(STREAM_NET, learner, inputs[part], targets[part])
+            _, learner = learn_chunk(STREAM_NET, learner, inputs[part], targets[part])
         return learner.gradient
 
     expected = jax.jit(jax.grad(loss))(parameters)

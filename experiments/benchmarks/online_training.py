@@ -28,10 +28,20 @@ from experiments.benchmarks.measure import (
     temporary_bytes,
 )
 from experiments.benchmarks.peers import Peer, jax_peers
-from lstm_jax import Learning, Task, TrialRunner, apply, half_squared_error, make_recipe, make_task
+from lstm_jax import (
+    Task,
+    TrainingLoop,
+    TrialRunner,
+    apply,
+    half_squared_error,
+    make_recipe,
+    make_task,
+)
+from lstm_jax.cell.scan import Steps
+from lstm_jax.network.layer import RunOptions
 from lstm_jax.tasks.task import StreamRule
-from lstm_jax.training.trials.training_loop import TRAINING
 from lstm_jax.training.host.cpu import default_lanes
+from lstm_jax.training.trials.training_loop import TRAINING
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}
 WIDTHS = (8, 128, 1024, 8192)
@@ -86,9 +96,9 @@ def _ours(
 ) -> Measurement:
     """Measures rounds of trials; on all devices, if it isn't said on how many."""
     check = _check_updates(make_task(row), lanes)
-    learning = _endless(make_task(row), chunk)
+    loop = _endless(make_task(row), chunk)
     mesh = Mesh(np.array(jax.devices()[: 1 if trials == 1 else num_devices]), ("trials",))
-    runner = TrialRunner(learning, range(trials), mesh=mesh, lanes=lanes)
+    runner = TrialRunner(loop, range(trials), mesh=mesh, lanes=lanes)
     measurement = measure_call(
         plan,
         f"{OURS}, {lanes} {'lanes' if lanes > 1 else 'lane'}, {mesh.size} device(s)",
@@ -100,7 +110,7 @@ def _ours(
     if plan.quick:
         return measurement
     wave = jax.tree.map(lambda a: a[..., np.arange(lanes) % trials], runner.state().trials)
-    lowered = jax.jit(learning.run_chunk).lower(wave, jnp.int32(0))
+    lowered = jax.jit(loop.run_chunk).lower(wave, jnp.int32(0))
     compiled, measurement.compile_seconds = _timed_compile(lowered)
     measurement.temporary_bytes = temporary_bytes(compiled)
     return measurement
@@ -114,19 +124,19 @@ def _timed_compile(lowered: jax.stages.Lowered) -> tuple[jax.stages.Compiled, fl
     return compiled, time.perf_counter() - started
 
 
-def _endless(task: Task, chunk: int) -> Learning:
+def _endless(task: Task, chunk: int) -> TrainingLoop:
     """Learning by the paper's recipe under a rule of the same cost that is never met."""
     rule = task.rule
     assert isinstance(rule, StreamRule)
     rule = dataclasses.replace(rule, mean_error=1e-30)
     task = dataclasses.replace(task, rule=rule, max_sequences=2**30)
-    return dataclasses.replace(make_recipe("paper").learning(task), chunk=chunk)
+    return dataclasses.replace(TrainingLoop(task), chunk=chunk)
 
 
 def _check_updates(task: Task, lanes: int) -> str:
     """Holds a chunk against the same updates made one by one, by the other form of the rule."""
-    learning = _endless(task, CHECKED_UPDATES if task.max_length < 200 else 3)
-    runner = TrialRunner(learning, range(lanes), lanes=lanes)
+    loop = _endless(task, CHECKED_UPDATES if task.max_length < 200 else 3)
+    runner = TrialRunner(loop, range(lanes), lanes=lanes)
     before = jax.tree.map(lambda a: a[..., -1], runner.state().trials)
     runner.round()
     after = jax.tree.map(lambda a: a[..., -1], runner.state().trials)
@@ -142,19 +152,19 @@ def _check_updates(task: Task, lanes: int) -> str:
                 parameters,
                 example.inputs,
                 at="end",
-                length=example.length,
-                gradient="truncated_autodiff",
+                steps=Steps(length=example.length),
+                options=RunOptions(gradient="truncated_autodiff"),
             )
             return half_squared_error(outputs, example.targets)
 
-        rate = task.conditions.learning_rate
+        rate = task.hyperparameters.learning_rate
         return jax.tree.map(lambda p, g: p - rate * g, parameters, jax.grad(loss)(parameters))
 
     parameters = jax.tree.map(jnp.asarray, before.model.parameters)
-    for n in range(learning.chunk):
+    for n in range(loop.chunk):
         parameters = update(parameters, jnp.int32(n))
     return check_close(
-        f"{learning.chunk} updates one by one", after.model.parameters, parameters, tolerance=1e-4
+        f"{loop.chunk} updates one by one", after.model.parameters, parameters, tolerance=1e-4
     )
 
 
@@ -168,7 +178,7 @@ def _draw(task: Task, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _jax_peer(plan: Plan, task: Task, peer: Peer, trials: int, count: int) -> Measurement:
-    net, rate = task.architecture, task.conditions.learning_rate
+    net, rate = task.architecture, task.hyperparameters.learning_rate
     symbols, targets = _draw(task, trials * count)
     inputs = np.eye(net.num_inputs, dtype=np.float32)[symbols]
     inputs = inputs.reshape(trials, count, STEPS, 1, net.num_inputs)
@@ -210,7 +220,7 @@ def _jax_peer(plan: Plan, task: Task, peer: Peer, trials: int, count: int) -> Me
 def _torch_layer(plan: Plan, task: Task) -> Measurement:
     net, count = task.architecture, plan.size(20, 3)
     call = torch_peers.train_layer(
-        *_draw(task, count), net.num_inputs, net.num_cells, task.conditions.learning_rate
+        *_draw(task, count), net.num_inputs, net.num_cells, task.hyperparameters.learning_rate
     )
     check = "its own autograd, not checked"
     return measure_call(plan, "torch.nn.LSTM", call, work=count, unit=UNIT, check=check)
@@ -231,5 +241,5 @@ def _torch_loop(plan: Plan, task: Task) -> Measurement:
     found = loop.gradient(symbols[0], targets[0])[3:]
     output = expected.output
     check = check_close("output weights against ours", found, [output.cell, output.bias], 1e-4)
-    call = lambda: loop.train(symbols, targets, task.conditions.learning_rate)
+    call = lambda: loop.train(symbols, targets, task.hyperparameters.learning_rate)
     return measure_call(plan, "torch 1997 loop", call, work=count, unit=UNIT, check=check)

@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from experiments.benchmarks.measure import OURS, Measurement, Plan, measure_call
 from lstm_jax import TrialRunner, make_recipe, make_task
 from lstm_jax.training.host.cpu import LANES
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 TRIALS = 20  # of case b
 # Twice 8 lanes hold 16 of the 20 trials, twice 10 hold all.
@@ -44,10 +45,10 @@ def run(plan: Plan) -> list[Measurement]:
 def _pair(plan: Plan, trials: int, num_devices: int, lanes: int) -> tuple[Measurement, Measurement]:
     """The same trials on one device and on many."""
     chunk = plan.size(200, 2)  # far from the end of any trial, for all repeats
-    learning = dataclasses.replace(make_recipe("paper").learning(make_task("6a")), chunk=chunk)
+    loop = dataclasses.replace(TrainingLoop(make_task("6a")), chunk=chunk)
     one, many = (
         TrialRunner(
-            learning,
+            loop,
             range(trials),
             mesh=Mesh(np.array(jax.devices()[:devices]), ("trials",)),
             lanes=lanes,

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import optax
 
-from experiments.rows import figures as pictures
 from experiments.cli.command import command_line
+from experiments.rows import figures as pictures
 from lstm_jax.network.layer import Gradient
-from lstm_jax.tasks import Task
-from lstm_jax.training.update_rules.per_sequence import GradientLearning
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.recipes.recipe import chunk_of
+from lstm_jax.tasks import Task, replace_hyperparameters
 from lstm_jax.training.runs.result_file import Document, make_document
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,23 +54,22 @@ class Claim(Protocol):
         ...
 
 
-def by_descent(task: Task, gradient: Gradient = "truncated") -> Learning:
+def by_descent(task: Task, gradient: Gradient = "truncated") -> TrainingLoop:
     """How the LSTM learns a task by the paper's rate and update, with either gradient."""
-    method = GradientLearning(task, optax.sgd(task.conditions.learning_rate), gradient)
-    return Learning(task, method, chunk_of(task))
+    return TrainingLoop(replace_hyperparameters(task, gradient=gradient))
 
 
-def compare(variants: Mapping[str, Learning], settings: Settings) -> Document:
+def compare(variants: Mapping[str, TrainingLoop], settings: Settings) -> Document:
     """Runs the trials of every variant, and documents them under their labels."""
-    rows = [_documented(label, learning, settings) for label, learning in variants.items()]
+    rows = [_documented(label, loop, settings) for label, loop in variants.items()]
     return {"variants": rows}
 
 
-def _documented(label: str, learning: Learning, settings: Settings) -> Document:
+def _documented(label: str, loop: TrainingLoop, settings: Settings) -> Document:
     started = time.monotonic()
-    results = TrialRunner(learning, range(settings.trials), seed=settings.seed).run()
+    results = TrialRunner(loop, range(settings.trials), seed=settings.seed).run()
     document = make_document(
-        learning.task,
+        loop.task,
         results,
         recipe=label,
         changes=label,
@@ -91,13 +89,13 @@ def draw_comparison(document: Document) -> Figure:
 
 
 def measure(
-    variants: Mapping[str, Learning],
-    of_one: Callable[[Learning, Settings], Document],
+    variants: Mapping[str, TrainingLoop],
+    of_one: Callable[[TrainingLoop, Settings], Document],
     settings: Settings,
 ) -> dict[str, Document]:
     """What `of_one` finds of every variant; it tells at least how many trials were `solved`."""
     found = {}
-    for label, learning in variants.items():
-        found[label] = of_one(learning, settings)
+    for label, loop in variants.items():
+        found[label] = of_one(loop, settings)
         settings.say(f"{label}: {found[label]['solved']} of {settings.trials} solved")
     return found

@@ -6,23 +6,25 @@ import dataclasses
 
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
 from lstm_jax.tasks import make_task
-from lstm_jax.training.trials.training_loop import Learning
 from lstm_jax.training.runs.result_file import Document
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 SHAPES = ((1,), (2,), (4,), (1, 1), (2, 2), (3, 3), (1, 1, 1), (1, 1, 1, 1))
 
 
-def variants() -> dict[str, Learning]:
+def variants() -> dict[str, TrainingLoop]:
     """Task 6a by blocks of different sizes, with input gate biases -2, -4, ... as in the paper."""
-    task, learnings = make_task("6a"), {}
+    task, loops = make_task("6a"), {}
     for blocks in SHAPES:
         architecture = dataclasses.replace(task.architecture, blocks=blocks)
         biases = tuple(-2.0 * (j + 1) for j in range(len(blocks)))
-        conditions = dataclasses.replace(task.conditions, input_gate_bias=biases)
-        changed = dataclasses.replace(task, architecture=architecture, conditions=conditions)
+        hyperparameters = dataclasses.replace(task.hyperparameters, input_gate_bias=biases)
+        changed = dataclasses.replace(
+            task, architecture=architecture, hyperparameters=hyperparameters
+        )
         label = f"6a, {len(blocks)} x {blocks[0]} cells, {architecture.num_weights} weights"
-        learnings[label] = by_descent(changed)
-    return learnings
+        loops[label] = by_descent(changed)
+    return loops
 
 
 def run(settings: Settings) -> Document:

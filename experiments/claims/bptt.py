@@ -7,21 +7,23 @@ import dataclasses
 import optax
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.baselines.update_rules import BySequence
-from lstm_jax.tasks import Conditions, Task
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.update_rules.base import Lanes
-from lstm_jax.training.recipes.recipe import chunk_of
+from lstm_jax.baselines.update_rules import RecurrentPerSequence
+from lstm_jax.tasks import Hyperparameters, Task
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import Vmapped
 
 
 def by_bptt(
-    task: Task, net: RecurrentNet, conditions: Conditions, optimiser: optax.GradientTransformation
-) -> Learning:
+    task: Task,
+    net: RecurrentNet,
+    hyperparameters: Hyperparameters,
+    optimiser: optax.GradientTransformation,
+) -> TrainingLoop:
     """The task learned by BPTT through a recurrent net."""
-    task = dataclasses.replace(task, architecture=net, conditions=conditions)
-    return Learning(task, Lanes(BySequence(task, optimiser, bptt_gradient)), chunk_of(task))
+    task = dataclasses.replace(task, architecture=net, hyperparameters=hyperparameters)
+    return TrainingLoop(task, Vmapped(RecurrentPerSequence(task, optimiser, bptt_gradient)))
 
 
-def by_adam(task: Task, net: RecurrentNet, rate: float) -> Learning:
+def by_adam(task: Task, net: RecurrentNet, rate: float) -> TrainingLoop:
     """The same with Adam, from weights in [-1, 1]."""
-    return by_bptt(task, net, Conditions(rate, init_range=1.0), optax.adam(rate))
+    return by_bptt(task, net, Hyperparameters(rate, init_range=1.0), optax.adam(rate))

@@ -19,11 +19,12 @@ import optax
 
 from experiments.claims.base import Settings
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.attention import DotProduct, attend
-from lstm_jax.network.bidirectional import unroll_both
-from lstm_jax.network.losses import cross_entropy
-from lstm_jax.network.layer import unroll
 from lstm_jax.cell.parameters import initialise
+from lstm_jax.cell.scan import Steps
+from lstm_jax.network.attention import DotProduct, attend
+from lstm_jax.network.bidirectional import bidirectional
+from lstm_jax.network.layer import RunOptions, unroll
+from lstm_jax.network.losses import cross_entropy
 from lstm_jax.plots import style
 from lstm_jax.training.runs.result_file import Document
 
@@ -97,7 +98,7 @@ def learn(model: Model, settings: Settings) -> Document:
 
     @jax.jit
     @jax.vmap
-    def advance(carry: tuple, key: jax.Array) -> tuple[tuple, jax.Array]:
+    def cell_step(carry: tuple, key: jax.Array) -> tuple[tuple, jax.Array]:
         training, testing = jax.random.split(key)
         carry, _ = jax.lax.scan(update, carry, jax.random.split(training, CHUNK))
         return carry, _fraction_wrong(model, carry[0], testing)
@@ -105,7 +106,7 @@ def learn(model: Model, settings: Settings) -> Document:
     carry, wrong = (weights, state), []
     for chunk in range(UPDATES[model.task] // CHUNK):
         now = jax.vmap(lambda key, chunk=chunk: jax.random.fold_in(key, chunk))(keys)
-        carry, found = advance(carry, now)
+        carry, found = cell_step(carry, now)
         wrong.append(np.round(np.asarray(found, float), 4).tolist())
     return {
         "task": model.task,
@@ -145,10 +146,12 @@ def echo(directions: str) -> Model:
     def net(weights: Any, inputs: jax.Array) -> jax.Array:
         networks, readout, bias = weights
         if both:
-            activations, _ = unroll_both(architecture, networks[0], networks[1], inputs)
+            activations, _ = bidirectional(architecture, networks[0], networks[1], inputs)
         else:
             reverse = directions == "backward"
-            activations, _ = unroll(architecture, networks[0], inputs, reverse=reverse)
+            activations, _ = unroll(
+                architecture, networks[0], inputs, options=RunOptions(reverse=reverse)
+            )
         return (activations.cell_output @ readout + bias[None])[DISTANCE:-DISTANCE]
 
     return Model("echo", sample, init, net)
@@ -180,7 +183,7 @@ def recall(*, attention: bool) -> Model:
         end, steps = final.cell_output, activations.cell_output
         seen = jnp.zeros_like(end)
         if attention:
-            seen = attend(scores, end, steps, length=PAIRS).context
+            seen = attend(scores, end, steps, steps=Steps(length=PAIRS)).context
         return jnp.concatenate([end, seen]) @ readout + bias
 
     return Model("recall", sample, init, net)

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.claims.base import Settings
-from lstm_jax.network.losses import ERRORS
-from lstm_jax.network.layer import unroll
-from lstm_jax.plots import style
 from experiments.claims import continual_reber
-from experiments.claims.continual_training import ContinualLearning, Progress
+from experiments.claims.base import Settings
+from experiments.claims.continual_training import ContinualTraining, Progress
+from lstm_jax.network.layer import unroll
+from lstm_jax.network.losses import LOSSES
+from lstm_jax.plots import style
 from lstm_jax.training.runs.result_file import Document
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run(settings: Settings) -> Document:
     return {"trials": settings.trials, "limits": limits, "variants": found}
 
 
-def variants() -> dict[str, ContinualLearning]:
+def variants() -> dict[str, ContinualTraining]:
     """The publication's three: f' of the outputs is left out, at a fifth of its rate."""
     methods = {}
     for label, forget_gates, reset in (
@@ -48,14 +48,16 @@ def variants() -> dict[str, ContinualLearning]:
         ("1997", False, False),
         ("1997, reset before each string", False, True),
     ):
-        conditions = continual_reber.conditions(forget_gates=forget_gates)
-        conditions = dataclasses.replace(conditions, learning_rate=continual_reber.RATE / 5)
+        hyperparameters = continual_reber.hyperparameters(forget_gates=forget_gates)
+        hyperparameters = dataclasses.replace(
+            hyperparameters, learning_rate=continual_reber.RATE / 5
+        )
         network = continual_reber.network(forget_gates=forget_gates)
-        methods[label] = ContinualLearning(network, conditions, ERRORS["cross_entropy"], reset)
+        methods[label] = ContinualTraining(network, hyperparameters, LOSSES["cross_entropy"], reset)
     return methods
 
 
-def follow(method: ContinualLearning, settings: Settings) -> Document:
+def follow(method: ContinualTraining, settings: Settings) -> Document:
     """Trains until all trials are solved or have had their budget.
 
     Returns:
@@ -105,7 +107,7 @@ def draw(document: Document) -> Figure:
     return figure
 
 
-def _start(method: ContinualLearning, settings: Settings) -> Progress:
+def _start(method: ContinualTraining, settings: Settings) -> Progress:
     key = jax.random.key(settings.seed)
     keys = jax.vmap(lambda trial: jax.random.fold_in(key, trial))(jnp.arange(settings.trials))
     return jax.jit(jax.vmap(method.init))(keys)
@@ -120,7 +122,7 @@ def _bits(settings: Settings, chunk: int, count: int) -> np.ndarray:
     return np.stack(draws)
 
 
-def _states(method: ContinualLearning, trials: Progress, settings: Settings) -> list[list[float]]:
+def _states(method: ContinualTraining, trials: Progress, settings: Settings) -> list[list[float]]:
     """The largest |s_c| after every tenth symbol of a stream, from the first on, [T / 10, R]."""
 
     def of_one(parameters: Any, bits: jax.Array) -> jax.Array:

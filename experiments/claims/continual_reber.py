@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.tasks.task import Conditions
+from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.reber import INNER_GRAMMAR, SYMBOLS
 
 GATE_BIASES = (0.5, 1.0, 1.5, 2.0)
@@ -90,10 +90,10 @@ def network(*, forget_gates: bool = True) -> Architecture:
     )
 
 
-def conditions(*, forget_gates: bool = True) -> Conditions:
+def hyperparameters(*, forget_gates: bool = True) -> Hyperparameters:
     """How its trials start and learn."""
     negative = tuple(-bias for bias in GATE_BIASES)
-    return Conditions(
+    return Hyperparameters(
         learning_rate=RATE,
         init_range=0.2,
         input_gate_bias=negative,

@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax.network import online
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.losses import HALF_SQUARED, Error
-from lstm_jax.cell.parameters import initialise
-from lstm_jax.tasks.task import Conditions
 from experiments.claims.continual_reber import START, follow, is_right
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.network import online
+from lstm_jax.network.losses import HALF_SQUARED, Loss
+from lstm_jax.tasks.hyperparameters import Hyperparameters
 
 
 class Progress(NamedTuple):
@@ -41,21 +41,21 @@ class Progress(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class ContinualLearning:
+class ContinualTraining:
     """How one trial learns; lift it with `jax.vmap`."""
 
     architecture: Architecture
     """The network."""
-    conditions: Conditions
+    hyperparameters: Hyperparameters
     """The initial weights and the rate a."""
-    error: Error = HALF_SQUARED
+    error: Loss = HALF_SQUARED
     """Of the output units at every step."""
     reset: bool = False
     """Whether state and traces are reset before every string, from outside."""
 
     def init(self, key: jax.Array) -> Progress:
         """Before the first string."""
-        own = self.conditions
+        own = self.hyperparameters
         parameters = initialise(
             key,
             self.architecture,
@@ -74,13 +74,13 @@ class ContinualLearning:
 
     @property
     def _descent(self) -> optax.GradientTransformation:
-        return optax.sgd(self.conditions.learning_rate)
+        return optax.sgd(self.hyperparameters.learning_rate)
 
     def _step(self, trial: Progress, bit: jax.Array) -> Progress:
         symbol, node = follow(trial.node, bit)
         target = jax.nn.one_hot(symbol, self.architecture.num_outputs)
         outputs, learner = online.learn(
-            self.architecture, trial.learner, trial.symbol, target, error=self.error
+            self.architecture, trial.learner, trial.symbol, target, loss=self.error
         )
         learner = online.update(self._descent, learner)
         is_wrong = ~is_right(outputs, trial.node)

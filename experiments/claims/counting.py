@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,16 @@ import numpy as np
 from experiments.claims.base import Settings, measure
 from lstm_jax.plots import style
 from lstm_jax.tasks import counting
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.recipes.recipe import chunk_of, learn_by, make_recipe
+from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # What departs from the publication: it learned by momentum, at a = 1e-5 (from memory).
-RECIPE = "paper+cross-entropy+forget-gate-bias=5+falling-adam+rate=0.01"
+RECIPE = "paper+cross-entropy+forget-gate-bias=5+optimiser=adam-inverse-sqrt+learning-rate=0.01"
 LONGEST = {2: 500, 3: 300}  # n of the tests
 SEQUENCES = 50_000  # a trial's budget
 
@@ -32,28 +33,27 @@ def run(settings: Settings) -> Document:
     return {"recipe": RECIPE, "trials": settings.trials, "variants": found}
 
 
-def variants() -> dict[str, Learning]:
+def variants() -> dict[str, TrainingLoop]:
     """Strings of two and of three letters, with and without peepholes."""
-    learnings = {}
+    loops = {}
     for letters in LONGEST:
         for peepholes in (True, False):
-            setup = make_recipe(RECIPE).setup(counting.make(letters, peepholes=peepholes))
-            setup = setup.with_task(max_sequences=SEQUENCES)
-            label = f"{setup.task.title}, {'with' if peepholes else 'without'} peepholes"
-            learnings[label] = Learning(setup.task, learn_by(setup), chunk_of(setup.task))
-    return learnings
+            task = make_recipe(RECIPE).apply(counting.make(letters, peepholes=peepholes))
+            label = f"{task.title}, {'with' if peepholes else 'without'} peepholes"
+            loops[label] = TrainingLoop(dataclasses.replace(task, max_sequences=SEQUENCES))
+    return loops
 
 
-def how_far(learning: Learning, settings: Settings) -> Document:
+def how_far(loop: TrainingLoop, settings: Settings) -> Document:
     """Trains, then tests every n up to `LONGEST`.
 
     Returns:
       `solved`, how many trials were; of each trial `sequences` it was trained on, and `furthest`,
       the largest n up to which it is right throughout.
     """
-    runner = TrialRunner(learning, range(settings.trials), seed=settings.seed)
+    runner = TrialRunner(loop, range(settings.trials), seed=settings.seed)
     results = runner.run()
-    right = np.asarray(_right(learning, runner.state().trials.model, settings.trials))
+    right = np.asarray(_right(loop, runner.state().trials.model, settings.trials))
     furthest = np.cumprod(right, axis=0).sum(0)
     return {
         "solved": sum(result.solved for result in results),
@@ -84,16 +84,16 @@ def draw(document: Document) -> Figure:
     return figure
 
 
-def _right(learning: Learning, model: Any, trials: int) -> jax.Array:
+def _right(loop: TrainingLoop, model: Any, trials: int) -> jax.Array:
     """Whether each trial's network is right on the string of each n, [N, R]."""
-    letters = learning.task.architecture.num_outputs - 1
+    letters = loop.task.architecture.num_outputs - 1
     most = LONGEST[letters]
 
     @jax.jit
     def test(n: jax.Array) -> jax.Array:
         example = counting.string(n, letters, most)
         along = jax.tree.map(lambda a: jnp.repeat(a[..., None], trials, -1), example)
-        outputs = learning.method.outputs(model, along)
-        return jax.vmap(learning.task.is_correct, in_axes=(-1, None))(outputs, example)
+        outputs = loop.update_rule.outputs(model, along)
+        return jax.vmap(loop.task.is_correct, in_axes=(-1, None))(outputs, example)
 
     return jax.lax.map(test, jnp.arange(1, most + 1, dtype=jnp.int32))

@@ -11,6 +11,7 @@ from experiments.claims.base import Settings
 from experiments.rows import figures as pictures
 from experiments.rows.collection import read_results
 from experiments.rows.text import row_label
+from lstm_jax.cell.scan import Steps
 from lstm_jax.network.outputs import apply
 from lstm_jax.tasks import Example, adding, make_task, temporal_order, two_sequence, very_long_lags
 from lstm_jax.training.runs.result_file import Document, read_network
@@ -56,7 +57,7 @@ def fraction_wrong(document: Document, length: int) -> float:
     def test(key: jax.Array) -> jax.Array:
         example = sample_longer(key, row, length)
         outputs, _ = apply(
-            architecture, parameters, example.inputs, at="end", length=example.length
+            architecture, parameters, example.inputs, at="end", steps=Steps(length=example.length)
         )
         return is_correct(outputs, example)
 

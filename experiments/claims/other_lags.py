@@ -9,9 +9,9 @@ from experiments.claims.base import Settings, measure
 from experiments.claims.time_constants import at_lag
 from experiments.rows import figures as pictures
 from lstm_jax.baselines.time_constants import lag_task
-from lstm_jax.training.trials.training_loop import Learning
 from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,22 +40,22 @@ def draw(document: Document) -> Figure:
     return pictures.fraction_wrong(document["tested_lags"], lines, told)
 
 
-def wrong_at_other_lags(learning: Learning, settings: Settings) -> Document:
+def wrong_at_other_lags(loop: TrainingLoop, settings: Settings) -> Document:
     """Trains at one lag and tests what was learned, as it is, at `TESTED_LAGS`.
 
     Returns:
       `solved`, how many trials were, and `fraction_wrong`, their mean at every lag; None if none.
     """
     trials = range(settings.trials)
-    runner = TrialRunner(learning, trials, seed=settings.seed)
+    runner = TrialRunner(loop, trials, seed=settings.seed)
     solved = [result.solved for result in runner.run()]
     state, fractions = runner.state(), []
     for lag in TESTED_LAGS:
         there = lag_task(lag, lag)
         task = dataclasses.replace(
-            learning.task, name=there.name, max_length=there.max_length, sample=there.sample
+            loop.task, name=there.name, max_length=there.max_length, sample=there.sample
         )
-        there = dataclasses.replace(learning, task=task)
+        there = dataclasses.replace(loop, task=task)
         tester = TrialRunner(there, trials, seed=settings.seed)
         tester.restore(state)
         wrong = [result.test_wrong / result.test_size for result in tester.results()]

@@ -14,11 +14,11 @@ from experiments.claims.tolerance import changed
 from experiments.rows import figures as pictures
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.tasks import make_task
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.update_rules.base import Lanes, over_lanes
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import Vmapped, vmap_trials
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,9 +41,9 @@ def draw(document: Document) -> Figure:
     return pictures.over_training(document["variants"], PANELS)
 
 
-def variants() -> dict[str, Learning]:
+def variants() -> dict[str, TrainingLoop]:
     """Task 2a with a delay of 100: RTRL for 20,000 sequences, BPTT 50,000, the chunker 100,000."""
-    learnings = {}
+    loops = {}
     for title, row, budget, settings in (
         ("RTRL", "2a-100.rtrl", 20_000, [(1.0, 0.0)]),
         ("BPTT", "2a-100.bptt", 50_000, [(1.0, 0.0), (0.2, 0.2)]),
@@ -51,13 +51,13 @@ def variants() -> dict[str, Learning]:
     ):
         for init_range, tolerance in settings:
             label = f"{title}, |w| < {init_range:g}, tolerance {tolerance:g}"
-            learnings[label] = changed(row, budget, init_range, tolerance)
+            loops[label] = changed(row, budget, init_range, tolerance)
     lstm = dataclasses.replace(make_task("2a"), max_sequences=50_000)
-    learnings["LSTM (adam)"] = make_recipe("adam").learning(lstm)
-    return {label: dataclasses.replace(one, chunk=2500) for label, one in learnings.items()}
+    loops["LSTM (adam)"] = TrainingLoop(make_recipe("adam").apply(lstm))
+    return {label: dataclasses.replace(one, chunk=2500) for label, one in loops.items()}
 
 
-def reach(learning: Learning, settings: Settings) -> Document:
+def reach(loop: TrainingLoop, settings: Settings) -> Document:
     """What the nets of task 2a know of a sequence's first symbol, chunk by chunk.
 
     Returns:
@@ -68,8 +68,8 @@ def reach(learning: Learning, settings: Settings) -> Document:
       much that symbol changes it. `solved`, how many trials were.
     """
     trials = settings.trials
-    runner = TrialRunner(learning, range(trials), seed=settings.seed)
-    look = jax.jit(lambda model: _look(learning, model, trials))
+    runner = TrialRunner(loop, range(trials), seed=settings.seed)
+    look = jax.jit(lambda model: _look(loop, model, trials))
     found = []
     while not runner.finished:
         runner.round()
@@ -82,25 +82,25 @@ def reach(learning: Learning, settings: Settings) -> Document:
     return {name: [one[name] for one in found] for name in found[0]} | {"solved": solved}
 
 
-def _look(learning: Learning, model: Any, trials: int) -> dict[str, jax.Array]:
+def _look(loop: TrainingLoop, model: Any, trials: int) -> dict[str, jax.Array]:
     """Of the models as they are, see `reach`."""
-    batch = learning.task.sample_batch(jax.random.key(0), 32)
+    batch = loop.task.sample_batch(jax.random.key(0), 32)
     places = [batch.inputs[:, 0].argmin(), batch.inputs[:, 0].argmax()]  # one with x, one with y
     both = [
         jax.tree.map(lambda array, i=i: jnp.repeat(array[i][..., None], trials, -1), batch)
         for i in places
     ]
     targets = jnp.stack([one.targets[-1] for one in both])  # [2, K, R]
-    outputs = jnp.stack([learning.method.outputs(model, one) for one in both])  # [2, T, K, R]
+    outputs = jnp.stack([loop.update_rule.outputs(model, one) for one in both])  # [2, T, K, R]
     is_told = jnp.abs(outputs[0] - outputs[1]).max(1) > NEAR
     steps = jnp.arange(1, len(is_told) + 1)
     found = {
         "reach": jnp.where(is_told, steps[:, None], 0).max(0),
         "last_error": jnp.abs(outputs[:, -1] - targets).max((0, 1)),
     }
-    method = learning.method.method if isinstance(learning.method, Lanes) else None
+    method = loop.update_rule.rule if isinstance(loop.update_rule, Vmapped) else None
     if isinstance(method, Chunker):
-        follow = over_lanes(lambda pair, one: method.follow(pair, one, learning=False)[1])
+        follow = vmap_trials(lambda pair, one: method.follow(pair, one, train=False)[1])
         courses = [follow(model, one) for one in both]
         predictions = jnp.stack([course.chunker_outputs[-1] for course in courses])
         hidden = jnp.stack([course.chunker_hidden[0] for course in courses])  # [2, R]

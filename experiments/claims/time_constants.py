@@ -6,32 +6,32 @@ from experiments.claims.base import Settings, by_descent, compare, draw_comparis
 from experiments.claims.bptt import by_adam
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.time_constants import lag_task
-from lstm_jax.training.trials.training_loop import Learning
 from lstm_jax.training.runs.result_file import Document
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 LAGS = ((10, 10), (40, 40), (2, 40))  # shortest and longest
 SPANS = (1, 10, 40)  # 1 / (1 - τ)
 
 
-def variants() -> dict[str, Learning]:
+def variants() -> dict[str, TrainingLoop]:
     """Every kind of net at every range of lags."""
-    learnings = {}
+    loops = {}
     for shortest, longest in LAGS:
         lag = f"lag {longest}" if shortest == longest else f"lag {shortest} to {longest}"
-        for label, learning in at_lag(shortest, longest).items():
-            learnings[f"{lag}, {label}"] = learning
-    return learnings
+        for label, loop in at_lag(shortest, longest).items():
+            loops[f"{lag}, {label}"] = loop
+    return loops
 
 
-def at_lag(shortest: int, longest: int) -> dict[str, Learning]:
+def at_lag(shortest: int, longest: int) -> dict[str, TrainingLoop]:
     """The LSTM of one cell, and three units of one time constant, by BPTT and Adam."""
     task = lag_task(shortest, longest)
-    learnings = {"LSTM": by_descent(task)}
+    loops = {"LSTM": by_descent(task)}
     for span in SPANS:
         tau = round(1 - 1 / span, 12)
         net = RecurrentNet(3, 3, 1, "simple", (tau,) * 3, bias=True)
-        learnings[f"time constants of {span}"] = by_adam(task, net, 0.01)
-    return learnings
+        loops[f"time constants of {span}"] = by_adam(task, net, 0.01)
+    return loops
 
 
 def run(settings: Settings) -> Document:

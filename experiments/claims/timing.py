@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,17 +12,16 @@ import optax
 
 from experiments.claims.base import Settings
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.losses import ERRORS
-from lstm_jax.network.outputs import observe
+from lstm_jax.network.layer import unroll
+from lstm_jax.network.losses import LOSSES
+from lstm_jax.network.outputs import output_units
 from lstm_jax.plots import style
-from lstm_jax.tasks import timing
+from lstm_jax.tasks import replace_architecture, replace_hyperparameters, timing
 from lstm_jax.tasks.task import Example
-from lstm_jax.training.update_rules.per_sequence import GradientLearning
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.recipes.recipe import chunk_of
 from lstm_jax.training.runs.result_file import Document
-from lstm_jax.training.recipes.setup import Setup
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,27 +48,34 @@ def run(settings: Settings) -> Document:
     found = {}
     for kind, period, cells in ASKED:
         for peepholes in (True, False):
-            learning = learn(kind, period, cells, peepholes=peepholes)
+            loop = learn(kind, period, cells, peepholes=peepholes)
             size = f"{cells} cell{'s' if cells > 1 else ''}"
-            label = f"{learning.task.title}, {size} {'with' if peepholes else 'without'} peepholes"
-            found[label] = one = how_long(kind, period, learning, settings)
+            label = f"{loop.task.title}, {size} {'with' if peepholes else 'without'} peepholes"
+            found[label] = one = how_long(kind, period, loop, settings)
             settings.say(f"{label}: {one['solved']} of {settings.trials}, right: {one['right']}")
     return {"changes": CHANGES, "trials": settings.trials, "variants": found}
 
 
-def learn(kind: timing.Kind, period: int, cells: int, *, peepholes: bool) -> Learning:
+def learn(kind: timing.Kind, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
     """A task with what departs from the publication."""
-    setup = Setup(timing.make(kind, period, cells=cells, peepholes=peepholes))
-    setup = setup.with_architecture(cell_input="tanh").with_task(max_sequences=SEQUENCES)
-    biases = {"forget_gate_bias": (2.0,) * cells, "output_gate_bias": (-1.0,) * cells}
-    task = setup.with_conditions(init_range=0.5, **biases).task
+    task = timing.make(kind, period, cells=cells, peepholes=peepholes)
+    task = replace_architecture(
+        dataclasses.replace(task, max_sequences=SEQUENCES), cell_input="tanh"
+    )
+    task = replace_hyperparameters(
+        task,
+        init_range=0.5,
+        forget_gate_bias=(2.0,) * cells,
+        output_gate_bias=(-1.0,) * cells,
+        gradient="full",
+        loss=LOSSES["cross_entropy"],
+    )
     adam = optax.adam(optax.linear_schedule(RATE, 0.0, SEQUENCES))
     optimiser = optax.chain(optax.clip_by_global_norm(LONGEST), adam)
-    method = GradientLearning(task, optimiser, "full", ERRORS["cross_entropy"])
-    return Learning(task, method, chunk_of(task))
+    return TrainingLoop(task, PerSequenceUpdate(task, optimiser))
 
 
-def how_long(kind: timing.Kind, period: int, learning: Learning, settings: Settings) -> Document:
+def how_long(kind: timing.Kind, period: int, loop: TrainingLoop, settings: Settings) -> Document:
     """Trains, then tests every trial on one train of `TESTED` spikes.
 
     Returns:
@@ -76,13 +83,13 @@ def how_long(kind: timing.Kind, period: int, learning: Learning, settings: Setti
       many spikes were over before its first wrong output; `at_work`, what the trial that was right
       for longest does in the first steps.
     """
-    runner = TrialRunner(learning, range(settings.trials), seed=settings.seed)
+    runner = TrialRunner(loop, range(settings.trials), seed=settings.seed)
     results = runner.run()
     model = runner.state().trials.model
     late = np.random.default_rng(settings.seed).integers(0, 2, TESTED, np.int32)
     example = timing.train(kind, jnp.asarray(late), period)
     along = jax.tree.map(lambda a: jnp.repeat(a[..., None], settings.trials, -1), example)
-    outputs = np.asarray(jax.jit(learning.method.outputs)(model, along))
+    outputs = np.asarray(jax.jit(loop.update_rule.outputs)(model, along))
     ends = np.cumsum(period + late)
     right = [int(np.sum(ends <= right_steps(y, example))) for y in np.moveaxis(outputs, -1, 0)]
     best = jax.tree.map(lambda a: a[..., int(np.argmax(right))], model.parameters)
@@ -90,7 +97,7 @@ def how_long(kind: timing.Kind, period: int, learning: Learning, settings: Setti
         "solved": sum(result.solved for result in results),
         "sequences": [result.sequences for result in results],
         "right": right,
-        "at_work": _at_work(learning.task.architecture, best, example),
+        "at_work": _at_work(loop.task.architecture, best, example),
     }
 
 
@@ -103,7 +110,8 @@ def right_steps(outputs: np.ndarray, example: Example) -> int:
 
 def _at_work(architecture: Architecture, parameters: Any, example: Example) -> Document:
     inputs = example.inputs[:SHOWN]
-    outputs, activations, _ = observe(architecture, parameters, inputs)
+    activations, _ = unroll(architecture, parameters, inputs)
+    outputs = output_units(architecture, parameters.output, activations, inputs)
     # Of the first cell, where there are two.
     rounded = lambda array: np.round(np.asarray(array, np.float64)[:, 0], 3).tolist()
     return {

@@ -5,14 +5,14 @@ from __future__ import annotations
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
 from experiments.claims.gradient import GRADIENTS
 from lstm_jax.tasks import delayed_xor
-from lstm_jax.training.trials.training_loop import Learning
 from lstm_jax.training.runs.result_file import Document
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 LENGTHS = (4, 10, 20, 50)
 MAX_SEQUENCES = 100_000
 
 
-def variants() -> dict[str, Learning]:
+def variants() -> dict[str, TrainingLoop]:
     """Delayed XOR at growing lengths, by either gradient."""
     return {
         f"XOR, T = {length}, {gradient} gradient": by_descent(

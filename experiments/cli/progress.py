@@ -47,13 +47,13 @@ class _Lines(_Silent):
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._shown = time.monotonic()
+        self._displayed = time.monotonic()
         self._speed = Speed()
 
     def show(self, progress: Progress) -> None:
         rate, now = self._speed.rate(progress), time.monotonic()
-        if now - self._shown < SECONDS_BETWEEN_LINES and progress.running:
+        if now - self._displayed < SECONDS_BETWEEN_LINES and progress.running:
             return
-        self._shown = now
+        self._displayed = now
         ended = f"{progress.trials - progress.running}/{progress.trials} trials ended"
         print(f"{self._title}: {ended}, {describe(progress, rate)}", file=sys.stderr, flush=True)

@@ -82,7 +82,7 @@ for t in range(40):
 
 # %% [markdown]
 # ## 200,000 steps
-# As many as one likes: the learner stays as large as it is. `learn_steps` does the same by a
+# As many as one likes: the learner stays as large as it is. `learn_chunk` does the same by a
 # stretch at a time, which is faster. Three learners hear the same stream:
 #
 # 1. memory cells of 1997, which keep what they have for ever;
@@ -101,7 +101,7 @@ def live(net, learner, told):
         learner, count = carry
         symbols, counts, asked = stream(key, STRETCH, count)
         steps = {"weights": asked.astype(float), "reset": (symbols == 0) & told}
-        predictions, learner = lstm.learn_steps(net, learner, symbols, counts, **steps)
+        predictions, learner = lstm.learn_chunk(net, learner, symbols, counts, **steps)
         errors = jnp.abs(predictions - counts)[:, 0] * asked
         count = jnp.rint((counts[-1, 0] - 0.1) / 0.8 * MOST).astype(int)
         return (lstm.update(adam, learner), count), (errors.sum(), asked.sum())

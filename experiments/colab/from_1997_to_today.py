@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import optax
 
 from lstm_jax import plots
-from lstm_jax.tasks import Conditions, Example, StreamRule, Task, within
+from lstm_jax.tasks import Example, Hyperparameters, StreamRule, Task, within
 
 # %% [markdown]
 # ## The task
@@ -75,12 +75,17 @@ def learn(net, gradient="truncated"):
         architecture=net,
         sample=sample,
         is_correct=within(0.2),
-        conditions=Conditions(init_range=0.2, forget_gate_bias=bias),
+        hyperparameters=Hyperparameters(
+            learning_rate=0.01,
+            optimiser="adam",
+            gradient=gradient,
+            init_range=0.2,
+            forget_gate_bias=bias,
+        ),
         rule=StreamRule(500, max_wrong=5),
         max_sequences=10_000,
     )
-    method = lstm.GradientLearning(task, optax.adam(0.01), gradient)
-    return lstm.TrialRunner(lstm.Learning(task, method, 500), range(8)).run()
+    return lstm.TrialRunner(lstm.TrainingLoop(task, chunk=500), range(8)).run()
 
 
 # %%

@@ -71,7 +71,8 @@ plots.network_at_work(net, by_hand(), inputs, symbols=names, title="store at ste
 # The same in figures, with the equations of the paper.
 
 # %%
-outputs, activations, _ = lstm.observe(net, by_hand(), inputs)
+activations, _ = lstm.unroll(net, by_hand(), inputs)
+outputs = lstm.output_units(net, by_hand().output, activations)
 print("step  y_in   g(net_c)    s     y_out   y_c")
 state = 0.0
 for t in range(12):
@@ -104,8 +105,8 @@ figure
 # %%
 figure, (axes,) = style.new_figure(7.5, 3.2)
 for bias, colour in zip((-4.0, -2.0, 0.0, 2.0), style.LINES):
-    shown = lstm.unroll(net, by_hand(output_bias=bias), inputs)[0].cell_output
-    axes.plot(shown[:, 0], "o-", color=colour, label=f"output gate bias {bias:g}")
+    displayed = lstm.unroll(net, by_hand(output_bias=bias), inputs)[0].cell_output
+    axes.plot(displayed[:, 0], "o-", color=colour, label=f"output gate bias {bias:g}")
 axes.axvline(9, color=style.GREY, linestyle=":", label="read")
 axes.set(xlabel="step", ylabel="cell output", title="the output gate protects the others")
 axes.set_xlim(-0.5, 15)
@@ -128,11 +129,11 @@ def picture(input_bias=-4.0, output_bias=-4.0, store_weight=4.0, read_weight=8.0
 try:
     from ipywidgets import interact  # type: ignore[import-not-found]
 except ImportError:
-    shown = picture()
+    displayed = picture()
 else:
     ranges = ("input_bias", "output_bias", "store_weight", "read_weight")
-    shown = interact(picture, **dict.fromkeys(ranges, (-8.0, 8.0)))
-shown
+    displayed = interact(picture, **dict.fromkeys(ranges, (-8.0, 8.0)))
+displayed
 
 # %% [markdown]
 # ## What the cell remembers in order to learn

@@ -29,9 +29,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax import plots
-from lstm_jax.plots import style
 from lstm_jax.analysis import error_flow
 from lstm_jax.baselines import fully_recurrent
+from lstm_jax.plots import style
 
 key = jax.random.key(0)
 
@@ -45,10 +45,10 @@ key = jax.random.key(0)
 # %%
 inputs = 0.1 * jax.random.normal(key, (101, 8))
 lines = {}
-rival = fully_recurrent.RecurrentNet(8, 0, 8, "full")
+baseline = fully_recurrent.RecurrentNet(8, 0, 8, "full")
 for init_range in (0.2, 1.0, 4.0):
-    weights = fully_recurrent.initialise(key, rival, init_range=init_range)
-    factors = error_flow.recurrent_factors(rival, weights, inputs)
+    weights = fully_recurrent.initialise(key, baseline, init_range=init_range)
+    factors = error_flow.recurrent_factors(baseline, weights, inputs)
     lines[f"conventional net, weights within {init_range}"] = factors
 lines["one unit, always at its steepest, weight 5"] = (5 / 4) ** np.arange(1.0, 101)
 net = lstm.Architecture(num_inputs=8, blocks=(2, 2), num_outputs=1)
@@ -128,7 +128,9 @@ def cosine(key, init_range):
     parameters = lstm.initialise(key, net, init_range=init_range)
 
     def error(parameters, gradient):
-        outputs, _ = lstm.apply(net, parameters, inputs, at="end", gradient=gradient)
+        outputs, _ = lstm.apply(
+            net, parameters, inputs, at="end", options=lstm.RunOptions(gradient=gradient)
+        )
         return lstm.half_squared_error(outputs, jnp.ones(1))
 
     both = [jax.grad(error)(parameters, how) for how in ("truncated", "full")]
@@ -236,14 +238,14 @@ figure
 
 # %%
 task, longer = lstm.make_task("2c-50-50"), lstm.make_task("2c-1000-50")
-learning = lstm.make_recipe("adam-gate-bias").learning(task)
-(trial,) = lstm.TrialRunner(learning, range(1), lanes=1).run()
+loop = lstm.TrainingLoop(lstm.make_recipe("adam-gate-bias").apply(task))
+(trial,) = lstm.TrialRunner(loop, range(1), lanes=1).run()
 parameters = jax.tree.map(jnp.asarray, trial.model.parameters)
 print(f"solved: {trial.solved}, after {trial.sequences:,} sequences")
 
 # %%
 batch = longer.sample_batch(jax.random.key(3), 40)
-run = lambda one: lstm.apply(learning.task.architecture, parameters, one)[0]
+run = lambda one: lstm.apply(loop.task.architecture, parameters, one)[0]
 figure, (axes,) = style.new_figure(7.5, 3)
 for outputs, target in zip(jax.vmap(run)(batch.inputs), batch.targets):
     axes.plot(outputs[:1000, 0], color=style.BLOCKS[int(target[1])], linewidth=0.8, alpha=0.7)
@@ -266,6 +268,6 @@ from lstm_jax.tasks import delayed_xor
 groups = {}
 for length in (4, 20):
     task = delayed_xor.make(length, max_sequences=20_000)
-    runner = lstm.TrialRunner(lstm.make_recipe("paper").learning(task), range(8))
+    runner = lstm.TrialRunner(lstm.TrainingLoop(task), range(8))
     groups[f"{length} steps"] = runner.run()
 plots.compare_trials(groups)

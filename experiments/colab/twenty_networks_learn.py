@@ -51,8 +51,8 @@ task.architecture
 # One is solved when its last 2,000 sequences were all right.
 
 # %%
-learning = lstm.make_recipe("paper").learning(task)
-runner = lstm.TrialRunner(learning, range(20), seed=0)
+loop = lstm.TrainingLoop(task)
+runner = lstm.TrialRunner(loop, range(20), seed=0)
 live, bar = plots.LiveCurve("temporal order, twenty networks"), Bar("6a")
 while not runner.finished:
     progress = runner.round()

@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import optax
 
 from lstm_jax import plots
-from lstm_jax.tasks import Conditions, Example, Task, within
+from lstm_jax.tasks import Example, Hyperparameters, Task, within
 from lstm_jax.training.runs.progress import Bar
 
 # %% [markdown]
@@ -57,7 +57,9 @@ task = Task(
     sample=sample,
     is_correct=within(0.3),
     name="two letters",
-    conditions=Conditions(learning_rate=0.5, init_range=0.2, input_gate_bias=(-1.0, -2.0, -3.0)),
+    hyperparameters=Hyperparameters(
+        learning_rate=0.5, init_range=0.2, input_gate_bias=(-1.0, -2.0, -3.0)
+    ),
     max_sequences=30_000,
 )
 
@@ -72,9 +74,9 @@ for one in task.sample_batch(jax.random.key(0), 3).inputs:
 # 2,560 new ones.
 
 # %%
-learning = lstm.make_recipe("paper").learning(task)
+loop = lstm.TrainingLoop(task)
 with Bar("memory cells") as bar:
-    trials = lstm.TrialRunner(learning, range(20)).run(on_round=bar.show)
+    trials = lstm.TrialRunner(loop, range(20)).run(on_chunk=bar.show)
 plots.learning_curves(trials, title="two letters, memory cells of 1997")
 
 # %%
@@ -88,18 +90,18 @@ print(f"{len(wrong)} of {len(trials)} solved; of 2,560 new sequences wrong: {wro
 
 # %%
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.baselines.update_rules import BySequence
+from lstm_jax.baselines.update_rules import RecurrentPerSequence
 
 net = RecurrentNet(num_inputs=6, num_hidden=8, num_outputs=2, connections="full", bias=True)
 print(f"{net.num_weights} weights, the cells have {task.architecture.num_weights}")
-rival = dataclasses.replace(task, architecture=net)
-method = lstm.Lanes(BySequence(rival, optax.sgd(0.5), bptt_gradient))
+baseline = dataclasses.replace(task, architecture=net)
+method = lstm.Vmapped(RecurrentPerSequence(baseline, optax.sgd(0.5), bptt_gradient))
 with Bar("conventional net") as bar:
-    runner = lstm.TrialRunner(lstm.Learning(rival, method, 1000), range(20))
-    rivals = runner.run(on_round=bar.show)
+    runner = lstm.TrialRunner(lstm.TrainingLoop(baseline, method, 1000), range(20))
+    baselines = runner.run(on_chunk=bar.show)
 
 # %%
-plots.compare_trials({"memory cells": trials, "conventional net": rivals})
+plots.compare_trials({"memory cells": trials, "conventional net": baselines})
 
 # %% [markdown]
 # ## How a solved network does it

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 import lstm_jax as lstm
-from lstm_jax.tasks import Conditions, within
+from lstm_jax.tasks import Hyperparameters, within
 
 
 def sample(key, data):
@@ -27,18 +27,18 @@ TASK = lstm.Task(
     architecture=lstm.Architecture(num_inputs=4, blocks=(1,), num_outputs=1),
     sample=sample,
     is_correct=within(0.3),
-    conditions=Conditions(learning_rate=1.0, init_range=0.2, input_gate_bias=(-1.0,)),
+    hyperparameters=Hyperparameters(learning_rate=1.0, init_range=0.2, input_gate_bias=(-1.0,)),
     max_sequences=6000,
 )
 
 
 def main() -> dict[str, list[lstm.TrialResult]]:
     """Five trials of the LSTM and of Elman's procedure, which sees one step back."""
-    learnings = {
-        "LSTM": lstm.make_recipe("paper").learning(TASK),
-        "Elman's procedure": lstm.rivals.rival_learning(TASK, "Elman's procedure", num_hidden=4),
+    loops = {
+        "LSTM": lstm.TrainingLoop(TASK),
+        "Elman's procedure": lstm.baselines.training_loop(TASK, "Elman's procedure", num_hidden=4),
     }
-    results = {name: lstm.TrialRunner(each, range(5)).run() for name, each in learnings.items()}
+    results = {name: lstm.TrialRunner(each, range(5)).run() for name, each in loops.items()}
     for name, trials in results.items():
         solved = [trial.sequences for trial in trials if trial.solved]
         print(f"{name}: {len(solved)} of 5 trials solved, after {solved} sequences")

@@ -29,7 +29,7 @@ def error(parameters, inputs, lengths, targets):
     """Of a batch: the mean over its sequences."""
 
     def of_one(inputs, length, target):
-        output, _ = lstm.apply(NET, parameters, inputs, length=length, at="end")
+        output, _ = lstm.apply(NET, parameters, inputs, steps=lstm.Steps(length=length), at="end")
         return lstm.half_squared_error(output, target)
 
     return jax.vmap(of_one)(inputs, lengths, targets).mean()

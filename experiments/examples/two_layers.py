@@ -21,8 +21,10 @@ UPPER = lstm.Architecture(num_inputs=LOWER.num_cells, blocks=(2,), num_outputs=1
 def error(both, inputs, target, gradient: Gradient = "truncated"):
     """Of one sequence [T, 3] and its target [1]."""
     lower, upper = both
-    activations, _ = lstm.unroll(LOWER, lower, inputs, gradient=gradient)
-    output, _ = lstm.apply(UPPER, upper, activations.cell_output, at="end", gradient=gradient)
+    activations, _ = lstm.unroll(LOWER, lower, inputs, options=lstm.RunOptions(gradient=gradient))
+    output, _ = lstm.apply(
+        UPPER, upper, activations.cell_output, at="end", options=lstm.RunOptions(gradient=gradient)
+    )
     return lstm.half_squared_error(output, target)
 
 

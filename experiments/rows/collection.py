@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from experiments.rows.schema import check_row
-from lstm_jax import baselines as rivals
+from lstm_jax import baselines as baselines
 from lstm_jax.tasks import row_names
 from lstm_jax.training.runs.result_file import Document, read_json
 
@@ -25,7 +25,7 @@ def task_of(row: str) -> str:
 def all_rows() -> list[str]:
     """The LSTM's rows in the paper's order, those of each task followed by its rivals'."""
     tasks = list(dict.fromkeys(map(task_of, row_names())))
-    return sorted((*row_names(), *rivals.row_names()), key=lambda row: tasks.index(task_of(row)))
+    return sorted((*row_names(), *baselines.row_names()), key=lambda row: tasks.index(task_of(row)))
 
 
 def read_results(folder: pathlib.Path = RESULTS) -> list[Document]:

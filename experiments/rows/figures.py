@@ -14,8 +14,8 @@ from experiments.rows.text import row_label
 from lstm_jax import plots
 from lstm_jax.plots import style
 from lstm_jax.tasks import Example, Task, make_task
-from lstm_jax.training.trials.training_loop import DATA
 from lstm_jax.training.runs.result_file import Document, read_network
+from lstm_jax.training.trials.training_loop import DATA
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -168,12 +168,14 @@ def lags(documents: Sequence[Document]) -> Figure:
         (panels[0], "q = p", [q == p for q, p in rows]),
         (panels[1], "p, with q = 1000", [q == 1000 for q, _ in rows]),
     ):
-        shown = [(p, d) for (_, p), d, yes in zip(rows, documents, is_shown, strict=True) if yes]
-        axes.set_visible(bool(shown))
-        if shown:
-            _draw_lags(axes, shown)
+        displayed = [
+            (p, d) for (_, p), d, yes in zip(rows, documents, is_shown, strict=True) if yes
+        ]
+        axes.set_visible(bool(displayed))
+        if displayed:
+            _draw_lags(axes, displayed)
             axes.set(xscale="log", xlabel=x, yscale="log")
-            ticks = sorted({p for p, _ in shown})
+            ticks = sorted({p for p, _ in displayed})
             axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
             axes.minorticks_off()
             style.add_legend(axes)
@@ -181,8 +183,8 @@ def lags(documents: Sequence[Document]) -> Figure:
     return figure
 
 
-def _draw_lags(axes: Axes, shown: Sequence[tuple[int, Document]]) -> None:
-    learned = [(p, d) for p, d in shown if d["summary"]["solved"]]
+def _draw_lags(axes: Axes, displayed: Sequence[tuple[int, Document]]) -> None:
+    learned = [(p, d) for p, d in displayed if d["summary"]["solved"]]
     for i, recipe in enumerate(sorted({d["recipe"] for _, d in learned})):
         points = sorted(
             (p, d["summary"]["mean_sequences"], d["summary"]["success_rate"])
@@ -194,7 +196,7 @@ def _draw_lags(axes: Axes, shown: Sequence[tuple[int, Document]]) -> None:
         for p, mean, rate in points:
             if rate < 100:
                 axes.annotate(f" {rate:.0f} %", (p, mean), fontsize=8, color=own["color"])
-    published = sorted({(p, d["published"]["mean_sequences"]) for p, d in shown})
+    published = sorted({(p, d["published"]["mean_sequences"]) for p, d in displayed})
     axes.plot(*_columns(published), "o:", color=style.PAPER, mfc="none", label="the paper's")
 
 

@@ -9,16 +9,16 @@ from typing import TypeVar
 
 from absl.flags import FlagValues
 
-from experiments.rows import run as runner
 from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform, configure
+from experiments.rows import run as runner
 from experiments.rows.options import BOUNDS, Options
 from experiments.rows.text import text_table
 from lstm_jax.tasks import row_names
 from lstm_jax.training.host import processes
-from lstm_jax.training.recipes.recipe import SHORT_NAMES
 from lstm_jax.training.host.cpu import LANES
+from lstm_jax.training.recipes.recipe import NAMED
 
 T = TypeVar("T", bound=Options)
 
@@ -65,7 +65,7 @@ def define_flags(flags: FlagSet) -> None:
 def define_how(flags: FlagSet, lanes: int = LANES) -> None:
     """The flags of every binary that runs trials."""
     flags.folder("out", "Folder for result files and pictures; must be given.")
-    flags.text("recipe", "paper", f"Conditions: of {', '.join(SHORT_NAMES)}, and +departures.")
+    flags.text("recipe", "paper", f"Conditions: of {', '.join(NAMED)}, and +departures.")
     flags.seed()
     flags.integer("max_sequences", None, "A trial's budget; else the task's.")
     flags.switch("overwrite", False, "Replace result files that exist.")
@@ -98,7 +98,7 @@ def start(options: T, values: FlagValues) -> T:
     if values.coordinator is not None:
         processes.connect(values.coordinator, *numbers)
     check_platform()
-    return options if processes.is_first() else dataclasses.replace(options, quiet=True)
+    return options if processes.is_first_process() else dataclasses.replace(options, quiet=True)
 
 
 def make_options(values: FlagValues) -> Options:

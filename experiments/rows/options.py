@@ -8,16 +8,17 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from experiments.rows.collection import read_result
 from experiments.cli.command import command_line
-from lstm_jax import plots, baselines as rivals
+from experiments.rows.collection import read_result
+from lstm_jax import baselines as baselines
+from lstm_jax import plots
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs import result_file as results
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.host.cpu import LANES
+from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.runs import result_file as results
+from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialResult
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,26 +84,26 @@ class Options:
         """What a row's files are called; recipes other than `paper` are in the name."""
         return row if self.recipe == "paper" else f"{row}.{self.recipe}"
 
-    def learning(self, row: str) -> Learning:
+    def loop(self, row: str) -> TrainingLoop:
         """What the trials of a row learn, and how: the LSTM's by the recipe, or a rival's.
 
         Raises:
           ValueError: if there is no such row, or a rival is to learn by another recipe.
         """
-        if row in rivals.row_names():
+        if row in baselines.row_names():
             if self.recipe != "paper":
                 raise ValueError(f"--recipe must be paper for {row}, got {self.recipe}")
-            learning = rivals.make_learning(row)
+            loop = baselines.make_training_loop(row)
         else:
-            learning = make_recipe(self.recipe).learning(make_task(row))
+            loop = TrainingLoop(make_recipe(self.recipe).apply(make_task(row)))
         if self.max_sequences is None:
-            return learning
-        task = dataclasses.replace(learning.task, max_sequences=self.max_sequences)
-        return dataclasses.replace(learning, task=task)
+            return loop
+        task = dataclasses.replace(loop.task, max_sequences=self.max_sequences)
+        return dataclasses.replace(loop, task=task)
 
     def run(self, row: str) -> Document:
         """All that decides the numbers of a row; how it is resumed must not change it."""
-        task = self.learning(row).task
+        task = self.loop(row).task
         return {
             "task": task.name,
             "recipe": self.recipe,
@@ -115,7 +116,7 @@ class Options:
     def document(self, row: str, trials: Sequence[TrialResult], wall_seconds: float) -> Document:
         """What a row's result file says."""
         return results.make_document(
-            self.learning(row).task,
+            self.loop(row).task,
             trials,
             recipe=self.recipe,
             changes=make_recipe(self.recipe).changes,

@@ -13,14 +13,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.rows import scalars
 from experiments.cli.files import check_free, keep, make_folder
 from experiments.cli.interrupt import Interrupted
-from experiments.rows.options import Options
 from experiments.cli.progress import make_progress
+from experiments.rows import scalars
+from experiments.rows.options import Options
 from lstm_jax.training.host import processes
+from lstm_jax.training.host.interrupts import Interrupts, defer_signals
 from lstm_jax.training.runs.checkpoints import Checkpoints, check_unused, discard
-from lstm_jax.training.host.interrupts import Interrupts, take_note_of_interrupts
 from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialRunner
 
@@ -35,7 +35,7 @@ def prepare(options: Options, rows: list[str]) -> None:
     # Folders may differ, but not whether there is one, since scalars are gathered from all.
     own = {"out": None, "quiet": None, "logdir": options.logdir is not None}
     processes.check_same("rows and flags", (rows, dataclasses.asdict(options) | own))
-    processes.by_first(lambda: _prepare(options, rows))
+    processes.on_first_process(lambda: _prepare(options, rows))
 
 
 def _prepare(options: Options, rows: list[str]) -> None:
@@ -97,12 +97,12 @@ def run_row(row: str, options: Options) -> Document:
       Interrupted: if it was told to end; the words say what --resume will find.
       ValueError: if another process has the row's checkpoints open.
     """
-    done = processes.by_first(lambda: _left_behind(row, options))
+    done = processes.on_first_process(lambda: _left_behind(row, options))
     if done is not None:
         return done
     interrupts = None
     try:
-        with take_note_of_interrupts() as interrupts:
+        with defer_signals() as interrupts:
             return _run(row, options, interrupts)
     except KeyboardInterrupt as error:
         number = getattr(error, "number", interrupts and interrupts.signal) or signal.SIGINT
@@ -120,11 +120,11 @@ def _left_behind(row: str, options: Options) -> Document | None:
 
 
 def _run(row: str, options: Options, interrupts: Interrupts) -> Document:
-    run, learning = options.run(row), options.learning(row)
+    run, loop = options.run(row), options.loop(row)
     started = time.monotonic()
     with Checkpoints(options.path(row, ".checkpoints"), run) as checkpoints:
         runner = TrialRunner(
-            learning,
+            loop,
             range(run["trials"]),
             seed=options.seed,
             mesh=Mesh(np.array(jax.devices()), ("trials",)),
@@ -137,7 +137,7 @@ def _run(row: str, options: Options, interrupts: Interrupts) -> Document:
                 print(sentence, file=sys.stderr)
         _run_trials(runner, checkpoints, started, row, options, interrupts)
         document = options.document(row, runner.results(), time.monotonic() - started)
-        processes.by_first(lambda: _write(document, row, options))
+        processes.on_first_process(lambda: _write(document, row, options))
         checkpoints.remove()
     if interrupts.requested():
         raise KeyboardInterrupt
@@ -167,7 +167,7 @@ def _run_trials(
             state = runner.round()
             progress.show(state)
             log.add(runner, state.solved)
-            elapsed = processes.by_first(lambda since=saved_at: time.monotonic() - since)
+            elapsed = processes.on_first_process(lambda since=saved_at: time.monotonic() - since)
             is_to_end = interrupts.requested() and not runner.finished
             if is_to_end or elapsed >= options.checkpoint_seconds:
                 checkpoints.save(runner, time.monotonic() - started)
@@ -178,7 +178,7 @@ def _run_trials(
 
 def _what_resume_finds(options: Options, row: str) -> str:
     """In words; of several processes, only the first can know."""
-    if not processes.is_first():
+    if not processes.is_first_process():
         return "the first process says what --resume will find"
     path, presented = options.path(row, ".json"), newest(options.path(row, ".checkpoints"))
     if presented is not None and path.exists():

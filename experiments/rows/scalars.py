@@ -13,9 +13,9 @@ import numpy as np
 
 from experiments.cli.files import make_folder
 from lstm_jax.training.host import processes
-from lstm_jax.training.trials.training_loop import SOLVED
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import SOLVED
 
 POINTS = 1000  # of a curve, at most, if a trial uses up its budget
 MOST_TRIALS = 100  # that have a curve of their own, the first ones
@@ -54,7 +54,7 @@ def open_log(folder: pathlib.Path | None, runner: TrialRunner) -> Log:
     if folder is None:
         return _Nothing()
     state = runner.state()  # by all processes
-    return _Scalars(folder, runner, state) if processes.is_first() else _Nothing()
+    return _Scalars(folder, runner, state) if processes.is_first_process() else _Nothing()
 
 
 class _Nothing:
@@ -70,12 +70,12 @@ class _Scalars:
         for path in _found(folder):
             path.unlink()
         self._writer = _load_writer()(logdir=str(folder))
-        learning = runner.learning
-        self._every = max(1, round(learning.task.max_sequences / POINTS / learning.chunk))
+        loop = runner.loop
+        self._every = max(1, round(loop.task.max_sequences / POINTS / loop.chunk))
         self._rounds = 0
-        is_solved, limit = state.trials.status == SOLVED, learning.task.max_sequences
+        is_solved, limit = state.trials.status == SOLVED, loop.task.max_sequences
         for sequences, error, _ in zip(*state.reports, strict=True):
-            presented = min((self._rounds + 1) * learning.chunk, limit)
+            presented = min((self._rounds + 1) * loop.chunk, limit)
             solved = np.sum(is_solved & (state.trials.ended_at <= presented))
             with np.errstate(invalid="ignore"):
                 errors = np.where(sequences > 0, error / sequences, np.nan)

@@ -22,15 +22,15 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
 
 
-Kind = tuple[str, Callable[[Any], bool]]
-TEXT: Kind = ("text", lambda value: isinstance(value, str))
-YES_NO: Kind = ("true or false", lambda value: isinstance(value, bool))
-NUMBER: Kind = ("a number", _is_number)
-COUNT: Kind = ("a whole number from 0", _is_count)
-MAYBE: Kind = ("a number or null", lambda value: value is None or _is_number(value))
-LIST: Kind = ("a list", lambda value: isinstance(value, list))
-OBJECT: Kind = ("an object", lambda value: isinstance(value, dict))
-POINTS: Kind = (
+UnitType = tuple[str, Callable[[Any], bool]]
+TEXT: UnitType = ("text", lambda value: isinstance(value, str))
+YES_NO: UnitType = ("true or false", lambda value: isinstance(value, bool))
+NUMBER: UnitType = ("a number", _is_number)
+COUNT: UnitType = ("a whole number from 0", _is_count)
+MAYBE: UnitType = ("a number or null", lambda value: value is None or _is_number(value))
+LIST: UnitType = ("a list", lambda value: isinstance(value, list))
+OBJECT: UnitType = ("an object", lambda value: isinstance(value, dict))
+POINTS: UnitType = (
     "a list of points",
     lambda value: (
         isinstance(value, list)
@@ -38,7 +38,7 @@ POINTS: Kind = (
     ),
 )
 
-ROW: dict[str, Kind] = {
+ROW: dict[str, UnitType] = {
     "task": TEXT,
     "title": TEXT,
     "recipe": TEXT,
@@ -52,15 +52,15 @@ ROW: dict[str, Kind] = {
     "summary": OBJECT,
     "trials": ("a list of trials", lambda value: isinstance(value, list) and bool(value)),
 }
-NETWORK: Kind = ("an object or null", lambda value: value is None or isinstance(value, dict))
-LATER: dict[str, Kind] = {  # what the oldest files lack
+NETWORK: UnitType = ("an object or null", lambda value: value is None or isinstance(value, dict))
+LATER: dict[str, UnitType] = {  # what the oldest files lack
     "network": NETWORK,
     "command": TEXT,
     "recipe_changes": TEXT,
     "versions": OBJECT,
     "machine": OBJECT,
 }
-TRIAL: dict[str, Kind] = {
+TRIAL: dict[str, UnitType] = {
     "index": COUNT,
     "solved": YES_NO,
     "sequences": COUNT,
@@ -70,7 +70,7 @@ TRIAL: dict[str, Kind] = {
     "test_size": COUNT,
     "test_error": MAYBE,
 }
-PUBLISHED: dict[str, Kind] = dict.fromkeys(
+PUBLISHED: dict[str, UnitType] = dict.fromkeys(
     (
         "success_rate",
         "mean_sequences",
@@ -81,7 +81,7 @@ PUBLISHED: dict[str, Kind] = dict.fromkeys(
     ),
     MAYBE,
 )
-SUMMARY: dict[str, Kind] = {
+SUMMARY: dict[str, UnitType] = {
     "trials": COUNT,
     "solved": COUNT,
     "success_rate": NUMBER,
@@ -117,7 +117,9 @@ def check_row(document: Mapping[str, Any], name: object) -> None:
         check_fields(trial, TRIAL, name, f"trials[{i}].")
 
 
-def check_fields(found: object, kinds: Mapping[str, Kind], name: object, place: str = "") -> None:
+def check_fields(
+    found: object, kinds: Mapping[str, UnitType], name: object, place: str = ""
+) -> None:
     """Raises ValueError if an object of a file lacks a field, or has one of another kind.
 
     Args:

@@ -14,13 +14,13 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from lstm_jax.training.recipes.settings import SettingsLearning, start_trials
 
 from experiments.search.plan import Plan, Values
-from lstm_jax.training.trials.training_loop import NON_FINITE, RUNNING, SOLVED
-from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.runs.result_file import Document
-from lstm_jax.training.recipes.settings import SettingsLearning, start_trials
+from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import NON_FINITE, RUNNING, SOLVED
 
 PARTS = 32  # of the budget; at the end of each an error is taken down
 JUDGED = (4, 8, 16)  # the parts at whose end a configuration may be stopped
@@ -80,16 +80,16 @@ class Bench:
 
     def _make(self, shape: str) -> tuple[TrialRunner, RunState, SettingsLearning]:
         """A runner of the trials with some shape of blocks, and how they start."""
-        learning = self.plan.learning(shape)
-        assert isinstance(learning.method, SettingsLearning)
+        loop = self.plan.loop(shape)
+        assert isinstance(loop.update_rule, SettingsLearning)
         runner = TrialRunner(
-            learning,
+            loop,
             range(self.plan.trials),
             seed=self.plan.seed,
             mesh=self._mesh,
             lanes=self.plan.lanes,
         )
-        return runner, runner.state(), learning.method
+        return runner, runner.state(), loop.update_rule
 
 
 def is_worse(error: Sequence[float], tried: Sequence[Mapping[str, Any]]) -> bool:

@@ -7,11 +7,11 @@ import re
 from typing import Any
 
 from absl.flags import FlagValues
+from lstm_jax.training.recipes.random_search import SearchSpace
 
 from experiments.cli.flag_set import FlagSet
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import make_task, row_names
-from lstm_jax.training.recipes.random_search import Space
 from lstm_jax.training.recipes.recipe import make_recipe
 
 
@@ -26,14 +26,14 @@ def define_flags(flags: FlagSet) -> None:
     flags.items("output_gate_bias", ["own"], told)
 
 
-def space_of(values: FlagValues) -> Space:
+def space_of(values: FlagValues) -> SearchSpace:
     """The space of the flags, less the biases of gates that have none, unless they were asked for.
 
     Raises:
       ValueError: if they were, or bounds are none.
     """
-    names = [field.name for field in dataclasses.fields(Space)]
-    space = Space(**{name: _bounds(name, getattr(values, name)) for name in names})
+    names = [field.name for field in dataclasses.fields(SearchSpace)]
+    space = SearchSpace(**{name: _bounds(name, getattr(values, name)) for name in names})
     net = _network(values)
     for kind in ("input", "output"):
         flag, has_bias = f"{kind}_gate_bias", f"{kind}_gate" in net.biased

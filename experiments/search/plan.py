@@ -14,12 +14,17 @@ from typing import Any
 
 from experiments.search.flags import blocks_of, shape_of
 from lstm_jax.tasks import make_task
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.recipes.random_search import Bounds, Space
+from lstm_jax.training.recipes.random_search import Bounds, SearchSpace
 from lstm_jax.training.recipes.recipe import chunk_of, make_recipe
-from lstm_jax.training.runs.result_file import Document
-from lstm_jax.training.recipes.settings import Settings, SettingsLearning, as_settings, learn_by_settings
+from lstm_jax.training.recipes.settings import (
+    Settings,
+    SettingsLearning,
+    as_settings,
+    learn_by_settings,
+)
 from lstm_jax.training.recipes.setup import Setup
+from lstm_jax.training.runs.result_file import Document
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 Values = Document  # by name
 DIGITS = 3  # of every setting
@@ -55,7 +60,7 @@ class Plan:
     task: str
     recipe: str
     shapes: tuple[str, ...]
-    space: Space
+    space: SearchSpace
     trials: int
     seed: int
     max_sequences: int
@@ -63,7 +68,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if len(self.shapes) == 1 and not any(dataclasses.astuple(self.space)):
-            names = [field.name for field in dataclasses.fields(Space)]
+            names = [field.name for field in dataclasses.fields(SearchSpace)]
             raise ValueError(f"--blocks or one of --{', --'.join(names)} must leave a choice")
 
     def as_document(self) -> Document:
@@ -99,9 +104,9 @@ class Plan:
     def settings_of(self, values: Mapping[str, Any]) -> Settings:
         """The settings as trials take them: what the recipe makes of the row's conditions."""
         recipe = make_recipe(self.recipe_of(values))
-        return as_settings(recipe.adapt(make_task(self.task)).conditions)
+        return as_settings(recipe.adapt(make_task(self.task)).hyperparameters)
 
-    def learning(self, shape: str) -> Learning:
+    def loop(self, shape: str) -> TrainingLoop:
         """What trials with this shape of blocks learn, whatever their settings.
 
         Raises:
@@ -115,7 +120,7 @@ class Plan:
         )
         setup = setup.with_task(max_sequences=self.max_sequences)
         method = learn_by_settings(setup, SettingsLearning)
-        return Learning(setup.task, method, chunk_of(setup.task))
+        return TrainingLoop(setup.task, method, chunk_of(setup.task))
 
     def command(self, values: Mapping[str, Any], devices: int, out: str) -> list[str]:
         """The command that runs the trials with these settings again."""

@@ -20,21 +20,22 @@ from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
-from experiments.rows import figures as pictures, flags as rows
-from experiments.search import flags as search
 from experiments.cli.command import Command, command_line
 from experiments.cli.files import read_object
 from experiments.cli.flag_set import FlagSet
+from experiments.rows import figures as pictures
+from experiments.rows import flags as rows
 from experiments.rows.options import Options
 from experiments.rows.run import prepare, run_row
+from experiments.search import flags as search
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.overrides import with_blocks
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.recipes.random_search import RandomSearch, Space
+from lstm_jax.training.recipes.random_search import RandomSearch, SearchSpace
 from lstm_jax.training.recipes.recipe import chunk_of, make_recipe
-from lstm_jax.training.runs.result_file import SCHEMA_VERSION, Document, about_run, plain_number
 from lstm_jax.training.recipes.settings import Settings, learn_by_settings
+from lstm_jax.training.runs.result_file import SCHEMA_VERSION, Document, about_run, plain_number
 from lstm_jax.training.trials.runner import TrialResult
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +53,7 @@ class Sweep(Options):
       space: where the settings are drawn from.
     """
 
-    space: Space = dataclasses.field(default_factory=Space)
+    space: SearchSpace = dataclasses.field(default_factory=SearchSpace)
 
     def check(self) -> None:
         """Raises ValueError if an option is wrong, or there is nothing to draw a picture of."""
@@ -63,7 +64,7 @@ class Sweep(Options):
                 f"--learning_rate and one of --{', --'.join(bounds)} must have bounds, got 'own'"
             )
 
-    def learning(self, row: str) -> Learning:
+    def loop(self, row: str) -> TrainingLoop:
         """What the trials of a row learn: its task with its blocks, by random settings."""
         _, name, shape = row.split(".")
         setup = make_recipe(self.recipe).setup(make_task(name))
@@ -71,7 +72,7 @@ class Sweep(Options):
             max_sequences=self.max_sequences or MAX_SEQUENCES, test_size=TESTS
         )
         method = learn_by_settings(setup, RandomSearch, space=self.space)
-        return Learning(setup.task, method, chunk_of(setup.task))
+        return TrainingLoop(setup.task, method, chunk_of(setup.task))
 
     def run(self, row: str) -> Document:
         """As `Options`, with the space and the shape."""

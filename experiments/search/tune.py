@@ -22,14 +22,14 @@ from typing import Any
 from absl.flags import FlagValues
 
 from experiments.cli import files
-from experiments.rows import flags as rows
-from experiments.search import flags as search
 from experiments.cli.command import Command, command_line
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.interrupt import Interrupted
 from experiments.cli.machine import check_platform, configure
+from experiments.rows import flags as rows
 from experiments.rows.options import BOUNDS
 from experiments.rows.text import show, text_table
+from experiments.search import flags as search
 from experiments.search import picture
 from experiments.search.evaluate import Bench
 from experiments.search.plan import Plan
@@ -140,7 +140,7 @@ def main(values: FlagValues) -> None:
     configure(values.devices)
     plan = make_plan(values)
     for shape in plan.shapes:
-        plan.learning(shape)  # which says what departures cannot be made
+        plan.loop(shape)  # which says what departures cannot be made
     recipe = "" if plan.recipe == "paper" else f".{plan.recipe}"
     path = values.out / f"tune.{plan.task}{recipe}.json"
     files.check_free(path, values.overwrite or values.resume)

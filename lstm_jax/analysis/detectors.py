@@ -15,7 +15,7 @@ import numpy as np
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.scan import Activations
-from lstm_jax.cell.units import GATES, Kind
+from lstm_jax.cell.units import GATES, UnitType
 
 MOST_NAMED = 4  # of the inputs that open a gate, in a sentence
 
@@ -118,7 +118,7 @@ class Record(NamedTuple):
                 yield block, cell, number
                 number += 1
 
-    def gates(self) -> Iterator[tuple[Kind, int, np.ndarray]]:
+    def gates(self) -> Iterator[tuple[UnitType, int, np.ndarray]]:
         """Kind, block and activation [M], at all real steps one behind the other, of every gate."""
         for kind in GATES:
             values = getattr(self.activations, kind.activity)
@@ -153,7 +153,7 @@ def saturated_states(record: Record) -> Iterator[Finding]:
     """States so far out that h is flat there: hardly any error enters the cell."""
     h = ACTIVATIONS[record.architecture.cell_output]
     states = record.activations.internal_state[record.is_real]
-    slopes = np.asarray(h.slope(h.value(jnp.asarray(states))) / h.slope(h.value(jnp.zeros(()))))
+    slopes = np.asarray(h.derivative(h(jnp.asarray(states))) / h.derivative(h(jnp.zeros(()))))
     parts = (slopes < record.thresholds.slope).mean(0)
     for block, cell, number in record.cells():
         if parts[number] >= record.thresholds.saturated:
@@ -247,7 +247,7 @@ def blocks_without_error(record: Record) -> Iterator[Finding]:
     y_out h'(s) w_kc, and the truncated gradient has no other way into a block."""
     h = ACTIVATIONS[record.architecture.cell_output]
     states = jnp.asarray(record.activations.internal_state)
-    slope = np.asarray(h.slope(h.value(states)))
+    slope = np.asarray(h.derivative(h(states)))
     gates = record.activations.output_gate
     owners = np.repeat(np.arange(record.architecture.num_blocks), record.architecture.blocks)
     opens = np.ones_like(slope) if gates is None else np.asarray(gates)[..., owners]

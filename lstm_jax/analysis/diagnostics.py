@@ -9,13 +9,13 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.arguments import as_array, check_symbols
 from lstm_jax.analysis.detectors import DETECTORS, Finding, Record, Thresholds
-from lstm_jax.network.layer import unroll
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, check_parameters
-from lstm_jax.cell.scan import Activations
-from lstm_jax.cell.validation import check_kind, shown
+from lstm_jax.cell.scan import Activations, Steps
+from lstm_jax.cell.validation import as_array, check_type, displayed
+from lstm_jax.network.arguments import check_symbols
+from lstm_jax.network.layer import unroll
 
 
 def diagnose(
@@ -56,12 +56,14 @@ def diagnose(
       ValueError: if an argument does not fit the architecture.
     """
     check_parameters(architecture, parameters)
-    check_kind("thresholds", thresholds, Thresholds)
+    check_type("thresholds", thresholds, Thresholds)
     inputs = np.asarray(as_array("inputs", inputs))
     _check_batch(inputs)
     length = _as_lengths(inputs, length)
     names = _as_names(architecture, symbols)
-    unroll(architecture, parameters, inputs[0], length=int(length[0]))  # which checks the shapes
+    unroll(
+        architecture, parameters, inputs[0], steps=Steps(length=int(length[0]))
+    )  # which checks the shapes
     is_real = np.arange(inputs.shape[1]) < length[:, None]
     check_symbols("inputs", inputs.T, architecture.num_inputs, is_real.T)
     if not np.isfinite(inputs[is_real]).all():
@@ -84,7 +86,7 @@ def _as_names(architecture: Architecture, symbols: Sequence[str] | None) -> tupl
         return tuple(f"input {i}" for i in range(architecture.num_inputs))
     if not isinstance(symbols, (tuple, list)) or len(symbols) != architecture.num_inputs:
         wanted = f"{architecture.num_inputs} names"
-        raise ValueError(f"symbols must hold {wanted}, got {shown(symbols)}")
+        raise ValueError(f"symbols must hold {wanted}, got {displayed(symbols)}")
     return tuple(map(str, symbols))
 
 
@@ -111,5 +113,5 @@ def _activations(
     architecture: Architecture, parameters: Parameters, inputs: jax.Array, length: jax.Array
 ) -> Activations:
     """[B, T, n] each."""
-    run = lambda one, steps: unroll(architecture, parameters, one, length=steps)[0]
+    run = lambda one, n: unroll(architecture, parameters, one, steps=Steps(length=n))[0]
     return jax.vmap(run)(inputs, length)

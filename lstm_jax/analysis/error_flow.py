@@ -15,14 +15,14 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import State, advance
-from lstm_jax.network.arguments import check_given
-from lstm_jax.network.layer import as_sequence
-from lstm_jax.cell.parameters import Parameters, join
-from lstm_jax.cell.scan import project
 from lstm_jax.baselines import fully_recurrent
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, Weights, as_vectors
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import Parameters, join
+from lstm_jax.cell.scan import project
+from lstm_jax.cell.step import State, cell_step
+from lstm_jax.network.arguments import check_run
+from lstm_jax.network.layer import as_sequence
 
 Paths = Literal["truncated", "full"]
 LOGISTIC_SLOPE = 0.25  # the largest f'
@@ -42,7 +42,7 @@ def recurrent_factors(net: RecurrentNet, weights: Weights, inputs: jax.Array) ->
 
     def forward(y_tm1: jax.Array, x_t: jax.Array) -> tuple[jax.Array, jax.Array]:
         y_t, value = fully_recurrent.step(net, weights, y_tm1, x_t)
-        return y_t, fully_recurrent.slopes(net, value)
+        return y_t, fully_recurrent.activation_derivatives(net, value)
 
     _, slopes = jax.lax.scan(forward, jnp.zeros_like(weights.recurrent[0]), inputs)
     tau = fully_recurrent.time_constants(net, slopes.dtype)
@@ -92,13 +92,13 @@ def carrousel_factors(
     """
     if paths not in get_args(Paths):
         raise ValueError(f"paths must be one of {get_args(Paths)}, got {paths!r}")
-    given = check_given(architecture, parameters, inputs, None, None, None, None)
+    given = check_run(architecture, parameters, inputs)
     sequence = as_sequence(architecture, parameters, given)
     weights = join(architecture, parameters.layer)
     see = jax.lax.stop_gradient if paths == "truncated" else lambda activity: activity
 
     def step(state: State, net_input: jax.Array) -> State:
-        return advance(architecture, weights, state, net_input, see)[0]
+        return cell_step(architecture, weights, state, net_input, see)[0]
 
     net_inputs = project(weights, sequence.inputs)
     final, before = jax.lax.scan(

@@ -9,32 +9,32 @@ from typing import Literal, get_args
 
 import optax
 
-from lstm_jax.network.arguments import check_choice
-from lstm_jax.cell.validation import check_kind
 from lstm_jax.baselines.elman import ELMAN
 from lstm_jax.baselines.fully_recurrent import Connections, RecurrentNet, bptt_gradient
-from lstm_jax.baselines.update_rules import BySequence, ByStep
 from lstm_jax.baselines.rtrl import RTRL
-from lstm_jax.tasks.task import Conditions, Published, Task, TestRule
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.update_rules.base import Lanes
+from lstm_jax.baselines.update_rules import RecurrentPerSequence, RecurrentPerStep
+from lstm_jax.cell.validation import check_choice, check_type
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Published, Task, TestRule
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import Vmapped
 
-RivalMethod = Literal["BPTT", "RTRL", "Elman's procedure"]
+BaselineMethod = Literal["BPTT", "RTRL", "Elman's procedure"]
 
 # How recurrent nets learn, from the task and the optimiser.
-BY_GRADIENT: dict[str, Callable[..., BySequence | ByStep]] = {
-    "BPTT": functools.partial(BySequence, gradient=bptt_gradient),
-    "RTRL": functools.partial(ByStep, rule=RTRL),
-    "Elman's procedure": functools.partial(ByStep, rule=ELMAN),
+BY_GRADIENT: dict[str, Callable[..., RecurrentPerSequence | RecurrentPerStep]] = {
+    "BPTT": functools.partial(RecurrentPerSequence, gradient=bptt_gradient),
+    "RTRL": functools.partial(RecurrentPerStep, rule=RTRL),
+    "Elman's procedure": functools.partial(RecurrentPerStep, rule=ELMAN),
 }
 _WORDS = {"BPTT": "bptt", "RTRL": "rtrl", "Elman's procedure": "elman"}  # in names
 
 CHUNK = 1000  # training sequences between two words to the host, where the rule does not say
 
 
-def rival_learning(
+def training_loop(
     task: Task,
-    method: RivalMethod = "BPTT",
+    method: BaselineMethod = "BPTT",
     *,
     num_hidden: int = 4,
     connections: Connections = "simple",
@@ -43,15 +43,15 @@ def rival_learning(
     init_range: float | None = None,
     optimiser: optax.GradientTransformation | None = None,
     tolerance: float = 0.0,
-) -> Learning:
+) -> TrainingLoop:
     """How a recurrent net without memory cells learns a task; `TrialRunner` runs its trials.
 
     The sequences, the criterion, the stopping rule and the tests are those of the task; only the
     net and the way it learns are the rival's.
 
     >>> from lstm_jax.tasks import make_task
-    >>> learning = rival_learning(make_task("6a"), "RTRL", num_hidden=10, learning_rate=0.5)
-    >>> learning.task.name, learning.task.architecture.num_weights
+    >>> loop = training_loop(make_task("6a"), "RTRL", num_hidden=10, learning_rate=0.5)
+    >>> loop.task.name, loop.task.architecture.num_weights
     ('6a.rtrl', 230)
 
     Args:
@@ -73,8 +73,8 @@ def rival_learning(
       ValueError: if a number is out of its range, the method is unknown, both a rate and an
         optimiser are given, or the task's output units are not logistic, as those of the nets are.
     """
-    check_kind("task", task, Task)
-    check_choice("method", method, get_args(RivalMethod))
+    check_type("task", task, Task)
+    check_choice("method", method, get_args(BaselineMethod))
     if optimiser is not None and learning_rate is not None:
         raise ValueError(f"give learning_rate or optimiser, not both, got {learning_rate!r}")
     output = getattr(task.architecture, "output", "logistic")
@@ -87,25 +87,25 @@ def rival_learning(
         connections,
         bias=bias,
     )
-    conditions = Conditions(
-        task.conditions.learning_rate if learning_rate is None else learning_rate,
-        task.conditions.init_range if init_range is None else init_range,
+    hyperparameters = Hyperparameters(
+        task.hyperparameters.learning_rate if learning_rate is None else learning_rate,
+        task.hyperparameters.init_range if init_range is None else init_range,
     )
-    rival = _task_of(task, method, net, conditions)
-    descent = optax.sgd(conditions.learning_rate) if optimiser is None else optimiser
-    learner = BY_GRADIENT[method](rival, descent, tolerance=tolerance)
+    baseline = _task_of(task, method, net, hyperparameters)
+    descent = optax.sgd(hyperparameters.learning_rate) if optimiser is None else optimiser
+    learner = BY_GRADIENT[method](baseline, descent, tolerance=tolerance)
     chunk = task.rule.interval if isinstance(task.rule, TestRule) else CHUNK
-    return Learning(rival, Lanes(learner), chunk)
+    return TrainingLoop(baseline, Vmapped(learner), chunk)
 
 
-def _task_of(task: Task, method: str, net: RecurrentNet, conditions: Conditions) -> Task:
+def _task_of(task: Task, method: str, net: RecurrentNet, hyperparameters: Hyperparameters) -> Task:
     """The LSTM's task with another net; no number is published of it."""
     return dataclasses.replace(
         task,
         name=f"{task.name}.{_WORDS[method]}",
         title=f"{task.title}, {method}",
         architecture=net,
-        conditions=conditions,
+        hyperparameters=hyperparameters,
         published=Published(),
         sequential_construction=False,
     )

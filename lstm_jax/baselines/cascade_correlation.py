@@ -39,7 +39,6 @@ import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
-from lstm_jax.cell.activations import logistic
 from lstm_jax.baselines.cascade_units import (
     Sums,
     covariance,
@@ -49,9 +48,10 @@ from lstm_jax.baselines.cascade_units import (
     total_error,
 )
 from lstm_jax.baselines.quickprop import quickprop
+from lstm_jax.cell.activations import logistic
 from lstm_jax.tasks.task import Example
+from lstm_jax.training.update_rules.base import UpdateRule
 from lstm_jax.training.update_rules.keys import as_key
-from lstm_jax.training.update_rules.base import TrialMethod
 
 OUTPUTS, CANDIDATES = range(2)  # phases
 
@@ -92,7 +92,7 @@ class Cascade(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class CascadeCorrelation(TrialMethod[Cascade]):
+class CascadeCorrelation(UpdateRule[Cascade]):
     """Recurrent cascade correlation, for one trial: both the net and how it learns.
 
     Attributes:
@@ -188,7 +188,9 @@ class CascadeCorrelation(TrialMethod[Cascade]):
             sums=self._no_sums(dtype),
         )
 
-    def present(self, model: Cascade, example: Example, n: jax.Array) -> tuple[Cascade, jax.Array]:
+    def train_step(
+        self, model: Cascade, example: Example, n: jax.Array
+    ) -> tuple[Cascade, jax.Array]:
         """Adds one training sequence to the sums of its pass, and ends the pass if it is the last.
 
         Args:
@@ -202,7 +204,7 @@ class CascadeCorrelation(TrialMethod[Cascade]):
         """
         del n
         sources, weights, targets = self._read(model, example)
-        outputs = logistic.value(sources @ model.output)
+        outputs = logistic(sources @ model.output)
         errors = (outputs - targets) * weights[:, None]
         sums = jax.lax.cond(
             model.phase == OUTPUTS,
@@ -219,7 +221,7 @@ class CascadeCorrelation(TrialMethod[Cascade]):
     def outputs(self, model: Cascade, example: Example) -> jax.Array:
         """The net's outputs as it is, [T, K], or [K] with the error at the end."""
         sources, _, _ = self._read(model, example)
-        return self._judged(logistic.value(sources @ model.output), example)
+        return self._judged(logistic(sources @ model.output), example)
 
     @property
     def _down(self) -> optax.GradientTransformation:
@@ -272,7 +274,7 @@ class CascadeCorrelation(TrialMethod[Cascade]):
     def _output_sums(
         self, sources: jax.Array, outputs: jax.Array, errors: jax.Array, weights: jax.Array
     ) -> Sums:
-        deltas = (logistic.slope(outputs) + self.slope_offset) * errors
+        deltas = (logistic.derivative(outputs) + self.slope_offset) * errors
         return self._no_sums(errors.dtype)._replace(
             steps=weights.sum(),
             squared_error=jnp.sum(errors * errors),

@@ -58,7 +58,7 @@ def run_units(hidden: jax.Array, num_units: jax.Array, inputs: jax.Array) -> jax
         net_t = net_t + self_weights * v_tm1
         v_t = jnp.zeros_like(v_tm1)
         for i in range(max_units):  # each unit sees those before it, at the same step
-            v_i = logistic.value(net_t[i] + jnp.sum(below[i, :i] * v_t[:i])) - 0.5
+            v_i = logistic(net_t[i] + jnp.sum(below[i, :i] * v_t[:i])) - 0.5
             v_t = v_t.at[i].set(jnp.where(has_joined[i], v_i, 0))
         return v_t, v_t
 
@@ -82,10 +82,10 @@ def run_candidates(candidate: jax.Array, sources: jax.Array) -> tuple[jax.Array,
     def step(carry: tuple, at: tuple) -> tuple[tuple, tuple]:
         v_tm1, derivative_tm1 = carry
         sources_t, net_t = at
-        f_t = logistic.value(net_t + self_weights * v_tm1)
+        f_t = logistic(net_t + self_weights * v_tm1)
         given = jnp.broadcast_to(sources_t[None], (len(v_tm1), len(sources_t)))
         seen = jnp.concatenate([given, v_tm1[:, None]], axis=1)
-        derivative_t = logistic.slope(f_t)[:, None] * (
+        derivative_t = logistic.derivative(f_t)[:, None] * (
             seen + self_weights[:, None] * derivative_tm1
         )
         return (f_t - 0.5, derivative_t), (f_t - 0.5, derivative_t)

@@ -49,12 +49,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.activations import logistic
-from lstm_jax.network.losses import as_if_reached
 from lstm_jax.cell.random_weights import draw_weights
 from lstm_jax.cell.validation import check_tolerance
+from lstm_jax.network.losses import as_if_reached
 from lstm_jax.tasks import draws, noise_free
 from lstm_jax.tasks.task import Example, Published, Task
-from lstm_jax.training.update_rules.base import TrialMethod
+from lstm_jax.training.update_rules.base import UpdateRule
 
 
 class NetWeights(NamedTuple):
@@ -102,7 +102,7 @@ class Pair(NamedTuple):
     """C's."""
 
 
-class Course(NamedTuple):
+class Trajectory(NamedTuple):
     """What happened in a sequence of T steps."""
 
     outputs: jax.Array
@@ -130,7 +130,7 @@ class _Carry(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Chunker(TrialMethod[Pair]):
+class Chunker(UpdateRule[Pair]):
     """The two-net sequence chunker, for one trial.
 
     Attributes:
@@ -169,7 +169,7 @@ class Chunker(TrialMethod[Pair]):
             *(self._draw(jax.random.fold_in(key, i), *size, dtype) for i, size in enumerate(sizes))
         )
 
-    def present(self, model: Pair, example: Example, n: jax.Array) -> tuple[Pair, jax.Array]:
+    def train_step(self, model: Pair, example: Example, n: jax.Array) -> tuple[Pair, jax.Array]:
         """Presents a training sequence; both nets learn after every step.
 
         Args:
@@ -181,30 +181,30 @@ class Chunker(TrialMethod[Pair]):
           The trial, and A's predictions [T, K], each made before it was learned from.
         """
         del n
-        model, course = self.follow(model, example, learning=True)
+        model, course = self.follow(model, example, train=True)
         return model, course.outputs
 
     def outputs(self, model: Pair, example: Example) -> jax.Array:
         """A's predictions [T, K] with its weights as they are."""
-        return self.follow(model, example, learning=False)[1].outputs
+        return self.follow(model, example, train=False)[1].outputs
 
-    def follow(self, model: Pair, example: Example, *, learning: bool) -> tuple[Pair, Course]:
+    def follow(self, model: Pair, example: Example, *, train: bool) -> tuple[Pair, Trajectory]:
         """Goes through a sequence and tells all.
 
         Args:
           model: the trial.
-          example: as in `present`.
+          example: as in `train_step`.
           learning: whether the nets learn after every step.
 
         Returns:
-          The trial, and the `Course`.
+          The trial, and the `Trajectory`.
         """
         dtype = model.automatizer.hidden_self.dtype
         num_steps = example.inputs.shape[0]
         steps = jnp.arange(num_steps, dtype=jnp.int32)
-        rate = jnp.asarray(self.learning_rate if learning else 0, dtype)
+        rate = jnp.asarray(self.learning_rate if train else 0, dtype)
 
-        def step(carry: _Carry, at: tuple) -> tuple[_Carry, Course]:
+        def step(carry: _Carry, at: tuple) -> tuple[_Carry, Trajectory]:
             t, symbol, target = at
             is_real = t < example.length
             time = t.astype(dtype) / num_steps if self.time_input else None
@@ -238,7 +238,7 @@ class Chunker(TrialMethod[Pair]):
 
     def _step(
         self, carry: _Carry, sight: Sight, target: jax.Array, rate: jax.Array
-    ) -> tuple[_Carry, Course]:
+    ) -> tuple[_Carry, Trajectory]:
         """One step of A and, if its input was unexpected, of C."""
         pair, ticks = carry.pair, carry.is_unexpected
         chunker, prediction, chunker_sight = jax.tree.map(
@@ -262,7 +262,7 @@ class Chunker(TrialMethod[Pair]):
                 jnp.where(is_unexpected, rate, 0),
             ),
         )
-        course = Course(outputs[:-1], ticks, chunker.hidden, outputs[-1], prediction)
+        course = Trajectory(outputs[:-1], ticks, chunker.hidden, outputs[-1], prediction)
         return _Carry(pair, automatizer, chunker, chunker_sight, prediction, is_unexpected), course
 
 
@@ -282,14 +282,14 @@ def run_net(weights: NetWeights, state_tm1: NetState, sight: Sight) -> tuple[Net
         net_hidden = net_hidden + weights.hidden_input[-1] * sight.time
         net = net + weights.output_input[-1] * sight.time
         seen = seen.at[-1].add(sight.time)
-    hidden = logistic.value(net_hidden)
-    slope = logistic.slope(hidden)
+    hidden = logistic(net_hidden)
+    slope = logistic.derivative(hidden)
     state = NetState(
         hidden=hidden,
         input_trace=slope * seen,
         self_trace=slope * (state_tm1.hidden + weights.hidden_self * state_tm1.self_trace),
     )
-    return state, logistic.value(net + weights.output_hidden * hidden)
+    return state, logistic(net + weights.output_hidden * hidden)
 
 
 def learn(
@@ -310,7 +310,7 @@ def learn(
       errors: [K], outputs less targets.
       rate: a; 0 leaves the weights alone.
     """
-    delta = logistic.slope(outputs) * errors
+    delta = logistic.derivative(outputs) * errors
     delta_hidden = jnp.sum(weights.output_hidden * delta)
     output_input = weights.output_input.at[sight.symbol].add(-rate * delta)
     if sight.time is not None:

@@ -19,18 +19,18 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.network.losses import as_if_reached, half_squared_error
 from lstm_jax.baselines import stepwise
 from lstm_jax.baselines.fully_recurrent import (
-    Lesson,
     RecurrentNet,
+    SupervisedSequence,
     Weights,
+    activation_derivatives,
     as_vectors,
     output_gradient,
     output_units,
-    slopes,
     step,
 )
+from lstm_jax.network.losses import as_if_reached, half_squared_error
 
 
 def start(weights: Weights) -> jax.Array:
@@ -42,14 +42,14 @@ def elman_step(
     net: RecurrentNet,
     weights: Weights,
     context: jax.Array,
-    lesson_t: Lesson,
+    sequence_t: SupervisedSequence,
 ) -> tuple[jax.Array, Weights, jax.Array]:
     """Backpropagation through one step, the context given; see `stepwise.Stepwise`."""
-    y_t, value = step(net, weights, context, lesson_t.inputs)
-    outer, outputs = output_gradient(net, weights, y_t, lesson_t)
-    delta_net = outer.delta_y * slopes(net, value)
+    y_t, value = step(net, weights, context, sequence_t.inputs)
+    outer, outputs = output_gradient(net, weights, y_t, sequence_t)
+    delta_net = outer.delta_y * activation_derivatives(net, value)
     gradient = Weights(
-        jnp.outer(lesson_t.inputs, delta_net),
+        jnp.outer(sequence_t.inputs, delta_net),
         jnp.outer(context, delta_net),
         outer.output,
         outer.direct,
@@ -61,14 +61,14 @@ ELMAN = stepwise.Stepwise(start, elman_step)
 
 
 def elman_gradient(
-    net: RecurrentNet, weights: Weights, lesson: Lesson
+    net: RecurrentNet, weights: Weights, sequence: SupervisedSequence
 ) -> tuple[Weights, jax.Array]:
     """The sum over a sequence of what Elman's procedure gives at each step."""
-    return stepwise.gradient(ELMAN, net, weights, lesson)
+    return stepwise.gradient(ELMAN, net, weights, sequence)
 
 
 def windowed_gradient(
-    net: RecurrentNet, weights: Weights, lesson: Lesson, *, window: int
+    net: RecurrentNet, weights: Weights, sequence: SupervisedSequence, *, window: int
 ) -> tuple[Weights, jax.Array]:
     """Truncated backpropagation through time: each step's error goes back `window` steps.
 
@@ -84,7 +84,7 @@ def windowed_gradient(
     """
     if window < 1:
         raise ValueError(f"window must be at least 1, got {window}")
-    inputs = as_vectors(net, lesson.inputs, weights.input.dtype)
+    inputs = as_vectors(net, sequence.inputs, weights.input.dtype)
     num_steps = inputs.shape[0]
     window = min(window, num_steps)
 
@@ -109,7 +109,7 @@ def windowed_gradient(
             return output_units(net, weights, y_t, x[-1])
 
         outputs = jax.vmap(last_outputs)(jnp.arange(num_steps))
-        taken = as_if_reached(outputs, lesson.targets, lesson.tolerance)
-        return half_squared_error(taken, lesson.targets, lesson.at_steps), outputs
+        taken = as_if_reached(outputs, sequence.targets, sequence.tolerance)
+        return half_squared_error(taken, sequence.targets, sequence.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)

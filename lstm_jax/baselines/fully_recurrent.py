@@ -35,12 +35,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.activations import logistic
-from lstm_jax.network.losses import as_if_reached, half_squared_error
 from lstm_jax.cell.lanes import weighted_sum
 from lstm_jax.cell.parameters import stand_in
 from lstm_jax.cell.random_weights import draw_weights
 from lstm_jax.cell.units import MaybeNone
 from lstm_jax.cell.validation import at_least
+from lstm_jax.network.losses import as_if_reached, half_squared_error
 
 Connections = Literal["full", "layered", "simple"]
 
@@ -120,7 +120,7 @@ class Weights(NamedTuple):
     """[G, K], from the inputs to the outputs; None unless "layered"."""
 
 
-class Lesson(NamedTuple):
+class SupervisedSequence(NamedTuple):
     """A sequence and what is asked of its outputs; with the suffix _t, one step of it.
 
     Padding must come last.
@@ -201,17 +201,15 @@ def step(
     Returns:
       y_t and f(net_t), [R] each; the same without time constants.
     """
-    value = logistic.value(
-        weighted_sum(weights.input, [x_t]) + weighted_sum(weights.recurrent, [y_tm1])
-    )
+    value = logistic(weighted_sum(weights.input, [x_t]) + weighted_sum(weights.recurrent, [y_tm1]))
     tau = time_constants(net, value.dtype)
     return (value if tau is None else tau * y_tm1 + (1 - tau) * value), value
 
 
-def slopes(net: RecurrentNet, value: jax.Array) -> jax.Array:
+def activation_derivatives(net: RecurrentNet, value: jax.Array) -> jax.Array:
     """∂y_l(t)/∂net_l(t) = (1 - τ_l) f'(net_l(t)), from f(net) [..., R]."""
     tau = time_constants(net, value.dtype)
-    return logistic.slope(value) if tau is None else (1 - tau) * logistic.slope(value)
+    return logistic.derivative(value) if tau is None else (1 - tau) * logistic.derivative(value)
 
 
 def output_units(net: RecurrentNet, weights: Weights, y_t: jax.Array, x_t: jax.Array) -> jax.Array:
@@ -221,7 +219,7 @@ def output_units(net: RecurrentNet, weights: Weights, y_t: jax.Array, x_t: jax.A
     net_t = weighted_sum(weights.output, [y_t])
     if weights.direct is not None:
         net_t = net_t + weighted_sum(weights.direct, [x_t])
-    return logistic.value(net_t)
+    return logistic(net_t)
 
 
 def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
@@ -245,7 +243,9 @@ def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
     return jax.lax.scan(body, start, inputs)[1]
 
 
-def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[Weights, jax.Array]:
+def bptt_gradient(
+    net: RecurrentNet, weights: Weights, sequence: SupervisedSequence
+) -> tuple[Weights, jax.Array]:
     """The exact gradient of E / 2, by backpropagation through all of a sequence (Werbos 1990).
 
     Returns:
@@ -253,9 +253,9 @@ def bptt_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[
     """
 
     def loss(weights: Weights) -> tuple[jax.Array, jax.Array]:
-        outputs = apply(net, weights, lesson.inputs)
-        taken = as_if_reached(outputs, lesson.targets, lesson.tolerance)
-        return half_squared_error(taken, lesson.targets, lesson.at_steps), outputs
+        outputs = apply(net, weights, sequence.inputs)
+        taken = as_if_reached(outputs, sequence.targets, sequence.tolerance)
+        return half_squared_error(taken, sequence.targets, sequence.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)
 
@@ -272,7 +272,7 @@ class OutputGradient(NamedTuple):
 
 
 def output_gradient(
-    net: RecurrentNet, weights: Weights, y_t: jax.Array, lesson_t: Lesson
+    net: RecurrentNet, weights: Weights, y_t: jax.Array, sequence_t: SupervisedSequence
 ) -> tuple[OutputGradient, jax.Array]:
     """Backpropagation through the outputs of one step alone.
 
@@ -284,7 +284,7 @@ def output_gradient(
     Returns:
       The gradient, and the outputs [K].
     """
-    x_t, target_t, at_step, tolerance_t = lesson_t
+    x_t, target_t, at_step, tolerance_t = sequence_t
     outputs = output_units(net, weights, y_t, x_t)
     taken = as_if_reached(outputs, target_t, tolerance_t)
     difference = taken - target_t.astype(outputs.dtype)
@@ -292,7 +292,7 @@ def output_gradient(
     if weights.output is None:
         delta_y = jnp.zeros_like(y_t).at[-net.num_outputs :].set(error)
         return OutputGradient(None, None, delta_y), outputs
-    delta_net = error * logistic.slope(outputs)
+    delta_net = error * logistic.derivative(outputs)
     direct = None if weights.direct is None else jnp.outer(x_t, delta_net)
     delta_y = (weights.output * delta_net[None]).sum(1)
     return OutputGradient(jnp.outer(y_t, delta_net), direct, delta_y), outputs

@@ -28,8 +28,8 @@ import jax.numpy as jnp
 from lstm_jax.baselines.fully_recurrent import Weights, initialise
 from lstm_jax.baselines.update_rules import judged_outputs
 from lstm_jax.tasks.task import Example, Task
+from lstm_jax.training.update_rules.base import UpdateRule
 from lstm_jax.training.update_rules.keys import as_key
-from lstm_jax.training.update_rules.base import TrialMethod
 
 
 class Guess(NamedTuple):
@@ -43,7 +43,7 @@ class Guess(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Guessing(TrialMethod[Guess]):
+class Guessing(UpdateRule[Guess]):
     """Random weight guessing, for one trial.
 
     Attributes:
@@ -56,7 +56,7 @@ class Guessing(TrialMethod[Guess]):
         """The first guess."""
         return Guess(jax.random.key_data(key), self._draw(key, 0), jnp.ones((), jnp.int32))
 
-    def present(self, model: Guess, example: Example, n: jax.Array) -> tuple[Guess, jax.Array]:
+    def train_step(self, model: Guess, example: Example, n: jax.Array) -> tuple[Guess, jax.Array]:
         """Draws other weights if these get a training sequence wrong.
 
         Returns:
@@ -77,5 +77,5 @@ class Guessing(TrialMethod[Guess]):
         return initialise(
             jax.random.fold_in(key, number),
             self.task.architecture,
-            init_range=self.task.conditions.init_range,
+            init_range=self.task.hyperparameters.init_range,
         )

@@ -20,29 +20,31 @@ from collections.abc import Callable, Mapping
 
 import optax
 
+from lstm_jax.baselines.any_task import BY_GRADIENT
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.guessing import Guessing
-from lstm_jax.baselines.any_task import BY_GRADIENT
-from lstm_jax.tasks import Conditions, Published, Task, make_task, noise_free, reber
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.update_rules.base import AnyModel, Lanes, TrialMethod
+from lstm_jax.tasks import Hyperparameters, Published, Task, make_task, noise_free, reber
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import AnyModel, UpdateRule, Vmapped
 
 _VARIANTS = {"2a": "noise-free", "2b": "random middle"}
 
 
 def _sgd(task: Task) -> optax.GradientTransformation:
-    return optax.sgd(task.conditions.learning_rate)
+    return optax.sgd(task.hyperparameters.learning_rate)
 
 
 def _chunker(task: Task) -> Chunker:
-    conditions = task.conditions
-    return Chunker(task.architecture.num_inputs, conditions.learning_rate, conditions.init_range)
+    hyperparameters = task.hyperparameters
+    return Chunker(
+        task.architecture.num_inputs, hyperparameters.learning_rate, hyperparameters.init_range
+    )
 
 
 # How a row's trials learn.
-METHODS: dict[str, Callable[[Task], TrialMethod[AnyModel]]] = {
+METHODS: dict[str, Callable[[Task], UpdateRule[AnyModel]]] = {
     "RTRL": lambda task: BY_GRADIENT["RTRL"](task, _sgd(task)),
     "BPTT": lambda task: BY_GRADIENT["BPTT"](task, _sgd(task)),
     "Elman's procedure": lambda task: BY_GRADIENT["Elman's procedure"](task, _sgd(task)),
@@ -64,7 +66,7 @@ class Row:
     """Training sequences between two words to the host."""
     changes: Mapping[str, object]
     """Fields of the task that are the rival's own: `title`, `architecture`, of the chunker the net
-    that is judged, `conditions` and `max_sequences`."""
+    that is judged, `hyperparameters` and `max_sequences`."""
     published: Published
     """The paper's numbers; the table is that of the LSTM's task."""
 
@@ -82,7 +84,7 @@ def _reber(
     changes = {
         "title": title,
         "architecture": net,
-        "conditions": Conditions(rate, init_range=0.2),
+        "hyperparameters": Hyperparameters(rate, init_range=0.2),
         "max_sequences": max_sequences,
     }
     published = Published(success_rate=success_rate, mean_sequences=mean_sequences)
@@ -97,7 +99,7 @@ def _cascade() -> Row:
     changes = {
         "title": "embedded Reber grammar, up to 9 hidden units, recurrent cascade correlation",
         "architecture": net,
-        "conditions": Conditions(0.0, net.init_range),
+        "hyperparameters": Hyperparameters(0.0, net.init_range),
         "max_sequences": 400_000,
         "training_set": reber.training_set,
     }
@@ -118,7 +120,7 @@ def _delayed(
     changes = {
         "title": f"{_VARIANTS[variant]}, delay {delay}, {method}, a = {rate:g}",
         "architecture": RecurrentNet(delay + 1, 1, delay + 1 + further, "layered"),
-        "conditions": Conditions(rate, init_range=1.0),
+        "hyperparameters": Hyperparameters(rate, init_range=1.0),
         "max_sequences": 5_000_000,
     }
     published = Published(success_rate=success_rate, mean_sequences=mean_sequences)
@@ -132,7 +134,7 @@ def _guessed(name: str) -> Row:
     changes = {
         "title": f"two-sequence problem {name}, guessing of {net.num_weights} weights",
         "architecture": net,
-        "conditions": Conditions(0.0, init_range=100.0),
+        "hyperparameters": Hyperparameters(0.0, init_range=100.0),
         "max_sequences": 1_000_000,
     }
     return Row(lambda: make_task(name), "guessing", 1000, changes, Published())
@@ -169,10 +171,10 @@ def row_names() -> tuple[str, ...]:
     return tuple(ROWS)
 
 
-def make_rival_task(name: str) -> Task:
+def make_baseline_task(name: str) -> Task:
     """The task of a rival's row: the LSTM's, with the rival's net, conditions and numbers.
 
-    >>> make_rival_task("2a-100.bptt").architecture.num_weights
+    >>> make_baseline_task("2a-100.bptt").architecture.num_weights
     10404
 
     Args:
@@ -188,10 +190,10 @@ def make_rival_task(name: str) -> Task:
     return dataclasses.replace(task, name=name, published=published, **fields)
 
 
-def make_learning(name: str) -> Learning:
+def make_training_loop(name: str) -> TrainingLoop:
     """How the trials of a rival's row learn.
 
-    >>> make_learning("2a-4.rtrl-10").task.conditions.learning_rate
+    >>> make_training_loop("2a-4.rtrl-10").task.hyperparameters.learning_rate
     10.0
 
     Args:
@@ -200,8 +202,8 @@ def make_learning(name: str) -> Learning:
     Raises:
       ValueError: if there is no such row.
     """
-    task, row = make_rival_task(name), _find(name)
-    return Learning(task, Lanes(METHODS[row.method](task)), row.chunk)
+    task, row = make_baseline_task(name), _find(name)
+    return TrainingLoop(task, Vmapped(METHODS[row.method](task)), row.chunk)
 
 
 def _find(name: str) -> Row:

@@ -23,11 +23,11 @@ import jax.numpy as jnp
 
 from lstm_jax.baselines import stepwise
 from lstm_jax.baselines.fully_recurrent import (
-    Lesson,
     RecurrentNet,
+    SupervisedSequence,
     Weights,
+    activation_derivatives,
     output_gradient,
-    slopes,
     step,
     time_constants,
 )
@@ -54,19 +54,19 @@ def rtrl_step(
     net: RecurrentNet,
     weights: Weights,
     carried: Sensitivities,
-    lesson_t: Lesson,
+    sequence_t: SupervisedSequence,
 ) -> tuple[Sensitivities, Weights, jax.Array]:
     """One step of the net and of its sensitivities; see `stepwise.Stepwise`."""
-    y_t, value = step(net, weights, carried.y, lesson_t.inputs)
-    z_t = jnp.concatenate([lesson_t.inputs, carried.y])
+    y_t, value = step(net, weights, carried.y, sequence_t.inputs)
+    z_t = jnp.concatenate([sequence_t.inputs, carried.y])
     units = net.num_recurrent
     at_once = (z_t[None, :, None] * jnp.eye(units, dtype=z_t.dtype)[:, None]).reshape(units, -1)
     through_units = weights.recurrent.T @ carried.p
-    p = slopes(net, value)[:, None] * (through_units + at_once)
+    p = activation_derivatives(net, value)[:, None] * (through_units + at_once)
     tau = time_constants(net, p.dtype)
     if tau is not None:
         p = p + tau[:, None] * carried.p
-    outer, outputs = output_gradient(net, weights, y_t, lesson_t)
+    outer, outputs = output_gradient(net, weights, y_t, sequence_t)
     layer = (outer.delta_y[:, None] * p).sum(0).reshape(-1, units)
     gradient = Weights(layer[: net.num_given], layer[net.num_given :], outer.output, outer.direct)
     return Sensitivities(y_t, p), gradient, outputs
@@ -75,6 +75,8 @@ def rtrl_step(
 RTRL = stepwise.Stepwise(start, rtrl_step)
 
 
-def rtrl_gradient(net: RecurrentNet, weights: Weights, lesson: Lesson) -> tuple[Weights, jax.Array]:
+def rtrl_gradient(
+    net: RecurrentNet, weights: Weights, sequence: SupervisedSequence
+) -> tuple[Weights, jax.Array]:
     """Offline RTRL: the gradient of a whole sequence, equal to `bptt_gradient` up to rounding."""
-    return stepwise.gradient(RTRL, net, weights, lesson)
+    return stepwise.gradient(RTRL, net, weights, sequence)

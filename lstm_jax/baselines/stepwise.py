@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax.baselines.fully_recurrent import Lesson, RecurrentNet, Weights, as_vectors
+from lstm_jax.baselines.fully_recurrent import RecurrentNet, SupervisedSequence, Weights, as_vectors
 
 CarriedT = TypeVar("CarriedT")
 
@@ -29,24 +29,26 @@ class Stepwise(NamedTuple, Generic[CarriedT]):
     """
 
     start: Callable[[Weights], CarriedT]
-    step: Callable[[RecurrentNet, Weights, CarriedT, Lesson], tuple[CarriedT, Weights, jax.Array]]
+    step: Callable[
+        [RecurrentNet, Weights, CarriedT, SupervisedSequence], tuple[CarriedT, Weights, jax.Array]
+    ]
 
 
 def gradient(
-    rule: Stepwise, net: RecurrentNet, weights: Weights, lesson: Lesson
+    rule: Stepwise, net: RecurrentNet, weights: Weights, sequence: SupervisedSequence
 ) -> tuple[Weights, jax.Array]:
     """The sum of all steps' gradients, and the outputs [T, K]; arguments as `bptt_gradient`.
 
     Outputs after the last step whose error counts are 0.
     """
 
-    def body(carry: tuple, lesson_t: Lesson) -> tuple[tuple, jax.Array]:
+    def body(carry: tuple, sequence_t: SupervisedSequence) -> tuple[tuple, jax.Array]:
         carried, total = carry
-        carried, new, outputs = rule.step(net, weights, carried, lesson_t)
+        carried, new, outputs = rule.step(net, weights, carried, sequence_t)
         return (carried, jax.tree.map(jnp.add, total, new)), outputs
 
     start = (rule.start(weights), jax.tree.map(jnp.zeros_like, weights))
-    (_, total), outputs = _scan_to_last_error(body, start, net, lesson)
+    (_, total), outputs = _scan_to_last_error(body, start, net, sequence)
     return total, outputs
 
 
@@ -56,7 +58,7 @@ def learn_online(
     optimiser: optax.GradientTransformation,
     weights: Weights,
     optimiser_state: optax.OptState,
-    lesson: Lesson,
+    sequence: SupervisedSequence,
 ) -> tuple[Weights, optax.OptState, jax.Array]:
     """An update after every step whose error counts.
 
@@ -73,43 +75,43 @@ def learn_online(
       step's update.
     """
 
-    def body(carry: tuple, lesson_t: Lesson) -> tuple[tuple, jax.Array]:
+    def body(carry: tuple, sequence_t: SupervisedSequence) -> tuple[tuple, jax.Array]:
         carried, weights, state = carry
-        carried, new, outputs = rule.step(net, weights, carried, lesson_t)
+        carried, new, outputs = rule.step(net, weights, carried, sequence_t)
         updates, new_state = optimiser.update(new, state, weights)
         changed = (jax.tree.map(jnp.add, weights, updates), new_state)
-        counts = lesson_t.at_steps != 0
+        counts = sequence_t.at_steps != 0
         kept = jax.tree.map(lambda a, b: jnp.where(counts, a, b), changed, (weights, state))
         return (carried, *kept), outputs
 
     start = (rule.start(weights), weights, optimiser_state)
-    (_, *learned), outputs = _scan_to_last_error(body, start, net, lesson)
+    (_, *learned), outputs = _scan_to_last_error(body, start, net, sequence)
     weights, optimiser_state = learned
     return weights, optimiser_state, outputs
 
 
 def _scan_to_last_error(
-    body: Callable, start: tuple, net: RecurrentNet, lesson: Lesson
+    body: Callable, start: tuple, net: RecurrentNet, sequence: SupervisedSequence
 ) -> tuple[tuple, jax.Array]:
     """`jax.lax.scan` of `body`, without the steps after the last one whose error counts.
 
     Their outputs are 0. Where most sequences are far shorter than the longest one, as in task 1,
     this saves most of the work; it is for forward mode alone.
     """
-    targets, at_steps = lesson.targets, lesson.at_steps
+    targets, at_steps = sequence.targets, sequence.at_steps
     steps = jnp.arange(1, len(targets) + 1, dtype=jnp.int32)
     stop = jnp.where(at_steps != 0, steps, 0).max()
-    inputs = as_vectors(net, lesson.inputs, at_steps.dtype)
-    lesson = jax.tree.map(jnp.asarray, lesson._replace(inputs=inputs))
+    inputs = as_vectors(net, sequence.inputs, at_steps.dtype)
+    sequence = jax.tree.map(jnp.asarray, sequence._replace(inputs=inputs))
 
     def goes_on(carry: tuple) -> jax.Array:
         return carry[0] < stop
 
-    def advance(carry: tuple) -> tuple:
+    def cell_step(carry: tuple) -> tuple:
         t, state, kept = carry
-        state, outputs = body(state, jax.tree.map(lambda a: a[t], lesson))
+        state, outputs = body(state, jax.tree.map(lambda a: a[t], sequence))
         return t + 1, state, jax.lax.dynamic_update_index_in_dim(kept, outputs, t, 0)
 
     kept = jnp.zeros(targets.shape, at_steps.dtype)
-    _, state, outputs = jax.lax.while_loop(goes_on, advance, (jnp.int32(0), start, kept))
+    _, state, outputs = jax.lax.while_loop(goes_on, cell_step, (jnp.int32(0), start, kept))
     return state, outputs

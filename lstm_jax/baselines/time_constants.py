@@ -18,10 +18,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.architecture import Architecture
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
 
 def spread(count: int, longest: float) -> tuple[float, ...]:
@@ -80,7 +81,7 @@ def lag_task(shortest: int, longest: int) -> Task:
         error_at="end",
         sample=sample,
         is_correct=within(0.3),
-        conditions=Conditions(learning_rate=0.5, init_range=0.1, input_gate_bias=(-1.0,)),
+        hyperparameters=Hyperparameters(learning_rate=0.5, init_range=0.1, input_gate_bias=(-1.0,)),
         rule=StreamRule(window=2000, max_wrong=0),
         trials=10,
         max_sequences=50_000,

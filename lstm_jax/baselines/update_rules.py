@@ -1,7 +1,7 @@
-"""The rivals' `TrialMethod`s: recurrent nets that learn by a gradient, as the LSTM does.
+"""The rivals' `UpdateRule`s: recurrent nets that learn by a gradient, as the LSTM does.
 
 A task whose `architecture` is a `RecurrentNet` is learned by an update after every sequence,
-`BySequence`, or after every step of it, `ByStep`. `jax.vmap` lifts both to trials (`method.Lanes`).
+`RecurrentPerSequence`, or after every step of it, `RecurrentPerStep`. `jax.vmap` lifts both to trials (`method.Vmapped`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,21 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.cell.validation import check_tolerance
-from lstm_jax.baselines.fully_recurrent import Lesson, RecurrentNet, Weights, apply, initialise
+from lstm_jax.baselines.fully_recurrent import (
+    RecurrentNet,
+    SupervisedSequence,
+    Weights,
+    apply,
+    initialise,
+)
 from lstm_jax.baselines.stepwise import Stepwise, learn_online
+from lstm_jax.cell.validation import check_tolerance
+from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.tasks.task import Example, Task, real_steps
-from lstm_jax.training.update_rules.base import TrialMethod
+from lstm_jax.training.update_rules.base import UpdateRule
 
 # To the gradient and the outputs, as `bptt_gradient`.
-SequenceGradient = Callable[[RecurrentNet, Weights, Lesson], tuple[Weights, jax.Array]]
+SequenceGradient = Callable[[RecurrentNet, Weights, SupervisedSequence], tuple[Weights, jax.Array]]
 
 
 class Model(NamedTuple):
@@ -34,8 +40,8 @@ class Model(NamedTuple):
     """As the optimiser's `init` makes it."""
 
 
-def as_lesson(task: Task, example: Example, tolerance: float = 0.0) -> Lesson:
-    """An example of a task, its target at the end or targets at every step, as a `Lesson`.
+def as_supervised(task: Task, example: Example, tolerance: float = 0.0) -> SupervisedSequence:
+    """An example of a task, its target at the end or targets at every step, as a `SupervisedSequence`.
 
     The tolerance is that of every step.
     """
@@ -45,7 +51,7 @@ def as_lesson(task: Task, example: Example, tolerance: float = 0.0) -> Lesson:
         targets = jnp.broadcast_to(targets[None], (len(counts), len(targets)))
     at_steps = counts.astype(targets.dtype)
     at_all = jnp.full_like(at_steps, tolerance) if tolerance else None
-    return Lesson(example.inputs, targets, at_steps, at_all)
+    return SupervisedSequence(example.inputs, targets, at_steps, at_all)
 
 
 def judged(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
@@ -61,7 +67,7 @@ def judged_outputs(task: Task, weights: Weights, example: Example) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class _RecurrentLearning(TrialMethod[Model]):
+class _RecurrentUpdate(UpdateRule[Model]):
     """What both ways to learn share.
 
     Attributes:
@@ -83,7 +89,7 @@ class _RecurrentLearning(TrialMethod[Model]):
 
     def init(self, key: jax.Array) -> Model:
         """Random weights by the task's conditions."""
-        init_range = self.task.conditions.init_range
+        init_range = self.task.hyperparameters.init_range
         weights = initialise(key, self.task.architecture, init_range=init_range)
         return Model(weights, self.optimiser.init(weights))
 
@@ -93,7 +99,7 @@ class _RecurrentLearning(TrialMethod[Model]):
 
 
 @dataclasses.dataclass(frozen=True)
-class BySequence(_RecurrentLearning):
+class RecurrentPerSequence(_RecurrentUpdate):
     """One update a sequence.
 
     Attributes:
@@ -103,19 +109,19 @@ class BySequence(_RecurrentLearning):
 
     gradient: SequenceGradient
 
-    def present(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
+    def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
         """Weights minus a times the gradient."""
         del n
         weights, state = model
-        lesson = as_lesson(self.task, example, self.tolerance)
-        gradient, outputs = self.gradient(self.task.architecture, weights, lesson)
+        sequence = as_supervised(self.task, example, self.tolerance)
+        gradient, outputs = self.gradient(self.task.architecture, weights, sequence)
         updates, state = self.optimiser.update(gradient, state, weights)
         new = Model(jax.tree.map(jnp.add, weights, updates), state)
         return new, judged(self.task, outputs, example)
 
 
 @dataclasses.dataclass(frozen=True)
-class ByStep(_RecurrentLearning):
+class RecurrentPerStep(_RecurrentUpdate):
     """One update for every step that has an error.
 
     Attributes:
@@ -125,7 +131,7 @@ class ByStep(_RecurrentLearning):
 
     rule: Stepwise
 
-    def present(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
+    def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
         """As `learn_online`, from one sequence."""
         del n
         weights, state, outputs = learn_online(
@@ -133,6 +139,6 @@ class ByStep(_RecurrentLearning):
             self.task.architecture,
             self.optimiser,
             *model,
-            as_lesson(self.task, example, self.tolerance),
+            as_supervised(self.task, example, self.tolerance),
         )
         return Model(weights, state), judged(self.task, outputs, example)

@@ -1,7 +1,7 @@
-"""The squashing functions of the paper (eqs. 3-5), each with its slope.
+"""The activation functions of the paper (eqs. 3-5), each with its derivative.
 
-Every slope is a function of the activation's own *value*, not of its net input,
-so a backward pass needs the values alone: f' = f (1 - f), g' = (4 - g²) / 4, h' = (1 - h²) / 2.
+Every derivative is a function of the activation's *value*, not of its net input, so that a backward
+pass needs the values alone: f' = f (1 - f), g' = (4 - g²) / 4, h' = (1 - h²) / 2.
 
 | name          | range   | formula            | in the paper                        |
 |---------------|---------|--------------------|-------------------------------------|
@@ -22,12 +22,16 @@ import jax.numpy as jnp
 
 
 class Activation(NamedTuple):
-    """A squashing function and its derivative written in terms of its value."""
+    """An activation function and its derivative, written in terms of its value."""
 
-    value: Callable[[jax.Array], jax.Array]
-    """Of net inputs [...], the activations [...]."""
-    slope: Callable[[jax.Array], jax.Array]
-    """Of activations [...], the derivatives [...] at the net inputs that gave them."""
+    function: Callable[[jax.Array], jax.Array]
+    """Maps net inputs [...] to activations [...]."""
+    derivative: Callable[[jax.Array], jax.Array]
+    """Maps activations [...] to the derivatives [...] at the net inputs that gave them."""
+
+    def __call__(self, net: jax.Array) -> jax.Array:
+        """Returns the activations of net inputs."""
+        return self.function(net)
 
 
 # 2 f(x) - 1 = tanh(x / 2): the same function, exact in both tails where 2 f(x) - 1 cancels.

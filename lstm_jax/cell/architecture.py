@@ -15,18 +15,18 @@ import math
 from typing import Literal, get_args
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.units import KINDS, Kind, Layer
-from lstm_jax.cell.validation import as_index, as_number, shown
+from lstm_jax.cell.units import UNIT_TYPES, Layer, UnitType
+from lstm_jax.cell.validation import as_index, as_number, displayed
 
 Biases = Literal["none", "gates", "hidden", "all"]
 Sources = Literal["all", "cells", "none"]
 
 _OUTPUT = "output"  # beside the kinds of the hidden layer, what can have a bias
-_UNITS = (*(kind.name for kind in KINDS), _OUTPUT)
+_UNITS = (*(kind.name for kind in UNIT_TYPES), _OUTPUT)
 _BIASED: dict[str, tuple[str, ...]] = {
     "none": (),
-    "gates": tuple(kind.name for kind in KINDS if kind.is_gate),
-    "hidden": tuple(kind.name for kind in KINDS),
+    "gates": tuple(kind.name for kind in UNIT_TYPES if kind.is_gate),
+    "hidden": tuple(kind.name for kind in UNIT_TYPES),
     "all": _UNITS,
 }
 
@@ -100,7 +100,7 @@ class Architecture:
         normalise("blocks", _as_blocks(self.blocks))
         for name, least in (("num_inputs", 1), ("num_outputs", 1), ("num_hidden", 0)):
             normalise(name, _as_count(name, getattr(self, name), least))
-        for name in ("input_to_output", "peepholes", *(k.amount for k in KINDS if k.is_gate)):
+        for name in ("input_to_output", "peepholes", *(k.amount for k in UNIT_TYPES if k.is_gate)):
             _check_bool(name, getattr(self, name))
         normalise("recurrent", _as_sources(self.recurrent))
         normalise("biases", _as_biases(self.biases))
@@ -121,7 +121,7 @@ class Architecture:
     @property
     def num_gates(self) -> int:
         """The number of gate units of all kinds."""
-        return sum(self.count(kind) for kind in KINDS if kind.is_gate)
+        return sum(self.count(kind) for kind in UNIT_TYPES if kind.is_gate)
 
     @property
     def num_units(self) -> int:
@@ -138,9 +138,9 @@ class Architecture:
         """W, the number of trainable weights, biases included; equals the paper's counts."""
         into_layer = self.num_units * (self.num_inputs + self.num_sources)
         output_fan_in = self.num_cells + self.num_hidden + self.num_inputs * self.input_to_output
-        num_biases = sum(self.count(kind) for kind in KINDS if kind.name in self.biased)
+        num_biases = sum(self.count(kind) for kind in UNIT_TYPES if kind.name in self.biased)
         num_biases += self.num_outputs * (_OUTPUT in self.biased)
-        num_peepholes = self.num_cells * sum(self.has_peephole(kind) for kind in KINDS)
+        num_peepholes = self.num_cells * sum(self.has_peephole(kind) for kind in UNIT_TYPES)
         return into_layer + self.num_outputs * output_fan_in + num_biases + num_peepholes
 
     @property
@@ -151,7 +151,7 @@ class Architecture:
         >>> net.sizes
         Layer(input_gate=2, forget_gate=0, output_gate=0, cell=4, hidden=0)
         """
-        return Layer(*(self.count(kind) for kind in KINDS))
+        return Layer(*(self.count(kind) for kind in UNIT_TYPES))
 
     @property
     def seen(self) -> Layer[bool]:
@@ -159,7 +159,7 @@ class Architecture:
         return Layer(
             *(
                 self.recurrent == "all" or (self.recurrent == "cells" and not kind.is_gate)
-                for kind in KINDS
+                for kind in UNIT_TYPES
             )
         )
 
@@ -168,12 +168,12 @@ class Architecture:
         """The names of the kinds that have a bias, those of the hidden layer and "output"."""
         return _BIASED[self.biases] if isinstance(self.biases, str) else self.biases
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: UnitType) -> int:
         """The number of units of a kind."""
         amount = int(getattr(self, kind.amount))
         return self.num_blocks * amount if kind.is_gate else amount
 
-    def has_peephole(self, kind: Kind) -> bool:
+    def has_peephole(self, kind: UnitType) -> bool:
         """Whether units of a kind see internal states."""
         return self.peepholes and kind.peephole != "none" and self.count(kind) > 0
 
@@ -212,7 +212,7 @@ def _as_biases(biases: Biases | tuple[str, ...]) -> Biases | tuple[str, ...]:
 def _as_finite(name: str, value: object) -> float:
     number = as_number(value)
     if not math.isfinite(number):
-        raise ValueError(f"{name} must be a finite number, got {shown(value)}")
+        raise ValueError(f"{name} must be a finite number, got {displayed(value)}")
     return number
 
 

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.random_weights import draw_weights
-from lstm_jax.cell.units import GATES, KINDS, Kind, Layer, MaybeNone
-from lstm_jax.cell.validation import as_number, check_floating, check_key, check_kind, shown
+from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, MaybeNone, UnitType
+from lstm_jax.cell.validation import as_number, check_floating, check_key, check_type, displayed
 
 
 class UnitWeights(NamedTuple):
@@ -62,7 +62,7 @@ def parameter_shapes(architecture: Architecture) -> Parameters:
     sources = architecture.num_sources
     num_inputs, num_outputs = architecture.num_inputs, architecture.num_outputs
 
-    def unit(kind: Kind) -> UnitWeights | None:
+    def unit(kind: UnitType) -> UnitWeights | None:
         n = architecture.count(kind)
         if n == 0:
             return None
@@ -79,7 +79,7 @@ def parameter_shapes(architecture: Architecture) -> Parameters:
         input=stand_in(num_inputs, num_outputs) if architecture.input_to_output else None,
         bias=stand_in(num_outputs) if "output" in architecture.biased else None,
     )
-    return Parameters(Layer(*(unit(kind) for kind in KINDS)), output)
+    return Parameters(Layer(*(unit(kind) for kind in UNIT_TYPES)), output)
 
 
 def initialise(
@@ -118,7 +118,7 @@ def initialise(
         number, a gate bias has not J entries or has no bias weight to set, or the dtype is not
         floating.
     """
-    check_kind("architecture", architecture, Architecture)
+    check_type("architecture", architecture, Architecture)
     check_key("key", key)
     biases = {
         "input_gate": input_gate_bias,
@@ -155,8 +155,8 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
     Raises:
       ValueError: naming the first array that is missing, too many, or not as it should be.
     """
-    check_kind("architecture", architecture, Architecture)
-    check_kind("parameters", parameters, Parameters)
+    check_type("architecture", architecture, Architecture)
+    check_type("parameters", parameters, Parameters)
     shapes = jax.tree_util.tree_leaves_with_path(parameter_shapes(architecture), is_leaf=is_shape)
     found = dict(jax.tree_util.tree_leaves_with_path(parameters))
     lanes = np.shape(parameters.output.cell)[2:]
@@ -232,7 +232,7 @@ def _check_initial_values(
     most = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
     if not isinstance(init_range, Tracer) and not 0 < as_number(init_range) <= most:
         allowed = f"positive and at most {most:.4g}"
-        raise ValueError(f"init_range must be {allowed}, got {shown(init_range)}")
+        raise ValueError(f"init_range must be {allowed}, got {displayed(init_range)}")
     for kind in GATES:
         values = biases[kind.name]
         if values is not None:
@@ -240,7 +240,7 @@ def _check_initial_values(
 
 
 def _check_gate_bias(
-    architecture: Architecture, kind: Kind, values: ArrayLike, most: float
+    architecture: Architecture, kind: UnitType, values: ArrayLike, most: float
 ) -> None:
     name = f"{kind.name}_bias"
     if not architecture.count(kind) or kind.name not in architecture.biased:
@@ -249,7 +249,7 @@ def _check_gate_bias(
     if not is_finite or np.shape(values) != (architecture.num_blocks,):
         raise ValueError(
             f"{name} must hold {architecture.num_blocks} finite numbers, one for each "
-            f"memory block, got {shown(values)}"
+            f"memory block, got {displayed(values)}"
         )
 
 

@@ -7,11 +7,13 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
+from optax.tree_utils import tree_where
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import State, advance, seen, zero_state
 from lstm_jax.cell.lanes import FEW_SOURCES, outer_sum_over_time, weighted_sum_over_time
 from lstm_jax.cell.parameters import UnitWeights
+from lstm_jax.cell.step import State, cell_step, seen, zero_state
 from lstm_jax.cell.units import MaybeNone
 
 T = TypeVar("T")
@@ -39,6 +41,24 @@ class Activations(NamedTuple):
     """[T, J], y_phi, in [0, 1]."""
 
 
+class Steps(NamedTuple):
+    """Which steps of a padded sequence are real, and where the state is reset; a pytree.
+
+    >>> Steps(length=7).mask is None
+    True
+    """
+
+    mask: ArrayLike | None = None
+    """[T] bool, False at padding; None: no padding. A masked step leaves the state as it is, its
+    activations are recorded as 0, and it contributes nothing to any gradient."""
+    length: ArrayLike | None = None
+    """[] integer in [0, T], instead of `mask`: the number of steps before the padding. Under `jit`,
+    where it cannot be checked, it is clipped to that range."""
+    reset: ArrayLike | None = None
+    """[T] bool, True where the state is set to `zero_state` before the step, masked or not, such
+    as between concatenated sequences; None: nowhere. No error flows back through a reset."""
+
+
 class Sequence(NamedTuple):
     """What the hidden layer is run on."""
 
@@ -55,7 +75,7 @@ class Sequence(NamedTuple):
     """[T] bool, before which steps the state is set to that of a sequence's start; None: none."""
 
 
-class Recurrence(NamedTuple):
+class LayerScan(NamedTuple):
     """The hidden layer of an architecture, as a static (hashable) function of its weights."""
 
     architecture: Architecture
@@ -64,8 +84,6 @@ class Recurrence(NamedTuple):
     """Whether to keep the activations of every step."""
     cut: bool = False
     """Whether autodiff is cut at what net inputs see of the layer (not at the carrousel)."""
-    unroll: int = 1
-    """Steps per iteration of the compiled loop."""
 
     def __call__(
         self, weights: UnitWeights, sequence: Sequence
@@ -83,16 +101,18 @@ class Recurrence(NamedTuple):
         def body(state_tm1: State, at: tuple) -> tuple[State, tuple | None]:
             net_input, x_t, is_real, is_reset = at
             if is_reset is not None:
-                state_tm1 = where(is_reset[None], start, state_tm1)
+                state_tm1 = tree_where(is_reset[None], start, state_tm1)
             net_input = biases if net_input is None else net_input
-            state, cell_input = advance(self.architecture, weights, state_tm1, net_input, see, x_t)
+            state, cell_input = cell_step(
+                self.architecture, weights, state_tm1, net_input, see, x_t
+            )
             if is_real is not None:
-                state = where(is_real[None], state, state_tm1)
+                state = tree_where(is_real[None], state, state_tm1)
             return state, (state, cell_input) if self.record else None
 
         mask = None if runs_on else sequence.mask
         xs = (net_inputs, inputs, mask, sequence.reset)
-        final, kept = jax.lax.scan(body, sequence.initial_state, xs, unroll=self.unroll)
+        final, kept = jax.lax.scan(body, sequence.initial_state, xs)
         if kept is None:
             return final, None
         states, cell_input = kept
@@ -120,11 +140,6 @@ def _inputs_of_loop(
     return weights._replace(recurrent=jnp.concatenate([weights.input, of_layer])), None, inputs
 
 
-def where(condition: jax.Array, new: T, old: T) -> T:
-    """The arrays of a pytree, or those of another one."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
-
-
 def _state_after(sequence: Sequence, states: State) -> State:
     """The state after the last of the sequence's steps, from those after every step."""
     ran = sequence.length > 0
@@ -136,7 +151,7 @@ def _state_after(sequence: Sequence, states: State) -> State:
     return jax.tree.map(after, sequence.initial_state, states)
 
 
-def before_each_step(layer: Recurrence, sequence: Sequence, activations: Activations) -> State:
+def before_each_step(layer: LayerScan, sequence: Sequence, activations: Activations) -> State:
     """The state that every step saw, a `State` of [T, n, *lanes], from those after every step."""
     steps = activations.cell_input.shape[0]
     start = layer.state_at_reset(sequence) if sequence.reset is not None else None

@@ -42,8 +42,8 @@ from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import weighted_sum
 from lstm_jax.cell.parameters import UnitWeights, split
-from lstm_jax.cell.units import KINDS, MaybeNone
-from lstm_jax.cell.validation import check_floating, check_kind
+from lstm_jax.cell.units import UNIT_TYPES, MaybeNone
+from lstm_jax.cell.validation import check_floating, check_type
 
 See = Callable[[jax.Array], jax.Array]
 
@@ -78,7 +78,7 @@ def seen(architecture: Architecture, activities: State) -> list[jax.Array]:
     """
     return [
         getattr(activities, kind.activity)
-        for kind, is_seen in zip(KINDS, architecture.seen, strict=True)
+        for kind, is_seen in zip(UNIT_TYPES, architecture.seen, strict=True)
         if is_seen and architecture.count(kind)
     ]
 
@@ -105,9 +105,9 @@ def zero_state(
     Raises:
       ValueError: if the dtype is not floating, or lanes are no tuple.
     """
-    check_kind("architecture", architecture, Architecture)
+    check_type("architecture", architecture, Architecture)
     check_floating("dtype", dtype)
-    check_kind("lanes", lanes, tuple)
+    check_type("lanes", lanes, tuple)
     # Each array is one of its own, so that a caller may donate them.
     sizes = architecture.sizes
 
@@ -124,7 +124,7 @@ def zero_state(
     )
 
 
-def advance(
+def cell_step(
     architecture: Architecture,
     weights: UnitWeights,
     state_tm1: State,
@@ -158,12 +158,12 @@ def advance(
 
     input_gate = _gate(architecture, net.input_gate, peephole.input_gate, see(s_tm1))
     forget_gate = _gate(architecture, net.forget_gate, peephole.forget_gate, see(s_tm1))
-    hidden = None if net.hidden is None else logistic.value(net.hidden)
-    cell_input = g.value(net.cell)
+    hidden = None if net.hidden is None else logistic(net.hidden)
+    cell_input = g(net.cell)
     kept = gated(architecture, forget_gate, s_tm1)
     internal_state = kept + gated(architecture, input_gate, cell_input)
     output_gate = _gate(architecture, net.output_gate, peephole.output_gate, see(internal_state))
-    cell_output = gated(architecture, output_gate, h.value(internal_state))
+    cell_output = gated(architecture, output_gate, h(internal_state))
     return (
         State(internal_state, cell_output, input_gate, output_gate, hidden, forget_gate),
         cell_input,
@@ -178,7 +178,7 @@ def _gate(
         return None
     if peephole is not None:
         net = net + through_peephole(architecture, peephole, states)
-    return logistic.value(net)
+    return logistic(net)
 
 
 def through_peephole(

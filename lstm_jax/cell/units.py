@@ -17,7 +17,7 @@ T = TypeVar("T")
 MaybeNone = Any
 
 
-class Kind(NamedTuple):
+class UnitType(NamedTuple):
     """One kind of unit in the hidden layer."""
 
     name: str
@@ -34,14 +34,14 @@ class Kind(NamedTuple):
 
 
 # In the hidden layer's order.
-KINDS = (
-    Kind("input_gate", "input_gates", True, "input_gate", "s(t-1)"),
-    Kind("forget_gate", "forget_gates", True, "forget_gate", "s(t-1)"),
-    Kind("output_gate", "output_gates", True, "output_gate", "s(t)"),
-    Kind("cell", "num_cells", False, "cell_output"),
-    Kind("hidden", "num_hidden", False, "hidden"),
+UNIT_TYPES = (
+    UnitType("input_gate", "input_gates", True, "input_gate", "s(t-1)"),
+    UnitType("forget_gate", "forget_gates", True, "forget_gate", "s(t-1)"),
+    UnitType("output_gate", "output_gates", True, "output_gate", "s(t)"),
+    UnitType("cell", "num_cells", False, "cell_output"),
+    UnitType("hidden", "num_hidden", False, "hidden"),
 )
-GATES = tuple(kind for kind in KINDS if kind.is_gate)
+GATES = tuple(kind for kind in UNIT_TYPES if kind.is_gate)
 
 
 class Layer(NamedTuple, Generic[T]):

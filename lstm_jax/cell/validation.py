@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import DTypeLike
 
 
@@ -41,7 +42,7 @@ def whole(name: str, value: object, least: int, below: int) -> int:
     number = as_index(value)
     if number is None or not least <= number < below:
         raise ValueError(
-            f"{name} must be a whole number, at least {least} and below {below}, got {shown(value)}"
+            f"{name} must be a whole number, at least {least} and below {below}, got {displayed(value)}"
         )
     return number
 
@@ -50,7 +51,7 @@ def at_least(name: str, value: object, least: int) -> int:
     """The same without an upper bound."""
     number = as_index(value)
     if number is None:
-        raise ValueError(f"{name} must be a whole number, got {shown(value)}")
+        raise ValueError(f"{name} must be a whole number, got {displayed(value)}")
     if number < least:
         raise ValueError(f"{name} must be at least {least}, got {number}")
     return number
@@ -64,7 +65,7 @@ def as_index(value: Any) -> int | None:
         return None
 
 
-def shown(value: object) -> str:
+def displayed(value: object) -> str:
     """A value as a message shows it: on one line, and not without end."""
     try:
         text = " ".join(repr(value).split())
@@ -87,7 +88,7 @@ def check_floating(name: str, dtype: DTypeLike) -> None:
 def check_tolerance(tolerance: object) -> None:
     """Raises ValueError unless it is a number of at least 0."""
     if not as_number(tolerance) >= 0:
-        raise ValueError(f"tolerance must not be negative, got {shown(tolerance)}")
+        raise ValueError(f"tolerance must not be negative, got {displayed(tolerance)}")
 
 
 def check_key(name: str, key: jax.Array) -> None:
@@ -95,10 +96,40 @@ def check_key(name: str, key: jax.Array) -> None:
     is_new = jnp.issubdtype(getattr(key, "dtype", np.dtype(object)), jax.dtypes.prng_key)
     is_old = getattr(key, "dtype", None) == np.uint32 and np.ndim(key) == 1
     if not (is_old or (is_new and key.ndim == 0)):
-        raise ValueError(f"{name} must be a PRNG key, such as jax.random.key(0), got {shown(key)}")
+        raise ValueError(
+            f"{name} must be a PRNG key, such as jax.random.key(0), got {displayed(key)}"
+        )
 
 
-def check_kind(name: str, value: object, kind: type) -> None:
+def check_type(name: str, value: object, kind: type) -> None:
     """Raises ValueError unless a value is of a class."""
     if not isinstance(value, kind):
-        raise ValueError(f"{name} must be of class {kind.__name__}, got {shown(value)}")
+        raise ValueError(f"{name} must be of class {kind.__name__}, got {displayed(value)}")
+
+
+def check_choice(name: str, value: object, allowed: tuple) -> None:
+    """Raises ValueError unless the value is one of those that are allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+
+
+def as_array(name: str, value: object) -> jax.Array:
+    """What NumPy takes, as an array; raises ValueError if it takes it not.
+
+    Integers beyond those of the array's dtype are refused: JAX would take them for others.
+    """
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{name} must be an array of numbers, got {displayed(value)}: {reason}"
+        ) from error
+    is_host_s = not isinstance(value, jax.Array) and not isinstance(array, Tracer)
+    if is_host_s and jnp.issubdtype(array.dtype, jnp.integer):
+        given = np.asarray(value)
+        held = np.iinfo(array.dtype)
+        outside = given[(given < held.min) | (given > held.max)]
+        if outside.size:
+            raise ValueError(f"{name} must hold integers of {array.dtype}, got {outside[0]}")
+    return array

@@ -27,18 +27,18 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import State, gated, spread, sum_over_blocks
 from lstm_jax.cell.scan import (
     Activations,
-    Recurrence,
+    LayerScan,
     Sequence,
     before_each_step,
     last_step,
-    where,
 )
+from lstm_jax.cell.step import State, gated, spread, sum_over_blocks
 from lstm_jax.cell.units import Layer
 
 Outcome = tuple[State, Activations | None]
@@ -63,8 +63,8 @@ def injected(
       conventional hidden units; its `cell_output` is 0, as all of it was sent on.
     """
     h = ACTIVATIONS[architecture.cell_output]
-    squashed_state = h.value(at.internal_state)
-    to_state = gated(architecture, at.output_gate, h.slope(squashed_state), axis)
+    squashed_state = h(at.internal_state)
+    to_state = gated(architecture, at.output_gate, h.derivative(squashed_state), axis)
     output_gate = delta.output_gate
     if output_gate is not None:
         to_gate = squashed_state * delta.cell_output
@@ -79,14 +79,14 @@ def injected(
     )
 
 
-def slopes(architecture: Architecture, at: Activations) -> Layer[jax.Array]:
+def activation_derivatives(architecture: Architecture, at: Activations) -> Layer[jax.Array]:
     """f', and g' of the cells, at the net inputs of a step, or of all of them."""
-    f = lambda y: None if y is None else logistic.slope(y)
+    f = lambda y: None if y is None else logistic.derivative(y)
     return Layer(
         input_gate=f(at.input_gate),
         forget_gate=f(at.forget_gate),
         output_gate=f(at.output_gate),
-        cell=ACTIVATIONS[architecture.cell_input].slope(at.cell_input),
+        cell=ACTIVATIONS[architecture.cell_input].derivative(at.cell_input),
         hidden=f(at.hidden),
     )
 
@@ -127,7 +127,7 @@ def derivatives_of_state(
     """∂s_v(t)/∂net_l(t) for every cell v and its own net inputs l (eqs. 25, 27), [..., C] each."""
     axis = at.cell_input.ndim - 1
     entered = into_state(architecture, at, s_tm1, jnp.ones_like(at.cell_input), axis)
-    slope = slopes(architecture, at)
+    slope = activation_derivatives(architecture, at)
     times = lambda part, f: None if part is None else part * spread(architecture, f, axis)
     return Layer(
         input_gate=times(entered.input_gate, slope.input_gate),
@@ -157,7 +157,7 @@ def on_net_inputs(
     Returns:
       [T, n, *lanes] each.
     """
-    slope = slopes(architecture, at)
+    slope = activation_derivatives(architecture, at)
     entered = into_state(architecture, at, s_tm1, delta.internal_state, axis=1)
 
     def gate(kind: str) -> jax.Array | None:
@@ -224,7 +224,7 @@ def along_carrousel(
 
 
 def pull_back(
-    layer: Recurrence,
+    layer: LayerScan,
     sequence: Sequence,
     record: tuple[State, Activations],
     delta: Outcome,
@@ -257,7 +257,7 @@ def pull_back(
 
     # Behind the last real step the carrousel's factor is 1. If no step is real, the outcome is the
     # initial state, and what arrives there passes through.
-    behind = where(ran[None], at_end.internal_state, delta_final.internal_state)
+    behind = tree_where(ran[None], at_end.internal_state, delta_final.internal_state)
     factors = carrousel_factors(architecture, sequence, activations)
     if factors is None and at_steps is None:
         delta_s, delta_start = jnp.broadcast_to(behind, activations.cell_input.shape), behind

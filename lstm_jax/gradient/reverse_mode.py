@@ -14,8 +14,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.step import State, through_peephole
-from lstm_jax.gradient.refusals import first_order_only, reverse_mode_only
 from lstm_jax.cell.lanes import (
     FEW_SOURCES,
     outer_sum_over_time,
@@ -25,21 +23,23 @@ from lstm_jax.cell.lanes import (
 from lstm_jax.cell.parameters import UnitWeights, split
 from lstm_jax.cell.scan import (
     Activations,
-    Recurrence,
+    LayerScan,
     Sequence,
     add_to_rows,
     before_each_step,
     project,
     seen_over_time,
 )
-from lstm_jax.gradient.equations import Outcome, pull_back
+from lstm_jax.cell.step import State, through_peephole
 from lstm_jax.cell.units import GATES, Layer
+from lstm_jax.gradient.equations import Outcome, pull_back
+from lstm_jax.gradient.refusals import first_order_only, reverse_mode_only
 
 Record = tuple[State, Activations]
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)  # drops what is not used
-def truncated(layer: Recurrence, weights: UnitWeights, sequence: Sequence) -> Outcome:
+def truncated(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> Outcome:
     """Runs `layer`; under `jax.grad`, errors come back by the paper's truncation rule.
 
     The values are those of `layer(weights, sequence)`. Only first derivatives in reverse mode are
@@ -54,7 +54,7 @@ def truncated(layer: Recurrence, weights: UnitWeights, sequence: Sequence) -> Ou
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _record(layer: Recurrence, weights: UnitWeights, sequence: Sequence) -> Record:
+def _record(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> Record:
     """Runs the layer for the record, through which no error flows."""
     final, activations = layer._replace(record=True)(weights, sequence)
     assert activations is not None
@@ -66,7 +66,7 @@ _record.defvjp(lambda *run: (_record(*run), None), lambda *_: (None, None))
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _truncated(
-    layer: Recurrence,
+    layer: LayerScan,
     net: Layer[jax.Array],
     weights: UnitWeights,
     sequence: Sequence,
@@ -81,14 +81,14 @@ def _truncated(
 
 
 def _forward(
-    layer: Recurrence, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
+    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
 ) -> tuple[Outcome, tuple[Sequence, Record]]:
     del net, weights
     final, activations = record
     return (final, activations if layer.record else None), (sequence._replace(inputs=None), record)
 
 
-def _backward(layer: Recurrence, residuals: tuple[Sequence, Record], delta: Outcome) -> tuple:
+def _backward(layer: LayerScan, residuals: tuple[Sequence, Record], delta: Outcome) -> tuple:
     delta_net, delta_start = _pull_back(layer, *first_order_only(residuals), delta)
     return delta_net, None, Sequence(None, delta_start), None
 
@@ -98,7 +98,7 @@ _pull_back = jax.jit(pull_back, static_argnums=0, inline=True)  # or eager calls
 
 
 def _net_inputs(
-    layer: Recurrence, weights: UnitWeights, sequence: Sequence, activations: Activations
+    layer: LayerScan, weights: UnitWeights, sequence: Sequence, activations: Activations
 ) -> Layer[jax.Array]:
     """The net inputs at all steps, [T, n, *lanes] each, with all that they see of the layer given.
 
@@ -111,12 +111,12 @@ def _net_inputs(
     y_tm1 = seen_over_time(architecture, before)
     net = linear(weights._replace(peephole=None), sequence.inputs, y_tm1)
     net = split(architecture, net, axis=1)
-    shown = {"s(t-1)": before.internal_state, "s(t)": states}
+    displayed = {"s(t-1)": before.internal_state, "s(t)": states}
     with_peepholes = {}
     for gate in GATES:
         if architecture.has_peephole(gate):
             peephole = getattr(weights.peephole, gate.name)[None]
-            heard = through_peephole(architecture, peephole, shown[gate.peephole], axis=1)
+            heard = through_peephole(architecture, peephole, displayed[gate.peephole], axis=1)
             with_peepholes[gate.name] = getattr(net, gate.name) + heard
     return net._replace(**with_peepholes)
 

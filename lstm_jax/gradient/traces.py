@@ -15,17 +15,17 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import sum_over_blocks
 from lstm_jax.cell.parameters import UnitWeights
 from lstm_jax.cell.scan import (
     Activations,
-    Recurrence,
+    LayerScan,
     Sequence,
     before_each_step,
     seen_over_time,
 )
-from lstm_jax.gradient.equations import carrousel_factors, derivatives_of_state
+from lstm_jax.cell.step import sum_over_blocks
 from lstm_jax.cell.units import Layer
+from lstm_jax.gradient.equations import carrousel_factors, derivatives_of_state
 
 Traces = Layer[UnitWeights]
 
@@ -102,7 +102,7 @@ def _same_block(architecture: Architecture) -> np.ndarray:
 
 
 def traces_after(
-    layer: Recurrence, traces: Traces, sequence: Sequence, activations: Activations
+    layer: LayerScan, traces: Traces, sequence: Sequence, activations: Activations
 ) -> Traces:
     """Eqs. 25 and 27 over a whole stretch: the traces at its end from those at its start."""
     architecture = layer.architecture

@@ -12,9 +12,9 @@ import contextlib
 
 from jax import export
 
-from lstm_jax.cell.step import State
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights
 from lstm_jax.cell.scan import Activations
+from lstm_jax.cell.step import State
 from lstm_jax.cell.units import Layer
 
 # So that compiled functions of them can be written to a file (`jax.export`).

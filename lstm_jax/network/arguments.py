@@ -11,36 +11,35 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import State, zero_state
 from lstm_jax.cell.parameters import Parameters, check_parameters
-from lstm_jax.cell.validation import check_kind, shown
+from lstm_jax.cell.scan import Steps
+from lstm_jax.cell.step import State, zero_state
+from lstm_jax.cell.validation import as_array, check_type
 
 
-class Given(NamedTuple):
-    """The arguments of a run that are arrays, as arrays; None where nothing was given."""
+class RunArguments(NamedTuple):
+    """The checked arguments of a run, as arrays."""
 
     inputs: jax.Array
     """[T, I] floating or [T] integer."""
     initial_state: State | None
-    """Before the first step."""
+    """The state before the first step; None: `zero_state`."""
     mask: jax.Array | None
-    """[T] bool."""
+    """[T] bool, as in `Steps`."""
     length: jax.Array | None
-    """[] or of the shape of the lanes, integer."""
+    """[] or lanes, integer, as in `Steps`."""
     reset: jax.Array | None
-    """[T] bool."""
+    """[T] bool, as in `Steps`."""
 
 
-def check_given(
+def check_run(
     architecture: Architecture,
     parameters: Parameters,
     inputs: ArrayLike,
-    initial_state: State | None,
-    mask: ArrayLike | None,
-    length: ArrayLike | None,
-    reset: ArrayLike | None,
-) -> Given:
-    """Makes the arguments of a run arrays.
+    steps: Steps = Steps(),
+    initial_state: State | None = None,
+) -> RunArguments:
+    """Converts the arguments of a run to arrays.
 
     Raises:
       ValueError: if one of them does not fit the architecture or the others.
@@ -49,21 +48,31 @@ def check_given(
     like = parameters.output.cell
     lanes = like.shape[2:]
     inputs = _as_inputs(architecture, inputs, lanes)
-    steps = inputs.shape[0]
-    check_one_padding(mask, length)
     if initial_state is not None:
         check_state("initial_state", architecture, initial_state, like)
-    mask = None if mask is None else as_flags("mask", mask, (steps, *lanes))
-    length = None if length is None else as_length(length, steps, lanes)
-    reset = None if reset is None else as_flags("reset", reset, (steps, *lanes))
+    mask, length, reset = check_steps(steps, inputs.shape[0], lanes)
     check_symbols("inputs", inputs, architecture.num_inputs, mask, length)
-    return Given(inputs, initial_state, mask, length, reset)
+    return RunArguments(inputs, initial_state, mask, length, reset)
 
 
-def check_one_padding(mask: ArrayLike | None, length: ArrayLike | None) -> None:
-    """Raises ValueError if padding is told twice."""
+def check_steps(
+    steps: Steps, num_steps: int, lanes: tuple[int, ...] = ()
+) -> tuple[jax.Array | None, jax.Array | None, jax.Array | None]:
+    """Converts `Steps` to arrays, mask, length and reset.
+
+    Raises:
+      ValueError: if one of them does not have T steps, or padding is given twice.
+    """
+    check_type("steps", steps, Steps)
+    mask, length, reset = steps
     if mask is not None and length is not None:
         raise ValueError(f"give mask or length, not both, got length {length!r} and a mask")
+    shape = (num_steps, *lanes)
+    return (
+        None if mask is None else as_flags("mask", mask, shape),
+        None if length is None else as_length(length, num_steps, lanes),
+        None if reset is None else as_flags("reset", reset, shape),
+    )
 
 
 def _as_inputs(architecture: Architecture, inputs: ArrayLike, lanes: tuple[int, ...]) -> jax.Array:
@@ -74,13 +83,17 @@ def _as_inputs(architecture: Architecture, inputs: ArrayLike, lanes: tuple[int, 
     features = () if is_symbols else (architecture.num_inputs,)
     if inputs.ndim == 0 or inputs.shape[1:] != features + lanes:
         wanted = ", ".join(["T", *map(str, features + lanes)])
-        raise ValueError(f"inputs of dtype {inputs.dtype} must be [{wanted}], got {inputs.shape}")
+        is_batch = inputs.shape[2:] == features + lanes
+        hint = "; for a batch of sequences, lift the function by jax.vmap" if is_batch else ""
+        raise ValueError(
+            f"inputs of dtype {inputs.dtype} must be [{wanted}], got {inputs.shape}{hint}"
+        )
     return inputs
 
 
 def check_step(architecture: Architecture, x_t: ArrayLike) -> jax.Array:
     """One step's input, [I] floating or an integer, as an array; raises ValueError if not."""
-    check_kind("architecture", architecture, Architecture)
+    check_type("architecture", architecture, Architecture)
     x_t = as_array("x_t", x_t)
     is_symbol = jnp.issubdtype(x_t.dtype, jnp.integer)
     if not is_symbol and not jnp.issubdtype(x_t.dtype, jnp.floating):
@@ -94,7 +107,7 @@ def check_step(architecture: Architecture, x_t: ArrayLike) -> jax.Array:
 
 def check_state(name: str, architecture: Architecture, state: State, like: jax.Array) -> None:
     """Raises ValueError if `state` is none of a network whose parameters are like `like`."""
-    check_kind(name, state, State)
+    check_type(name, state, State)
     wanted = jax.eval_shape(lambda: zero_state(architecture, like.dtype, like.shape[2:]))
     for field, array, fitting in zip(State._fields, state, wanted, strict=True):
         if fitting is None and array is None:
@@ -104,34 +117,6 @@ def check_state(name: str, architecture: Architecture, state: State, like: jax.A
         )
         if found != fits:
             raise ValueError(f"{name}.{field} must be {fits}, got {found}")
-
-
-def check_choice(name: str, value: object, allowed: tuple) -> None:
-    """Raises ValueError unless the value is one of those that are allowed."""
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-
-
-def as_array(name: str, value: object) -> jax.Array:
-    """What NumPy takes, as an array; raises ValueError if it takes it not.
-
-    Integers beyond those of the array's dtype are refused: JAX would take them for others.
-    """
-    try:
-        array = jnp.asarray(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"{name} must be an array of numbers, got {shown(value)}: {reason}"
-        ) from error
-    is_host_s = not isinstance(value, jax.Array) and not isinstance(array, Tracer)
-    if is_host_s and jnp.issubdtype(array.dtype, jnp.integer):
-        given = np.asarray(value)
-        held = np.iinfo(array.dtype)
-        outside = given[(given < held.min) | (given > held.max)]
-        if outside.size:
-            raise ValueError(f"{name} must hold integers of {array.dtype}, got {outside[0]}")
-    return array
 
 
 def as_flags(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:

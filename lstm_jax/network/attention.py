@@ -27,8 +27,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from lstm_jax.network.arguments import as_array, as_flags, as_length, check_one_padding
-from lstm_jax.cell.validation import shown
+from lstm_jax.cell.scan import Steps
+from lstm_jax.cell.validation import as_array, displayed
+from lstm_jax.network.arguments import check_steps
 
 
 class Additive(NamedTuple):
@@ -65,29 +66,27 @@ def attend(
     query: ArrayLike,
     outputs: ArrayLike,
     *,
-    mask: ArrayLike | None = None,
-    length: ArrayLike | None = None,
+    steps: Steps = Steps(),
 ) -> Attended:
     """Reads a recorded sequence by a query.
 
     >>> nothing = DotProduct(query=None, output=None)
     >>> attend(nothing, jnp.zeros(1), jnp.array([[1.0], [2.0], [6.0]])).context  # their mean
     Array([3.], dtype=float32)
-    >>> attend(nothing, jnp.zeros(1), jnp.array([[1.0], [2.0], [6.0]]), length=2).weights
+    >>> attend(nothing, jnp.zeros(1), jnp.array([[1.0], [2.0], [6.0]]), steps=Steps(length=2)).weights
     Array([0.5, 0.5, 0. ], dtype=float32)
 
     Args:
       weights: `Additive` or `DotProduct`, which says how steps are scored.
       query: [Q] floating, such as the cell outputs at the end.
-      outputs: [T, Y] floating, such as `Activations.cell_output` of `unroll` or `unroll_both`.
-      mask: [T] bool, False at padding, which nothing touches, whatever it holds. None: no padding.
-      length: instead of `mask`, the number of steps before the padding.
+      outputs: [T, Y] floating, such as `Activations.cell_output` of `unroll` or `bidirectional`.
+      steps: which steps are padding, whatever it holds; resets do not matter here.
 
     Raises:
       ValueError: if shapes do not fit, or both mask and length are given.
     """
     if not isinstance(weights, (Additive, DotProduct)):
-        raise ValueError(f"weights must be Additive or DotProduct, got {shown(weights)}")
+        raise ValueError(f"weights must be Additive or DotProduct, got {displayed(weights)}")
     weights = weights._replace(
         **{
             name: as_array(f"weights.{name}", given)
@@ -97,7 +96,7 @@ def attend(
     )
     query, outputs = as_array("query", query), as_array("outputs", outputs)
     _check_shapes(weights, query, outputs)
-    is_real = _real_steps(mask, length, outputs.shape[0])
+    is_real = _real_steps(steps, outputs.shape[0])
     outputs = jnp.where(is_real[:, None], outputs, 0)  # before any sum, also of a gradient
     if isinstance(weights, Additive):
         scores = _additive(weights, query, outputs)
@@ -128,13 +127,12 @@ def _softmax(scores: jax.Array, is_real: jax.Array) -> jax.Array:
     return parts / jnp.where(is_real.any(), parts.sum(), 1)
 
 
-def _real_steps(mask: ArrayLike | None, length: ArrayLike | None, steps: int) -> jax.Array:
-    """[T] bool."""
-    check_one_padding(mask, length)
+def _real_steps(steps: Steps, num_steps: int) -> jax.Array:
+    """Returns which steps are not padding, [T] bool."""
+    mask, length, _ = check_steps(steps, num_steps)
     if mask is not None:
-        return as_flags("mask", mask, (steps,))
-    length = steps if length is None else as_length(length, steps)
-    return jnp.arange(steps) < length
+        return mask
+    return jnp.arange(num_steps) < (num_steps if length is None else length)
 
 
 def _check_shapes(weights: Additive | DotProduct, query: jax.Array, outputs: jax.Array) -> None:
@@ -152,7 +150,7 @@ def _check_shapes(weights: Additive | DotProduct, query: jax.Array, outputs: jax
     if isinstance(weights, Additive):
         score = weights.score
         if score is None or jnp.ndim(score) != 1:
-            raise ValueError(f"weights.score must be [A], got {shown(score)}")
+            raise ValueError(f"weights.score must be [A], got {displayed(score)}")
         into.append(jnp.shape(score)[0])
     if len(set(into)) > 1:
         raise ValueError(f"weights must all lead to one number A of dimensions, got {into}")

@@ -10,37 +10,38 @@ Reference:
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import State
-from lstm_jax.network.layer import Gradient, unroll
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.cell.scan import Activations
+from lstm_jax.cell.step import State
+from lstm_jax.network.layer import RunOptions, Steps, unroll
 
 
-def unroll_both(
+def bidirectional(
     architecture: Architecture,
     forward: Parameters,
     backward: Parameters,
     inputs: ArrayLike,
     *,
-    mask: ArrayLike | None = None,
-    length: ArrayLike | None = None,
-    gradient: Gradient = "truncated",
-    steps_per_iteration: int = 1,
+    steps: Steps = Steps(),
+    options: RunOptions = RunOptions(),
 ) -> tuple[Activations, tuple[State, State]]:
     """Runs two hidden layers of one architecture over one sequence, in opposite directions.
 
-    Output units that see both are `output_units_over_time` with weights [2C, K] from the cells, and
+    Output units that see both are `output_units` with weights [2C, K] from the cells, and
     [2N, K] from conventional hidden units; so is what `attention` takes.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
     >>> forward, backward = (initialise(jax.random.key(seed), net) for seed in range(2))
-    >>> activations, _ = unroll_both(net, forward, backward, jnp.ones((10, 3)), length=7)
+    >>> activations, _ = bidirectional(net, forward, backward, jnp.ones((10, 3)))
     >>> activations.cell_output.shape, activations.input_gate.shape
     ((10, 4), (10, 2))
 
@@ -48,7 +49,7 @@ def unroll_both(
       architecture: of both; static under `jit`.
       forward: the weights of the one that begins at step 0.
       backward: the weights of the one that begins at the last step that is not padding.
-      inputs, mask, length, gradient, steps_per_iteration: as in `unroll`.
+      inputs, steps, options: as in `unroll`; `options.reverse` exchanges the two.
 
     Returns:
       The `Activations` of both side by side, [T, 2n] each, forward first, what both have of a step
@@ -57,18 +58,9 @@ def unroll_both(
     Raises:
       ValueError: as in `unroll`.
     """
-    (ahead, ahead_state), (back, back_state) = (
-        unroll(
-            architecture,
-            parameters,
-            inputs,
-            mask=mask,
-            length=length,
-            reverse=reverse,
-            gradient=gradient,
-            steps_per_iteration=steps_per_iteration,
-        )
-        for parameters, reverse in ((forward, False), (backward, True))
-    )
+    backwards = dataclasses.replace(options, reverse=not options.reverse)
+    run = functools.partial(unroll, architecture, inputs=inputs, steps=steps)
+    ahead, ahead_state = run(forward, options=options)
+    back, back_state = run(backward, options=backwards)
     side_by_side = lambda *both: jnp.concatenate(both, axis=1)
     return jax.tree.map(side_by_side, ahead, back), (ahead_state, back_state)

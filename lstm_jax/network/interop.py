@@ -39,10 +39,9 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.arguments import as_array
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters
 from lstm_jax.cell.units import Layer
-from lstm_jax.cell.validation import check_kind
+from lstm_jax.cell.validation import as_array, check_type
 
 Flat = Mapping[str, ArrayLike]  # by the names of the table
 Arrays: TypeAlias = "Mapping[str, ArrayLike | Arrays]"  # or nested where a name has a dot
@@ -136,7 +135,7 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
       ValueError: if the library is unknown, an array is missing or not known, or has another shape.
     """
     layout = _layout(library)
-    check_kind("arrays", arrays, Mapping)
+    check_type("arrays", arrays, Mapping)
     flat = _flat(arrays)
     biased = _check_names(library, layout, flat)
     from_inputs, from_cells = _matrices(library, layout, flat)
@@ -302,7 +301,7 @@ def _check_names(library: str, layout: Layout, arrays: Flat) -> bool:
 
 
 def _check_modern(library: str, layout: Layout, architecture: Architecture) -> None:
-    check_kind("architecture", architecture, Architecture)
+    check_type("architecture", architecture, Architecture)
     wanted = dataclasses.replace(
         modern(architecture.num_inputs, architecture.num_cells),
         num_outputs=architecture.num_outputs,

@@ -9,7 +9,7 @@ With e_k minus the derivative of the error by net_k, where y_k = f(net_k) and t_
 | E / 2 + c times cross entropy | (f'(net_k) + c) (t_k - y_k) | c = 0.1: Fahlman 1988, against the |
 |                               |                             | flat spots, where f' is nearly 0   |
 
-All are errors of a sequence, from what its output units saw and what it should have been. `Error`
+All are errors of a sequence, from what its output units saw and what it should have been. `Loss`
 names one of them; each is a true function with its true derivative.
 
 Reference:
@@ -28,8 +28,14 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.arguments import as_array, check_choice
-from lstm_jax.cell.validation import as_number, check_kind, check_tolerance, shown
+from lstm_jax.cell.validation import (
+    as_array,
+    as_number,
+    check_choice,
+    check_tolerance,
+    check_type,
+    displayed,
+)
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -94,7 +100,7 @@ def cross_entropy(
         counts = weights.astype(bool)
         targets = jnp.where(counts, targets, 0)
     if tolerance:
-        counts = counts & ~_is_near(logistic.value(net), targets, tolerance)
+        counts = counts & ~_is_near(logistic(net), targets, tolerance)
     terms = jnp.where(counts, _cross_entropy(net, targets), 0)
     return jnp.sum(terms if weights is None else terms * weights.astype(net.dtype))
 
@@ -108,7 +114,7 @@ def _cross_entropy(net: jax.Array, target: jax.Array) -> jax.Array:
 def _cross_entropy_tangent(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
     """The derivative by net is f(net) - t: in closed form, f' is left out and not divided by."""
     net, target = primals
-    by_net = (logistic.value(net) - target) * tangents[0]
+    by_net = (logistic(net) - target) * tangents[0]
     return _cross_entropy(net, target), by_net - net * tangents[1]
 
 
@@ -140,13 +146,13 @@ def _is_near(outputs: jax.Array, targets: jax.Array, tolerance: jax.Array | floa
 
 
 @dataclasses.dataclass(frozen=True)
-class Error:
+class Loss:
     """An error: so much of E / 2, so much of the cross entropy, from some distance on.
 
     e_k = (squared f'(net_k) + cross_entropy) (t_k - y_k), and 0 within the tolerance.
 
     >>> net, target = jnp.array([2.0]), jnp.array([0.0])
-    >>> slopes = [jax.grad(error)(net, target) for error in (Error(), ERRORS["cross_entropy"])]
+    >>> slopes = [jax.grad(error)(net, target) for error in (Loss(), LOSSES["cross_entropy"])]
     >>> [round(float(slope[0]), 4) for slope in slopes]
     [0.0925, 0.8808]
 
@@ -165,7 +171,7 @@ class Error:
         for name, value in vars(self).items():
             if not 0 <= as_number(value) <= LARGEST:
                 allowed = "not negative and a finite number of float32"
-                raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
+                raise ValueError(f"{name} must be {allowed}, got {displayed(value)}")
         if not (self.squared or self.cross_entropy):
             raise ValueError("squared and cross_entropy must not both be 0")
 
@@ -199,7 +205,7 @@ class Error:
         net, targets, weights = _as_arrays("net", net, targets, weights)
         terms = []
         if self.squared:
-            taken = ACTIVATIONS[output].value(net)
+            taken = ACTIVATIONS[output](net)
             taken = as_if_reached(taken, targets, self.tolerance or None)
             terms.append(_times(self.squared, half_squared_error(taken, targets, weights)))
         if self.cross_entropy:
@@ -208,18 +214,18 @@ class Error:
         return sum(terms[1:], terms[0])
 
 
-HALF_SQUARED = Error()  # the paper's
+HALF_SQUARED = Loss()  # the paper's
 
-ERRORS = {
+LOSSES = {
     "squared": HALF_SQUARED,
-    "cross_entropy": Error(squared=0.0, cross_entropy=1.0),
-    "squared_and_cross_entropy": Error(cross_entropy=0.1),
+    "cross_entropy": Loss(squared=0.0, cross_entropy=1.0),
+    "squared_and_cross_entropy": Loss(cross_entropy=0.1),
 }
 
 
-def check_error(architecture: Architecture, error: Error) -> None:
+def check_loss(architecture: Architecture, error: Loss) -> None:
     """Raises ValueError unless it is an error that the output units can have."""
-    check_kind("error", error, Error)
+    check_type("error", error, Loss)
     error.check(architecture.output)
 
 

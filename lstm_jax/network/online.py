@@ -12,7 +12,7 @@ with y_phi = 1 without forget gates; the sources m of a peephole are the states 
 memory is O(W) however long the stream, and each step's work is O(1) per weight. Every step's
 gradient, eqs. 19-28, is added up until an update uses it. The sums equal those of `reverse_mode`.
 
-`learn` takes a step, as the equations do; `learn_steps` of `stretches` many at once.
+`learn` takes a step, as the equations do; `learn_chunk` of `stretches` many at once.
 """
 
 from __future__ import annotations
@@ -24,20 +24,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
+from optax.tree_utils import tree_where
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import State, advance, seen, spread, zero_state
-from lstm_jax.network.arguments import (
-    as_array,
-    check_given,
-    check_state,
-    check_step,
-    check_target,
-    check_weights,
-)
-from lstm_jax.network.losses import HALF_SQUARED, Error, check_error
-from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.network.outputs import output_units, unsquashed
 from lstm_jax.cell.parameters import (
     OutputWeights,
     Parameters,
@@ -48,8 +37,11 @@ from lstm_jax.cell.parameters import (
 from lstm_jax.cell.scan import (
     Activations,
     project,
-    where,
 )
+from lstm_jax.cell.sharding import vary_alike
+from lstm_jax.cell.step import State, cell_step, seen, spread, zero_state
+from lstm_jax.cell.validation import as_array, check_type
+from lstm_jax.gradient.equations import activation_derivatives, derivatives_of_state, injected
 from lstm_jax.gradient.traces import (
     Traces,
     add_outer,
@@ -59,9 +51,16 @@ from lstm_jax.gradient.traces import (
     through_traces,
     zero_traces,
 )
-from lstm_jax.gradient.equations import derivatives_of_state, injected, slopes
-from lstm_jax.cell.validation import check_kind
-from lstm_jax.cell.sharding import vary_alike
+from lstm_jax.network.arguments import (
+    check_run,
+    check_state,
+    check_step,
+    check_target,
+    check_weights,
+)
+from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
+from lstm_jax.network.optimisers import check_optimiser
+from lstm_jax.network.outputs import net_inputs_only, output_units
 
 
 class Learner(NamedTuple):
@@ -146,7 +145,7 @@ def learn(
     weight: ArrayLike = 1.0,
     mask: ArrayLike | None = None,
     reset: ArrayLike | None = None,
-    error: Error = HALF_SQUARED,
+    loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner]:
     """Takes one input and, where there is one, its target; returns the prediction for it.
 
@@ -169,7 +168,7 @@ def learn(
         whatever the input and the target hold, and the outputs are 0. None: True.
       reset: bool, whether a new sequence starts before this step, as by `start_sequence`.
         None: False.
-      error: of the output units at this step; the paper's is E / 2. Static under `jit`.
+      loss: at the output units of this step; the paper's is E / 2. Static under `jit`.
 
     Returns:
       The outputs [K], computed before anything is learned from the target, and the new learner,
@@ -180,7 +179,7 @@ def learn(
         error.
     """
     _check_learner(architecture, learner)
-    check_error(architecture, error)
+    check_loss(architecture, loss)
     x_t, weight = check_step(architecture, x_t), as_array("weight", weight)
     if weight.shape != ():
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
@@ -191,13 +190,13 @@ def learn(
     ]
     is_real, is_reset = flags
     if is_reset is not None:
-        learner = where(is_reset, start_sequence(architecture, learner), learner)
+        learner = tree_where(is_reset, start_sequence(architecture, learner), learner)
     if is_real is not None:
         x_t = jnp.where(is_real, x_t, 0)
         weight = jnp.where(is_real, weight, 0)
-    outputs, new = _learn(architecture, learner, x_t, target, weight, error)
+    outputs, new = _learn(architecture, learner, x_t, target, weight, loss)
     if is_real is not None:
-        outputs, new = where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
+        outputs, new = tree_where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
     return outputs, new
 
 
@@ -207,13 +206,13 @@ def _learn(
     x_t: jax.Array,
     target: jax.Array | None,
     weight: jax.Array,
-    error: Error,
+    loss: Loss,
 ) -> tuple[jax.Array, Learner]:
     dtype = learner.parameters.output.cell.dtype
     x_t = one_hot(architecture, x_t, dtype)
     weights = join(architecture, learner.parameters.layer)
     before = learner.state
-    state, cell_input = advance(architecture, weights, before, project(weights, x_t[None])[0])
+    state, cell_input = cell_step(architecture, weights, before, project(weights, x_t[None])[0])
     at = Activations(cell_input=cell_input, **state._asdict())
     outputs = output_units(architecture, learner.parameters.output, state, x_t)
 
@@ -230,9 +229,7 @@ def _learn(
         traces = fade(traces, spread(architecture, at.forget_gate))
     learner = learner._replace(state=state, traces=add_outer(traces, sources, increments))
     if target is not None:
-        gradient = _gradient(
-            architecture, learner, sources, at, target, weight.astype(dtype), error
-        )
+        gradient = _gradient(architecture, learner, sources, at, target, weight.astype(dtype), loss)
         learner = learner._replace(gradient=jax.tree.map(jnp.add, learner.gradient, gradient))
     return outputs, learner
 
@@ -244,19 +241,19 @@ def _gradient(
     at: Activations,
     target: jax.Array,
     weight: jax.Array,
-    error: Error,
+    loss: Loss,
 ) -> Parameters:
     """Eqs. 19-28: one step's gradient of the error, E / 2 in the paper."""
 
     def at_outputs(output: OutputWeights, state: State) -> jax.Array:
-        net = output_units(unsquashed(architecture), output, state, sources.input)
-        return error(net[None], target[None], weight[None], output=architecture.output)
+        net = output_units(net_inputs_only(architecture), output, state, sources.input)
+        return loss(net[None], target[None], weight[None], output=architecture.output)
 
     by_outputs, delta = jax.grad(at_outputs, (0, 1))(
         learner.parameters.output, learner.state
     )  # (19)
     delta = injected(architecture, at, delta)  # (23), and parts of (20), (21)
-    slope, layer = slopes(architecture, at), learner.parameters.layer
+    slope, layer = activation_derivatives(architecture, at), learner.parameters.layer
     by_output_gate = by_hidden = None
     if at.output_gate is not None:  # (21), (22)
         delta_net = slope.output_gate * delta.output_gate
@@ -293,7 +290,7 @@ def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner
     Raises:
       ValueError: if this is no learner.
     """
-    check_kind("learner", learner, Learner)
+    check_type("learner", learner, Learner)
     updates, optimiser_state = optimiser.update(
         learner.gradient, learner.optimiser_state, learner.parameters
     )
@@ -311,7 +308,7 @@ def online_gradient(
     targets: ArrayLike,
     weights: ArrayLike | None = None,
     *,
-    error: Error = HALF_SQUARED,
+    loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Parameters]:
     """The truncated gradient of a sequence's error, in memory that does not grow with its length.
 
@@ -327,27 +324,27 @@ def online_gradient(
       inputs: [T, I] floating or [T] integer.
       targets: [T, K].
       weights: [T], how much each step's error counts; None: 1.
-      error: as in `learn`.
+      loss: as in `learn`.
 
     Returns:
       The outputs [T, K], and the gradient, shaped as the parameters.
 
     Raises:
-      ValueError: as in `learn_steps`.
+      ValueError: as in `learn_chunk`.
     """
-    given = check_given(architecture, parameters, inputs, None, None, None, None)
-    steps = given.inputs.shape[:1]
+    arguments = check_run(architecture, parameters, inputs)
+    steps = arguments.inputs.shape[:1]
     targets = check_target(architecture, targets, steps, "targets")
-    check_error(architecture, error)
+    check_loss(architecture, loss)
     return _online_gradient(
-        architecture, error, parameters, given.inputs, targets, check_weights(weights, steps)
+        architecture, loss, parameters, arguments.inputs, targets, check_weights(weights, steps)
     )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _online_gradient(
     architecture: Architecture,
-    error: Error,
+    loss: Loss,
     parameters: Parameters,
     inputs: jax.Array,
     targets: jax.Array,
@@ -357,7 +354,7 @@ def _online_gradient(
     start, steps = vary_alike((start, (inputs, targets, weights)))
 
     def body(learner: Learner, at: tuple) -> tuple[Learner, jax.Array]:
-        outputs, learner = _learn(architecture, learner, *at, error=error)
+        outputs, learner = _learn(architecture, learner, *at, loss=loss)
         return learner, outputs
 
     learner, outputs = jax.lax.scan(body, start, steps)
@@ -368,8 +365,8 @@ def _online_gradient(
 
 
 def _check_learner(architecture: Architecture, learner: Learner) -> None:
-    check_kind("architecture", architecture, Architecture)
-    check_kind("learner", learner, Learner)
+    check_type("architecture", architecture, Architecture)
+    check_type("learner", learner, Learner)
     like = learner.parameters.output.cell
     check_state("learner.state", architecture, learner.state, like)
 

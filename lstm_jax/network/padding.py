@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lstm_jax.network.arguments import as_array
-from lstm_jax.cell.validation import at_least
+from lstm_jax.cell.validation import as_array, at_least
 
 
 def pad_sequences(

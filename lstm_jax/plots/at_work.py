@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import apply
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.cell.scan import Activations
+from lstm_jax.network.layer import unroll
+from lstm_jax.network.outputs import apply
 from lstm_jax.plots import style
 
 if TYPE_CHECKING:
@@ -154,13 +154,13 @@ def _draw_outputs(
     rings = np.zeros((0, len(names)))
     if targets is not None:
         rings = np.atleast_2d(np.asarray(targets))[: len(outputs)]
-    shown = _most_moving(outputs, rings[-1:].argmax(1).tolist())
+    displayed = _most_moving(outputs, rings[-1:].argmax(1).tolist())
     units: list[Unit] = [
-        (names[k], {"color": colour}) for k, colour in zip(shown, style.OUTPUTS, strict=False)
+        (names[k], {"color": colour}) for k, colour in zip(displayed, style.OUTPUTS, strict=False)
     ]
-    _draw_lines(axes, outputs[:, shown], units)
+    _draw_lines(axes, outputs[:, displayed], units)
     for step, ring in enumerate(rings, start=len(outputs) - len(rings)):
-        for k, (_, options) in zip(shown, units, strict=True):
+        for k, (_, options) in zip(displayed, units, strict=True):
             if len(rings) == 1 or ring[k] == ring.max():
                 axes.plot(step, ring[k], "o", mfc="none", markersize=5, **options)
     if len(rings):

@@ -57,10 +57,10 @@ def draw_lines(
     for i, (label, factors) in enumerate(lines.items()):
         sizes = np.abs(np.asarray(factors, np.float64))
         sizes = sizes.max(axis=tuple(range(1, sizes.ndim)))
-        shown = np.where((sizes > 0) & np.isfinite(sizes), sizes, np.nan)
+        displayed = np.where((sizes > 0) & np.isfinite(sizes), sizes, np.nan)
         own = style.line_style(i) | {"marker": ""}
         lags = np.arange(1, len(sizes) + 1)
-        axes.loglog(lags, shown, label=label, **(own | styles.get(label, {})))
+        axes.loglog(lags, displayed, label=label, **(own | styles.get(label, {})))
     axes.set(xlabel="lag q", ylim=(SMALLEST, LARGEST))
     axes.set_ylabel("largest |error at t - q| per error at t")
     style.add_legend(axes)

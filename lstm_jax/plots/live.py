@@ -40,14 +40,14 @@ class LiveCurve:
         self._title = title
         self._points: list[Progress] = []
         self._display: Any = None  # IPython's handle of what stands under the cell
-        self._shown = -SECONDS_BETWEEN_PICTURES
+        self._displayed = -SECONDS_BETWEEN_PICTURES
 
     def show(self, progress: Progress) -> None:
         """Adds a round, and shows the picture if the last one is half a second old."""
         self._points.append(progress)
         now = time.monotonic()
-        if now - self._shown >= SECONDS_BETWEEN_PICTURES or not progress.running:
-            self._shown = now
+        if now - self._displayed >= SECONDS_BETWEEN_PICTURES or not progress.running:
+            self._displayed = now
             self._update()
 
     def _update(self) -> None:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from lstm_jax.tasks import adding, counting, delayed_xor, multiplication, noise_free, reber, temporal_order, timing, two_sequence, very_long_lags
+from lstm_jax.tasks import (
+    adding,
+    counting,
+    delayed_xor,
+    multiplication,
+    noise_free,
+    reber,
+    temporal_order,
+    timing,
+    two_sequence,
+    very_long_lags,
+)
+from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import (
-    Conditions,
     Example,
     Published,
     StreamRule,
     Task,
     TestRule,
+    replace_architecture,
+    replace_hyperparameters,
     within,
 )
 
 __all__ = (
-    "Conditions",
+    "Hyperparameters",
     "Example",
     "Published",
     "StreamRule",
@@ -27,6 +40,8 @@ __all__ = (
     "multiplication",
     "noise_free",
     "reber",
+    "replace_architecture",
+    "replace_hyperparameters",
     "row_names",
     "temporal_order",
     "timing",

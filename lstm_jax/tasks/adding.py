@@ -25,7 +25,8 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
 # name "4-T": (mean sequences, wrong of 2560)
 ROWS = {"4-100": (74_000, 1), "4-500": (209_000, 0), "4-1000": (853_000, 1)}
@@ -53,7 +54,9 @@ def make(name: str) -> Task:
         error_at="end",
         sample=sample,
         is_correct=within(0.04),
-        conditions=Conditions(learning_rate=0.5, init_range=0.1, input_gate_bias=(-3.0, -6.0)),
+        hyperparameters=Hyperparameters(
+            learning_rate=0.5, init_range=0.1, input_gate_bias=(-3.0, -6.0)
+        ),
         rule=StreamRule(window=2000, max_wrong=0, mean_error=0.01),
         trials=10,
         max_sequences=10 * mean_sequences,
@@ -99,11 +102,13 @@ def sample_marked_pairs(
     t2 = jnp.where(t2 >= t1, t2 + 1, t2)  # skips the pair that is already marked
 
     steps = jnp.arange(max_length, dtype=jnp.int32)
-    is_first, is_last = steps == 0, steps == length - 1
+    is_first_process, is_last = steps == 0, steps == length - 1
     is_chosen = (steps == t1) | (steps == t2)
     values = draws.uniform(words[3:], lowest, 1.0)
-    values = jnp.where(is_first & is_chosen, unseen, values)
-    markers = jnp.where(is_first | is_last, jnp.float32(-1.0), is_chosen.astype(jnp.float32))
+    values = jnp.where(is_first_process & is_chosen, unseen, values)
+    markers = jnp.where(
+        is_first_process | is_last, jnp.float32(-1.0), is_chosen.astype(jnp.float32)
+    )
     inputs = jnp.stack([values, markers], axis=-1)
     inputs = jnp.where((steps < length)[:, None], inputs, 0.0)
     return inputs, values[t1], values[t2], length

@@ -30,8 +30,9 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task
+from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.reber import is_correct
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task
 
 
 def make(letters: int = 2, most: int = 10, *, peepholes: bool = True) -> Task:
@@ -72,7 +73,7 @@ def make(letters: int = 2, most: int = 10, *, peepholes: bool = True) -> Task:
         error_at="every_step",
         sample=sample,
         is_correct=is_correct,
-        conditions=Conditions(learning_rate=0.01, init_range=0.1),
+        hyperparameters=Hyperparameters(learning_rate=0.01, init_range=0.1),
         rule=StreamRule(window=10_000),
         max_sequences=100_000,
         published=Published(table="text, from memory"),

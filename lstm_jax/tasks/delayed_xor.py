@@ -17,7 +17,8 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
 NUM_SYMBOLS = 7
 
@@ -49,7 +50,7 @@ def make(length: int, max_sequences: int) -> Task:
         error_at="end",
         sample=sample,
         is_correct=within(0.3),
-        conditions=Conditions(learning_rate=0.5, init_range=1.0),
+        hyperparameters=Hyperparameters(learning_rate=0.5, init_range=1.0),
         rule=StreamRule(window=2000, max_wrong=0, mean_error=0.1),
         trials=10,
         max_sequences=max_sequences,

@@ -16,7 +16,8 @@ import jax
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks.adding import sample_marked_pairs
-from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
 MIN_LENGTH = 100
 # name "5-n_seq": (mean sequences, wrong of 2560, test error)
@@ -45,7 +46,7 @@ def make(name: str) -> Task:
         error_at="end",
         sample=sample,
         is_correct=within(0.04),
-        conditions=Conditions(learning_rate=0.1, init_range=0.1),
+        hyperparameters=Hyperparameters(learning_rate=0.1, init_range=0.1),
         rule=StreamRule(window=2000, max_wrong=n_seq - 1),
         trials=10,
         max_sequences=10 * mean_sequences,

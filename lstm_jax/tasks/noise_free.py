@@ -29,7 +29,8 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
 ROWS = {
     "2a": Published(table="Table 2", success_rate=100.0, mean_sequences=5_040),
@@ -76,7 +77,7 @@ def make(name: str, delay: int = 100) -> Task:
         error_at="every_step",
         sample=sample,
         is_correct=_ends_within(0.25) if is_random else within(0.25),
-        conditions=Conditions(learning_rate=1.0, init_range=0.2),
+        hyperparameters=Hyperparameters(learning_rate=1.0, init_range=0.2),
         rule=StreamRule(window=10_000),
         trials=18,
         max_sequences=5_000_000,

@@ -31,7 +31,8 @@ import numpy as np
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Conditions, Example, Published, Task, TestRule
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, Task, TestRule
 
 SYMBOLS = "BTPSXVE"
 SET_SIZE = 256
@@ -97,7 +98,7 @@ def make(name: str) -> Task:
         test_set=test_set,
         prepare=prepare,
         is_correct=is_correct,
-        conditions=Conditions(
+        hyperparameters=Hyperparameters(
             learning_rate=learning_rate,
             init_range=0.2,
             output_gate_bias=(-1.0, -2.0, -3.0, -4.0)[: len(blocks)],

@@ -8,15 +8,15 @@ for one sequence, fit for `jit`, `vmap` and `scan`; everything else is plain dat
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.validation import as_number, at_least, check_key, shown
+from lstm_jax.cell.validation import at_least, check_key, displayed
+from lstm_jax.tasks.hyperparameters import Hyperparameters, check_number
 
 ErrorAt = Literal["end", "every_step"]
 
@@ -59,34 +59,6 @@ def in_turn(sequences: Example, n: jax.Array | int) -> Example:
     """
     size = sequences.length.shape[0]
     return jax.tree.map(lambda array: array[n % size], sequences)
-
-
-@dataclasses.dataclass(frozen=True)
-class Conditions:
-    """How a trial starts and learns (the paper's summary of conditions).
-
-    Raises:
-      ValueError: if a number is not one that float32 knows, or out of its range.
-    """
-
-    learning_rate: float = 0.1
-    """a; 0.0 for a rival that has none."""
-    init_range: float = 0.1
-    """Weights are uniform in [-init_range, init_range]; positive."""
-    input_gate_bias: tuple[float, ...] | None = None
-    """What the input gates' biases start at, one a block; None: random like all weights."""
-    output_gate_bias: tuple[float, ...] | None = None
-    """The same for the output gates."""
-    forget_gate_bias: tuple[float, ...] | None = None
-    """The same for the forget gates, of a network that has them."""
-    added_gate_bias: bool = False
-    """Whether gate biases that are given are added to the random ones, instead of set."""
-
-    def __post_init__(self) -> None:
-        _check_number("learning_rate", self.learning_rate, least=0.0)
-        _check_number("init_range", self.init_range, above=0.0)
-        for name in ("input_gate_bias", "output_gate_bias", "forget_gate_bias"):
-            object.__setattr__(self, name, _as_numbers(name, getattr(self, name)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +184,7 @@ class Task(Generic[NetworkT]):
     """Where there is a target: at the end of the sequence, or at every step."""
     max_length: int = 0
     """T, the longest sequence; 0: as the generator's arrays are long."""
-    conditions: Conditions = dataclasses.field(default_factory=Conditions)
+    hyperparameters: Hyperparameters = dataclasses.field(default_factory=Hyperparameters)
     """The initial weights and the learning rate."""
     rule: StreamRule | TestRule = dataclasses.field(default_factory=lambda: StreamRule(2000))
     """When a trial has solved it."""
@@ -286,6 +258,23 @@ class Task(Generic[NetworkT]):
         return None if self.prepare is None else self.prepare(key, 0)
 
 
+def replace_architecture(task: Task[Any], **fields: object) -> Task[Any]:
+    """Returns the task with other fields of its architecture."""
+    architecture = dataclasses.replace(task.architecture, **fields)
+    return dataclasses.replace(task, architecture=architecture)
+
+
+def replace_hyperparameters(task: Task[Any], **fields: object) -> Task[Any]:
+    """Returns the task with other hyperparameters.
+
+    >>> from lstm_jax.tasks import make_task
+    >>> replace_hyperparameters(make_task("6a"), learning_rate=0.3).hyperparameters.learning_rate
+    0.3
+    """
+    hyperparameters = dataclasses.replace(task.hyperparameters, **fields)
+    return dataclasses.replace(task, hyperparameters=hyperparameters)
+
+
 def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     """A sequence is correct if every output is less than `tolerance` from its true target.
 
@@ -303,7 +292,7 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     Returns:
       A `Task`'s `is_correct`: (outputs, example) to a bool.
     """
-    _check_number("tolerance", tolerance, above=0.0)
+    check_number("tolerance", tolerance, above=0.0)
 
     def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
         return jnp.all(jnp.abs(outputs - example.true_targets) < tolerance)
@@ -311,42 +300,12 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     return is_correct
 
 
-def _check_number(
-    name: str, value: float, *, least: float = -math.inf, above: float = -math.inf
-) -> None:
-    """Raises ValueError if a value is no number that float32 holds, or below what is allowed."""
-    if isinstance(value, (int, float, np.floating)) and not isinstance(value, bool):
-        size, held = abs(as_number(value)), np.finfo(np.float32)
-        if (
-            (size == 0 or float(held.tiny) <= size <= float(held.max))
-            and value >= least
-            and value > above
-        ):
-            return
-    allowed = {0.0: "positive and "}.get(above, "") + {0.0: "not negative and "}.get(least, "")
-    raise ValueError(f"{name} must be {allowed}a finite number of float32, got {shown(value)}")
-
-
-def _as_numbers(
-    name: str, values: Sequence[float] | np.ndarray | jax.Array | None
-) -> tuple[float, ...] | None:
-    """Numbers, one a block, be they in a tuple, a list or an array."""
-    if values is None:
-        return None
-    if np.ndim(values) != 1:
-        raise ValueError(f"{name} must be numbers, one a block, or None, got {shown(values)}")
-    found = tuple(np.asarray(values).tolist() if hasattr(values, "dtype") else values)
-    for value in found:
-        _check_number(name, value)
-    return found
-
-
 def _check_bounds(rule: StreamRule | TestRule) -> None:
     _check_count("max_wrong", rule.max_wrong, 0)
     if rule.mean_error is not None:
-        _check_number("mean_error", rule.mean_error, above=0.0)
+        check_number("mean_error", rule.mean_error, above=0.0)
 
 
 def _check_count(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {shown(value)}")
+        raise ValueError(f"{name} must be an integer of at least {least}, got {displayed(value)}")

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
 SYMBOLS = "EabcdXYB"
 MIN_LENGTH, MAX_LENGTH = 100, 110
@@ -51,7 +52,7 @@ def make(name: str) -> Task:
         error_at="end",
         sample=sample,
         is_correct=within(0.3),
-        conditions=Conditions(
+        hyperparameters=Hyperparameters(
             learning_rate=0.5 if in_6a else 0.1,
             init_range=0.1,
             input_gate_bias=(-2.0, -4.0, -6.0)[: len(ranges)],

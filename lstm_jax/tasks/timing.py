@@ -35,7 +35,8 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, real_steps
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, real_steps
 
 Kind = Literal["measuring", "generating"]
 
@@ -88,7 +89,7 @@ def make(
         error_at="every_step",
         sample=sample,
         is_correct=is_correct,
-        conditions=Conditions(
+        hyperparameters=Hyperparameters(
             learning_rate=1e-5,
             init_range=0.1,
             input_gate_bias=(0.0,) * cells,
@@ -113,8 +114,8 @@ def train(kind: Kind, late: jax.Array, period: int) -> Example:
     steps = 1 + jnp.arange(late.shape[0] * (period + 1), dtype=jnp.int32)
     nearest = jnp.minimum(jnp.searchsorted(ends, steps), late.shape[0] - 1)
     spike = (ends[nearest] == steps).astype(jnp.float32)[:, None]
-    shown = late[nearest].astype(jnp.float32)[:, None]
-    inputs, targets = (spike, spike * shown) if kind == "measuring" else (shown, spike)
+    displayed = late[nearest].astype(jnp.float32)[:, None]
+    inputs, targets = (spike, spike * displayed) if kind == "measuring" else (displayed, spike)
     return Example(inputs, targets, targets, ends[-1])
 
 

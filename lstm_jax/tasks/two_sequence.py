@@ -30,7 +30,8 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Conditions, Example, Published, Task, TestRule, within
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, Task, TestRule, within
 
 VARIANCE = 0.2  # of the inputs' noise
 TARGET_VARIANCE = 0.1
@@ -73,7 +74,7 @@ def make(name: str) -> Task:
         error_at="end",
         sample=sample,
         is_correct=within(0.1 if variant == "3c" else 0.2),
-        conditions=Conditions(
+        hyperparameters=Hyperparameters(
             learning_rate=0.1 if variant == "3c" else 1.0,
             init_range=0.1,
             input_gate_bias=(-1.0, -3.0, -5.0),

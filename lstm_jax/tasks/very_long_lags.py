@@ -27,7 +27,8 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Conditions, Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
 MAX_EXTRA = 151  # of k
 # name "2c-q-p": mean sequences
@@ -68,7 +69,7 @@ def make(name: str) -> Task:
         error_at="end",
         sample=sample,
         is_correct=within(0.2),
-        conditions=Conditions(learning_rate=0.01, init_range=0.2),
+        hyperparameters=Hyperparameters(learning_rate=0.01, init_range=0.2),
         rule=StreamRule(window=10_000),
         trials=20,
         max_sequences=10 * mean_sequences,

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.cell.architecture import Architecture
 from lstm_jax.analysis.detectors import Finding, Thresholds
 from lstm_jax.analysis.diagnostics import diagnose
-from lstm_jax.network.outputs import apply
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.network.outputs import apply
 
 A, B, C = range(3)
 NET = Architecture(num_inputs=3, blocks=(1, 1), num_outputs=1, recurrent="none")

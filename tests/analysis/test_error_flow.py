@@ -11,11 +11,11 @@ import pytest
 from helpers import EVERYTHING, assert_close, make_problem, random_parameters
 from recurrent_problems import NETS, make_recurrent_problem
 
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import State
-from lstm_jax.network.layer import unroll
 from lstm_jax.analysis.error_flow import carrousel_factors, error_bound, recurrent_factors
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, Weights
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.step import State
+from lstm_jax.network.layer import RunOptions, unroll
 
 
 def test_the_carrousel_hands_errors_back_unchanged():
@@ -48,7 +48,9 @@ def test_the_full_gradient_takes_all_other_paths_too():
         def last(change: jax.Array, before: State = before, q: int = q) -> Any:
             state = before._replace(internal_state=before.internal_state + change)
             rest = inputs[6 - q :]
-            return unroll(net, parameters, rest, initial_state=state, gradient="full")[1]
+            return unroll(
+                net, parameters, rest, initial_state=state, options=RunOptions(gradient="full")
+            )[1]
 
         by_state = jax.jacrev(lambda change: last(change).internal_state)(
             jnp.zeros_like(before.internal_state)
@@ -111,7 +113,7 @@ def test_factors_are_derivatives_by_the_net_inputs_of_earlier_steps(name: str):
         return net
 
     slopes = jax.jacfwd(last_net)(jnp.zeros((len(inputs), len(tau))))  # [u, t, v]
-    found = recurrent_factors(problem.net, problem.weights, problem.lesson.inputs)
+    found = recurrent_factors(problem.net, problem.weights, problem.sequence.inputs)
     assert_close(found, jnp.transpose(slopes, (1, 2, 0))[:-1][::-1], 1e-12)
 
 

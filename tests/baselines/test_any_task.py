@@ -13,12 +13,13 @@ import pytest
 from small_tasks import COPY, LATCH, assert_same_result
 
 import lstm_jax
-from lstm_jax import baselines as rivals
+from lstm_jax import baselines as baselines
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.baselines.update_rules import BySequence
-from lstm_jax.tasks import Conditions, Example, task as base, make_task, within
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.update_rules.base import Lanes
+from lstm_jax.baselines.update_rules import RecurrentPerSequence
+from lstm_jax.tasks import Example, Hyperparameters, make_task, within
+from lstm_jax.tasks import task as base
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import Vmapped
 
 
 def sample(key: jax.Array, data: Any) -> Example:
@@ -33,35 +34,35 @@ OWN = lstm_jax.Task(
     architecture=lstm_jax.Architecture(num_inputs=2, blocks=(1,), num_outputs=1),
     sample=sample,
     is_correct=within(0.3),
-    conditions=Conditions(learning_rate=2.0, init_range=1.0, input_gate_bias=(-1.0,)),
+    hyperparameters=Hyperparameters(learning_rate=2.0, init_range=1.0, input_gate_bias=(-1.0,)),
     max_sequences=20_000,
 )
 
 
-def method_of(learning: Learning) -> Any:
+def method_of(loop: TrainingLoop) -> Any:
     """How one of its trials learns."""
-    assert isinstance(learning.method, Lanes)
-    return learning.method.method
+    assert isinstance(loop.update_rule, Vmapped)
+    return loop.update_rule.rule
 
 
 @pytest.mark.parametrize("method", ["BPTT", "RTRL"])
 def test_exact_gradients_solve_what_a_step_of_memory_solves(method: Any):
-    learning = rivals.rival_learning(OWN, method, num_hidden=3)
-    results = lstm_jax.TrialRunner(learning, range(2)).run()
+    loop = baselines.training_loop(OWN, method, num_hidden=3)
+    results = lstm_jax.TrialRunner(loop, range(2)).run()
     assert [result.solved for result in results] == [True, True]
     assert all(result.test_wrong == 0 for result in results)
 
 
 def test_it_is_the_method_of_the_paper_s_rows_on_another_task():
-    """To the last bit: `BySequence` on the same net, put together by hand."""
+    """To the last bit: `RecurrentPerSequence` on the same net, put together by hand."""
     task = dataclasses.replace(OWN, max_sequences=1000)
     net = RecurrentNet(2, 3, 1, "simple", bias=True)
-    conditions = Conditions(0.5, init_range=0.2)
-    by_hand = dataclasses.replace(task, architecture=net, conditions=conditions)
-    method = Lanes(BySequence(by_hand, optax.sgd(0.5), bptt_gradient))
-    learning = rivals.rival_learning(task, "BPTT", num_hidden=3, learning_rate=0.5, init_range=0.2)
+    hyperparameters = Hyperparameters(0.5, init_range=0.2)
+    by_hand = dataclasses.replace(task, architecture=net, hyperparameters=hyperparameters)
+    method = Vmapped(RecurrentPerSequence(by_hand, optax.sgd(0.5), bptt_gradient))
+    loop = baselines.training_loop(task, "BPTT", num_hidden=3, learning_rate=0.5, init_range=0.2)
     pairs = [
-        lstm_jax.TrialRunner(each, [4]).run()[0] for each in (learning, Learning(by_hand, method))
+        lstm_jax.TrialRunner(each, [4]).run()[0] for each in (loop, TrainingLoop(by_hand, method))
     ]
     assert_same_result(*pairs)
 
@@ -71,28 +72,28 @@ def test_it_is_the_method_of_the_paper_s_rows_on_another_task():
     ("method", "name"), [("BPTT", "bptt"), ("RTRL", "rtrl"), ("Elman's procedure", "elman")]
 )
 def test_only_the_net_and_its_learning_are_the_rival_s(task: Any, method: Any, name: str):
-    learning = rivals.rival_learning(task, method)
-    rival = learning.task
-    assert rival.name == f"{task.name}.{name}"
+    loop = baselines.training_loop(task, method)
+    baseline = loop.task
+    assert baseline.name == f"{task.name}.{name}"
     for field in ("sample", "is_correct", "rule", "error_at", "max_sequences", "test_size"):
-        assert getattr(rival, field) is getattr(task, field)
-    example = jax.eval_shape(rival.sample, jax.random.key(0), None)
-    model = jax.eval_shape(method_of(learning).init, jax.random.key(1))
-    outputs = jax.eval_shape(method_of(learning).outputs, model, example)
+        assert getattr(baseline, field) is getattr(task, field)
+    example = jax.eval_shape(baseline.sample, jax.random.key(0), None)
+    model = jax.eval_shape(method_of(loop).init, jax.random.key(1))
+    outputs = jax.eval_shape(method_of(loop).outputs, model, example)
     assert outputs.shape == example.targets.shape
 
 
 def test_tests_come_at_the_task_s_intervals():
     task = dataclasses.replace(OWN, rule=base.TestRule(interval=300, size=10))
-    assert rivals.rival_learning(task).chunk == 300
+    assert baselines.training_loop(task).chunk == 300
 
 
 def test_another_optimiser_takes_the_place_of_gradient_descent():
     adam = optax.adam(0.01)
-    learning = rivals.rival_learning(OWN, optimiser=adam)
-    assert method_of(learning).optimiser is adam
+    loop = baselines.training_loop(OWN, optimiser=adam)
+    assert method_of(loop).optimiser is adam
     with pytest.raises(ValueError, match=r"learning_rate or optimiser, not both, got 0\.1"):
-        rivals.rival_learning(OWN, optimiser=adam, learning_rate=0.1)
+        baselines.training_loop(OWN, optimiser=adam, learning_rate=0.1)
 
 
 @pytest.mark.parametrize(
@@ -108,11 +109,11 @@ def test_another_optimiser_takes_the_place_of_gradient_descent():
 )
 def test_what_is_wrong_is_named(given: dict, told: str):
     with pytest.raises(ValueError, match=told):
-        rivals.rival_learning(OWN, **given)
+        baselines.training_loop(OWN, **given)
 
 
 def test_targets_beyond_logistic_units_are_refused():
     linear = dataclasses.replace(OWN.architecture, output="identity")
     task = dataclasses.replace(OWN, architecture=linear)
     with pytest.raises(ValueError, match=r"output units are logistic, but .* are identity"):
-        rivals.rival_learning(task)
+        baselines.training_loop(task)

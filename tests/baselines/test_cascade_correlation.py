@@ -60,9 +60,9 @@ def _grown(method: CascadeCorrelation, num_units: int, seed: int = 0) -> Cascade
 
 def _sums(method: CascadeCorrelation, model: Cascade, examples: Example):
     """The sums of all but the end of a pass."""
-    present = quick_jit(method.present)
+    train_step = quick_jit(method.train_step)
     for n in range(len(examples.length)):
-        model, _ = present(model, jax.tree.map(lambda a, n=n: jnp.asarray(a[n]), examples), n)
+        model, _ = train_step(model, jax.tree.map(lambda a, n=n: jnp.asarray(a[n]), examples), n)
     return model.sums
 
 
@@ -201,7 +201,7 @@ def _trained(error_at: str, passes: int):
     method = CascadeCorrelation(1, 1, epoch=32, error_at=error_at, max_units=8)
 
     def one(model, n):
-        return method.present(model, in_turn(examples, n), n)[0], None
+        return method.train_step(model, in_turn(examples, n), n)[0], None
 
     def one_pass(model, i):
         model, _ = jax.lax.scan(one, model, 32 * i + jnp.arange(32))
@@ -274,7 +274,7 @@ def test_a_candidate_that_overflows_does_not_join():
         without = covariance(_sums(before_the_end, model, examples))[1]
         assert without[best] == 0 and np.argmax(without) == second
         for n in range(N):
-            model, _ = method.present(model, jax.tree.map(lambda a, n=n: a[n], examples), n)
+            model, _ = method.train_step(model, jax.tree.map(lambda a, n=n: a[n], examples), n)
         assert model.num_units == 2
         assert_equal(model.hidden[1], whole.candidate[second])
         assert np.isfinite(model.output).all()
@@ -292,7 +292,7 @@ def test_trials_side_by_side_are_the_trials_alone():
     method = CascadeCorrelation(1, 1, epoch=32, max_units=2, patience=1, max_epochs=3)
 
     def train(key):
-        body = lambda n, model: method.present(model, in_turn(examples, n), n)[0]
+        body = lambda n, model: method.train_step(model, in_turn(examples, n), n)[0]
         return jax.lax.fori_loop(0, 32 * 12, body, method.init(key))
 
     keys = jax.random.split(jax.random.key(0), 3)
@@ -311,7 +311,7 @@ def test_strings_of_the_reber_grammar_fit():
     method = CascadeCorrelation(7, 7, max_units=1)
 
     def train(key):
-        body = lambda n, model: method.present(model, in_turn(training_set, n), n)[0]
+        body = lambda n, model: method.train_step(model, in_turn(training_set, n), n)[0]
         return jax.lax.fori_loop(0, 256 * 12, body, method.init(key))
 
     model = quick_jit(train)(jax.random.key(0))

@@ -14,10 +14,10 @@ from helpers import assert_close, assert_equal, quick_jit
 
 from lstm_jax.baselines.chunker import (
     Chunker,
-    Course,
     NetWeights,
     Pair,
     Sight,
+    Trajectory,
     learn,
     noisy_task,
     run_net,
@@ -111,7 +111,7 @@ FOLLOW = functools.partial(jax.jit, static_argnames="learning")(METHOD.follow)
 def test_the_chunker_is_not_clocked_on_predicted_inputs():
     """Where A predicts the middle, C sees the first symbol alone and stands still after it."""
     pair = METHOD.init(jax.random.key(0))._replace(automatizer=_knowing(DELAY + 1))
-    _, course = FOLLOW(pair, _sequence(3, [0, 1, 2]), learning=False)
+    _, course = FOLLOW(pair, _sequence(3, [0, 1, 2]), train=False)
     assert course.ticks.tolist() == [True, False, False, False]
     assert len(set(course.chunker_hidden.tolist())) == 1
     assert np.all(course.chunker_outputs == course.chunker_outputs[:1])
@@ -120,7 +120,7 @@ def test_the_chunker_is_not_clocked_on_predicted_inputs():
 def test_the_chunker_is_clocked_on_what_was_not_predicted():
     """After a_1, A expects a_2: here a_3 comes, after which it expects the end, but a_1 comes."""
     pair = METHOD.init(jax.random.key(0))._replace(automatizer=_knowing(DELAY + 1))
-    _, course = FOLLOW(pair, _sequence(4, [0, 2, 0]), learning=False)
+    _, course = FOLLOW(pair, _sequence(4, [0, 2, 0]), train=False)
     assert course.ticks.tolist() == [True, False, True, True]
 
     seen, hidden = pair.chunker, 0.0
@@ -133,7 +133,7 @@ def test_the_chunker_learns_the_next_unexpected_input_from_the_last_one():
     """Over a predicted middle: from the first symbol, it is the last one that it learns."""
     pair = METHOD.init(jax.random.key(0))._replace(automatizer=_knowing(DELAY + 1))
     example = _sequence(3, [0, 1, 2])
-    learned, course = FOLLOW(pair, example, learning=True)
+    learned, course = FOLLOW(pair, example, loop=True)
     sight = Sight(jnp.int32(3), None)
     state, outputs = run_net(pair.chunker, zero_net_state(pair.chunker), sight)
     errors = outputs - example.targets[-1]
@@ -147,7 +147,7 @@ def test_within_the_tolerance_both_nets_learn_as_if_the_symbol_were_reached():
     pair = METHOD.init(jax.random.key(0))
     example = _sequence(3, [0])._replace(length=jnp.int32(1))  # C sees x, and predicts the next
     tolerant = dataclasses.replace(METHOD, tolerance=0.5)
-    learned, course = tolerant.follow(pair, example, learning=True)
+    learned, course = tolerant.follow(pair, example, loop=True)
     sight, target = Sight(jnp.int32(3), None), example.targets[0]
     _, of_c = run_net(pair.chunker, zero_net_state(pair.chunker), sight)
     for net, further, found in (
@@ -170,18 +170,18 @@ def test_nothing_is_learned_from_where_everything_is_known():
     knowing = _knowing(DELAY + 1)
     knowing = knowing._replace(output_input=knowing.output_input.at[DELAY - 2, 3].set(9.0))
     pair = METHOD.init(jax.random.key(0))._replace(automatizer=knowing)
-    learned, _ = FOLLOW(pair, _sequence(3, [0, 1, 2]), learning=True)
+    learned, _ = FOLLOW(pair, _sequence(3, [0, 1, 2]), loop=True)
     assert_equal(learned.chunker, pair.chunker)
 
 
 def test_without_learning_the_outputs_are_those_of_training_and_no_weight_moves():
     pair = METHOD.init(jax.random.key(0))
     example = _sequence(4, [0, 1, 2])
-    kept, course = FOLLOW(pair, example, learning=False)
+    kept, course = FOLLOW(pair, example, train=False)
     assert_equal(kept, pair)
     outputs = jax.jit(METHOD.outputs)(pair, example)
     np.testing.assert_allclose(outputs, course.outputs, rtol=1e-6)
-    _, in_training = METHOD.present(pair, example, 0)
+    _, in_training = METHOD.train_step(pair, example, 0)
     np.testing.assert_allclose(outputs[0], in_training[0], rtol=1e-6)
 
 
@@ -193,8 +193,8 @@ def test_padding_changes_nothing():
         example.true_targets,
         example.length,
     )
-    learned, _ = FOLLOW(pair, example, learning=True)
-    from_padded, _ = FOLLOW(pair, padded, learning=True)
+    learned, _ = FOLLOW(pair, example, loop=True)
+    from_padded, _ = FOLLOW(pair, padded, loop=True)
     assert_close(from_padded, learned, 1e-6)
 
 
@@ -203,7 +203,7 @@ def test_time_is_seen_by_the_chunker_alone():
     pair = with_time.init(jax.random.key(0))
     assert [len(net.hidden_input) for net in pair] == [DELAY + 1, DELAY + 2]
     pair = pair._replace(automatizer=_knowing(DELAY + 1))
-    _, course = with_time.follow(pair, _sequence(4, [0, 2, 0]), learning=False)
+    _, course = with_time.follow(pair, _sequence(4, [0, 2, 0]), train=False)
     chunker, hidden = pair.chunker, 0.0
     for symbol, t in ((4, 0), (2, 2), (0, 3)):
         net = chunker.hidden_input[symbol] + chunker.hidden_input[-1] * (t / DELAY)
@@ -216,7 +216,7 @@ def _train(noise: jax.Array, sequences: int = 20_000, trials: int = 8) -> Pair:
     def train(key):
         def body(n, pair):
             example = sample_noisy(jax.random.fold_in(key, n), DELAY, noise)
-            return METHOD.present(pair, example, n)[0]
+            return METHOD.train_step(pair, example, n)[0]
 
         return jax.lax.fori_loop(0, sequences, body, METHOD.init(key))
 
@@ -229,9 +229,9 @@ def _trained(noise: float) -> Pair:
 
 
 @jax.jit
-def _courses(pair: Pair, examples: Example) -> Course:
+def _courses(pair: Pair, examples: Example) -> Trajectory:
     """Of every sequence in every trial."""
-    follow = functools.partial(METHOD.follow, learning=False)
+    follow = functools.partial(METHOD.follow, train=False)
     return jax.vmap(jax.vmap(follow, in_axes=(0, None)), in_axes=(None, 0))(pair, examples)[1]
 
 

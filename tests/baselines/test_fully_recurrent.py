@@ -13,8 +13,8 @@ from recurrent_problems import NETS, STEPS, as_weights, make_recurrent_problem
 
 from lstm_jax.baselines.elman import elman_gradient, windowed_gradient
 from lstm_jax.baselines.fully_recurrent import (
-    Lesson,
     RecurrentNet,
+    SupervisedSequence,
     apply,
     bptt_gradient,
     initialise,
@@ -53,7 +53,7 @@ def test_a_net_is_a_loop_over_its_units(name: str, symbols: bool):
     problem = make_recurrent_problem(NETS[name], symbols=symbols)
     weights, inputs, targets, _ = problem.for_oracle()
     _, expected = oracle.run(weights, inputs, problem.tau(), targets.shape[1])
-    assert_close(apply(problem.net, problem.weights, problem.lesson.inputs), expected, 1e-14)
+    assert_close(apply(problem.net, problem.weights, problem.sequence.inputs), expected, 1e-14)
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -63,7 +63,7 @@ def test_bptt_is_the_gradient_of_half_the_squared_error(name: str):
     found, outputs = jax.jit(bptt_gradient, static_argnums=0)(*problem)
     expected = oracle.gradient(*problem.for_oracle(), problem.tau())
     assert_close(found, as_weights(expected), DIFFERENCES)
-    assert_close(outputs, apply(problem.net, problem.weights, problem.lesson.inputs), 1e-14)
+    assert_close(outputs, apply(problem.net, problem.weights, problem.sequence.inputs), 1e-14)
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_bptt_is_the_gradient_of_half_the_squared_error(name: str):
 def test_an_output_within_the_tolerance_learns_as_if_it_were_its_target(name: str, gradient):
     """...by any gradient; the other outputs have the errors that they have without it."""
     problem = make_recurrent_problem(NETS[name])
-    net, weights, lesson = problem
-    outputs = np.asarray(apply(net, weights, lesson.inputs))
-    tolerance = np.median(np.abs(outputs - lesson.targets))
-    is_near = np.abs(outputs - lesson.targets) <= tolerance
-    reached = lesson._replace(targets=np.where(is_near, outputs, lesson.targets))
-    tolerant = lesson._replace(tolerance=np.full(STEPS, tolerance))
+    net, weights, sequence = problem
+    outputs = np.asarray(apply(net, weights, sequence.inputs))
+    tolerance = np.median(np.abs(outputs - sequence.targets))
+    is_near = np.abs(outputs - sequence.targets) <= tolerance
+    reached = sequence._replace(targets=np.where(is_near, outputs, sequence.targets))
+    tolerant = sequence._replace(tolerance=np.full(STEPS, tolerance))
     found, found_outputs = gradient(net, weights, tolerant)
     expected, expected_outputs = gradient(net, weights, reached)
     assert_close(found, expected, 1e-12)
@@ -90,10 +90,10 @@ def test_padding_touches_nothing():
     """Whatever inputs and targets hold behind the last step that counts, be it NaN targets."""
     problem = make_recurrent_problem(NETS["full"])
     gradient, _ = bptt_gradient(*problem)
-    inputs, targets = problem.lesson.inputs.copy(), problem.lesson.targets.copy()
+    inputs, targets = problem.sequence.inputs.copy(), problem.sequence.targets.copy()
     inputs[-1], targets[-1] = 1e3, np.nan
-    lesson = Lesson(inputs, targets, problem.lesson.at_steps)
-    changed, _ = bptt_gradient(*problem[:2], lesson)
+    sequence = SupervisedSequence(inputs, targets, problem.sequence.at_steps)
+    changed, _ = bptt_gradient(*problem[:2], sequence)
     assert_close(changed, gradient, 1e-14)
 
 
@@ -102,9 +102,9 @@ def test_what_does_not_feed_back_cannot_remember():
     net = NETS["layered"]
     problem = make_recurrent_problem(net)
     weights = problem.weights._replace(recurrent=np.zeros_like(problem.weights.recurrent))
-    outputs = apply(net, weights, problem.lesson.inputs)
+    outputs = apply(net, weights, problem.sequence.inputs)
     for t in range(STEPS):
-        assert_close(apply(net, weights, problem.lesson.inputs[t : t + 1])[0], outputs[t], 1e-14)
+        assert_close(apply(net, weights, problem.sequence.inputs[t : t + 1])[0], outputs[t], 1e-14)
 
 
 @pytest.mark.parametrize(

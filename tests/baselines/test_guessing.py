@@ -14,9 +14,10 @@ from small_tasks import LATCH, lane, make_runner, training_key
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, apply
 from lstm_jax.baselines.guessing import Guess, Guessing
-from lstm_jax.tasks.task import Conditions, Example, in_turn, within
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.update_rules.base import Lanes
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, in_turn, within
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import Vmapped
 
 RANGE = 5.0
 LOGIT = np.log(4.0)  # of 0.8: an output is right within 0.2 of its target
@@ -27,7 +28,7 @@ UNIT = dataclasses.replace(
     architecture=RecurrentNet(1, 0, 1, "full", bias=True),
     max_length=1,
     is_correct=within(0.2),
-    conditions=Conditions(0.0, RANGE),
+    hyperparameters=Hyperparameters(0.0, RANGE),
 )
 GUESSING = Guessing(UNIT)
 
@@ -50,8 +51,8 @@ class Search(NamedTuple):
     right: jax.Array  # of them, by the guess of now
 
 
-def _present(search: Search) -> Search:
-    model, _ = GUESSING.present(search.model, in_turn(_signs(), search.n), search.n)
+def _train_step(search: Search) -> Search:
+    model, _ = GUESSING.train_step(search.model, in_turn(_signs(), search.n), search.n)
     kept = model.guesses == search.model.guesses
     return Search(model, search.n + 1, jnp.where(kept, search.right + 1, 0))
 
@@ -63,7 +64,7 @@ def found() -> Guess:
     def trial(key: jax.Array) -> Guess:
         zero = jnp.int32(0)
         start = Search(GUESSING.init(key), zero, zero)
-        return jax.lax.while_loop(lambda search: search.right < 2, _present, start).model
+        return jax.lax.while_loop(lambda search: search.right < 2, _train_step, start).model
 
     keys = jax.random.split(jax.random.key(0), 2000)
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(trial))(keys))
@@ -95,14 +96,14 @@ def test_what_is_found_is_a_solution(found: Guess):
 
 def test_a_guess_is_given_up_at_its_first_wrong_sequence_and_not_before():
     """Counted once more, sequence by sequence."""
-    present, model = jax.jit(GUESSING.present), GUESSING.init(jax.random.key(7))
+    train_step, model = jax.jit(GUESSING.train_step), GUESSING.init(jax.random.key(7))
     guesses, mistakes = 1, 0
     for n in range(40):
         example, before = in_turn(_signs(), n), model.weights
         w, b = (float(weight) for weight in before.input[:, 0])
         output = 1 / (1 + np.exp(-(w * float(example.inputs[0, 0]) + b)))
         is_right = abs(output - float(example.targets[0])) < 0.2
-        model, outputs = present(model, example, n)
+        model, outputs = train_step(model, example, n)
         np.testing.assert_allclose(outputs, [output], rtol=1e-5)
         kept = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), model.weights, before)
         changed = jax.tree.map(lambda a, b: bool(jnp.all(a != b)), model.weights, before)
@@ -114,7 +115,7 @@ def test_a_guess_is_given_up_at_its_first_wrong_sequence_and_not_before():
 
 def test_weights_are_uniform_and_no_two_guesses_share_any():
     task = dataclasses.replace(LATCH, architecture=RecurrentNet(4, 2, 1, "full", bias=True))
-    task = dataclasses.replace(task, conditions=Conditions(0.0, 3.0))
+    task = dataclasses.replace(task, hyperparameters=Hyperparameters(0.0, 3.0))
     draw = jax.vmap(lambda n: Guessing(task)._draw(jax.random.key(0), n))
     weights = np.concatenate(
         [np.asarray(a).reshape(400, -1) for a in jax.tree.leaves(draw(jnp.arange(400)))], axis=1
@@ -128,9 +129,9 @@ def test_weights_are_uniform_and_no_two_guesses_share_any():
 def test_in_the_trial_loop_a_guess_is_kept_as_long_as_it_is_right():
     """...on that trial's sequences, counted once more by the net alone."""
     net = RecurrentNet(4, 1, 1, "full", bias=True)
-    task = dataclasses.replace(LATCH, architecture=net, conditions=Conditions(0.0, 20.0))
+    task = dataclasses.replace(LATCH, architecture=net, hyperparameters=Hyperparameters(0.0, 20.0))
     method, count = Guessing(task), 30
-    runner = make_runner(Learning(task, Lanes(method), count), range(2))
+    runner = make_runner(TrainingLoop(task, Vmapped(method), count), range(2))
     first = [jax.tree.map(jnp.asarray, lane(runner.state().trials.model, i)) for i in range(2)]
     runner.round()
     for trial, model in enumerate(first):

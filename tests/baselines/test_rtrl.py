@@ -43,7 +43,7 @@ def online(problem: Any, rate: float) -> Any:
     """Weights and outputs after one sequence, with an update after every step."""
     optimiser = optax.sgd(rate)
     weights = jax.tree.map(jnp.asarray, problem.weights)
-    arguments = (weights, optimiser.init(weights), problem.lesson)
+    arguments = (weights, optimiser.init(weights), problem.sequence)
     weights, _, outputs = learn_online(RTRL, problem.net, optimiser, *arguments)
     return weights, outputs
 
@@ -77,13 +77,13 @@ def test_online_becomes_offline_as_the_rate_falls(name: str):
 def test_no_update_at_steps_without_an_error():
     """...even by an optimiser with momentum, nor behind the last step."""
     problem = make_recurrent_problem(NETS["layered"])
-    lesson = problem.lesson._replace(at_steps=np.array([1.0, 0, 0, 0, 0, 0]))
+    sequence = problem.sequence._replace(at_steps=np.array([1.0, 0, 0, 0, 0, 0]))
     optimiser = optax.sgd(0.5, momentum=0.9)
     weights = jax.tree.map(jnp.asarray, problem.weights)
     found, state, _ = learn_online(
-        RTRL, problem.net, optimiser, weights, optimiser.init(weights), lesson
+        RTRL, problem.net, optimiser, weights, optimiser.init(weights), sequence
     )
-    gradient, _ = bptt_gradient(*problem._replace(lesson=lesson))
+    gradient, _ = bptt_gradient(*problem._replace(sequence=sequence))
     updates, expected_state = optimiser.update(gradient, optimiser.init(weights))
     assert_close(found, optax.apply_updates(weights, updates), 1e-14)
     assert_close(state, expected_state, 1e-14)
@@ -92,7 +92,7 @@ def test_no_update_at_steps_without_an_error():
 def test_behind_the_last_error_nothing_is_computed():
     """Padding may hold anything."""
     problem = make_recurrent_problem(NETS["simple"])
-    inputs = problem.lesson.inputs.copy()
+    inputs = problem.sequence.inputs.copy()
     inputs[LAST + 1 :] = np.nan
-    found = rtrl_gradient(*problem[:2], problem.lesson._replace(inputs=inputs))
+    found = rtrl_gradient(*problem[:2], problem.sequence._replace(inputs=inputs))
     assert_equal(found, rtrl_gradient(*problem))

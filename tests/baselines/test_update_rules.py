@@ -14,18 +14,19 @@ import pytest
 from helpers import assert_close, assert_equal
 from small_tasks import COPY, LATCH, assert_same_result, lane, make_runner, training_key
 
-from lstm_jax import baselines as rivals
+from lstm_jax import baselines as baselines
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.elman import ELMAN, elman_gradient
-from lstm_jax.baselines.fully_recurrent import Lesson, RecurrentNet, bptt_gradient
+from lstm_jax.baselines.fully_recurrent import RecurrentNet, SupervisedSequence, bptt_gradient
 from lstm_jax.baselines.guessing import Guessing
-from lstm_jax.baselines.update_rules import BySequence, ByStep
 from lstm_jax.baselines.rows import ROWS
 from lstm_jax.baselines.rtrl import RTRL, rtrl_gradient
-from lstm_jax.tasks import Task, task as base, make_task, noise_free, reber
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.update_rules.base import Lanes, TrialMethod
+from lstm_jax.baselines.update_rules import RecurrentPerSequence, RecurrentPerStep
+from lstm_jax.tasks import Task, make_task, noise_free, reber
+from lstm_jax.tasks import task as base
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
 
 ROUNDING = 1e-5  # float32, over some updates
 R = None  # no number published, but "some fraction", or "faster"
@@ -68,17 +69,20 @@ def sampled(task: Task) -> Any:
 
 
 def test_rows_are_those_of_the_papers_tables():
-    assert rivals.row_names() == tuple(row[0] for row in TABLE)
+    assert baselines.row_names() == tuple(row[0] for row in TABLE)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
 def test_conditions_and_numbers_are_the_papers(row: tuple):
     """...and sequences, rules, lengths and tests those of the LSTM's task."""
     name, base_name, weights, rate, init_range, trials, budget, success, mean = row
-    task, lstm = rivals.make_rival_task(name), lstm_task(base_name)
+    task, lstm = baselines.make_baseline_task(name), lstm_task(base_name)
     assert lstm.name == base_name and task.name == name
     assert task.architecture.num_weights == weights
-    assert (task.conditions.learning_rate, task.conditions.init_range) == (rate, init_range)
+    assert (task.hyperparameters.learning_rate, task.hyperparameters.init_range) == (
+        rate,
+        init_range,
+    )
     assert (task.trials, task.max_sequences) == (trials, budget)
     published = task.published
     assert (published.success_rate, published.mean_sequences) == (success, mean)
@@ -93,8 +97,8 @@ def test_conditions_and_numbers_are_the_papers(row: tuple):
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_has_the_outputs_that_its_method_gives(name: str):
     """...for a judged sequence, and its weights are as many as those that a trial has."""
-    learning = rivals.make_learning(name)
-    task, method = learning.task, learning.method.method
+    loop = baselines.make_training_loop(name)
+    task, method = loop.task, loop.update_rule.rule
     data = task.prepare and task.prepare(jax.random.key(3), 0)
     example = jax.eval_shape(task.sample, jax.random.key(4), data)
     model = jax.eval_shape(method.init, jax.random.key(5))
@@ -109,37 +113,40 @@ def test_a_row_has_the_outputs_that_its_method_gives(name: str):
 def test_methods_are_those_of_the_names():
     """RTRL and Elman's nets make an update after every step, BPTT after every sequence."""
     kinds = {
-        "rtrl": ByStep,
-        "elman": ByStep,
-        "bptt": BySequence,
+        "rtrl": RecurrentPerStep,
+        "elman": RecurrentPerStep,
+        "bptt": RecurrentPerSequence,
         "rcc": CascadeCorrelation,
         "chunker": Chunker,
         "guessing": Guessing,
     }
     rules = {"rtrl": RTRL, "elman": ELMAN}
     for name in ROWS:
-        task, method = rivals.make_rival_task(name), rivals.make_learning(name).method.method
+        task, method = (
+            baselines.make_baseline_task(name),
+            baselines.make_training_loop(name).update_rule.rule,
+        )
         word = name.split(".")[1].split("-")[0]
         assert type(method) is kinds[word]
-        if isinstance(method, ByStep):
+        if isinstance(method, RecurrentPerStep):
             assert method.rule is rules[word]
-        elif isinstance(method, BySequence):
+        elif isinstance(method, RecurrentPerSequence):
             assert method.gradient is bptt_gradient
         elif isinstance(method, Chunker):
-            conditions = task.conditions
+            hyperparameters = task.hyperparameters
             assert (method.learning_rate, method.init_range) == (
-                conditions.learning_rate,
-                conditions.init_range,
+                hyperparameters.learning_rate,
+                hyperparameters.init_range,
             )
 
 
 def test_cascade_correlation_alone_sees_its_training_set_in_turn():
     """All of it, and nothing else, in every pass."""
-    assert [name for name in ROWS if rivals.make_rival_task(name).training_set] == ["1.rcc"]
-    learning = rivals.make_learning("1.rcc")
-    data = learning.task.prepare(jax.random.key(0), 0)
-    strings = learning.task.training_set(data)
-    assert len(strings.length) == learning.method.method.epoch == 256
+    assert [name for name in ROWS if baselines.make_baseline_task(name).training_set] == ["1.rcc"]
+    loop = baselines.make_training_loop("1.rcc")
+    data = loop.task.prepare(jax.random.key(0), 0)
+    strings = loop.task.training_set(data)
+    assert len(strings.length) == loop.update_rule.rule.epoch == 256
     assert_equal(strings, jax.tree.map(lambda a: a[:256], reber.test_set(data)))
 
 
@@ -148,7 +155,7 @@ def test_a_training_set_is_presented_in_turn():
     task = dataclasses.replace(
         LATCH, training_set=lambda data: data, prepare=lambda key, trial: _numbered(trial)
     )
-    runner = make_runner(Learning(task, Lanes(Recorder()), 7), range(3))
+    runner = make_runner(TrainingLoop(task, Vmapped(Recorder()), 7), range(3))
     runner.round()
     for trial in range(3):
         seen = lane(runner.state().trials.model, trial)
@@ -164,14 +171,14 @@ def _numbered(trial: int) -> base.Example:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recorder(TrialMethod):
+class Recorder(UpdateRule):
     """Writes down the first symbol of every training sequence."""
 
     def init(self, key: jax.Array) -> Any:
         del key
         return jnp.zeros(50, jnp.int32)
 
-    def present(self, model: Any, example: base.Example, n: jax.Array) -> Any:
+    def train_step(self, model: Any, example: base.Example, n: jax.Array) -> Any:
         return model.at[n].set(example.inputs[0]), self.outputs(model, example)
 
     def outputs(self, model: Any, example: base.Example) -> jax.Array:
@@ -180,13 +187,13 @@ class Recorder(TrialMethod):
 
 def test_an_unknown_rival_is_refused():
     with pytest.raises(ValueError, match=r"row must be one of 1.rtrl-3, .*, got '2a-5.rtrl'"):
-        rivals.make_learning("2a-5.rtrl")
+        baselines.make_training_loop("2a-5.rtrl")
 
 
 def rival_of(task: Task, connections: Any) -> Task:
     net = task.architecture
-    rival = RecurrentNet(net.num_inputs, 2, net.num_outputs, connections)
-    return dataclasses.replace(task, architecture=rival)
+    baseline = RecurrentNet(net.num_inputs, 2, net.num_outputs, connections)
+    return dataclasses.replace(task, architecture=baseline)
 
 
 @pytest.mark.parametrize("connections", ["full", "layered", "simple"])
@@ -194,8 +201,8 @@ def rival_of(task: Task, connections: Any) -> Task:
 def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: str):
     """Errors at the end or at every step, symbols or numbers, padding: all as for the LSTM."""
     task, count, rate = rival_of(task, connections), 10, 0.5
-    method = BySequence(task, optax.sgd(rate), bptt_gradient)
-    runner = make_runner(Learning(task, Lanes(method), count), range(2))
+    method = RecurrentPerSequence(task, optax.sgd(rate), bptt_gradient)
+    runner = make_runner(TrainingLoop(task, Vmapped(method), count), range(2))
     before = runner.state().trials.model
     runner.round()
     after = runner.state().trials.model
@@ -210,8 +217,8 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
                 targets = jnp.tile(example.targets[None], (task.max_length, 1))
             else:
                 counts, targets = steps < example.length, example.targets
-            lesson = Lesson(example.inputs, targets, counts.astype(jnp.float32))
-            gradient, outputs = slope(task.architecture, weights, lesson)
+            sequence = SupervisedSequence(example.inputs, targets, counts.astype(jnp.float32))
+            gradient, outputs = slope(task.architecture, weights, sequence)
             weights = jax.tree.map(lambda w, g: w - rate * g, weights, gradient)
         assert_close(lane(after, trial).weights, weights, ROUNDING)
     assert outputs.shape == (task.max_length, 1)
@@ -220,8 +227,8 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
 @pytest.mark.parametrize(
     "make",
     [
-        functools.partial(BySequence, gradient=bptt_gradient),
-        functools.partial(ByStep, rule=RTRL),
+        functools.partial(RecurrentPerSequence, gradient=bptt_gradient),
+        functools.partial(RecurrentPerStep, rule=RTRL),
     ],
 )
 def test_where_all_is_within_the_tolerance_nothing_is_learned(make):
@@ -231,17 +238,17 @@ def test_where_all_is_within_the_tolerance_nothing_is_learned(make):
     model = method.init(jax.random.key(0))
     example = task.sample(jax.random.key(1), None)
     errors = np.abs(method.outputs(model, example) - example.targets)
-    moved, _ = method.present(model, example, 0)
+    moved, _ = method.train_step(model, example, 0)
     for tolerance, expected in ((1.0, model), (1e-3 * errors[errors > 0].min(), moved)):
         tolerant = make(task, optimiser, tolerance=float(tolerance))
-        found, _ = tolerant.present(model, example, 0)
+        found, _ = tolerant.train_step(model, example, 0)
         assert_close(found.weights, expected.weights, 1e-6)
     assert np.abs(moved.weights.recurrent - model.weights.recurrent).max() > 1e-3
 
 
 def test_a_tolerance_is_not_negative():
     with pytest.raises(ValueError, match=r"tolerance must not be negative, got -0\.1"):
-        BySequence(LATCH, optax.sgd(0.5), bptt_gradient, tolerance=-0.1)
+        RecurrentPerSequence(LATCH, optax.sgd(0.5), bptt_gradient, tolerance=-0.1)
 
 
 @pytest.mark.parametrize("task", [LATCH, COPY], ids=lambda task: task.name)
@@ -250,7 +257,8 @@ def test_trials_by_offline_rtrl_are_those_by_bptt(task: Task):
     task = dataclasses.replace(rival_of(task, "full"), max_sequences=60)
     results = [
         make_runner(
-            Learning(task, Lanes(BySequence(task, optax.sgd(0.5), gradient)), 30), range(3)
+            TrainingLoop(task, Vmapped(RecurrentPerSequence(task, optax.sgd(0.5), gradient)), 30),
+            range(3),
         ).run()
         for gradient in (bptt_gradient, rtrl_gradient)
     ]
@@ -264,8 +272,10 @@ def test_trials_by_offline_rtrl_are_those_by_bptt(task: Task):
 def test_with_one_error_a_sequence_an_update_a_step_is_one_a_sequence():
     """...where the error is at the end alone."""
     task = dataclasses.replace(rival_of(LATCH, "simple"), max_sequences=40)
-    by_step = Learning(task, Lanes(ByStep(task, optax.sgd(0.5), ELMAN)), 40)
-    by_sequence = Learning(task, Lanes(BySequence(task, optax.sgd(0.5), elman_gradient)), 40)
+    by_step = TrainingLoop(task, Vmapped(RecurrentPerStep(task, optax.sgd(0.5), ELMAN)), 40)
+    by_sequence = TrainingLoop(
+        task, Vmapped(RecurrentPerSequence(task, optax.sgd(0.5), elman_gradient)), 40
+    )
     pairs = zip(make_runner(by_step, [0]).run(), make_runner(by_sequence, [0]).run(), strict=True)
     for step, sequence in pairs:
         assert_close(step.model.weights, sequence.model.weights, ROUNDING)
@@ -273,9 +283,9 @@ def test_with_one_error_a_sequence_an_update_a_step_is_one_a_sequence():
 
 def test_a_rival_s_trial_depends_on_no_other():
     """To the last bit, as the LSTM's."""
-    task = dataclasses.replace(rivals.make_rival_task("2a-4.rtrl-4"), max_sequences=300)
-    learning = Learning(task, Lanes(ByStep(task, optax.sgd(4.0), RTRL)), 100)
-    (alone,), among = (make_runner(learning, indices).run() for indices in ([5], range(11)))
+    task = dataclasses.replace(baselines.make_baseline_task("2a-4.rtrl-4"), max_sequences=300)
+    loop = TrainingLoop(task, Vmapped(RecurrentPerStep(task, optax.sgd(4.0), RTRL)), 100)
+    (alone,), among = (make_runner(loop, indices).run() for indices in ([5], range(11)))
     assert_same_result(alone, among[5])
 
 
@@ -283,9 +293,13 @@ def test_a_remembering_rival_is_solved_by_the_same_rule():
     """BPTT learns a lag of 2 or 3 steps, and its trial ends within its budget, right in tests."""
     net = RecurrentNet(4, 3, 1, "simple")
     task = dataclasses.replace(LATCH, architecture=net, max_sequences=20_000)
-    task = dataclasses.replace(task, conditions=dataclasses.replace(task.conditions, init_range=1))
-    learning = Learning(task, Lanes(BySequence(task, optax.sgd(1.0), bptt_gradient)), 1000)
-    results = make_runner(learning, range(4)).run()
+    task = dataclasses.replace(
+        task, hyperparameters=dataclasses.replace(task.hyperparameters, init_range=1)
+    )
+    loop = TrainingLoop(
+        task, Vmapped(RecurrentPerSequence(task, optax.sgd(1.0), bptt_gradient)), 1000
+    )
+    results = make_runner(loop, range(4)).run()
     solved = [result for result in results if result.solved]
     assert len(solved) >= 2
     for result in solved:

@@ -98,6 +98,6 @@ BAD_FIELDS = [
 @pytest.mark.parametrize("field, value, allowed", BAD_FIELDS)
 def test_bad_fields_are_named(field: str, value: Any, allowed: str):
     fields = {"num_inputs": 2, "blocks": (2, 2), "num_outputs": 1} | {field: value}
-    shown = value[-1] if value in ((2, 0), (1.5,), ("cells",)) else value
-    with pytest.raises(ValueError, match=rf"(?s)^{field} must .*{allowed}.*got .*{shown!r}"):
+    displayed = value[-1] if value in ((2, 0), (1.5,), ("cells",)) else value
+    with pytest.raises(ValueError, match=rf"(?s)^{field} must .*{allowed}.*got .*{displayed!r}"):
         Architecture(**fields)

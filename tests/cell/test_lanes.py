@@ -22,6 +22,8 @@ from helpers import (
 
 from lstm_jax.cell import lanes
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.scan import Steps
+from lstm_jax.network.layer import RunOptions
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.outputs import apply
 
@@ -41,8 +43,8 @@ def results(architecture: Architecture, at: str, gradient: str, problem: Problem
             problem.inputs if inputs is None else inputs,
             at=at,
             initial_state=initial_state,
-            mask=problem.mask,
-            gradient=gradient,
+            steps=Steps(mask=problem.mask),
+            options=RunOptions(gradient=gradient),
         )
         targets = problem.targets[-1] if at == "end" else problem.targets
         weights = None if at == "end" else problem.weights

@@ -25,9 +25,9 @@ def outcome(cell: Cell, solved: int, mean: float | None = None) -> Any:
 def small_row(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes a row of a task that a trial solves in some hundred sequences."""
 
-    def use(**conditions: float) -> Cell:
+    def use(**hyperparameters: float) -> Cell:
         task = dataclasses.replace(
-            LATCH, conditions=dataclasses.replace(LATCH.conditions, **conditions)
+            LATCH, hyperparameters=dataclasses.replace(LATCH.hyperparameters, **hyperparameters)
         )
         monkeypatch.setattr(cells, "make_task", lambda row: task)
         monkeypatch.setattr("lstm_jax.training.recipes.recipe.CHUNK", 40)

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from experiments.rows.collection import RESULTS
 from experiments.ablations import answer, choosing, cut_short, design
 from experiments.ablations.cells import Results
 from experiments.ablations.effects import effects
-from lstm_jax.tasks import task as base, make_task, row_names
+from experiments.rows.collection import RESULTS
+from lstm_jax.tasks import make_task, row_names
+from lstm_jax.tasks import task as base
 from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 
 def outcome(recipe: str, solved: int, mean: float | None, seed: int = 0, trials: int = 8) -> Any:
@@ -28,17 +30,17 @@ def test_every_cell_is_one_that_its_row_can_have(row: str):
     assert ("paper+training-set=1000" in recipes) == (not row.startswith("1-"))
     for cell in planned:
         assert make_recipe(cell.recipe).name == cell.recipe
-        make_recipe(cell.recipe).learning(make_task(row))
+        TrainingLoop(make_recipe(cell.recipe).apply(make_task(row)))
         assert (cell.row, cell.seed, cell.trials) == (row, 0, 8)
 
 
 @pytest.mark.parametrize(
     ("row", "idle"),
     [
-        ("2a", {"h=identity", "recurrence=none", "added-gate-bias"}),
-        ("4-100", {"biases=all", "more-biases=output", "input-gate-bias=-3,-6,-9,-12"}),
-        ("5-140", {"biases=all", "more-biases=output", "added-gate-bias"}),
-        ("3a-100-3", {"more-biases=output"}),  # the output units alone have none: as `biases=all`
+        ("2a", {"h=identity", "recurrent=none", "add-gate-bias"}),
+        ("4-100", {"biases=all", "extra-biases=output", "input-gate-bias=-3,-6,-9,-12"}),
+        ("5-140", {"biases=all", "extra-biases=output", "add-gate-bias"}),
+        ("3a-100-3", {"extra-biases=output"}),  # the output units alone have none: as `biases=all`
     ],
 )
 def test_what_changes_nothing_or_the_same_as_another_is_not_tried(row: str, idle: set[str]):
@@ -47,8 +49,8 @@ def test_what_changes_nothing_or_the_same_as_another_is_not_tried(row: str, idle
 
 
 def test_biases_that_are_added_to_given_ones_are_a_departure():
-    (cell,) = design._possible("5-140", ["input-gate-bias=-3,-6+added-gate-bias", "biases=all"])
-    assert cell.recipe == "paper+input-gate-bias=-3,-6+added-gate-bias"
+    (cell,) = design._possible("5-140", ["input-gate-bias=-3,-6+add-gate-bias", "biases=all"])
+    assert cell.recipe == "paper+input-gate-bias=-3,-6+add-gate-bias"
 
 
 def test_a_choice_its_confirmation_and_a_repetition_never_share_a_seed():
@@ -91,7 +93,7 @@ def test_a_departure_that_an_easier_row_rules_out_is_not_tried_by_itself():
         outcome("paper", 0, None),
         outcome("paper+linear-output", 8, 74_000),
         outcome("paper+h=identity", 0, None),
-        outcome("paper+start=0.5", 0, None, seed=1),  # not for choosing
+        outcome("paper+initial-activation=0.5", 0, None, seed=1),  # not for choosing
         outcome("paper+biases=all", 0, None, trials=10),  # nor this one
     ]
     gathered["4-500"] = [outcome("paper+h=identity", 1, 200_000)]
@@ -118,7 +120,7 @@ def test_the_smallest_reading_that_works_is_chosen():
         outcome("paper+h=identity", 8, 100_000),  # three times as long as published
         outcome("paper+linear-output+init-range-factor=3", 8, 31_000),
         outcome("paper+tolerance=0.1", 7, 60_000),
-        outcome("paper+rate-factor=2", 8, 31_000, seed=1),  # not for choosing
+        outcome("paper+learning-rate-factor=2", 8, 31_000, seed=1),  # not for choosing
     ]
     found = choosing.best("6a", outcomes, confirmed=False)
     assert found is not None and found["recipe"] == "paper+tolerance=0.1"
@@ -146,7 +148,7 @@ def test_a_repetition_tells_of_a_reading_beside_it_and_decides_nothing(
     confirmed = design.confirmation("6a", "paper+tolerance=0.1")
     results.add(confirmed, outcome(confirmed.recipe, 5, 31_390, 1, 20), {})
     before = answer.gather(tmp_path)
-    for recipe, solved in ((confirmed.recipe, 30), ("paper+start=0.5", 40)):
+    for recipe, solved in ((confirmed.recipe, 30), ("paper+initial-activation=0.5", 40)):
         cell = design.repetition("6a", recipe)
         results.add(cell, outcome(recipe, solved, 62_780, cell.seed, cell.trials), {})
     assert answer.gather(tmp_path) == before
@@ -161,22 +163,25 @@ def test_a_repetition_tells_of_a_reading_beside_it_and_decides_nothing(
 def test_what_the_page_shows_is_what_is_repeated():
     for row, outcomes in answer.gather(RESULTS / "readings").items():
         (cell,) = choosing.to_repeat(row, outcomes, [])
-        shown = answer._to_show(row, outcomes)
-        assert shown is not None and cell == design.repetition(row, shown["recipe"])
+        displayed = answer._to_show(row, outcomes)
+        assert displayed is not None and cell == design.repetition(row, displayed["recipe"])
         (asked,) = choosing.to_repeat(row, outcomes, ["paper+init-range=0.3"])
         assert asked == design.repetition(row, "paper+init-range=0.3")
 
 
 def test_of_readings_of_one_size_that_which_was_confirmed_is_shown():
     confirmed = outcome("paper+tolerance=0.1", 19, 50_000, seed=1, trials=20)
-    chosen = [outcome("paper+rate-factor=2", 8, 31_390), outcome("paper+start=0.5", 8, 31_000)]
+    chosen = [
+        outcome("paper+learning-rate-factor=2", 8, 31_390),
+        outcome("paper+initial-activation=0.5", 8, 31_000),
+    ]
     assert answer._to_show("6a", [*chosen, confirmed]) == confirmed
     assert answer._to_show("6a", [chosen[0], confirmed | {"mean": 90_000}]) == chosen[0]
 
 
 def test_a_reading_that_was_confirmed_on_two_rows_is_told_of_both():
     """...where one works and the other does not; one row's, or one of seed 0, is not told."""
-    shared, own = "paper+h=identity+tolerance=0.1", "paper+h=identity+start=0.5"
+    shared, own = "paper+h=identity+tolerance=0.1", "paper+h=identity+initial-activation=0.5"
     table = answer.common(
         {
             "6a": [
@@ -201,12 +206,12 @@ def test_few_readings_serve_all_rows_that_have_one():
         names = ["+".join(("paper", text)) for text in departures]
         return [outcome(n, trials[row], means[row], seed=1, trials=trials[row]) for n in names]
 
-    both = "linear-output+start=0.5"
+    both = "linear-output+initial-activation=0.5"
     table = answer.few(
         {
             "3a-100-3": confirmed("3a-100-3", both, "h=identity"),
             "3a-100-1": confirmed("3a-100-1", both, "h=identity", "tolerance=0.1"),
-            "6a": confirmed("6a", both, "tolerance=0.1", "start=0.5"),
+            "6a": confirmed("6a", both, "tolerance=0.1", "initial-activation=0.5"),
             "6b": [outcome("paper+h=identity", 8, means["6b"])],  # not confirmed
         }
     )
@@ -215,14 +220,14 @@ def test_few_readings_serve_all_rows_that_have_one():
         {
             "3a-100-3": confirmed("3a-100-3", "h=identity", both),
             "3a-100-1": confirmed("3a-100-1", "h=identity", both),
-            "6a": confirmed("6a", "g=centred_1+start=0.5", "tolerance=0.1"),
+            "6a": confirmed("6a", "g=centred_1+initial-activation=0.5", "tolerance=0.1"),
         }
     )
     assert table.splitlines()[2:] == [
         "| `h=identity` | 2 | 3a-100-3, 3a-100-1 |",
         "| `tolerance=0.1` | 1 | 6a |",
     ]
-    slow, fast = confirmed("6a", "slope-plus=0.02", "tolerance=0.1")
+    slow, fast = confirmed("6a", "derivative-offset=0.02", "tolerance=0.1")
     table = answer.few({"6a": [slow | {"mean": 1.5 * means["6a"]}, fast]})
     assert table.splitlines()[2:] == ["| `tolerance=0.1` | 1 | 6a |"]
 
@@ -274,13 +279,21 @@ def test_effects_are_the_coefficients_of_what_is_linear_in_them():
     """Of 0.1 + 0.4 a + 0.1 b + 0.2 a b over all combinations, twice; c does nothing."""
     found = []
     for a, b, c in itertools.product((0, 1), repeat=3):
-        names = ("g=centred_1",) * a + ("h=identity",) * b + ("start=0.5",) * c
+        names = ("g=centred_1",) * a + ("h=identity",) * b + ("initial-activation=0.5",) * c
         found += [outcome("+".join(("paper", *names)), 1 + 4 * a + b + 2 * a * b, None, trials=10)]
     main = {e.departures: (round(e.size, 6), e.cells) for e in effects(found)}
-    assert main == {("g=centred_1",): (0.5, 4), ("h=identity",): (0.2, 4), ("start=0.5",): (0, 4)}
+    assert main == {
+        ("g=centred_1",): (0.5, 4),
+        ("h=identity",): (0.2, 4),
+        ("initial-activation=0.5",): (0, 4),
+    }
     pairs = {e.departures: (round(e.size, 6), e.error) for e in effects(found, order=2)}
     assert pairs["g=centred_1", "h=identity"] == (0.2, 0.0)
-    assert pairs["h=identity", "start=0.5"][0] == 0 < pairs["h=identity", "start=0.5"][1]
+    assert (
+        pairs["h=identity", "initial-activation=0.5"][0]
+        == 0
+        < pairs["h=identity", "initial-activation=0.5"][1]
+    )
     assert not effects(found[:1]) and not effects(found, order=4)
 
 
@@ -292,8 +305,8 @@ def test_a_row_that_was_cut_short_is_said_to_learn_or_not():
         ]
         return {"recipe": "paper", "task": row, "max_sequences": budget, "trials": trials}
 
-    learning = [0.5 - 0.02 * n for n in range(20)]
-    short = document("6a", 31_390, [0.5] * 20, learning, [0.1])
+    loop = [0.5 - 0.02 * n for n in range(20)]
+    short = document("6a", 31_390, [0.5] * 20, loop, [0.1])
     text = cut_short.sentences([short, document("6a", 313_900, [0.5] * 20)])
     assert text.startswith("- **6a**, 31,390 sequences, 1 times the published mean: of 2 unsolved")
     assert "1 at chance; mean error 0.4950 in the first tenth, 0.3150 in the last" in text

@@ -67,9 +67,9 @@ def test_a_stream_s_learners_are_checked_against_the_truncated_gradient_before_t
 
 def test_slopes_are_those_of_powers():
     sizes = [1, 10, 100, 1000]
-    assert growth.slope(sizes, [3.0 * n**1.5 for n in sizes]) == 1.5
-    assert growth.slope(sizes, [7.0] * 4) == 0.0
-    assert growth.slope([1], [1.0]) is None
+    assert growth.derivative(sizes, [3.0 * n**1.5 for n in sizes]) == 1.5
+    assert growth.derivative(sizes, [7.0] * 4) == 0.0
+    assert growth.derivative([1], [1.0]) is None
 
 
 def test_scaling_compares_the_same_trials_on_more_devices(monkeypatch):

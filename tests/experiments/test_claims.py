@@ -31,9 +31,10 @@ from lstm_jax import plots
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.time_constants import lag_task
 from lstm_jax.tasks import make_task
-from lstm_jax.training.update_rules.base import Lanes
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import Vmapped
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -53,14 +54,14 @@ def test_longer_sequences_are_longer(row: str):
 def test_variants_of_gate_biases_differ_in_one_bias_alone():
     for row, kind in gates.BIASES:
         paper, name = make_task(row), f"{kind}_gate_bias"
-        own = getattr(paper.conditions, name)
+        own = getattr(paper.hyperparameters, name)
         task = gates.with_bias(row, kind, None).task
-        assert getattr(task.conditions, name) is None
-        conditions = dataclasses.replace(task.conditions, **{name: own})
-        assert dataclasses.replace(task, conditions=conditions) == dataclasses.replace(
+        assert getattr(task.hyperparameters, name) is None
+        hyperparameters = dataclasses.replace(task.hyperparameters, **{name: own})
+        assert dataclasses.replace(task, hyperparameters=hyperparameters) == dataclasses.replace(
             paper, sample=task.sample, is_correct=task.is_correct
         )
-    biases = [learning.task.conditions for learning in gates.variants().values()]
+    biases = [loop.task.hyperparameters for loop in gates.variants().values()]
     assert [of.input_gate_bias for of in biases[:3]] == [(-2.0, -4.0), None, (2.0, 4.0)]
 
 
@@ -70,8 +71,8 @@ def test_a_comparison_runs_each_variant_as_its_own_trials_would(monkeypatch: pyt
     variants = {"cut": base.by_descent(LATCH), "whole": base.by_descent(LATCH, "full")}
     documents = base.compare(variants, base.Settings(trials=2, quiet=True))["variants"]
     assert [document["recipe"] for document in documents] == list(variants)
-    for document, learning in zip(documents, variants.values(), strict=True):
-        alone = document_of(LATCH, make_runner(learning, range(2)).run())
+    for document, loop in zip(documents, variants.values(), strict=True):
+        alone = document_of(LATCH, make_runner(loop, range(2)).run())
         assert document["trials"] == alone["trials"]
     assert documents[0]["trials"] != documents[1]["trials"]
 
@@ -80,8 +81,7 @@ def test_the_paper_s_descent_is_its_recipe_s():
     """To the last bit, as far as 100 sequences take it."""
     task = dataclasses.replace(LATCH, max_sequences=100)
     ours, recipe_s = (
-        TrialRunner(learning, range(2)).run()
-        for learning in (base.by_descent(task), make_recipe("paper").learning(task))
+        TrialRunner(loop, range(2)).run() for loop in (base.by_descent(task), TrainingLoop(task))
     )
     for a, b in zip(ours, recipe_s, strict=True):
         jax.tree.map(np.testing.assert_array_equal, a.model, b.model)
@@ -89,11 +89,11 @@ def test_the_paper_s_descent_is_its_recipe_s():
 
 def test_the_chunker_s_variants_differ_in_noise_alone():
     """At 0 % the stream is 2a's, at 100 % it is 2b's."""
-    learnings = noise.variants()
-    assert [label.split()[1] for label in learnings] == [f"{x:.1%}" for x in noise.NOISE]
-    methods = {learning.method for learning in learnings.values()}
-    assert methods == {Lanes(Chunker(5, 1.0, 2.0))}
-    tasks = [learning.task for learning in learnings.values()]
+    loops = noise.variants()
+    assert [label.split()[1] for label in loops] == [f"{x:.1%}" for x in noise.NOISE]
+    methods = {loop.update_rule for loop in loops.values()}
+    assert methods == {Vmapped(Chunker(5, 1.0, 2.0))}
+    tasks = [loop.task for loop in loops.values()]
     for task in tasks:
         assert (task.rule, task.max_sequences) == (tasks[0].rule, tasks[0].max_sequences)
     middle = lambda task: task.sample_batch(jax.random.key(0), 2000).inputs[:, 1:]
@@ -103,10 +103,10 @@ def test_the_chunker_s_variants_differ_in_noise_alone():
 
 
 def test_time_constants_are_those_of_the_labels():
-    for label, learning in time_constants.variants().items():
+    for label, loop in time_constants.variants().items():
         lag, _, kind = label.partition(", ")
         longest = int(lag.split()[-1])
-        task = learning.task
+        task = loop.task
         assert task.max_length == longest + 1
         if kind != "LSTM":
             span = int(kind.split()[-1])
@@ -117,9 +117,9 @@ def test_at_its_own_lag_a_net_errs_as_in_its_trial_s_own_test(monkeypatch: pytes
     """The test is the trial's final one, and the state goes over to it whole."""
     monkeypatch.setattr(other_lags, "TESTED_LAGS", (3, 4))
     monkeypatch.setattr(other_lags, "TrialRunner", make_runner)
-    learning = make_recipe("paper").learning(lag_task(3, 3))
-    results = [r for r in make_runner(learning, range(3)).run() if r.solved]
-    found = other_lags.wrong_at_other_lags(learning, base.Settings(3))
+    loop = make_recipe("paper").loop(lag_task(3, 3))
+    results = [r for r in make_runner(loop, range(3)).run() if r.solved]
+    found = other_lags.wrong_at_other_lags(loop, base.Settings(3))
     assert found["solved"] == len(results) > 0
     assert found["fraction_wrong"][0] == np.mean([r.test_wrong / r.test_size for r in results])
 
@@ -127,21 +127,21 @@ def test_at_its_own_lag_a_net_errs_as_in_its_trial_s_own_test(monkeypatch: pytes
 def test_time_constants_made_for_one_lag_do_not_fit_others(monkeypatch: pytest.MonkeyPatch):
     """The paper's claim (section 2), where the LSTM's carrousel keeps a bit for any time."""
     monkeypatch.setattr(other_lags, "TESTED_LAGS", (10, 40))
-    learnings = time_constants.at_lag(40, 40)
+    loops = time_constants.at_lag(40, 40)
     with jax.numpy_dtype_promotion("standard"):  # Adam mixes dtypes, which tests forbid
-        lstm, rival = (
-            other_lags.wrong_at_other_lags(learnings[label], base.Settings(2))["fraction_wrong"]
+        lstm, baseline = (
+            other_lags.wrong_at_other_lags(loops[label], base.Settings(2))["fraction_wrong"]
             for label in ("LSTM", "time constants of 40")
         )
     assert lstm == [0.0, 0.0]
-    assert rival[0] > 0.5 and rival[1] < 0.01
+    assert baseline[0] > 0.5 and baseline[1] < 0.01
 
 
 def test_adam_trains_nets_of_about_the_lstm_s_size_on_the_lstm_s_task():
-    learnings = adam.variants()
-    for label, learning in learnings.items():
+    loops = adam.variants()
+    for label, loop in loops.items():
         row = label.split(",")[0]
-        own, paper = learning.task, make_task(row)
+        own, paper = loop.task, make_task(row)
         assert abs(own.architecture.num_weights / paper.architecture.num_weights - 1) < 0.05
         assert (own.name, own.rule, own.first_rule) == (row, paper.rule, paper.first_rule)
         example, expected = (task.sample(jax.random.key(1), None) for task in (own, paper))
@@ -150,35 +150,35 @@ def test_adam_trains_nets_of_about_the_lstm_s_size_on_the_lstm_s_task():
 
 def test_adam_s_first_step_is_its_rate():
     """In every weight that has a gradient, by Adam's definition, whatever the gradient's size."""
-    learning = adam.variants()["3a-100-3, BPTT by Adam at 0.01"]
-    method = learning.method.method
+    loop = adam.variants()["3a-100-3, BPTT by Adam at 0.01"]
+    method = loop.update_rule.rule
     before = method.init(jax.random.key(0))
-    example = learning.task.sample(jax.random.key(1), None)
+    example = loop.task.sample(jax.random.key(1), None)
     with jax.numpy_dtype_promotion("standard"):  # Adam mixes dtypes, which tests forbid
-        after, _ = method.present(before, example, 0)
+        after, _ = method.train_step(before, example, 0)
     step = np.abs(after.weights.recurrent - before.weights.recurrent)[:, -1]  # into the output
     np.testing.assert_allclose(step, 0.01, rtol=1e-3)
 
 
 def test_the_tolerances_variants_are_what_their_labels_say():
-    learnings = tolerance.variants()
-    for label, learning in learnings.items():
-        method, task = learning.method.method, learning.task
-        rate, init_range = task.conditions.learning_rate, task.conditions.init_range
+    loops = tolerance.variants()
+    for label, loop in loops.items():
+        method, task = loop.update_rule.rule, loop.task
+        rate, init_range = task.hyperparameters.learning_rate, task.hyperparameters.init_range
         found = f"p = {task.max_length}, a = {rate:g}, |w| < {init_range:g}"
         assert label == f"{found}, tolerance {method.tolerance:g}"
         assert method.task is task
         weights = method.init(jax.random.key(0)).weights
         largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(weights))
         assert init_range / 2 < largest < init_range
-    assert len(learnings) == 4 * 2 * 3
+    assert len(loops) == 4 * 2 * 3
 
 
 def test_what_is_solved_reaches_to_the_end():
     """RTRL with a tolerance, on task 2a with p = 4; before that, its last error is large."""
-    learning = tolerance.changed("2a-4.rtrl-10", 50_000, 0.2, 0.2)
-    learning = dataclasses.replace(learning, chunk=500)
-    found = reach.reach(learning, base.Settings(2))
+    loop = tolerance.changed("2a-4.rtrl-10", 50_000, 0.2, 0.2)
+    loop = dataclasses.replace(loop, chunk=500)
+    found = reach.reach(loop, base.Settings(2))
     assert found["solved"] == 2
     assert found["sequences"] == [500 * (i + 1) for i in range(len(found["reach"]))]
     assert found["reach"][-1] == [4, 4]
@@ -187,9 +187,9 @@ def test_what_is_solved_reaches_to_the_end():
 
 def test_what_c_is_told_is_in_its_weights_from_the_first_symbols():
     """Its hidden unit is f(w) of them, from 0."""
-    learning = reach.variants()["chunker, |w| < 1, tolerance 0"]
-    model = TrialRunner(learning, range(2)).state().trials.model
-    found = reach._look(learning, model, 2)
+    loop = reach.variants()["chunker, |w| < 1, tolerance 0"]
+    model = TrialRunner(loop, range(2)).state().trials.model
+    found = reach._look(loop, model, 2)
     of_both = jax.nn.sigmoid(model.chunker.hidden_input[-2:])  # x and y are the last symbols
     np.testing.assert_allclose(found["told"], np.abs(of_both[0] - of_both[1]), rtol=1e-5)
     np.testing.assert_allclose(found["c_hidden"], of_both.min(0), rtol=1e-5)

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from helpers import assert_close, assert_equal, quick_jit
 
-from lstm_jax.network.losses import ERRORS
-from lstm_jax.network.outputs import apply
 from experiments.claims import continual_reber
+from experiments.claims.continual_training import ContinualTraining, Progress
+from lstm_jax.network.losses import LOSSES
+from lstm_jax.network.outputs import apply
 from lstm_jax.tasks import reber
-from experiments.claims.continual_training import ContinualLearning, Progress
 
 NET = continual_reber.network()
-LEARNING = ContinualLearning(NET, continual_reber.conditions())
-learn = quick_jit(ContinualLearning.learn, static_argnums=0)
+LEARNING = ContinualTraining(NET, continual_reber.hyperparameters())
+learn = quick_jit(ContinualTraining.learn, static_argnums=0)
 
 
 def draw(steps: int, seed: int = 0) -> tuple[list[int], list[set[int]]]:
@@ -62,7 +62,7 @@ def test_a_prediction_is_right_if_all_that_may_follow_is_above_all_that_may_not(
 
 @pytest.mark.parametrize("name", ["squared", "cross_entropy"])
 def test_a_first_step_learns_by_the_gradient_of_its_error(name: str):
-    method = dataclasses.replace(LEARNING, error=ERRORS[name])
+    method = dataclasses.replace(LEARNING, error=LOSSES[name])
     trial = method.init(jax.random.key(0))
     parameters = trial.learner.parameters
     target = jax.nn.one_hot(continual_reber.follow(trial.node, 1)[0], 7)
@@ -70,7 +70,7 @@ def test_a_first_step_learns_by_the_gradient_of_its_error(name: str):
     def error(parameters: Any) -> jax.Array:
         linear = dataclasses.replace(NET, output="identity")
         net, _ = apply(linear, parameters, trial.symbol[None])
-        return ERRORS[name](net, target[None])
+        return LOSSES[name](net, target[None])
 
     slope = quick_jit(jax.grad(error))(parameters)
     after = learn(method, trial, jnp.array([1]))
@@ -78,7 +78,7 @@ def test_a_first_step_learns_by_the_gradient_of_its_error(name: str):
     assert_close(after.learner.parameters, expected, 1e-6)
 
 
-def history(method: ContinualLearning, steps: int) -> list[Progress]:
+def history(method: ContinualTraining, steps: int) -> list[Progress]:
     """After every step."""
     bits = jnp.asarray(np.random.default_rng(1).integers(0, 2, steps))
     found = [method.init(jax.random.key(1))]

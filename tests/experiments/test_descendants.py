@@ -65,12 +65,12 @@ def test_what_is_recalled_is_the_value_of_the_key_that_is_asked_for():
 @pytest.mark.usefixtures("like_a_user")  # Adam mixes dtypes, which tests forbid
 def test_how_far_a_trial_counts_is_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(counting, "LONGEST", {2: 12})
-    learning = next(iter(counting.variants().values()))
-    task = dataclasses.replace(learning.task, max_sequences=200)
-    method = dataclasses.replace(learning.method, task=task)
-    learning = dataclasses.replace(learning, task=task, method=method, chunk=100)
-    found = counting.how_far(learning, QUIET)
-    runner = TrialRunner(learning, range(2), seed=0)
+    loop = next(iter(counting.variants().values()))
+    task = dataclasses.replace(loop.task, max_sequences=200)
+    method = dataclasses.replace(loop.update_rule, task=task)
+    loop = dataclasses.replace(loop, task=task, method=method, chunk=100)
+    found = counting.how_far(loop, QUIET)
+    runner = TrialRunner(loop, range(2), seed=0)
     runner.run()
     model = runner.state().trials.model
     for trial, furthest in enumerate(found["furthest"]):
@@ -78,7 +78,7 @@ def test_how_far_a_trial_counts_is_up_to_its_first_wrong_string(monkeypatch: pyt
         for n in range(1, 13):
             example = string(n, 2, 12)
             lanes = jax.tree.map(lambda a: jnp.stack([a, a], -1), example)
-            outputs = learning.method.outputs(model, lanes)[..., trial]
+            outputs = loop.update_rule.outputs(model, lanes)[..., trial]
             right.append(bool(task.is_correct(outputs, example)))
         assert furthest == (right.index(False) if False in right else 12)
 

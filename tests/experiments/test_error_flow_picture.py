@@ -16,6 +16,7 @@ from lstm_jax import plots
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 
 def test_lines_of_random_weights_are_the_papers_argument():
@@ -48,9 +49,9 @@ def test_training_leaves_the_carrousel_s_error_flow_at_1(over_training: picture.
 def test_snapshots_are_of_the_training_that_the_trial_loop_does():
     """The first is the model that a trial starts from, the last that of its result."""
     task = dataclasses.replace(make_task(picture.ROW), max_sequences=2000)
-    learning = make_recipe("paper").learning(task)
-    first, midway, last = picture.snapshots(learning, seed=0)
-    runner = TrialRunner(learning, [0])
+    loop = TrainingLoop(task)
+    first, midway, last = picture.snapshots(loop, seed=0)
+    runner = TrialRunner(loop, [0])
     assert_equal(first, jax.tree.map(lambda a: a[..., 0], runner.state().trials.model))
     runner.round()
     assert_equal(midway, jax.tree.map(lambda a: a[..., 0], runner.state().trials.model))

@@ -15,9 +15,9 @@ import pytest
 from binaries import BINARIES, command_of, run_forks
 
 from experiments import report
+from experiments.ablations.cells import Results
 from experiments.claims import CLAIMS
 from experiments.rows import collection
-from experiments.ablations.cells import Results
 from lstm_jax.training.recipes.recipe import SHORT_NAMES
 
 ROWS = ("adding", "embedded_reber", "multiplication", "noise_free", "reproduce", "rivals", "sweep")
@@ -93,7 +93,7 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
     "tune": OF_SEARCHES
     | {name: OF_ROWS[name] for name in ("out", "seed", "lanes", "devices", "max_sequences")}
     | {
-        "recipe": (*OF_ROWS["recipe"], "paper+rate=3", "paper+update=step"),
+        "recipe": (*OF_ROWS["recipe"], "paper+learning-rate=3", "paper+update=step"),
         "configurations": (*NO_INTEGER, "0", "-1"),
         "trials": (*NO_INTEGER, "0", "-1", "1048577"),
     },

@@ -21,10 +21,11 @@ from resumable import PATIENCE
 from small_tasks import LATCH, binary_environment, make_runner
 
 from experiments.cli import command, files
-from experiments.rows import options, run as runner
-from experiments.search import flags as search
 from experiments.cli.interrupt import Interrupted
 from experiments.cli.progress import make_progress
+from experiments.rows import options
+from experiments.rows import run as runner
+from experiments.search import flags as search
 from lstm_jax import plots
 from lstm_jax.tasks import StreamRule
 from lstm_jax.training.runs.checkpoints import Checkpoints
@@ -359,7 +360,7 @@ def test_rates_whose_ratio_is_beyond_float32_are_drawn_and_reported(tmp_path: pa
 def test_where_nothing_is_finite_there_is_a_file_and_no_picture(tmp_path: pathlib.Path, capsys):
     from experiments import sweep
 
-    space = sweep.Space(learning_rate=(0.1, 1.0), init_range=(0.1, 1.0))
+    space = sweep.SearchSpace(learning_rate=(0.1, 1.0), init_range=(0.1, 1.0))
     of_run = sweep.Sweep(tmp_path, trials=1, space=space, quiet=True)
     document = json.loads((SWEEP).read_text())
     place = document["columns"].index("error")
@@ -379,6 +380,6 @@ def test_a_sweep_s_own_bounds_are_of_what_its_task_has(task: str, tmp_path: path
     values = sweep.COMMAND.parse([f"--task={task}", f"--out={tmp_path}"])
     space = search.space_of(values)
     assert space.input_gate_bias is None and space.learning_rate == (0.1, 10.0)
-    learning = sweep.Sweep(tmp_path, space=space).learning(f"sweep.{task}.1x1")
-    settings = learning.method.init_trial(jax.random.key(0))[1].settings
+    loop = sweep.Sweep(tmp_path, space=space).loop(f"sweep.{task}.1x1")
+    settings = loop.update_rule.init_trial(jax.random.key(0))[1].settings
     assert settings.input_gate_bias is None and 0.1 <= settings.learning_rate <= 10.0

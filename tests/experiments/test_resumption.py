@@ -15,7 +15,8 @@ from resumable import PATIENCE, ROOT, finish, kill_after_another_checkpoint, new
 from small_tasks import LATCH, binary_environment, make_runner
 
 from experiments.cli import files
-from experiments.rows import options, run as runner
+from experiments.rows import options
+from experiments.rows import run as runner
 from lstm_jax.training.trials.runner import TrialRunner
 
 

@@ -116,9 +116,9 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
     meter = progress.make_progress("6a")
     meter.show(STATE)
     meter.close()
-    shown = sys.stderr.getvalue()
+    displayed = sys.stderr.getvalue()
     for part in ("6a:", "67%", "| 2/3", "3,000 sequences each", "2 solved", "error 0.1250"):
-        assert part in shown, shown
+        assert part in displayed, displayed
 
 
 def test_other_outputs_get_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):

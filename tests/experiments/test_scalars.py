@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from small_tasks import LATCH, make_runner, sgd
 
-from experiments.rows import options, run as runner
+from experiments.rows import options
+from experiments.rows import run as runner
 from lstm_jax.training.runs.checkpoints import Checkpoints
 
 LEARNING = sgd(LATCH, chunk=20)

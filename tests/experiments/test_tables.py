@@ -41,11 +41,13 @@ def test_readme_has_one_row_of_each_task():
 
 
 def test_every_picture_of_the_page_is_there_and_shown_once():
-    shown = re.findall(r"!\[.*?\]\((.*?)\)", tables.page(collection.read_results()))
-    assert len(shown) == len(set(shown)) and all((collection.RESULTS / p).exists() for p in shown)
+    displayed = re.findall(r"!\[.*?\]\((.*?)\)", tables.page(collection.read_results()))
+    assert len(displayed) == len(set(displayed)) and all(
+        (collection.RESULTS / p).exists() for p in displayed
+    )
     places = ("[0-9]*/*.png", "claims/claim.*.png")
     found = {p.name for place in places for p in collection.RESULTS.glob(place)}
-    assert found == {pathlib.Path(p).name for p in shown} - {"overview.png"}
+    assert found == {pathlib.Path(p).name for p in displayed} - {"overview.png"}
 
 
 def test_results_are_in_the_paper_s_order_and_its_recipe_comes_first(row, tmp_path):

@@ -12,18 +12,19 @@ import jax
 import numpy as np
 import pytest
 from binaries import assert_is_a_picture, command_of
+from lstm_jax.training.recipes.random_search import SearchSpace
 from small_tasks import LATCH, make_runner
 
-from experiments.search import tune
 from experiments.search import plan as plans
+from experiments.search import tune
 from experiments.search.evaluate import Bench
 from experiments.search.plan import Plan
 from experiments.search.propose import propose
 from lstm_jax.tasks import row_names
-from lstm_jax.training.recipes.random_search import Space
 from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
-SPACE = Space(learning_rate=(1.0, 8.0), init_range=(0.1, 1.0), input_gate_bias=(-2.0, 0.0))
+SPACE = SearchSpace(learning_rate=(1.0, 8.0), init_range=(0.1, 1.0), input_gate_bias=(-2.0, 0.0))
 GOOD = {"blocks": "1x1", "learning rate": 4.0, "initial range": 0.2, "input gate bias 1": -1.0}
 
 
@@ -51,7 +52,7 @@ def test_the_trials_of_a_configuration_are_those_of_its_recipe():
     bench = make_bench(make_plan())
     bench.evaluate(GOOD | {"learning rate": 7.0, "initial range": 1.0}, [])
     found = bench.evaluate(GOOD, [])
-    expected = make_runner(make_recipe(found["recipe"]).learning(LATCH), range(4)).run()
+    expected = make_runner(TrainingLoop(make_recipe(found["recipe"]).apply(LATCH)), range(4)).run()
     solved = [result.sequences for result in expected if result.solved]
     assert found["solved"] == len(solved) > 0
     assert found["sequences"] == pytest.approx(np.mean(solved))
@@ -102,7 +103,7 @@ def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(
 
 def test_proposals_lie_in_the_space_and_come_nearer_to_what_is_good():
     """Told that rates near 2 are the best, the estimator proposes rates nearer to 2 than chance."""
-    plan = make_plan(shapes=("1x1", "2x1"), space=Space(learning_rate=(0.1, 10.0)))
+    plan = make_plan(shapes=("1x1", "2x1"), space=SearchSpace(learning_rate=(0.1, 10.0)))
     tried = []
     for _ in range(40):
         values = propose(plan, tried)
@@ -117,12 +118,12 @@ def test_settings_are_a_recipe():
     plan = make_plan(shapes=("1x1", "2x3"))
     biases = {"input gate bias 1": -1.5, "input gate bias 2": -2.0}
     recipe = plan.recipe_of({"blocks": "2x3", "learning rate": 0.5, "initial range": 0.25} | biases)
-    assert recipe == "paper+blocks=3,3+input-gate-bias=-1.5,-2+init-range=0.25+rate=0.5"
+    assert recipe == "paper+blocks=3,3+input-gate-bias=-1.5,-2+init-range=0.25+learning-rate=0.5"
     assert plans.rounded(0.123456, (0.1, 1.0)) == 0.123
     assert plans.rounded(-1.23456, (-1.2, 0.0)) == -1.2  # what is run is within the bounds
     settings = plan.settings_of({"blocks": "2x3", "learning rate": 0.5} | biases)
     assert settings.input_gate_bias.tolist() == [-1.5, -2.0] and settings.output_gate_bias is None
-    assert settings.init_range == np.float32(LATCH.conditions.init_range)
+    assert settings.init_range == np.float32(LATCH.hyperparameters.init_range)
 
 
 @pytest.mark.parametrize("row", row_names())

@@ -16,10 +16,11 @@ import pytest
 from helpers import EVERYTHING
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import apply
 from lstm_jax.cell.parameters import initialise
+from lstm_jax.cell.scan import Steps
+from lstm_jax.network.layer import RunOptions, unroll
+from lstm_jax.network.losses import half_squared_error
+from lstm_jax.network.outputs import apply
 
 STEPS = 10
 NETWORKS = {
@@ -73,7 +74,14 @@ def backward_pass(
 
     def loss(parameters: Any) -> jax.Array:
         length = STEPS - 1 if masked else None
-        outputs, _ = apply(net, parameters, inputs, at=at, gradient=gradient, length=length)
+        outputs, _ = apply(
+            net,
+            parameters,
+            inputs,
+            at=at,
+            options=RunOptions(gradient=gradient),
+            steps=Steps(length=length),
+        )
         return half_squared_error(outputs, jnp.zeros_like(outputs))
 
     pull_back = jax.eval_shape(lambda p: jax.vjp(loss, p)[1], parameters)
@@ -135,7 +143,9 @@ def saved_per_step(gradient: str, record: str) -> float:
         inputs = jnp.ones((steps, net.num_inputs))
 
         def run(parameters: Any) -> Any:
-            return unroll(net, parameters, inputs, gradient=gradient, record=record)
+            return unroll(
+                net, parameters, inputs, options=RunOptions(gradient=gradient), record=record
+            )
 
         pull_back = jax.eval_shape(lambda p: jax.vjp(run, p)[1], parameters)
         return sum(leaf.size for leaf in jax.tree.leaves(pull_back) if leaf.ndim)

@@ -30,9 +30,10 @@ from helpers import (
 from hypothesis import strategies as st
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import State, zero_state
+from lstm_jax.network.layer import RunOptions, unroll
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.layer import unroll
 from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -60,8 +61,8 @@ def gradients(
             inputs,
             at=at,
             initial_state=initial_state,
-            mask=mask,
-            gradient=gradient,
+            steps=Steps(mask=mask),
+            options=RunOptions(gradient=gradient),
         )
         return half_squared_error(outputs, targets, weights if at == "every_step" else None)
 
@@ -160,8 +161,8 @@ def test_any_loss_on_the_internals_equals_autodiff(record: str, problem: Problem
             parameters,
             problem.inputs if inputs is None else inputs,
             initial_state=initial_state,
-            mask=problem.mask,
-            gradient=gradient,
+            steps=Steps(mask=problem.mask),
+            options=RunOptions(gradient=gradient),
             record=record,
         )
 
@@ -190,7 +191,12 @@ def test_constant_error_carrousel():
         def after_q_steps(internal_state):
             start = random_state(net)._replace(internal_state=internal_state)
             final = unroll(
-                net, parameters, inputs, initial_state=start, length=q, gradient=gradient
+                net,
+                parameters,
+                inputs,
+                initial_state=start,
+                steps=Steps(length=q),
+                options=RunOptions(gradient=gradient),
             )[1]
             return final.internal_state
 

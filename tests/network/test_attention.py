@@ -10,23 +10,24 @@ import numpy as np
 import pytest
 from helpers import EVERYTHING, assert_close, assert_equal, make_problem, quick_jit
 
+from lstm_jax.cell.scan import Steps
 from lstm_jax.network.attention import Additive, DotProduct, attend
-from lstm_jax.network.layer import unroll
+from lstm_jax.network.layer import RunOptions, unroll
 
 pytestmark = pytest.mark.usefixtures("float64")
 
 RNG = np.random.default_rng(0)
 STEPS, SIZE = 5, 3
 QUERY, OUTPUTS = RNG.normal(size=4), RNG.normal(size=(STEPS, SIZE))
-KINDS: dict[str, Any] = {
+UNIT_TYPES: dict[str, Any] = {
     "additive": Additive(*(RNG.normal(size=size) for size in ((4, 6), (SIZE, 6), 6))),
     "dot product": DotProduct(RNG.normal(size=(4, 6)), RNG.normal(size=(SIZE, 6))),
 }
-kinds = pytest.mark.parametrize("weights", KINDS.values(), ids=KINDS)
+kinds = pytest.mark.parametrize("weights", UNIT_TYPES.values(), ids=UNIT_TYPES)
 
 
 def test_the_equations_of_bahdanau_and_of_vaswani():
-    additive, product = KINDS["additive"], KINDS["dot product"]
+    additive, product = UNIT_TYPES["additive"], UNIT_TYPES["dot product"]
     scores = {
         "additive": [
             additive.score @ np.tanh(additive.query.T @ QUERY + additive.output.T @ y)
@@ -36,7 +37,7 @@ def test_the_equations_of_bahdanau_and_of_vaswani():
             (product.query.T @ QUERY) @ (product.output.T @ y) / np.sqrt(6) for y in OUTPUTS
         ],
     }
-    for kind, weights in KINDS.items():
+    for kind, weights in UNIT_TYPES.items():
         alpha = np.exp(scores[kind]) / np.exp(scores[kind]).sum()
         expected = sum(a * y for a, y in zip(alpha, OUTPUTS, strict=True))
         found = attend(weights, QUERY, OUTPUTS)
@@ -48,13 +49,15 @@ def test_of_one_step_it_reads_that_step(weights: Any):
     found = attend(weights, QUERY, OUTPUTS[:1])
     assert_equal((found.context, found.weights), (OUTPUTS[0], np.ones(1)))
     alone = np.arange(STEPS) == 3
-    assert_close(attend(weights, QUERY, OUTPUTS, mask=alone).context, OUTPUTS[3], 1e-15)
+    assert_close(
+        attend(weights, QUERY, OUTPUTS, steps=Steps(mask=alone)).context, OUTPUTS[3], 1e-15
+    )
 
 
 @kinds
 def test_equal_scores_read_the_mean_of_the_real_steps(weights: Any):
     equal = weights._replace(query=0 * weights.query, output=0 * weights.output)
-    found = attend(equal, QUERY, OUTPUTS, length=4)
+    found = attend(equal, QUERY, OUTPUTS, steps=Steps(length=4))
     assert_close(found.context, OUTPUTS[:4].mean(0), 1e-14)
 
 
@@ -115,8 +118,10 @@ def slope_of_layer(gradient: Any, mask: np.ndarray, weights: Any) -> Any:
     """Of what attention reads of a hidden layer, by the layer's weights and its inputs."""
 
     def read(parameters: Any, inputs: Any) -> jax.Array:
-        activations, _ = unroll(EVERYTHING, parameters, inputs, gradient=gradient)
-        context = attend(weights, QUERY, activations.cell_output, mask=mask).context
+        activations, _ = unroll(
+            EVERYTHING, parameters, inputs, options=RunOptions(gradient=gradient)
+        )
+        context = attend(weights, QUERY, activations.cell_output, steps=Steps(mask=mask)).context
         return jnp.sin(context).sum()
 
     return quick_jit(jax.grad(read, (0, 1)))(PROBLEM.parameters, jnp.asarray(PROBLEM.inputs))
@@ -145,7 +150,7 @@ def test_both_ways_to_truncate_agree_behind_attention(weights: Any):
 
 
 def test_what_does_not_fit_is_refused():
-    additive, product = KINDS["additive"], KINDS["dot product"]
+    additive, product = UNIT_TYPES["additive"], UNIT_TYPES["dot product"]
     for message, call in {
         r"query must be \[Q\], got \(1, 4\)": lambda: attend(product, QUERY[None], OUTPUTS),
         r"outputs must be \[T, Y\], got \(3,\)": lambda: attend(product, QUERY, OUTPUTS[0]),
@@ -159,12 +164,14 @@ def test_what_does_not_fit_is_refused():
             DotProduct(None, None), QUERY, OUTPUTS
         ),
         r"mask must be bool of shape \(5,\)": lambda: attend(
-            product, QUERY, OUTPUTS, mask=np.ones(4, bool)
+            product, QUERY, OUTPUTS, steps=Steps(mask=np.ones(4, bool))
         ),
         "give mask or length, not both": lambda: attend(
-            product, QUERY, OUTPUTS, mask=np.ones(STEPS, bool), length=2
+            product, QUERY, OUTPUTS, steps=Steps(mask=np.ones(STEPS, bool), length=2)
         ),
-        r"length must be in \[0, 5\], got 6": lambda: attend(product, QUERY, OUTPUTS, length=6),
+        r"length must be in \[0, 5\], got 6": lambda: attend(
+            product, QUERY, OUTPUTS, steps=Steps(length=6)
+        ),
     }.items():
         with pytest.raises(ValueError, match=message):
             call()

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from helpers import DESCENDANT, assert_close, assert_equal, make_problem, quick_jit
 
-from lstm_jax.network.bidirectional import unroll_both
+from lstm_jax.cell.scan import Steps
+from lstm_jax.network.bidirectional import bidirectional
 from lstm_jax.network.interop import from_library
-from lstm_jax.network.layer import unroll
+from lstm_jax.network.layer import RunOptions, unroll
 from lstm_jax.network.outputs import output_units_over_time
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -24,7 +25,7 @@ INPUTS = FORWARD.inputs
 
 def test_both_directions_are_two_runs_side_by_side():
     arguments = DESCENDANT, FORWARD.parameters, BACKWARD.parameters, INPUTS
-    found, (ahead_state, back_state) = unroll_both(*arguments)
+    found, (ahead_state, back_state) = bidirectional(*arguments)
     ahead, state = unroll(DESCENDANT, FORWARD.parameters, INPUTS)
     back, other = unroll(DESCENDANT, BACKWARD.parameters, INPUTS[::-1])
     assert_close((ahead_state, back_state), (state, other), 1e-14)
@@ -42,7 +43,9 @@ def test_padding_moves_neither_values_nor_gradients(gradient: Any, padding: str)
     padded = np.where(real[:, None], INPUTS, np.nan)
 
     def run(weights: tuple, inputs: Any, **given: Any) -> tuple:
-        found, states = unroll_both(DESCENDANT, *weights, inputs, gradient=gradient, **given)
+        found, states = bidirectional(
+            DESCENDANT, *weights, inputs, options=RunOptions(gradient=gradient), **given
+        )
         outputs = found.cell_output[real] if given else found.cell_output
         places = jnp.cos(jnp.arange(outputs.size, dtype=outputs.dtype)).reshape(outputs.shape)
         return (outputs * places).sum(), (outputs, states)
@@ -57,7 +60,7 @@ def test_a_step_hears_of_all_steps():
     arguments = DESCENDANT, FORWARD.parameters, BACKWARD.parameters
     other = INPUTS.copy()
     other[3] += 1
-    found, changed = (unroll_both(*arguments, x)[0].cell_output for x in (INPUTS, other))
+    found, changed = (bidirectional(*arguments, x)[0].cell_output for x in (INPUTS, other))
     moved = np.any(found != changed, axis=0), np.any(found != changed, axis=1)
     assert moved[0].all() and moved[1].all()
     cells = DESCENDANT.num_cells
@@ -66,7 +69,7 @@ def test_a_step_hears_of_all_steps():
 
 
 def test_output_units_may_see_both():
-    found, _ = unroll_both(DESCENDANT, FORWARD.parameters, BACKWARD.parameters, INPUTS)
+    found, _ = bidirectional(DESCENDANT, FORWARD.parameters, BACKWARD.parameters, INPUTS)
     join = lambda a, b: np.concatenate([a, b])
     first, second = FORWARD.parameters.output, BACKWARD.parameters.output
     both = first._replace(
@@ -90,5 +93,5 @@ def test_flax_s_bidirectional_is_the_same(length: int | None):
     (net, forward), (_, backward) = (
         from_library("flax.nnx.OptimizedLSTMCell", array) for array in arrays
     )
-    found, _ = unroll_both(net, forward, backward, INPUTS, length=length)
+    found, _ = bidirectional(net, forward, backward, INPUTS, steps=Steps(length=length))
     assert_close(found.cell_output[:length], expected, 1e-10)

@@ -12,11 +12,11 @@ import pytest
 from helpers import EVERYTHING, assert_close, quick_jit
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.network.layer import RunOptions, unroll
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.layer import unroll
 from lstm_jax.network.online import online_gradient
 from lstm_jax.network.outputs import apply
-from lstm_jax.cell.parameters import initialise
 
 GRADIENTS = ("truncated", "truncated_autodiff", "full")
 STEPS = 20
@@ -33,7 +33,9 @@ def everything(architecture: Architecture, gradient: str, parameters: Any) -> tu
     inputs, targets = inputs_and_targets(architecture)
 
     def loss(parameters: Any) -> tuple:
-        outputs, final = apply(architecture, parameters, inputs, gradient=gradient)
+        outputs, final = apply(
+            architecture, parameters, inputs, options=RunOptions(gradient=gradient)
+        )
         return half_squared_error(outputs, targets), (outputs, final)
 
     return jax.value_and_grad(loss, has_aux=True)(parameters)
@@ -56,7 +58,9 @@ def test_everything_follows_the_parameters(dtype: str, gradient: str, x64: bool)
                 functools.partial(everything, EVERYTHING, gradient), parameters
             )
             activations = jax.eval_shape(
-                functools.partial(unroll, EVERYTHING, gradient=gradient), parameters, inputs
+                functools.partial(unroll, EVERYTHING, options=RunOptions(gradient=gradient)),
+                parameters,
+                inputs,
             )
             results = (results, activations)
     assert {leaf.dtype for leaf in jax.tree.leaves(results)} == {jnp.dtype(dtype)}

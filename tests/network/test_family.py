@@ -22,11 +22,12 @@ from helpers import (
 )
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import zero_state
-from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.layer import step, unroll
-from lstm_jax.network.outputs import apply, observe
 from lstm_jax.cell.parameters import initialise
+from lstm_jax.cell.scan import Steps
+from lstm_jax.cell.step import zero_state
+from lstm_jax.network.layer import RunOptions, step, unroll
+from lstm_jax.network.losses import half_squared_error
+from lstm_jax.network.outputs import apply, observe
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -37,7 +38,9 @@ PROBLEM = make_problem(EVERYTHING, steps=8)
 
 def error_and_slope(net: Architecture, parameters: Any, gradient: str, **options: Any) -> Any:
     def error(parameters: Any) -> jax.Array:
-        outputs, _ = apply(net, parameters, PROBLEM.inputs, gradient=gradient, **options)
+        outputs, _ = apply(
+            net, parameters, PROBLEM.inputs, options=RunOptions(gradient=gradient), **options
+        )
         return half_squared_error(outputs, PROBLEM.targets)
 
     return quick_jit(jax.value_and_grad(error))(parameters)
@@ -195,9 +198,9 @@ def test_steps_one_by_one_are_the_sequence(net: Architecture):
 def test_observing_is_applying_and_unrolling_at_once(net: Architecture):
     problem = make_problem(net, steps=5, padding="mask")
     arguments = net, problem.parameters, problem.inputs
-    outputs, activations, final = observe(*arguments, mask=problem.mask)
-    assert_equal((outputs, final), apply(*arguments, mask=problem.mask))
-    assert_equal((activations, final), unroll(*arguments, mask=problem.mask))
+    outputs, activations, final = observe(*arguments, steps=Steps(mask=problem.mask))
+    assert_equal((outputs, final), apply(*arguments, steps=Steps(mask=problem.mask)))
+    assert_equal((activations, final), unroll(*arguments, steps=Steps(mask=problem.mask)))
 
 
 # Resets, and the other direction ----------------------------------------------------------------
@@ -214,9 +217,8 @@ def in_one(net: Architecture, gradient: str, record: bool = True) -> Callable[..
             parameters,
             problem.inputs,
             at="every_step" if record else "end",
-            reset=reset,
-            mask=mask,
-            gradient=gradient,
+            steps=Steps(reset=reset, mask=mask),
+            options=RunOptions(gradient=gradient),
         )
         targets = problem.targets if record else problem.targets[-1]
         return half_squared_error(outputs, targets), final
@@ -234,7 +236,9 @@ def test_a_reset_starts_another_sequence(net: Architecture, gradient: str):
     def apart(parameters: Any) -> tuple:
         total, state = 0.0, None
         for part in (slice(0, 3), slice(3, 7), slice(7, 9)):
-            outputs, state = apply(net, parameters, problem.inputs[part], gradient=gradient)
+            outputs, state = apply(
+                net, parameters, problem.inputs[part], options=RunOptions(gradient=gradient)
+            )
             total += half_squared_error(outputs, problem.targets[part])
         return total, state
 
@@ -264,13 +268,15 @@ def test_in_reverse_is_the_reversed_real_part(gradient: str, padding: str):
     def padded(parameters: Any) -> tuple:
         outputs, final = apply(
             DESCENDANT, parameters, problem.inputs,
-            length=length, mask=mask, reverse=True, gradient=gradient,
+            steps=Steps(length=length, mask=mask), options=RunOptions(reverse=True, gradient=gradient),
         )  # fmt: skip
         return half_squared_error(outputs, problem.targets, real), (outputs[real], final)
 
     def by_hand(parameters: Any) -> tuple:
         inputs = problem.inputs[real][::-1]
-        outputs, final = apply(DESCENDANT, parameters, inputs, gradient=gradient)
+        outputs, final = apply(
+            DESCENDANT, parameters, inputs, options=RunOptions(gradient=gradient)
+        )
         outputs = outputs[::-1]
         return half_squared_error(outputs, problem.targets[real]), (outputs, final)
 
@@ -284,7 +290,7 @@ def test_lanes_are_networks_side_by_side():
 
     def slope(parameters: Any, inputs: Any, targets: Any, reset: Any) -> Any:
         def error(parameters: Any) -> jax.Array:
-            outputs, _ = apply(DESCENDANT, parameters, inputs, reset=reset)
+            outputs, _ = apply(DESCENDANT, parameters, inputs, steps=Steps(reset=reset))
             return half_squared_error(outputs, targets)
 
         return quick_jit(jax.grad(error))(parameters)

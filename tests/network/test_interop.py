@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from helpers import EVERYTHING, assert_close, assert_equal, quick_jit, random_parameters
 
+from lstm_jax.cell.parameters import check_parameters, initialise
 from lstm_jax.cell.step import zero_state
 from lstm_jax.network.interop import LAYOUTS, from_library, modern, to_library
+from lstm_jax.network.layer import RunOptions
 from lstm_jax.network.outputs import apply
-from lstm_jax.cell.parameters import check_parameters, initialise
 
 STEPS, INPUTS, CELLS = 4, 3, 4
 Arrays = dict[str, Any]
@@ -154,7 +155,9 @@ def error(run: Run, arrays: Arrays, inputs: Any, start: tuple) -> tuple:
 def run_ours(library: str, arrays: Arrays, inputs: Any, start: tuple, gradient: Any) -> tuple:
     net, parameters = from_library(library, arrays)
     state = zero_state(net, inputs.dtype)._replace(internal_state=start[0], cell_output=start[1])
-    outputs, final = apply(net, parameters, inputs, initial_state=state, gradient=gradient)
+    outputs, final = apply(
+        net, parameters, inputs, initial_state=state, options=RunOptions(gradient=gradient)
+    )
     return outputs, (final.internal_state, final.cell_output)
 
 

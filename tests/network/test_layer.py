@@ -24,9 +24,10 @@ from helpers import (
 )
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import zero_state
+from lstm_jax.network.layer import RunOptions, unroll
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.layer import unroll
 from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -109,7 +110,12 @@ def test_what_stands_in_the_padding_does_not_matter(gradient: str, at: str, symb
     def everything(parameters, inputs, targets):
         def loss(parameters, inputs):
             outputs, final = apply(
-                EVERYTHING, parameters, inputs, at=at, mask=mask, gradient=gradient
+                EVERYTHING,
+                parameters,
+                inputs,
+                at=at,
+                steps=Steps(mask=mask),
+                options=RunOptions(gradient=gradient),
             )
             weights = mask if at == "every_step" else None
             return half_squared_error(outputs, targets, weights), (outputs, final)
@@ -134,7 +140,13 @@ def test_padding_is_in_no_gradient_even_where_its_error_counts(gradient: str):
     @quick_jit
     def slope(weights):
         def loss(parameters):
-            outputs, _ = apply(EVERYTHING, parameters, problem.inputs, mask=mask, gradient=gradient)
+            outputs, _ = apply(
+                EVERYTHING,
+                parameters,
+                problem.inputs,
+                steps=Steps(mask=mask),
+                options=RunOptions(gradient=gradient),
+            )
             return half_squared_error(outputs, problem.targets, weights)
 
         return jax.grad(loss)(problem.parameters)
@@ -152,7 +164,7 @@ def test_steps_per_iteration_change_nothing(steps_per_iteration: int):
                 EVERYTHING,
                 parameters,
                 problem.inputs,
-                mask=problem.mask,
+                steps=Steps(mask=problem.mask),
                 steps_per_iteration=steps,
             )
             return half_squared_error(outputs, problem.targets), (outputs, final)
@@ -175,7 +187,7 @@ def test_splitting_a_sequence_changes_nothing(gradient: str):
                     parameters,
                     problem.inputs[start:end],
                     initial_state=state,
-                    gradient=gradient,
+                    options=RunOptions(gradient=gradient),
                 )
                 outputs.append(part)
                 start = end

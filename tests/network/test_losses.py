@@ -13,13 +13,14 @@ from helpers import assert_close, from_oracle, make_problem, oracle_arguments, q
 from scipy.special import expit
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.losses import ERRORS, Error, as_if_reached, cross_entropy, half_squared_error
+from lstm_jax.cell.scan import Steps
+from lstm_jax.network.losses import LOSSES, Loss, as_if_reached, cross_entropy, half_squared_error
 from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 
 NETS = np.linspace(-6, 6, 13)
-KINDS = [*ERRORS.values(), Error(0.5, 2.0, tolerance=0.3), Error(tolerance=0.3)]
+UNIT_TYPES = [*LOSSES.values(), Loss(0.5, 2.0, tolerance=0.3), Loss(tolerance=0.3)]
 
 
 def test_half_squared_error_by_hand():
@@ -59,9 +60,9 @@ def test_cross_entropy_is_finite_and_keeps_its_slope_where_an_output_is_wrong_to
     np.testing.assert_array_equal(slope, [-1.0, 1.0])
 
 
-@pytest.mark.parametrize("error", KINDS, ids=str)
+@pytest.mark.parametrize("error", UNIT_TYPES, ids=str)
 @pytest.mark.parametrize("with_weights", [False, True])
-def test_every_error_has_its_true_derivative(error: Error, with_weights: bool):
+def test_every_error_has_its_true_derivative(error: Loss, with_weights: bool):
     """By finite differences, off the edge of the tolerance."""
     rng = np.random.default_rng(3)
     net, targets = rng.normal(size=(4, 2)), rng.random((4, 2))
@@ -74,8 +75,8 @@ def test_every_error_has_its_true_derivative(error: Error, with_weights: bool):
         np.testing.assert_allclose(found[index], (above - below) / (2 * eps), atol=1e-8)
 
 
-@pytest.mark.parametrize("error", KINDS, ids=str)
-def test_e_k_is_the_closed_form(error: Error):
+@pytest.mark.parametrize("error", UNIT_TYPES, ids=str)
+def test_e_k_is_the_closed_form(error: Loss):
     """e_k = (squared f' + cross_entropy) (t_k - y_k), eq. 19 for E / 2; 0 within the tolerance."""
     targets = np.tile([0.0, 0.4, 1.0], 5)[: len(NETS)]
     y = expit(NETS)
@@ -84,8 +85,8 @@ def test_e_k_is_the_closed_form(error: Error):
     np.testing.assert_allclose(-jax.grad(error)(NETS, targets), e_k, rtol=1e-12, atol=1e-16)
 
 
-@pytest.mark.parametrize("error", KINDS, ids=str)
-def test_gradients_equal_the_oracle(error: Error):
+@pytest.mark.parametrize("error", UNIT_TYPES, ids=str)
+def test_gradients_equal_the_oracle(error: Loss):
     """Through the whole network, by the truncation rule, from the outputs' net inputs."""
     net = Architecture(num_inputs=2, blocks=(2, 1), num_outputs=2, num_hidden=1)
     problem = make_problem(net, steps=6, padding="length", errors="some", seed=4)
@@ -94,22 +95,22 @@ def test_gradients_equal_the_oracle(error: Error):
     @quick_jit
     def gradient(parameters):
         def loss(parameters):
-            nets, _ = apply(linear, parameters, problem.inputs, mask=problem.mask)
+            nets, _ = apply(linear, parameters, problem.inputs, steps=Steps(mask=problem.mask))
             return error(nets, problem.targets, problem.weights * problem.mask)
 
         return jax.grad(loss)(parameters)
 
     expected = oracle.gradient(
         *oracle_arguments(problem),
-        error=oracle.Error(error.squared, error.cross_entropy, error.tolerance),
+        error=oracle.Loss(error.squared, error.cross_entropy, error.tolerance),
     )
     assert_close(gradient(problem.parameters), from_oracle(expected))
 
 
 def test_linear_units_have_e_k_of_their_difference():
     nets, targets = jnp.array([2.0, -0.5]), jnp.array([1.0, 0.0])
-    assert Error()(nets, targets, output="identity") == half_squared_error(nets, targets)
-    slope = jax.grad(lambda nets: Error()(nets, targets, output="identity"))(nets)
+    assert Loss()(nets, targets, output="identity") == half_squared_error(nets, targets)
+    slope = jax.grad(lambda nets: Loss()(nets, targets, output="identity"))(nets)
     np.testing.assert_array_equal(slope, [1.0, -0.5])
 
 
@@ -122,8 +123,8 @@ def test_within_the_tolerance_outputs_count_as_reached():
 
 
 @pytest.mark.parametrize("weights", [np.array([1.0, 0.0]), np.array([True, False])])
-@pytest.mark.parametrize("error", KINDS, ids=str)
-def test_every_error_ignores_targets_of_weight_zero(error: Error, weights: np.ndarray):
+@pytest.mark.parametrize("error", UNIT_TYPES, ids=str)
+def test_every_error_ignores_targets_of_weight_zero(error: Loss, weights: np.ndarray):
     net, targets = np.array([[0.5], [0.5]]), np.array([[1.0], [np.nan]])
     value, slope = jax.value_and_grad(error)(net, targets, weights)
     alone, slope_alone = jax.value_and_grad(error)(net[:1], targets[:1])
@@ -137,14 +138,14 @@ def test_numbers_out_of_range_are_named(fields: dict):
     with pytest.raises(
         ValueError, match=f"{name} must be not negative and a finite number of float32, got"
     ):
-        Error(**fields)
+        Loss(**fields)
 
 
 def test_an_error_that_output_units_cannot_have_is_refused():
     with pytest.raises(ValueError, match="cross entropy needs output units 'logistic', got 'tanh'"):
-        ERRORS["cross_entropy"](jnp.zeros(1), jnp.zeros(1), output="tanh")
+        LOSSES["cross_entropy"](jnp.zeros(1), jnp.zeros(1), output="tanh")
     with pytest.raises(ValueError, match="squared and cross_entropy must not both be 0"):
-        Error(0.0, 0.0)
+        Loss(0.0, 0.0)
 
 
 def test_bad_arguments_are_named():

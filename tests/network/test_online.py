@@ -28,8 +28,10 @@ from helpers import (
 )
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.step import zero_state
-from lstm_jax.network.losses import ERRORS, Error, half_squared_error
+from lstm_jax.network.chunkwise import learn_chunk
+from lstm_jax.network.losses import LOSSES, Loss, half_squared_error
 from lstm_jax.network.online import (
     init_learner,
     learn,
@@ -38,8 +40,6 @@ from lstm_jax.network.online import (
     update,
 )
 from lstm_jax.network.outputs import apply
-from lstm_jax.cell.parameters import initialise
-from lstm_jax.network.chunkwise import learn_steps
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -70,14 +70,14 @@ def test_equals_the_oracle(problem: Problem):
         assert_close(outputs, oracle.forward(net, weights, inputs)["output"], 1e-12)
 
 
-@pytest.mark.parametrize("error", [*ERRORS.values(), Error(0.5, 0.2, tolerance=0.4)])
-def test_any_error_may_be_learned_from(error: Error):
+@pytest.mark.parametrize("error", [*LOSSES.values(), Loss(0.5, 0.2, tolerance=0.4)])
+def test_any_error_may_be_learned_from(error: Loss):
     """...by steps, by a stretch and by a sequence, which all give the oracle's gradient."""
     problem = make_problem(LOGISTIC, steps=7)
     arguments = oracle_arguments(problem)
     of_1997 = from_oracle(oracle.gradient(*arguments))
-    expected = from_oracle(oracle.gradient(*arguments, error=oracle.Error(**vars(error))))
-    assert error == Error() or np.any(np.abs(expected.output.bias - of_1997.output.bias) > 1e-3)
+    expected = from_oracle(oracle.gradient(*arguments, error=oracle.Loss(**vars(error))))
+    assert error == Loss() or np.any(np.abs(expected.output.bias - of_1997.output.bias) > 1e-3)
 
     static = {"static_argnums": 0, "static_argnames": "error"}
     _, gradient = quick_jit(online_gradient, **static)(LOGISTIC, *data(problem), error=error)
@@ -88,7 +88,7 @@ def test_any_error_may_be_learned_from(error: Error):
     for x_t, target, weight in zip(inputs, targets, weights, strict=True):
         _, steps = take(LOGISTIC, steps, x_t, target, weight=weight, error=error)
     assert_close(steps.gradient, expected)
-    _, stretch = learn_steps(LOGISTIC, start, inputs, targets, weights=weights, error=error)
+    _, stretch = learn_chunk(LOGISTIC, start, inputs, targets, weights=weights, loss=error)
     assert_close(stretch.gradient, expected)
 
 
@@ -150,7 +150,7 @@ def test_a_stretch_is_its_steps_one_by_one(problem: Problem, cut: int):
     cut = min(cut, steps)
     found = []
     for part in (slice(0, cut), slice(cut, steps)):
-        y, stretches = quick_jit(learn_steps, static_argnums=0)(
+        y, stretches = quick_jit(learn_chunk, static_argnums=0)(
             net,
             stretches,
             problem.inputs[part],
@@ -165,9 +165,9 @@ def test_a_stretch_is_its_steps_one_by_one(problem: Problem, cut: int):
 def test_a_stretch_without_targets_moves_state_and_traces_alone():
     problem = make_problem(EVERYTHING, steps=7)
     start = init_learner(EVERYTHING, problem.parameters, SGD)
-    outputs, learner = learn_steps(EVERYTHING, start, problem.inputs)
+    outputs, learner = learn_chunk(EVERYTHING, start, problem.inputs)
     weights = jnp.zeros(7)
-    expected = learn_steps(EVERYTHING, start, problem.inputs, problem.targets, weights=weights)
+    expected = learn_chunk(EVERYTHING, start, problem.inputs, problem.targets, weights=weights)
     assert_close((outputs, learner), expected)
     assert_equal(learner.gradient, start.gradient)
     assert np.any(learner.traces.cell.input)
@@ -336,7 +336,7 @@ def test_bad_stretches_are_named(message: str):
     learner = init_learner(EVERYTHING, random_parameters(EVERYTHING), SGD)
     inputs, targets, weights = BAD_STRETCHES[message]
     with pytest.raises(ValueError, match=message):
-        learn_steps(EVERYTHING, learner, inputs, targets, weights=weights)
+        learn_chunk(EVERYTHING, learner, inputs, targets, weights=weights)
 
 
 def test_bad_parameters_are_named():

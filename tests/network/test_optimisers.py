@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import optax
 import pytest
-from small_tasks import LATCH, learn_by
+from small_tasks import LATCH, make_update_rule
 
-from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.baselines.fully_recurrent import bptt_gradient
-from lstm_jax.baselines.update_rules import BySequence
+from lstm_jax.baselines.update_rules import RecurrentPerSequence
+from lstm_jax.network.optimisers import check_optimiser
 
 NEED_MORE = {
     "reduce_on_plateau needs 'value' as well": optax.contrib.reduce_on_plateau(),
@@ -22,9 +22,9 @@ def test_one_that_needs_the_error_is_refused(message: str):
     """...in a chain as well, by the LSTM's learning and by a rival's."""
     chain = optax.chain(optax.clip_by_global_norm(1.0), NEED_MORE[message])
     with pytest.raises(ValueError, match=message):
-        learn_by(chain, LATCH)
+        make_update_rule(chain, LATCH)
     with pytest.raises(ValueError, match=message):
-        BySequence(LATCH, chain, bptt_gradient)
+        RecurrentPerSequence(LATCH, chain, bptt_gradient)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "lamb", "lion", "noisy_sgd", "rmsprop", "sgd"])

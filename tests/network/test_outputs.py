@@ -24,6 +24,7 @@ from helpers import (
 )
 
 from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.network.layer import RunOptions
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import online_gradient
 from lstm_jax.network.outputs import apply
@@ -90,7 +91,9 @@ def test_squashing_functions_of_the_output_units(output: str):
     @functools.partial(quick_jit, static_argnames="gradient")
     def outputs_and_slopes(gradient: str):
         def loss(parameters):
-            outputs, _ = apply(net, parameters, problem.inputs, gradient=gradient)
+            outputs, _ = apply(
+                net, parameters, problem.inputs, options=RunOptions(gradient=gradient)
+            )
             return half_squared_error(outputs, problem.targets, problem.weights), outputs
 
         slopes, outputs = jax.grad(loss, has_aux=True)(problem.parameters)

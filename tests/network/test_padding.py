@@ -12,6 +12,7 @@ from helpers import DESCENDANT, EVERYTHING, assert_close, assert_equal, random_p
 
 from lstm_jax import apply, half_squared_error, pad_sequences
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.scan import Steps
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -43,7 +44,7 @@ def test_padding_touches_neither_outputs_nor_gradient(net: Architecture, symbols
     targets = [np.full((len(inputs), 2), 0.3) for inputs in given]
 
     def error(parameters: Any, inputs: Any, targets: Any, length: Any = None) -> Any:
-        outputs, _ = apply(net, parameters, inputs, length=length)
+        outputs, _ = apply(net, parameters, inputs, steps=Steps(length=length))
         real = None if length is None else jnp.arange(len(inputs), dtype=length.dtype) < length
         return half_squared_error(outputs, targets, real), outputs
 

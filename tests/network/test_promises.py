@@ -24,9 +24,12 @@ from jax import export
 from jax.sharding import Mesh, PartitionSpec
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import zero_state
+from lstm_jax.network.chunkwise import learn_chunk
+from lstm_jax.network.layer import RunOptions, step, unroll
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.layer import step, unroll
 from lstm_jax.network.online import (
     Learner,
     init_learner,
@@ -36,8 +39,6 @@ from lstm_jax.network.online import (
     update,
 )
 from lstm_jax.network.outputs import apply, observe
-from lstm_jax.cell.parameters import initialise
-from lstm_jax.network.chunkwise import learn_steps
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -66,7 +67,7 @@ def error(parameters: Any, **options: Any) -> jax.Array:
 
 def gradient_by_learning_steps(parameters: Any) -> Any:
     start = learner()._replace(parameters=parameters)
-    return learn_steps(EVERYTHING, start, INPUTS, TARGETS)[1].gradient
+    return learn_chunk(EVERYTHING, start, INPUTS, TARGETS)[1].gradient
 
 
 def states(parameters: Any) -> Any:
@@ -126,13 +127,15 @@ def test_the_online_gradient_has_the_derivative_of_its_own_sums():
 
 READERS: dict[str, Callable[[Any], Any]] = {
     "apply": lambda symbols: apply(EVERYTHING, PARAMETERS, symbols),
-    "apply, full": lambda symbols: apply(EVERYTHING, PARAMETERS, symbols, gradient="full"),
+    "apply, full": lambda symbols: apply(
+        EVERYTHING, PARAMETERS, symbols, options=RunOptions(gradient="full")
+    ),
     "unroll": lambda symbols: unroll(EVERYTHING, PARAMETERS, symbols),
     "observe": lambda symbols: observe(EVERYTHING, PARAMETERS, symbols),
     "at the end": lambda symbols: apply(EVERYTHING, PARAMETERS, symbols, at="end"),
     "step": lambda symbols: step(EVERYTHING, PARAMETERS, zero_state(EVERYTHING, float), symbols[0]),
     "learn": lambda symbols: learn(EVERYTHING, learner(), symbols[0], TARGETS[0]),
-    "learn_steps": lambda symbols: learn_steps(
+    "learn_steps": lambda symbols: learn_chunk(
         EVERYTHING, learner(), symbols, TARGETS[: len(symbols)]
     ),
     "online_gradient": lambda symbols: online_gradient(
@@ -188,8 +191,13 @@ def test_what_numpy_takes_is_taken():
     assert_equal(apply(EVERYTHING, PARAMETERS, INPUTS.tolist()), expected)
     symbols = [0, 1, 2]
     assert_equal(
-        apply(EVERYTHING, PARAMETERS, symbols, mask=[True, False, True]),
-        apply(EVERYTHING, PARAMETERS, np.array(symbols), mask=np.array([True, False, True])),
+        apply(EVERYTHING, PARAMETERS, symbols, steps=Steps(mask=[True, False, True])),
+        apply(
+            EVERYTHING,
+            PARAMETERS,
+            np.array(symbols),
+            steps=Steps(mask=np.array([True, False, True])),
+        ),
     )
     y, _ = learn(EVERYTHING, learner(), INPUTS[0].tolist(), TARGETS[0].tolist())
     assert_equal(y, learn(EVERYTHING, learner(), INPUTS[0], TARGETS[0])[0])
@@ -215,8 +223,10 @@ def test_a_gap_in_a_stream_touches_nothing(net: Architecture):
     inputs[~mask] = targets[~mask] = np.nan
     start = init_learner(net, problem.parameters, SGD)
     clean = (problem.inputs[mask], problem.targets[mask])
-    expected = learn_steps(net, start, *clean)[1]
-    assert_close(learn_steps(net, start, inputs, targets, mask=mask)[1], expected, 1e-12)
+    expected = learn_chunk(net, start, *clean)[1]
+    assert_close(
+        learn_chunk(net, start, inputs, targets, steps=Steps(mask=mask))[1], expected, 1e-12
+    )
     take, learner = quick_jit(learn, static_argnums=0), start
     for x_t, target, is_real in zip(inputs, targets, mask, strict=True):
         y, learner = take(net, learner, x_t, target, mask=is_real)
@@ -229,8 +239,8 @@ def test_a_reset_acts_before_the_step_for_each_stream_by_itself(net: Architectur
     problem = make_problem(net, steps=6)
     resets = np.array([[False, True, False, False, False, False], [False] * 4 + [True, False]])
     start = init_learner(net, problem.parameters, SGD)
-    both = jax.vmap(lambda reset: learn_steps(net, start, problem.inputs, problem.targets,
-                                              reset=reset)[1])  # fmt: skip
+    both = jax.vmap(lambda reset: learn_chunk(net, start, problem.inputs, problem.targets,
+                                              steps=Steps(reset=reset))[1])  # fmt: skip
     found = quick_jit(both)(resets)
     take = quick_jit(learn, static_argnums=0)
     for stream, reset in enumerate(resets):
@@ -249,7 +259,7 @@ def test_a_descendant_learns_a_stretch_as_its_steps_one_by_one():
     stretches = one_by_one = init_learner(DESCENDANT, problem.parameters, SGD)
     for part in (slice(0, 3), slice(3, 8)):
         data = problem.inputs[part], problem.targets[part]
-        stretches = learn_steps(DESCENDANT, stretches, *data)[1]
+        stretches = learn_chunk(DESCENDANT, stretches, *data)[1]
     take = quick_jit(learn, static_argnums=0)
     for at in zip(problem.inputs, problem.targets, strict=True):
         _, one_by_one = take(DESCENDANT, one_by_one, *at)
@@ -284,9 +294,11 @@ def test_a_padded_sequence_has_a_finite_gradient_whatever_its_units():
     inputs = np.ones((300, 1))
 
     def slope(**padding: Any) -> Any:
-        return jax.grad(lambda p: apply(net, p, inputs, gradient="truncated", **padding)[0].sum())(
-            parameters
-        )
+        return jax.grad(
+            lambda p: apply(net, p, inputs, options=RunOptions(gradient="truncated"), **padding)[
+                0
+            ].sum()
+        )(parameters)
 
     found = slope(length=3)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
@@ -294,7 +306,7 @@ def test_a_padded_sequence_has_a_finite_gradient_whatever_its_units():
 
 
 def test_an_unknown_length_is_taken_for_the_nearest_there_is():
-    run = jax.jit(lambda length: apply(EVERYTHING, PARAMETERS, INPUTS, length=length))
+    run = jax.jit(lambda length: apply(EVERYTHING, PARAMETERS, INPUTS, steps=Steps(length=length)))
     assert_equal(run(9), run(5))
     assert_equal(run(-2), run(0))
 
@@ -340,11 +352,13 @@ def test_a_function_of_parameters_is_exported_for_sequences_of_any_length(name: 
 
 EAGER: dict[str, Callable[[], Any]] = {
     "apply": lambda: apply(EVERYTHING, PARAMETERS, INPUTS),
-    "apply, full": lambda: apply(EVERYTHING, PARAMETERS, INPUTS, gradient="full"),
+    "apply, full": lambda: apply(
+        EVERYTHING, PARAMETERS, INPUTS, options=RunOptions(gradient="full")
+    ),
     "unroll": lambda: unroll(EVERYTHING, PARAMETERS, INPUTS),
     "jax.grad": lambda: jax.grad(lambda p: error(p))(PARAMETERS),
     "learn": lambda: learn(EVERYTHING, learner(), INPUTS[0], TARGETS[0]),
-    "learn_steps": lambda: learn_steps(EVERYTHING, learner(), INPUTS, TARGETS),
+    "learn_steps": lambda: learn_chunk(EVERYTHING, learner(), INPUTS, TARGETS),
     "online_gradient": lambda: online_gradient(EVERYTHING, PARAMETERS, INPUTS, TARGETS),
 }
 

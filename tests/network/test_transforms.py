@@ -13,6 +13,8 @@ import pytest
 from helpers import EVERYTHING, assert_close, make_problem, quick_jit
 from jax.sharding import Mesh, PartitionSpec
 
+from lstm_jax.cell.scan import Steps
+from lstm_jax.network.layer import RunOptions
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.outputs import apply
 
@@ -26,7 +28,9 @@ TARGETS = PROBLEM.targets.reshape(SEQUENCES, STEPS, -1)
 
 def loss(parameters: Any, inputs: Any, targets: Any, gradient: str = "truncated") -> jax.Array:
     """E / 2 of one sequence."""
-    return half_squared_error(apply(EVERYTHING, parameters, inputs, gradient=gradient)[0], targets)
+    return half_squared_error(
+        apply(EVERYTHING, parameters, inputs, options=RunOptions(gradient=gradient))[0], targets
+    )
 
 
 def total(parameters: Any, inputs: Any = INPUTS, targets: Any = TARGETS, **options: Any):
@@ -144,7 +148,7 @@ def test_second_call_does_not_trace_again():
         traces.append(None)
 
         def of_prefix(parameters):
-            outputs, _ = apply(EVERYTHING, parameters, inputs, length=length)
+            outputs, _ = apply(EVERYTHING, parameters, inputs, steps=Steps(length=length))
             return half_squared_error(outputs, targets)
 
         return jax.grad(of_prefix)(parameters)

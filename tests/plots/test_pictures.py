@@ -14,9 +14,9 @@ from binaries import assert_is_a_picture, document_of
 from small_tasks import COPY, LATCH
 
 from lstm_jax import plots
+from lstm_jax.cell.parameters import initialise
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.outputs import apply
-from lstm_jax.cell.parameters import initialise
 from lstm_jax.plots import style
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.trials.runner import Progress, TrialResult
@@ -87,14 +87,14 @@ def test_a_network_at_work_shows_what_the_network_does(task, tmp_path: pathlib.P
     activations, _ = unroll(net, parameters, example.inputs[:length])
     outputs, _ = apply(net, parameters, example.inputs[:length])
     panels = {axes.get_ylabel().replace("\n", " "): axes for axes in figure.axes}
-    shown = {
+    displayed = {
         "input gates": activations.input_gate,
         "output gates": activations.output_gate,
         "internal states": activations.internal_state,
         "cell outputs": activations.cell_output,
         "outputs": outputs,
     }
-    for name, values in shown.items():
+    for name, values in displayed.items():
         lines = [line for line in panels[name].lines if line.get_linestyle() != "None"]
         drawn = np.column_stack([points(line)[:, 1] for line in lines])
         np.testing.assert_array_equal(drawn, values)
@@ -206,14 +206,14 @@ def test_a_live_curve_has_every_round():
 
 def test_in_a_notebook_one_picture_grows(monkeypatch: pytest.MonkeyPatch):
     """...the last round in it."""
-    shown = []
+    displayed = []
 
     class Handle:
         def update(self, figure):
-            shown.append(figure)
+            displayed.append(figure)
 
     def display(figure, display_id):
-        shown.append(figure)
+        displayed.append(figure)
         return Handle()
 
     monkeypatch.setattr("lstm_jax.plots.live._notebook_display", lambda: display)
@@ -221,7 +221,7 @@ def test_in_a_notebook_one_picture_grows(monkeypatch: pytest.MonkeyPatch):
     for presented in (1000, 2000, 3000):
         live.show(STATE._replace(presented=presented))
     live.show(STATE._replace(presented=4000, running=0))
-    assert [len(figure.axes[0].lines[0].get_xdata()) for figure in shown] == [1, 4]
+    assert [len(figure.axes[0].lines[0].get_xdata()) for figure in displayed] == [1, 4]
 
 
 def test_a_figure_shows_itself_in_a_notebook():

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import lstm_jax
-from lstm_jax.tasks import Conditions, Example, StreamRule, Task, task as base, make_task, row_names, within
+from lstm_jax.tasks import Example, Hyperparameters, StreamRule, Task, make_task, row_names, within
+from lstm_jax.tasks import task as base
 
 
 def test_twenty_lines_make_a_task_and_run_its_trials():
@@ -28,10 +29,10 @@ def test_twenty_lines_make_a_task_and_run_its_trials():
         architecture=lstm_jax.Architecture(num_inputs=3, blocks=(1,), num_outputs=1),
         sample=sample,
         is_correct=within(0.3),
-        conditions=Conditions(learning_rate=2.0, input_gate_bias=(-1.0,)),
+        hyperparameters=Hyperparameters(learning_rate=2.0, input_gate_bias=(-1.0,)),
     )
-    learning = lstm_jax.make_recipe("paper").learning(task)
-    results = lstm_jax.TrialRunner(learning, range(2)).run()
+    loop = lstm_jax.make_recipe("paper").loop(task)
+    results = lstm_jax.TrialRunner(loop, range(2)).run()
     assert all(result.solved and result.test_wrong == 0 for result in results)
 
 
@@ -89,11 +90,11 @@ def test_a_batch_has_at_least_one_sequence(size: int):
 def test_conditions_must_be_numbers_of_float32_in_their_range(name: str, values: tuple):
     for value in values:
         with pytest.raises(ValueError, match=f"{name} must be .*a finite number of float32, got"):
-            Conditions(**{name: value})
+            Hyperparameters(**{name: value})
 
 
 def test_a_rival_may_have_no_rate():
-    assert Conditions(learning_rate=0.0).learning_rate == 0
+    assert Hyperparameters(learning_rate=0.0).learning_rate == 0
 
 
 @pytest.mark.parametrize("name", ["trials", "max_sequences", "test_size"])

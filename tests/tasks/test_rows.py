@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax.tasks import StreamRule, task as base, make_task, row_names
+from lstm_jax.tasks import StreamRule, make_task, row_names
+from lstm_jax.tasks import task as base
 
 R = None  # a random bias
 IN_3, OUT_3 = (-1, -3, -5), (-2, -4, -6)
@@ -89,9 +90,12 @@ def test_conditions_are_the_papers(row):
     task = make_task(name)
     assert task.name == name
     assert task.architecture.num_weights == weights
-    conditions = task.conditions
-    assert (conditions.learning_rate, conditions.init_range) == (rate, init_range)
-    assert (conditions.input_gate_bias, conditions.output_gate_bias) == (in_bias, out_bias)
+    hyperparameters = task.hyperparameters
+    assert (hyperparameters.learning_rate, hyperparameters.init_range) == (rate, init_range)
+    assert (hyperparameters.input_gate_bias, hyperparameters.output_gate_bias) == (
+        in_bias,
+        out_bias,
+    )
     assert (task.trials, task.max_length, task.rule) == (trials, longest, rule)
     assert task.published.mean_sequences == mean
     assert task.max_sequences == (5_000_000 if name in ("2a", "2b") else 10 * mean)

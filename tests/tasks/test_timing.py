@@ -17,7 +17,7 @@ TRAINS = (  # F, I of each spike, the spikes, I while it lasts
 
 
 @pytest.mark.parametrize(("period", "late", "spikes", "shown"), TRAINS)
-def test_trains_and_what_is_asked(period: int, late: tuple, spikes: str, shown: str):
+def test_trains_and_what_is_asked(period: int, late: tuple, spikes: str, displayed: str):
     late = jnp.array(late, jnp.int32)
     measuring, generating = (
         jax.tree.map(np.asarray, timing.train(kind, late, period))
@@ -27,7 +27,7 @@ def test_trains_and_what_is_asked(period: int, late: tuple, spikes: str, shown: 
     assert measuring.length == generating.length == length
     assert len(measuring.inputs) == len(late) * (period + 1)
     is_spike = np.array([symbol == "1" for symbol in spikes], float)
-    bits = np.array([int(bit) for bit in shown], float)
+    bits = np.array([int(bit) for bit in displayed], float)
     for found, expected in (
         (measuring.inputs, is_spike),
         (measuring.targets, is_spike * bits),

@@ -18,10 +18,17 @@ from helpers import assert_equal
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
 from lstm_jax.training.runs import checkpoints
-from lstm_jax.training.runs.checkpoints import KEEP, Checkpoints, InUseError, check_unused, discard, lock
-from lstm_jax.training.trials.training_loop import RUNNING
+from lstm_jax.training.runs.checkpoints import (
+    KEEP,
+    Checkpoints,
+    InUseError,
+    check_unused,
+    discard,
+    lock,
+)
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import RUNNING
 
 pytest.importorskip("orbax.checkpoint")
 

@@ -12,10 +12,10 @@ import pytest
 from helpers import assert_close
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.layer import Gradient
-from lstm_jax.network.outputs import apply
 from lstm_jax.cell.parameters import Parameters, initialise
-from lstm_jax.cell.units import KINDS
+from lstm_jax.cell.units import UNIT_TYPES
+from lstm_jax.network.layer import Gradient, RunOptions
+from lstm_jax.network.outputs import apply
 from lstm_jax.training.update_rules.construction import joined
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -35,7 +35,7 @@ NET = Architecture(
 def first_blocks(parameters: Parameters, number: int) -> Parameters:
     """The weights of the first blocks, as a network that has no others."""
     cells = sum(NET.blocks[:number])
-    kept = {k.name: number if k.is_gate else cells for k in KINDS} | {"hidden": NET.num_hidden}
+    kept = {k.name: number if k.is_gate else cells for k in UNIT_TYPES} | {"hidden": NET.num_hidden}
     sizes = NET.sizes._asdict()
     is_source = np.concatenate([np.arange(sizes[name]) < n for name, n in kept.items()])
 
@@ -64,7 +64,7 @@ def test_outputs_and_gradient_are_those_of_the_blocks_that_have_joined(
     def error(parameters: Parameters, net: Architecture, is_part: bool) -> Any:
         if is_part:
             parameters = joined(net, parameters, jnp.int32(number))
-        outputs, _ = apply(net, parameters, inputs, gradient=gradient)
+        outputs, _ = apply(net, parameters, inputs, options=RunOptions(gradient=gradient))
         return (outputs**2).sum(), outputs
 
     run = jax.jit(jax.grad(error, has_aux=True), static_argnums=(1, 2))

@@ -116,9 +116,9 @@ def test_without_the_flag_more_trials_lie_side_by_side_and_a_line_says_why(
 
 def test_a_runner_tells_its_lanes():
     """...which may decide the last bits of its numbers; said or not."""
-    learning = sgd(LATCH)
-    assert TrialRunner(learning, range(3)).devices.lanes == default_lanes("cpu")
-    assert make_runner(learning, range(3), lanes=5).devices.lanes == 5
+    loop = sgd(LATCH)
+    assert TrialRunner(loop, range(3)).devices.lanes == default_lanes("cpu")
+    assert make_runner(loop, range(3), lanes=5).devices.lanes == 5
 
 
 @pytest.mark.usefixtures("no_flags")

@@ -14,14 +14,14 @@ import optax
 import pytest
 from helpers import assert_equal
 from jax.sharding import Mesh
-from small_tasks import COPY, LATCH, binary_environment, learn_by, make_runner
+from small_tasks import COPY, LATCH, binary_environment, make_runner, make_update_rule
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.baselines.update_rules import BySequence
+from lstm_jax.baselines.update_rules import RecurrentPerSequence
 from lstm_jax.training.host.devices import Devices
-from lstm_jax.training.update_rules.per_sequence import GradientLearning
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.update_rules.base import Lanes
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import Vmapped
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 TRIALS = 9  # more than one device has lanes for
 HERE = pathlib.Path(__file__)
@@ -48,16 +48,20 @@ for count in sys.argv[1].split(","):
 NET = RecurrentNet(num_inputs=4, num_hidden=3, num_outputs=1, connections="layered")
 RIVAL = dataclasses.replace(LATCH, architecture=NET)
 LEARNINGS = {
-    "adam": learn_by(optax.adam(0.01), COPY, 100),
-    "adam, full gradient": Learning(LATCH, GradientLearning(LATCH, optax.adam(0.01), "full"), 100),
-    "clipped, with a schedule": learn_by(
+    "adam": make_update_rule(optax.adam(0.01), COPY, 100),
+    "adam, full gradient": TrainingLoop(
+        LATCH, PerSequenceUpdate(LATCH, optax.adam(0.01), "full"), 100
+    ),
+    "clipped, with a schedule": make_update_rule(
         optax.chain(
             optax.clip_by_global_norm(0.12), optax.rmsprop(optax.cosine_decay_schedule(0.05, 30))
         ),
         LATCH,
         100,
     ),
-    "a rival": Learning(RIVAL, Lanes(BySequence(RIVAL, optax.adam(0.01), bptt_gradient)), 100),
+    "a rival": TrainingLoop(
+        RIVAL, Vmapped(RecurrentPerSequence(RIVAL, optax.adam(0.01), bptt_gradient)), 100
+    ),
 }
 
 

@@ -10,8 +10,8 @@ import threading
 import pytest
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
+from lstm_jax.training.host.interrupts import SIGNALS, defer_signals
 from lstm_jax.training.runs.checkpoints import Checkpoints
-from lstm_jax.training.host.interrupts import SIGNALS, take_note_of_interrupts
 
 pytest.importorskip("orbax.checkpoint")
 LEARNING = sgd(LATCH)
@@ -23,7 +23,7 @@ def test_a_run_that_is_asked_to_end_can_write_a_checkpoint(
 ):
     """...from which it ends as one that was never asked."""
     runner = make_runner(LEARNING, range(3))
-    with Checkpoints(tmp_path, {}) as checkpoints, take_note_of_interrupts() as interrupts:
+    with Checkpoints(tmp_path, {}) as checkpoints, defer_signals() as interrupts:
         while not interrupts.requested():
             runner.round()
             if runner.presented == 100:
@@ -39,7 +39,7 @@ def test_a_run_that_is_asked_to_end_can_write_a_checkpoint(
 
 
 def test_the_impatient_are_heard():
-    with pytest.raises(KeyboardInterrupt), take_note_of_interrupts() as interrupts:
+    with pytest.raises(KeyboardInterrupt), defer_signals() as interrupts:
         signal.raise_signal(signal.SIGTERM)
         assert interrupts.requested()
         signal.raise_signal(signal.SIGINT)
@@ -47,7 +47,7 @@ def test_the_impatient_are_heard():
 
 def test_handlers_are_what_they_were():
     before = [signal.getsignal(number) for number in SIGNALS]
-    with take_note_of_interrupts():
+    with defer_signals():
         assert [signal.getsignal(number) for number in SIGNALS] != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
@@ -56,7 +56,7 @@ def test_other_threads_may_run_trials_too():
     heard: list[bool] = []
 
     def run() -> None:
-        with take_note_of_interrupts() as interrupts:
+        with defer_signals() as interrupts:
             heard.append(interrupts.requested())
 
     thread = threading.Thread(target=run)

@@ -16,18 +16,18 @@ import optax
 import oracle
 import pytest
 from helpers import assert_close, assert_equal, from_oracle, to_oracle
+from lstm_jax.training.recipes.setup import Setup
 from small_tasks import COPY, LATCH, lane, training_key
 
-from lstm_jax.network.losses import Error
 from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.network.losses import Loss
 from lstm_jax.tasks import Example, Task, make_task
-from lstm_jax.training.update_rules.per_sequence import GradientLearning, Model, draw_weights
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.recipes.recipe import learn_by as method_of
 from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.recipes.setup import Setup
-from lstm_jax.training.update_rules.per_step import StepLearning
+from lstm_jax.training.recipes.recipe import make_update_rule as method_of
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.per_sequence import Model, PerSequenceUpdate, draw_weights
+from lstm_jax.training.update_rules.per_step import PerStepUpdate
 
 RATE = 2.0**20
 ROUNDING = 2e-6  # float32
@@ -60,7 +60,7 @@ def oracle_gradient(
     arguments = (inputs.astype(np.float64), targets, weights.astype(float), None, is_real)
     return from_oracle(
         oracle.gradient(
-            net, net_weights, *arguments, error=oracle.Error(**error), first=first_weights
+            net, net_weights, *arguments, error=oracle.Loss(**error), first=first_weights
         )
     )
 
@@ -77,7 +77,7 @@ def update_of(
       before: the weights of before the last update, if they matter.
     """
     method = dataclasses.replace(method_of(setup), optimiser=optax.sgd(RATE))
-    assert isinstance(method, GradientLearning)
+    assert isinstance(method, PerSequenceUpdate)
     side_by_side = lambda trees: jax.tree.map(lambda *a: jnp.stack(a, -1), *trees)
     with jax.enable_x64(True):
         lanes = jnp.ones(len(weights), bool)
@@ -87,7 +87,7 @@ def update_of(
         )
         state = method.optimiser.init(now)
         model = Model(now, state, lanes, jnp.zeros(len(weights)), previous)
-        new, _ = jax.jit(method.present)(model, wide(side_by_side(examples)), 0, lanes)
+        new, _ = jax.jit(method.train_step)(model, wide(side_by_side(examples)), 0, lanes)
         change = jax.tree.map(lambda a, b: (b - a) / RATE, new.parameters, now)
         return [lane(change, trial) for trial in range(len(weights))]
 
@@ -110,9 +110,9 @@ def draw(task: Task, num_trials: int = 3) -> tuple[list[Example], list[Parameter
     [
         ("linear-output", {}),
         ("cross-entropy", {"squared": 0.0, "cross_entropy": 1.0}),
-        ("slope-plus=0.1+tolerance=0.45", {"cross_entropy": 0.1, "tolerance": 0.45}),
-        ("g=centred_1+h=identity+recurrence=none+biases=gates", {}),
-        ("recurrence=cells+start=0.5+biases=gates", {}),
+        ("derivative-offset=0.1+tolerance=0.45", {"cross_entropy": 0.1, "tolerance": 0.45}),
+        ("g=centred_1+h=identity+recurrent=none+biases=gates", {}),
+        ("recurrent=cells+initial-activation=0.5+biases=gates", {}),
         ("forget-gates+peepholes+forget-gate-bias=1", {}),
         ("biases=all+input-gate-bias=-3,-6+init-range-factor=8", {}),
         ("targets=0.1,0.9", {}),
@@ -139,29 +139,29 @@ def test_updates_after_the_next_first_step_equal_the_oracle(task: Task):
 
 def test_a_delayed_update_remembers_the_weights_before():
     setup = setup_of("update=next-first-step", LATCH)
-    learning = Learning(setup.task, method_of(setup), chunk=1)
+    loop = TrainingLoop(setup.task, method_of(setup), chunk=1)
     keys = np.stack([jax.random.key_data(jax.random.key(i)) for i in range(2)], -1)
-    trials = learning.init_trials(keys, None, np.zeros(2, bool))
+    trials = loop.init_trials(keys, None, np.zeros(2, bool))
     assert_equal(trials.model.previous, trials.model.parameters)
-    after, _ = jax.jit(learning.run_chunk)(trials, jnp.int32(0))
+    after, _ = jax.jit(loop.run_chunk)(trials, jnp.int32(0))
     assert_equal(after.model.previous, trials.model.parameters)
     assert np.any(after.model.parameters.output.bias != trials.model.parameters.output.bias)
 
 
-@pytest.mark.parametrize("error", [Error(), Error(cross_entropy=0.1, tolerance=0.2)])
+@pytest.mark.parametrize("error", [Loss(), Loss(cross_entropy=0.1, tolerance=0.2)])
 @TASKS
-def test_updates_after_every_step_are_the_sequence_s_to_first_order(task: Task, error: Error):
+def test_updates_after_every_step_are_the_sequence_s_to_first_order(task: Task, error: Loss):
     """With the error at the end there is one update alone, the very same."""
     rate = 1e-6
-    method = StepLearning(task, optax.sgd(rate), error)
+    method = PerStepUpdate(task, optax.sgd(rate), error)
     examples, weights = draw(task)
     with jax.enable_x64(True):
-        present = jax.jit(method.present)
+        train_step = jax.jit(method.train_step)
         for example, parameters in zip(examples, weights, strict=True):
             parameters = jax.tree.map(jnp.float64, parameters)
             model = Model(parameters, optax.sgd(rate).init(parameters), np.True_, np.float32(0))
             example = wide(example)
-            new, outputs = present(model, example, 0)
+            new, outputs = train_step(model, example, 0)
             change = jax.tree.map(lambda a, b: (a - b) / rate, parameters, new.parameters)
             tolerance = 1e-5 if task.error_at == "end" else 1e-4
             expected = oracle_gradient(task, parameters, example, **vars(error))
@@ -172,11 +172,11 @@ def test_updates_after_every_step_are_the_sequence_s_to_first_order(task: Task, 
 def test_a_step_is_learned_by_the_truncated_gradient_at_the_weights_of_before_it():
     """The first of two updates is that of the sequence's first step alone."""
     task, rate = COPY, 0.3
-    method = StepLearning(task, optax.sgd(rate))
-    present, model = jax.jit(method.present), method.init(jax.random.key(5))
+    method = PerStepUpdate(task, optax.sgd(rate))
+    train_step, model = jax.jit(method.train_step), method.init(jax.random.key(5))
     example = task.sample(training_key(5, 0), None)
     one, two = (example._replace(length=jnp.int32(length)) for length in (1, 2))
-    after_one, after_two = (present(model, some, 0)[0].parameters for some in (one, two))
+    after_one, after_two = (train_step(model, some, 0)[0].parameters for some in (one, two))
     first = oracle_gradient(task, model.parameters, one)
     w_1 = jax.tree.map(lambda w, g: w - rate * g, model.parameters, first)
     assert_close(after_one, w_1, 1e-6)
@@ -185,10 +185,10 @@ def test_a_step_is_learned_by_the_truncated_gradient_at_the_weights_of_before_it
 
 def test_steps_learn_without_cells_until_these_join():
     task = dataclasses.replace(COPY, sequential_construction=True)
-    method = StepLearning(task, optax.sgd(0.5))
+    method = PerStepUpdate(task, optax.sgd(0.5))
     model = method.init(jax.random.key(1))
     example = task.sample(training_key(0, 0), None)
-    new, _ = jax.jit(method.present)(model, example, 0)
+    new, _ = jax.jit(method.train_step)(model, example, 0)
     assert_equal(
         new.parameters.layer, model.parameters.layer._replace(hidden=new.parameters.layer.hidden)
     )
@@ -198,10 +198,10 @@ def test_steps_learn_without_cells_until_these_join():
 
 def test_given_gate_biases_are_set_or_added():
     task = make_task("3a-100-3")
-    conditions, key = task.conditions, jax.random.key(2)
-    random = initialise(key, task.architecture, init_range=conditions.init_range).layer
+    hyperparameters, key = task.hyperparameters, jax.random.key(2)
+    random = initialise(key, task.architecture, init_range=hyperparameters.init_range).layer
     by_default = draw_weights(key, task).layer
-    added = draw_weights(key, setup_of("added-gate-bias", task).task).layer
+    added = draw_weights(key, setup_of("add-gate-bias", task).task).layer
     for gate, bias in (("input_gate", (-1, -3, -5)), ("output_gate", (-2, -4, -6))):
         drawn = getattr(random, gate).bias
         np.testing.assert_array_equal(getattr(by_default, gate).bias, bias)
@@ -216,7 +216,7 @@ def test_forget_gates_start_where_a_recipe_says():
     assert adapted.architecture.biases == "gates" and adapted.architecture.forget_gates
     bias = draw_weights(jax.random.key(0), adapted).layer.forget_gate.bias
     np.testing.assert_array_equal(bias, [5.0, 5.0])
-    added = setup_of("forget-gates+forget-gate-bias=5+added-gate-bias", task).task
+    added = setup_of("forget-gates+forget-gate-bias=5+add-gate-bias", task).task
     bias = draw_weights(jax.random.key(0), added).layer.forget_gate.bias
     assert np.all(bias != 5) and np.all(np.abs(bias - 5) <= 0.2)
     with pytest.raises(ValueError, match="forget-gate-bias needs forget gates, task 6a has none"):
@@ -226,16 +226,16 @@ def test_forget_gates_start_where_a_recipe_says():
 @pytest.mark.parametrize(
     ("text", "rate", "init_range"),
     [
-        ("rate=0.25", 0.25, 0.1),
-        ("rate-factor=3", 1.5, 0.1),
+        ("learning-rate=0.25", 0.25, 0.1),
+        ("learning-rate-factor=3", 1.5, 0.1),
         ("init-range=0.7", 0.5, 0.7),
         ("init-range-factor=8", 0.5, 0.8),
     ],
 )
 def test_rates_and_ranges_are_set_or_multiplied(text: str, rate: float, init_range: float):
     setup = setup_of(text, make_task("6a"))
-    assert setup.task.conditions.learning_rate == rate
-    np.testing.assert_allclose(setup.task.conditions.init_range, init_range, rtol=1e-12)
+    assert setup.task.hyperparameters.learning_rate == rate
+    np.testing.assert_allclose(setup.task.hyperparameters.init_range, init_range, rtol=1e-12)
     optimiser = setup.make_optimiser()
     assert optimiser.update(jnp.ones(1), optimiser.init(jnp.ones(1)))[0] == -rate
 
@@ -244,8 +244,10 @@ def test_rates_and_ranges_are_set_or_multiplied(text: str, rate: float, init_ran
 def test_a_gate_bias_is_for_all_blocks_or_one_a_block(row: str, biases: tuple[float, ...]):
     task = make_task(row)
     for text, expected in (("-3,-6,-9", biases), ("-2", (-2.0,) * len(biases))):
-        conditions = setup_of(f"input-gate-bias={text}", task).task.conditions
-        assert conditions == dataclasses.replace(task.conditions, input_gate_bias=expected)
+        hyperparameters = setup_of(f"input-gate-bias={text}", task).task.hyperparameters
+        assert hyperparameters == dataclasses.replace(
+            task.hyperparameters, input_gate_bias=expected
+        )
 
 
 def test_other_blocks_keep_the_gate_biases_of_the_row():
@@ -254,15 +256,17 @@ def test_other_blocks_keep_the_gate_biases_of_the_row():
     for sizes, biases in (((2, 1, 3), (-2.0, -4.0, -4.0)), ((4,), (-2.0,))):
         adapted = setup_of(f"blocks={','.join(map(str, sizes))}", task).task
         assert adapted.architecture == dataclasses.replace(task.architecture, blocks=sizes)
-        assert adapted.conditions == dataclasses.replace(task.conditions, input_gate_bias=biases)
+        assert adapted.hyperparameters == dataclasses.replace(
+            task.hyperparameters, input_gate_bias=biases
+        )
     both = setup_of("blocks=1,1,1+input-gate-bias=-1,-2,-3", task).task
-    assert both.conditions.input_gate_bias == (-1.0, -2.0, -3.0)
+    assert both.hyperparameters.input_gate_bias == (-1.0, -2.0, -3.0)
 
 
 def test_a_gate_bias_may_be_random_like_all_weights():
     task = make_task("3a-100-3")
-    conditions = setup_of("output-gate-bias=random", task).task.conditions
-    assert conditions == dataclasses.replace(task.conditions, output_gate_bias=None)
+    hyperparameters = setup_of("output-gate-bias=random", task).task.hyperparameters
+    assert hyperparameters == dataclasses.replace(task.hyperparameters, output_gate_bias=None)
 
 
 def test_a_gate_bias_gives_gates_biases_where_there_are_none():
@@ -277,18 +281,18 @@ def test_a_gate_bias_gives_gates_biases_where_there_are_none():
 )
 def test_more_biases_are_so_many_more_weights(row: str, kinds: str, more: int):
     task = make_task(row)
-    adapted = setup_of(f"more-biases={kinds}", task).task
+    adapted = setup_of(f"extra-biases={kinds}", task).task
     assert adapted.architecture.num_weights == task.architecture.num_weights + more
 
 
 def test_tests_are_made_at_another_interval():
     paper = make_task("3a-100-3")
-    learning = make_recipe("paper+test-every=250").learning(paper)
-    rules = (learning.task.rule, learning.task.first_rule)
+    loop = TrainingLoop(make_recipe("paper+test-interval=250").apply(paper))
+    rules = (loop.task.rule, loop.task.first_rule)
     assert rules == tuple(
         dataclasses.replace(r, interval=250) for r in (paper.rule, paper.first_rule)
     )
-    assert learning.chunk == 250
+    assert loop.chunk == 250
 
 
 def test_coded_targets_are_what_the_criterion_asks_for_too():
@@ -317,5 +321,5 @@ def test_a_trial_learns_its_fixed_training_set():
     """All drawn sequences are of the set: a trial that has one sequence sees no other."""
     task = dataclasses.replace(LATCH, rule=dataclasses.replace(LATCH.rule, window=10))
     recipe = make_recipe("paper+training-set=1")
-    (result,) = TrialRunner(recipe.learning(task), [0]).run()
+    (result,) = TrialRunner(recipe.loop(task), [0]).run()
     assert result.solved and result.sequences < 100

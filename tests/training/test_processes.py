@@ -105,9 +105,9 @@ def test_alone_the_first_is_the_only_one():
     def fail() -> None:
         raise OSError("no space left on device")
 
-    assert processes.is_first() and processes.by_first(lambda: 3) == 3
+    assert processes.is_first_process() and processes.on_first_process(lambda: 3) == 3
     with pytest.raises(OSError, match="no space left"):
-        processes.by_first(fail)
+        processes.on_first_process(fail)
     processes.check_same("numbers", [1, 2])
 
 

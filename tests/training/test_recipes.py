@@ -14,28 +14,29 @@ import pytest
 from small_tasks import LATCH
 
 from lstm_jax import tasks
-from lstm_jax.network.losses import ERRORS, Error
 from lstm_jax.network.interop import modern
+from lstm_jax.network.losses import LOSSES, Loss
 from lstm_jax.training.recipes.recipe import (
     CHUNK,
     IN_ROWS,
     SHORT_NAMES,
     make_recipe,
 )
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 
 @pytest.mark.parametrize("row", tasks.row_names())
 def test_the_paper_s_recipe_is_plain_sgd_with_the_truncated_gradient(row: str):
     """Δw = -a times the gradient, with the row's own a, network, initial weights and rule."""
     task = tasks.make_task(row)
-    learning = make_recipe("paper").learning(task)
-    assert learning.task is task and learning.method.task is task
-    assert learning.method.gradient == "truncated"
+    loop = TrainingLoop(task)
+    assert loop.task is task and loop.update_rule.task is task
+    assert loop.update_rule.gradient == "truncated"
     gradient = jnp.array([1.0, -0.5])
-    updates, _ = learning.method.optimiser.update(
-        gradient, learning.method.optimiser.init(gradient)
+    updates, _ = loop.update_rule.optimiser.update(
+        gradient, loop.update_rule.optimiser.init(gradient)
     )
-    rate = task.conditions.learning_rate
+    rate = task.hyperparameters.learning_rate
     assert updates.tolist() == jnp.float32([-rate, 0.5 * rate]).tolist()
 
 
@@ -43,22 +44,24 @@ def test_the_paper_s_recipe_is_plain_sgd_with_the_truncated_gradient(row: str):
 def test_every_recipe_but_the_paper_s_says_what_it_changes(name: str):
     recipe = make_recipe(name)
     assert recipe.name == name and bool(recipe.changes) == (name != "paper")
-    assert all(choice.words in recipe.changes for choice in recipe.choices)
+    assert all(choice.words in recipe.changes for choice in recipe.overrides)
 
 
 def test_a_chunk_is_the_interval_between_tests_where_the_rule_has_one():
     tested = dataclasses.replace(LATCH, rule=tasks.TestRule(interval=10, size=4))
-    assert make_recipe("paper").learning(tested).chunk == 10
-    assert make_recipe("paper").learning(LATCH).chunk == CHUNK
+    assert TrainingLoop(tested).chunk == 10
+    assert TrainingLoop(LATCH).chunk == CHUNK
 
 
 def test_with_sequential_construction_the_error_is_looked_at_more_often():
     growing = dataclasses.replace(LATCH, sequential_construction=True)
-    assert make_recipe("paper").learning(growing).chunk == growing.construction_interval == 100
-    assert make_recipe("paper+grow=70").learning(LATCH).chunk == 70
+    assert TrainingLoop(growing).chunk == growing.construction_interval == 100
+    assert TrainingLoop(make_recipe("paper+construction-interval=70").apply(LATCH)).chunk == 70
     with pytest.raises(ValueError, match="grow must be the test interval, 1000, for task 3a-100-3"):
-        make_recipe("paper+grow=70").setup(tasks.make_task("3a-100-3"))
-    both = make_recipe("paper+grow=70+test-every=70").learning(tasks.make_task("3a-100-3"))
+        make_recipe("paper+construction-interval=70").setup(tasks.make_task("3a-100-3"))
+    both = make_recipe("paper+construction-interval=70+test-interval=70").loop(
+        tasks.make_task("3a-100-3")
+    )
     assert both.chunk == 70 and both.task.sequential_construction
 
 
@@ -66,7 +69,7 @@ def test_with_sequential_construction_the_error_is_looked_at_more_often():
 @pytest.mark.parametrize("name", ["cross-entropy", "swapped", "linear", "adam"])
 def test_a_recipe_changes_nothing_of_a_task_but_what_it_says(row: str, name: str):
     task = tasks.make_task(row)
-    adapted = make_recipe(name).learning(task).task
+    adapted = TrainingLoop(make_recipe(name).apply(task)).task
     changed = dataclasses.replace(
         adapted,
         architecture=dataclasses.replace(
@@ -74,16 +77,16 @@ def test_a_recipe_changes_nothing_of_a_task_but_what_it_says(row: str, name: str
             cell_input=task.architecture.cell_input,
             cell_output=task.architecture.cell_output,
         ),
-        conditions=dataclasses.replace(
-            adapted.conditions, learning_rate=task.conditions.learning_rate
+        hyperparameters=dataclasses.replace(
+            adapted.hyperparameters, learning_rate=task.hyperparameters.learning_rate
         ),
     )
     assert changed == task
     rates = {"swapped": {"2c-": 0.005}, "adam": {"2a": 0.03, "": 0.01}}.get(name, {})
     rate = next((r for start, r in rates.items() if row.startswith(start)), None)
-    assert adapted.conditions.learning_rate == (rate or task.conditions.learning_rate)
-    error = make_recipe(name).learning(task).method.error
-    assert error == (Error() if name == "linear" else ERRORS["cross_entropy"])
+    assert adapted.hyperparameters.learning_rate == (rate or task.hyperparameters.learning_rate)
+    error = TrainingLoop(make_recipe(name).apply(task)).update_rule.error
+    assert error == (Loss() if name == "linear" else LOSSES["cross_entropy"])
 
 
 @pytest.mark.parametrize("row", tasks.row_names())
@@ -100,28 +103,30 @@ def test_a_recipe_of_biases_adds_them_alone_to_another(
     row: str, name: str, base: str, biases: str, input_gate_bias: tuple[float, ...]
 ):
     paper = tasks.make_task(row)
-    task = make_recipe(base).learning(paper).task
-    adapted = make_recipe(name).learning(paper).task
+    task = TrainingLoop(make_recipe(base).apply(paper)).task
+    adapted = TrainingLoop(make_recipe(name).apply(paper)).task
     blocks, had = task.architecture.num_blocks, task.architecture.biases
-    assert adapted.conditions.input_gate_bias == input_gate_bias[:blocks]
+    assert adapted.hyperparameters.input_gate_bias == input_gate_bias[:blocks]
     assert adapted.architecture.biases == (had if biases == "gates" and had != "none" else biases)
     if name == "gate-bias":
-        assert adapted.conditions.learning_rate == paper.conditions.learning_rate
+        assert adapted.hyperparameters.learning_rate == paper.hyperparameters.learning_rate
     architecture = dataclasses.replace(task.architecture, biases=adapted.architecture.biases)
-    assert make_recipe(name).learning(paper).method.error == ERRORS["cross_entropy"]
-    conditions = dataclasses.replace(
-        task.conditions,
-        learning_rate=adapted.conditions.learning_rate,
-        input_gate_bias=adapted.conditions.input_gate_bias,
+    assert TrainingLoop(make_recipe(name).apply(paper)).update_rule.error == LOSSES["cross_entropy"]
+    hyperparameters = dataclasses.replace(
+        task.hyperparameters,
+        learning_rate=adapted.hyperparameters.learning_rate,
+        input_gate_bias=adapted.hyperparameters.input_gate_bias,
     )
-    assert adapted == dataclasses.replace(task, architecture=architecture, conditions=conditions)
+    assert adapted == dataclasses.replace(
+        task, architecture=architecture, hyperparameters=hyperparameters
+    )
 
 
 @pytest.mark.parametrize("row", ["2a", "2b"])
 def test_end_error_asks_for_the_last_target_alone(row: str):
     """The same sequences; the outputs of all other steps are neither learned nor judged."""
     paper = tasks.make_task(row)
-    adapted = make_recipe("end-error").learning(paper).task
+    adapted = TrainingLoop(make_recipe("end-error").apply(paper)).task
     key = jax.random.key(3)
     example, expected = adapted.sample(key, None), paper.sample(key, None)
     np.testing.assert_array_equal(example.inputs, expected.inputs)
@@ -133,11 +138,11 @@ def test_end_error_asks_for_the_last_target_alone(row: str):
 def test_end_error_leaves_alone_what_has_it_and_refuses_what_cannot():
     task = tasks.make_task("6a")
     at_end, same = (
-        make_recipe(name).learning(task).task for name in ("end-error", "cross-entropy")
+        TrainingLoop(make_recipe(name).apply(task)).task for name in ("end-error", "cross-entropy")
     )
     assert at_end == same
     with pytest.raises(ValueError, match=r"error-at-end needs .* of one length, got task 1-1"):
-        make_recipe("end-error").learning(tasks.make_task("1-1"))
+        make_recipe("end-error").loop(tasks.make_task("1-1"))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +156,7 @@ def test_end_error_leaves_alone_what_has_it_and_refuses_what_cannot():
 )
 def test_adam_s_steps_are_its_rate(name: str, rate_after: Callable[[int], float]):
     """A gradient that never changes makes every step the rate, by Adam's definition."""
-    optimiser = make_recipe(name).learning(tasks.make_task("6a")).method.optimiser
+    optimiser = make_recipe(name).loop(tasks.make_task("6a")).method.optimiser
     weights = jnp.zeros(2)
     with jax.numpy_dtype_promotion("standard"):  # Adam mixes dtypes, which tests forbid
         state = optimiser.init(weights)
@@ -167,17 +172,19 @@ def test_the_recipes_of_the_full_gradient_say_so():
     for name in full:
         recipe = make_recipe(name)
         assert "exact gradient" in recipe.changes
-        assert recipe.learning(tasks.make_task("6a")).method.gradient == "full"
+        assert recipe.loop(tasks.make_task("6a")).method.gradient == "full"
 
 
 def test_a_short_name_means_its_list():
     """...and may be followed by more; the order of departures is no matter."""
     task = tasks.make_task("6a")
-    spelled = make_recipe("paper+rate=0.01+h=identity+falling-adam+g=centred_1+cross-entropy")
-    assert spelled.choices == make_recipe("adam").choices
+    spelled = make_recipe(
+        "paper+learning-rate=0.01+h=identity+optimiser=adam-inverse-sqrt+g=centred_1+cross-entropy"
+    )
+    assert spelled.overrides == make_recipe("adam").overrides
     assert spelled.setup(task) == make_recipe("adam").setup(task)
     further = make_recipe("adam+tolerance=0.1")
-    assert further.choices == make_recipe(f"{spelled.name}+tolerance=0.1").choices
+    assert further.overrides == make_recipe(f"{spelled.name}+tolerance=0.1").overrides
 
 
 def test_the_modern_recipe_is_what_today_s_libraries_have():
@@ -187,7 +194,7 @@ def test_the_modern_recipe_is_what_today_s_libraries_have():
     today = modern(own.num_inputs, own.num_cells)
     named = {"blocks": own.blocks, "num_outputs": own.num_outputs, "output": "logistic"}
     assert setup.task.architecture == dataclasses.replace(today, **named, biases="all")
-    assert setup.task.conditions.forget_gate_bias == (5.0, 5.0, 5.0)
+    assert setup.task.hyperparameters.forget_gate_bias == (5.0, 5.0, 5.0)
 
 
 def test_what_a_short_name_means_in_some_rows_stands_in_its_words():
@@ -202,8 +209,8 @@ def test_what_a_short_name_means_in_some_rows_stands_in_its_words():
         ("paper+h=identity+linear-output", "paper+linear-output+h=identity"),
         ("paper+input-gate-bias=-3.00,-6", "paper+input-gate-bias=-3,-6"),
         ("paper+init-range=1e-1", "paper+init-range=0.1"),
-        ("paper+rate=1e-7", "paper+rate=1e-07"),
-        ("paper+more-biases=output,cell", "paper+more-biases=cell,output"),
+        ("paper+learning-rate=1e-7", "paper+learning-rate=1e-07"),
+        ("paper+extra-biases=output,cell", "paper+extra-biases=cell,output"),
         ("paper+targets=.1,.9", "paper+targets=0.1,0.9"),
     ],
 )
@@ -230,12 +237,21 @@ def test_one_recipe_has_one_name(text: str, name: str):
         ("paper+h=cube", "departure h must be one of logistic, .*, got 'cube'"),
         ("paper+input-gate-bias=-3,x", "must be finite numbers with commas between, got '-3,x'"),
         ("paper+targets=0.9,0.1", "must be two numbers in .* lower first, got '0.9,0.1'"),
-        ("paper+more-biases=gates", "must be of input_gate, .*output, with commas .*got 'gates'"),
+        ("paper+extra-biases=gates", "must be of input_gate, .*output, with commas .*got 'gates'"),
         ("paper+training-set=0", "must be a whole number of at least 1, got '0'"),
         ("paper+update=never", "departure update must be one of step, next-first-step, got"),
-        ("paper+rate=1+rate=2", "must decide the rate once, got rate=1 and rate=2"),
-        ("paper+rate=1+rate-factor=2", "must decide the rate once, got rate=1 and rate-factor=2"),
-        ("adam+rate=1", "must decide the rate once, got rate=0.01 and rate=1"),
+        (
+            "paper+learning-rate=1+learning-rate=2",
+            "must decide the rate once, got learning-rate=1 and learning-rate=2",
+        ),
+        (
+            "paper+learning-rate=1+learning-rate-factor=2",
+            "must decide the rate once, got learning-rate=1 and learning-rate-factor=2",
+        ),
+        (
+            "adam+learning-rate=1",
+            "must decide the rate once, got learning-rate=0.01 and learning-rate=1",
+        ),
         (
             "paper+linear-output+cross-entropy",
             "decide the error at net_k once, got linear-output and cross-entropy",
@@ -258,13 +274,17 @@ def test_what_cannot_be_meant_is_refused_in_one_line(text: str, message: str):
             "6b",
             r"one number or at least 3, .* for task 6b, got 2",
         ),
-        ("test-every=100", "6a", "test-every needs a rule that tests, task 6a has none"),
+        ("test-interval=100", "6a", "test-interval needs a rule that tests, task 6a has none"),
         ("training-set=100", "1-1", "training-set needs fresh sequences, task 1-1 has a set"),
         ("init-range=1e39", "6a", "init_range must be positive and a finite number of float32"),
-        ("rate=1e39", "6a", "learning_rate must be not negative and a finite number of float32"),
+        (
+            "learning-rate=1e39",
+            "6a",
+            "learning_rate must be not negative and a finite number of float32",
+        ),
         ("update=step+full-gradient", "6a", "update=step needs the truncated gradient"),
     ],
 )
 def test_what_a_task_cannot_have_is_refused(text: str, row: str, message: str):
     with pytest.raises(ValueError, match=message):
-        make_recipe(f"paper+{text}").learning(tasks.make_task(row))
+        make_recipe(f"paper+{text}").loop(tasks.make_task(row))

@@ -17,7 +17,6 @@ from small_tasks import COPY, LATCH
 
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.training.runs import result_file as results
-from lstm_jax.training.update_rules.per_sequence import Model
 from lstm_jax.training.runs.result_file import (
     make_document,
     read_json,
@@ -27,6 +26,7 @@ from lstm_jax.training.runs.result_file import (
     write_json,
 )
 from lstm_jax.training.trials.runner import TrialResult
+from lstm_jax.training.update_rules.per_sequence import Model
 
 
 def make_result(index: int, **changes: Any) -> TrialResult:

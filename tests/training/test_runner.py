@@ -14,17 +14,17 @@ import optax
 import pytest
 from helpers import assert_equal
 from jax.sharding import Mesh
-from small_tasks import LATCH, assert_same_result, lane, learn_by, make_runner, sgd, start
+from small_tasks import LATCH, assert_same_result, lane, make_runner, make_update_rule, sgd, start
 
-from lstm_jax.cell.parameters import Parameters
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.guessing import Guessing
+from lstm_jax.cell.parameters import Parameters
 from lstm_jax.tasks import Example, Task, make_task
-from lstm_jax.training.trials.training_loop import NON_FINITE, Learning, Trials
-from lstm_jax.training.update_rules.base import Lanes
 from lstm_jax.training.recipes.random_search import RandomSearch
 from lstm_jax.training.recipes.settings import OwnRate
 from lstm_jax.training.trials.runner import RunState, TrialResult, TrialRunner
+from lstm_jax.training.trials.training_loop import NON_FINITE, TrainingLoop, Trials
+from lstm_jax.training.update_rules.base import Vmapped
 
 LEARNING = sgd(LATCH)
 NET = RecurrentNet(num_inputs=4, num_hidden=2, num_outputs=1, connections="layered")
@@ -80,8 +80,8 @@ def test_another_seed_gives_other_trials(results: list[TrialResult]):
 def test_trials_of_6a_do_not_depend_on_the_others():
     """The same of the paper's task, over a few sequences."""
     task = dataclasses.replace(make_task("6a"), max_sequences=50)
-    learning = sgd(task, chunk=30)
-    alone, among_others = make_runner(learning, [5]), make_runner(learning, range(9))
+    loop = sgd(task, chunk=30)
+    alone, among_others = make_runner(loop, [5]), make_runner(loop, range(9))
     for _ in range(2):
         alone.round()
         among_others.round()
@@ -104,19 +104,19 @@ def poisoned() -> Task:
 
 
 def test_a_trial_that_is_not_finite_ends_and_spoils_no_other():
-    learning = sgd(poisoned(), chunk=20)
-    *others, bad = make_runner(learning, [0, 1, 3, 2]).run()
+    loop = sgd(poisoned(), chunk=20)
+    *others, bad = make_runner(loop, [0, 1, 3, 2]).run()
     assert (bad.finite, bad.solved, bad.sequences) == (False, False, 1)
     assert bad.test_wrong == bad.test_size and np.isnan(bad.test_error)
-    for expected, found in zip(make_runner(learning, [0, 1, 3]).run(), others, strict=True):
+    for expected, found in zip(make_runner(loop, [0, 1, 3]).run(), others, strict=True):
         assert found.finite and found.sequences == 30
         assert_same_result(found, expected)
 
 
 def test_an_absurd_learning_rate_is_reported():
     """The first update makes the weights infinite, so the second sequence's error is NaN."""
-    learning = learn_by(optax.sgd(np.inf), LATCH)
-    trials, report = jax.jit(learning.run_chunk)(start(learning, 3), jnp.int32(0))
+    loop = make_update_rule(optax.sgd(np.inf), LATCH)
+    trials, report = jax.jit(loop.run_chunk)(start(loop, 3), jnp.int32(0))
     np.testing.assert_array_equal(trials.status[:3], NON_FINITE)
     np.testing.assert_array_equal(trials.ended_at[:3], 2)
     np.testing.assert_array_equal(report.sequences[:3], 2)
@@ -141,8 +141,8 @@ class AnyRate(RandomSearch):
 def test_rates_from_tiny_to_infinite_side_by_side():
     """Whose weights are no numbers is reported so; the others are as they are alone."""
     task = dataclasses.replace(LATCH, max_sequences=40)
-    learning = Learning(task, AnyRate(task), 20)
-    results = make_runner(learning, range(2 * TRIALS)).run()
+    loop = TrainingLoop(task, AnyRate(task), 20)
+    results = make_runner(loop, range(2 * TRIALS)).run()
     rates = [float(result.model.optimiser_state.settings.learning_rate) for result in results]
     assert {str(rate) for rate in rates} == {str(np.float32(rate).item()) for rate in RATES}
     for result, rate in zip(results, rates, strict=True):
@@ -151,7 +151,7 @@ def test_rates_from_tiny_to_infinite_side_by_side():
         assert result.finite == np.isfinite(rate)
         assert np.isfinite(result.best_error) or not result.finite
     for index in range(0, 2 * TRIALS, 5):
-        (alone,) = make_runner(learning, [index]).run()
+        (alone,) = make_runner(loop, [index]).run()
         assert_same_result(alone, results[index])
 
 
@@ -200,7 +200,7 @@ def test_a_runner_refuses_the_state_of_other_trials(states: list[RunState]):
 
 def test_no_setting_of_jax_reaches_a_trial_s_random_numbers(results: list[TrialResult]):
     """...for the LSTM and a rival that keeps its key: "rbg" would mix the lanes' numbers."""
-    guessing = Learning(RIVAL, Lanes(Guessing(RIVAL)), 50)
+    guessing = TrainingLoop(RIVAL, Vmapped(Guessing(RIVAL)), 50)
     expected = rounds(guessing)
     with jax.default_prng_impl("rbg"), jax.threefry_partitionable(False):
         found = TrialRunner(LEARNING, [3, 0]).run()
@@ -209,9 +209,9 @@ def test_no_setting_of_jax_reaches_a_trial_s_random_numbers(results: list[TrialR
         assert_same_result(result, results[result.index])
 
 
-def rounds(learning: Learning) -> RunState:
+def rounds(loop: TrainingLoop) -> RunState:
     """A run's state after its first round."""
-    runner = TrialRunner(learning, range(2))
+    runner = TrialRunner(loop, range(2))
     runner.round()
     return runner.state()
 
@@ -222,7 +222,9 @@ def rounds(learning: Learning) -> RunState:
 @jax.numpy_dtype_promotion("standard")  # as the schedule needs it
 def test_the_best_model_is_that_of_the_chunk_with_the_lowest_error():
     """...as it was then, though the trial went on; so it is of a run that was cut off."""
-    worse = learn_by(optax.sgd(optax.piecewise_constant_schedule(4.0, {120: 50.0})), LATCH, 40)
+    worse = make_update_rule(
+        optax.sgd(optax.piecewise_constant_schedule(4.0, {120: 50.0})), LATCH, 40
+    )
     runner, history = make_runner(worse, range(4)), []
     while not runner.finished:
         runner.round()
@@ -306,12 +308,12 @@ def compilations() -> Iterator[list[str]]:
 
 def test_a_chunk_is_compiled_once(compilations: list[str]):
     """...for all rounds, all waves, repacked ones and restored ones."""
-    learning = sgd(LATCH, chunk=40)
-    first = make_runner(learning, [0])
+    loop = sgd(LATCH, chunk=40)
+    first = make_runner(loop, [0])
     first.round()
     assert compilations
     compilations.clear()
-    runner = make_runner(learning, range(TRIALS))
+    runner = make_runner(loop, range(TRIALS))
     runner.round()
     first.restore(first.state())
     for a_runner in (runner, first):

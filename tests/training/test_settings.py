@@ -6,16 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from lstm_jax.training.recipes.settings import SettingsLearning, learn_by_settings
 from small_tasks import LATCH
 
 from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.recipes.settings import SettingsLearning, learn_by_settings
 
 
 @jax.numpy_dtype_promotion("standard")  # as adam needs it
-@pytest.mark.parametrize("optimiser", ["", "+steady-adam", "+falling-adam"])
+@pytest.mark.parametrize("optimiser", ["", "+optimiser=adam", "+optimiser=adam-inverse-sqrt"])
 def test_an_optimiser_at_its_state_s_rate_is_that_at_the_task_s(optimiser: str):
-    setup = make_recipe(f"cross-entropy+rate=0.3{optimiser}").setup(LATCH)
+    setup = make_recipe(f"cross-entropy+learning-rate=0.3{optimiser}").setup(LATCH)
     method, own = learn_by_settings(setup, SettingsLearning), setup.make_optimiser()
     assert method.error == setup.error
     parameters, state = method.init_trial(jax.random.key(0))

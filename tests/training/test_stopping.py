@@ -11,13 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small_tasks import LATCH, learn_by, start, training_key, trial_key
+from small_tasks import LATCH, make_update_rule, start, training_key, trial_key
 
 from lstm_jax import tasks
 from lstm_jax.tasks.task import StreamRule, Task
 from lstm_jax.training.trials.runner import stopping
+from lstm_jax.training.trials.stopping import (
+    TestMetrics,
+    init_window,
+    record,
+    refresh,
+    stream_rule_met,
+)
 from lstm_jax.training.trials.training_loop import SOLVED, TEST, UNSOLVED, Trials
-from lstm_jax.training.trials.stopping import Score, init_window, record, refresh, stream_rule_met
 
 NO_LEARNING = optax.sgd(0.0)
 TRIALS = 6
@@ -36,12 +42,12 @@ def deque_says(rule: StreamRule, wrong: np.ndarray, errors: np.ndarray) -> Itera
 def run_rule(rule: StreamRule, wrong: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """The same by `record` and `stream_rule_met`, [sequences, L]."""
 
-    def present(window, numbered):
+    def train_step(window, numbered):
         window = record(window, *numbered)
         return window, stream_rule_met(rule, window)
 
     start = init_window(rule, wrong.shape[1:])
-    return jax.lax.scan(present, start, (jnp.arange(len(wrong)), wrong, errors))[1]
+    return jax.lax.scan(train_step, start, (jnp.arange(len(wrong)), wrong, errors))[1]
 
 
 @pytest.mark.parametrize(
@@ -89,11 +95,11 @@ def test_refresh_takes_away_the_rounding_errors_of_the_running_sum():
     rule = StreamRule(window=50, mean_error=0.1)
     errors = np.random.default_rng(0).random((10_000, 3)).astype(np.float32)
 
-    def present(window, numbered):
+    def train_step(window, numbered):
         n, error = numbered
         return record(window, n, jnp.zeros(3, bool), error), None
 
-    window, _ = jax.lax.scan(present, init_window(rule, (3,)), (jnp.arange(10_000), errors))
+    window, _ = jax.lax.scan(train_step, init_window(rule, (3,)), (jnp.arange(10_000), errors))
     fresh = refresh(window)
     exact = errors[-50:].astype(np.float64).sum(0)
     rounding = np.spacing(np.float32(rule.window)) / 2
@@ -104,7 +110,7 @@ def test_refresh_takes_away_the_rounding_errors_of_the_running_sum():
 
 
 def test_a_test_rule_by_hand():
-    score = Score(np.int32([0, 1, 2, 1]), np.float32([0.2, 0.1, 0.1, 0.2]), np.zeros(4))
+    score = TestMetrics(np.int32([0, 1, 2, 1]), np.float32([0.2, 0.1, 0.1, 0.2]), np.zeros(4))
     table = {
         tasks.TestRule(interval=1, size=9): [True, False, False, False],
         tasks.TestRule(interval=1, size=9, max_wrong=1): [True, True, False, True],
@@ -143,9 +149,9 @@ def training_keys(trial: int, count: int) -> jax.Array:
 
 def run(task: Task, chunk: int) -> Trials:
     """The trials of `task` at their ends."""
-    learning = learn_by(NO_LEARNING, task, chunk)
-    run_chunk = jax.jit(learning.run_chunk)
-    trials = start(learning, TRIALS)
+    loop = make_update_rule(NO_LEARNING, task, chunk)
+    run_chunk = jax.jit(loop.run_chunk)
+    trials = start(loop, TRIALS)
     for presented in range(0, task.max_sequences, chunk):
         trials, _ = run_chunk(trials, jnp.int32(presented))
     return jax.tree.map(lambda a: np.asarray(a)[..., :TRIALS], trials)
@@ -194,6 +200,6 @@ def test_a_test_rule_is_asked_at_every_interval_with_tests_of_its_own():
 def test_learning_refuses_a_chunk_that_is_no_test_interval():
     task = dataclasses.replace(LATCH, rule=tasks.TestRule(interval=10, size=4))
     with pytest.raises(ValueError, match="chunk must be the task's test interval, 10, got 1000"):
-        learn_by(NO_LEARNING, task)
+        make_update_rule(NO_LEARNING, task)
     with pytest.raises(ValueError, match="chunk must be a whole number, at least 1 and below"):
-        learn_by(NO_LEARNING, LATCH, chunk=0)
+        make_update_rule(NO_LEARNING, LATCH, chunk=0)

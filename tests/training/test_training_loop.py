@@ -18,8 +18,8 @@ from small_tasks import (
     LANES,
     LATCH,
     lane,
-    learn_by,
     make_runner,
+    make_update_rule,
     sgd,
     start,
     training_key,
@@ -27,14 +27,20 @@ from small_tasks import (
 )
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.scan import Steps
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.outputs import apply
-from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.tasks.task import Example, Task
+from lstm_jax.training.trials.training_loop import (
+    FINAL_TEST,
+    INITIAL_WEIGHTS,
+    RUNNING,
+    TrainingLoop,
+)
+from lstm_jax.training.update_rules.base import Metrics
 from lstm_jax.training.update_rules.construction import STALLED
-from lstm_jax.training.update_rules.per_sequence import GradientLearning
-from lstm_jax.training.trials.training_loop import FINAL_TEST, INITIAL_WEIGHTS, RUNNING, Learning
-from lstm_jax.training.update_rules.base import Report
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 TRIALS = 3
 # Float32: some ten roundings of 6e-8 along the few steps of a sequence, relative to the largest.
@@ -44,7 +50,11 @@ ROUNDING = 1e-6
 def loss(parameters: Parameters, task: Task, example: Example) -> jax.Array:
     """E / 2 of one network on one sequence."""
     outputs, _ = apply(
-        task.architecture, parameters, example.inputs, at=task.error_at, length=example.length
+        task.architecture,
+        parameters,
+        example.inputs,
+        at=task.error_at,
+        steps=Steps(length=example.length),
     )
     weights = None
     if task.error_at == "every_step":
@@ -90,10 +100,10 @@ def test_one_update_is_the_weights_minus_a_times_the_gradient(task: Task):
 
     The gradient is that of `jax.grad` over `apply`, one trial at a time, and the oracle's.
     """
-    learning = learn_by(optax.sgd(2.0**20), task, chunk=1)
-    before = start(learning, TRIALS)
+    loop = make_update_rule(optax.sgd(2.0**20), task, chunk=1)
+    before = start(loop, TRIALS)
     for number in (0, 17):
-        after, report = jax.jit(learning.run_chunk)(before, jnp.int32(number))
+        after, report = jax.jit(loop.run_chunk)(before, jnp.int32(number))
         change = jax.tree.map(
             lambda new, old: (old - new) / 2.0**20, after.model.parameters, before.model.parameters
         )
@@ -116,8 +126,8 @@ def test_trials_start_from_their_own_weights():
         expected = initialise(
             jax.random.fold_in(trial_key(trial), INITIAL_WEIGHTS),
             LATCH.architecture,
-            init_range=LATCH.conditions.init_range,
-            input_gate_bias=LATCH.conditions.input_gate_bias,
+            init_range=LATCH.hyperparameters.init_range,
+            input_gate_bias=LATCH.hyperparameters.input_gate_bias,
         )
         assert_close(lane(trials.model.parameters, trial), expected, ROUNDING)
     assert not np.array_equal(trials.model.parameters.output.cell[..., 0], expected.output.cell)
@@ -140,9 +150,9 @@ def test_a_chunk_is_a_python_loop_of_single_updates(name: str):
     some are not. Rounding errors may grow a little over 25 updates.
     """
     optimiser, count = OPTIMISERS[name], 25
-    learning = learn_by(optimiser, LATCH, chunk=count)
-    trials = start(learning, TRIALS)
-    after, report = jax.jit(learning.run_chunk)(trials, jnp.int32(0))
+    loop = make_update_rule(optimiser, LATCH, chunk=count)
+    trials = start(loop, TRIALS)
+    after, report = jax.jit(loop.run_chunk)(trials, jnp.int32(0))
     norms = []
     for trial in range(TRIALS):
         parameters = lane(trials.model.parameters, trial)
@@ -163,8 +173,8 @@ def test_a_trial_that_has_ended_does_not_change():
 
     Its final test is that of these very parameters.
     """
-    learning = learn_by(optax.sgd(2.0, momentum=0.5), LATCH, chunk=1)
-    runner = make_runner(learning, range(TRIALS))
+    loop = make_update_rule(optax.sgd(2.0, momentum=0.5), LATCH, chunk=1)
+    runner = make_runner(loop, range(TRIALS))
     history = [runner.state().trials]
     while not runner.finished:
         runner.round()
@@ -197,7 +207,7 @@ def _assert_final_test(result: Any) -> None:
             result.model.parameters,
             example.inputs,
             at="end",
-            length=example.length,
+            steps=Steps(length=example.length),
         )
         return LATCH.is_correct(outputs, example), (outputs - example.targets).mean()
 
@@ -217,9 +227,9 @@ def test_sequential_construction():
         architecture=Architecture(num_inputs=2, blocks=(1, 1), num_outputs=1, input_to_output=True),
         sequential_construction=True,
     )
-    learning = sgd(task, chunk=10)
-    run_chunk = jax.jit(learning.run_chunk)
-    trials, errors = start(learning, TRIALS), np.full((1, TRIALS), np.inf, np.float32)
+    loop = sgd(task, chunk=10)
+    run_chunk = jax.jit(loop.run_chunk)
+    trials, errors = start(loop, TRIALS), np.full((1, TRIALS), np.inf, np.float32)
     joined = np.zeros(TRIALS, int)
     for number in range(0, 60, 10):
         new, report = run_chunk(trials, jnp.int32(number))
@@ -239,7 +249,7 @@ def test_sequential_construction():
     assert joined.max() == 2
 
 
-def _mean_error(report: Report) -> np.ndarray:
+def _mean_error(report: Metrics) -> np.ndarray:
     return np.asarray(report.mean_error())[:TRIALS]
 
 
@@ -255,4 +265,4 @@ def _mean_error(report: Report) -> np.ndarray:
 def test_numbers_out_of_range_are_named(changes: dict[str, Any], chunk: Any, message: str):
     task = dataclasses.replace(LATCH, **changes)
     with pytest.raises(ValueError, match=message):
-        Learning(task, GradientLearning(task, optax.sgd(1.0)), chunk)
+        TrainingLoop(task, PerSequenceUpdate(task, optax.sgd(1.0)), chunk)

@@ -12,8 +12,8 @@ from helpers import assert_equal
 from small_tasks import LATCH, assert_same_result, lane, make_runner, trial_key
 
 from lstm_jax.tasks.task import Example
-from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS, Learning
-from lstm_jax.training.update_rules.base import Lanes, Report
+from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS, TrainingLoop
+from lstm_jax.training.update_rules.base import Metrics, Vmapped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Frequency:
     def init(self, key: jax.Array) -> Any:
         return {"sum": jax.random.uniform(key, (1,)), "count": jnp.float32(1), "last": jnp.int32(0)}
 
-    def present(self, model: Any, example: Example, n: jax.Array) -> Any:
+    def train_step(self, model: Any, example: Example, n: jax.Array) -> Any:
         count, outputs = model["count"] + 1, self.outputs(model, example)
         return {"sum": model["sum"] + example.targets, "count": count, "last": n}, outputs
 
@@ -33,27 +33,27 @@ class Frequency:
         del example
         return model["sum"] / model["count"][None]
 
-    def end_chunk(self, model: Any, report: Report) -> Any:
+    def end_chunk(self, model: Any, report: Metrics) -> Any:
         forgotten = {"sum": 0 * model["sum"], "count": jnp.float32(1), "last": report.sequences}
         return forgotten if self.forget else model
 
 
 def run(chunk: int, forget: bool = False, trials: int = 3) -> list:
     task = dataclasses.replace(LATCH, max_sequences=30)
-    return make_runner(Learning(task, Lanes(Frequency(forget)), chunk), range(trials)).run()
+    return make_runner(TrainingLoop(task, Vmapped(Frequency(forget)), chunk), range(trials)).run()
 
 
 def test_a_lane_is_the_method_s_own_loop_over_that_trial_s_sequences():
     method = Frequency()
-    learning = Learning(LATCH, Lanes(method), chunk=5)
-    runner = make_runner(learning, range(2))
+    loop = TrainingLoop(LATCH, Vmapped(method), chunk=5)
+    runner = make_runner(loop, range(2))
     runner.round()
     for trial in range(2):
         key = trial_key(trial)
         model = method.init(jax.random.fold_in(key, INITIAL_WEIGHTS))
         for n in range(5):
             training_key = jax.random.fold_in(jax.random.fold_in(key, 1), n)
-            model, _ = method.present(model, LATCH.sample(training_key, None), jnp.int32(n))
+            model, _ = method.train_step(model, LATCH.sample(training_key, None), jnp.int32(n))
         assert_equal(lane(runner.state().trials.model, trial), jax.device_get(model))
 
 
@@ -66,13 +66,13 @@ def test_what_a_method_learns_does_not_depend_on_the_chunk_nor_on_other_trials()
 
 def test_lanes_that_do_not_run_stay_as_they_are():
     """Neither a sequence nor the end of a chunk changes them."""
-    method = Lanes(Frequency(forget=True))
+    method = Vmapped(Frequency(forget=True))
     keys = jnp.arange(6, dtype=jnp.uint32).reshape(2, 3)
     before = method.init(keys)
     running = jnp.array([True, False, True])
     example = jax.tree.map(lambda a: jnp.stack([a] * 3, -1), LATCH.sample(jax.random.key(0), None))
-    presented, _ = method.present(before, example, jnp.int32(7), running)
-    report = Report(*jnp.ones((3, 3), jnp.int32))
+    presented, _ = method.train_step(before, example, jnp.int32(7), running)
+    report = Metrics(*jnp.ones((3, 3), jnp.int32))
     ended = method.end_chunk(before, report, running)
     for after in (presented, ended):
         assert_equal(lane(after, 1), lane(before, 1))

@@ -32,13 +32,13 @@ class Interrupts:
 
 
 @contextlib.contextmanager
-def take_note_of_interrupts() -> Iterator[Interrupts]:
+def defer_signals() -> Iterator[Interrupts]:
     """Lets SIGTERM and Ctrl-C wait for the end of a round, so that a checkpoint can be written.
 
     A second one raises KeyboardInterrupt wherever the process is. Outside of the main thread, where
     Python hears no signals, nothing changes.
 
-    >>> with take_note_of_interrupts() as interrupts:
+    >>> with defer_signals() as interrupts:
     ...     interrupts.requested()
     False
     """

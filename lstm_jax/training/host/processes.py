@@ -99,7 +99,7 @@ def _check_address(coordinator: str, is_own: bool) -> None:
         ) from error
 
 
-def is_first() -> bool:
+def is_first_process() -> bool:
     """Whether this is the process that writes files and prints."""
     return jax.process_index() == 0
 
@@ -116,7 +116,7 @@ def on_host(tree: T) -> T:
     return jax.device_get(jax.tree.map(whole, tree))
 
 
-def by_first(compute: Callable[[], T]) -> T:
+def on_first_process(compute: Callable[[], T]) -> T:
     """Computes something on the first process alone, and returns it on every process.
 
     Raises:
@@ -127,7 +127,7 @@ def by_first(compute: Callable[[], T]) -> T:
     if not jax.distributed.is_initialized():
         return compute()
     result, error = None, None
-    if is_first():
+    if is_first_process():
         try:
             result = compute()
         except Exception as caught:
@@ -171,7 +171,7 @@ def _tell(message: object) -> Any:
     packed = np.frombuffer(pickle.dumps(message), np.uint8)
     with _others_answer():
         size = int(multihost_utils.broadcast_one_to_all(np.asarray(packed.size)))
-        if not is_first():
+        if not is_first_process():
             packed = np.zeros(size, np.uint8)
         return pickle.loads(multihost_utils.broadcast_one_to_all(packed).tobytes())
 

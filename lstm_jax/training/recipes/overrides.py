@@ -1,124 +1,138 @@
-"""Departures from the paper's printed conditions, each by name, of which recipes are made.
+"""Overrides of the paper's hyperparameters, architecture and task, each by name.
 
-| name                | value                 | what it changes                                    |
-|---------------------|-----------------------|----------------------------------------------------|
-| `linear-output`     |                       | output units are linear                            |
-| `cross-entropy`     |                       | e_k = target_k - y_k, f' of net_k being left out   |
-| `slope-plus`        | c                     | e_k = (f'(net_k) + c) (target_k - y_k)             |
-| `tolerance`         | distance              | outputs as near to their targets have no error     |
-| `error-at-end`      |                       | an error at the sequence's end alone               |
-| `targets`           | low,high              | targets 0 and 1 become these, those between follow |
-| `g`, `h`            | a squashing function  | another cell input or cell output function         |
-| `blocks`            | cells of each block   | other memory blocks                                |
-| `recurrence`        | all, cells, none      | what the hidden layer sees of itself               |
-| `forget-gates`      |                       | blocks have forget gates (2000)                    |
-| `peepholes`         |                       | gates see the states of their block's cells (2002) |
-| `start`             | activation            | hidden activations start there, not at 0           |
-| `biases`            | none, gates, ...      | these have a bias                                  |
-| `more-biases`       | kinds of unit         | these have a bias as well                          |
-| `input-gate-bias`   | one, or one a block   | input gates' biases start there; or: random        |
-| `output-gate-bias`  | one, or one a block   | the same for the output gates                      |
-| `forget-gate-bias`  | one, or one a block   | the same for the forget gates, which it needs      |
-| `added-gate-bias`   |                       | given gate biases are added to the random weights  |
-| `init-range`        | range                 | initial weights are uniform in [-range, range]     |
-| `init-range-factor` | factor                | the task's own range times a factor                |
-| `rate`              | a                     | another learning rate                              |
-| `rate-factor`       | factor                | the task's own rate times a factor                 |
-| `steady-adam`       |                       | Adam at the rate a, not gradient descent           |
-| `falling-adam`      |                       | Adam at a / sqrt(1 + n / 5000) after n updates     |
-| `full-gradient`     |                       | the exact gradient, not the truncated one          |
-| `update`            | step, next-first-step | after every step; after the next sequence's first  |
-| `training-set`      | size                  | a fixed set of sequences, drawn from evenly        |
-| `test-every`        | sequences             | training sequences between two tests               |
-| `grow`              | sequences             | blocks join one by one, as the error stops falling |
+| name                     | value                | what it changes                                    |
+|--------------------------|----------------------|----------------------------------------------------|
+| `linear-output`          |                      | output units are linear                            |
+| `cross-entropy`          |                      | e_k = target_k - y_k, without f'(net_k)            |
+| `derivative-offset`      | c                    | e_k = (f'(net_k) + c) (target_k - y_k)             |
+| `tolerance`              | distance             | outputs this near to their targets have no loss    |
+| `error-at-end`           |                      | a loss at the end of the sequence alone            |
+| `targets`                | low,high             | targets 0 and 1 become these, in between linearly  |
+| `g`, `h`                 | an activation        | another cell input or cell output activation       |
+| `blocks`                 | cells of each block  | other memory blocks                                |
+| `recurrent`              | all, cells, none     | which units feed back into the hidden layer        |
+| `forget-gates`           |                      | blocks have forget gates (2000)                    |
+| `peepholes`              |                      | gates see the states of their block's cells (2002) |
+| `initial-activation`     | activation           | hidden activations start there instead of at 0     |
+| `biases`                 | none, gates, ...     | which units have a bias                            |
+| `extra-biases`           | types of unit        | further units that have a bias                     |
+| `input-gate-bias`        | one, or one a block  | initial biases of the input gates; or `random`     |
+| `output-gate-bias`       | one, or one a block  | initial biases of the output gates; or `random`    |
+| `forget-gate-bias`       | one, or one a block  | initial biases of the forget gates; or `random`    |
+| `add-gate-bias`          |                      | given gate biases are added to the random weights  |
+| `init-range`             | range                | initial weights are uniform in [-range, range]     |
+| `init-range-factor`      | factor               | the task's own range times a factor                |
+| `learning-rate`          | a                    | another learning rate                              |
+| `learning-rate-factor`   | factor               | the task's own learning rate times a factor        |
+| `optimiser`              | adam,                | Adam at the constant rate a, or at                 |
+|                          | adam-inverse-sqrt    | a / sqrt(1 + n / 5000) after n updates             |
+| `full-gradient`          |                      | the exact gradient instead of the truncated one    |
+| `update`                 | step,                | weights change after every step, or                |
+|                          | next-first-step      | after the first step of the next sequence          |
+| `training-set`           | size                 | a fixed training set, sampled uniformly            |
+| `test-interval`          | sequences            | training sequences between two tests               |
+| `construction-interval`  | sequences            | blocks are added one by one, when the loss stalls  |
 
-Two departures that decide the same thing exclude each other.
+Two overrides of the same thing exclude each other.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import jax
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture, Biases, Sources
+from lstm_jax.cell.units import UNIT_TYPES
 from lstm_jax.tasks import draws
-from lstm_jax.tasks.task import Data, Example, TestRule
-from lstm_jax.training.recipes.parsers import (
-    one_of,
-    parse_count,
-    parse_gate_bias,
-    parse_kinds,
-    parse_number,
-    parse_range,
-    parse_sizes,
+from lstm_jax.tasks.task import (
+    Data,
+    Example,
+    Task,
+    TestRule,
+    replace_architecture,
+    replace_hyperparameters,
 )
-from lstm_jax.training.recipes.setup import Setup
 
-GATES = ("input_gate", "output_gate")  # of 1997
+GATES_OF_1997 = ("input_gate", "output_gate")
+BIASED_TYPES = (*(unit_type.name for unit_type in UNIT_TYPES), "output")
 
-Value = Any  # of a departure: what its own parser makes of a text
+LSTMTask = Task[Architecture]
+Value = Any  # of an override: whatever its own parser returns
+T = TypeVar("T")
 
 
-class Departure(NamedTuple):
-    """One thing that differs from the printed conditions."""
+class OverrideSpec(NamedTuple):
+    """One thing that can differ from the printed conditions."""
 
-    decides: str
-    """What it decides: a recipe has at most one departure that decides it."""
-    words: str
-    """What it changes, in words, with the value's text for {}."""
-    change: Callable[[Setup, Value], Setup]
-    """(setup, value) to the setup that differs."""
+    changes: str
+    """What it changes; a recipe has at most one override of each."""
+    description: str
+    """What it does, in words; {} stands for the value's text."""
+    apply: Callable[[LSTMTask, Value], LSTMTask]
+    """(task, value) to the changed task."""
     parse: Callable[[str], Value] | None = None
-    """The value's text to the value; raises ValueError saying what is allowed. None: no value."""
+    """Parses the value's text; raises ValueError saying what is allowed. None: it takes no value."""
 
 
-def with_blocks(setup: Setup, sizes: tuple[int, ...]) -> Setup:
-    """Other memory blocks; where there are more, their gates' biases start as the last one's."""
-    own, missing = setup.task.conditions, len(sizes) - setup.task.architecture.num_blocks
-    names = [f"{gate}_bias" for gate in (*GATES, "forget_gate")]
-    given = {name: getattr(own, name) for name in names if getattr(own, name)}
-    biases = {name: (b + b[-1:] * missing)[: len(sizes)] for name, b in given.items()}
-    return setup.with_architecture(blocks=sizes).with_conditions(**biases)
+# Changes of a task -----------------------------------------------------------------------------
 
 
-def _add_biases(setup: Setup, kinds: tuple[str, ...]) -> Setup:
-    return setup.with_architecture(biases=(*setup.task.architecture.biased, *kinds))
+def replace_loss(task: Task, **fields: object) -> Task:
+    """Returns the task with other fields of its loss."""
+    loss = dataclasses.replace(task.hyperparameters.loss, **fields)
+    return replace_hyperparameters(task, loss=loss)
 
 
-def _set_gate_bias(setup: Setup, kind: str, values: tuple[float, ...] | str) -> Setup:
-    """Biases start at one value for all blocks, or one a block, of which the first J are used."""
+def replace_blocks(task: LSTMTask, sizes: tuple[int, ...]) -> LSTMTask:
+    """Returns the task with other memory blocks; further ones get the last block's gate biases."""
+    hyperparameters, missing = task.hyperparameters, len(sizes) - task.architecture.num_blocks
+    biases = {}
+    for name in (f"{gate}_bias" for gate in (*GATES_OF_1997, "forget_gate")):
+        values = getattr(hyperparameters, name)
+        if values:
+            biases[name] = (values + values[-1:] * missing)[: len(sizes)]
+    return replace_hyperparameters(replace_architecture(task, blocks=sizes), **biases)
+
+
+def _add_biases(task: LSTMTask, types: tuple[str, ...]) -> LSTMTask:
+    return replace_architecture(task, biases=(*task.architecture.biased, *types))
+
+
+def _set_gate_bias(task: LSTMTask, gate: str, values: tuple[float, ...] | str) -> LSTMTask:
+    """Sets one value for all blocks, or one per block, of which the first J are used."""
+    field = f"{gate}_gate_bias"
     if isinstance(values, str):  # random, like all weights
-        return setup.with_conditions(**{f"{kind}_gate_bias": None})
-    architecture = setup.task.architecture
-    blocks = architecture.num_blocks
-    if not getattr(architecture, f"{kind}_gates"):
-        raise ValueError(f"{kind}-gate-bias needs {kind} gates, task {setup.task.name} has none")
-    if 1 < len(values) < blocks:
+        return replace_hyperparameters(task, **{field: None})
+    architecture = task.architecture
+    num_blocks = architecture.num_blocks
+    if not getattr(architecture, f"{gate}_gates"):
+        raise ValueError(f"{gate}-gate-bias needs {gate} gates, task {task.name} has none")
+    if 1 < len(values) < num_blocks:
         raise ValueError(
-            f"{kind}-gate-bias must be one number or at least {blocks}, one a block, for task "
-            f"{setup.task.name}, got {len(values)}"
+            f"{gate}-gate-bias must be one number or at least {num_blocks}, one per block, for task "
+            f"{task.name}, got {len(values)}"
         )
-    if f"{kind}_gate" not in architecture.biased:
-        setup = setup.with_architecture(biases=_with_gates(architecture, f"{kind}_gate"))
-    values = values * blocks if len(values) == 1 else values[:blocks]
-    return setup.with_conditions(**{f"{kind}_gate_bias": values})
+    if f"{gate}_gate" not in architecture.biased:
+        task = replace_architecture(task, biases=_with_gates(architecture, f"{gate}_gate"))
+    values = values * num_blocks if len(values) == 1 else values[:num_blocks]
+    return replace_hyperparameters(task, **{field: values})
 
 
-def _with_gates(architecture: Architecture, kind: str) -> Biases | tuple[str, ...]:
-    """Biases on the gates as well, of this kind in any case."""
-    return (*architecture.biased, *GATES, kind) if architecture.biased else "gates"
+def _with_gates(architecture: Architecture, gate: str) -> Biases | tuple[str, ...]:
+    """Returns which units have a bias once the gates have one, `gate` in any case."""
+    return (*architecture.biased, *GATES_OF_1997, gate) if architecture.biased else "gates"
 
 
-def _error_at_end(setup: Setup, value: None) -> Setup:
-    """A task with the error at every step as one with the error at the end of its sequences."""
+def _error_at_end(task: LSTMTask, value: None) -> LSTMTask:
+    """Keeps the last step's target of a task that has one at every step."""
     del value
-    task = setup.task
     if task.error_at == "end":
-        return setup
+        return task
     if not task.fixed_length:
         raise ValueError(f"error-at-end needs sequences of one length, got task {task.name}")
 
@@ -127,49 +141,47 @@ def _error_at_end(setup: Setup, value: None) -> Setup:
         return example._replace(targets=example.targets[-1], true_targets=example.true_targets[-1])
 
     def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
-        lifted = example._replace(
+        at_steps = example._replace(
             targets=example.targets[None], true_targets=example.true_targets[None]
         )
-        return task.is_correct(outputs[None], lifted)
+        return task.is_correct(outputs[None], at_steps)
 
-    return setup.with_task(error_at="end", sample=sample, is_correct=is_correct)
+    return dataclasses.replace(task, error_at="end", sample=sample, is_correct=is_correct)
 
 
-def _code_targets(setup: Setup, value: tuple[float, float]) -> Setup:
-    """Targets 0 and 1 become low and high, for training and for the criterion alike."""
+def _rescale_targets(task: LSTMTask, value: tuple[float, float]) -> LSTMTask:
+    """Maps targets 0 and 1 to low and high, for training and for the criterion alike."""
     low, high = value
 
-    def coded(generate: Callable | None) -> Callable | None:
+    def rescaled(generate: Callable | None) -> Callable | None:
         if generate is None:
             return None
 
-        def code(*arguments: object) -> Example:
+        def rescale(*arguments: object) -> Example:
             example = generate(*arguments)
             targets, true_targets = (
                 low + (high - low) * t for t in (example.targets, example.true_targets)
             )
             return example._replace(targets=targets, true_targets=true_targets)
 
-        return code
+        return rescale
 
     names = ("sample", "sample_test", "training_set", "test_set")
-    return setup.with_task(**{name: coded(getattr(setup.task, name)) for name in names})
+    return dataclasses.replace(task, **{name: rescaled(getattr(task, name)) for name in names})
 
 
-def _grow(setup: Setup, interval: int) -> Setup:
-    """Sequential construction, from a network without memory blocks."""
-    rule = setup.task.rule
-    if isinstance(rule, TestRule) and rule.interval != interval:
+def _construct(task: LSTMTask, interval: int) -> LSTMTask:
+    """Starts with no memory block and adds them sequentially."""
+    if isinstance(task.rule, TestRule) and task.rule.interval != interval:
         raise ValueError(
-            f"grow must be the test interval, {rule.interval}, for task {setup.task.name}, "
-            f"got {interval}"
+            f"construction-interval must be the test interval, {task.rule.interval}, for task "
+            f"{task.name}, got {interval}"
         )
-    return setup.with_task(sequential_construction=True, construction_interval=interval)
+    return dataclasses.replace(task, sequential_construction=True, construction_interval=interval)
 
 
-def _fix_training_set(setup: Setup, size: int) -> Setup:
-    """Every trial trains on a set of its own; tests still draw their sequences afresh."""
-    task = setup.task
+def _fix_training_set(task: LSTMTask, size: int) -> LSTMTask:
+    """Gives every trial a training set of its own; tests still draw fresh sequences."""
     if task.prepare is not None:
         raise ValueError(f"training-set needs fresh sequences, task {task.name} has a set")
 
@@ -177,179 +189,243 @@ def _fix_training_set(setup: Setup, size: int) -> Setup:
         return task.sample_batch(jax.random.fold_in(key, trial), size)
 
     def sample(key: jax.Array, data: Example) -> Example:
-        place = draws.integers(draws.words(key, 1)[0], 0, size - 1)
-        return jax.tree.map(lambda array: array[place], data)
+        index = draws.integers(draws.words(key, 1)[0], 0, size - 1)
+        return jax.tree.map(lambda array: array[index], data)
 
     def sample_test(key: jax.Array, data: Example) -> Example:
         del data
         return (task.sample_test or task.sample)(key, None)
 
-    return setup.with_task(prepare=prepare, sample=sample, sample_test=sample_test)
+    return dataclasses.replace(task, prepare=prepare, sample=sample, sample_test=sample_test)
 
 
-def _test_every(setup: Setup, interval: int) -> Setup:
-    """The text says of no test how often it is made."""
-    task = setup.task
+def _set_test_interval(task: LSTMTask, interval: int) -> LSTMTask:
+    """Sets how often tests are made, which the text does not say."""
     if not isinstance(task.rule, TestRule):
-        raise ValueError(f"test-every needs a rule that tests, task {task.name} has none")
+        raise ValueError(f"test-interval needs a rule that tests, task {task.name} has none")
     first_rule = task.first_rule and dataclasses.replace(task.first_rule, interval=interval)
     rule = dataclasses.replace(task.rule, interval=interval)
-    return setup.with_task(rule=rule, first_rule=first_rule)
+    return dataclasses.replace(task, rule=rule, first_rule=first_rule)
 
 
-def _times(field: str) -> Callable[[Setup, float], Setup]:
-    """The task's own condition times a factor."""
-
-    def change(setup: Setup, factor: float) -> Setup:
-        return setup.with_conditions(**{field: factor * getattr(setup.task.conditions, field)})
-
-    return change
+def _scale(field: str) -> Callable[[LSTMTask, float], LSTMTask]:
+    """Multiplies one of the task's hyperparameters by a factor."""
+    return lambda task, factor: replace_hyperparameters(
+        task, **{field: factor * getattr(task.hyperparameters, field)}
+    )
 
 
-def _learn(field: str, value: str) -> Callable[[Setup, None], Setup]:
-    """A field of the setup itself."""
-    return lambda setup, _: dataclasses.replace(setup, **{field: value})
+def _field_of(
+    replace: Callable[..., LSTMTask], field: str
+) -> Callable[[LSTMTask, Value], LSTMTask]:
+    """Sets a field to the override's value."""
+    return lambda task, value: replace(task, **{field: value})
 
 
-_FUNCTION = one_of(*ACTIVATIONS)
-DEPARTURES: dict[str, Departure] = {
-    "linear-output": Departure(
-        "error at net_k",
-        "linear output units",
-        lambda setup, _: setup.with_architecture(output="identity"),
+def _constant(
+    replace: Callable[..., LSTMTask], **fields: Value
+) -> Callable[[LSTMTask, None], LSTMTask]:
+    """Sets fields to constants, for an override without a value."""
+    return lambda task, _: replace(task, **fields)
+
+
+def _gate_bias(gate: str) -> OverrideSpec:
+    return OverrideSpec(
+        f"{gate} gate bias",
+        f"initial {gate} gate biases {{}}",
+        lambda task, values: _set_gate_bias(task, gate, values),
+        parse_gate_bias,
+    )
+
+
+# Parsers of values, each of which says what is allowed ------------------------------------------
+
+
+def parse_number(text: str) -> float:
+    """Parses a positive number."""
+    value = _as_float(text)
+    if value is None or value <= 0:
+        raise ValueError("a positive number")
+    return value
+
+
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """Parses finite numbers, comma-separated."""
+    values = [_as_float(part) for part in text.split(",")]
+    if None in values:
+        raise ValueError("finite numbers, comma-separated")
+    return tuple(value for value in values if value is not None)
+
+
+def parse_count(text: str) -> int:
+    """Parses an integer of at least 1."""
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ValueError("an integer of at least 1")
+    return int(text)
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Parses integers of at least 1, comma-separated."""
+    try:
+        return tuple(map(parse_count, text.split(",")))
+    except ValueError:
+        raise ValueError("integers of at least 1, comma-separated") from None
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Parses two numbers in [0, 1], the lower first."""
+    values = parse_numbers(text)
+    if len(values) != 2 or not 0 <= values[0] < values[1] <= 1:
+        raise ValueError("two numbers in [0, 1], the lower first")
+    return values[0], values[1]
+
+
+def parse_types(text: str) -> tuple[str, ...]:
+    """Parses types of unit that can have a bias."""
+    types = tuple(text.split(","))
+    if not set(types) <= set(BIASED_TYPES) or len(set(types)) < len(types):
+        raise ValueError(f"of {', '.join(BIASED_TYPES)}, comma-separated")
+    return tuple(name for name in BIASED_TYPES if name in types)
+
+
+def parse_gate_bias(text: str) -> tuple[float, ...] | str:
+    """Parses numbers, or "random"."""
+    return text if text == "random" else parse_numbers(text)
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """Returns a parser of one of some words; hyphens stand for underscores."""
+
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _as_float(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+# The table, in the order in which overrides are applied and named -------------------------------
+
+_ACTIVATION = one_of(*ACTIVATIONS)
+OVERRIDES: dict[str, OverrideSpec] = {
+    "linear-output": OverrideSpec(
+        "error at net_k", "linear output units", _constant(replace_architecture, output="identity")
     ),
-    "cross-entropy": Departure(
+    "cross-entropy": OverrideSpec(
         "error at net_k",
         "e_k = target_k - y_k, without f' of the output units",
-        lambda setup, _: setup.with_error(squared=0.0, cross_entropy=1.0),
+        _constant(replace_loss, squared=0.0, cross_entropy=1.0),
     ),
-    "slope-plus": Departure(
+    "derivative-offset": OverrideSpec(
         "error at net_k",
         "e_k = (f'(net_k) + {}) (target_k - y_k)",
-        lambda setup, c: setup.with_error(cross_entropy=c),
+        _field_of(replace_loss, "cross_entropy"),
         parse_number,
     ),
-    "tolerance": Departure(
+    "tolerance": OverrideSpec(
         "tolerance",
-        "no error where an output is within {} of its target",
-        lambda setup, distance: setup.with_error(tolerance=distance),
+        "no loss where an output is within {} of its target",
+        _field_of(replace_loss, "tolerance"),
         parse_number,
     ),
-    "error-at-end": Departure(
-        "place of the error", "an error at the sequence's end alone", _error_at_end
+    "error-at-end": OverrideSpec(
+        "place of the error", "a loss at the end of the sequence alone", _error_at_end
     ),
-    "targets": Departure("targets", "targets 0 and 1 become {}", _code_targets, parse_range),
-    "g": Departure(
-        "g",
-        "g is {}",
-        lambda setup, name: setup.with_architecture(cell_input=name),
-        _FUNCTION,
-    ),
-    "h": Departure(
-        "h",
-        "h is {}",
-        lambda setup, name: setup.with_architecture(cell_output=name),
-        _FUNCTION,
-    ),
-    "blocks": Departure("blocks", "memory blocks of {} cells", with_blocks, parse_sizes),
-    "recurrence": Departure(
-        "recurrence",
-        "the hidden layer sees of itself: {}",
-        lambda setup, sources: setup.with_architecture(recurrent=sources),
+    "targets": OverrideSpec("targets", "targets 0 and 1 become {}", _rescale_targets, parse_range),
+    "g": OverrideSpec("g", "g is {}", _field_of(replace_architecture, "cell_input"), _ACTIVATION),
+    "h": OverrideSpec("h", "h is {}", _field_of(replace_architecture, "cell_output"), _ACTIVATION),
+    "blocks": OverrideSpec("blocks", "memory blocks of {} cells", replace_blocks, parse_sizes),
+    "recurrent": OverrideSpec(
+        "recurrent connections",
+        "recurrent connections: {}",
+        _field_of(replace_architecture, "recurrent"),
         one_of(*get_args(Sources)),
     ),
-    "forget-gates": Departure(
-        "forget gates",
-        "forget gates",
-        lambda setup, _: setup.with_architecture(forget_gates=True),
+    "forget-gates": OverrideSpec(
+        "forget gates", "forget gates", _constant(replace_architecture, forget_gates=True)
     ),
-    "peepholes": Departure(
+    "peepholes": OverrideSpec(
         "peepholes",
         "peepholes from the internal states to the gates",
-        lambda setup, _: setup.with_architecture(peepholes=True),
+        _constant(replace_architecture, peepholes=True),
     ),
-    "start": Departure(
-        "start",
+    "initial-activation": OverrideSpec(
+        "initial activation",
         "hidden activations start a sequence at {}",
-        lambda setup, value: setup.with_architecture(initial_activation=value),
+        _field_of(replace_architecture, "initial_activation"),
         parse_number,
     ),
-    "biases": Departure(
+    "biases": OverrideSpec(
         "biases",
         "units with a bias: {}",
-        lambda setup, kinds: setup.with_architecture(biases=kinds),
+        _field_of(replace_architecture, "biases"),
         one_of(*get_args(Biases)),
     ),
-    "more-biases": Departure(
-        "biases", "biases on these units as well: {}", _add_biases, parse_kinds
+    "extra-biases": OverrideSpec(
+        "biases", "further units with a bias: {}", _add_biases, parse_types
     ),
-    "input-gate-bias": Departure(
-        "input gate bias",
-        "biases of the input gates start at {}",
-        lambda setup, values: _set_gate_bias(setup, "input", values),
-        parse_gate_bias,
-    ),
-    "output-gate-bias": Departure(
-        "output gate bias",
-        "biases of the output gates start at {}",
-        lambda setup, values: _set_gate_bias(setup, "output", values),
-        parse_gate_bias,
-    ),
-    "forget-gate-bias": Departure(
-        "forget gate bias",
-        "biases of the forget gates start at {}",
-        lambda setup, values: _set_gate_bias(setup, "forget", values),
-        parse_gate_bias,
-    ),
-    "added-gate-bias": Departure(
+    "input-gate-bias": _gate_bias("input"),
+    "output-gate-bias": _gate_bias("output"),
+    "forget-gate-bias": _gate_bias("forget"),
+    "add-gate-bias": OverrideSpec(
         "added gate bias",
         "given gate biases are added to the random weights",
-        lambda setup, _: setup.with_conditions(added_gate_bias=True),
+        _constant(replace_hyperparameters, add_gate_bias=True),
     ),
-    "init-range": Departure(
+    "init-range": OverrideSpec(
         "initial range",
         "initial weights from [-{0}, {0}]",
-        lambda setup, value: setup.with_conditions(init_range=value),
+        _field_of(replace_hyperparameters, "init_range"),
         parse_number,
     ),
-    "init-range-factor": Departure(
-        "initial range", "initial weights {} times as large", _times("init_range"), parse_number
+    "init-range-factor": OverrideSpec(
+        "initial range", "initial weights {} times as large", _scale("init_range"), parse_number
     ),
-    "rate": Departure(
-        "rate",
+    "learning-rate": OverrideSpec(
+        "learning rate",
         "a = {}",
-        lambda setup, value: setup.with_conditions(learning_rate=value),
+        _field_of(replace_hyperparameters, "learning_rate"),
         parse_number,
     ),
-    "rate-factor": Departure("rate", "the rate a times {}", _times("learning_rate"), parse_number),
-    "steady-adam": Departure("optimiser", "Adam at the rate a", _learn("optimiser", "steady-adam")),
-    "falling-adam": Departure(
+    "learning-rate-factor": OverrideSpec(
+        "learning rate", "the learning rate a times {}", _scale("learning_rate"), parse_number
+    ),
+    "optimiser": OverrideSpec(
         "optimiser",
-        "Adam at a / sqrt(1 + n / 5000) after n updates",
-        _learn("optimiser", "falling-adam"),
+        "optimiser {}",
+        lambda task, value: replace_hyperparameters(task, optimiser=value.replace("-", "_")),
+        one_of("adam", "adam-inverse-sqrt"),
     ),
-    "full-gradient": Departure(
+    "full-gradient": OverrideSpec(
         "gradient",
-        "exact gradient by backpropagation through time instead of the truncated one",
-        _learn("gradient", "full"),
+        "the exact gradient by backpropagation through time instead of the truncated one",
+        _constant(replace_hyperparameters, gradient="full"),
     ),
-    "update": Departure(
+    "update": OverrideSpec(
         "update",
         "updates after every {}",
-        lambda setup, value: dataclasses.replace(setup, update=value),
+        lambda task, value: replace_hyperparameters(task, update_after=value.replace("-", "_")),
         one_of("step", "next-first-step"),
     ),
-    "training-set": Departure(
+    "training-set": OverrideSpec(
         "training set", "a fixed training set of {} sequences", _fix_training_set, parse_count
     ),
-    "test-every": Departure(
-        "test interval", "a test every {} training sequences", _test_every, parse_count
+    "test-interval": OverrideSpec(
+        "test interval", "a test every {} training sequences", _set_test_interval, parse_count
     ),
-    "grow": Departure(
+    "construction-interval": OverrideSpec(
         "construction",
-        "memory blocks join one by one, each when the error of {0} sequences is hardly below that "
-        "of the {0} before",
-        _grow,
+        "memory blocks are added one by one, each when the mean error of {0} sequences is hardly "
+        "below that of the {0} before",
+        _construct,
         parse_count,
     ),
 }

@@ -1,12 +1,12 @@
-"""Recipes: by which conditions the trials of a task are run.
+"""Recipes: named sets of overrides, by which the trials of a task are run.
 
-`paper` has the paper's conditions to the letter. Every other recipe is a list of named departures
-from them (`lstm_jax.training.recipes.overrides`), joined by "+", values behind "=":
+`paper` has the paper's conditions to the letter. Every other recipe overrides some of them
+(`lstm_jax.training.recipes.overrides`); overrides are joined by "+", values follow "=":
 
     paper+linear-output+input-gate-bias=-3,-6
 
-Some lists have a short name, which may be followed by further departures. A recipe says in
-`changes` exactly what it changes; its results are never shown without that label.
+Some sets have a short name, which may be followed by further overrides. `Recipe.changes` says what
+a recipe changes; results are never shown without that label.
 """
 
 from __future__ import annotations
@@ -15,72 +15,61 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.layer import Gradient
-from lstm_jax.tasks.task import Task, TestRule
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
-from lstm_jax.training.recipes.overrides import DEPARTURES, Departure, Value
-from lstm_jax.training.update_rules.per_sequence import GradientLearning, Update
-from lstm_jax.training.trials.training_loop import Learning
-from lstm_jax.training.update_rules.base import Lanes
-from lstm_jax.training.recipes.setup import Setup
-from lstm_jax.training.update_rules.per_step import StepLearning
+from lstm_jax.training.recipes.overrides import OVERRIDES, LSTMTask, OverrideSpec, Value
 
-# Training sequences between two words to the host, where the task does not say.
-CHUNK = 1000
-
-# Further than this, a file system may not follow.
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200  # of a recipe, so that file systems accept it in a file's name
 
 _LINEAR = "cross-entropy+g=centred_1+h=identity"
 _SWAPPED = "cross-entropy+g=centred_1+h=centred_2"
-# Gers, Schmidhuber & Cummins 2000 start forget gates at 5 where what they keep is far back (6b).
-_MODERN = "cross-entropy+g=tanh+h=tanh+recurrence=cells+forget-gates+forget-gate-bias=5"
+# Gers, Schmidhuber & Cummins 2000 start forget gates at 5 for long lags (their experiment 6b).
+_MODERN = "cross-entropy+g=tanh+h=tanh+recurrent=cells+forget-gates+forget-gate-bias=5"
 _NEGATIVE = "biases=all+input-gate-bias=-1,-2,-3,-4"
+_ADAM = "optimiser=adam-inverse-sqrt+learning-rate=0.01"
 
-# Lists of departures that have a name of their own.
-SHORT_NAMES = {
+# Sets of overrides that have a name.
+NAMED = {
     "paper": "",
     "cross-entropy": "cross-entropy",
     "swapped": _SWAPPED,
     "linear": "g=centred_1+h=identity",
     "gate-bias": f"{_LINEAR}+input-gate-bias=-2",
     "end-error": "cross-entropy+error-at-end",
-    "adam": f"{_LINEAR}+falling-adam+rate=0.01",
-    "adam-gate-bias": f"{_LINEAR}+biases=all+input-gate-bias=-3+falling-adam+rate=0.01",
-    "adam-swapped": f"{_SWAPPED}+{_NEGATIVE}+steady-adam+rate=0.02",
-    "adam-full-gradient": f"{_SWAPPED}+{_NEGATIVE}+steady-adam+rate=0.01+full-gradient",
+    "adam": f"{_LINEAR}+{_ADAM}",
+    "adam-gate-bias": f"{_LINEAR}+biases=all+input-gate-bias=-3+{_ADAM}",
+    "adam-swapped": f"{_SWAPPED}+{_NEGATIVE}+optimiser=adam+learning-rate=0.02",
+    "adam-full-gradient": f"{_SWAPPED}+{_NEGATIVE}+optimiser=adam+learning-rate=0.01+full-gradient",
     "full-gradient": "full-gradient",
-    "modern": f"{_MODERN}+biases=all+falling-adam+rate=0.01+full-gradient",
+    "modern": f"{_MODERN}+biases=all+{_ADAM}+full-gradient",
 }
 
-# What a short name means in some rows beside, or instead of, its list.
-IN_ROWS = {
-    "swapped": dict.fromkeys(VERY_LONG_LAGS, "rate=0.005"),
-    "adam": {"2a": "rate=0.03"},
-    "adam-gate-bias": {"2a": "rate=0.03"},
+# Overrides that a named set replaces, or adds, in some rows.
+NAMED_IN_ROWS = {
+    "swapped": dict.fromkeys(VERY_LONG_LAGS, "learning-rate=0.005"),
+    "adam": {"2a": "learning-rate=0.03"},
+    "adam-gate-bias": {"2a": "learning-rate=0.03"},
 }
 
 
-class Choice(NamedTuple):
-    """A departure and its value."""
+class Override(NamedTuple):
+    """An override and its value."""
 
     name: str
-    """A key of `DEPARTURES`."""
+    """A key of `OVERRIDES`."""
     text: str
-    """The value as it is written; "" where there is none."""
+    """The value as it is written; "" if it takes none."""
     value: Value
-    """The value."""
+    """The parsed value."""
 
     @property
-    def departure(self) -> Departure:
-        """What it is."""
-        return DEPARTURES[self.name]
+    def spec(self) -> OverrideSpec:
+        """The entry of the table of overrides."""
+        return OVERRIDES[self.name]
 
     @property
-    def words(self) -> str:
-        """What it changes."""
-        return self.departure.words.format(self.text)
+    def description(self) -> str:
+        """What it changes, in words."""
+        return self.spec.description.format(self.text)
 
     def __str__(self) -> str:
         return f"{self.name}={self.text}" if self.text else self.name
@@ -88,77 +77,48 @@ class Choice(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a task's trials are run."""
+    """A named set of overrides of the paper's conditions.
+
+    >>> make_recipe("paper+tolerance=0.1").changes
+    'no loss where an output is within 0.1 of its target'
+    """
 
     name: str
-    """What results are labelled with, and their files called: letters, digits and "+-=_.,"."""
-    choices: tuple[Choice, ...]
-    """The departures from the printed conditions."""
-    in_rows: Mapping[str, Choice]
-    """What else holds, in the rows of these names; replaces what decides the same."""
+    """The label of results and of their files: letters, digits and "+-=_.,"."""
+    overrides: tuple[Override, ...]
+    """What differs from the printed conditions."""
+    overrides_in_rows: Mapping[str, Override]
+    """For some rows, a further override, which replaces one of the same thing."""
 
     @property
     def changes(self) -> str:
-        """What differs from the paper's conditions, in a sentence; "" if nothing does."""
-        rows = [f"{choice.words} for {row}" for row, choice in self.in_rows.items()]
-        return "; ".join([choice.words for choice in self.choices] + rows)
+        """What differs from the printed conditions, in words; "" if nothing does."""
+        rows = [f"{o.description} for {row}" for row, o in self.overrides_in_rows.items()]
+        return "; ".join([o.description for o in self.overrides] + rows)
 
-    def setup(self, task: Task[Architecture]) -> Setup:
-        """The task and how it is learned under this recipe.
+    def apply(self, task: LSTMTask) -> LSTMTask:
+        """Returns the task under this recipe.
+
+        >>> from lstm_jax.tasks import make_task
+        >>> make_recipe("adam").apply(make_task("6a")).hyperparameters.optimiser
+        'adam_inverse_sqrt'
 
         Raises:
-          ValueError: if a departure asks for what the task has not.
+          ValueError: if an override needs something that the task does not have.
         """
-        setup = Setup(task)
-        for choice in self._choices_for(task.name):
-            setup = choice.departure.change(setup, choice.value)
-        return setup
+        for override in self._overrides_for(task.name):
+            task = override.spec.apply(task, override.value)
+        return task
 
-    def adapt(self, task: Task[Architecture]) -> Task[Architecture]:
-        """The task under this recipe."""
-        return self.setup(task).task
-
-    @property
-    def gradient(self) -> Gradient:
-        """What `jax.grad` computes: "truncated" unless a departure says "full"."""
-        return "full" if any(c.name == "full-gradient" for c in self.choices) else "truncated"
-
-    def learning(self, task: Task[Architecture]) -> Learning:
-        """The compiled functions' source for `task` under this recipe."""
-        setup = self.setup(task)
-        method = learn_by(setup)
-        return Learning(setup.task, method, chunk_of(setup.task))
-
-    def _choices_for(self, row: str) -> tuple[Choice, ...]:
-        if row not in self.in_rows:
-            return self.choices
-        further = self.in_rows[row]
-        kept = (c for c in self.choices if c.departure.decides != further.departure.decides)
-        return (*kept, further)
-
-
-def learn_by(setup: Setup) -> GradientLearning | Lanes:
-    """The method that learns a task as `setup` says."""
-    task, optimiser, error = setup.task, setup.make_optimiser(), setup.error
-    if setup.update == "step":
-        if setup.gradient != "truncated":
-            raise ValueError("update=step needs the truncated gradient")
-        return Lanes(StepLearning(task, optimiser, error))
-    update: Update = "after_sequence"
-    if setup.update == "next-first-step":
-        update = "after_next_first_step"
-    return GradientLearning(task, optimiser, setup.gradient, error, update)
-
-
-def chunk_of(task: Task) -> int:
-    """Training sequences a chunk: what the task's rule or its construction says, or `CHUNK`."""
-    if isinstance(task.rule, TestRule):
-        return task.rule.interval
-    return task.construction_interval if task.sequential_construction else CHUNK
+    def _overrides_for(self, row: str) -> tuple[Override, ...]:
+        if row not in self.overrides_in_rows:
+            return self.overrides
+        further = self.overrides_in_rows[row]
+        return (*(o for o in self.overrides if o.spec.changes != further.spec.changes), further)
 
 
 def make_recipe(text: str) -> Recipe:
-    """Makes a recipe: a short name, and departures behind it.
+    """Makes a recipe from a named set and further overrides.
 
     >>> make_recipe("paper").changes
     ''
@@ -166,45 +126,45 @@ def make_recipe(text: str) -> Recipe:
     >>> recipe.name
     'paper+linear-output+input-gate-bias=-3,-6'
     >>> recipe.changes
-    'linear output units; biases of the input gates start at -3,-6'
+    'linear output units; initial input gate biases -3,-6'
 
     Args:
-      text: such as "paper" or "adam+tolerance=0.1"; the order of departures does not matter.
+      text: such as "paper" or "adam+tolerance=0.1"; overrides may come in any order.
 
     Raises:
-      ValueError: if a name is unknown, a value not allowed, or two departures decide the same.
+      ValueError: if a name is unknown, a value is not allowed, or two overrides change the same.
     """
-    short, *further = text.split("+") if isinstance(text, str) else (None,)
-    if short not in SHORT_NAMES:
-        raise ValueError(f"recipe must begin with one of {', '.join(SHORT_NAMES)}, got {text!r}")
-    meant = [_parse(choice) for choice in SHORT_NAMES[short].split("+") if choice]
-    added = _in_order(_parse(choice) for choice in further)
-    name = "+".join([short, *map(str, added)])
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"recipe must have at most {LONGEST_NAME} characters, got {len(name)}")
-    _check_decided_once([*meant, *added])
-    in_rows = {row: _parse(choice) for row, choice in IN_ROWS.get(short, {}).items()}
-    return Recipe(name, _in_order([*meant, *added]), in_rows)
+    base, *further = text.split("+") if isinstance(text, str) else (None,)
+    if base not in NAMED:
+        raise ValueError(f"recipe must begin with one of {', '.join(NAMED)}, got {text!r}")
+    named = [_parse(override) for override in NAMED[base].split("+") if override]
+    added = _in_order(_parse(override) for override in further)
+    name = "+".join([base, *map(str, added)])
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValueError(f"recipe must have at most {MAX_NAME_LENGTH} characters, got {len(name)}")
+    _check_distinct([*named, *added])
+    in_rows = {row: _parse(override) for row, override in NAMED_IN_ROWS.get(base, {}).items()}
+    return Recipe(name, _in_order([*named, *added]), in_rows)
 
 
-def _parse(text: str) -> Choice:
+def _parse(text: str) -> Override:
     name, equals, value = text.partition("=")
-    if name not in DEPARTURES:
-        raise ValueError(f"departure must be one of {', '.join(DEPARTURES)}, got {name!r}")
-    parse = DEPARTURES[name].parse
+    if name not in OVERRIDES:
+        raise ValueError(f"override must be one of {', '.join(OVERRIDES)}, got {name!r}")
+    parse = OVERRIDES[name].parse
     if parse is None:
         if equals:
-            raise ValueError(f"departure {name} takes no value, got {value!r}")
-        return Choice(name, "", None)
+            raise ValueError(f"override {name} takes no value, got {value!r}")
+        return Override(name, "", None)
     try:
         parsed = parse(value)
     except ValueError as allowed:
-        raise ValueError(f"departure {name} must be {allowed}, got {value!r}") from None
-    return Choice(name, _spelled(parsed), parsed)
+        raise ValueError(f"override {name} must be {allowed}, got {value!r}") from None
+    return Override(name, _spelled(parsed), parsed)
 
 
 def _spelled(value: object) -> str:
-    """One way to write a value, so that one recipe has one name."""
+    """Spells a value in one way, so that equal recipes have equal names."""
     if isinstance(value, tuple):
         return ",".join(map(_spelled, value))
     if isinstance(value, float):
@@ -212,17 +172,17 @@ def _spelled(value: object) -> str:
     return str(value)
 
 
-def _in_order(choices: Iterable[Choice]) -> tuple[Choice, ...]:
-    """In the order of the table of departures, in which they are also made."""
-    places = list(DEPARTURES)
-    return tuple(sorted(choices, key=lambda choice: places.index(choice.name)))
+def _in_order(overrides: Iterable[Override]) -> tuple[Override, ...]:
+    """Sorts overrides as in the table, in which order they are also applied."""
+    order = list(OVERRIDES)
+    return tuple(sorted(overrides, key=lambda override: order.index(override.name)))
 
 
-def _check_decided_once(choices: list[Choice]) -> None:
-    decided: dict[str, Choice] = {}
-    for choice in choices:
-        other = decided.setdefault(choice.departure.decides, choice)
-        if other is not choice:
+def _check_distinct(overrides: list[Override]) -> None:
+    seen: dict[str, Override] = {}
+    for override in overrides:
+        other = seen.setdefault(override.spec.changes, override)
+        if other is not override:
             raise ValueError(
-                f"recipe must decide the {choice.departure.decides} once, got {other} and {choice}"
+                f"recipe must change the {override.spec.changes} once, got {other} and {override}"
             )

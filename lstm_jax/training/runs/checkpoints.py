@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import jax
 import numpy as np
 
-from lstm_jax.training.host.processes import by_first, is_first
-from lstm_jax.training.trials.records import RunState
+from lstm_jax.training.host.processes import is_first_process, on_first_process
 from lstm_jax.training.runs.result_file import Document
+from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Checkpoints:
         self._warn = warn
         self._lock: int | None = None
         self._manager: ocp.CheckpointManager | None = None
-        by_first(self._open_or_warn)
+        on_first_process(self._open_or_warn)
 
     def _open_or_warn(self) -> None:
         self._try("opened", self._open)
@@ -143,7 +143,7 @@ class Checkpoints:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if is_first():
+        if is_first_process():
             self._close()
             with contextlib.suppress(OSError):  # it is not empty, or has been removed
                 self._folder.rmdir()
@@ -158,7 +158,7 @@ class Checkpoints:
         """
         state = _pack(runner.state())
         write = lambda: self._write(runner.presented, state, seconds)
-        return by_first(lambda: self._try("written", write)) is not None
+        return on_first_process(lambda: self._try("written", write)) is not None
 
     def _write(self, presented: int, state: np.ndarray, seconds: float) -> bool:
         manager = self._open()
@@ -182,7 +182,7 @@ class Checkpoints:
         Raises:
           ValueError: if that checkpoint is of another run.
         """
-        found = by_first(lambda: self._try("read", self._newest))
+        found = on_first_process(lambda: self._try("read", self._newest))
         restored, state = found or (Restored(0.0, []), None)
         if state is not None:
             runner.restore(_unpack(state, runner.state()))
@@ -206,7 +206,7 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Deletes all of them: the run has its results."""
-        by_first(lambda: shutil.rmtree(self._folder, ignore_errors=True))
+        on_first_process(lambda: shutil.rmtree(self._folder, ignore_errors=True))
 
     def _read(self, step: int) -> tuple[Document, np.ndarray]:
         items = self._args.Composite(

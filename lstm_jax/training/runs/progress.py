@@ -65,7 +65,7 @@ class Bar:
         self.close()
 
     def show(self, progress: Progress) -> None:
-        """Shows the state after a round; to be given to `TrialRunner.run` as `on_round`."""
+        """Shows the state after a round; to be given to `TrialRunner.run` as `on_chunk`."""
         self._bar.total = progress.trials
         self._bar.n = progress.trials - progress.running
         self._bar.set_postfix_str(describe(progress, self._speed.rate(progress)))

@@ -19,13 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.network.arguments import as_array
-from lstm_jax.network.files import write_atomically
 from lstm_jax.cell.parameters import Parameters, check_parameters, parameter_shapes
-from lstm_jax.cell.validation import shown
+from lstm_jax.cell.validation import as_array, displayed
+from lstm_jax.network.files import write_atomically
 from lstm_jax.tasks.task import Task
-from lstm_jax.training.update_rules.per_sequence import Model
 from lstm_jax.training.trials.runner import TrialResult
+from lstm_jax.training.update_rules.per_sequence import Model
 
 # An object of JSON: by name, what it holds of null, bools, numbers, strings, lists and objects.
 Document = dict[str, Any]
@@ -65,8 +64,8 @@ def make_document(
         "recipe_changes": changes,
         "architecture": dataclasses.asdict(task.architecture),
         "weights": task.architecture.num_weights,
-        "learning_rate": task.conditions.learning_rate,
-        "conditions": dataclasses.asdict(task.conditions),
+        "learning_rate": task.hyperparameters.learning_rate,
+        "conditions": dataclasses.asdict(task.hyperparameters),
         "rule": dataclasses.asdict(task.rule),
         "max_sequences": task.max_sequences,
         "trials": [_trial(result) for result in results],
@@ -198,7 +197,7 @@ def _read_architecture(fields: Document) -> Architecture:
 
 def _as_object(name: str, value: object) -> Document:
     if not isinstance(value, dict):
-        raise ValueError(f"{name} must be an object of a result file, got {shown(value)}")
+        raise ValueError(f"{name} must be an object of a result file, got {displayed(value)}")
     return value
 
 

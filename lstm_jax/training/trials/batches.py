@@ -17,7 +17,7 @@ from lstm_jax.training.trials.training_loop import IDLE, RUNNING, Trials
 T = TypeVar("T")
 
 
-class Standing(NamedTuple):
+class TrainState(NamedTuple):
     """Where L trials stand."""
 
     trials: Trials
@@ -26,21 +26,21 @@ class Standing(NamedTuple):
     """As they were at their best."""
 
 
-class Group(NamedTuple):
+class HostBatch(NamedTuple):
     """Some trials of a run, on the host."""
 
     places: np.ndarray
     """[L] int64, of its trials in the run."""
-    standing: Standing
+    standing: TrainState
     """Of these trials."""
 
 
-class Wave(NamedTuple):
+class DeviceBatch(NamedTuple):
     """The trials that the devices run at one time."""
 
     places: np.ndarray
     """Of the trials in its first lanes, in the run; the other lanes are idle."""
-    parts: list[Standing]
+    parts: list[TrainState]
     """The lanes of each device of this process, there."""
 
 
@@ -53,25 +53,25 @@ def split(places: np.ndarray, width: int) -> list[np.ndarray]:
     return [places[i : i + width] for i in range(0, len(places), width)]
 
 
-def part_ended(group: Group) -> tuple[Group, Group]:
+def part_ended(group: HostBatch) -> tuple[HostBatch, HostBatch]:
     """The trials that have ended, and those that run."""
     is_running = np.asarray(group.standing.trials.status == RUNNING)
     return _choose(group, ~is_running), _choose(group, is_running)
 
 
-def merge(groups: Sequence[Group]) -> Group:
+def merge(groups: Sequence[HostBatch]) -> HostBatch:
     """The trials of all groups, in order."""
     places = np.concatenate([group.places for group in groups])
     join = lambda *arrays: np.concatenate(arrays, axis=-1)
     standing = jax.tree.map(join, *(group.standing for group in groups))
-    return _choose(Group(places, standing), np.argsort(places))
+    return _choose(HostBatch(places, standing), np.argsort(places))
 
 
-def _choose(group: Group, lanes: np.ndarray) -> Group:
-    return Group(group.places[lanes], take(group.standing, lanes))
+def _choose(group: HostBatch, lanes: np.ndarray) -> HostBatch:
+    return HostBatch(group.places[lanes], take(group.standing, lanes))
 
 
-def idle_behind(standing: Standing, lanes: np.ndarray, width: int) -> Standing:
+def idle_behind(standing: TrainState, lanes: np.ndarray, width: int) -> TrainState:
     """Some lanes of `standing`, followed by idle ones up to `width`."""
     taken = take(standing, pad(lanes, width))
     is_idle = np.arange(width) >= len(lanes)

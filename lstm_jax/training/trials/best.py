@@ -8,7 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.training.update_rules.base import AnyModel, Report
+from lstm_jax.training.update_rules.base import AnyModel, Metrics
 
 
 class Best(NamedTuple):
@@ -28,7 +28,7 @@ def not_yet(model: AnyModel, num_lanes: int) -> Best:
     return Best(model, error, jnp.zeros(num_lanes, jnp.int32))
 
 
-def keep_best(best: Best, model: AnyModel, report: Report, presented: jax.Array) -> Best:
+def keep_best(best: Best, model: AnyModel, report: Metrics, presented: jax.Array) -> Best:
     """Keeps the models after a chunk where its mean error is the lowest so far, and finite.
 
     Args:

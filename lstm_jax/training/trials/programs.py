@@ -9,11 +9,11 @@ from typing import Generic, NamedTuple, TypeVar
 import jax
 
 from lstm_jax.tasks.task import Data
+from lstm_jax.training.trials.batches import TrainState
 from lstm_jax.training.trials.best import Best, keep_best, not_yet
-from lstm_jax.training.trials.training_loop import Learning, Trials
-from lstm_jax.training.update_rules.base import Report
-from lstm_jax.training.trials.stopping import Score
-from lstm_jax.training.trials.batches import Standing
+from lstm_jax.training.trials.stopping import TestMetrics
+from lstm_jax.training.trials.training_loop import TrainingLoop, Trials
+from lstm_jax.training.update_rules.base import Metrics
 
 T = TypeVar("T")
 
@@ -57,26 +57,26 @@ def _compile(lowered: list[jax.stages.Lowered]) -> list[jax.stages.Compiled]:
 class Programs(NamedTuple):
     """All of a run's."""
 
-    init: Program[Standing]
-    """(keys, data, is_idle) to a `Standing`."""
-    run_chunk: Program[tuple[Trials, Report]]
-    """(trials, presented) to the trials and a `Report`."""
+    init: Program[TrainState]
+    """(keys, data, is_idle) to a `TrainState`."""
+    run_chunk: Program[tuple[Trials, Metrics]]
+    """(trials, presented) to the trials and a `Metrics`."""
     keep_best: Program[Best]
     """(best, model, report, presented) to the best."""
-    final_test: Program[Score]
-    """(trials,) to a `Score`."""
+    final_test: Program[TestMetrics]
+    """(trials,) to a `TestMetrics`."""
 
 
-def make_programs(learning: Learning) -> Programs:
+def make_programs(loop: TrainingLoop) -> Programs:
     """The programs of one runner, all of whose arrays have one shape."""
 
-    def init(keys: jax.Array, data: Data, is_idle: jax.Array) -> Standing:
-        trials = learning.init_trials(keys, data, is_idle)
-        return Standing(trials, not_yet(trials.model, len(is_idle)))
+    def init(keys: jax.Array, data: Data, is_idle: jax.Array) -> TrainState:
+        trials = loop.init_trials(keys, data, is_idle)
+        return TrainState(trials, not_yet(trials.model, len(is_idle)))
 
     return Programs(
         init=Program(init),
-        run_chunk=Program(learning.run_chunk, donate=True),
+        run_chunk=Program(loop.run_chunk, donate=True),
         keep_best=Program(keep_best, donate=True),
-        final_test=Program(learning.final_test),
+        final_test=Program(loop.final_test),
     )

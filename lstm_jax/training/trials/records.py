@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_jax.training.trials.batches import TrainState
 from lstm_jax.training.trials.best import Best
+from lstm_jax.training.trials.stopping import TestMetrics
 from lstm_jax.training.trials.training_loop import NON_FINITE, RUNNING, SOLVED, Trials
-from lstm_jax.training.update_rules.base import AnyModel, Report
-from lstm_jax.training.trials.stopping import Score
-from lstm_jax.training.trials.batches import Standing
+from lstm_jax.training.update_rules.base import AnyModel, Metrics
 
 
 class Progress(NamedTuple):
@@ -39,7 +39,7 @@ class RunState(NamedTuple):
     """[] int64, training sequences to each trial still running."""
     trials: Trials
     """All R trials, in order; R is the last axis."""
-    reports: Report
+    reports: Metrics
     """[rounds, R] float32, of every round so far."""
     best: Best
     """Of all R trials."""
@@ -80,7 +80,12 @@ class TrialResult:
 
 
 def make_result(
-    index: int, standing: Standing, score: Score, curve: np.ndarray, test_size: int, presented: int
+    index: int,
+    standing: TrainState,
+    score: TestMetrics,
+    curve: np.ndarray,
+    test_size: int,
+    presented: int,
 ) -> TrialResult:
     """The result of one trial, from its own lane of everything on the host.
 
@@ -111,15 +116,15 @@ def make_result(
     )
 
 
-def stack_reports(rounds: Sequence[Report], num_trials: int) -> Report:
+def stack_reports(rounds: Sequence[Metrics], num_trials: int) -> Metrics:
     """Reports of rounds, [R] each, as one, [rounds, R]."""
     nothing = np.zeros((0, num_trials), np.float32)
     if not rounds:
-        return Report(nothing, nothing, nothing)
-    return Report(*(np.stack(sums) for sums in zip(*rounds, strict=True)))
+        return Metrics(nothing, nothing, nothing)
+    return Metrics(*(np.stack(sums) for sums in zip(*rounds, strict=True)))
 
 
-def learning_curve(reports: Report, place: int) -> np.ndarray:
+def learning_curve(reports: Metrics, place: int) -> np.ndarray:
     """The curve of the trial at `place`, until it ended, as `TrialResult.curve`."""
     rounds = np.stack([sums[:, place] for sums in reports], axis=1)
     rounds = rounds[rounds[:, 0] > 0]

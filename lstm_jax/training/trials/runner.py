@@ -17,12 +17,21 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lstm_jax.cell.validation import check_kind, shown, whole
+from lstm_jax.cell.validation import check_type, displayed, whole
 from lstm_jax.tasks.task import Data
+from lstm_jax.training.host.cpu import default_lanes
 from lstm_jax.training.host.devices import Devices
-from lstm_jax.training.update_rules.keys import own_numbers, root_key
-from lstm_jax.training.trials.training_loop import DATA, RUNNING, SOLVED, Learning
-from lstm_jax.training.update_rules.base import Report
+from lstm_jax.training.trials.batches import (
+    DeviceBatch,
+    HostBatch,
+    TrainState,
+    idle_behind,
+    merge,
+    pad,
+    part_ended,
+    split,
+    take,
+)
 from lstm_jax.training.trials.programs import make_programs
 from lstm_jax.training.trials.records import (
     Progress,
@@ -32,19 +41,10 @@ from lstm_jax.training.trials.records import (
     make_result,
     stack_reports,
 )
-from lstm_jax.training.host.cpu import default_lanes
-from lstm_jax.training.trials.stopping import Score
-from lstm_jax.training.trials.batches import (
-    Group,
-    Standing,
-    Wave,
-    idle_behind,
-    merge,
-    pad,
-    part_ended,
-    split,
-    take,
-)
+from lstm_jax.training.trials.stopping import TestMetrics
+from lstm_jax.training.trials.training_loop import DATA, RUNNING, SOLVED, TrainingLoop
+from lstm_jax.training.update_rules.base import Metrics
+from lstm_jax.training.update_rules.keys import root_key, with_fixed_prng
 
 
 class TrialRunner:
@@ -54,7 +54,7 @@ class TrialRunner:
     >>> from lstm_jax.tasks import make_task
     >>> from lstm_jax.training.recipes.recipe import make_recipe
     >>> task = dataclasses.replace(make_task("6a"), max_sequences=1, test_size=1)
-    >>> runner = TrialRunner(make_recipe("paper").learning(task), range(3), seed=1)
+    >>> runner = TrialRunner(TrainingLoop(task), range(3), seed=1)
     >>> runner.presented, runner.finished  # results = runner.run() runs them
     (0, False)
 
@@ -67,7 +67,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        learning: Learning,
+        loop: TrainingLoop,
         indices: Sequence[int],
         *,
         seed: int = 0,
@@ -88,23 +88,23 @@ class TrialRunner:
 
         Raises:
           ValueError: if there are no trials, one is no whole number, negative or double, `seed` or
-            `lanes` is no whole number in its range, or `learning` or `mesh` is something else.
+            `lanes` is no whole number in its range, or `loop` or `mesh` is something else.
         """
-        check_kind("learning", learning, Learning)
+        check_type("learning", loop, TrainingLoop)
         self.indices = _check_indices(indices)
         self.presented = 0
         mesh = Mesh(jax.local_devices()[:1], ("trials",)) if mesh is None else mesh
-        check_kind("mesh", mesh, Mesh)
+        check_type("mesh", mesh, Mesh)
         if lanes is None:
             lanes = default_lanes(mesh.devices.flat[0].platform)
         self.devices = Devices(mesh, whole("lanes", lanes, 1, 2**20))
-        self.learning = learning
-        self._programs = make_programs(learning)
-        self._keys, data = _keys_and_data(learning, self.indices, seed)
-        self._waves = [Wave(places, self._init(places, data)) for places in self._split()]
-        self._ended: list[Group] = []
+        self.loop = loop
+        self._programs = make_programs(loop)
+        self._keys, data = _keys_and_data(loop, self.indices, seed)
+        self._waves = [DeviceBatch(places, self._init(places, data)) for places in self._split()]
+        self._ended: list[HostBatch] = []
         self._status = np.full(len(self.indices), RUNNING)
-        self._rounds: list[Report] = []  # [R] each
+        self._rounds: list[Metrics] = []  # [R] each
         self._trial_sequences = 0
 
     @property
@@ -120,12 +120,12 @@ class TrialRunner:
         """Whether every trial has ended."""
         return not self._waves
 
-    def run(self, on_round: Callable[[Progress], None] | None = None) -> list[TrialResult]:
-        """Runs all trials to their end, telling `on_round` of every round."""
+    def run(self, on_chunk: Callable[[Progress], None] | None = None) -> list[TrialResult]:
+        """Runs all trials to their end, telling `on_chunk` of every round."""
         while not self.finished:
             progress = self.round()
-            if on_round is not None:
-                on_round(progress)
+            if on_chunk is not None:
+                on_chunk(progress)
         return self.results()
 
     def round(self) -> Progress:
@@ -135,8 +135,8 @@ class TrialRunner:
         report = self._hear(advanced)
         self._rounds.append(report)
         self._trial_sequences += _sequences(report)
-        limit = self.learning.task.max_sequences
-        self.presented = min(self.presented + self.learning.chunk, limit)
+        limit = self.loop.task.max_sequences
+        self.presented = min(self.presented + self.loop.chunk, limit)
         running = np.sum(self._status == RUNNING)
         if running == 0 or -(-running // self.devices.width) < len(self._waves):
             self._pack(merge(self._in_waves()))
@@ -157,7 +157,7 @@ class TrialRunner:
                 standing=take(standing, place),
                 score=take(score, lane),
                 curve=curves[place],
-                test_size=self.learning.task.test_size,
+                test_size=self.loop.task.test_size,
                 presented=self.presented,
             )
             for places, score in tested
@@ -180,72 +180,76 @@ class TrialRunner:
             raise ValueError(f"state must be of the trials {self.indices} with this runner's seed")
         self.presented = int(state.presented)
         self._status = np.array(state.trials.status)
-        self._rounds = [Report(*sums) for sums in zip(*state.reports, strict=True)]
+        self._rounds = [Metrics(*sums) for sums in zip(*state.reports, strict=True)]
         self._trial_sequences = _sequences(state.reports)
         self._ended = []
         places = np.arange(len(self.indices))
-        self._pack(Group(places, Standing(state.trials, state.best)))
+        self._pack(HostBatch(places, TrainState(state.trials, state.best)))
 
     def _split(self) -> list[np.ndarray]:
         """The places of all trials, in waves."""
         return split(np.arange(len(self.indices)), self.devices.width)
 
-    def _init(self, places: np.ndarray, data: Data) -> list[Standing]:
+    def _init(self, places: np.ndarray, data: Data) -> list[TrainState]:
         """The trials of a wave before their first sequence."""
         width = self.devices.width
         keys, data = take((self._keys, data), pad(places, width))
         is_idle = np.arange(width) >= len(places)
         return self._programs.init(self.devices.spread((keys, data, is_idle)))
 
-    def _run_chunk(self, wave: Wave) -> tuple[Wave, list[tuple[chex.Array, Report]]]:
+    def _run_chunk(self, wave: DeviceBatch) -> tuple[DeviceBatch, list[tuple[chex.Array, Metrics]]]:
         """A wave after one more chunk, and what is told of it: its status and its report."""
         n = np.int32(self.presented)
         done = self._programs.run_chunk([(part.trials, n) for part in wave.parts])
         pairs = zip(wave.parts, done, strict=True)
         best = self._programs.keep_best([(p.best, t.model, report, n) for p, (t, report) in pairs])
-        parts = [Standing(trials, b) for (trials, _), b in zip(done, best, strict=True)]
-        return Wave(wave.places, parts), [(trials.status, report) for trials, report in done]
+        parts = [TrainState(trials, b) for (trials, _), b in zip(done, best, strict=True)]
+        return DeviceBatch(wave.places, parts), [(trials.status, report) for trials, report in done]
 
-    def _hear(self, advanced: Sequence[tuple[Wave, list[tuple[chex.Array, Report]]]]) -> Report:
+    def _hear(
+        self, advanced: Sequence[tuple[DeviceBatch, list[tuple[chex.Array, Metrics]]]]
+    ) -> Metrics:
         """Waits for the waves; returns the report of their round, [R] float32."""
-        sums = np.zeros((len(Report._fields), len(self.indices)), np.float32)
+        sums = np.zeros((len(Metrics._fields), len(self.indices)), np.float32)
         for wave, parts in advanced:
             lanes = np.arange(len(wave.places))
             status, report = take(self.devices.collect(parts), lanes)
             self._status[wave.places] = status
             sums[:, wave.places] = report
-        return Report(*sums)
+        return Metrics(*sums)
 
-    def _pack(self, group: Group) -> None:
+    def _pack(self, group: HostBatch) -> None:
         """Sets aside the trials that have ended, and makes waves of the others."""
         ended, running = part_ended(group)
         self._ended.append(ended)
         self._waves = [
-            Wave(running.places[lanes], self._spread(running.standing, lanes))
+            DeviceBatch(running.places[lanes], self._spread(running.standing, lanes))
             for lanes in split(np.arange(len(running.places)), self.devices.width)
         ]
 
-    def _spread(self, standing: Standing, lanes: np.ndarray) -> list[Standing]:
+    def _spread(self, standing: TrainState, lanes: np.ndarray) -> list[TrainState]:
         """Some trials as a wave."""
         return self.devices.spread(idle_behind(standing, lanes, self.devices.width))
 
-    def _in_waves(self) -> list[Group]:
+    def _in_waves(self) -> list[HostBatch]:
         """The trials in waves, on the host."""
         return [
-            Group(wave.places, take(self.devices.collect(wave.parts), np.arange(len(wave.places))))
+            HostBatch(
+                wave.places, take(self.devices.collect(wave.parts), np.arange(len(wave.places)))
+            )
             for wave in self._waves
         ]
 
-    def _standing(self) -> Standing:
+    def _standing(self) -> TrainState:
         """Where all trials stand, in order."""
         return merge(self._ended + self._in_waves()).standing
 
-    def _final_test(self, standing: Standing, places: np.ndarray) -> Score:
+    def _final_test(self, standing: TrainState, places: np.ndarray) -> TestMetrics:
         """Of one wave, in its lanes."""
         parts = [(part.trials,) for part in self._spread(standing, places)]
         return self.devices.collect(self._programs.final_test(parts))
 
-    def _progress(self, report: Report) -> Progress:
+    def _progress(self, report: Metrics) -> Progress:
         return Progress(
             presented=self.presented,
             trial_sequences=self._trial_sequences,
@@ -259,26 +263,26 @@ class TrialRunner:
 def _check_indices(indices: Sequence[int]) -> list[int]:
     """The trials' numbers as ints."""
     if not isinstance(indices, Iterable):
-        raise ValueError(f"indices must be whole numbers, got {shown(indices)}")
+        raise ValueError(f"indices must be whole numbers, got {displayed(indices)}")
     found = [whole("each of indices", index, 0, DATA) for index in indices]
     if not found or len(set(found)) < len(found):
         raise ValueError(f"indices must be one or more, and distinct, got {found}")
     return found
 
 
-@own_numbers
-def _keys_and_data(learning: Learning, indices: list[int], seed: int) -> tuple[np.ndarray, Data]:
+@with_fixed_prng
+def _keys_and_data(loop: TrainingLoop, indices: list[int], seed: int) -> tuple[np.ndarray, Data]:
     """Every trial's key and its `Task.prepare`d data, lanes last."""
     root = root_key(seed)
     keys = [jax.random.fold_in(root, index) for index in indices]
     key_data = np.stack([np.asarray(jax.random.key_data(key)) for key in keys], axis=-1)
-    prepare = learning.task.prepare
+    prepare = loop.task.prepare
     if prepare is None:
         return key_data, None
     data = [prepare(jax.random.fold_in(root, DATA), index) for index in indices]
     return key_data, jax.tree.map(lambda *a: np.stack(a, axis=-1), *data)
 
 
-def _sequences(report: Report) -> int:
+def _sequences(report: Metrics) -> int:
     """Training sequences in all."""
     return int(report.sequences.sum(dtype=np.float64))

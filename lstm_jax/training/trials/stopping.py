@@ -37,7 +37,7 @@ class Window(NamedTuple):
     """[L] float32, of those in the ring."""
 
 
-class Score(NamedTuple):
+class TestMetrics(NamedTuple):
     """The outcome of a test, for L trials."""
 
     wrong: jax.Array
@@ -95,7 +95,7 @@ def stream_rule_met(rule: StreamRule, window: Window) -> jax.Array:
     return met
 
 
-def test_rule_met(rule: TestRule, score: Score) -> jax.Array:
+def test_rule_met(rule: TestRule, score: TestMetrics) -> jax.Array:
     """Whether a test of `rule.size` sequences went well enough, [L] bool."""
     met = score.wrong <= rule.max_wrong
     return met if rule.mean_error is None else met & (score.error < rule.mean_error)

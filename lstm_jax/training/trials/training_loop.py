@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import chex
 import jax
@@ -21,10 +21,8 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.validation import whole
 from lstm_jax.tasks.task import Data, Example, StreamRule, Task, TestRule, in_turn, real_steps
-from lstm_jax.training.update_rules.keys import as_key, own_numbers
-from lstm_jax.training.update_rules.base import AnyModel, Method, Report, over_lanes
 from lstm_jax.training.trials.stopping import (
-    Score,
+    TestMetrics,
     Window,
     init_window,
     record,
@@ -32,6 +30,9 @@ from lstm_jax.training.trials.stopping import (
     stream_rule_met,
     test_rule_met,
 )
+from lstm_jax.training.update_rules.base import AnyModel, BatchUpdateRule, Metrics, vmap_trials
+from lstm_jax.training.update_rules.keys import as_key, with_fixed_prng
+from lstm_jax.training.update_rules.select import make_update_rule
 
 RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 
@@ -39,6 +40,8 @@ RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 INITIAL_WEIGHTS, TRAINING, TEST, FINAL_TEST = range(4)
 # What the root key is folded with, beside the trials' indices, for data that trials share.
 DATA = 2**32 - 1
+# Training sequences per compiled call, where no rule decides it.
+CHUNK = 1000
 # A report counts a chunk's sequences in float32, which is exact below this; and all in int32.
 MAX_CHUNK, MAX_SEQUENCES = 2**24, 2**30
 
@@ -51,7 +54,7 @@ class Trials(NamedTuple):
     data: Data
     """What all sequences of a trial share, from `Task.prepare`; None if that is None."""
     model: AnyModel
-    """What has been learned, in the way of the trials' `Method`."""
+    """What has been learned, in the way of the trials' `BatchUpdateRule`."""
     window: Window | None
     """What a `StreamRule` needs to know of the last sequences; None with a `TestRule`."""
     status: chex.Array
@@ -63,7 +66,7 @@ class Trials(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Learning:
+class TrainingLoop:
     """How the trials of a task learn: what the compiled functions are made from.
 
     Raises:
@@ -73,12 +76,17 @@ class Learning:
 
     task: Task
     """What is learned, and when it is."""
-    method: Method[AnyModel]
-    """How a trial learns from a sequence, be it the LSTM's way or a rival's."""
-    chunk: int = 1000
-    """Training sequences a chunk, in [1, 2^24]."""
+    update_rule: BatchUpdateRule[AnyModel] = cast("BatchUpdateRule[AnyModel]", None)
+    """How weights change, the LSTM's rule or a baseline's; None: by the task's hyperparameters."""
+    chunk: int = cast("int", None)
+    """Training sequences per chunk, in [1, 2^24]; None: the interval of the task's tests or of its
+    construction, or else 1000."""
 
     def __post_init__(self) -> None:
+        if self.update_rule is None:
+            object.__setattr__(self, "update_rule", make_update_rule(self.task))
+        if self.chunk is None:
+            object.__setattr__(self, "chunk", default_chunk(self.task))
         whole("chunk", self.chunk, 1, MAX_CHUNK + 1)
         whole("max_sequences", self.task.max_sequences, 1, MAX_SEQUENCES + 1)
         for rule in (self.task.rule, self.task.first_rule):
@@ -87,7 +95,7 @@ class Learning:
                     f"chunk must be the task's test interval, {rule.interval}, got {self.chunk}"
                 )
 
-    @own_numbers
+    @with_fixed_prng
     def init_trials(self, keys: jax.Array, data: Data, is_idle: jax.Array) -> Trials:
         """L trials before their first sequence.
 
@@ -100,15 +108,17 @@ class Learning:
         return Trials(
             keys=keys,
             data=data,
-            model=self.method.init(over_lanes(lambda key: _subkey(key, INITIAL_WEIGHTS))(keys)),
+            model=self.update_rule.init(
+                vmap_trials(lambda key: _subkey(key, INITIAL_WEIGHTS))(keys)
+            ),
             window=init_window(rule, shape) if isinstance(rule, StreamRule) else None,
             status=jnp.where(is_idle, IDLE, RUNNING).astype(jnp.int32),
             ended_at=jnp.zeros(shape, jnp.int32),
             first_rule_at=jnp.zeros(shape, jnp.int32),
         )
 
-    @own_numbers
-    def run_chunk(self, trials: Trials, presented: jax.Array) -> tuple[Trials, Report]:
+    @with_fixed_prng
+    def run_chunk(self, trials: Trials, presented: jax.Array) -> tuple[Trials, Metrics]:
         """Presents up to `chunk` more training sequences to every running trial.
 
         Args:
@@ -127,42 +137,42 @@ class Learning:
             trials, _, n = carry
             return (n < stop) & jnp.any(trials.status == RUNNING)
 
-        def present(carry: tuple) -> tuple:
+        def train_step(carry: tuple) -> tuple:
             trials, report, n = carry
-            trials, outcome = self._present(trials, n, training_set)
+            trials, outcome = self._train_step(trials, n, training_set)
             return trials, jax.tree.map(jnp.add, report, outcome), n + 1
 
         count = jnp.zeros_like(trials.status)
-        report = Report(count, count.astype(jnp.float32), count)
-        trials, report, _ = jax.lax.while_loop(goes_on, present, (trials, report, presented))
+        report = Metrics(count, count.astype(jnp.float32), count)
+        trials, report, _ = jax.lax.while_loop(goes_on, train_step, (trials, report, presented))
         running = trials.status == RUNNING
-        trials = trials._replace(model=self.method.end_chunk(trials.model, report, running))
+        trials = trials._replace(model=self.update_rule.end_chunk(trials.model, report, running))
         trials = self._test_rules(trials, stop)
         out_of_budget = (trials.status == RUNNING) & (stop >= self.task.max_sequences)
         return _end(trials, out_of_budget, UNSOLVED, stop), report
 
-    @own_numbers
-    def final_test(self, trials: Trials) -> Score:
+    @with_fixed_prng
+    def final_test(self, trials: Trials) -> TestMetrics:
         """Tests every trial's network as it is on `task.test_size` fresh sequences."""
-        keys = over_lanes(lambda key: _subkey(key, FINAL_TEST))(trials.keys)
+        keys = vmap_trials(lambda key: _subkey(key, FINAL_TEST))(trials.keys)
         return self._test(trials, keys, self.task.test_size)
 
-    def _present(
+    def _train_step(
         self, trials: Trials, n: jax.Array, training_set: Example | None
-    ) -> tuple[Trials, Report]:
+    ) -> tuple[Trials, Metrics]:
         """Draws training sequence number n of every running trial, and learns from it."""
         running = trials.status == RUNNING
         if training_set is not None:
             example = in_turn(training_set, n)
         else:
-            example = over_lanes(
+            example = vmap_trials(
                 lambda key, data: self.task.sample(jax.random.fold_in(_key(key, TRAINING), n), data)
             )(trials.keys, trials.data)
-        model, outputs = self.method.present(trials.model, example, n, running)
+        model, outputs = self.update_rule.train_step(trials.model, example, n, running)
         trials = trials._replace(model=model)
 
         correct, error, _ = self._judge(outputs, example)
-        report = Report(
+        report = Metrics(
             sequences=running.astype(jnp.int32),
             error=jnp.where(running, error, 0),
             wrong=(running & ~correct).astype(jnp.int32),
@@ -189,14 +199,14 @@ class Learning:
         count = count.astype(jnp.float32)
         error = jnp.abs(differences).sum(0) / count
         squared_error = (differences * differences).sum(0) / count
-        return over_lanes(self.task.is_correct)(outputs, example), error, squared_error
+        return vmap_trials(self.task.is_correct)(outputs, example), error, squared_error
 
     def _test_rules(self, trials: Trials, n: jax.Array) -> Trials:
         """Pauses training for a test where a rule of the task asks for one."""
         rule, first_rule = self.task.rule, self.task.first_rule
         if not isinstance(rule, TestRule):
             return trials
-        keys = over_lanes(lambda key: jax.random.key_data(jax.random.fold_in(_key(key, TEST), n)))(
+        keys = vmap_trials(lambda key: jax.random.key_data(jax.random.fold_in(_key(key, TEST), n)))(
             trials.keys
         )
         running = trials.status == RUNNING
@@ -212,8 +222,8 @@ class Learning:
         trials: Trials,
         keys: jax.Array,
         size: int,
-        goes_on: Callable[[Score], jax.Array] | None = None,
-    ) -> Score:
+        goes_on: Callable[[TestMetrics], jax.Array] | None = None,
+    ) -> TestMetrics:
         """Presents `size` test sequences to every trial, one after the other.
 
         Ends early where `goes_on`, of the sums so far, is false for every trial.
@@ -226,32 +236,39 @@ class Learning:
             if test_set is not None:
                 return in_turn(test_set, i)
             draw_one = lambda key, data: sample(_key(key, i), data)
-            return over_lanes(draw_one)(keys, trials.data)
+            return vmap_trials(draw_one)(keys, trials.data)
 
-        def is_needed(carry: tuple[jax.Array, Score]) -> jax.Array:
+        def is_needed(carry: tuple[jax.Array, TestMetrics]) -> jax.Array:
             i, score = carry
             return (i < size) & (True if goes_on is None else jnp.any(goes_on(score)))
 
-        def body(carry: tuple[jax.Array, Score]) -> tuple[jax.Array, Score]:
+        def body(carry: tuple[jax.Array, TestMetrics]) -> tuple[jax.Array, TestMetrics]:
             i, score = carry
             example = draw(i)
-            outputs = self.method.outputs(trials.model, example)
+            outputs = self.update_rule.outputs(trials.model, example)
             correct, error, squared_error = self._judge(outputs, example)
-            return i + 1, Score(
+            return i + 1, TestMetrics(
                 score.wrong + (~correct).astype(jnp.int32),
                 score.error + error,
                 score.squared_error + squared_error,
             )
 
         zeros = jnp.zeros(shape, jnp.float32)
-        start = (jnp.int32(0), Score(jnp.zeros(shape, jnp.int32), zeros, zeros))
+        start = (jnp.int32(0), TestMetrics(jnp.zeros(shape, jnp.int32), zeros, zeros))
         _, score = jax.lax.while_loop(is_needed, body, start)
         return score._replace(error=score.error / size, squared_error=score.squared_error / size)
 
 
+def default_chunk(task: Task) -> int:
+    """Returns the number of training sequences between two decisions of a task's rules."""
+    if isinstance(task.rule, TestRule):
+        return task.rule.interval
+    return task.construction_interval if task.sequential_construction else CHUNK
+
+
 def _of_lanes(make_set: Callable[[Data], Example] | None, data: Data) -> Example | None:
     """A fixed set of sequences for every lane, the batch axis first; None if there is none."""
-    return None if make_set is None else over_lanes(make_set)(data)
+    return None if make_set is None else vmap_trials(make_set)(data)
 
 
 def _key(key_data: jax.Array, use: jax.Array | int) -> jax.Array:

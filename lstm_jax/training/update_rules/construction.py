@@ -13,7 +13,7 @@ import numpy as np
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters
-from lstm_jax.cell.units import KINDS, Layer
+from lstm_jax.cell.units import UNIT_TYPES, Layer
 
 # An error that falls by less than this factor from one chunk to the next has stopped decreasing.
 STALLED = 0.95
@@ -36,7 +36,7 @@ def joined(architecture: Architecture, parameters: Parameters, number: jax.Array
     """
     cells = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
     gates = np.arange(architecture.num_blocks)
-    blocks = Layer(*(gates if k.is_gate else cells for k in KINDS))._replace(hidden=-1)
+    blocks = Layer(*(gates if k.is_gate else cells for k in UNIT_TYPES))._replace(hidden=-1)
     own = zip(blocks, architecture.sizes, architecture.seen, strict=True)
     sources = [np.broadcast_to(block, size) for block, size, is_seen in own if size * is_seen]
 

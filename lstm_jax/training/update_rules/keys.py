@@ -36,7 +36,7 @@ def as_key(key_data: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(key_data, impl=GENERATOR)
 
 
-def own_numbers(fun: Callable[P, R]) -> Callable[P, R]:
+def with_fixed_prng(fun: Callable[P, R]) -> Callable[P, R]:
     """Lets a function draw, or be traced to draw, the same numbers under all settings of JAX."""
 
     @functools.wraps(fun)

@@ -1,100 +1,94 @@
-"""The paper's way to learn: weights minus a times a gradient, after every sequence."""
+"""The paper's update rule: weights minus a times the gradient, after every sequence."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import optax
+from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import State
-from lstm_jax.network.arguments import check_choice
-from lstm_jax.network.losses import HALF_SQUARED, Error
-from lstm_jax.network.layer import Gradient
-from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.network.outputs import At, apply, unsquashed
 from lstm_jax.cell.parameters import Parameters, UnitWeights, initialise
+from lstm_jax.cell.step import State
 from lstm_jax.cell.units import GATES
+from lstm_jax.network.layer import RunOptions, Steps
+from lstm_jax.network.optimisers import check_optimiser, make_optimiser
+from lstm_jax.network.outputs import At, apply, net_inputs_only
+from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
+from lstm_jax.training.update_rules.base import Metrics, vmap_trials
 from lstm_jax.training.update_rules.construction import grown, joined
 from lstm_jax.training.update_rules.keys import as_key
-from lstm_jax.training.update_rules.base import Report, over_lanes, where_running
-
-Update = Literal["after_sequence", "after_next_first_step"]
 
 
 class Model(NamedTuple):
-    """What L trials have learned; the lanes are the last axis of every array."""
+    """A network in training; in a batch of B trials, the batch axis of every array is last."""
 
     parameters: Parameters
-    """The weights, of which tests are made."""
+    """The weights, which tests use."""
     optimiser_state: optax.OptState
     """As the optimiser's `init` makes it."""
     constructed: jax.Array
-    """[L] int32, how many memory blocks have joined the network."""
+    """[B] int32, how many memory blocks have joined the network."""
     last_error: jax.Array
-    """[L] float32, mean training error of the chunk before."""
+    """[B] float32, mean training error of the chunk before."""
     previous: Parameters | None = None
-    """The weights before the last update, if the next sequence's first step still sees them."""
+    """The weights before the last update, where the next sequence's first step still uses them."""
 
 
 @dataclasses.dataclass(frozen=True)
-class GradientLearning:
-    """How the LSTM learns a task: the `lstm_jax.training.update_rules.base.Method` of the paper.
+class PerSequenceUpdate:
+    """The `BatchUpdateRule` of the LSTM that updates the weights once per sequence.
 
     Raises:
-      ValueError: if the output units cannot have the error, `update` is unknown, or the optimiser
-        needs the error, as optax's line searches and `reduce_on_plateau` do.
+      ValueError: if the output units cannot have the task's loss, or the optimiser needs more than
+        a gradient, as optax's line searches and `reduce_on_plateau` do.
     """
 
     task: Task[Architecture]
-    """Whose network, initial weights and places of the error are meant."""
-    optimiser: optax.GradientTransformation
-    """Any optax transformation; the paper's is `optax.sgd(a)` with the task's rate a."""
-    gradient: Gradient = "truncated"
-    """"truncated", the paper's, or another that `unroll` knows."""
-    error: Error = HALF_SQUARED
-    """The error at the output units; the paper's is E / 2."""
-    update: Update = "after_sequence"
-    """When a sequence's update is made: at its end, or once the next one's first step is done."""
+    """The task, whose hyperparameters decide how the network starts and is trained."""
+    optimiser: optax.GradientTransformation = cast("optax.GradientTransformation", None)
+    """Any optax transformation; None: the optimiser of the hyperparameters."""
 
     def __post_init__(self) -> None:
+        hyperparameters = self.task.hyperparameters
+        if self.optimiser is None:
+            own = make_optimiser(hyperparameters.optimiser, hyperparameters.learning_rate)
+            object.__setattr__(self, "optimiser", own)
         check_optimiser(self.optimiser)
-        check_choice("gradient", self.gradient, get_args(Gradient))
-        self.error.check(self.task.architecture.output)
-        if self.update not in get_args(Update):
-            raise ValueError(f"update must be one of {get_args(Update)}, got {self.update!r}")
+        hyperparameters.loss.check(self.task.architecture.output)
 
     def init(self, keys: jax.Array) -> Model:
-        """Random weights by the task's conditions, from a key for each lane, [..., L] uint32."""
-        lanes = keys.shape[-1:]
+        """Draws initial weights from the raw data of a key per trial, [2, B] uint32."""
         init_trial = lambda key: self.init_trial(as_key(key))
-        parameters, optimiser_state = over_lanes(init_trial)(keys)
+        parameters, optimiser_state = vmap_trials(init_trial)(keys)
+        batch = keys.shape[-1:]
+        is_delayed = self.task.hyperparameters.update_after == "next_first_step"
         return Model(
             parameters=parameters,
             optimiser_state=optimiser_state,
-            constructed=jnp.full(lanes, blocks_at_first(self.task), jnp.int32),
-            last_error=jnp.full(lanes, jnp.inf, jnp.float32),
-            previous=None if self.update == "after_sequence" else parameters,
+            constructed=jnp.full(batch, initial_blocks(self.task), jnp.int32),
+            last_error=jnp.full(batch, jnp.inf, jnp.float32),
+            previous=parameters if is_delayed else None,
         )
 
     def init_trial(self, key: jax.Array) -> tuple[Parameters, optax.OptState]:
-        """One trial's random weights and its optimiser's state, from a PRNG key."""
-        parameters = draw_weights(key, self.task)
+        """Returns one trial's initial weights and optimiser state, from a PRNG key."""
+        parameters = draw_weights(key, self.task.architecture, self.task.hyperparameters)
         return parameters, self.optimiser.init(parameters)
 
-    def present(
+    def train_step(
         self, model: Model, example: Example, n: jax.Array, running: jax.Array
     ) -> tuple[Model, jax.Array]:
-        """One update a lane, from its own sequence."""
+        """Updates each running trial's weights by the gradient of its own sequence."""
         del n
         gradient, outputs = self._gradient(model, example)
-        updates, optimiser_state = over_lanes(self.optimiser.update)(
+        updates, optimiser_state = vmap_trials(self.optimiser.update)(
             gradient, model.optimiser_state, model.parameters
         )
         new = model._replace(
@@ -102,24 +96,19 @@ class GradientLearning:
             optimiser_state=optimiser_state,
             previous=None if model.previous is None else model.parameters,
         )
-        return where_running(running, new, model), outputs
+        return tree_where(running, new, model), outputs
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
-        """[K, L], or [T, K, L] with the error at every step."""
+        """Returns the outputs [K, B], or [T, K, B] with a target at every step."""
         net = self._net(model.parameters, model.constructed, example)
-        return self._squash(net, example)
+        return self._activate(net, example)
 
-    def end_chunk(self, model: Model, report: Report, running: jax.Array) -> Model:
-        """Lets a memory block join where a chunk's error is hardly below that of the one before."""
-        if not self.task.sequential_construction:
-            return model
-        error = report.mean_error()
-        number = grown(self.task.architecture, model.constructed, error, model.last_error)
-        new = model._replace(constructed=number, last_error=error)
-        return where_running(running, new, model)
+    def end_chunk(self, model: Model, metrics: Metrics, running: jax.Array) -> Model:
+        """Adds a memory block where the chunk's error has hardly fallen."""
+        return tree_where(running, after_chunk(self.task, model, metrics), model)
 
     def _gradient(self, model: Model, example: Example) -> tuple[Parameters, jax.Array]:
-        """The gradient of the error, and the outputs; where two sets of weights act, their sum."""
+        """Returns the gradient and the outputs; where two sets of weights act, the gradients' sum."""
         previous = () if model.previous is None else (model.previous,)
         weights = (*previous, model.parameters)
         gradients, outputs = jax.grad(self._loss, has_aux=True)(weights, model.constructed, example)
@@ -128,17 +117,19 @@ class GradientLearning:
     def _loss(
         self, weights: tuple[Parameters, ...], constructed: jax.Array, example: Example
     ) -> tuple[jax.Array, jax.Array]:
-        """The error summed over the lanes, which share nothing, and the outputs."""
+        """Returns the loss, summed over the trials, which share nothing, and the outputs."""
         if len(weights) == 1:
             net = self._net(weights[0], constructed, example)
         else:
             net = self._net_of_two(weights[0], weights[1], constructed, example)
-        at_steps = None
+        step_weights = None
         if self.task.error_at == "every_step":
-            at_steps = real_steps(example).astype(net.dtype)
-        output = self.task.architecture.output
-        error = self.error(net, example.targets, at_steps, output=output)
-        return error, self._squash(net, example)
+            step_weights = real_steps(example).astype(net.dtype)
+        loss, output = self.task.hyperparameters.loss, self.task.architecture.output
+        return (
+            loss(net, example.targets, step_weights, output=output),
+            self._activate(net, example),
+        )
 
     def _net(
         self,
@@ -147,7 +138,7 @@ class GradientLearning:
         example: Example,
         state: State | None = None,
     ) -> jax.Array:
-        """The net inputs of the output units, [K, L] or [T, K, L]."""
+        """Returns the net inputs of the output units, [K, B] or [T, K, B]."""
         net, _ = self._apply(parameters, constructed, example, self.task.error_at, state)
         return net
 
@@ -158,7 +149,7 @@ class GradientLearning:
         constructed: jax.Array,
         example: Example,
     ) -> jax.Array:
-        """As `_net`, where the first step is by the weights before the last update."""
+        """As `_net`, where the first step still uses the weights before the last update."""
         first, rest = (
             example._replace(inputs=example.inputs[steps], length=length)
             for steps, length in (
@@ -184,41 +175,53 @@ class GradientLearning:
         if task.sequential_construction:
             parameters = joined(task.architecture, parameters, constructed)
         return apply(
-            unsquashed(task.architecture),
+            net_inputs_only(task.architecture),
             parameters,
             example.inputs,
             at=at,
+            steps=Steps(length=None if task.fixed_length else example.length),
             initial_state=state,
-            length=None if task.fixed_length else example.length,
-            gradient=self.gradient,
+            options=RunOptions(gradient=task.hyperparameters.gradient),
         )
 
-    def _squash(self, net: jax.Array, example: Example) -> jax.Array:
-        """The outputs, which are 0 at padding."""
-        outputs = ACTIVATIONS[self.task.architecture.output].value(net)
+    def _activate(self, net: jax.Array, example: Example) -> jax.Array:
+        """Returns the outputs of net inputs, 0 at padding."""
+        outputs = ACTIVATIONS[self.task.architecture.output](net)
         if self.task.error_at == "end" or self.task.fixed_length:
             return outputs
         return jnp.where(real_steps(example)[:, None], outputs, 0)
 
 
-def blocks_at_first(task: Task[Architecture]) -> int:
-    """How many memory blocks are part of the network from the start."""
+def after_chunk(task: Task[Architecture], model: Model, metrics: Metrics) -> Model:
+    """Returns the models after a chunk, with a further memory block where the error has stalled."""
+    if not task.sequential_construction:
+        return model
+    error = metrics.mean_error()
+    number = grown(task.architecture, model.constructed, error, model.last_error)
+    return model._replace(constructed=number, last_error=error)
+
+
+def initial_blocks(task: Task[Architecture]) -> int:
+    """Returns how many memory blocks the network starts with."""
     return 0 if task.sequential_construction else task.architecture.num_blocks
 
 
-def draw_weights(key: jax.Array, task: Task[Architecture]) -> Parameters:
-    """The random weights of a trial, by the task's conditions."""
-    own = task.conditions
-    biases = {f"{kind.name}_bias": getattr(own, f"{kind.name}_bias") for kind in GATES}
-    draw = functools.partial(initialise, key, task.architecture, init_range=own.init_range)
+def draw_weights(
+    key: jax.Array, architecture: Architecture, hyperparameters: Hyperparameters
+) -> Parameters:
+    """Draws the initial weights of a trial; numeric hyperparameters may be traced values."""
+    biases = {
+        name: getattr(hyperparameters, name) for name in (f"{gate.name}_bias" for gate in GATES)
+    }
+    draw = functools.partial(initialise, key, architecture, init_range=hyperparameters.init_range)
     parameters = draw(**biases)
-    if not own.added_gate_bias:
+    if not hyperparameters.add_gate_bias:
         return parameters
     random, given = draw().layer, parameters.layer
     added = {
-        kind.name: _add_bias(getattr(given, kind.name), getattr(random, kind.name))
-        for kind in GATES
-        if biases[f"{kind.name}_bias"] is not None
+        gate.name: _add_bias(getattr(given, gate.name), getattr(random, gate.name))
+        for gate in GATES
+        if biases[f"{gate.name}_bias"] is not None
     }
     return parameters._replace(layer=given._replace(**added))
 

@@ -1,0 +1,94 @@
+"""Hyperparameters of a training run: one flat, frozen record for tasks, recipes and results."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import jax
+import numpy as np
+
+from lstm_jax.cell.validation import as_number, check_choice, check_type, displayed
+from lstm_jax.network.layer import Gradient
+from lstm_jax.network.losses import HALF_SQUARED, Loss
+
+Optimiser = Literal["sgd", "adam", "adam_inverse_sqrt"]
+UpdateAfter = Literal["sequence", "step", "next_first_step"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyperparameters:
+    """How a network starts and how it is trained (the paper's table of conditions, appendix A).
+
+    The defaults are the paper's choices wherever one value holds for all of its tasks.
+
+    >>> paper = Hyperparameters(learning_rate=0.5, input_gate_bias=(-3.0, -6.0))
+    >>> dataclasses.replace(paper, optimiser="adam", learning_rate=0.01).input_gate_bias
+    (-3.0, -6.0)
+
+    Raises:
+      ValueError: if a number is not finite in float32 or is out of its range, or a choice is
+        unknown.
+    """
+
+    learning_rate: float = 0.1
+    """a, the step size of the optimiser; not negative. 0.0 for a baseline that has none."""
+    init_range: float = 0.1
+    """Initial weights are uniform in [-init_range, init_range]; positive. 0.1 or 0.2 in the paper."""
+    input_gate_bias: tuple[float, ...] | None = None
+    """Initial biases of the J input gates; None: random like all weights."""
+    output_gate_bias: tuple[float, ...] | None = None
+    """Initial biases of the J output gates; None: random like all weights."""
+    forget_gate_bias: tuple[float, ...] | None = None
+    """Initial biases of the J forget gates, where there are any; None: random like all weights."""
+    add_gate_bias: bool = False
+    """Whether given gate biases are added to the random ones instead of replacing them."""
+    loss: Loss = HALF_SQUARED
+    """The loss at the output units; E / 2 in the paper (eqs. 16, 19)."""
+    gradient: Gradient = "truncated"
+    """The gradient that the updates use, as in `lstm_jax.RunOptions`; the paper's is "truncated"."""
+    optimiser: Optimiser = "sgd"
+    """"sgd", the paper's gradient descent; "adam", at a constant rate; or "adam_inverse_sqrt", Adam
+    at the rate a / sqrt(1 + n / 5000) after n updates."""
+    update_after: UpdateAfter = "sequence"
+    """When weights change: after each "sequence", as in the paper; after each "step" that has a
+    loss; or once the "next_first_step" is done, that of the sequence that follows."""
+
+    def __post_init__(self) -> None:
+        check_number("learning_rate", self.learning_rate, least=0.0)
+        check_number("init_range", self.init_range, above=0.0)
+        for name in ("input_gate_bias", "output_gate_bias", "forget_gate_bias"):
+            object.__setattr__(self, name, _as_numbers(name, getattr(self, name)))
+        check_type("loss", self.loss, Loss)
+        check_choice("gradient", self.gradient, get_args(Gradient))
+        check_choice("optimiser", self.optimiser, get_args(Optimiser))
+        check_choice("update_after", self.update_after, get_args(UpdateAfter))
+
+
+def check_number(
+    name: str, value: object, *, least: float = -math.inf, above: float = -math.inf
+) -> None:
+    """Raises ValueError unless a value is a number that float32 holds, at least or above a bound."""
+    if isinstance(value, (int, float, np.floating)) and not isinstance(value, bool):
+        size, float32 = abs(as_number(value)), np.finfo(np.float32)
+        is_held = size == 0 or float(float32.tiny) <= size <= float(float32.max)
+        if is_held and value >= least and value > above:
+            return
+    allowed = {0.0: "positive and "}.get(above, "") + {0.0: "not negative and "}.get(least, "")
+    raise ValueError(f"{name} must be {allowed}a finite number of float32, got {displayed(value)}")
+
+
+def _as_numbers(
+    name: str, values: Sequence[float] | np.ndarray | jax.Array | None
+) -> tuple[float, ...] | None:
+    """Converts numbers, one per block, from a tuple, a list or an array."""
+    if values is None:
+        return None
+    if np.ndim(values) != 1:
+        raise ValueError(f"{name} must be numbers, one per block, or None, got {displayed(values)}")
+    found = tuple(np.asarray(values).tolist() if hasattr(values, "dtype") else values)
+    for value in found:
+        check_number(name, value)
+    return found

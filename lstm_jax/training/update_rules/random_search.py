@@ -1,0 +1,144 @@
+"""Random search: every trial trains by hyperparameters that are drawn from its own key.
+
+All trials are one compiled program, and a trial's numbers depend on the seed and its index alone.
+What changes the shape of the weights, such as the size of the blocks, needs another program.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.validation import as_number, displayed
+from lstm_jax.network.optimisers import make_injected_optimiser
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+
+Bounds = tuple[float, float]  # lowest and highest
+
+# What a trial's key for its initial weights is folded with, far from the numbers of the arrays.
+HYPERPARAMETERS = 2**32 - 1
+
+
+class Sample(NamedTuple):
+    """One trial's hyperparameters in a random search, those that need no other program."""
+
+    learning_rate: jax.Array
+    """[] float32."""
+    init_range: jax.Array
+    """[] float32."""
+    input_gate_bias: jax.Array | None
+    """[J] float32; None: random like all weights."""
+    output_gate_bias: jax.Array | None
+    """[J] float32; None: random like all weights."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchSpace:
+    """The distribution of each hyperparameter in a random search; None: the task's own value.
+
+    Raises:
+      ValueError: if bounds are not finite and in order, or not positive where they must be.
+    """
+
+    learning_rate: Bounds | None = None
+    """Log-uniform between these bounds."""
+    init_range: Bounds | None = None
+    """Log-uniform between these bounds."""
+    input_gate_bias: Bounds | None = None
+    """Uniform between these bounds, independently for each block."""
+    output_gate_bias: Bounds | None = None
+    """Uniform between these bounds, independently for each block."""
+
+    def __post_init__(self) -> None:
+        for name, bounds in vars(self).items():
+            if bounds is None:
+                continue
+            most = float(np.finfo(np.float32).max)
+            least = -most if name.endswith("bias") else float(np.finfo(np.float32).tiny)
+            found = [*map(as_number, bounds)] if isinstance(bounds, (tuple, list)) else []
+            if len(found) != 2 or not least <= found[0] <= found[1] <= most:
+                allowed = "finite" if name.endswith("bias") else "positive and finite"
+                raise ValueError(
+                    f"{name} must be two {allowed} numbers, the lower first, got {displayed(bounds)}"
+                )
+
+    def sample(self, key: jax.Array, default: Hyperparameters, num_blocks: int) -> Sample:
+        """Draws one trial's hyperparameters, from a PRNG key."""
+        keys = jax.random.split(key, len(Sample._fields))
+        uniform = lambda i, shape: jax.random.uniform(keys[i], shape, jnp.float32)
+
+        def log_uniform(i: int, bounds: Bounds | None, value: float) -> jax.Array:
+            low, high = bounds or (value, value)
+            if high / low > np.finfo(np.float32).max:  # the ratio is not a float32
+                return jnp.exp(math.log(low) + math.log(high / low) * uniform(i, ()))
+            return low * jnp.float32(high / low) ** uniform(i, ())
+
+        def bias(i: int, bounds: Bounds | None, values: tuple | None) -> jax.Array | None:
+            if bounds is None:
+                return None if values is None else jnp.asarray(values, jnp.float32)
+            low, high = bounds
+            return low + (high - low) * uniform(i, (num_blocks,))
+
+        return Sample(
+            log_uniform(0, self.learning_rate, default.learning_rate),
+            log_uniform(1, self.init_range, default.init_range),
+            bias(2, self.input_gate_bias, default.input_gate_bias),
+            bias(3, self.output_gate_bias, default.output_gate_bias),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomSearchUpdate(PerSequenceUpdate):
+    """`PerSequenceUpdate` by hyperparameters that are drawn for each trial."""
+
+    space: SearchSpace = SearchSpace()
+    """What they are drawn from."""
+
+    def __post_init__(self) -> None:
+        hyperparameters = self.task.hyperparameters
+        if self.optimiser is None:
+            injected = make_injected_optimiser(
+                hyperparameters.optimiser, hyperparameters.learning_rate
+            )
+            object.__setattr__(self, "optimiser", injected)
+        super().__post_init__()
+        if self.task.hyperparameters.add_gate_bias:
+            raise ValueError("add_gate_bias must be False in a search, which sets the biases")
+
+    def init_trial(self, key: jax.Array) -> tuple[Parameters, optax.OptState]:
+        """Returns one trial's initial weights and optimiser state by its own hyperparameters."""
+        return start_trial(self, key, self.sample(key))
+
+    def sample(self, key: jax.Array) -> Sample:
+        """Returns the hyperparameters of the trial whose initial weights have this PRNG key."""
+        task = self.task
+        own_key = jax.random.fold_in(key, HYPERPARAMETERS)
+        return self.space.sample(own_key, task.hyperparameters, task.architecture.num_blocks)
+
+
+def start_trial(
+    rule: PerSequenceUpdate, key: jax.Array, sample: Sample
+) -> tuple[Parameters, optax.OptState]:
+    """Returns a trial's initial weights and optimiser state by some hyperparameters.
+
+    Args:
+      rule: with the optimiser of its task's hyperparameters.
+      key: the PRNG key of the initial weights.
+      sample: the trial's hyperparameters, in place of the task's.
+    """
+    values = sample._asdict()
+    learning_rate = values.pop("learning_rate")
+    task = rule.task
+    parameters = initialise(
+        key, task.architecture, forget_gate_bias=task.hyperparameters.forget_gate_bias, **values
+    )
+    state = rule.optimiser.init(parameters)
+    return parameters, optax.tree_utils.tree_set(state, learning_rate=learning_rate)
