@@ -16,7 +16,7 @@ import optax
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
-from lstm_jax.training.host.cpu import LANES
+from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.trials.programs import Programs, make_programs
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
@@ -106,7 +106,7 @@ def training_key(trial: int, n: int, seed: int = 0) -> jax.Array:
 
 
 def start(loop: TrainingLoop, num_trials: int, seed: int = 0) -> Trials:
-    """Trials 0, 1, ... of an LSTM before their first sequence, and idle lanes behind them.
+    """Trials 0, 1, ... of an LSTM before their first sequence, and idle batch_size behind them.
 
     Tasks with one architecture and one way to start share the compiled program.
     """
@@ -114,16 +114,17 @@ def start(loop: TrainingLoop, num_trials: int, seed: int = 0) -> Trials:
     assert isinstance(method, PerSequenceUpdate)
     trials = _start(task.architecture, task.hyperparameters, task.sequential_construction)(
         np.stack(
-            [jax.random.key_data(trial_key(i % num_trials, seed)) for i in range(LANES)], axis=-1
+            [jax.random.key_data(trial_key(i % num_trials, seed)) for i in range(BATCH_SIZE)],
+            axis=-1,
         ),
-        np.arange(LANES) >= num_trials,
+        np.arange(BATCH_SIZE) >= num_trials,
     )
     init_optimiser = jax.vmap(method.optimiser.init, in_axes=-1, out_axes=-1)
     optimiser_state = init_optimiser(trials.model.parameters)
     is_stream = isinstance(task.rule, StreamRule)
     return trials._replace(
         model=trials.model._replace(optimiser_state=optimiser_state),
-        window=init_window(task.rule, (LANES,)) if is_stream else None,
+        window=init_window(task.rule, (BATCH_SIZE,)) if is_stream else None,
     )
 
 
@@ -140,17 +141,17 @@ def _start(architecture: Architecture, hyperparameters: Hyperparameters, sequent
 
 
 @functools.cache
-def _programs(loop: TrainingLoop, lanes: int) -> Programs:
-    del lanes  # programs are of one width
+def _programs(loop: TrainingLoop, batch_size: int) -> Programs:
+    del batch_size  # programs are of one width
     return make_programs(loop)
 
 
 def make_runner(
-    loop: TrainingLoop, indices: Any, lanes: int = LANES, **options: Any
+    loop: TrainingLoop, indices: Any, batch_size: int = BATCH_SIZE, **options: Any
 ) -> TrialRunner:
     """A `TrialRunner` that shares its compiled programs with others of the same learning."""
-    with mock.patch.object(trials, "make_programs", lambda _: _programs(loop, lanes)):
-        return TrialRunner(loop, indices, lanes=lanes, **options)
+    with mock.patch.object(trials, "make_programs", lambda _: _programs(loop, batch_size)):
+        return TrialRunner(loop, indices, batch_size=batch_size, **options)
 
 
 def assert_same_result(a: TrialResult, b: TrialResult) -> None:

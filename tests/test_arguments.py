@@ -371,7 +371,10 @@ CASES: dict[str, Rows] = {
             lambda v: lstm.TrialRunner(LEARNING, [0], seed=v),
             (*NO_WHOLE, 1.0, 2**32, 2**63, 2**64, 10**400, np.float32(1)),
         ),
-        "lanes": (lambda v: lstm.TrialRunner(LEARNING, [0], lanes=v), (*NO_WHOLE[1:], 0, 10**9)),
+        "batch_size": (
+            lambda v: lstm.TrialRunner(LEARNING, [0], batch_size=v),
+            (*NO_WHOLE[1:], 0, 10**9),
+        ),
         "mesh": (lambda v: lstm.TrialRunner(LEARNING, [0], mesh=v), ("x", 2)),
     },
     "Task": {

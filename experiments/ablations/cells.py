@@ -153,7 +153,7 @@ def _run_trials(runner: TrialRunner, kept: Checkpoints, started: float, *, patie
     """Runs rounds with checkpoints between them; returns whether the trials were cut off."""
     saved_at, solved = time.monotonic(), False
     while not runner.finished:
-        solved = runner.round().solved > 0 or solved
+        solved = runner.run_chunk().solved > 0 or solved
         if not solved and runner.presented >= patience and is_at_chance(_errors(runner)):
             return True
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS:

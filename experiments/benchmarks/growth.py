@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.benchmarks.big_nets import make_loss
 from experiments.benchmarks.measure import OURS, Measurement, Plan, measure_jax
-from lstm_jax import Architecture, TrainingLoop, TrialRunner, initialise, make_recipe, make_task
+from lstm_jax import Architecture, TrainingLoop, TrialRunner, initialise, make_task
 from lstm_jax.network.online import online_gradient
 from lstm_jax.plots import style
 
@@ -102,9 +102,9 @@ def _problem(axis: str, rule: str, size: int) -> tuple[Any, ...]:
 def _updates(trials: int) -> tuple[Any, ...]:
     """Ten updates of each trial of task 6a, in waves of eight lanes."""
     loop: TrainingLoop = dataclasses.replace(TrainingLoop(make_task("6a")), chunk=10)
-    lanes = min(trials, 8)
-    wave = TrialRunner(loop, range(lanes), lanes=lanes).state().trials
-    waves = jax.tree.map(lambda a: np.stack([a] * -(-trials // lanes)), wave)
+    batch_size = min(trials, 8)
+    wave = TrialRunner(loop, range(batch_size), batch_size=batch_size).state().trials
+    waves = jax.tree.map(lambda a: np.stack([a] * -(-trials // batch_size)), wave)
 
     def run(waves: Any, presented: jax.Array) -> Any:
         return jax.lax.map(lambda wave: loop.run_chunk(wave, presented)[1], waves)

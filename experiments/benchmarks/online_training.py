@@ -1,6 +1,6 @@
 """Cases a, b, c, g and width: online learning, one update a sequence, as the experiments do it.
 
-What is timed for this library is `TrialRunner.round`: sequences are drawn inside, 100 to 110 steps
+What is timed for this library is `TrialRunner.run_chunk`: sequences are drawn inside, 100 to 110 steps
 padded to 110, stopping rules are evaluated, and the host hears a report. The peers get sequences
 of 105 steps that were drawn beforehand, without padding, rules or reports, in one compiled scan.
 """
@@ -34,13 +34,12 @@ from lstm_jax import (
     TrialRunner,
     apply,
     half_squared_error,
-    make_recipe,
     make_task,
 )
 from lstm_jax.cell.scan import Steps
 from lstm_jax.network.layer import RunOptions
 from lstm_jax.tasks.task import StreamRule
-from lstm_jax.training.host.cpu import default_lanes
+from lstm_jax.training.host.cpu import default_batch_size
 from lstm_jax.training.trials.training_loop import TRAINING
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}
@@ -54,9 +53,9 @@ def run(case: str, plan: Plan) -> list[Measurement]:
     """Measures task 6a with the case's number of trials; peers for one and for 20 of them."""
     trials = TRIALS[case] if not plan.quick else min(TRIALS[case], 3)
     chunk = plan.size({"a": 1000, "b": 500, "c": 1000}[case], 5)
-    # What a user gets who says nothing: fewer lanes where whole loops are compiled.
-    widths = (1, 8) if case == "a" else (default_lanes(jax.default_backend()),)
-    ours = [_ours(plan, "6a", trials, chunk, lanes) for lanes in widths]
+    # What a user gets who says nothing: fewer batch_size where whole loops are compiled.
+    widths = (1, 8) if case == "a" else (default_batch_size(jax.default_backend()),)
+    ours = [_ours(plan, "6a", trials, chunk, batch_size) for batch_size in widths]
     if case == "c":
         return ours
     count = plan.size(500, 3)
@@ -92,24 +91,24 @@ def run_widths(plan: Plan) -> list[Measurement]:
 
 
 def _ours(
-    plan: Plan, row: str, trials: int, chunk: int, lanes: int, num_devices: int | None = None
+    plan: Plan, row: str, trials: int, chunk: int, batch_size: int, num_devices: int | None = None
 ) -> Measurement:
     """Measures rounds of trials; on all devices, if it isn't said on how many."""
-    check = _check_updates(make_task(row), lanes)
+    check = _check_updates(make_task(row), batch_size)
     loop = _endless(make_task(row), chunk)
     mesh = Mesh(np.array(jax.devices()[: 1 if trials == 1 else num_devices]), ("trials",))
-    runner = TrialRunner(loop, range(trials), mesh=mesh, lanes=lanes)
+    runner = TrialRunner(loop, range(trials), mesh=mesh, batch_size=batch_size)
     measurement = measure_call(
         plan,
-        f"{OURS}, {lanes} {'lanes' if lanes > 1 else 'lane'}, {mesh.size} device(s)",
-        runner.round,
+        f"{OURS}, {batch_size} {'batch_size' if batch_size > 1 else 'lane'}, {mesh.size} device(s)",
+        runner.run_chunk,
         work=trials * chunk,
         unit=UNIT,
         check=check,
     )
     if plan.quick:
         return measurement
-    wave = jax.tree.map(lambda a: a[..., np.arange(lanes) % trials], runner.state().trials)
+    wave = jax.tree.map(lambda a: a[..., np.arange(batch_size) % trials], runner.state().trials)
     lowered = jax.jit(loop.run_chunk).lower(wave, jnp.int32(0))
     compiled, measurement.compile_seconds = _timed_compile(lowered)
     measurement.temporary_bytes = temporary_bytes(compiled)
@@ -133,12 +132,12 @@ def _endless(task: Task, chunk: int) -> TrainingLoop:
     return dataclasses.replace(TrainingLoop(task), chunk=chunk)
 
 
-def _check_updates(task: Task, lanes: int) -> str:
+def _check_updates(task: Task, batch_size: int) -> str:
     """Holds a chunk against the same updates made one by one, by the other form of the rule."""
     loop = _endless(task, CHECKED_UPDATES if task.max_length < 200 else 3)
-    runner = TrialRunner(loop, range(lanes), lanes=lanes)
+    runner = TrialRunner(loop, range(batch_size), batch_size=batch_size)
     before = jax.tree.map(lambda a: a[..., -1], runner.state().trials)
-    runner.round()
+    runner.run_chunk()
     after = jax.tree.map(lambda a: a[..., -1], runner.state().trials)
     key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(before.keys)), TRAINING)
 
@@ -229,7 +228,7 @@ def _torch_layer(plan: Plan, task: Task) -> Measurement:
 def _torch_loop(plan: Plan, task: Task) -> Measurement:
     count = plan.size(4, 1)
     symbols, targets = _draw(task, count)
-    trial = TrialRunner(_endless(task, 1), [0], lanes=1).state().trials
+    trial = TrialRunner(_endless(task, 1), [0], batch_size=1).state().trials
     parameters = jax.tree.map(lambda a: a[..., 0], trial.model.parameters)
     loop = torch_peers.Loop1997(task.architecture, parameters)
 

@@ -15,25 +15,25 @@ import numpy as np
 from jax.sharding import Mesh
 
 from experiments.benchmarks.measure import OURS, Measurement, Plan, measure_call
-from lstm_jax import TrialRunner, make_recipe, make_task
-from lstm_jax.training.host.cpu import LANES
+from lstm_jax import TrialRunner, make_task
+from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 TRIALS = 20  # of case b
-# Twice 8 lanes hold 16 of the 20 trials, twice 10 hold all.
-STRONG = ((TRIALS, LANES), (TRIALS, TRIALS // 2), (4 * LANES, LANES))
+# Twice 8 batch_size hold 16 of the 20 trials, twice 10 hold all.
+STRONG = ((TRIALS, BATCH_SIZE), (TRIALS, TRIALS // 2), (4 * BATCH_SIZE, BATCH_SIZE))
 
 
 def run(plan: Plan) -> list[Measurement]:
     """Strong scaling on two devices, weak scaling on all that there are."""
     measurements = []
-    for trials, lanes in STRONG[: plan.size(len(STRONG), 1)]:
-        one, two = _pair(plan, trials, 2, lanes)
+    for trials, batch_size in STRONG[: plan.size(len(STRONG), 1)]:
+        one, two = _pair(plan, trials, 2, batch_size)
         two.notes["speed to 1 device"] = round(one.run_seconds / two.run_seconds, 2)
         measurements += [one, two]
     num_devices = 2
     while num_devices <= min(jax.device_count(), plan.size(64, 4)):
-        one, many = _pair(plan, LANES * num_devices, num_devices, LANES)
+        one, many = _pair(plan, BATCH_SIZE * num_devices, num_devices, BATCH_SIZE)
         cores = min(num_devices, os.cpu_count() or 1)
         overhead = cores * many.run_seconds / one.run_seconds - 1
         many.notes[f"overhead over 1 device's time on {cores} cores"] = f"{overhead:.1%}"
@@ -42,7 +42,9 @@ def run(plan: Plan) -> list[Measurement]:
     return measurements
 
 
-def _pair(plan: Plan, trials: int, num_devices: int, lanes: int) -> tuple[Measurement, Measurement]:
+def _pair(
+    plan: Plan, trials: int, num_devices: int, batch_size: int
+) -> tuple[Measurement, Measurement]:
     """The same trials on one device and on many."""
     chunk = plan.size(200, 2)  # far from the end of any trial, for all repeats
     loop = dataclasses.replace(TrainingLoop(make_task("6a")), chunk=chunk)
@@ -51,7 +53,7 @@ def _pair(plan: Plan, trials: int, num_devices: int, lanes: int) -> tuple[Measur
             loop,
             range(trials),
             mesh=Mesh(np.array(jax.devices()[:devices]), ("trials",)),
-            lanes=lanes,
+            batch_size=batch_size,
         )
         for devices in (1, num_devices)
     )
@@ -60,14 +62,14 @@ def _pair(plan: Plan, trials: int, num_devices: int, lanes: int) -> tuple[Measur
         measure_call(
             plan,
             f"{OURS} {trials} trials, {devices} device(s)",
-            runner.round,
+            runner.run_chunk,
             work=trials * chunk,
             unit="sequences",
             check=check,
         )
         for runner, devices in ((one, 1), (many, num_devices))
     )
-    first.notes["lanes"] = second.notes["lanes"] = lanes
+    first.notes["batch_size"] = second.notes["batch_size"] = batch_size
     return first, second
 
 
@@ -78,7 +80,7 @@ def _check_same(one: TrialRunner, many: TrialRunner) -> str:
       AssertionError: if a bit differs: no time is reported for a wrong answer.
     """
     for runner in (one, many):
-        runner.round()
+        runner.run_chunk()
     for a, b in zip(*map(jax.tree.leaves, (one.state(), many.state())), strict=True):
         np.testing.assert_array_equal(a, b)
     return "the numbers of 1 device, to the last bit"

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-import optax
-
 from experiments.cli.command import command_line
 from experiments.rows import figures as pictures
 from lstm_jax.network.layer import Gradient
@@ -16,7 +14,6 @@ from lstm_jax.tasks import Task, replace_hyperparameters
 from lstm_jax.training.runs.result_file import Document, make_document
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -72,7 +72,7 @@ def reach(loop: TrainingLoop, settings: Settings) -> Document:
     look = jax.jit(lambda model: _look(loop, model, trials))
     found = []
     while not runner.finished:
-        runner.round()
+        runner.run_chunk()
         looks = {
             name: np.round(np.asarray(value, np.float64), 4).tolist()
             for name, value in look(runner.state().trials.model).items()

@@ -28,7 +28,6 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from lstm_jax import plots
 from lstm_jax.tasks import Example, Hyperparameters, StreamRule, Task, within

@@ -239,7 +239,7 @@ figure
 # %%
 task, longer = lstm.make_task("2c-50-50"), lstm.make_task("2c-1000-50")
 loop = lstm.TrainingLoop(lstm.make_recipe("adam-gate-bias").apply(task))
-(trial,) = lstm.TrialRunner(loop, range(1), lanes=1).run()
+(trial,) = lstm.TrialRunner(loop, range(1), batch_size=1).run()
 parameters = jax.tree.map(jnp.asarray, trial.model.parameters)
 print(f"solved: {trial.solved}, after {trial.sequences:,} sequences")
 

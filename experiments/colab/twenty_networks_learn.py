@@ -55,7 +55,7 @@ loop = lstm.TrainingLoop(task)
 runner = lstm.TrialRunner(loop, range(20), seed=0)
 live, bar = plots.LiveCurve("temporal order, twenty networks"), Bar("6a")
 while not runner.finished:
-    progress = runner.round()
+    progress = runner.run_chunk()
     live.show(progress)
     bar.show(progress)
 trials = runner.results()

@@ -17,7 +17,7 @@ from experiments.rows.options import BOUNDS, Options
 from experiments.rows.text import text_table
 from lstm_jax.tasks import row_names
 from lstm_jax.training.host import processes
-from lstm_jax.training.host.cpu import LANES
+from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.recipes.recipe import NAMED
 
 T = TypeVar("T", bound=Options)
@@ -62,7 +62,7 @@ def define_flags(flags: FlagSet) -> None:
     flags.integer("process_id", None, "Which one this is, from 0.", 0)
 
 
-def define_how(flags: FlagSet, lanes: int = LANES) -> None:
+def define_how(flags: FlagSet, batch_size: int = BATCH_SIZE) -> None:
     """The flags of every binary that runs trials."""
     flags.folder("out", "Folder for result files and pictures; must be given.")
     flags.text("recipe", "paper", f"Conditions: of {', '.join(NAMED)}, and +departures.")
@@ -72,7 +72,9 @@ def define_how(flags: FlagSet, lanes: int = LANES) -> None:
     flags.switch("resume", False, "Go on from the checkpoint of a run that was cut off.")
     flags.switch("quiet", False, "Print nothing but errors.")
     flags.integer("devices", 2, "CPU devices to share the trials among.", most=MOST_DEVICES)
-    flags.integer("lanes", lanes, "Trials side by side on a device.", most=BOUNDS["lanes"][1])
+    flags.integer(
+        "batch_size", batch_size, "Trials side by side on a device.", most=BOUNDS["batch_size"][1]
+    )
 
 
 def run_rows(rows: Sequence[str], values: FlagValues) -> None:

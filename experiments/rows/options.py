@@ -13,7 +13,7 @@ from experiments.rows.collection import read_result
 from lstm_jax import baselines as baselines
 from lstm_jax import plots
 from lstm_jax.tasks import make_task
-from lstm_jax.training.host.cpu import LANES
+from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs import result_file as results
 from lstm_jax.training.runs.result_file import Document
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BOUNDS = {
     "trials": (1, 2**20),
     "seed": (0, 2**32 - 1),
-    "lanes": (1, 4096),
+    "batch_size": (1, 4096),
     "max_sequences": (1, 2**31 - 1),
     "checkpoint_seconds": (0.0, math.inf),  # NaN is not between them
 }
@@ -41,7 +41,7 @@ class Options:
       recipe: a name in `lstm_jax.training.recipes.recipe`.
       trials: how many; None: as many as the paper made.
       seed: of all random numbers.
-      lanes: trials side by side on a device.
+      batch_size: trials side by side on a device.
       max_sequences: a trial's budget; None: the task's.
       overwrite: whether result files that exist may be replaced.
       resume: whether a run that was cut off goes on from its checkpoint.
@@ -54,7 +54,7 @@ class Options:
     recipe: str = "paper"
     trials: int | None = None
     seed: int = 0
-    lanes: int = LANES
+    batch_size: int = BATCH_SIZE
     max_sequences: int | None = None
     overwrite: bool = False
     resume: bool = False
@@ -109,7 +109,7 @@ class Options:
             "recipe": self.recipe,
             "trials": self.trials or task.trials,
             "seed": self.seed,
-            "lanes": self.lanes,
+            "batch_size": self.batch_size,
             "max_sequences": task.max_sequences,
         }
 

@@ -128,7 +128,7 @@ def _run(row: str, options: Options, interrupts: Interrupts) -> Document:
             range(run["trials"]),
             seed=options.seed,
             mesh=Mesh(np.array(jax.devices()), ("trials",)),
-            lanes=options.lanes,
+            batch_size=options.batch_size,
         )
         if options.resume:
             restored = checkpoints.restore(runner)
@@ -164,7 +164,7 @@ def _run_trials(
         contextlib.closing(scalars.open_log(options.log_folder(row), runner)) as log,
     ):
         while not runner.finished:
-            state = runner.round()
+            state = runner.run_chunk()
             progress.show(state)
             log.add(runner, state.solved)
             elapsed = processes.on_first_process(lambda since=saved_at: time.monotonic() - since)

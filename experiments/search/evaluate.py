@@ -60,7 +60,7 @@ class Bench:
         budget, errors, is_stopped = self.plan.max_sequences, [], False
         while not (runner.finished or is_stopped):
             before = PARTS * runner.presented // budget
-            runner.round()
+            runner.run_chunk()
             part = PARTS * runner.presented // budget
             if part > before or runner.finished:
                 state = runner.state()
@@ -87,7 +87,7 @@ class Bench:
             range(self.plan.trials),
             seed=self.plan.seed,
             mesh=self._mesh,
-            lanes=self.plan.lanes,
+            batch_size=self.plan.batch_size,
         )
         return runner, runner.state(), loop.update_rule
 

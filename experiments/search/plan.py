@@ -12,10 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.search.flags import blocks_of, shape_of
-from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.random_search import Bounds, SearchSpace
-from lstm_jax.training.recipes.recipe import chunk_of, make_recipe
 from lstm_jax.training.recipes.settings import (
     Settings,
     SettingsLearning,
@@ -23,6 +20,10 @@ from lstm_jax.training.recipes.settings import (
     learn_by_settings,
 )
 from lstm_jax.training.recipes.setup import Setup
+
+from experiments.search.flags import blocks_of, shape_of
+from lstm_jax.tasks import make_task
+from lstm_jax.training.recipes.recipe import chunk_of, make_recipe
 from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
@@ -54,7 +55,7 @@ class Plan:
       trials: of each configuration, side by side.
       seed: of all random numbers.
       max_sequences: a trial's budget.
-      lanes: trials side by side on a device.
+      batch_size: trials side by side on a device.
     """
 
     task: str
@@ -64,7 +65,7 @@ class Plan:
     trials: int
     seed: int
     max_sequences: int
-    lanes: int
+    batch_size: int
 
     def __post_init__(self) -> None:
         if len(self.shapes) == 1 and not any(dataclasses.astuple(self.space)):
@@ -132,7 +133,7 @@ class Plan:
             "seed": self.seed,
             "max_sequences": self.max_sequences,
             "devices": devices,
-            "lanes": self.lanes,
+            "batch_size": self.batch_size,
             "out": out,
         }
         told = [f"--{name}={value}" for name, value in flags.items()]

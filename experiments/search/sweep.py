@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
+from lstm_jax.training.recipes.random_search import RandomSearch, SearchSpace
+from lstm_jax.training.recipes.settings import Settings, learn_by_settings
 
 from experiments.cli.command import Command, command_line
 from experiments.cli.files import read_object
@@ -30,9 +32,7 @@ from experiments.rows.run import prepare, run_row
 from experiments.search import flags as search
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.overrides import with_blocks
-from lstm_jax.training.recipes.random_search import RandomSearch, SearchSpace
 from lstm_jax.training.recipes.recipe import chunk_of, make_recipe
-from lstm_jax.training.recipes.settings import Settings, learn_by_settings
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, Document, about_run, plain_number
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.trials.training_loop import TrainingLoop

@@ -126,7 +126,7 @@ def define(flags: FlagSet) -> None:
     search.define_flags(flags)
     flags.integer("configurations", 50, "How many are tried, those of --resume with them.")
     flags.integer("trials", 8, "Trials of each configuration.", most=BOUNDS["trials"][1])
-    rows.define_how(flags, lanes=4)
+    rows.define_how(flags, batch_size=4)
 
 
 def main(values: FlagValues) -> None:
@@ -181,7 +181,7 @@ def make_plan(values: FlagValues) -> Plan:
         trials=values.trials,
         seed=values.seed,
         max_sequences=values.max_sequences or int(budget),
-        lanes=values.lanes,
+        batch_size=values.batch_size,
     )
 
 

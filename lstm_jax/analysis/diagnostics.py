@@ -13,8 +13,7 @@ from lstm_jax.analysis.detectors import DETECTORS, Finding, Record, Thresholds
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, check_parameters
 from lstm_jax.cell.scan import Activations, Steps
-from lstm_jax.cell.validation import as_array, check_type, displayed
-from lstm_jax.network.arguments import check_symbols
+from lstm_jax.cell.validation import as_array, check_symbols, check_type, displayed
 from lstm_jax.network.layer import unroll
 
 

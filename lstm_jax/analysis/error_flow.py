@@ -21,8 +21,7 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, join
 from lstm_jax.cell.scan import project
 from lstm_jax.cell.step import State, cell_step
-from lstm_jax.network.arguments import check_run
-from lstm_jax.network.layer import as_sequence
+from lstm_jax.network.layer import as_sequence, check_run
 
 Paths = Literal["truncated", "full"]
 LOGISTIC_SLOPE = 0.25  # the largest f'

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
+
+T = TypeVar("T", bound=NamedTuple)
 
 
 def as_number(value: Any) -> float:
@@ -133,3 +135,139 @@ def as_array(name: str, value: object) -> jax.Array:
         if outside.size:
             raise ValueError(f"{name} must hold integers of {array.dtype}, got {outside[0]}")
     return array
+
+
+def check_number(
+    name: str, value: object, *, least: float = -math.inf, above: float = -math.inf
+) -> None:
+    """Raises ValueError unless a value is a number that float32 holds, at least or above a bound."""
+    if isinstance(value, (int, float, np.floating)) and not isinstance(value, bool):
+        size, float32 = abs(as_number(value)), np.finfo(np.float32)
+        is_held = size == 0 or float(float32.tiny) <= size <= float(float32.max)
+        if is_held and value >= least and value > above:
+            return
+    allowed = {0.0: "positive and "}.get(above, "") + {0.0: "not negative and "}.get(least, "")
+    raise ValueError(f"{name} must be {allowed}a finite number of float32, got {displayed(value)}")
+
+
+def as_flags(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
+    """Bools of some shape; raises ValueError if they are not."""
+    flags = as_array(name, value)
+    if flags.shape != shape or flags.dtype != bool:
+        raise ValueError(f"{name} must be bool of shape {shape}, got {flags.dtype} {flags.shape}")
+    return flags
+
+
+def as_length(length: ArrayLike, steps: int, lanes: tuple[int, ...] = ()) -> jax.Array:
+    """A number of steps, of all lanes or one a lane; raises ValueError if it is none."""
+    length = as_array("length", length)
+    if not jnp.issubdtype(length.dtype, jnp.integer) or length.shape not in ((), lanes):
+        wanted = f"an integer, or integers of shape {lanes}" if lanes else "an integer"
+        raise ValueError(f"length must be {wanted}, got {length.dtype} {length.shape}")
+    if not isinstance(length, Tracer):
+        known = np.asarray(length)
+        if np.any(known < 0) or np.any(known > steps):
+            raise ValueError(f"length must be in [0, {steps}], got {length}")
+    return length
+
+
+def check_symbols(
+    name: str,
+    symbols: jax.Array | np.ndarray,
+    num_inputs: int,
+    mask: jax.Array | np.ndarray | None = None,
+    length: jax.Array | np.ndarray | None = None,
+) -> None:
+    """Raises ValueError if symbols [T, *lanes] are outside their range, as far as is known.
+
+    Known symbols that are no padding must be in [0, I); under `jit`, others are no input.
+    """
+    is_known = not any(isinstance(array, Tracer) for array in (symbols, mask, length))
+    if not is_known or not jnp.issubdtype(symbols.dtype, jnp.integer):
+        return
+    known = np.asarray(symbols)
+    is_outside = (known < 0) | (known >= num_inputs)
+    if mask is not None:
+        is_outside &= np.asarray(mask)
+    if length is not None:
+        steps = np.arange(len(known)).reshape((-1,) + (1,) * (known.ndim - 1))
+        is_outside &= steps < np.asarray(length)
+    outside = known[is_outside]
+    if outside.size:
+        raise ValueError(f"{name} must hold integers in [0, {num_inputs}), got {outside[0]}")
+
+
+def as_inputs(inputs: ArrayLike, num_inputs: int, lanes: tuple[int, ...] = ()) -> jax.Array:
+    """Converts a sequence's inputs, [T, I] floating or [T] integers, to an array.
+
+    Raises:
+      ValueError: if they have another dtype or shape; a batch is told of `jax.vmap`.
+    """
+    inputs = as_array("inputs", inputs)
+    features = features_of("inputs", inputs, num_inputs)
+    if inputs.ndim == 0 or inputs.shape[1:] != features + lanes:
+        wanted = ", ".join(["T", *map(str, features + lanes)])
+        is_batch = inputs.shape[2:] == features + lanes
+        hint = "; for a batch of sequences, lift the function by jax.vmap" if is_batch else ""
+        raise ValueError(
+            f"inputs of dtype {inputs.dtype} must be [{wanted}], got {inputs.shape}{hint}"
+        )
+    return inputs
+
+
+def as_input(x_t: ArrayLike, num_inputs: int) -> jax.Array:
+    """Converts one step's input, [I] floating or an integer, to an array.
+
+    Raises:
+      ValueError: if it has another dtype or shape, or is an integer outside [0, I).
+    """
+    x_t = as_array("x_t", x_t)
+    features = features_of("x_t", x_t, num_inputs)
+    if x_t.shape != features:
+        raise ValueError(f"x_t of dtype {x_t.dtype} must have shape {features}, got {x_t.shape}")
+    check_symbols("x_t", x_t, num_inputs)
+    return x_t
+
+
+def features_of(name: str, inputs: jax.Array, num_inputs: int) -> tuple[int, ...]:
+    """Returns the axes of one step's input: none for integers, which stand for one-hot vectors."""
+    if jnp.issubdtype(inputs.dtype, jnp.integer):
+        return ()
+    if not jnp.issubdtype(inputs.dtype, jnp.floating):
+        raise ValueError(f"{name} must be floating or integer, got dtype {inputs.dtype}")
+    return (num_inputs,)
+
+
+def check_same_fields(name: str, found: T, like: T) -> None:
+    """Raises ValueError unless a named tuple's arrays have the shapes and dtypes of another's."""
+    check_type(name, found, type(like))
+    for field, array, wanted in zip(like._fields, found, like, strict=True):
+        given, fits = (
+            "None" if a is None else f"{a.dtype} of shape {jnp.shape(a)}" for a in (array, wanted)
+        )
+        if given != fits:
+            raise ValueError(f"{name}.{field} must be {fits}, got {given}")
+
+
+def as_target(
+    target: ArrayLike, steps: tuple[int, ...], num_outputs: int, name: str = "target"
+) -> jax.Array:
+    """Converts targets to an array; raises ValueError unless they are [*steps, K]."""
+    target, wanted = as_array(name, target), (*steps, num_outputs)
+    if target.shape != wanted:
+        raise ValueError(f"{name} must have shape {wanted}, got {target.shape}")
+    return target
+
+
+def as_weights(weights: ArrayLike | None, steps: tuple[int, ...]) -> jax.Array:
+    """Converts the weights of steps to an array, ones for None; raises ValueError unless [*steps]."""
+    weights = jnp.ones(steps) if weights is None else as_array("weights", weights)
+    if weights.shape != steps:
+        raise ValueError(f"weights must have shape {steps}, got {weights.shape}")
+    return weights
+
+
+def check_count(name: str, value: object, least: int) -> None:
+    """Raises ValueError unless a value is a Python or NumPy integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {displayed(value)}")

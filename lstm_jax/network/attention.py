@@ -29,7 +29,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.validation import as_array, displayed
-from lstm_jax.network.arguments import check_steps
+from lstm_jax.network.layer import check_steps
 
 
 class Additive(NamedTuple):

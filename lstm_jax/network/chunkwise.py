@@ -20,11 +20,10 @@ from lstm_jax.cell.scan import Activations, LayerScan
 from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State
 from lstm_jax.cell.units import Layer
-from lstm_jax.cell.validation import check_type
+from lstm_jax.cell.validation import as_target, as_weights, check_type
 from lstm_jax.gradient.reverse_mode import truncated
 from lstm_jax.gradient.traces import through_traces, traces_after
-from lstm_jax.network.arguments import RunArguments, check_run, check_target, check_weights
-from lstm_jax.network.layer import Steps, as_sequence, clear_padding
+from lstm_jax.network.layer import RunArguments, Steps, as_sequence, check_run, clear_padding
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.online import Learner
 from lstm_jax.network.outputs import net_inputs_only, output_units
@@ -73,8 +72,8 @@ def learn_chunk(
     check_loss(architecture, loss)
     num_steps = arguments.inputs.shape[:1]
     if targets is not None:
-        targets = check_target(architecture, targets, num_steps, "targets")
-        weights = check_weights(weights, num_steps)
+        targets = as_target(targets, num_steps, architecture.num_outputs, "targets")
+        weights = as_weights(weights, num_steps)
     return _learn_chunk(architecture, loss, learner, arguments, targets, weights)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal, get_args, overload
+from typing import Literal, NamedTuple, get_args, overload
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,17 @@ from lstm_jax.cell.parameters import Parameters, check_parameters, join
 from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, project
 from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State, cell_step, zero_state
-from lstm_jax.cell.validation import check_choice, check_type
+from lstm_jax.cell.validation import (
+    as_flags,
+    as_input,
+    as_inputs,
+    as_length,
+    check_choice,
+    check_same_fields,
+    check_symbols,
+    check_type,
+)
 from lstm_jax.gradient.reverse_mode import truncated
-from lstm_jax.network.arguments import RunArguments, check_run, check_state, check_step
 
 Gradient = Literal["truncated", "truncated_autodiff", "full"]
 Record = Literal["last", "all"]
@@ -145,7 +153,77 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     """
     check_parameters(architecture, parameters)
     check_state("state", architecture, state, parameters.output.cell)
-    return _step(architecture, parameters, state, check_step(architecture, x_t))
+    return _step(architecture, parameters, state, as_input(x_t, architecture.num_inputs))
+
+
+# Arguments ------------------------------------------------------------------------------------
+
+
+class RunArguments(NamedTuple):
+    """The checked arguments of a run, as arrays."""
+
+    inputs: jax.Array
+    """[T, I] floating or [T] integer."""
+    initial_state: State | None
+    """The state before the first step; None: `zero_state`."""
+    mask: jax.Array | None
+    """[T] bool, as in `Steps`."""
+    length: jax.Array | None
+    """[] or lanes, integer, as in `Steps`."""
+    reset: jax.Array | None
+    """[T] bool, as in `Steps`."""
+
+
+def check_run(
+    architecture: Architecture,
+    parameters: Parameters,
+    inputs: ArrayLike,
+    steps: Steps = Steps(),
+    initial_state: State | None = None,
+) -> RunArguments:
+    """Converts the arguments of a run to arrays.
+
+    Raises:
+      ValueError: if one of them does not fit the architecture or the others.
+    """
+    check_parameters(architecture, parameters)
+    like = parameters.output.cell
+    lanes = like.shape[2:]
+    inputs = as_inputs(inputs, architecture.num_inputs, lanes)
+    if initial_state is not None:
+        check_state("initial_state", architecture, initial_state, like)
+    mask, length, reset = check_steps(steps, inputs.shape[0], lanes)
+    check_symbols("inputs", inputs, architecture.num_inputs, mask, length)
+    return RunArguments(inputs, initial_state, mask, length, reset)
+
+
+def check_steps(
+    steps: Steps, num_steps: int, lanes: tuple[int, ...] = ()
+) -> tuple[jax.Array | None, jax.Array | None, jax.Array | None]:
+    """Converts `Steps` to arrays, mask, length and reset.
+
+    Raises:
+      ValueError: if one of them does not have T steps, or padding is given twice.
+    """
+    check_type("steps", steps, Steps)
+    mask, length, reset = steps
+    if mask is not None and length is not None:
+        raise ValueError(f"give mask or length, not both, got length {length!r} and a mask")
+    shape = (num_steps, *lanes)
+    return (
+        None if mask is None else as_flags("mask", mask, shape),
+        None if length is None else as_length(length, num_steps, lanes),
+        None if reset is None else as_flags("reset", reset, shape),
+    )
+
+
+def check_state(name: str, architecture: Architecture, state: State, like: jax.Array) -> None:
+    """Raises ValueError unless a state fits a network whose parameters have `like`'s dtype."""
+    wanted = jax.eval_shape(lambda: zero_state(architecture, like.dtype, like.shape[2:]))
+    check_same_fields(name, state, wanted)
+
+
+# Runs ----------------------------------------------------------------------------------------
 
 
 def run(

@@ -40,7 +40,7 @@ from lstm_jax.cell.scan import (
 )
 from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State, cell_step, seen, spread, zero_state
-from lstm_jax.cell.validation import as_array, check_type
+from lstm_jax.cell.validation import as_array, as_input, as_target, as_weights, check_type
 from lstm_jax.gradient.equations import activation_derivatives, derivatives_of_state, injected
 from lstm_jax.gradient.traces import (
     Traces,
@@ -51,13 +51,7 @@ from lstm_jax.gradient.traces import (
     through_traces,
     zero_traces,
 )
-from lstm_jax.network.arguments import (
-    check_run,
-    check_state,
-    check_step,
-    check_target,
-    check_weights,
-)
+from lstm_jax.network.layer import check_run, check_state
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.network.outputs import net_inputs_only, output_units
@@ -180,11 +174,11 @@ def learn(
     """
     _check_learner(architecture, learner)
     check_loss(architecture, loss)
-    x_t, weight = check_step(architecture, x_t), as_array("weight", weight)
+    x_t, weight = as_input(x_t, architecture.num_inputs), as_array("weight", weight)
     if weight.shape != ():
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
     if target is not None:
-        target = check_target(architecture, target, ())
+        target = as_target(target, (), architecture.num_outputs)
     flags = [
         None if f is None else _check_flag(n, f) for n, f in (("mask", mask), ("reset", reset))
     ]
@@ -334,10 +328,10 @@ def online_gradient(
     """
     arguments = check_run(architecture, parameters, inputs)
     steps = arguments.inputs.shape[:1]
-    targets = check_target(architecture, targets, steps, "targets")
+    targets = as_target(targets, steps, architecture.num_outputs, "targets")
     check_loss(architecture, loss)
     return _online_gradient(
-        architecture, loss, parameters, arguments.inputs, targets, check_weights(weights, steps)
+        architecture, loss, parameters, arguments.inputs, targets, as_weights(weights, steps)
     )
 
 

@@ -37,15 +37,15 @@ def make_injected_optimiser(name: str, learning_rate: float) -> optax.GradientTr
     return optax.inject_hyperparams(_OPTIMISERS[name])(learning_rate)
 
 
-def _sgd(learning_rate: jax.Array) -> optax.GradientTransformation:
+def _sgd(learning_rate: float | jax.Array) -> optax.GradientTransformation:
     return optax.sgd(learning_rate)
 
 
-def _adam(learning_rate: jax.Array) -> optax.GradientTransformation:
+def _adam(learning_rate: float | jax.Array) -> optax.GradientTransformation:
     return optax.adam(learning_rate)
 
 
-def _adam_inverse_sqrt(learning_rate: jax.Array) -> optax.GradientTransformation:
+def _adam_inverse_sqrt(learning_rate: float | jax.Array) -> optax.GradientTransformation:
     def schedule(count: jax.typing.ArrayLike) -> jax.Array:
         return learning_rate / jnp.sqrt(1 + jnp.asarray(count, jnp.float32) / DECAY_STEPS)
 
@@ -53,7 +53,7 @@ def _adam_inverse_sqrt(learning_rate: jax.Array) -> optax.GradientTransformation
 
 
 # Of the learning rate alone: `inject_hyperparams` would trace every other number too.
-_OPTIMISERS: dict[str, Callable[[jax.Array], optax.GradientTransformation]] = {
+_OPTIMISERS: dict[str, Callable[[float | jax.Array], optax.GradientTransformation]] = {
     "sgd": _sgd,
     "adam": _adam,
     "adam_inverse_sqrt": _adam_inverse_sqrt,

@@ -17,8 +17,15 @@ from lstm_jax.cell.parameters import OutputWeights, Parameters
 from lstm_jax.cell.scan import Activations, Sequence, Steps, is_symbol, last_step, pick_rows
 from lstm_jax.cell.step import State
 from lstm_jax.cell.validation import check_choice, check_type
-from lstm_jax.network.arguments import RunArguments, check_run
-from lstm_jax.network.layer import RunOptions, as_sequence, backwards, clear_padding, run
+from lstm_jax.network.layer import (
+    RunArguments,
+    RunOptions,
+    as_sequence,
+    backwards,
+    check_run,
+    clear_padding,
+    run,
+)
 
 At = Literal["every_step", "end"]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
 import jax
 import numpy as np
 
-from lstm_jax.cell.validation import as_number, check_choice, check_type, displayed
+from lstm_jax.cell.validation import check_choice, check_number, check_type, displayed
 from lstm_jax.network.layer import Gradient
 from lstm_jax.network.losses import HALF_SQUARED, Loss
 
@@ -65,19 +64,6 @@ class Hyperparameters:
         check_choice("gradient", self.gradient, get_args(Gradient))
         check_choice("optimiser", self.optimiser, get_args(Optimiser))
         check_choice("update_after", self.update_after, get_args(UpdateAfter))
-
-
-def check_number(
-    name: str, value: object, *, least: float = -math.inf, above: float = -math.inf
-) -> None:
-    """Raises ValueError unless a value is a number that float32 holds, at least or above a bound."""
-    if isinstance(value, (int, float, np.floating)) and not isinstance(value, bool):
-        size, float32 = abs(as_number(value)), np.finfo(np.float32)
-        is_held = size == 0 or float(float32.tiny) <= size <= float(float32.max)
-        if is_held and value >= least and value > above:
-            return
-    allowed = {0.0: "positive and "}.get(above, "") + {0.0: "not negative and "}.get(least, "")
-    raise ValueError(f"{name} must be {allowed}a finite number of float32, got {displayed(value)}")
 
 
 def _as_numbers(

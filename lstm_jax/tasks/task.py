@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVa
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from lstm_jax.cell.validation import at_least, check_key, displayed
-from lstm_jax.tasks.hyperparameters import Hyperparameters, check_number
+from lstm_jax.cell.validation import at_least, check_count, check_key, check_number
+from lstm_jax.tasks.hyperparameters import Hyperparameters
 
 ErrorAt = Literal["end", "every_step"]
 
@@ -77,7 +76,7 @@ class StreamRule:
     """Their mean absolute error must be below this; None: no matter."""
 
     def __post_init__(self) -> None:
-        _check_count("window", self.window, 1)
+        check_count("window", self.window, 1)
         _check_bounds(self)
 
 
@@ -99,8 +98,8 @@ class TestRule:
     """Their mean absolute error must be below this; None: no matter."""
 
     def __post_init__(self) -> None:
-        _check_count("interval", self.interval, 1)
-        _check_count("size", self.size, 1)
+        check_count("interval", self.interval, 1)
+        check_count("size", self.size, 1)
         _check_bounds(self)
 
 
@@ -221,8 +220,8 @@ class Task(Generic[NetworkT]):
 
     def __post_init__(self) -> None:
         for name in ("trials", "max_sequences", "test_size", "construction_interval"):
-            _check_count(name, getattr(self, name), 1)
-        _check_count("max_length", self.max_length, 0)
+            check_count(name, getattr(self, name), 1)
+        check_count("max_length", self.max_length, 0)
         if self.error_at not in get_args(ErrorAt):
             raise ValueError(f"error_at must be one of {get_args(ErrorAt)}, got {self.error_at!r}")
         if not self.title:
@@ -301,11 +300,6 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
 
 
 def _check_bounds(rule: StreamRule | TestRule) -> None:
-    _check_count("max_wrong", rule.max_wrong, 0)
+    check_count("max_wrong", rule.max_wrong, 0)
     if rule.mean_error is not None:
         check_number("mean_error", rule.mean_error, above=0.0)
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {displayed(value)}")

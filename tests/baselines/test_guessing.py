@@ -133,7 +133,7 @@ def test_in_the_trial_loop_a_guess_is_kept_as_long_as_it_is_right():
     method, count = Guessing(task), 30
     runner = make_runner(TrainingLoop(task, Vmapped(method), count), range(2))
     first = [jax.tree.map(jnp.asarray, lane(runner.state().trials.model, i)) for i in range(2)]
-    runner.round()
+    runner.run_chunk()
     for trial, model in enumerate(first):
         guesses, weights = 1, model.weights
         for n in range(count):

@@ -156,7 +156,7 @@ def test_a_training_set_is_presented_in_turn():
         LATCH, training_set=lambda data: data, prepare=lambda key, trial: _numbered(trial)
     )
     runner = make_runner(TrainingLoop(task, Vmapped(Recorder()), 7), range(3))
-    runner.round()
+    runner.run_chunk()
     for trial in range(3):
         seen = lane(runner.state().trials.model, trial)
         expected = [10 * trial + n % 5 for n in range(7)]
@@ -204,7 +204,7 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
     method = RecurrentPerSequence(task, optax.sgd(rate), bptt_gradient)
     runner = make_runner(TrainingLoop(task, Vmapped(method), count), range(2))
     before = runner.state().trials.model
-    runner.round()
+    runner.run_chunk()
     after = runner.state().trials.model
     slope = jax.jit(bptt_gradient, static_argnums=0)
     for trial in range(2):

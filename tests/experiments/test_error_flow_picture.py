@@ -14,7 +14,6 @@ from helpers import assert_equal
 from experiments import error_flow as picture
 from lstm_jax import plots
 from lstm_jax.tasks import make_task
-from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
@@ -53,7 +52,7 @@ def test_snapshots_are_of_the_training_that_the_trial_loop_does():
     first, midway, last = picture.snapshots(loop, seed=0)
     runner = TrialRunner(loop, [0])
     assert_equal(first, jax.tree.map(lambda a: a[..., 0], runner.state().trials.model))
-    runner.round()
+    runner.run_chunk()
     assert_equal(midway, jax.tree.map(lambda a: a[..., 0], runner.state().trials.model))
     assert_equal(last, runner.run()[0].model)
 

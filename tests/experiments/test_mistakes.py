@@ -30,7 +30,7 @@ OF_ROWS: dict[str, tuple[str, ...]] = {
     "out": ("", " "),
     "logdir": ("", " "),
     "seed": (*NO_INTEGER, "-1", "4294967296", "9223372036854775808"),
-    "lanes": (*NO_INTEGER, "0", "-1", "4097"),
+    "batch_size": (*NO_INTEGER, "0", "-1", "4097"),
     "devices": (*NO_INTEGER, "0", "-1", "65", "1000"),
     "max_sequences": (*NO_INTEGER, "0", "-1", "2147483648"),
     "checkpoint_seconds": ("x", "", "nan", "-1", "-inf"),
@@ -91,7 +91,7 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "sweep": OF_SEARCHES,
     "tune": OF_SEARCHES
-    | {name: OF_ROWS[name] for name in ("out", "seed", "lanes", "devices", "max_sequences")}
+    | {name: OF_ROWS[name] for name in ("out", "seed", "batch_size", "devices", "max_sequences")}
     | {
         "recipe": (*OF_ROWS["recipe"], "paper+learning-rate=3", "paper+update=step"),
         "configurations": (*NO_INTEGER, "0", "-1"),

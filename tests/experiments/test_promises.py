@@ -234,7 +234,7 @@ def test_a_folder_in_use_is_in_use_for_overwrite_too(small: None, tmp_path: path
     assert runner.run_row("latch", of_run)["summary"]["solved"] == 3
 
 
-@pytest.mark.parametrize("wrong", [{"lanes": 0}, {"seed": 2**32}, {"seed": -1}])
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"seed": 2**32}, {"seed": -1}])
 def test_a_refused_run_leaves_no_checkpoints_behind(small: None, wrong: Any, tmp_path):
     of_run = options.Options(tmp_path, quiet=True, **wrong)
     with pytest.raises(ValueError, match=next(iter(wrong))):

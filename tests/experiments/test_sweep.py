@@ -13,13 +13,13 @@ import jax
 import numpy as np
 import pytest
 from binaries import assert_is_a_picture
+from lstm_jax.training.recipes.random_search import SETTINGS, SearchSpace
 from small_tasks import LATCH, binary_environment, make_runner, trial_key
 
 from experiments.search import flags as search
 from experiments.search import sweep
 from lstm_jax import plots
 from lstm_jax.tasks import make_task
-from lstm_jax.training.recipes.random_search import SETTINGS, SearchSpace
 from lstm_jax.training.runs.result_file import read_json
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
 

@@ -38,7 +38,7 @@ def latch(monkeypatch: pytest.MonkeyPatch):
 
 def make_plan(**changes) -> Plan:
     fields = {"task": "6a", "recipe": "paper", "shapes": ("1x1",), "space": SPACE, "trials": 4}
-    return Plan(**(fields | {"seed": 0, "max_sequences": 240, "lanes": 4} | changes))
+    return Plan(**(fields | {"seed": 0, "max_sequences": 240, "batch_size": 4} | changes))
 
 
 @functools.cache

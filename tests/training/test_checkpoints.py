@@ -49,7 +49,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[
     runner, states = new_runner(), []
     with Checkpoints(folder, RUN) as opened:
         for number in range(ROUNDS):
-            runner.round()
+            runner.run_chunk()
             opened.save(runner, seconds=float(number))
             states.append(runner.state())
     return folder, states
@@ -168,7 +168,7 @@ def test_when_all_are_damaged_the_run_starts_afresh_and_saves_again(folder):
         seconds, damaged = opened.restore(runner)
         assert (seconds, runner.presented, len(damaged)) == (0.0, 0, 2)
         assert "200 is damaged" in damaged[0] and "150 is damaged" in damaged[1]
-        runner.round()
+        runner.run_chunk()
         opened.save(runner)
     state, _, damaged = restore(folder)
     assert damaged == []
@@ -180,7 +180,7 @@ def test_a_damaged_checkpoint_is_replaced_when_the_run_comes_there_again(folder,
     runner = new_runner()
     with Checkpoints(folder, RUN) as opened:
         opened.restore(runner)
-        runner.round()
+        runner.run_chunk()
         opened.save(runner, seconds=7.0)
     assert steps(folder) == ["150", "200"]
     state, seconds, damaged = restore(folder)
@@ -281,7 +281,7 @@ def test_a_full_disk_is_said_in_a_line_and_tried_again(folder):
     runner = new_runner()
     with Checkpoints(folder, RUN, said.append) as opened:
         opened.restore(runner)
-        runner.round()
+        runner.run_chunk()
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
         try:
@@ -313,7 +313,7 @@ def test_a_file_system_without_locks_does_not_end_the_run(folder, saved, monkeyp
     with Checkpoints(folder, RUN, said.append) as opened:
         opened.restore(runner)
         assert_same_state(runner.state(), saved[1][-1])
-        runner.round()
+        runner.run_chunk()
         assert opened.save(runner)
     assert_one_line_each(said, f"{folder} could not be locked against other processes: No locks")
 
@@ -323,7 +323,7 @@ def test_a_run_that_cannot_have_checkpoints_has_its_results(tmp_path):
     folder, said, runner = tmp_path / "file" / "latch.checkpoints", [], new_runner()
     with Checkpoints(folder, RUN, said.append) as opened:
         assert opened.restore(runner) == (0.0, [])
-        runner.round()
+        runner.run_chunk()
         assert not opened.save(runner)
         results = runner.run()
         opened.remove()
@@ -336,7 +336,7 @@ def test_a_run_that_cannot_have_checkpoints_has_its_results(tmp_path):
 def test_a_folder_that_is_deleted_under_a_run_is_made_again(folder):
     with Checkpoints(folder, RUN) as opened:
         runner = new_runner()
-        runner.round()
+        runner.run_chunk()
         shutil.rmtree(folder)
         assert opened.save(runner)
         with pytest.raises(ValueError, match="in use"):

@@ -12,11 +12,11 @@ import pytest
 from small_tasks import LATCH, make_runner, sgd
 
 from lstm_jax.training.host.cpu import (
-    LANES,
-    LANES_OPERATION_BY_OPERATION,
+    BATCH_SIZE,
     SMALL_LOOP_BYTES,
+    UNCONFIGURED_BATCH_SIZE,
     configure_cpu,
-    default_lanes,
+    default_batch_size,
 )
 from lstm_jax.training.trials.runner import TrialRunner
 
@@ -105,20 +105,20 @@ def test_without_the_flag_more_trials_lie_side_by_side_and_a_line_says_why(
 ):
     """...once, where to call what, and what it gives; with it, or elsewhere, nothing is said."""
     monkeypatch.setattr("absl.logging._log_counter_per_token", {})  # other tests began trials too
-    counts = [default_lanes("cpu"), default_lanes("cpu"), default_lanes("gpu")]
-    assert counts == [LANES_OPERATION_BY_OPERATION, LANES_OPERATION_BY_OPERATION, LANES]
+    counts = [default_batch_size("cpu"), default_batch_size("cpu"), default_batch_size("gpu")]
+    assert counts == [UNCONFIGURED_BATCH_SIZE, UNCONFIGURED_BATCH_SIZE, BATCH_SIZE]
     assert len(caplog.messages) == 1 and "\n" not in caplog.messages[0]
     assert "lstm_jax.configure_cpu(), called before JAX computes anything" in caplog.messages[0]
     monkeypatch.setenv("XLA_FLAGS", small_loops(1 << 20))
-    assert default_lanes("cpu") == LANES
+    assert default_batch_size("cpu") == BATCH_SIZE
     assert len(caplog.messages) == 1
 
 
 def test_a_runner_tells_its_lanes():
     """...which may decide the last bits of its numbers; said or not."""
     loop = sgd(LATCH)
-    assert TrialRunner(loop, range(3)).devices.lanes == default_lanes("cpu")
-    assert make_runner(loop, range(3), lanes=5).devices.lanes == 5
+    assert TrialRunner(loop, range(3)).devices.batch_size == default_batch_size("cpu")
+    assert make_runner(loop, range(3), batch_size=5).devices.batch_size == 5
 
 
 @pytest.mark.usefixtures("no_flags")

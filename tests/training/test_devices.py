@@ -39,7 +39,7 @@ learning = learn_by(optax.adam(0.01), LATCH, 100)
 for count in sys.argv[1].split(","):
     mesh = jax.sharding.Mesh(np.array(jax.devices()[: int(count)]), ("trials",))
     runner = make_runner(learning, range(9), mesh=mesh)
-    runner.round()
+    runner.run_chunk()
     models = jax.tree.leaves(runner.state().trials.model)
     print("digest", hashlib.sha256(b"".join(model.tobytes() for model in models)).hexdigest())
 """
@@ -72,7 +72,7 @@ def test_two_devices_are_one(name: str):
     one, two = (make_runner(LEARNINGS[name], range(TRIALS), mesh=mesh) for mesh in meshes)
     before = one.state().trials.model
     for runner in (one, two):
-        runner.round()
+        runner.run_chunk()
     assert not np.array_equal(*(jax.tree.leaves(m)[0] for m in (before, one.state().trials.model)))
     assert_equal(one.state(), two.state())
 
@@ -107,7 +107,7 @@ def test_adam_s_numbers_are_the_same_on_1_2_3_and_8_devices_and_on_2_processes()
 
 
 def test_what_is_spread_comes_back():
-    devices = Devices(Mesh(jax.devices()[:2], ("trials",)), lanes=3)
+    devices = Devices(Mesh(jax.devices()[:2], ("trials",)), batch_size=3)
     tree = {"a": np.arange(12.0).reshape(2, 6), "b": np.arange(6)}
     parts = devices.spread(tree)
     assert [part["b"].tolist() for part in parts] == [[0, 1, 2], [3, 4, 5]]

@@ -25,7 +25,7 @@ def test_a_run_that_is_asked_to_end_can_write_a_checkpoint(
     runner = make_runner(LEARNING, range(3))
     with Checkpoints(tmp_path, {}) as checkpoints, defer_signals() as interrupts:
         while not interrupts.requested():
-            runner.round()
+            runner.run_chunk()
             if runner.presented == 100:
                 os.kill(os.getpid(), number)
         assert (runner.presented, interrupts.signal) == (100, number)

@@ -7,12 +7,12 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from lstm_jax.training.recipes.random_search import RandomSearch, SearchSpace
+from lstm_jax.training.recipes.settings import Settings
 from scipy import stats
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
 from lstm_jax.tasks.task import Task
-from lstm_jax.training.recipes.random_search import RandomSearch, SearchSpace
-from lstm_jax.training.recipes.settings import Settings
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import vmap_trials

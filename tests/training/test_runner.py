@@ -14,14 +14,14 @@ import optax
 import pytest
 from helpers import assert_equal
 from jax.sharding import Mesh
+from lstm_jax.training.recipes.random_search import RandomSearch
+from lstm_jax.training.recipes.settings import OwnRate
 from small_tasks import LATCH, assert_same_result, lane, make_runner, make_update_rule, sgd, start
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.guessing import Guessing
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.tasks import Example, Task, make_task
-from lstm_jax.training.recipes.random_search import RandomSearch
-from lstm_jax.training.recipes.settings import OwnRate
 from lstm_jax.training.trials.runner import RunState, TrialResult, TrialRunner
 from lstm_jax.training.trials.training_loop import NON_FINITE, TrainingLoop, Trials
 from lstm_jax.training.update_rules.base import Vmapped
@@ -83,8 +83,8 @@ def test_trials_of_6a_do_not_depend_on_the_others():
     loop = sgd(task, chunk=30)
     alone, among_others = make_runner(loop, [5]), make_runner(loop, range(9))
     for _ in range(2):
-        alone.round()
-        among_others.round()
+        alone.run_chunk()
+        among_others.run_chunk()
     assert alone.finished and among_others.finished
     assert_equal(lane(alone.state().trials, 0), lane(among_others.state().trials, 5))
 
@@ -164,7 +164,7 @@ def states() -> list[RunState]:
     runner = make_runner(LEARNING, range(11))
     states = [runner.state()]
     while not runner.finished:
-        runner.round()
+        runner.run_chunk()
         states.append(runner.state())
     return states
 
@@ -212,7 +212,7 @@ def test_no_setting_of_jax_reaches_a_trial_s_random_numbers(results: list[TrialR
 def rounds(loop: TrainingLoop) -> RunState:
     """A run's state after its first round."""
     runner = TrialRunner(loop, range(2))
-    runner.round()
+    runner.run_chunk()
     return runner.state()
 
 
@@ -227,7 +227,7 @@ def test_the_best_model_is_that_of_the_chunk_with_the_lowest_error():
     )
     runner, history = make_runner(worse, range(4)), []
     while not runner.finished:
-        runner.round()
+        runner.run_chunk()
         history.append(runner.state().trials.model)
         again = make_runner(worse, range(4))
         again.restore(runner.state())
@@ -274,7 +274,7 @@ def test_curves_are_there_while_a_run_lasts(results: list[TrialResult]):
     runner = make_runner(LEARNING, range(TRIALS))
     assert [curve.shape for curve in runner.curves()] == [(0, 3)] * TRIALS
     while not runner.finished:
-        runner.round()
+        runner.run_chunk()
         resumed = make_runner(LEARNING, range(TRIALS))
         resumed.restore(runner.state())
         for curve, same, result in zip(runner.curves(), resumed.curves(), results, strict=True):
@@ -310,15 +310,15 @@ def test_a_chunk_is_compiled_once(compilations: list[str]):
     """...for all rounds, all waves, repacked ones and restored ones."""
     loop = sgd(LATCH, chunk=40)
     first = make_runner(loop, [0])
-    first.round()
+    first.run_chunk()
     assert compilations
     compilations.clear()
     runner = make_runner(loop, range(TRIALS))
-    runner.round()
+    runner.run_chunk()
     first.restore(first.state())
     for a_runner in (runner, first):
         while not a_runner.finished:
-            a_runner.round()
+            a_runner.run_chunk()
     assert compilations == []
 
 
@@ -331,8 +331,16 @@ def test_a_chunk_is_compiled_once(compilations: list[str]):
         ([2**32], {}, "each of indices must be a whole number, at least 0 and below 4294967295"),
         ([0.5], {}, "each of indices must be a whole number, at least 0 and below 4294967295"),
         ([True], {}, "each of indices must be a whole number, at least 0 and below 4294967295"),
-        ([0], {"lanes": 0}, "lanes must be a whole number, at least 1 and below 1048576, got 0"),
-        ([0], {"lanes": 8.0}, "lanes must be a whole number, at least 1 and below 1048576"),
+        (
+            [0],
+            {"batch_size": 0},
+            "batch_size must be a whole number, at least 1 and below 1048576, got 0",
+        ),
+        (
+            [0],
+            {"batch_size": 8.0},
+            "batch_size must be a whole number, at least 1 and below 1048576",
+        ),
         ([0], {"seed": 2**32}, "seed must be a whole number, at least 0 and below 4294967296"),
         ([0], {"seed": 2**63}, "seed must be a whole number, at least 0 and below 4294967296"),
         ([0], {"seed": -1}, "seed must be a whole number, at least 0 and below 4294967296, got -1"),
@@ -346,9 +354,9 @@ def test_bad_arguments_are_named(indices: list[Any], options: dict[str, Any], me
 
 
 def test_numpy_s_whole_numbers_are_python_s():
-    numpy = {"seed": np.uint32(2**32 - 1), "lanes": np.int16(8)}
+    numpy = {"seed": np.uint32(2**32 - 1), "batch_size": np.int16(8)}
     by_numpy = make_runner(LEARNING, np.arange(3), **numpy)
-    by_python = make_runner(LEARNING, range(3), seed=2**32 - 1, lanes=8)
+    by_python = make_runner(LEARNING, range(3), seed=2**32 - 1, batch_size=8)
     assert_equal(by_numpy.state(), by_python.state())
 
 

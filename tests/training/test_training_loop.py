@@ -14,8 +14,8 @@ import oracle
 import pytest
 from helpers import assert_close, assert_equal, from_oracle, to_oracle
 from small_tasks import (
+    BATCH_SIZE,
     COPY,
-    LANES,
     LATCH,
     lane,
     make_runner,
@@ -116,7 +116,7 @@ def test_one_update_is_the_weights_minus_a_times_the_gradient(task: Task):
         assert_equal(
             lane(after.model.parameters, TRIALS), lane(before.model.parameters, TRIALS)
         )  # idle
-        np.testing.assert_array_equal(report.sequences, np.arange(LANES) < TRIALS)
+        np.testing.assert_array_equal(report.sequences, np.arange(BATCH_SIZE) < TRIALS)
 
 
 def test_trials_start_from_their_own_weights():
@@ -177,7 +177,7 @@ def test_a_trial_that_has_ended_does_not_change():
     runner = make_runner(loop, range(TRIALS))
     history = [runner.state().trials]
     while not runner.finished:
-        runner.round()
+        runner.run_chunk()
         history.append(runner.state().trials)
     keep = lambda trials: (trials.model, trials.status)
     for result in runner.results():

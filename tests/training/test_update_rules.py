@@ -47,7 +47,7 @@ def test_a_lane_is_the_method_s_own_loop_over_that_trial_s_sequences():
     method = Frequency()
     loop = TrainingLoop(LATCH, Vmapped(method), chunk=5)
     runner = make_runner(loop, range(2))
-    runner.round()
+    runner.run_chunk()
     for trial in range(2):
         key = trial_key(trial)
         model = method.init(jax.random.fold_in(key, INITIAL_WEIGHTS))

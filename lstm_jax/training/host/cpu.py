@@ -17,7 +17,7 @@ SMALL_LOOP_BYTES = 1 << 26
 # Trials side by side on a device. Eight float32 fill one AVX2 register, and twice as many lanes
 # take more than twice as long, if whole loops are compiled; else each operation costs the more the
 # fewer lanes share it (BUILD_NOTES).
-LANES, LANES_OPERATION_BY_OPERATION = 8, 24
+BATCH_SIZE, UNCONFIGURED_BATCH_SIZE = 8, 24
 
 
 def configure_cpu(num_devices: int | None = None, small_loop_bytes: int = SMALL_LOOP_BYTES) -> None:
@@ -59,22 +59,22 @@ def configure_cpu(num_devices: int | None = None, small_loop_bytes: int = SMALL_
     os.environ["XLA_FLAGS"] = " ".join([flags, *wanted]).strip()
 
 
-def default_lanes(platform: str) -> int:
+def default_batch_size(platform: str) -> int:
     """How many trials run side by side on a device, where nobody says it.
 
     On a CPU that `configure_cpu` has not told to compile whole loops, they are more, and a line in
     the log says so once, since the number of lanes may decide the last bits of a trial's numbers.
     """
     if platform != "cpu" or _SMALL_LOOP in os.environ.get("XLA_FLAGS", ""):
-        return LANES
+        return BATCH_SIZE
     logging.log_first_n(
         logging.WARNING,
-        f"{LANES_OPERATION_BY_OPERATION} trials side by side, not {LANES}: JAX's CPU was not "
+        f"{UNCONFIGURED_BATCH_SIZE} trials side by side, not {BATCH_SIZE}: JAX's CPU was not "
         "configured. lstm_jax.configure_cpu(), called before JAX computes anything (in a notebook: "
         "in the first cell, after a restart), makes trials about twice as fast.",
         1,
     )
-    return LANES_OPERATION_BY_OPERATION
+    return UNCONFIGURED_BATCH_SIZE
 
 
 def _backend_has_started() -> bool:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """The devices of a one-dimensional mesh, of this process or of all, with `lanes` lanes each.
+    """The devices of a one-dimensional mesh, of this process or of all, each with `batch_size` lanes.
 
     Arrays with lanes have them on their last axis. On the devices, a pytree of such arrays is a
     list of parts: one, with its own lanes, for each device that is this process's.
@@ -33,7 +33,7 @@ class Devices:
     """
 
     mesh: Mesh
-    lanes: int
+    batch_size: int
 
     def __post_init__(self) -> None:
         if len(self.mesh.axis_names) != 1:
@@ -44,13 +44,13 @@ class Devices:
     @property
     def width(self) -> int:
         """W, the lanes of all devices."""
-        return self.lanes * self.mesh.size
+        return self.batch_size * self.mesh.size
 
     def spread(self, tree: T) -> list[T]:
         """Puts arrays of the host, [..., W], onto the devices, each with its own lanes."""
 
         def part(place: int, device: Any) -> T:
-            lanes = slice(place * self.lanes, (place + 1) * self.lanes)
+            lanes = slice(place * self.batch_size, (place + 1) * self.batch_size)
             return jax.device_put(jax.tree.map(lambda a: a[..., lanes], tree), device)
 
         own = jax.process_index()

@@ -19,7 +19,7 @@ from jax.sharding import Mesh
 
 from lstm_jax.cell.validation import check_type, displayed, whole
 from lstm_jax.tasks.task import Data
-from lstm_jax.training.host.cpu import default_lanes
+from lstm_jax.training.host.cpu import default_batch_size
 from lstm_jax.training.host.devices import Devices
 from lstm_jax.training.trials.batches import (
     DeviceBatch,
@@ -72,7 +72,7 @@ class TrialRunner:
         *,
         seed: int = 0,
         mesh: Mesh | None = None,
-        lanes: int | None = None,
+        batch_size: int | None = None,
     ) -> None:
         """Sets all trials up before their first sequence.
 
@@ -82,22 +82,22 @@ class TrialRunner:
           seed: of all random numbers, in [0, 2^32).
           mesh: a one-dimensional device mesh to share the trials among, of devices of this process
             or of all; None: this process's first device.
-          lanes: how many trials run side by side on a device; None: 8, or 24 on a CPU that
+          batch_size: how many trials run side by side on a device; None: 8, or 24 on a CPU that
             `configure_cpu` has not configured. Another number may change the last bits of a
-            trial's numbers, as the compiler may vectorise differently; `devices.lanes` tells it.
+            trial's numbers, as the compiler may vectorise differently; `devices.batch_size` tells it.
 
         Raises:
           ValueError: if there are no trials, one is no whole number, negative or double, `seed` or
-            `lanes` is no whole number in its range, or `loop` or `mesh` is something else.
+            `batch_size` is no whole number in its range, or `loop` or `mesh` is something else.
         """
         check_type("learning", loop, TrainingLoop)
         self.indices = _check_indices(indices)
         self.presented = 0
         mesh = Mesh(jax.local_devices()[:1], ("trials",)) if mesh is None else mesh
         check_type("mesh", mesh, Mesh)
-        if lanes is None:
-            lanes = default_lanes(mesh.devices.flat[0].platform)
-        self.devices = Devices(mesh, whole("lanes", lanes, 1, 2**20))
+        if batch_size is None:
+            batch_size = default_batch_size(mesh.devices.flat[0].platform)
+        self.devices = Devices(mesh, whole("batch_size", batch_size, 1, 2**20))
         self.loop = loop
         self._programs = make_programs(loop)
         self._keys, data = _keys_and_data(loop, self.indices, seed)
@@ -123,12 +123,12 @@ class TrialRunner:
     def run(self, on_chunk: Callable[[Progress], None] | None = None) -> list[TrialResult]:
         """Runs all trials to their end, telling `on_chunk` of every round."""
         while not self.finished:
-            progress = self.round()
+            progress = self.run_chunk()
             if on_chunk is not None:
                 on_chunk(progress)
         return self.results()
 
-    def round(self) -> Progress:
+    def run_chunk(self) -> Progress:
         """Runs one chunk of every trial that has not ended."""
         advanced = [self._run_chunk(wave) for wave in self._waves]  # before any is waited for
         self._waves = [wave for wave, _ in advanced]
