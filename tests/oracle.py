@@ -436,7 +436,7 @@ class Errors:
 
 
 @dataclasses.dataclass(frozen=True)
-class Error:
+class Loss:
     """e_k = (squared f' + cross_entropy) (target_k - y_k), (19) by default; 0 if that near."""
 
     squared: float = 1.0
@@ -450,7 +450,7 @@ def step_errors(
     step: Step,
     targets: np.ndarray,
     m: np.ndarray,
-    error: Error = Error(),
+    error: Loss = Loss(),
 ) -> Errors:
     """Eqs. (19)-(23) at an unmasked step, for targets [K] and error weights m [K]."""
     h, h_derivative = FUNCTIONS[net.cell_output], DERIVATIVES[net.cell_output]
@@ -529,7 +529,7 @@ def gradient(
     initial: Mapping[str, Any] | None = None,
     mask: np.ndarray | None = None,
     *,
-    error: Error = Error(),
+    error: Loss = Loss(),
     first: Weights | None = None,
 ) -> Weights:
     """Return the truncated gradient of E/2, eqs. (16)-(28), online: forward in time.

@@ -15,7 +15,8 @@ DECAY_STEPS = 5000  # updates after which the inverse-square-root schedule begin
 def make_optimiser(name: str, learning_rate: float | jax.Array) -> optax.GradientTransformation:
     """Makes the optimiser of a `Hyperparameters.optimiser`.
 
-    >>> float(make_optimiser("sgd", 0.5).update(jnp.float32(1.0), ())[0])
+    >>> sgd = make_optimiser("sgd", 0.5)
+    >>> float(sgd.update(jnp.float32(1.0), sgd.init(jnp.float32(0.0)))[0])
     -0.5
 
     Args:

@@ -7,7 +7,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-import rivals_oracle as oracle
+import baselines_oracle as oracle
 from helpers import assert_close
 from recurrent_problems import NETS, STEPS, as_weights, make_recurrent_problem
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import rivals_oracle as oracle
+import baselines_oracle as oracle
 from helpers import assert_close, assert_equal
 from recurrent_problems import NETS, as_weights, make_recurrent_problem
 
