@@ -32,7 +32,8 @@ from experiments.benchmarks.table import table
 from experiments.cli.command import Command, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
 from experiments.cli.flag_set import FlagSet
-from lstm_jax.training.runs.result_file import Document, read_json
+from lstm_jax.network.files import Document
+from lstm_jax.training.runs.result_file import read_json
 
 
 def define(flags: FlagSet) -> None:

@@ -19,8 +19,8 @@ from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
 from experiments.rows.collection import read_result
 from lstm_jax import diagnose, plots
+from lstm_jax.network.files import network_from_document
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs.result_file import read_network
 
 
 def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
@@ -31,7 +31,7 @@ def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
     """
     document = read_result(path)
     try:
-        architecture, parameters = read_network(document)
+        architecture, parameters = network_from_document(document)
         task = make_task(document["task"])
         if architecture.num_inputs != task.architecture.num_inputs:
             raise ValueError(f"a network of task {task.name} must have its inputs")

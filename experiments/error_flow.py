@@ -30,10 +30,10 @@ from lstm_jax import Architecture, initialise
 from lstm_jax.analysis import error_flow
 from lstm_jax.baselines import fully_recurrent
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
+from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.plots.flow import draw_lines
 from lstm_jax.tasks import Hyperparameters, make_task
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
@@ -93,7 +93,7 @@ def snapshots(loop: TrainingLoop, seed: int) -> list[Any]:
     runner = TrialRunner(loop, [0], seed=seed)
     models = []
     for part in (0.0, 0.5, 1.0):
-        while runner.presented < part * loop.task.max_sequences and not runner.finished:
+        while runner.num_sequences < part * loop.task.max_sequences and not runner.finished:
             runner.run_chunk()
         models.append(jax.tree.map(lambda a: jnp.asarray(a[..., 0]), runner.state().trials.model))
     return models

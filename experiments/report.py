@@ -26,8 +26,8 @@ from experiments.cli.flag_set import FlagSet
 from experiments.rows.collection import all_rows, read_result
 from experiments.rows.text import SHORT, row_label, show
 from lstm_jax import plots
+from lstm_jax.network.files import Document
 from lstm_jax.plots.style import as_png
-from lstm_jax.training.runs.result_file import Document
 
 STYLE = """
 body { font: 16px/1.5 sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }

@@ -30,7 +30,7 @@ from lstm_jax.network import online
 from lstm_jax.network.attention import Additive, Attended, DotProduct, attend
 from lstm_jax.network.bidirectional import bidirectional
 from lstm_jax.network.chunkwise import learn_chunk
-from lstm_jax.network.files import load, save
+from lstm_jax.network.files import load, network_from_document, save
 from lstm_jax.network.interop import from_library, to_library
 from lstm_jax.network.layer import RunOptions, step, unroll
 from lstm_jax.network.losses import LOSSES, Loss, cross_entropy, half_squared_error
@@ -48,7 +48,6 @@ from lstm_jax.tasks import Example, Hyperparameters, Task, make_task, row_names
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.recipes.recipe import Recipe, make_recipe
-from lstm_jax.training.runs.result_file import read_network
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop

@@ -408,16 +408,16 @@ CASES: dict[str, Rows] = {
         )
     },
     "read_network": {
-        "document": (lstm.read_network, (None, [1], "x")),
+        "document": (lstm.network_from_document, (None, [1], "x")),
         "network": (
-            lstm.read_network,
+            lstm.network_from_document,
             ({}, RESULT | {"network": []}, network(parameters=None), network(parameters={})),
         ),
         "architecture": (
-            lambda v: lstm.read_network(RESULT | {"architecture": v}),
+            lambda v: lstm.network_from_document(RESULT | {"architecture": v}),
             (None, "x", {}, RESULT["architecture"] | {"unknown": 1}),
         ),
-        "solved": (lambda v: lstm.read_network(RESULT | {"network": v}), (None,)),
+        "solved": (lambda v: lstm.network_from_document(RESULT | {"network": v}), (None,)),
     },
     "save": {
         "architecture": (lambda v: save("/none/a", v, PARAMETERS), NO_NETWORK),

@@ -62,7 +62,7 @@ def trials() -> list[lstm.TrialResult]:
     baseline = baselines.training_loop(task, "RTRL", num_hidden=2)
     assert_type(baseline, lstm.TrainingLoop)
     runner = lstm.TrialRunner(lstm.TrainingLoop(recipe.apply(task)), range(2))
-    return [] if runner.presented == 0 else runner.run()
+    return [] if runner.num_sequences == 0 else runner.run()
 
 
 if __name__ == "__main__":

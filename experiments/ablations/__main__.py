@@ -26,7 +26,7 @@ from experiments.cli.command import Command, command_line
 from experiments.cli.files import make_folder
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform, configure
-from lstm_jax.training.runs.result_file import Document
+from lstm_jax.network.files import Document
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "readings"
 

@@ -23,11 +23,11 @@ import numpy as np
 from experiments.ablations.design import Cell, wanted
 from experiments.cli.files import read_object
 from experiments.rows.schema import COUNT, LIST, MAYBE, OBJECT, TEXT, check_fields
-from lstm_jax.network.files import write_atomically
+from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, lock
-from lstm_jax.training.runs.result_file import Document, about_run, plain_number
+from lstm_jax.training.runs.result_file import about_run, plain_number
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
@@ -154,7 +154,7 @@ def _run_trials(runner: TrialRunner, kept: Checkpoints, started: float, *, patie
     saved_at, solved = time.monotonic(), False
     while not runner.finished:
         solved = runner.run_chunk().solved > 0 or solved
-        if not solved and runner.presented >= patience and is_at_chance(_errors(runner)):
+        if not solved and runner.num_sequences >= patience and is_at_chance(_errors(runner)):
             return True
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
             kept.save(runner, time.monotonic() - started)
@@ -172,7 +172,7 @@ def _outcome(runner: TrialRunner, seconds: float) -> Document:
         "wrong": [result.test_wrong for result in results],
         "test_size": results[0].test_size,
         "non_finite": sum(not result.finite for result in results),
-        "presented": runner.presented,
+        "num_sequences": runner.num_sequences,
         "errors": [plain_number(error) for error in tenths(_errors(runner))],
         "seconds": round(seconds, 1),
     }

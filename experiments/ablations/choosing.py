@@ -7,8 +7,8 @@ from collections.abc import Callable
 from experiments.ablations import design
 from experiments.ablations.cells import Results
 from experiments.ablations.design import CHOICE_SEED, CONFIRMATION_SEED, FACTOR, Cell
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs.result_file import Document
 
 Outcome = Document
 

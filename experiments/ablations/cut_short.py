@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.ablations import cells, design
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs.result_file import Document
 
 FULL_BUDGET = 10  # times the published mean
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lstm_jax.training.runs.result_file import Document
+from lstm_jax.network.files import Document
 
 MIN_CELLS = 2  # of every mean: with fewer there is no standard error
 

@@ -106,8 +106,8 @@ def _updates(trials: int) -> tuple[Any, ...]:
     wave = TrialRunner(loop, range(batch_size), batch_size=batch_size).state().trials
     waves = jax.tree.map(lambda a: np.stack([a] * -(-trials // batch_size)), wave)
 
-    def run(waves: Any, presented: jax.Array) -> Any:
-        return jax.lax.map(lambda wave: loop.run_chunk(wave, presented)[1], waves)
+    def run(waves: Any, num_sequences: jax.Array) -> Any:
+        return jax.lax.map(lambda wave: loop.run_chunk(wave, num_sequences)[1], waves)
 
     return run, waves, jnp.int32(0)
 

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_jax.training.runs.result_file import Document
+from lstm_jax.network.files import Document
 
 OURS = "lstm_jax"
 

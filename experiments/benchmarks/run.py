@@ -9,8 +9,9 @@ import os
 from experiments.benchmarks.cases import CASES, DEFAULT, DEVICES
 from experiments.benchmarks.measure import Plan
 from experiments.cli.command import command_line
+from lstm_jax.network.files import Document
 from lstm_jax.training.host.cpu import configure_cpu
-from lstm_jax.training.runs.result_file import SCHEMA_VERSION, Document, machine, versions
+from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, versions
 
 PEERS = ("flax", "dm-haiku", "equinox", "torch")
 

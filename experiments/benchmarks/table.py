@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.benchmarks.measure import OURS
-from lstm_jax.training.runs.result_file import Document
+from lstm_jax.network.files import Document
 
 HEAD = ("contender", "XLA", "compile s", "run ms", "CPU ms", "per s", "temp MB", "peak MB")
 ROW = "  {:<34} {:<22} {:>9} {:>10} {:>10} {:>12} {:>8} {:>8} {:>9}"

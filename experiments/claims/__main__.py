@@ -43,7 +43,8 @@ from experiments.cli.command import Command, command_line
 from experiments.cli.files import check_free, keep, make_folder, read_object, save_picture
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform, configure
-from lstm_jax.training.runs.result_file import Document, about_run
+from lstm_jax.network.files import Document
+from lstm_jax.training.runs.result_file import about_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

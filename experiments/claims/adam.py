@@ -7,8 +7,8 @@ import dataclasses
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
 from experiments.claims.bptt import by_adam
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 NETS = {

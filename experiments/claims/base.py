@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from experiments.cli.command import command_line
 from experiments.rows import figures as pictures
+from lstm_jax.network.files import Document
 from lstm_jax.network.layer import Gradient
 from lstm_jax.tasks import Task, replace_hyperparameters
-from lstm_jax.training.runs.result_file import Document, make_document
+from lstm_jax.training.runs.result_file import make_document
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 SHAPES = ((1,), (2,), (4,), (1, 1), (2, 2), (3, 3), (1, 1, 1), (1, 1, 1, 1))

@@ -23,10 +23,10 @@ from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
 from lstm_jax.network.attention import DotProduct, attend
 from lstm_jax.network.bidirectional import bidirectional
+from lstm_jax.network.files import Document
 from lstm_jax.network.layer import RunOptions, unroll
 from lstm_jax.network.losses import cross_entropy
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,10 +12,10 @@ import numpy as np
 from experiments.claims import continual_reber
 from experiments.claims.base import Settings
 from experiments.claims.continual_training import ContinualTraining, Progress
+from lstm_jax.network.files import Document
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.losses import LOSSES
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.claims.base import Settings, measure
+from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.tasks import counting
 from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 

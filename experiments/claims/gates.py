@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 BIASES = (("6a", "input"), ("3a-100-3", "input"), ("3a-100-3", "output"))  # rows, kinds of gate

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
+from lstm_jax.network.files import Document
 from lstm_jax.network.layer import Gradient
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 ROWS = ("3a-100-3", "3b-100-3", "6a", "2c-50-50")

@@ -8,7 +8,7 @@ from experiments.claims.base import Settings
 from experiments.rows import figures as pictures
 from experiments.rows.collection import read_results, task_of
 from experiments.rows.text import row_label
-from lstm_jax.training.runs.result_file import Document
+from lstm_jax.network.files import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

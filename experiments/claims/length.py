@@ -12,9 +12,9 @@ from experiments.rows import figures as pictures
 from experiments.rows.collection import read_results
 from experiments.rows.text import row_label
 from lstm_jax.cell.scan import Steps
+from lstm_jax.network.files import Document, network_from_document
 from lstm_jax.network.outputs import apply
 from lstm_jax.tasks import Example, adding, make_task, temporal_order, two_sequence, very_long_lags
-from lstm_jax.training.runs.result_file import Document, read_network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +48,7 @@ def draw(document: Document) -> Figure:
 
 def fraction_wrong(document: Document, length: int) -> float:
     """How many of `NUM_TESTS` sequences a row's solved network gets wrong at T = `length`."""
-    architecture, parameters = read_network(document)
+    architecture, parameters = network_from_document(document)
     row = document["task"]
     is_correct = make_task(row).is_correct
 

@@ -7,8 +7,8 @@ import dataclasses
 from experiments.claims.base import Settings, compare, draw_comparison
 from lstm_jax.baselines.chunker import Chunker, noisy_task
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import Hyperparameters, StreamRule
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
 

@@ -13,9 +13,9 @@ from experiments.claims.base import Settings, measure
 from experiments.claims.tolerance import changed
 from experiments.rows import figures as pictures
 from lstm_jax.baselines.chunker import Chunker
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped, vmap_trials
@@ -77,7 +77,7 @@ def reach(loop: TrainingLoop, settings: Settings) -> Document:
             name: np.round(np.asarray(value, np.float64), 4).tolist()
             for name, value in look(runner.state().trials.model).items()
         }
-        found.append({"sequences": runner.presented} | looks)
+        found.append({"sequences": runner.num_sequences} | looks)
     solved = sum(result.solved for result in runner.results())
     return {name: [one[name] for one in found] for name in found[0]} | {"solved": solved}
 

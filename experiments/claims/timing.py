@@ -12,13 +12,13 @@ import optax
 
 from experiments.claims.base import Settings
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.network.files import Document
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.losses import LOSSES
 from lstm_jax.network.outputs import output_units
 from lstm_jax.plots import style
 from lstm_jax.tasks import replace_architecture, replace_hyperparameters, timing
 from lstm_jax.tasks.task import Example
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate

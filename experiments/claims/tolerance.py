@@ -8,7 +8,7 @@ from experiments.claims.base import Settings, compare, draw_comparison
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.rows import METHODS, ROWS, make_baseline_task, make_training_loop
 from lstm_jax.baselines.update_rules import RecurrentPerSequence, RecurrentPerStep
-from lstm_jax.training.runs.result_file import Document
+from lstm_jax.network.files import Document
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
 from experiments.claims.gradient import GRADIENTS
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import delayed_xor
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 LENGTHS = (4, 10, 20, 50)

@@ -11,8 +11,9 @@ import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import Document, write_atomically, write_json
+from lstm_jax.training.runs.result_file import write_atomically, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

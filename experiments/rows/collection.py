@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from experiments.rows.schema import check_row
 from lstm_jax import baselines as baselines
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import row_names
-from lstm_jax.training.runs.result_file import Document, read_json
+from lstm_jax.training.runs.result_file import read_json
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
 

@@ -12,9 +12,9 @@ import numpy as np
 from experiments.rows.collection import task_of
 from experiments.rows.text import row_label
 from lstm_jax import plots
+from lstm_jax.network.files import Document, network_from_document
 from lstm_jax.plots import style
 from lstm_jax.tasks import Example, Task, make_task
-from lstm_jax.training.runs.result_file import Document, read_network
 from lstm_jax.training.trials.training_loop import DATA
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def _pairs(document: Document, column: Mapping[str, np.ndarray]) -> list[tuple]:
 
 def network_at_work(document: Document) -> Figure:
     """Draws a sequence of a row, and what a solved network's units do over it."""
-    architecture, parameters = read_network(document)
+    architecture, parameters = network_from_document(document)
     row, index = document["task"], document["network"]["trial"]
     example = _example(make_task(row), document["seed"], index)
     after = next(t["sequences"] for t in document["trials"] if t["index"] == index)

@@ -12,11 +12,11 @@ from experiments.cli.command import command_line
 from experiments.rows.collection import read_result
 from lstm_jax import baselines as baselines
 from lstm_jax import plots
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
 from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs import result_file as results
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.trials.training_loop import TrainingLoop
 

@@ -18,10 +18,10 @@ from experiments.cli.interrupt import Interrupted
 from experiments.cli.progress import make_progress
 from experiments.rows import scalars
 from experiments.rows.options import Options
+from lstm_jax.network.files import Document
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.interrupts import Interrupts, defer_signals
 from lstm_jax.training.runs.checkpoints import Checkpoints, check_unused, discard
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.runner import TrialRunner
 
 
@@ -81,9 +81,9 @@ def newest(folder: pathlib.Path) -> int | None:
 
 def _is_newer(folder: pathlib.Path, path: pathlib.Path) -> bool:
     """Whether the checkpoints in a folder came after a result: a run that was to replace it."""
-    presented = newest(folder)
-    return presented is not None and (
-        (folder / str(presented)).stat().st_mtime > path.stat().st_mtime
+    num_sequences = newest(folder)
+    return num_sequences is not None and (
+        (folder / str(num_sequences)).stat().st_mtime > path.stat().st_mtime
     )
 
 
@@ -180,11 +180,11 @@ def _what_resume_finds(options: Options, row: str) -> str:
     """In words; of several processes, only the first can know."""
     if not processes.is_first_process():
         return "the first process says what --resume will find"
-    path, presented = options.path(row, ".json"), newest(options.path(row, ".checkpoints"))
-    if presented is not None and path.exists():
-        return f"once the old {path} is moved, --resume goes on after {presented:,} sequences"
-    if presented is not None:
-        return f"--resume goes on after {presented:,} sequences a trial"
+    path, num_sequences = options.path(row, ".json"), newest(options.path(row, ".checkpoints"))
+    if num_sequences is not None and path.exists():
+        return f"once the old {path} is moved, --resume goes on after {num_sequences:,} sequences"
+    if num_sequences is not None:
+        return f"--resume goes on after {num_sequences:,} sequences a trial"
     if path.exists():
         return "which has its old result" if options.overwrite else "which has its result"
     return "of which there is no checkpoint: --resume starts afresh"

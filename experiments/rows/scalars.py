@@ -75,29 +75,29 @@ class _Scalars:
         self._rounds = 0
         is_solved, limit = state.trials.status == SOLVED, loop.task.max_sequences
         for sequences, error, _ in zip(*state.reports, strict=True):
-            presented = min((self._rounds + 1) * loop.chunk, limit)
-            solved = np.sum(is_solved & (state.trials.ended_at <= presented))
+            num_sequences = min((self._rounds + 1) * loop.chunk, limit)
+            solved = np.sum(is_solved & (state.trials.ended_at <= num_sequences))
             with np.errstate(invalid="ignore"):
                 errors = np.where(sequences > 0, error / sequences, np.nan)
-            self._add(presented, errors, int(solved), is_last=False)
+            self._add(num_sequences, errors, int(solved), is_last=False)
 
     def add(self, runner: TrialRunner, solved: int) -> None:
-        self._add(runner.presented, runner.errors, solved, is_last=runner.finished)
+        self._add(runner.num_sequences, runner.errors, solved, is_last=runner.finished)
 
     def close(self) -> None:
         self._writer.close()
 
-    def _add(self, presented: int, errors: np.ndarray, solved: int, is_last: bool) -> None:
+    def _add(self, num_sequences: int, errors: np.ndarray, solved: int, is_last: bool) -> None:
         """A point of every curve, where it is due; a trial that has ended has no more."""
         self._rounds += 1
         if self._rounds % self._every and not is_last:
             return
-        self._writer.add_scalar("solved_trials", solved, presented)
+        self._writer.add_scalar("solved_trials", solved, num_sequences)
         if np.isfinite(errors).any():
-            self._writer.add_scalar("training_error/median", np.nanmedian(errors), presented)
+            self._writer.add_scalar("training_error/median", np.nanmedian(errors), num_sequences)
         for i, error in enumerate(errors[:MOST_TRIALS]):
             if np.isfinite(error):
-                self._writer.add_scalar(f"training_error_of_trial/{i}", error, presented)
+                self._writer.add_scalar(f"training_error_of_trial/{i}", error, num_sequences)
 
 
 def _found(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lstm_jax.training.runs.result_file import Document
+from lstm_jax.network.files import Document
 
 Column = tuple[str, Callable[[Document], str]]  # its title, and what it shows of a result file
 

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from lstm_jax.training.recipes.settings import SettingsLearning, start_trials
 
 from experiments.search.plan import Plan, Values
-from lstm_jax.training.runs.result_file import Document
+from lstm_jax.network.files import Document
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import NON_FINITE, RUNNING, SOLVED
@@ -59,12 +59,12 @@ class Bench:
         runner.restore(start_trials(state, method, self.plan.settings_of(values)))
         budget, errors, is_stopped = self.plan.max_sequences, [], False
         while not (runner.finished or is_stopped):
-            before = PARTS * runner.presented // budget
+            before = PARTS * runner.num_sequences // budget
             runner.run_chunk()
-            part = PARTS * runner.presented // budget
+            part = PARTS * runner.num_sequences // budget
             if part > before or runner.finished:
                 state = runner.state()
-                errors.append([part, runner.presented, float(np.mean(errors_of(state)))])
+                errors.append([part, runner.num_sequences, float(np.mean(errors_of(state)))])
                 is_judged = any(before < at <= part for at in JUDGED) and not runner.finished
                 is_stopped = is_judged and is_worse(errors[-1], tried)
         state = runner.state()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import Document
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,9 +22,9 @@ from lstm_jax.training.recipes.settings import (
 from lstm_jax.training.recipes.setup import Setup
 
 from experiments.search.flags import blocks_of, shape_of
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import chunk_of, make_recipe
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 Values = Document  # by name

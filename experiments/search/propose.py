@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from experiments.search.plan import Plan, Values, rounded
-from lstm_jax.training.runs.result_file import Document
+from lstm_jax.network.files import Document
 
 RANDOM = 10  # configurations that are drawn at random before the estimator takes over
 

@@ -30,10 +30,11 @@ from experiments.rows import flags as rows
 from experiments.rows.options import Options
 from experiments.rows.run import prepare, run_row
 from experiments.search import flags as search
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.overrides import with_blocks
 from lstm_jax.training.recipes.recipe import chunk_of, make_recipe
-from lstm_jax.training.runs.result_file import SCHEMA_VERSION, Document, about_run, plain_number
+from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run, plain_number
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.trials.training_loop import TrainingLoop
 

@@ -34,8 +34,9 @@ from experiments.search import picture
 from experiments.search.evaluate import Bench
 from experiments.search.plan import Plan
 from experiments.search.propose import load_optuna, propose
+from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs.result_file import SCHEMA_VERSION, Document, about_run, write_json
+from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run, write_json
 
 BEST = 5  # configurations that are printed
 KEYS = {"values", "recipe", "cost", "solved", "sequences", "errors"}  # of a configuration

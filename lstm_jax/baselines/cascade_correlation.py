@@ -85,7 +85,7 @@ class Cascade(NamedTuple):
     """int32, of them, those since the last that brought something new."""
     level: jax.Array
     """The error or the score there."""
-    presented: jax.Array
+    num_sequences: jax.Array
     """int32, sequences of this pass."""
     sums: Sums
     """Of this pass so far."""
@@ -184,7 +184,7 @@ class CascadeCorrelation(UpdateRule[Cascade]):
             epochs=zero,
             stale=zero,
             level=jnp.zeros((), dtype),
-            presented=zero,
+            num_sequences=zero,
             sums=self._no_sums(dtype),
         )
 
@@ -212,9 +212,9 @@ class CascadeCorrelation(UpdateRule[Cascade]):
             lambda: self._candidate_sums(model.candidate, sources, errors, weights),
         )
         sums = jax.tree.map(jnp.add, model.sums, sums)
-        model = model._replace(sums=sums, presented=model.presented + 1)
+        model = model._replace(sums=sums, num_sequences=model.num_sequences + 1)
         model = jax.lax.cond(
-            model.presented == self.epoch, self._end_pass, lambda model: model, model
+            model.num_sequences == self.epoch, self._end_pass, lambda model: model, model
         )
         return model, self._judged(outputs, example)
 
@@ -301,7 +301,8 @@ class CascadeCorrelation(UpdateRule[Cascade]):
             model.phase == OUTPUTS, self._end_output_pass, self._end_candidate_pass, model
         )
         return model._replace(
-            presented=jnp.zeros_like(model.presented), sums=jax.tree.map(jnp.zeros_like, model.sums)
+            num_sequences=jnp.zeros_like(model.num_sequences),
+            sums=jax.tree.map(jnp.zeros_like, model.sums),
         )
 
     def _end_output_pass(self, model: Cascade) -> Cascade:

@@ -51,7 +51,7 @@ from jax.typing import DTypeLike
 from lstm_jax.cell.activations import logistic
 from lstm_jax.cell.random_weights import draw_weights
 from lstm_jax.cell.validation import check_tolerance
-from lstm_jax.network.losses import as_if_reached
+from lstm_jax.network.losses import ignore_within_tolerance
 from lstm_jax.tasks import draws, noise_free
 from lstm_jax.tasks.task import Example, Published, Task
 from lstm_jax.training.update_rules.base import UpdateRule
@@ -222,7 +222,7 @@ class Chunker(UpdateRule[Pair]):
 
     def _errors(self, predictions: jax.Array, target: jax.Array) -> jax.Array:
         """[K], 0 within the tolerance."""
-        return as_if_reached(predictions, target, self.tolerance or None) - target
+        return ignore_within_tolerance(predictions, target, self.tolerance or None) - target
 
     def _start(self, model: Pair) -> _Carry:
         dtype = model.chunker.hidden_self.dtype

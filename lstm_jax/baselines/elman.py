@@ -30,7 +30,7 @@ from lstm_jax.baselines.fully_recurrent import (
     output_units,
     step,
 )
-from lstm_jax.network.losses import as_if_reached, half_squared_error
+from lstm_jax.network.losses import half_squared_error, ignore_within_tolerance
 
 
 def start(weights: Weights) -> jax.Array:
@@ -109,7 +109,7 @@ def windowed_gradient(
             return output_units(net, weights, y_t, x[-1])
 
         outputs = jax.vmap(last_outputs)(jnp.arange(num_steps))
-        taken = as_if_reached(outputs, sequence.targets, sequence.tolerance)
+        taken = ignore_within_tolerance(outputs, sequence.targets, sequence.tolerance)
         return half_squared_error(taken, sequence.targets, sequence.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)

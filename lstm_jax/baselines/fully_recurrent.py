@@ -40,7 +40,7 @@ from lstm_jax.cell.parameters import stand_in
 from lstm_jax.cell.random_weights import draw_weights
 from lstm_jax.cell.units import MaybeNone
 from lstm_jax.cell.validation import at_least
-from lstm_jax.network.losses import as_if_reached, half_squared_error
+from lstm_jax.network.losses import half_squared_error, ignore_within_tolerance
 
 Connections = Literal["full", "layered", "simple"]
 
@@ -254,7 +254,7 @@ def bptt_gradient(
 
     def loss(weights: Weights) -> tuple[jax.Array, jax.Array]:
         outputs = apply(net, weights, sequence.inputs)
-        taken = as_if_reached(outputs, sequence.targets, sequence.tolerance)
+        taken = ignore_within_tolerance(outputs, sequence.targets, sequence.tolerance)
         return half_squared_error(taken, sequence.targets, sequence.at_steps), outputs
 
     return jax.grad(loss, has_aux=True)(weights)
@@ -286,7 +286,7 @@ def output_gradient(
     """
     x_t, target_t, at_step, tolerance_t = sequence_t
     outputs = output_units(net, weights, y_t, x_t)
-    taken = as_if_reached(outputs, target_t, tolerance_t)
+    taken = ignore_within_tolerance(outputs, target_t, tolerance_t)
     difference = taken - target_t.astype(outputs.dtype)
     error = jnp.where(at_step != 0, at_step * difference, 0)
     if weights.output is None:

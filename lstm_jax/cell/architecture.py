@@ -131,7 +131,7 @@ class Architecture:
     @property
     def num_sources(self) -> int:
         """S, how many activations the hidden layer sees of itself."""
-        return sum(size for size, seen in zip(self.sizes, self.seen, strict=True) if seen)
+        return sum(size for size, seen in zip(self.sizes, self.is_recurrent, strict=True) if seen)
 
     @property
     def num_weights(self) -> int:
@@ -154,7 +154,7 @@ class Architecture:
         return Layer(*(self.count(kind) for kind in UNIT_TYPES))
 
     @property
-    def seen(self) -> Layer[bool]:
+    def is_recurrent(self) -> Layer[bool]:
         """Of each kind, whether the hidden layer sees it one step later."""
         return Layer(
             *(

@@ -13,7 +13,7 @@ from optax.tree_utils import tree_where
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import FEW_SOURCES, outer_sum_over_time, weighted_sum_over_time
 from lstm_jax.cell.parameters import UnitWeights
-from lstm_jax.cell.step import State, cell_step, seen, zero_state
+from lstm_jax.cell.step import State, cell_step, recurrent_sources, zero_state
 from lstm_jax.cell.units import MaybeNone
 
 T = TypeVar("T")
@@ -167,9 +167,9 @@ def before_each_step(layer: LayerScan, sequence: Sequence, activations: Activati
     return State(**before)
 
 
-def seen_over_time(architecture: Architecture, states: State) -> jax.Array | None:
+def recurrent_sources_over_time(architecture: Architecture, states: State) -> jax.Array | None:
     """What the hidden layer sees of states [T, n, *lanes], [T, S, *lanes]; None if nothing."""
-    rows = seen(architecture, states)
+    rows = recurrent_sources(architecture, states)
     return jnp.concatenate(rows, axis=1) if rows else None
 
 

@@ -69,16 +69,16 @@ class State(NamedTuple):
     """[J], y_phi, in [0, 1]."""
 
 
-def seen(architecture: Architecture, activities: State) -> list[jax.Array]:
+def recurrent_sources(architecture: Architecture, activities: State) -> list[jax.Array]:
     """What the hidden layer sees of itself, in the layer's order: fields of a `State`.
 
     >>> net = Architecture(num_inputs=1, blocks=(2,), num_outputs=1, recurrent="cells")
-    >>> [len(activity) for activity in seen(net, zero_state(net))]
+    >>> [len(activity) for activity in recurrent_sources(net, zero_state(net))]
     [2]
     """
     return [
         getattr(activities, kind.activity)
-        for kind, is_seen in zip(UNIT_TYPES, architecture.seen, strict=True)
+        for kind, is_seen in zip(UNIT_TYPES, architecture.is_recurrent, strict=True)
         if is_seen and architecture.count(kind)
     ]
 
@@ -152,7 +152,7 @@ def cell_step(
     joined = net_input
     if weights.recurrent is not None:
         inputs = [] if x_t is None else [x_t]
-        sources = [*inputs, *map(see, seen(architecture, state_tm1))]
+        sources = [*inputs, *map(see, recurrent_sources(architecture, state_tm1))]
         joined = joined + weighted_sum(weights.recurrent, sources)
     net, peephole, s_tm1 = split(architecture, joined), weights.peephole, state_tm1.internal_state
 

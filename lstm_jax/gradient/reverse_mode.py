@@ -28,7 +28,7 @@ from lstm_jax.cell.scan import (
     add_to_rows,
     before_each_step,
     project,
-    seen_over_time,
+    recurrent_sources_over_time,
 )
 from lstm_jax.cell.step import State, through_peephole
 from lstm_jax.cell.units import GATES, Layer
@@ -108,7 +108,7 @@ def _net_inputs(
     given = before_each_step(layer, sequence, activations), activations.internal_state
     before, states = jax.lax.stop_gradient(given)
     linear = _linear_of_lanes if weights.input.ndim > 2 else _linear
-    y_tm1 = seen_over_time(architecture, before)
+    y_tm1 = recurrent_sources_over_time(architecture, before)
     net = linear(weights._replace(peephole=None), sequence.inputs, y_tm1)
     net = split(architecture, net, axis=1)
     displayed = {"s(t-1)": before.internal_state, "s(t)": states}

@@ -21,7 +21,7 @@ from lstm_jax.cell.scan import (
     LayerScan,
     Sequence,
     before_each_step,
-    seen_over_time,
+    recurrent_sources_over_time,
 )
 from lstm_jax.cell.step import sum_over_blocks
 from lstm_jax.cell.units import Layer
@@ -119,7 +119,7 @@ def traces_after(
     dtype = activations.cell_input.dtype
     sources = UnitWeights(
         one_hot(architecture, sequence.inputs, dtype),
-        seen_over_time(architecture, before),
+        recurrent_sources_over_time(architecture, before),
         jnp.ones(sequence.inputs.shape[0], dtype),
         before.internal_state,
     )

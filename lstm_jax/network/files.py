@@ -24,7 +24,10 @@ from jax.typing import DTypeLike
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, check_parameters, is_shape, parameter_shapes
-from lstm_jax.cell.validation import check_floating
+from lstm_jax.cell.validation import as_array, check_floating, displayed
+
+# A JSON object: strings to null, bools, numbers, strings, lists and objects.
+Document = dict[str, Any]
 
 FORMAT = "lstm_jax network 1"
 DTYPES = ("bfloat16", "float16", "float32", "float64")
@@ -195,3 +198,61 @@ def _as_parameters(
                 raise ValueError("it holds float64: enable jax_enable_x64, or give load a dtype")
     leaves = [jnp.array(arrays[name], dtype) for name in names]
     return jax.tree.unflatten(jax.tree.structure(wanted, is_leaf=is_shape), leaves)
+
+
+def network_from_document(document: Document) -> tuple[Architecture, Parameters]:
+    """The network of the first solved trial of a result file, to the last bit.
+
+    A solved network is two lines away: `document = json.load(open("out/6a.json"))`, and this.
+
+    >>> weights = {".layer.cell.input": [[0.5]], ".output.cell": [[1.0]]}
+    >>> architecture = {"num_inputs": 1, "blocks": [1], "num_outputs": 1, "output": "logistic"}
+    >>> bare = dict(input_gates=False, output_gates=False, recurrent="none", biases="none")
+    >>> document = {"architecture": architecture | bare, "network": {"parameters": weights}}
+    >>> network_from_document(document)[1].layer.cell.input
+    Array([[0.5]], dtype=float32)
+
+    Args:
+      document: a result file's content, as JSON reads it.
+
+    Returns:
+      The architecture and the parameters, float32.
+
+    Raises:
+      ValueError: if no trial was solved, a field is missing or of another kind, or the weights do
+        not fit the architecture.
+    """
+    document = _as_object("document", document)
+    if document.get("network", 0) is None:
+        raise ValueError(f"the result of {document.get('task')} has no solved trial")
+    network = _as_object("network", document.get("network"))
+    weights = _as_object("network.parameters", network.get("parameters"))
+    architecture = _read_architecture(_as_object("architecture", document.get("architecture")))
+    shapes = parameter_shapes(architecture)
+    is_shape = lambda node: type(node) is tuple
+    paths, structure = jax.tree_util.tree_flatten_with_path(shapes, is_leaf=is_shape)
+    names = [jax.tree_util.keystr(path) for path, _ in paths]
+    for name in sorted({*names} ^ {*weights}):
+        told = "lacks" if name in names else "has unknown"
+        raise ValueError(f"network.parameters {told} {name}")
+    leaves = [as_array(name, weights[name]).astype(jnp.float32) for name in names]
+    parameters = jax.tree.unflatten(structure, leaves)
+    check_parameters(architecture, parameters)
+    return architecture, parameters
+
+
+def _read_architecture(fields: Document) -> Architecture:
+    """Files of before errors had names call output units whose f' is left out "logistic_1"."""
+    renamed = {"logistic_1": "logistic"}
+    if isinstance(fields.get("output"), str):
+        fields = fields | {"output": renamed.get(fields["output"], fields["output"])}
+    try:
+        return Architecture(**fields)
+    except TypeError as error:  # a field too many, or missing
+        raise ValueError(f"architecture must be one of the LSTM's: {error}") from error
+
+
+def _as_object(name: str, value: object) -> Document:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be an object of a result file, got {displayed(value)}")
+    return value

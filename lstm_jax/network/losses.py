@@ -118,14 +118,14 @@ def _cross_entropy_tangent(primals: tuple, tangents: tuple) -> tuple[jax.Array, 
     return _cross_entropy(net, target), by_net - net * tangents[1]
 
 
-def as_if_reached(
+def ignore_within_tolerance(
     outputs: jax.Array, targets: jax.Array, tolerance: jax.Array | float | None
 ) -> jax.Array:
     """The outputs, but the target where it is within the tolerance.
 
     No error is left there, neither for the outputs nor for what is behind them.
 
-    >>> as_if_reached(jnp.array([0.1, 0.5, 0.9]), jnp.array([0.0, 0.0, 1.0]), 0.2)
+    >>> ignore_within_tolerance(jnp.array([0.1, 0.5, 0.9]), jnp.array([0.0, 0.0, 1.0]), 0.2)
     Array([0. , 0.5, 1. ], dtype=float32)
 
     Args:
@@ -206,7 +206,7 @@ class Loss:
         terms = []
         if self.squared:
             taken = ACTIVATIONS[output](net)
-            taken = as_if_reached(taken, targets, self.tolerance or None)
+            taken = ignore_within_tolerance(taken, targets, self.tolerance or None)
             terms.append(_times(self.squared, half_squared_error(taken, targets, weights)))
         if self.cross_entropy:
             entropy = cross_entropy(net, targets, weights, tolerance=self.tolerance)

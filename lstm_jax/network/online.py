@@ -39,7 +39,7 @@ from lstm_jax.cell.scan import (
     project,
 )
 from lstm_jax.cell.sharding import vary_alike
-from lstm_jax.cell.step import State, cell_step, seen, spread, zero_state
+from lstm_jax.cell.step import State, cell_step, recurrent_sources, spread, zero_state
 from lstm_jax.cell.validation import as_array, as_input, as_target, as_weights, check_type
 from lstm_jax.gradient.equations import activation_derivatives, derivatives_of_state, injected
 from lstm_jax.gradient.traces import (
@@ -210,7 +210,7 @@ def _learn(
     at = Activations(cell_input=cell_input, **state._asdict())
     outputs = output_units(architecture, learner.parameters.output, state, x_t)
 
-    rows = seen(architecture, before)
+    rows = recurrent_sources(architecture, before)
     sources = UnitWeights(
         x_t,
         jnp.concatenate(rows) if rows else None,

@@ -64,10 +64,10 @@ class LiveCurve:
         figure, (above, below) = style.new_figure(
             7.5, 4.2, rows=2, sharex=True, height_ratios=(3, 1)
         )
-        presented = [point.presented for point in self._points]
-        above.plot(presented, [point.error for point in self._points], color=style.OURS)
+        num_sequences = [point.num_sequences for point in self._points]
+        above.plot(num_sequences, [point.error for point in self._points], color=style.OURS)
         above.set(title=self._title, ylabel="mean training error", ylim=(0, None))
-        below.step(presented, [p.solved for p in self._points], where="post", color=style.GREEN)
+        below.step(num_sequences, [p.solved for p in self._points], where="post", color=style.GREEN)
         most = self._points[-1].trials if self._points else 1
         below.set(xlabel="training sequences", ylabel=f"solved of {most}", ylim=(0, 1.05 * most))
         style.with_thousands(below)

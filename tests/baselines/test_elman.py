@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+import baselines_oracle as oracle
 import jax
 import numpy as np
 import pytest
-import baselines_oracle as oracle
 from helpers import assert_close
 from recurrent_problems import NETS, STEPS, as_weights, make_recurrent_problem
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import baselines_oracle as oracle
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import baselines_oracle as oracle
 from helpers import assert_close, assert_equal
 from recurrent_problems import NETS, as_weights, make_recurrent_problem
 

@@ -65,7 +65,7 @@ def test_a_cell_that_was_killed_goes_on_to_the_same_result(
 
 def test_a_cell_at_chance_is_cut_at_the_published_mean(small_row: Any, tmp_path: pathlib.Path):
     found = run(small_row(learning_rate=1e-6), tmp_path)
-    assert (found["solved"], found["cut"], found["presented"]) == (0, True, 200)
+    assert (found["solved"], found["cut"], found["num_sequences"]) == (0, True, 200)
 
 
 def test_of_runs_that_go_through_the_same_cells_one_runs_each(

@@ -8,14 +8,15 @@ import pytest
 from experiments import diagnose
 from lstm_jax import diagnose as library_s
 from lstm_jax import plots
+from lstm_jax.network.files import network_from_document
 from lstm_jax.tasks import make_task
-from lstm_jax.training.runs.result_file import read_json, read_network
+from lstm_jax.training.runs.result_file import read_json
 
 COMMITTED = pathlib.Path(diagnose.__file__).parent / "results" / "6a" / "6a.json"
 
 
 def test_the_network_of_a_file_is_diagnosed_on_fresh_sequences_of_its_task(capsys):
-    net, parameters = read_network(read_json(COMMITTED))
+    net, parameters = network_from_document(read_json(COMMITTED))
     batch = make_task("6a").sample_batch(jax.random.key(1), 20)
     names = plots.symbol_names("6a")
     found = library_s(net, parameters, batch.inputs, batch.length, symbols=names)

@@ -107,7 +107,9 @@ class Terminal(io.StringIO):
         return True
 
 
-STATE = Progress(presented=3000, trial_sequences=9000, trials=3, running=1, solved=2, error=0.125)
+STATE = Progress(
+    num_sequences=3000, total_sequences=9000, trials=3, running=1, solved=2, error=0.125
+)
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
@@ -128,10 +130,10 @@ def test_other_outputs_get_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
     meter = progress.make_progress("6a")
-    for now[0], presented in ((1.0, 1000), (3.0, 2000), (20.0, 3000)):
-        meter.show(STATE._replace(presented=presented, trial_sequences=3 * presented))
+    for now[0], num_sequences in ((1.0, 1000), (3.0, 2000), (20.0, 3000)):
+        meter.show(STATE._replace(num_sequences=num_sequences, total_sequences=3 * num_sequences))
     now[0] = 21.0
-    meter.show(STATE._replace(running=0, trial_sequences=9000))
+    meter.show(STATE._replace(running=0, total_sequences=9000))
     lines = sys.stderr.getvalue().splitlines()
     assert lines == [
         "6a: 2/3 trials ended, 3,000 sequences each, 316/s in all, 2 solved, training error 0.1250",

@@ -14,7 +14,13 @@ from scipy.special import expit
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.losses import LOSSES, Loss, as_if_reached, cross_entropy, half_squared_error
+from lstm_jax.network.losses import (
+    LOSSES,
+    Loss,
+    cross_entropy,
+    half_squared_error,
+    ignore_within_tolerance,
+)
 from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -116,10 +122,14 @@ def test_linear_units_have_e_k_of_their_difference():
 
 def test_within_the_tolerance_outputs_count_as_reached():
     outputs, targets = jnp.array([[0.1, 0.5], [0.75, 0.3]]), jnp.array([[0.0, 0.0], [1.0, 0.0]])
-    np.testing.assert_array_equal(as_if_reached(outputs, targets, None), outputs)
-    np.testing.assert_array_equal(as_if_reached(outputs, targets, 0.25), [[0, 0.5], [1, 0.3]])
+    np.testing.assert_array_equal(ignore_within_tolerance(outputs, targets, None), outputs)
+    np.testing.assert_array_equal(
+        ignore_within_tolerance(outputs, targets, 0.25), [[0, 0.5], [1, 0.3]]
+    )
     by_step = jnp.array([0.0, 0.3])
-    np.testing.assert_array_equal(as_if_reached(outputs, targets, by_step), [[0.1, 0.5], [1, 0]])
+    np.testing.assert_array_equal(
+        ignore_within_tolerance(outputs, targets, by_step), [[0.1, 0.5], [1, 0]]
+    )
 
 
 @pytest.mark.parametrize("weights", [np.array([1.0, 0.0]), np.array([True, False])])

@@ -192,13 +192,13 @@ def test_error_flow_draws_the_largest_factor_of_each_lag(tmp_path: pathlib.Path)
         plots.error_flow({})
 
 
-STATE = Progress(presented=1000, trial_sequences=2000, trials=2, running=2, solved=0, error=0.5)
+STATE = Progress(num_sequences=1000, total_sequences=2000, trials=2, running=2, solved=0, error=0.5)
 
 
 def test_a_live_curve_has_every_round():
     live = plots.LiveCurve("6a")
     live.show(STATE)
-    live.show(STATE._replace(presented=2000, solved=1, running=1, error=0.25))
+    live.show(STATE._replace(num_sequences=2000, solved=1, running=1, error=0.25))
     above, below = live.draw().axes
     np.testing.assert_array_equal(points(above.lines[0]), [[1000, 0.5], [2000, 0.25]])
     np.testing.assert_array_equal(below.lines[0].get_ydata(), [0, 1])
@@ -218,9 +218,9 @@ def test_in_a_notebook_one_picture_grows(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr("lstm_jax.plots.live._notebook_display", lambda: display)
     live = plots.LiveCurve()
-    for presented in (1000, 2000, 3000):
-        live.show(STATE._replace(presented=presented))
-    live.show(STATE._replace(presented=4000, running=0))
+    for num_sequences in (1000, 2000, 3000):
+        live.show(STATE._replace(num_sequences=num_sequences))
+    live.show(STATE._replace(num_sequences=4000, running=0))
     assert [len(figure.axes[0].lines[0].get_xdata()) for figure in displayed] == [1, 4]
 
 

@@ -166,7 +166,7 @@ def test_when_all_are_damaged_the_run_starts_afresh_and_saves_again(folder):
     runner = new_runner()
     with Checkpoints(folder, RUN) as opened:
         seconds, damaged = opened.restore(runner)
-        assert (seconds, runner.presented, len(damaged)) == (0.0, 0, 2)
+        assert (seconds, runner.num_sequences, len(damaged)) == (0.0, 0, 2)
         assert "200 is damaged" in damaged[0] and "150 is damaged" in damaged[1]
         runner.run_chunk()
         opened.save(runner)

@@ -26,14 +26,14 @@ def test_a_run_that_is_asked_to_end_can_write_a_checkpoint(
     with Checkpoints(tmp_path, {}) as checkpoints, defer_signals() as interrupts:
         while not interrupts.requested():
             runner.run_chunk()
-            if runner.presented == 100:
+            if runner.num_sequences == 100:
                 os.kill(os.getpid(), number)
-        assert (runner.presented, interrupts.signal) == (100, number)
+        assert (runner.num_sequences, interrupts.signal) == (100, number)
         assert checkpoints.save(runner)
     resumed = make_runner(LEARNING, range(3))
     with Checkpoints(tmp_path, {}) as checkpoints:
         checkpoints.restore(resumed)
-    assert resumed.presented == 100
+    assert resumed.num_sequences == 100
     for found, expected in zip(resumed.run(), make_runner(LEARNING, range(3)).run(), strict=True):
         assert_same_result(found, expected)
 

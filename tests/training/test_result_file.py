@@ -16,15 +16,9 @@ import pytest
 from small_tasks import COPY, LATCH
 
 from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.network.files import network_from_document
 from lstm_jax.training.runs import result_file as results
-from lstm_jax.training.runs.result_file import (
-    make_document,
-    read_json,
-    read_network,
-    summarise,
-    thin,
-    write_json,
-)
+from lstm_jax.training.runs.result_file import make_document, read_json, summarise, thin, write_json
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.update_rules.per_sequence import Model
 
@@ -185,7 +179,7 @@ def network_document(solved: bool, path: pathlib.Path) -> tuple[Parameters, dict
 def test_the_first_solved_network_comes_back_to_the_last_bit(tmp_path: pathlib.Path):
     parameters, document = network_document(True, tmp_path / "copy.json")
     assert document["network"]["trial"] == 3
-    architecture, found = read_network(document)
+    architecture, found = network_from_document(document)
     assert architecture == COPY.architecture
     jax.tree.map(np.testing.assert_array_equal, found, parameters)
 
@@ -194,16 +188,18 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: pathlib.Path):
     _, document = network_document(True, tmp_path / "copy.json")
     weights = document["network"]["parameters"]
     with pytest.raises(ValueError, match=r"parameters\.output\.cell must have shape \(3, 1\)"):
-        read_network(document | {"network": {"parameters": weights | {".output.cell": [[1.0]]}}})
+        network_from_document(
+            document | {"network": {"parameters": weights | {".output.cell": [[1.0]]}}}
+        )
     del weights[".output.cell"]
     with pytest.raises(ValueError, match=r"network\.parameters lacks \.output\.cell"):
-        read_network(document)
+        network_from_document(document)
 
 
 def test_a_row_without_a_solved_trial_has_no_network(tmp_path: pathlib.Path):
     _, document = network_document(False, tmp_path / "copy.json")
     with pytest.raises(ValueError, match="the result of copy has no solved trial"):
-        read_network(document)
+        network_from_document(document)
 
 
 # Files -----------------------------------------------------------------------------------------

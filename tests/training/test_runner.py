@@ -182,7 +182,7 @@ def test_a_run_goes_on_from_any_round_as_if_nothing_had_been(
     for state in states:
         runner = make_runner(LEARNING, range(11), mesh=mesh(num_devices))
         runner.restore(state)
-        assert runner.presented == state.presented
+        assert runner.num_sequences == state.num_sequences
         for found, expected in zip(runner.run(), results, strict=False):
             assert_same_result(found, expected)
     assert_equal(states, copies)
@@ -254,14 +254,14 @@ def test_before_the_first_chunk_the_best_is_the_untrained_network():
 def test_progress_adds_up(results: list[TrialResult]):
     runner, heard = make_runner(LEARNING, range(TRIALS)), []
     runner.run(heard.append)
-    assert [p.presented for p in heard] == [50, 100, 150, 200, 240]
+    assert [p.num_sequences for p in heard] == [50, 100, 150, 200, 240]
     for progress in heard:
-        ended = [r for r in results if r.sequences <= progress.presented]
-        running = [r for r in results if r.sequences > progress.presented]
+        ended = [r for r in results if r.sequences <= progress.num_sequences]
+        running = [r for r in results if r.sequences > progress.num_sequences]
         if progress is not heard[-1]:
             assert progress.solved == len(ended) and progress.running == len(running)
-        sequences = sum(min(r.sequences, progress.presented) for r in results)
-        assert (progress.trials, progress.trial_sequences) == (TRIALS, sequences)
+        sequences = sum(min(r.sequences, progress.num_sequences) for r in results)
+        assert (progress.trials, progress.total_sequences) == (TRIALS, sequences)
     assert heard[-1].running == 0 and heard[-1].solved == sum(r.solved for r in results)
     last_errors = [r.curve[-1] for r in results if r.curve[-1, 0] > 200]
     weights = [at - 200 for at, _, _ in last_errors]
@@ -280,7 +280,7 @@ def test_curves_are_there_while_a_run_lasts(results: list[TrialResult]):
         for curve, same, result in zip(runner.curves(), resumed.curves(), results, strict=True):
             np.testing.assert_array_equal(curve, result.curve[: len(curve)])
             np.testing.assert_array_equal(curve, same)
-            assert curve[-1, 0] == min(runner.presented, result.sequences)
+            assert curve[-1, 0] == min(runner.num_sequences, result.sequences)
 
 
 def test_results_before_the_first_round_are_those_of_the_untrained_networks():

@@ -152,8 +152,8 @@ def run(task: Task, chunk: int) -> Trials:
     loop = make_update_rule(NO_LEARNING, task, chunk)
     run_chunk = jax.jit(loop.run_chunk)
     trials = start(loop, TRIALS)
-    for presented in range(0, task.max_sequences, chunk):
-        trials, _ = run_chunk(trials, jnp.int32(presented))
+    for num_sequences in range(0, task.max_sequences, chunk):
+        trials, _ = run_chunk(trials, jnp.int32(num_sequences))
     return jax.tree.map(lambda a: np.asarray(a)[..., :TRIALS], trials)
 
 

@@ -71,10 +71,10 @@ def test_lanes_that_do_not_run_stay_as_they_are():
     before = method.init(keys)
     running = jnp.array([True, False, True])
     example = jax.tree.map(lambda a: jnp.stack([a] * 3, -1), LATCH.sample(jax.random.key(0), None))
-    presented, _ = method.train_step(before, example, jnp.int32(7), running)
+    num_sequences, _ = method.train_step(before, example, jnp.int32(7), running)
     report = Metrics(*jnp.ones((3, 3), jnp.int32))
     ended = method.end_chunk(before, report, running)
-    for after in (presented, ended):
+    for after in (num_sequences, ended):
         assert_equal(lane(after, 1), lane(before, 1))
         for place in (0, 2):
             assert lane(after, place)["last"] != lane(before, place)["last"]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from lstm_jax.network.files import Document
 from lstm_jax.training.host.processes import is_first_process, on_first_process
-from lstm_jax.training.runs.result_file import Document
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
 
@@ -157,20 +157,20 @@ class Checkpoints:
           Whether it could be written. If not, there was a warning.
         """
         state = _pack(runner.state())
-        write = lambda: self._write(runner.presented, state, seconds)
+        write = lambda: self._write(runner.num_sequences, state, seconds)
         return on_first_process(lambda: self._try("written", write)) is not None
 
-    def _write(self, presented: int, state: np.ndarray, seconds: float) -> bool:
+    def _write(self, num_sequences: int, state: np.ndarray, seconds: float) -> bool:
         manager = self._open()
         for step in manager.all_steps():
-            if step >= presented:  # damaged, or the run would not have to come here again
+            if step >= num_sequences:  # damaged, or the run would not have to come here again
                 manager.delete(step)
         about = {"run": self._run, "seconds": seconds}
         about |= {"digest": _digest(about, state)}
         # All arrays in one: orbax would report damage to several many times over.
         content = self._args.StandardSave({"state": state})
         manager.save(
-            presented,
+            num_sequences,
             args=self._args.Composite(state=content, about=self._args.JsonSave(about)),
             force=True,
         )

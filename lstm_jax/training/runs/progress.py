@@ -20,15 +20,15 @@ class Speed:
         """Training sequences a second, of all trials, since the first call."""
         now = time.monotonic()
         if self._first is None:
-            self._first = now, progress.trial_sequences
+            self._first = now, progress.total_sequences
         started, sequences = self._first
-        return (progress.trial_sequences - sequences) / max(now - started, 1e-9)
+        return (progress.total_sequences - sequences) / max(now - started, 1e-9)
 
 
 def describe(progress: Progress, rate: float) -> str:
     """Where a run stands, in words."""
     return (
-        f"{progress.presented:,} sequences each, {rate:,.0f}/s in all, "
+        f"{progress.num_sequences:,} sequences each, {rate:,.0f}/s in all, "
         f"{progress.solved} solved, training error {progress.error:.4f}"
     )
 

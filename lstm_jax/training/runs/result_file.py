@@ -12,22 +12,14 @@ import pathlib
 import platform
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters, check_parameters, parameter_shapes
-from lstm_jax.cell.validation import as_array, displayed
-from lstm_jax.network.files import write_atomically
+from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.tasks.task import Task
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.update_rules.per_sequence import Model
-
-# An object of JSON: by name, what it holds of null, bools, numbers, strings, lists and objects.
-Document = dict[str, Any]
 
 SCHEMA_VERSION = 1
 CURVE_POINTS = 100
@@ -141,64 +133,6 @@ def _network(results: Sequence[TrialResult]) -> Document | None:
 def _weights(array: np.ndarray) -> list:
     """Nested lists of the shortest decimals that stand for the array's own floats."""
     return np.vectorize(lambda w: float(str(w)), otypes=[float])(array).tolist()
-
-
-def read_network(document: Document) -> tuple[Architecture, Parameters]:
-    """The network of the first solved trial of a result file, to the last bit.
-
-    A solved network is two lines away: `document = json.load(open("out/6a.json"))`, and this.
-
-    >>> weights = {".layer.cell.input": [[0.5]], ".output.cell": [[1.0]]}
-    >>> architecture = {"num_inputs": 1, "blocks": [1], "num_outputs": 1, "output": "logistic"}
-    >>> bare = dict(input_gates=False, output_gates=False, recurrent="none", biases="none")
-    >>> document = {"architecture": architecture | bare, "network": {"parameters": weights}}
-    >>> read_network(document)[1].layer.cell.input
-    Array([[0.5]], dtype=float32)
-
-    Args:
-      document: a result file's content, as JSON reads it.
-
-    Returns:
-      The architecture and the parameters, float32.
-
-    Raises:
-      ValueError: if no trial was solved, a field is missing or of another kind, or the weights do
-        not fit the architecture.
-    """
-    document = _as_object("document", document)
-    if document.get("network", 0) is None:
-        raise ValueError(f"the result of {document.get('task')} has no solved trial")
-    network = _as_object("network", document.get("network"))
-    weights = _as_object("network.parameters", network.get("parameters"))
-    architecture = _read_architecture(_as_object("architecture", document.get("architecture")))
-    shapes = parameter_shapes(architecture)
-    is_shape = lambda node: type(node) is tuple
-    paths, structure = jax.tree_util.tree_flatten_with_path(shapes, is_leaf=is_shape)
-    names = [jax.tree_util.keystr(path) for path, _ in paths]
-    for name in sorted({*names} ^ {*weights}):
-        told = "lacks" if name in names else "has unknown"
-        raise ValueError(f"network.parameters {told} {name}")
-    leaves = [as_array(name, weights[name]).astype(jnp.float32) for name in names]
-    parameters = jax.tree.unflatten(structure, leaves)
-    check_parameters(architecture, parameters)
-    return architecture, parameters
-
-
-def _read_architecture(fields: Document) -> Architecture:
-    """Files of before errors had names call output units whose f' is left out "logistic_1"."""
-    renamed = {"logistic_1": "logistic"}
-    if isinstance(fields.get("output"), str):
-        fields = fields | {"output": renamed.get(fields["output"], fields["output"])}
-    try:
-        return Architecture(**fields)
-    except TypeError as error:  # a field too many, or missing
-        raise ValueError(f"architecture must be one of the LSTM's: {error}") from error
-
-
-def _as_object(name: str, value: object) -> Document:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be an object of a result file, got {displayed(value)}")
-    return value
 
 
 def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:

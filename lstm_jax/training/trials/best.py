@@ -28,7 +28,7 @@ def not_yet(model: AnyModel, num_lanes: int) -> Best:
     return Best(model, error, jnp.zeros(num_lanes, jnp.int32))
 
 
-def keep_best(best: Best, model: AnyModel, report: Metrics, presented: jax.Array) -> Best:
+def keep_best(best: Best, model: AnyModel, report: Metrics, num_sequences: jax.Array) -> Best:
     """Keeps the models after a chunk where its mean error is the lowest so far, and finite.
 
     Args:
@@ -39,5 +39,5 @@ def keep_best(best: Best, model: AnyModel, report: Metrics, presented: jax.Array
     """
     error = report.mean_error()
     is_better = (report.sequences > 0) & (error < best.error)
-    now = Best(model, error, presented + report.sequences)
+    now = Best(model, error, num_sequences + report.sequences)
     return jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)

@@ -18,9 +18,9 @@ from lstm_jax.training.update_rules.base import AnyModel, Metrics
 class Progress(NamedTuple):
     """Where a run stands after a round: one chunk for every trial that was still running."""
 
-    presented: int
+    num_sequences: int
     """Training sequences, to each trial still running."""
-    trial_sequences: int
+    total_sequences: int
     """Training sequences, summed over all trials."""
     trials: int
     """How many there are."""
@@ -35,7 +35,7 @@ class Progress(NamedTuple):
 class RunState(NamedTuple):
     """Everything a run needs to go on where it stood; a pytree of NumPy arrays."""
 
-    presented: np.ndarray
+    num_sequences: np.ndarray
     """[] int64, training sequences to each trial still running."""
     trials: Trials
     """All R trials, in order; R is the last axis."""
@@ -85,7 +85,7 @@ def make_result(
     score: TestMetrics,
     curve: np.ndarray,
     test_size: int,
-    presented: int,
+    num_sequences: int,
 ) -> TrialResult:
     """The result of one trial, from its own lane of everything on the host.
 
@@ -101,7 +101,7 @@ def make_result(
     return TrialResult(
         index=index,
         solved=bool(trial.status == SOLVED),
-        sequences=int(trial.ended_at) if trial.status != RUNNING else presented,
+        sequences=int(trial.ended_at) if trial.status != RUNNING else num_sequences,
         finite=bool(trial.status != NON_FINITE),
         first_rule_sequences=int(trial.first_rule_at) or None,
         test_wrong=int(score.wrong),

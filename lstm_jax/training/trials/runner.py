@@ -55,7 +55,7 @@ class TrialRunner:
     >>> from lstm_jax.training.recipes.recipe import make_recipe
     >>> task = dataclasses.replace(make_task("6a"), max_sequences=1, test_size=1)
     >>> runner = TrialRunner(TrainingLoop(task), range(3), seed=1)
-    >>> runner.presented, runner.finished  # results = runner.run() runs them
+    >>> runner.num_sequences, runner.finished  # results = runner.run() runs them
     (0, False)
 
     Attributes:
@@ -92,7 +92,7 @@ class TrialRunner:
         """
         check_type("learning", loop, TrainingLoop)
         self.indices = _check_indices(indices)
-        self.presented = 0
+        self.num_sequences = 0
         mesh = Mesh(jax.local_devices()[:1], ("trials",)) if mesh is None else mesh
         check_type("mesh", mesh, Mesh)
         if batch_size is None:
@@ -136,7 +136,7 @@ class TrialRunner:
         self._rounds.append(report)
         self._trial_sequences += _sequences(report)
         limit = self.loop.task.max_sequences
-        self.presented = min(self.presented + self.loop.chunk, limit)
+        self.num_sequences = min(self.num_sequences + self.loop.chunk, limit)
         running = np.sum(self._status == RUNNING)
         if running == 0 or -(-running // self.devices.width) < len(self._waves):
             self._pack(merge(self._in_waves()))
@@ -158,7 +158,7 @@ class TrialRunner:
                 score=take(score, lane),
                 curve=curves[place],
                 test_size=self.loop.task.test_size,
-                presented=self.presented,
+                num_sequences=self.num_sequences,
             )
             for places, score in tested
             for lane, place in enumerate(places)
@@ -168,7 +168,7 @@ class TrialRunner:
         """All of the run, to be kept and handed to `restore`."""
         trials, best = self._standing()
         reports = stack_reports(self._rounds, len(self.indices))
-        return RunState(np.array(self.presented), trials, reports, best)
+        return RunState(np.array(self.num_sequences), trials, reports, best)
 
     def restore(self, state: RunState) -> None:
         """Goes on from where another runner of the same trials stood.
@@ -178,7 +178,7 @@ class TrialRunner:
         """
         if not np.array_equal(state.trials.keys, self._keys):
             raise ValueError(f"state must be of the trials {self.indices} with this runner's seed")
-        self.presented = int(state.presented)
+        self.num_sequences = int(state.num_sequences)
         self._status = np.array(state.trials.status)
         self._rounds = [Metrics(*sums) for sums in zip(*state.reports, strict=True)]
         self._trial_sequences = _sequences(state.reports)
@@ -199,7 +199,7 @@ class TrialRunner:
 
     def _run_chunk(self, wave: DeviceBatch) -> tuple[DeviceBatch, list[tuple[chex.Array, Metrics]]]:
         """A wave after one more chunk, and what is told of it: its status and its report."""
-        n = np.int32(self.presented)
+        n = np.int32(self.num_sequences)
         done = self._programs.run_chunk([(part.trials, n) for part in wave.parts])
         pairs = zip(wave.parts, done, strict=True)
         best = self._programs.keep_best([(p.best, t.model, report, n) for p, (t, report) in pairs])
@@ -251,8 +251,8 @@ class TrialRunner:
 
     def _progress(self, report: Metrics) -> Progress:
         return Progress(
-            presented=self.presented,
-            trial_sequences=self._trial_sequences,
+            num_sequences=self.num_sequences,
+            total_sequences=self._trial_sequences,
             trials=len(self.indices),
             running=int(np.sum(self._status == RUNNING)),
             solved=int(np.sum(self._status == SOLVED)),

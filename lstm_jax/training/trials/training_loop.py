@@ -118,7 +118,7 @@ class TrainingLoop:
         )
 
     @with_fixed_prng
-    def run_chunk(self, trials: Trials, presented: jax.Array) -> tuple[Trials, Metrics]:
+    def run_chunk(self, trials: Trials, num_sequences: jax.Array) -> tuple[Trials, Metrics]:
         """Presents up to `chunk` more training sequences to every running trial.
 
         Args:
@@ -129,7 +129,7 @@ class TrainingLoop:
           The trials and what to tell of them.
         """
         training_set = _of_lanes(self.task.training_set, trials.data)
-        stop = jnp.minimum(presented + self.chunk, self.task.max_sequences)
+        stop = jnp.minimum(num_sequences + self.chunk, self.task.max_sequences)
         if trials.window is not None:
             trials = trials._replace(window=refresh(trials.window))
 
@@ -144,7 +144,7 @@ class TrainingLoop:
 
         count = jnp.zeros_like(trials.status)
         report = Metrics(count, count.astype(jnp.float32), count)
-        trials, report, _ = jax.lax.while_loop(goes_on, train_step, (trials, report, presented))
+        trials, report, _ = jax.lax.while_loop(goes_on, train_step, (trials, report, num_sequences))
         running = trials.status == RUNNING
         trials = trials._replace(model=self.update_rule.end_chunk(trials.model, report, running))
         trials = self._test_rules(trials, stop)

@@ -37,7 +37,7 @@ def joined(architecture: Architecture, parameters: Parameters, number: jax.Array
     cells = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
     gates = np.arange(architecture.num_blocks)
     blocks = Layer(*(gates if k.is_gate else cells for k in UNIT_TYPES))._replace(hidden=-1)
-    own = zip(blocks, architecture.sizes, architecture.seen, strict=True)
+    own = zip(blocks, architecture.sizes, architecture.is_recurrent, strict=True)
     sources = [np.broadcast_to(block, size) for block, size, is_seen in own if size * is_seen]
 
     def mask(weights: jax.Array, blocks: np.ndarray) -> jax.Array:
