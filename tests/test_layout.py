@@ -6,9 +6,8 @@ import pathlib
 import pytest
 
 LIBRARY = pathlib.Path(__file__).parent.parent / "lstm_jax"
-# From the ground up: one network on one sequence; what it is to learn; trials; who else learns;
-# what is drawn of all.
-WINGS = ("network", "tasks", "training", "rivals", "plots")
+# From the ground up.
+WINGS = ("cell", "gradient", "network", "tasks", "training", "baselines", "analysis", "plots")
 
 
 def imported(path: pathlib.Path) -> set[str]:
