@@ -124,11 +124,6 @@ class Architecture:
         return sum(self.blocks)
 
     @property
-    def num_gates(self) -> int:
-        """The number of gates of all types."""
-        return sum(self.count(gate) for gate in GATES)
-
-    @property
     def num_units(self) -> int:
         """H, the size of the hidden layer: gates, cells and conventional hidden units."""
         return sum(self.sizes)

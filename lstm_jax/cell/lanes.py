@@ -30,14 +30,9 @@ FEW_SOURCES = 32
 
 
 def weighted_sum(weights: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
-    """Return Σ_m w_lm y_m over the sources m, for the units l, at one step.
+    """Return Σ_m w_lm y_m at one step: [U, n, *lanes] and rows [U_k, *lanes] to [n, *lanes].
 
-    Args:
-      weights: [U, n, *lanes].
-      rows: arrays [U_k, *lanes] that together hold the U sources, in order.
-
-    Returns:
-      [n, *lanes].
+    The rows together hold the U sources, in order.
     """
     if weights.shape[0] > FEW_SOURCES:
         return jnp.einsum("mn...,m...->n...", weights, jnp.concatenate(rows))

@@ -178,15 +178,9 @@ def recurrent_sources_over_time(architecture: Architecture, states: State) -> ja
 
 
 def project(weights: UnitWeights, inputs: jax.Array) -> jax.Array:
-    """Return the contribution of inputs and biases to every net input, for all steps at once.
+    """Return the contribution of inputs and biases to every net input, [T, H].
 
-    Args:
-      weights: `input` [I, H] and `bias` [H] are used.
-      inputs: [T, I] floating, or [T] integers, each of which selects its row of weights; an integer
-        outside [0, I) stands for a vector of zeros.
-
-    Returns:
-      [T, H].
+    Integers outside [0, I) stand for vectors of zeros.
     """
     is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
     sum_up = one_hot_sum_over_time if is_symbols else weighted_sum_over_time

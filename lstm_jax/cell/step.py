@@ -153,12 +153,7 @@ def by_unit_type(fields: Any) -> Layer[jax.Array]:
 
 
 def recurrent_sources(architecture: Architecture, state: State) -> list[jax.Array]:
-    """Return the activations that the hidden layer sees one step later, in the layer's order.
-
-    >>> net = Architecture(num_inputs=1, blocks=(2,), num_outputs=1, recurrent="cells")
-    >>> [len(activations) for activations in recurrent_sources(net, zero_state(net))]
-    [2]
-    """
+    """Return the activations that the hidden layer sees one step later, in the layer's order."""
     pairs = zip(by_unit_type(state), architecture.is_recurrent, strict=True)
     return [y for y, is_recurrent in pairs if is_recurrent and y is not None]
 
@@ -178,12 +173,7 @@ def apply_gate(
 
 
 def broadcast_to_cells(architecture: Architecture, gate: jax.Array, axis: int = 0) -> jax.Array:
-    """Repeat the gate of each block for each of its cells: [J] to [C] along `axis`.
-
-    >>> net = Architecture(num_inputs=1, blocks=(1, 2), num_outputs=1)
-    >>> broadcast_to_cells(net, jnp.array([2.0, 3.0]))
-    Array([2., 3., 3.], dtype=float32)
-    """
+    """Repeat the gate of each block for each of its cells: [J] to [C] along `axis`."""
     blocks = architecture.blocks
     if len(set(blocks)) == 1:  # compiles to a broadcast; unequal blocks need a gather
         return jnp.repeat(gate, blocks[0], axis)

@@ -193,12 +193,11 @@ def as_inputs(inputs: ArrayLike, num_inputs: int, lanes: tuple[int, ...] = ()) -
     inputs = as_array("inputs", inputs)
     shape = _input_shape("inputs", inputs, num_inputs) + lanes
     if inputs.ndim == 0 or inputs.shape[1:] != shape:
+        is_batch = inputs.shape[2:] == shape
+        hint = "; for a batch of sequences, lift the function by jax.vmap" if is_batch else ""
+        name = f"inputs of dtype {inputs.dtype}"
         wanted = ", ".join(["T", *map(str, shape)])
-        hint = "; for a batch of sequences, lift the function by jax.vmap"
-        raise ValueError(
-            f"inputs of dtype {inputs.dtype} must be [{wanted}], got {inputs.shape}"
-            f"{hint if inputs.shape[2:] == shape else ''}"
-        )
+        raise ValueError(f"{name} must be [{wanted}], got {inputs.shape}{hint}")
     return inputs
 
 
@@ -225,18 +224,19 @@ def as_target(
     target: ArrayLike, steps: tuple[int, ...], num_outputs: int, name: str = "target"
 ) -> jax.Array:
     """Convert targets [*steps, K] to an array."""
-    target, shape = as_array(name, target), (*steps, num_outputs)
-    if target.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {target.shape}")
-    return target
+    return _as_shaped(name, target, (*steps, num_outputs))
 
 
 def as_weights(weights: ArrayLike | None, steps: tuple[int, ...]) -> jax.Array:
     """Convert the weights of steps [*steps] to an array; None stands for ones."""
-    weights = jnp.ones(steps) if weights is None else as_array("weights", weights)
-    if weights.shape != steps:
-        raise ValueError(f"weights must have shape {steps}, got {weights.shape}")
-    return weights
+    return jnp.ones(steps) if weights is None else _as_shaped("weights", weights, steps)
+
+
+def _as_shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
+    array = as_array(name, value)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return array
 
 
 def check_same_fields(name: str, value: T, like: T) -> None:

@@ -1,4 +1,4 @@
-"""The weight count is the paper's for every net of its summary, and that of the parameters."""
+"""Weight counts equal the paper's for every network of its summary, and those of the arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def long_lag(p: int) -> Architecture:
     return Architecture(num_inputs=p + 4, blocks=(1, 1), num_outputs=2, biases="none")
 
 
-# The summary of the experiments' conditions: the rows of tasks 1, 2a/2b, 2c, 3, 4/5, 6a, 6b.
+# The paper's summary of the experiments: the rows of tasks 1, 2a/2b, 2c, 3, 4/5, 6a, 6b.
 PAPER = [
     (264, Architecture(blocks=(1, 1, 1, 1), **REBER)),
     (276, Architecture(blocks=(2, 2, 2), **REBER)),
@@ -42,7 +42,7 @@ PAPER = [
 
 
 @pytest.mark.parametrize("weights, architecture", PAPER)
-def test_count_is_the_papers(weights: int, architecture: Architecture):
+def test_count_equals_the_papers(weights: int, architecture: Architecture):
     assert architecture.num_weights == weights
     draw = functools.partial(initialise, architecture=architecture)
     leaves = jax.tree.leaves(jax.eval_shape(draw, jax.random.key(0)))
@@ -51,7 +51,7 @@ def test_count_is_the_papers(weights: int, architecture: Architecture):
 
 @hypothesis.given(architecture=architectures())
 @hypothesis.settings(max_examples=300)
-def test_count_is_that_of_the_parameters(architecture: Architecture):
+def test_count_equals_the_parameters(architecture: Architecture):
     shapes = parameter_shapes(architecture)
     leaves = jax.tree.leaves(shapes, is_leaf=lambda node: type(node) is tuple and node != ())
     assert sum(int(np.prod(shape)) for shape in leaves) == architecture.num_weights
@@ -60,7 +60,7 @@ def test_count_is_that_of_the_parameters(architecture: Architecture):
 
 @hypothesis.given(architecture=architectures())
 @hypothesis.settings(max_examples=100)
-def test_equal_descriptions_are_one_static_argument(architecture: Architecture):
+def test_equal_architectures_are_one_static_argument(architecture: Architecture):
     fields = vars(architecture) | {"blocks": list(architecture.blocks)}
     again = Architecture(**fields)
     assert again == architecture
@@ -70,15 +70,15 @@ def test_equal_descriptions_are_one_static_argument(architecture: Architecture):
 
 BAD_FIELDS = [
     ("num_inputs", 0, "at least 1"),
-    ("num_inputs", 2.0, "integers"),
-    ("num_inputs", True, "integers"),
+    ("num_inputs", 2.0, "integer"),
+    ("num_inputs", True, "integer"),
     ("num_outputs", -3, "at least 1"),
     ("num_hidden", -1, "at least 0"),
     ("blocks", (), "non-empty"),
     ("blocks", 2, "non-empty tuple"),
     ("blocks", "2", "non-empty tuple"),
     ("blocks", (2, 0), "at least 1"),
-    ("blocks", (1.5,), "integers"),
+    ("blocks", (1.5,), "integer"),
     ("input_gates", None, "True, False"),
     ("output_gates", "yes", "True, False"),
     ("input_gates", 1.0, "True, False"),
@@ -99,5 +99,7 @@ BAD_FIELDS = [
 def test_bad_fields_are_named(field: str, value: Any, allowed: str):
     fields = {"num_inputs": 2, "blocks": (2, 2), "num_outputs": 1} | {field: value}
     displayed = value[-1] if value in ((2, 0), (1.5,), ("cells",)) else value
-    with pytest.raises(ValueError, match=rf"(?s)^{field} must .*{allowed}.*got .*{displayed!r}"):
+    with pytest.raises(
+        ValueError, match=rf"(?s)^(each of )?{field} must .*{allowed}.*got .*{displayed!r}"
+    ):
         Architecture(**fields)
