@@ -11,12 +11,11 @@ Dimensions, here and everywhere in this package:
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Literal, get_args
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, UnitType
-from lstm_jax.cell.validation import as_integer, as_number, check_choice, displayed
+from lstm_jax.cell.validation import as_integer, check_choice, check_number
 
 Biases = Literal["none", "gates", "hidden", "all"]
 Sources = Literal["all", "cells", "none"]
@@ -111,7 +110,8 @@ class Architecture:
         normalise("biases", _as_biases(self.biases))
         for name in ("cell_input", "cell_output", "output"):
             check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
-        normalise("initial_activation", _as_finite("initial_activation", self.initial_activation))
+        check_number("initial_activation", self.initial_activation)
+        normalise("initial_activation", float(self.initial_activation))
 
     @property
     def num_blocks(self) -> int:
@@ -182,10 +182,3 @@ def _as_biases(biases: Biases | tuple[str, ...]) -> Biases | tuple[str, ...]:
         return tuple(name for name in _UNITS if name in biases)
     check_choice("biases", biases, get_args(Biases))
     return biases
-
-
-def _as_finite(name: str, value: object) -> float:
-    number = as_number(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be a finite number, got {displayed(value)}")
-    return number

@@ -88,8 +88,10 @@ def zero_state(
     check_type("architecture", architecture, Architecture)
     check_floating("dtype", dtype)
     check_type("lanes", lanes, tuple)
-    # A new array for each field, so that a caller may donate them.
-    full = lambda size, value: jnp.full((size, *lanes), value, dtype) if size else None
+
+    def full(size: int, value: float) -> jax.Array | MaybeNone:  # each a new array, to be donated
+        return jnp.full((size, *lanes), value, dtype) if size else None
+
     activations = {
         unit_type.activation: full(size, architecture.initial_activation)
         for unit_type, size in zip(UNIT_TYPES, architecture.sizes, strict=True)
@@ -122,27 +124,27 @@ def cell_step(
       The state after step t, and `cell_input` = g(net_c) [C], which only a gradient needs.
     """
     g, h = ACTIVATIONS[architecture.cell_input], ACTIVATIONS[architecture.cell_output]
-    seen = jax.lax.stop_gradient if truncate else lambda array: array
+    cut_gradient = jax.lax.stop_gradient if truncate else lambda array: array
     joined = net_input
     if weights.recurrent is not None:
         inputs = [] if x_t is None else [x_t]
-        sources = [*inputs, *map(seen, recurrent_sources(architecture, state_tm1))]
+        sources = [*inputs, *map(cut_gradient, recurrent_sources(architecture, state_tm1))]
         joined = joined + weighted_sum(weights.recurrent, sources)
     net, peephole, s_tm1 = split(architecture, joined), weights.peephole, state_tm1.internal_state
 
     def gate(net: jax.Array | None, peephole: jax.Array | None, s: jax.Array) -> jax.Array | None:
         if peephole is not None:
-            net = net + sum_over_blocks(architecture, peephole * seen(s))
+            net = net + sum_over_blocks(architecture, peephole * cut_gradient(s))
         return None if net is None else logistic(net)
 
-    input_gate = gate(net.input_gate, peephole.input_gate, s_tm1)
+    input_gate = gate(net.input_gate, peephole.input_gate, s_tm1)  # (7)
     forget_gate = gate(net.forget_gate, peephole.forget_gate, s_tm1)
     hidden = None if net.hidden is None else logistic(net.hidden)
     cell_input = g(net.cell)
     remembered = apply_gate(architecture, forget_gate, s_tm1)
-    internal_state = remembered + apply_gate(architecture, input_gate, cell_input)
-    output_gate = gate(net.output_gate, peephole.output_gate, internal_state)
-    cell_output = apply_gate(architecture, output_gate, h(internal_state))
+    internal_state = remembered + apply_gate(architecture, input_gate, cell_input)  # (9)
+    output_gate = gate(net.output_gate, peephole.output_gate, internal_state)  # (8)
+    cell_output = apply_gate(architecture, output_gate, h(internal_state))  # (9)
     state = State(internal_state, cell_output, input_gate, output_gate, hidden, forget_gate)
     return state, cell_input
 

@@ -75,7 +75,7 @@ class Layer(NamedTuple, Generic[T]):
     """Of the N conventional hidden units, i."""
 
 
-def map_layer(function: Callable[..., T], *layers: Layer) -> Layer[T]:
+def map_layer(function: Callable[..., Any], *layers: Layer) -> Layer:
     """Return function(unit_type, *entries) per type; None where one of the layers has None."""
     is_absent = lambda entries: any(entry is None for entry in entries)
     rows = zip(UNIT_TYPES, *layers, strict=True)

@@ -69,7 +69,7 @@ def check_number(
     name: str, value: object, *, least: float = -math.inf, above: float = -math.inf
 ) -> None:
     """Raise ValueError unless a value is a number of float32, at least or above a bound."""
-    if isinstance(value, (int, float, np.floating)) and not isinstance(value, bool):
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
         size, float32 = abs(as_number(value)), np.finfo(np.float32)
         is_float32 = size == 0 or float(float32.tiny) <= size <= float(float32.max)
         if is_float32 and value >= least and value > above:

@@ -2,20 +2,21 @@
 
 An error that reaches a net input changes the weights into that unit and goes no further back in
 time; inside a cell it flows back through the internal state, unchanged (eqs. 30-35). So nothing
-in the backward pass is sequential but a sum: with e_s(t) the error that step t injects into the
-internal state (eq. 23),
+in the backward pass is sequential but a sum, that of delta_s. At every step,
 
-    delta_s(t) = e_s(t) + y_phi(t+1) delta_s(t+1)                   the constant error carrousel
-    delta_net_c(t)   = g'(net_c(t)) y_in(t) delta_s(t)                 eqs. 27, 28
-    delta_net_in(t)  = f'(net_in(t)) Σ_v g(net_cv(t)) delta_s_v(t)     eqs. 25, 26
-    delta_net_phi(t) = f'(net_phi(t)) Σ_v s_v(t-1) delta_s_v(t)
-    delta_net_out(t) = f'(net_out(t)) Σ_v h(s_v(t)) delta_y_v(t)       eqs. 21, 22
-    delta_net_i(t)   = f'(net_i(t)) delta_y_i(t)                       eq. 20
+    e_s     = y_out h'(s) delta_y_c                      eq. 23, the error that the step injects
+    delta_s = e_s + y_phi(t+1) delta_s(t+1)              the constant error carrousel
+    delta_net_c   = g'(net_c) y_in delta_s               eqs. 27, 28
+    delta_net_in  = f'(net_in) Σ_v g(net_cv) delta_s_v   eqs. 25, 26
+    delta_net_phi = f'(net_phi) Σ_v s_v(t-1) delta_s_v
+    delta_net_out = f'(net_out) Σ_v h(s_v) delta_y_cv    eqs. 21, 22
+    delta_net_i   = f'(net_i) delta_y_i                  eq. 20
 
-where y_phi = 1 without forget gates. Every weight gradient is Σ_t y_m(t-1) delta_net_l(t), one
-product over all steps. Summing e_s(τ) ∂s(τ)/∂w over τ with the forward traces of eqs. 25 and 27
-and summing delta_s(t) times the traces' increments over t are the same double sum in two orders:
-`lstm_jax.network.online` computes the first, `reverse_mode` the second, both by the functions here.
+where y_phi = 1 without forget gates, and delta_y comes from the output units by JAX (eq. 19).
+Every weight gradient is Σ_t y_m(t-1) delta_net_l(t), one product over all steps. Summing
+e_s(τ) ∂s(τ)/∂w over τ with the forward traces of eqs. 25 and 27 and summing delta_s(t) times the
+traces' increments over t are the same double sum in two orders: `lstm_jax.network.online` computes
+the first, `reverse_mode` the second, both by the functions here.
 
 Peepholes are treated like other weights: an error changes the peephole and goes no further ("no
 error signals are propagated back from gates via peephole connections to the CEC", Gers, Schraudolph

@@ -117,8 +117,8 @@ def _net_inputs(
     states = {"s(t-1)": before.internal_state, "s(t)": s}
     for gate in GATES:
         if architecture.has_peephole(gate):
-            seen = getattr(weights.peephole, gate.name)[None] * states[gate.peephole]
-            total = getattr(net, gate.name) + sum_over_blocks(architecture, seen, axis=1)
+            by_cell = getattr(weights.peephole, gate.name)[None] * states[gate.peephole]
+            total = getattr(net, gate.name) + sum_over_blocks(architecture, by_cell, axis=1)
             net = net._replace(**{gate.name: total})
     return net
 

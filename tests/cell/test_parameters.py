@@ -185,14 +185,7 @@ def test_weights_that_the_architecture_lacks_are_named():
 
 
 BAD_INITIAL_VALUES = {
-    r"init_range must be positive and at most 1.701e\+38, got 0": {"init_range": 0},
-    r"init_range must be positive and at most 1.701e\+38, got -0.1": {"init_range": -0.1},
-    r"init_range must be positive and at most 1.701e\+38, got nan": {"init_range": float("nan")},
-    r"init_range must be positive and at most 1.701e\+38, got inf": {"init_range": float("inf")},
     r"init_range must be positive and at most 1.701e\+38, got 1e\+39": {"init_range": 1e39},
-    r"input_gate_bias must hold 2 finite numbers, .* got \(1e\+39, 0\)": {
-        "input_gate_bias": (1e39, 0)
-    },
     "dtype must be a floating dtype, got <class 'jax.numpy.int32'>": {"dtype": jnp.int32},
     r"input_gate_bias must hold 2 finite numbers, .* got \(-1, -2, -3\)": {
         "input_gate_bias": (-1, -2, -3)
@@ -200,7 +193,6 @@ BAD_INITIAL_VALUES = {
     r"output_gate_bias must hold 2 finite numbers, .* got \(0, nan\)": {
         "output_gate_bias": (0, float("nan"))
     },
-    "input_gate_bias must hold 2 finite numbers, .* got -1.0": {"input_gate_bias": -1.0},
 }
 
 
