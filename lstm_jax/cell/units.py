@@ -6,10 +6,11 @@ Counts, weights, initial biases, peepholes, states, traces and argument checks f
 - its row in `UNIT_TYPES` and its field of `Layer`;
 - the field of `Architecture` that counts it, and its fields of `State` and `Activations`;
 - its equation in `lstm_jax.cell.step.cell_step`;
-- if it enters the internal state, its terms in `errors_through_state` and `carrousel_factors` of
-  `lstm_jax.gradient.equations`;
-- for a gate, its keyword of `lstm_jax.cell.parameters.initialise` and its field of
-  `Hyperparameters`.
+- in `lstm_jax.gradient.equations`: its derivative in `activation_derivatives` if it is not
+  logistic, its term in `errors_through_state` (and `carrousel_factors`) if it enters the internal
+  state, its term in `unit_errors` if it acts on the cell output;
+- for a gate, its bias in `lstm_jax.cell.parameters.initialise` and in `Hyperparameters`;
+- its weights in `OutputWeights` and `output_units` if the output units see it.
 """
 
 from __future__ import annotations
