@@ -1,4 +1,4 @@
-"""Random networks and sequences, and the way from them to the NumPy oracle."""
+"""Random networks and sequences, and their conversion for the NumPy oracle."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimizati
 Errors = Literal["every", "some", "end"]
 Padding = Literal["none", "length", "mask"]
 
-# One network that has everything of 1997: unequal blocks, conventional hidden units, a direct path.
+# A network with everything of 1997: unequal blocks, conventional hidden units, a direct path.
 EVERYTHING = Architecture(
     num_inputs=3, blocks=(2, 1), num_outputs=2, num_hidden=2, input_to_output=True
 )
-# And one that has all that came later, too.
+# The same with everything that came later.
 DESCENDANT = dataclasses.replace(
     EVERYTHING, forget_gates=True, peepholes=True, initial_activation=0.5
 )
 
 
 class Problem(NamedTuple):
-    """A network, a sequence, and what is asked of its outputs, in double precision."""
+    """A network, a sequence and its targets, in double precision."""
 
     architecture: Architecture
     parameters: Parameters
@@ -50,8 +50,8 @@ class Problem(NamedTuple):
 
 
 def architectures() -> st.SearchStrategy[Architecture]:
-    """Small networks with every choice that the oracle knows."""
-    squashing = st.sampled_from(sorted(oracle.FUNCTIONS))
+    """Return small networks with every option of the oracle."""
+    activation = st.sampled_from(sorted(oracle.FUNCTIONS))
     return st.builds(
         Architecture,
         num_inputs=st.integers(1, 3),
@@ -63,8 +63,8 @@ def architectures() -> st.SearchStrategy[Architecture]:
         recurrent=st.sampled_from(["all", "cells", "none"]),
         input_to_output=st.booleans(),
         biases=st.sampled_from(["none", "gates", "hidden", "all", ("forget_gate", "output")]),
-        cell_input=squashing,
-        cell_output=squashing,
+        cell_input=activation,
+        cell_output=activation,
         forget_gates=st.booleans(),
         peepholes=st.booleans(),
         initial_activation=st.sampled_from([0.0, 0.5]),
@@ -76,7 +76,7 @@ def architectures() -> st.SearchStrategy[Architecture]:
 def problems(
     draw: st.DrawFn, paddings: tuple[Padding, ...] = ("none", "length", "mask")
 ) -> Problem:
-    """Problems on small networks, with every kind of input, padding and initial state."""
+    """Draw problems on small networks, with every type of input, padding and initial state."""
     return make_problem(
         draw(architectures()),
         steps=draw(st.integers(1, 7)),
@@ -97,7 +97,7 @@ def make_problem(
     initial: bool = False,
     errors: Errors = "every",
 ) -> Problem:
-    """Draws a problem whose units are far from linear: weights up to 1 in size."""
+    """Draw a problem whose units are far from linear: weights up to 1 in size."""
     rng = np.random.default_rng(seed)
     if symbols:
         inputs = rng.integers(0, architecture.num_inputs, steps)
@@ -121,7 +121,7 @@ def make_problem(
 
 
 def random_parameters(architecture: Architecture, seed: int = 0) -> Parameters:
-    """Weights uniform in [-1, 1], drawn by NumPy, which compiles nothing for a new shape."""
+    """Draw weights uniform in [-1, 1] with NumPy, which compiles nothing for a new shape."""
     rng = np.random.default_rng(seed)
     return jax.tree.map(
         lambda shape: rng.uniform(-1, 1, shape),
@@ -131,14 +131,14 @@ def random_parameters(architecture: Architecture, seed: int = 0) -> Parameters:
 
 
 def random_state(architecture: Architecture, seed: int = 0) -> State:
-    """A state that no step of the network need have reached."""
+    """Draw a state, which the network may be unable to reach."""
     rng = np.random.default_rng(seed)
     shapes = jax.eval_shape(lambda: zero_state(architecture))
     return jax.tree.map(lambda x: rng.uniform(0, 1, x.shape), shapes)
 
 
 def with_errors(problem: Problem, errors: Errors) -> Problem:
-    """The same problem with errors at every step, at some with weights, or at the last real one."""
+    """Return the problem with errors at every step, at some with weights, or at the last one."""
     steps = len(problem.targets)
     real = np.ones(steps, bool) if problem.mask is None else problem.mask
     weights = np.ones(steps)
@@ -150,7 +150,7 @@ def with_errors(problem: Problem, errors: Errors) -> Problem:
 
 
 def oracle_arguments(problem: Problem) -> tuple:
-    """The arguments of the oracle's gradients."""
+    """Return the arguments of the oracle's gradients."""
     inputs = problem.inputs
     if inputs.ndim == 1:
         inputs = np.eye(problem.architecture.num_inputs)[inputs]
@@ -162,18 +162,18 @@ def oracle_arguments(problem: Problem) -> tuple:
 def to_oracle(
     architecture: Architecture, parameters: Parameters
 ) -> tuple[oracle.Net, oracle.Weights]:
-    """The same network as the oracle describes it."""
+    """Convert a network for the oracle."""
     net = oracle.Net(
         **{field: getattr(architecture, field) for field in oracle.Net.__dataclass_fields__}
     )
     layer = parameters.layer._asdict()
-    weights = {kind: None if group is None else group._asdict() for kind, group in layer.items()}
+    weights = {name: None if group is None else group._asdict() for name, group in layer.items()}
     return net, weights | {"output": parameters.output._asdict()}
 
 
 def from_oracle(weights: oracle.Weights) -> Parameters:
-    """The oracle's weights or gradients, shaped as parameters."""
-    layer = (weights[kind] for kind in Layer._fields)
+    """Convert the oracle's weights or gradients to parameters."""
+    layer = (weights[name] for name in Layer._fields)
     return Parameters(
         Layer(*(None if group is None else UnitWeights(**group) for group in layer)),
         OutputWeights(**weights["output"]),
@@ -181,7 +181,7 @@ def from_oracle(weights: oracle.Weights) -> Parameters:
 
 
 def assert_close(actual: Any, expected: Any, tolerance: float = 1e-10) -> None:
-    """Asserts that no entry of an array is off by more than `tolerance` of its array's largest."""
+    """Assert that no entry of an array is off by more than `tolerance` of its array's largest."""
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     expected = jax.tree.leaves(expected)
     for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(actual), expected, strict=True):
@@ -193,6 +193,6 @@ def assert_close(actual: Any, expected: Any, tolerance: float = 1e-10) -> None:
 
 
 def assert_equal(actual: Any, expected: Any) -> None:
-    """Asserts equality to the last bit."""
+    """Assert equality to the last bit."""
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     jax.tree.map(np.testing.assert_array_equal, actual, expected)

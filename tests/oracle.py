@@ -15,7 +15,7 @@ in_j, out_j, phi_j        the gates of block j: ``input_gate[j]``, ``output_gate
 c_j^v                     cell v of block j; cells are numbered through, in block order
 i, k                      conventional hidden unit, output unit
 m                         source of a weight: an input, a hidden unit, or the bias
-net_l                     net input of unit l: ``nets[kind][l]``
+net_l                     net input of unit l: ``nets[unit_type][l]``
 y_m                       activation of source m: ``sources[m]``
 y_in, y_out               ``state["input_gate"]``, ``state["output_gate"]``
 y_c, s_c                  ``state["cell_output"]``, ``state["internal_state"]``
@@ -29,9 +29,9 @@ E                         ``2 * loss(...)``: gradients are those of E/2, see eq.
 
 Sizes: T steps, I inputs, J blocks, C cells, N conventional hidden units, K output units, and
 H hidden activations that feed back, in the order input gates, forget gates, output gates, cells,
-conventional hidden units; a kind that the net lacks, or that does not feed back, has no rows.
+conventional hidden units; a type that the net lacks, or that does not feed back, has no rows.
 
-The weights are nested dictionaries ``weights[unit kind][source kind]``, a column for each unit::
+The weights are nested dictionaries ``weights[unit_type][source]``, a column for each unit::
 
     {"input_gate":  {"input": [I, J], "recurrent": [H, J], "bias": [J], "peephole": [C]},
      "forget_gate": {"input": [I, J], "recurrent": [H, J], "bias": [J], "peephole": [C]},
@@ -40,7 +40,7 @@ The weights are nested dictionaries ``weights[unit kind][source kind]``, a colum
      "hidden":      {"input": [I, N], "recurrent": [H, N], "bias": [N]},
      "output":      {"cell": [C, K], "hidden": [N, K], "input": [I, K], "bias": [K]}}
 
-with None for a kind of unit or of source that the net lacks. Gradients have the same structure.
+with None for a type of unit or of source that the net lacks. Gradients have the same structure.
 A peephole p_v leads from the internal state of cell v to a gate of its own block.
 
 A state is a dictionary of the activations ``input_gate``, ``forget_gate``, ``output_gate`` [J],
@@ -56,12 +56,12 @@ from typing import Any
 
 import numpy as np
 
-Group = dict[str, Any]  # arrays or None, by kind of source
-Weights = dict[str, Any]  # groups or None, by kind of unit
+Group = dict[str, Any]  # arrays or None, by type of source
+Weights = dict[str, Any]  # groups or None, by type of unit
 State = dict[str, np.ndarray]
 
 GATES = ("input_gate", "forget_gate", "output_gate")
-HIDDEN_KINDS = (*GATES, "cell", "hidden")
+UNIT_TYPES = (*GATES, "cell", "hidden")
 
 
 # The net -------------------------------------------------------------------------------------
@@ -98,18 +98,18 @@ class Net:
 
     @property
     def feedback(self) -> tuple[str, ...]:
-        """The kinds of hidden units whose activations every hidden unit sees, in order."""
-        seen = {"all": HIDDEN_KINDS, "cells": ("cell", "hidden"), "none": ()}[self.recurrent]
-        return tuple(kind for kind in seen if self.units[kind])
+        """The types of hidden units whose activations every hidden unit sees, in order."""
+        seen = {"all": UNIT_TYPES, "cells": ("cell", "hidden"), "none": ()}[self.recurrent]
+        return tuple(unit_type for unit_type in seen if self.units[unit_type])
 
     @property
     def num_feedback(self) -> int:
-        """H: how many hidden activations every hidden unit sees."""
-        return sum(self.units[kind] for kind in self.feedback)
+        """H, the number of hidden activations that every hidden unit sees."""
+        return sum(self.units[unit_type] for unit_type in self.feedback)
 
     @property
     def units(self) -> dict[str, int]:
-        """How many units of each hidden kind have incoming weights."""
+        """The number of units of each type."""
         return {
             "input_gate": self.num_blocks if self.input_gates else 0,
             "forget_gate": self.num_blocks if self.forget_gates else 0,
@@ -159,15 +159,15 @@ DERIVATIVES: dict[str, Callable[[float], float]] = {
 # Weights as rows over the sources ------------------------------------------------------------
 
 
-def weight_rows(net: Net, weights: Weights, kind: str) -> np.ndarray:
-    """Return the incoming weights w_lm of a kind of hidden unit, [units, I + H + 1].
+def weight_rows(net: Net, weights: Weights, unit_type: str) -> np.ndarray:
+    """Return the incoming weights w_lm of a type of hidden unit, [units, I + H + 1].
 
     The sources m are the inputs, then the hidden activations, then the bias; an absent bias
     is a weight of zero.
     """
-    count = net.units[kind]
+    count = net.units[unit_type]
     rows = np.zeros((count, net.num_inputs + net.num_feedback + 1))
-    group = weights[kind]
+    group = weights[unit_type]
     for unit in range(count):
         rows[unit, : net.num_inputs] = group["input"][:, unit]
         if net.num_feedback:
@@ -193,17 +193,17 @@ def rows_to_group(
 
 
 def check_weights(net: Net, weights: Weights) -> None:
-    """Raise if the weights do not have the shapes that the net asks for."""
-    for kind, count in net.units.items():
+    """Raise unless the weights have the shapes of the net."""
+    for unit_type, count in net.units.items():
         if count == 0:
-            assert weights[kind] is None, kind
+            assert weights[unit_type] is None, unit_type
             continue
         expected = {
             "input": (net.num_inputs, count),
             "recurrent": (net.num_feedback, count) if net.num_feedback else None,
-            "peephole": (net.num_cells,) if net.peepholes and kind in GATES else None,
+            "peephole": (net.num_cells,) if net.peepholes and unit_type in GATES else None,
         }
-        check_group(kind, weights[kind], expected, count)
+        check_group(unit_type, weights[unit_type], expected, count)
     count = net.num_outputs
     expected = {
         "cell": (net.num_cells, count),
@@ -213,12 +213,12 @@ def check_weights(net: Net, weights: Weights) -> None:
     check_group("output", weights["output"], expected, count)
 
 
-def check_group(kind: str, group: Group, expected: Group, count: int) -> None:
+def check_group(unit_type: str, group: Group, expected: Group, count: int) -> None:
     """Raise unless a group has the expected shapes; its bias may be absent."""
     if group["bias"] is not None:
         expected = expected | {"bias": (count,)}
     actual = {name: np.shape(array) for name, array in group.items() if array is not None}
-    assert actual == {name: shape for name, shape in expected.items() if shape}, (kind, actual)
+    assert actual == {name: shape for name, shape in expected.items() if shape}, (unit_type, actual)
 
 
 def as_float64(weights: Mapping[str, Any]) -> Weights:
@@ -230,7 +230,9 @@ def as_float64(weights: Mapping[str, Any]) -> Weights:
             for name, array in group.items()
         }
 
-    return {kind: None if group is None else convert(group) for kind, group in weights.items()}
+    return {
+        unit_type: None if group is None else convert(group) for unit_type, group in weights.items()
+    }
 
 
 # The forward pass ----------------------------------------------------------------------------
@@ -238,12 +240,12 @@ def as_float64(weights: Mapping[str, Any]) -> Weights:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What one time step computes."""
+    """The results of one time step."""
 
     live: bool  # False at a masked step
     inputs: np.ndarray  # x(t)
     sources: np.ndarray  # y_m for hidden units: x(t), hidden activations of t-1, and 1
-    nets: dict[str, np.ndarray]  # net_l(t) of the hidden units, by kind
+    nets: dict[str, np.ndarray]  # net_l(t) of the hidden units, by type
     cell_input: np.ndarray  # g(net_c(t))
     previous: State  # before the step
     state: State  # after the step
@@ -267,38 +269,40 @@ def start_state(net: Net, initial: Mapping[str, Any] | None) -> State:
 
 
 def source_activations(net: Net, x: np.ndarray, previous: State) -> np.ndarray:
-    """y_m for the hidden units: x(t), the hidden activations of t-1, and 1 for the bias."""
-    seen = [previous["cell_output" if kind == "cell" else kind] for kind in net.feedback]
+    """Return y_m for the hidden units: x(t), the hidden activations of t-1, 1 for the bias."""
+    seen = [
+        previous["cell_output" if unit_type == "cell" else unit_type] for unit_type in net.feedback
+    ]
     return np.concatenate([x, *seen, np.ones(1)])
 
 
 def add_peepholes(
-    net: Net, weights: Weights, kind: str, nets: dict[str, np.ndarray], s: np.ndarray
+    net: Net, weights: Weights, unit_type: str, nets: dict[str, np.ndarray], s: np.ndarray
 ) -> None:
-    """Add sum_v p_v s_v over a block's cells to the net inputs of a kind of gate, in place."""
-    if not (net.peepholes and net.units[kind]):
+    """Add sum_v p_v s_v over a block's cells to the net inputs of a type of gate, in place."""
+    if not (net.peepholes and net.units[unit_type]):
         return
     for j in range(net.num_blocks):
         for v in net.cells_of(j):
-            nets[kind][j] += weights[kind]["peephole"][v] * s[v]
+            nets[unit_type][j] += weights[unit_type]["peephole"][v] * s[v]
 
 
 def next_state(net: Net, weights: Weights, nets: dict[str, np.ndarray], previous: State) -> State:
     """Compute the hidden activations and internal states of step t from its net inputs.
 
-    These lack what peepholes show; it is added, in place.
+    The contribution of peepholes is added to the net inputs, in place.
     """
     g, h = FUNCTIONS[net.cell_input], FUNCTIONS[net.cell_output]
-    y = {kind: np.ones(net.num_blocks) for kind in GATES}
+    y = {unit_type: np.ones(net.num_blocks) for unit_type in GATES}
     y_c, s_c, s_tm1 = np.zeros(net.num_cells), np.zeros(net.num_cells), previous["internal_state"]
-    for kind in ("input_gate", "forget_gate"):
-        add_peepholes(net, weights, kind, nets, s_tm1)
-        for j in range(net.units[kind]):
-            y[kind][j] = logistic(nets[kind][j])  # (7)
+    for unit_type in ("input_gate", "forget_gate"):
+        add_peepholes(net, weights, unit_type, nets, s_tm1)
+        for j in range(net.units[unit_type]):
+            y[unit_type][j] = logistic(nets[unit_type][j])  # (7)
     for j in range(net.num_blocks):
         for v in net.cells_of(j):
-            kept = y["forget_gate"][j] * s_tm1[v]
-            s_c[v] = kept + y["input_gate"][j] * g(nets["cell"][v])  # (9)
+            remembered = y["forget_gate"][j] * s_tm1[v]
+            s_c[v] = remembered + y["input_gate"][j] * g(nets["cell"][v])  # (9)
     add_peepholes(net, weights, "output_gate", nets, s_c)
     for j in range(net.num_blocks):
         if net.output_gates:
@@ -310,7 +314,7 @@ def next_state(net: Net, weights: Weights, nets: dict[str, np.ndarray], previous
 
 
 def output_nets(net: Net, group: Group, x: np.ndarray, state: State) -> np.ndarray:
-    """net_k(t), from the activations of the same step t; gates do not feed the output units."""
+    """Return net_k(t) from the activations of the same step; gates do not feed the output units."""
     net_k = np.zeros(net.num_outputs)
     for k in range(net.num_outputs):
         net_k[k] = group["cell"][:, k] @ state["cell_output"]
@@ -339,14 +343,17 @@ def run(
     weights = as_float64(weights)
     check_weights(net, weights)
     used = weights if first is None else as_float64(first)
-    rows = {kind: weight_rows(net, used, kind) for kind in HIDDEN_KINDS}
+    rows = {unit_type: weight_rows(net, used, unit_type) for unit_type in UNIT_TYPES}
     g = FUNCTIONS[net.cell_input]
     state = start_state(net, initial)
     for t, x in enumerate(np.asarray(inputs, np.float64)):
         live = mask is None or bool(mask[t])
         sources = source_activations(net, x, state)
         # net_l(t) = sum_m w_lm y_m
-        nets = {kind: np.array([w_l @ sources for w_l in rows[kind]]) for kind in HIDDEN_KINDS}
+        nets = {
+            unit_type: np.array([w_l @ sources for w_l in rows[unit_type]])
+            for unit_type in UNIT_TYPES
+        }
         previous = state
         if live:
             state = next_state(net, used, nets, state)
@@ -363,7 +370,10 @@ def run(
             output=np.array([FUNCTIONS[net.output](x_k) for x_k in net_k]),
         )
         if used is not weights:
-            used, rows = weights, {kind: weight_rows(net, weights, kind) for kind in HIDDEN_KINDS}
+            used, rows = (
+                weights,
+                {unit_type: weight_rows(net, weights, unit_type) for unit_type in UNIT_TYPES},
+            )
 
 
 def forward(
@@ -415,7 +425,7 @@ def loss(
     initial: Mapping[str, Any] | None = None,
     mask: np.ndarray | None = None,
 ) -> float:
-    """E/2 = 1/2 sum_t sum_k m_k(t) (target_k(t) - y_k(t))^2, (16), over the unmasked steps."""
+    """Return E/2 = 1/2 sum_t sum_k m_k(t) (target_k(t) - y_k(t))^2, (16), of unmasked steps."""
     m = error_weights(error_mask, net.num_outputs)
     total = 0.0
     for t, step in enumerate(run(net, weights, inputs, initial, mask)):
@@ -437,7 +447,7 @@ class Errors:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """e_k = (squared f' + cross_entropy) (target_k - y_k), (19) by default; 0 if that near."""
+    """e_k = (squared f' + cross_entropy) (target_k - y_k), (19); 0 within the tolerance."""
 
     squared: float = 1.0
     cross_entropy: float = 0.0
@@ -452,16 +462,18 @@ def step_errors(
     m: np.ndarray,
     error: Loss = Loss(),
 ) -> Errors:
-    """Eqs. (19)-(23) at an unmasked step, for targets [K] and error weights m [K]."""
+    """Compute (19)-(23) at an unmasked step, for targets [K] and error weights m [K]."""
     h, h_derivative = FUNCTIONS[net.cell_output], DERIVATIVES[net.cell_output]
     state, w = step.state, weights["output"]
     e_k = np.zeros(net.num_outputs)
     for k in range(net.num_outputs):
         if m[k] != 0.0:
             difference = float(targets[k]) - step.output[k]
-            slope = DERIVATIVES[net.output](step.output_net[k])
+            derivative = DERIVATIVES[net.output](step.output_net[k])
             if abs(difference) > error.tolerance:
-                e_k[k] = (error.squared * slope + error.cross_entropy) * m[k] * difference  # (19)
+                e_k[k] = (
+                    (error.squared * derivative + error.cross_entropy) * m[k] * difference
+                )  # (19)
 
     e_i = np.zeros(net.num_hidden)
     for i in range(net.num_hidden):
@@ -483,11 +495,11 @@ def step_errors(
 
 
 def start_partials(net: Net, num_sources: int) -> dict[str, np.ndarray]:
-    """ds_v/dw_m at the start, which no weight has reached: for the sources, and for peepholes."""
-    kinds = ("input_gate", "forget_gate", "cell")
-    partials = {kind: np.zeros((net.num_cells, num_sources)) for kind in kinds}
-    of_peepholes = {f"{kind} peephole": np.zeros((net.num_cells,) * 2) for kind in kinds[:2]}
-    return partials | of_peepholes
+    """Return ds_v/dw_m at the start, 0: for the sources, and for peepholes."""
+    types = ("input_gate", "forget_gate", "cell")
+    partials = {unit_type: np.zeros((net.num_cells, num_sources)) for unit_type in types}
+    peepholes = {f"{unit_type} peephole": np.zeros((net.num_cells,) * 2) for unit_type in types[:2]}
+    return partials | peepholes
 
 
 def advance_partials(net: Net, step: Step, partials: dict[str, np.ndarray]) -> None:
@@ -495,15 +507,15 @@ def advance_partials(net: Net, step: Step, partials: dict[str, np.ndarray]) -> N
     g_derivative, s_tm1 = DERIVATIVES[net.cell_input], step.previous["internal_state"]
     for j in range(net.num_blocks):
         for v in net.cells_of(j):
-            for of_kind in partials.values():
-                of_kind[v] *= step.state["forget_gate"][j]
+            for partial in partials.values():
+                partial[v] *= step.state["forget_gate"][j]
             gated = {"input_gate": step.cell_input[v], "forget_gate": s_tm1[v]}
-            for kind, value in gated.items():
-                if net.units[kind]:
-                    by_net = value * logistic_derivative(step.nets[kind][j])
-                    partials[kind][v] += by_net * step.sources  # (25)
+            for unit_type, value in gated.items():
+                if net.units[unit_type]:
+                    by_net = value * logistic_derivative(step.nets[unit_type][j])
+                    partials[unit_type][v] += by_net * step.sources  # (25)
                     for q in net.cells_of(j):
-                        partials[f"{kind} peephole"][v, q] += by_net * s_tm1[q]
+                        partials[f"{unit_type} peephole"][v, q] += by_net * s_tm1[q]
             y_in = step.state["input_gate"][j]
             partials["cell"][v] += g_derivative(step.nets["cell"][v]) * y_in * step.sources  # (27)
 
@@ -543,8 +555,8 @@ def gradient(
     num_sources = net.num_inputs + net.num_feedback + 1
     partials = start_partials(net, num_sources)
     # The updates for a learning rate of 1, summed over the steps of the sequence.
-    dw = {kind: np.zeros((count, num_sources)) for kind, count in net.units.items()}
-    dp = {kind: np.zeros(net.num_cells) for kind in GATES}
+    dw = {unit_type: np.zeros((count, num_sources)) for unit_type, count in net.units.items()}
+    dp = {unit_type: np.zeros(net.num_cells) for unit_type in GATES}
     dw_output = {
         name: None if array is None else np.zeros_like(array)
         for name, array in weights["output"].items()
@@ -564,15 +576,17 @@ def gradient(
                 dw["output_gate"][j] += errors.e_out[j] * step.sources  # (22)
             for v in net.cells_of(j):
                 dp["output_gate"][v] += errors.e_out[j] * step.state["internal_state"][v]
-                for kind in ("input_gate", "forget_gate"):
-                    if net.units[kind]:
-                        dw[kind][j] += errors.e_s[v] * partials[kind][v]  # (26)
-                        dp[kind] += errors.e_s[v] * partials[f"{kind} peephole"][v]
+                for unit_type in ("input_gate", "forget_gate"):
+                    if net.units[unit_type]:
+                        dw[unit_type][j] += errors.e_s[v] * partials[unit_type][v]  # (26)
+                        dp[unit_type] += errors.e_s[v] * partials[f"{unit_type} peephole"][v]
                 dw["cell"][v] += errors.e_s[v] * partials["cell"][v]  # (28)
 
     result: Weights = {
-        kind: rows_to_group(net, -dw[kind], -dp.get(kind, np.zeros(0)), like=weights[kind])
-        for kind in HIDDEN_KINDS
+        unit_type: rows_to_group(
+            net, -dw[unit_type], -dp.get(unit_type, np.zeros(0)), like=weights[unit_type]
+        )
+        for unit_type in UNIT_TYPES
     }
     result["output"] = {
         name: None if update is None else -update for name, update in dw_output.items()
@@ -596,7 +610,7 @@ def full_gradient(
     """Return the gradient of `loss` without truncation, by central differences."""
     moved = copy.deepcopy(as_float64(weights))
     result = copy.deepcopy(moved)
-    for kind, group in moved.items():
+    for unit_type, group in moved.items():
         for name, array in (group or {}).items():
             if array is None:
                 continue
@@ -607,7 +621,7 @@ def full_gradient(
                 array[index] = value - eps
                 below = loss(net, moved, inputs, targets, error_mask, initial, mask)
                 array[index] = value
-                result[kind][name][index] = (above - below) / (2.0 * eps)
+                result[unit_type][name][index] = (above - below) / (2.0 * eps)
     return result
 
 
@@ -649,14 +663,14 @@ def input_error(
             for v in net.cells_of(j):
                 delta_s[v] += errors.e_s[v]
                 s_tm1 = step.previous["internal_state"][v]
-                for kind, value in (
+                for unit_type, value in (
                     ("input_gate", step.cell_input[v]),
                     ("forget_gate", s_tm1),
                 ):
-                    if net.units[kind]:
-                        f_derivative = logistic_derivative(step.nets[kind][j])
+                    if net.units[unit_type]:
+                        f_derivative = logistic_derivative(step.nets[unit_type][j])
                         delta_gate = value * f_derivative * delta_s[v]  # cf. (25)
-                        delta_x += weights[kind]["input"][:, j] * delta_gate
+                        delta_x += weights[unit_type]["input"][:, j] * delta_gate
                 y_in = step.state["input_gate"][j]
                 delta_c = g_derivative(step.nets["cell"][v]) * y_in * delta_s[v]  # cf. (27)
                 delta_x += weights["cell"]["input"][:, v] * delta_c
@@ -684,12 +698,12 @@ def initial_state_error(
     """
     weights = as_float64(weights)
     m = error_weights(error_mask, net.num_outputs)
-    result, kept = np.zeros(net.num_cells), np.ones(net.num_cells)
+    result, factor = np.zeros(net.num_cells), np.ones(net.num_cells)
     for t, step in enumerate(run(net, weights, inputs, initial, mask)):
         if not step.live:
             continue
         for j in range(net.num_blocks):
             for v in net.cells_of(j):
-                kept[v] *= step.state["forget_gate"][j]
-        result -= kept * step_errors(net, weights, step, targets[t], m[t]).e_s
+                factor[v] *= step.state["forget_gate"][j]
+        result -= factor * step_errors(net, weights, step, targets[t], m[t]).e_s
     return result

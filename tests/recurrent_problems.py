@@ -1,4 +1,4 @@
-"""Recurrent nets, sequences for them, and the way from them to the NumPy oracle."""
+"""Recurrent nets, sequences for them, and their conversion for the NumPy oracle."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RecurrentProblem(NamedTuple):
     sequence: SupervisedSequence
 
     def for_oracle(self) -> tuple:
-        """Weights, inputs, targets and which steps count."""
+        """Return weights, inputs, targets and the weights of the steps."""
         inputs, targets, at_steps, _ = self.sequence
         if inputs.ndim == 1:
             inputs = np.eye(self.net.num_inputs)[inputs]
@@ -49,7 +49,7 @@ class RecurrentProblem(NamedTuple):
 def make_recurrent_problem(
     net: RecurrentNet, *, seed: int = 0, symbols: bool = False
 ) -> RecurrentProblem:
-    """Draws weights up to 2 in size, where units are far from linear."""
+    """Draw weights up to 2 in size, where units are far from linear."""
     rng = np.random.default_rng(seed)
     weights = jax.tree.map(
         lambda shape: rng.uniform(-2, 2, shape),

@@ -94,10 +94,10 @@ def carrousel_factors(
     given = check_run(architecture, parameters, inputs)
     sequence = as_sequence(architecture, parameters, given)
     weights = join(architecture, parameters.layer)
-    see = jax.lax.stop_gradient if paths == "truncated" else lambda activity: activity
+    truncate = paths == "truncated"
 
     def step(state: State, net_input: jax.Array) -> State:
-        return cell_step(architecture, weights, state, net_input, see)[0]
+        return cell_step(architecture, weights, state, net_input, truncate)[0]
 
     net_inputs = project(weights, sequence.inputs)
     final, before = jax.lax.scan(

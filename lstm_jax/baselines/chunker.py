@@ -49,7 +49,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.activations import logistic
-from lstm_jax.cell.random_weights import draw_weights
+from lstm_jax.cell.parameters import draw_weights
 from lstm_jax.cell.validation import check_tolerance
 from lstm_jax.network.losses import ignore_within_tolerance
 from lstm_jax.tasks import draws, noise_free

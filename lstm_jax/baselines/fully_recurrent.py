@@ -36,10 +36,9 @@ from jax.typing import DTypeLike
 
 from lstm_jax.cell.activations import logistic
 from lstm_jax.cell.lanes import weighted_sum
-from lstm_jax.cell.parameters import stand_in
-from lstm_jax.cell.random_weights import draw_weights
+from lstm_jax.cell.parameters import draw_weights, shape_leaf
 from lstm_jax.cell.units import MaybeNone
-from lstm_jax.cell.validation import at_least
+from lstm_jax.cell.validation import as_integer
 from lstm_jax.network.losses import half_squared_error, ignore_within_tolerance
 
 Connections = Literal["full", "layered", "simple"]
@@ -79,7 +78,7 @@ class RecurrentNet:
             raise ValueError(f"connections must be one of {allowed}, got {self.connections!r}")
         least_hidden = 0 if self.connections == "full" else 1
         for name, least in (("num_inputs", 1), ("num_hidden", least_hidden), ("num_outputs", 1)):
-            at_least(name, getattr(self, name), least)
+            as_integer(name, getattr(self, name), least)
         taus = self.time_constants
         if taus and (len(taus) != self.num_recurrent or not all(0 <= tau < 1 for tau in taus)):
             wanted = f"{self.num_recurrent} numbers in [0, 1)"
@@ -140,10 +139,10 @@ def weight_shapes(net: RecurrentNet) -> Weights:
     """The shape of every array of weights; None where there is none."""
     given, units, outputs = net.num_given, net.num_recurrent, net.num_outputs
     return Weights(
-        input=stand_in(given, units),
-        recurrent=stand_in(units, units),
-        output=None if net.connections == "full" else stand_in(units, outputs),
-        direct=stand_in(given, outputs) if net.connections == "layered" else None,
+        input=shape_leaf(given, units),
+        recurrent=shape_leaf(units, units),
+        output=None if net.connections == "full" else shape_leaf(units, outputs),
+        direct=shape_leaf(given, outputs) if net.connections == "layered" else None,
     )
 
 

@@ -1,1 +1,1 @@
-"""One step of a network and its scan over a sequence: what is computed (eqs. 6-9)."""
+"""The network's forward pass: one step (eqs. 6-9), its scan over a sequence, and its weights."""

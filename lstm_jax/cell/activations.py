@@ -1,7 +1,7 @@
 """The activation functions of the paper (eqs. 3-5), each with its derivative.
 
-Every derivative is a function of the activation's *value*, not of its net input, so that a backward
-pass needs the values alone: f' = f (1 - f), g' = (4 - g²) / 4, h' = (1 - h²) / 2.
+Every derivative is a function of the activation, not of the net input, so that a backward pass
+needs only the activations: f' = f (1 - f), g' = (4 - g²) / 4, h' = (1 - h²) / 2.
 
 | name          | range   | formula            | in the paper                        |
 |---------------|---------|--------------------|-------------------------------------|
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 
 class Activation(NamedTuple):
-    """An activation function and its derivative, written in terms of its value."""
+    """An activation function and its derivative, as a function of the activation."""
 
     function: Callable[[jax.Array], jax.Array]
     """Maps net inputs [...] to activations [...]."""
@@ -30,11 +30,11 @@ class Activation(NamedTuple):
     """Maps activations [...] to the derivatives [...] at the net inputs that gave them."""
 
     def __call__(self, net: jax.Array) -> jax.Array:
-        """Returns the activations of net inputs."""
+        """Return the activations of net inputs."""
         return self.function(net)
 
 
-# 2 f(x) - 1 = tanh(x / 2): the same function, exact in both tails where 2 f(x) - 1 cancels.
+# 2 f(x) - 1 = tanh(x / 2), which is exact in both tails, where 2 f(x) - 1 cancels.
 ACTIVATIONS: dict[str, Activation] = {
     "logistic": Activation(jax.nn.sigmoid, lambda y: y * (1 - y)),
     "centred_1": Activation(lambda x: jnp.tanh(x / 2), lambda y: (1 - y * y) / 2),

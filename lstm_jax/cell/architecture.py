@@ -1,8 +1,8 @@
-"""What a network looks like: a static, hashable description that counts its own weights.
+"""The topology of a network: a static, hashable description that counts its own weights.
 
 Dimensions, here and everywhere in this package:
 
-    T  time steps             I  input units          J  memory blocks (and gates of a kind)
+    T  time steps             I  input units          J  memory blocks (and gates of one type)
     C  memory cells in all    N  conventional hidden  H  hidden layer: gates, cells and hidden
     K  output units           S  what the hidden layer sees of itself
     R  trials (networks)      B  sequences in a batch
@@ -11,40 +11,39 @@ Dimensions, here and everywhere in this package:
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Literal, get_args
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.units import UNIT_TYPES, Layer, UnitType
-from lstm_jax.cell.validation import as_index, as_number, displayed
+from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, UnitType
+from lstm_jax.cell.validation import as_integer, check_choice, check_number
 
 Biases = Literal["none", "gates", "hidden", "all"]
 Sources = Literal["all", "cells", "none"]
 
-_OUTPUT = "output"  # beside the kinds of the hidden layer, what can have a bias
-_UNITS = (*(kind.name for kind in UNIT_TYPES), _OUTPUT)
+_OUTPUT = "output"  # the output units may have a bias, like the types of the hidden layer
+_UNITS = (*(unit_type.name for unit_type in UNIT_TYPES), _OUTPUT)
 _BIASED: dict[str, tuple[str, ...]] = {
     "none": (),
-    "gates": tuple(kind.name for kind in UNIT_TYPES if kind.is_gate),
-    "hidden": tuple(kind.name for kind in UNIT_TYPES),
+    "gates": tuple(gate.name for gate in GATES),
+    "hidden": _UNITS[:-1],
     "all": _UNITS,
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """The topology of an LSTM network (section 4, appendix A.1), of 1997 or one of its descendants.
+    """The topology of an LSTM network (section 4, appendix A.1), of 1997 or a descendant.
 
     The hidden layer holds, in this order, the J input gates, J forget gates, J output gates, the C
-    memory cells and the N conventional hidden units. Every unit of it sees the inputs and, as far
-    as `recurrent` says, the hidden layer one step before. The output units see the cells and the
-    conventional hidden units, and the inputs if `input_to_output`; they do not see the gates.
+    memory cells and the N conventional hidden units. Every one of its units sees the inputs and,
+    depending on `recurrent`, the hidden layer one step before. The output units see the cells and
+    the conventional hidden units, and the inputs if `input_to_output`; they do not see the gates.
 
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)  # task 6a
     >>> net.num_cells, net.num_units, net.num_weights
     (4, 8, 156)
 
-    The cell that most libraries have today, with its own 4 H (I + H + 1) weights:
+    The cell that most libraries have today, with its 4 H (I + H + 1) weights:
 
     >>> modern = Architecture(3, (1,) * 5, 1, forget_gates=True, recurrent="cells",
     ...                       biases="hidden", cell_input="tanh", cell_output="tanh")
@@ -56,22 +55,22 @@ class Architecture:
       blocks: cells in each memory block, at least one block of at least one cell.
       num_outputs: K, output units, at least 1.
       num_hidden: N, conventional hidden units.
-      input_gates: whether blocks have input gates; without one, y_in = 1.
-      output_gates: whether blocks have output gates; without one, y_out = 1.
+      input_gates: whether blocks have input gates; otherwise y_in = 1.
+      output_gates: whether blocks have output gates; otherwise y_out = 1.
       recurrent: what the hidden layer sees of itself one step before: "all" of it, as in the paper;
-        its "cells" (and conventional hidden units) but no gate, as in later work; or "none". True
+        its "cells" and conventional hidden units but no gates, as in later work; or "none". True
         stands for "all", False for "none".
       input_to_output: whether the inputs also feed the output units directly.
       biases: which units have a bias weight: "none", "gates", "hidden" (the whole hidden layer)
-        or "all" (the hidden layer and the output units); or a tuple of names of kinds, such as
+        or "all" (the hidden layer and the output units); or a tuple of unit types, such as
         ("input_gate", "output").
-      cell_input: the squashing function g, a key of `ACTIVATIONS`.
-      cell_output: the squashing function h, a key of `ACTIVATIONS`.
-      output: the squashing function of the output units, a key of `ACTIVATIONS`.
+      cell_input: the activation function g, a key of `ACTIVATIONS`.
+      cell_output: the activation function h, a key of `ACTIVATIONS`.
+      output: the activation function of the output units, a key of `ACTIVATIONS`.
       forget_gates: whether blocks have forget gates (Gers, Schmidhuber & Cummins 2000), which
-        multiply the internal state from step to step; without one, the factor is exactly 1.
+        multiply the internal state at every step; otherwise the factor is exactly 1.
       peepholes: whether gates see the internal states of their block's cells (Gers, Schraudolph &
-        Schmidhuber 2002), by one weight a cell.
+        Schmidhuber 2002), by one weight per cell.
       initial_activation: y(0) of gates, cells and hidden units; 0 in the paper, 0.5 in a simulator
         by its authors. Internal states start at 0.
 
@@ -97,16 +96,22 @@ class Architecture:
 
     def __post_init__(self) -> None:
         normalise = lambda name, value: object.__setattr__(self, name, value)
-        normalise("blocks", _as_blocks(self.blocks))
+        if not isinstance(self.blocks, (tuple, list)) or not self.blocks:
+            wanted = "a non-empty tuple of cells per block"
+            raise ValueError(f"blocks must be {wanted}, got {self.blocks!r}")
+        normalise("blocks", tuple(as_integer("each of blocks", size, 1) for size in self.blocks))
         for name, least in (("num_inputs", 1), ("num_outputs", 1), ("num_hidden", 0)):
-            normalise(name, _as_count(name, getattr(self, name), least))
-        for name in ("input_to_output", "peepholes", *(k.amount for k in UNIT_TYPES if k.is_gate)):
-            _check_bool(name, getattr(self, name))
-        normalise("recurrent", _as_sources(self.recurrent))
+            normalise(name, as_integer(name, getattr(self, name), least))
+        for name in ("input_to_output", "peepholes", *(gate.count_field for gate in GATES)):
+            check_choice(name, getattr(self, name), (True, False))
+        if isinstance(self.recurrent, bool):
+            normalise("recurrent", "all" if self.recurrent else "none")
+        check_choice("recurrent", self.recurrent, get_args(Sources))
         normalise("biases", _as_biases(self.biases))
         for name in ("cell_input", "cell_output", "output"):
-            _check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
-        normalise("initial_activation", _as_finite("initial_activation", self.initial_activation))
+            check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
+        check_number("initial_activation", self.initial_activation)
+        normalise("initial_activation", float(self.initial_activation))
 
     @property
     def num_blocks(self) -> int:
@@ -119,108 +124,61 @@ class Architecture:
         return sum(self.blocks)
 
     @property
-    def num_gates(self) -> int:
-        """The number of gate units of all kinds."""
-        return sum(self.count(kind) for kind in UNIT_TYPES if kind.is_gate)
-
-    @property
     def num_units(self) -> int:
         """H, the size of the hidden layer: gates, cells and conventional hidden units."""
         return sum(self.sizes)
 
     @property
     def num_sources(self) -> int:
-        """S, how many activations the hidden layer sees of itself."""
-        return sum(size for size, seen in zip(self.sizes, self.is_recurrent, strict=True) if seen)
+        """S, the number of its own activations that the hidden layer sees."""
+        return sum(n for n, is_seen in zip(self.sizes, self.is_recurrent, strict=True) if is_seen)
 
     @property
     def num_weights(self) -> int:
         """W, the number of trainable weights, biases included; equals the paper's counts."""
         into_layer = self.num_units * (self.num_inputs + self.num_sources)
         output_fan_in = self.num_cells + self.num_hidden + self.num_inputs * self.input_to_output
-        num_biases = sum(self.count(kind) for kind in UNIT_TYPES if kind.name in self.biased)
+        num_biases = sum(self.count(t) for t in UNIT_TYPES if t.name in self.biased)
         num_biases += self.num_outputs * (_OUTPUT in self.biased)
-        num_peepholes = self.num_cells * sum(self.has_peephole(kind) for kind in UNIT_TYPES)
+        num_peepholes = self.num_cells * sum(self.has_peephole(t) for t in UNIT_TYPES)
         return into_layer + self.num_outputs * output_fan_in + num_biases + num_peepholes
 
     @property
     def sizes(self) -> Layer[int]:
-        """The number of units of each kind in the hidden layer.
+        """The number of units of each type in the hidden layer.
 
         >>> net = Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1, output_gates=False)
         >>> net.sizes
         Layer(input_gate=2, forget_gate=0, output_gate=0, cell=4, hidden=0)
         """
-        return Layer(*(self.count(kind) for kind in UNIT_TYPES))
+        return Layer(*map(self.count, UNIT_TYPES))
 
     @property
     def is_recurrent(self) -> Layer[bool]:
-        """Of each kind, whether the hidden layer sees it one step later."""
-        return Layer(
-            *(
-                self.recurrent == "all" or (self.recurrent == "cells" and not kind.is_gate)
-                for kind in UNIT_TYPES
-            )
-        )
+        """For each type, whether the hidden layer sees it one step later."""
+        sees_gates, sees_others = self.recurrent == "all", self.recurrent != "none"
+        return Layer(*(sees_gates if t.is_gate else sees_others for t in UNIT_TYPES))
 
     @property
     def biased(self) -> tuple[str, ...]:
-        """The names of the kinds that have a bias, those of the hidden layer and "output"."""
+        """The names of the types that have a bias, those of the hidden layer and "output"."""
         return _BIASED[self.biases] if isinstance(self.biases, str) else self.biases
 
-    def count(self, kind: UnitType) -> int:
-        """The number of units of a kind."""
-        amount = int(getattr(self, kind.amount))
-        return self.num_blocks * amount if kind.is_gate else amount
+    def count(self, unit_type: UnitType) -> int:
+        """Return the number of units of a type."""
+        number = int(getattr(self, unit_type.count_field))
+        return self.num_blocks * number if unit_type.is_gate else number
 
-    def has_peephole(self, kind: UnitType) -> bool:
-        """Whether units of a kind see internal states."""
-        return self.peepholes and kind.peephole != "none" and self.count(kind) > 0
-
-
-def _as_blocks(blocks: object) -> tuple[int, ...]:
-    if not isinstance(blocks, (tuple, list)) or not blocks:
-        raise ValueError(f"blocks must be a non-empty tuple of cells per block, got {blocks!r}")
-    return tuple(_as_count("blocks", size, 1) for size in blocks)
-
-
-def _as_count(name: str, value: object, least: int) -> int:
-    """A Python or NumPy integer as a Python one."""
-    count = as_index(value)
-    if count is None or count < least:
-        raise ValueError(f"{name} must hold integers of at least {least}, got {value!r}")
-    return count
-
-
-def _as_sources(recurrent: Sources | bool) -> Sources:
-    if isinstance(recurrent, bool):
-        return "all" if recurrent else "none"
-    _check_choice("recurrent", recurrent, get_args(Sources))
-    return recurrent
+    def has_peephole(self, unit_type: UnitType) -> bool:
+        """Return whether units of a type see internal states."""
+        return self.peepholes and unit_type.peephole != "none" and self.count(unit_type) > 0
 
 
 def _as_biases(biases: Biases | tuple[str, ...]) -> Biases | tuple[str, ...]:
-    """A name, or the names of kinds in their order; a list is what JSON makes of a tuple."""
+    """Return a name, or types in the layer's order; JSON makes lists of tuples."""
     if isinstance(biases, (tuple, list)):
         for name in biases:
-            _check_choice("biases", name, _UNITS)
+            check_choice("biases", name, _UNITS)
         return tuple(name for name in _UNITS if name in biases)
-    _check_choice("biases", biases, get_args(Biases))
+    check_choice("biases", biases, get_args(Biases))
     return biases
-
-
-def _as_finite(name: str, value: object) -> float:
-    number = as_number(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be a finite number, got {displayed(value)}")
-    return number
-
-
-def _check_bool(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be one of (True, False), got {value!r}")
-
-
-def _check_choice(name: str, value: object, allowed: tuple) -> None:
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} must be one of {allowed}, got {value!r}")

@@ -1,10 +1,10 @@
-"""Many networks side by side, and the sums over sources and over time.
+"""Sums over sources and over time, for one network or for many side by side in "lanes".
 
 The hidden layer is written for one sequence and one network, on arrays `[units]` or `[T, units]`
-and weights `[sources, units]`. The code is such that further axes *behind* these, "lanes", just
-come along: a lane is another network with its own sequence. `jax.vmap` works as everywhere, but
-puts its axis first; lanes in the last, contiguous axis are what makes small networks fast, since
-one vector instruction serves as many networks as fit into it.
+and weights `[sources, units]`. The same code accepts further axes *after* these, the lanes: each is
+another network with its own sequence. `jax.vmap` works as everywhere, but puts its axis first. With
+the lanes in the last, contiguous axis, small networks run fast, because one vector instruction
+serves as many networks as fit into it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
-from lstm_jax.cell.products import product
+from lstm_jax.cell.sharding import vary_alike
 
 # Up to this many sources, the products of small networks are written out as multiply-adds, which
 # the compiler fuses and vectorises over the lanes; above it, they are matrix products. Measured in
@@ -24,15 +26,13 @@ from lstm_jax.cell.products import product
 FEW_SOURCES = 32
 
 
+# Sums over sources -----------------------------------------------------------------------------
+
+
 def weighted_sum(weights: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
-    """Σ_m w_lm y_m over the sources m, for the units l, at one step.
+    """Return Σ_m w_lm y_m at one step: [U, n, *lanes] and rows [U_k, *lanes] to [n, *lanes].
 
-    Args:
-      weights: [U, n, *lanes].
-      rows: arrays [U_k, *lanes] that together hold the U sources, in order.
-
-    Returns:
-      [n, *lanes].
+    The rows together hold the U sources, in order.
     """
     if weights.shape[0] > FEW_SOURCES:
         return jnp.einsum("mn...,m...->n...", weights, jnp.concatenate(rows))
@@ -41,25 +41,59 @@ def weighted_sum(weights: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
 
 
 def weighted_sum_over_time(weights: jax.Array, rows: jax.Array) -> jax.Array:
-    """Σ_m w_lm y_m(t) for all steps: [U, n, *lanes] and [T, U, *lanes] to [T, n, *lanes]."""
+    """Return Σ_m w_lm y_m(t): [U, n, *lanes] and [T, U, *lanes] to [T, n, *lanes]."""
     if rows.ndim == 2:
         return product(rows, weights)
-    if not _write_out(rows):
+    if not _is_written_out(rows):
         return jnp.einsum("mn...,tm...->tn...", weights, rows)
     return _add_up([rows[:, m, None] * weights[None, m] for m in range(weights.shape[0])])
 
 
+def one_hot_sum_over_time(weights: jax.Array, symbols: jax.Array) -> jax.Array:
+    """Return the same sum for one-hot rows, given as integers [T, *lanes].
+
+    Integers outside [0, U) stand for rows of zeros, as in `jax.nn.one_hot`.
+    """
+    rows = take_rows(weights, symbols)
+    return jnp.where(_is_symbol(symbols, len(weights))[:, None], rows, 0)
+
+
+def take_rows(weights: jax.Array, indices: jax.Array) -> jax.Array:
+    """Return row `indices[t]` of weights: [U, n, *lanes] and [T, *lanes] to [T, n, *lanes]."""
+    if indices.ndim == 1:
+        return weights[indices]
+    return jax.vmap(take_rows, in_axes=-1, out_axes=-1)(weights, indices)
+
+
+# Sums over time --------------------------------------------------------------------------------
+
+
 def outer_sum_over_time(rows: jax.Array, deltas: jax.Array) -> jax.Array:
-    """Σ_t y_m(t) delta_l(t): [T, U, *lanes] and [T, n, *lanes] to [U, n, *lanes]."""
-    if not _write_out(rows):
+    """Return Σ_t y_m(t) delta_l(t): [T, U, *lanes] and [T, n, *lanes] to [U, n, *lanes]."""
+    if not _is_written_out(rows):
         return jnp.einsum("tm...,tn...->mn...", rows, deltas)
     width = _tree_width(rows.shape[0])
     rows, deltas = _in_groups(rows, width), _in_groups(deltas, width)
     return sum_over_time(_add_up([rows[:, i, :, None] * deltas[:, i, None] for i in range(width)]))
 
 
+def one_hot_outer_sum_over_time(
+    weights: jax.Array, symbols: jax.Array, deltas: jax.Array
+) -> jax.Array:
+    """Return the same sum for one-hot rows, given as integers, in the shape of `weights`."""
+    num_rows = weights.shape[0]
+    if num_rows <= FEW_SOURCES:
+        rows = jnp.arange(num_rows, dtype=symbols.dtype)
+        one_hot = jax.vmap(lambda row: symbols == row, out_axes=1)(rows)
+        return outer_sum_over_time(one_hot.astype(deltas.dtype), deltas)
+    deltas = jnp.where(_is_symbol(symbols, num_rows)[:, None], deltas, 0)
+    if symbols.ndim == 1:
+        return jnp.zeros_like(weights).at[symbols].add(deltas)
+    return _scatter_add_in_lanes(weights, symbols, deltas)
+
+
 def sum_over_time(terms: jax.Array) -> jax.Array:
-    """Σ_t terms(t): [T, ...] to [...]; with lanes, as a tree of wide elementwise sums."""
+    """Return Σ_t terms(t), [T, ...] to [...]; with lanes, as a tree of wide elementwise sums."""
     if terms.ndim < 3:
         return terms.sum(0)
     while terms.shape[0] > 1:
@@ -69,12 +103,33 @@ def sum_over_time(terms: jax.Array) -> jax.Array:
     return terms.sum(0)
 
 
+def _scatter_add_in_lanes(weights: jax.Array, indices: jax.Array, deltas: jax.Array) -> jax.Array:
+    """Scatter-add rows in a loop; the scatter operation would keep XLA from fusing the rest."""
+    num_rows, num_units, *lanes = weights.shape
+    num_lanes = math.prod(lanes)
+    rows = indices.reshape(-1)  # [T * lanes]
+    terms = jnp.moveaxis(deltas, 1, -1).reshape(-1, num_units)
+
+    def add(i: jax.Array, totals: jax.Array) -> jax.Array:
+        index = ((i % num_lanes).astype(rows.dtype), rows[i], jnp.zeros((), rows.dtype))
+        row = jax.lax.dynamic_slice(totals, index, (1, 1, num_units))
+        return jax.lax.dynamic_update_slice(totals, row + terms[i][None, None], index)
+
+    zeros = jnp.zeros_like(deltas, shape=(num_lanes, num_rows, num_units))
+    totals = jax.lax.fori_loop(0, rows.shape[0], add, zeros)
+    return jnp.moveaxis(totals, 0, -1).reshape(weights.shape)
+
+
+def _is_symbol(symbols: jax.Array, num_symbols: int) -> jax.Array:
+    return (symbols >= 0) & (symbols < num_symbols)
+
+
 def _add_up(terms: list[jax.Array]) -> jax.Array:
     return functools.reduce(jnp.add, terms)
 
 
-def _write_out(rows: jax.Array) -> bool:
-    """Whether a product with [T, U, *lanes] is written out: if there are lanes to vectorise."""
+def _is_written_out(rows: jax.Array) -> bool:
+    """Return whether a product with [T, U, *lanes] is written out as multiply-adds."""
     return rows.ndim > 2 and rows.shape[1] <= FEW_SOURCES
 
 
@@ -83,7 +138,51 @@ def _tree_width(length: int) -> int:
 
 
 def _in_groups(terms: jax.Array, width: int) -> jax.Array:
-    """[T, ...] to [T / width, width, ...], padded with zeros."""
+    """Reshape [T, ...] to [T / width, width, ...], padded with zeros."""
     padding = -terms.shape[0] % width
     terms = jnp.pad(terms, [(0, padding)] + [(0, 0)] * (terms.ndim - 1))
     return terms.reshape(-1, width, *terms.shape[1:])
+
+
+# The matrix product of one network -------------------------------------------------------------
+#
+# The gradient of `jnp.matmul` has the error on net inputs as its left factor, which XLA first
+# copies into another order. That error is four times as wide as what a layer of gated cells sees,
+# and under `jax.vmap` a loop over time has it in yet another order than the batch. The gradient
+# here has the error as its right factor, and a batch becomes more rows, after the axis of time. A
+# `custom_vjp` could do the former, but would compute a gradient per sequence of a batch.
+
+
+def product(rows: jax.Array, weights: jax.Array) -> jax.Array:
+    """Return Σ_m y_m w_lm for each row y: [..., U] and [U, n], of one dtype, to [..., n]."""
+    return _product.bind(*vary_alike((rows, weights)))
+
+
+def _value(rows: jax.Array, weights: jax.Array) -> jax.Array:
+    return jax.lax.dot_general(rows, weights, (((rows.ndim - 1,), (0,)), ((), ())))
+
+
+def _delta_rows(delta: jax.Array, _: object, weights: jax.Array) -> jax.Array:
+    return product(delta, weights.T)
+
+
+def _delta_weights(delta: jax.Array, rows: jax.Array, _: object) -> jax.Array:
+    axes = tuple(range(rows.ndim - 1))
+    return jax.lax.dot_general(rows, delta, ((axes, axes), ((), ())))
+
+
+def _batch(arrays: tuple, axes: tuple) -> tuple[jax.Array, int]:
+    """Turn a batch of rows into more rows; with a batch of weights, compute a product for each."""
+    (rows, weights), (rows_axis, weights_axis) = arrays, axes
+    if isinstance(weights_axis, int):
+        return jax.vmap(_value, in_axes=axes)(rows, weights), 0
+    last = rows.ndim - 2
+    return product(jnp.moveaxis(rows, rows_axis, last), weights), last
+
+
+_product = Primitive("rows_times_weights")
+_product.def_impl(jax.jit(_value))
+_product.def_abstract_eval(lambda rows, w: rows.update(shape=(*rows.shape[:-1], w.shape[1])))
+ad.defbilinear(_product, _delta_rows, _delta_weights)
+batching.primitive_batchers[_product] = _batch
+mlir.register_lowering(_product, mlir.lower_fun(_value, multiple_results=False))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,15 +14,14 @@ from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.random_weights import draw_weights
 from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, MaybeNone, UnitType
 from lstm_jax.cell.validation import as_number, check_floating, check_key, check_type, displayed
 
 
 class UnitWeights(NamedTuple):
-    """The incoming weights of n units of one kind in the hidden layer.
+    """The incoming weights of the n units of one type in the hidden layer.
 
-    `w_lm` of the paper, unit l and source m, is `[m, l]` here: sources lead, units follow.
+    The paper's `w_lm`, from source m to unit l, is `[m, l]` here.
     """
 
     input: jax.Array
@@ -31,8 +31,8 @@ class UnitWeights(NamedTuple):
     bias: jax.Array | MaybeNone
     """[n]; None without biases."""
     peephole: Any = None
-    """[C], from each cell to its own block's gate; None without peepholes. Of the whole layer, a
-    `Layer` of these."""
+    """[C], from each cell to its block's gate; None without peepholes. In the joined weights of the
+    whole layer, a `Layer` of these."""
 
 
 class OutputWeights(NamedTuple):
@@ -43,43 +43,54 @@ class OutputWeights(NamedTuple):
     hidden: jax.Array | MaybeNone
     """[N, K]; None without conventional hidden units."""
     input: jax.Array | MaybeNone
-    """[I, K] with `input_to_output`, else None."""
+    """[I, K] with `input_to_output`; otherwise None."""
     bias: jax.Array | MaybeNone
     """[K]; None without biases."""
 
 
 class Parameters(NamedTuple):
-    """All weights of one network, a pytree; all arrays of one floating dtype."""
+    """All weights of one network, a pytree; all arrays have one floating dtype."""
 
     layer: Layer[UnitWeights]
-    """The hidden layer's, by kind of unit."""
+    """The weights into the hidden layer, by type of unit."""
     output: OutputWeights
-    """The output units'."""
+    """The weights into the output units."""
 
 
 def parameter_shapes(architecture: Architecture) -> Parameters:
-    """The shape of every weight array: a `Parameters` of tuples, None where there is none."""
-    sources = architecture.num_sources
+    """Return the shape of every weight array, a tuple; None where there is no array."""
+    num_sources, num_cells = architecture.num_sources, architecture.num_cells
     num_inputs, num_outputs = architecture.num_inputs, architecture.num_outputs
+    num_hidden, biased = architecture.num_hidden, architecture.biased
 
-    def unit(kind: UnitType) -> UnitWeights | None:
-        n = architecture.count(kind)
+    def unit(unit_type: UnitType) -> UnitWeights | None:
+        n = architecture.count(unit_type)
         if n == 0:
             return None
         return UnitWeights(
-            input=stand_in(num_inputs, n),
-            recurrent=stand_in(sources, n) if sources else None,
-            bias=stand_in(n) if kind.name in architecture.biased else None,
-            peephole=stand_in(architecture.num_cells) if architecture.has_peephole(kind) else None,
+            input=shape_leaf(num_inputs, n),
+            recurrent=shape_leaf(num_sources, n) if num_sources else None,
+            bias=shape_leaf(n) if unit_type.name in biased else None,
+            peephole=shape_leaf(num_cells) if architecture.has_peephole(unit_type) else None,
         )
 
     output = OutputWeights(
-        cell=stand_in(architecture.num_cells, num_outputs),
-        hidden=stand_in(architecture.num_hidden, num_outputs) if architecture.num_hidden else None,
-        input=stand_in(num_inputs, num_outputs) if architecture.input_to_output else None,
-        bias=stand_in(num_outputs) if "output" in architecture.biased else None,
+        cell=shape_leaf(num_cells, num_outputs),
+        hidden=shape_leaf(num_hidden, num_outputs) if num_hidden else None,
+        input=shape_leaf(num_inputs, num_outputs) if architecture.input_to_output else None,
+        bias=shape_leaf(num_outputs) if "output" in biased else None,
     )
-    return Parameters(Layer(*(unit(kind) for kind in UNIT_TYPES)), output)
+    return Parameters(Layer(*map(unit, UNIT_TYPES)), output)
+
+
+def shape_leaf(*sizes: int) -> Any:
+    """Return a shape that takes the place of an array in a pytree of shapes."""
+    return sizes
+
+
+def is_shape(node: object) -> bool:
+    """Return whether a node of `parameter_shapes` is a leaf: a plain tuple of integers."""
+    return type(node) is tuple and all(isinstance(size, int) for size in node)
 
 
 def initialise(
@@ -92,7 +103,7 @@ def initialise(
     forget_gate_bias: Sequence[float] | jax.Array | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Parameters:
-    """Draws every weight uniformly from [-init_range, init_range], then sets the gate biases.
+    """Draw every weight uniformly from [-init_range, init_range], then set the gate biases.
 
     The range and the biases may be traced values, of which only the shape is checked.
 
@@ -102,7 +113,7 @@ def initialise(
     Array([-2., -4.], dtype=float32)
 
     Args:
-      key: a PRNG key; each array draws from its own `fold_in` of it.
+      key: a PRNG key; each array is drawn with its `fold_in`.
       architecture: the network.
       init_range: half the width of the uniform distribution, positive; 0.1 or 0.2 in the paper.
       input_gate_bias: J initial biases of the input gates, usually negative against drift of the
@@ -111,12 +122,15 @@ def initialise(
         of memory cells as bias units; None keeps the random ones.
       forget_gate_bias: J initial biases of the forget gates, usually positive, so that cells
         remember before they have learned to forget; None keeps the random ones.
-      dtype: the floating dtype of every array, and with it of everything computed from them.
+      dtype: the floating dtype of every array, and of everything computed from them.
+
+    Returns:
+      The weights.
 
     Raises:
-      ValueError: if the key is none, a range is not positive or beyond half the dtype's largest
-        number, a gate bias has not J entries or has no bias weight to set, or the dtype is not
-        floating.
+      ValueError: if `key` is not a PRNG key, the range is not positive or exceeds half the dtype's
+        largest number, a gate bias does not have J entries or the architecture has no such bias,
+        or the dtype is not floating.
     """
     check_type("architecture", architecture, Architecture)
     check_key("key", key)
@@ -125,25 +139,83 @@ def initialise(
         "output_gate": output_gate_bias,
         "forget_gate": forget_gate_bias,
     }
-    _check_initial_values(architecture, init_range, biases, dtype)
+    largest = _check_range(init_range, dtype)
     shapes, treedef = jax.tree.flatten(parameter_shapes(architecture), is_leaf=is_shape)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(shapes)))
     leaves = draw_weights(keys, shapes, init_range, dtype)
-    parameters: Parameters = jax.tree.unflatten(treedef, leaves)
-    given = {
-        name: getattr(parameters.layer, name)._replace(bias=jnp.array(bias, dtype))
-        for name, bias in biases.items()
-        if bias is not None
-    }
-    return parameters._replace(layer=parameters.layer._replace(**given))
+    layer, output = jax.tree.unflatten(treedef, leaves)
+    for gate in GATES:
+        bias = biases[gate.name]
+        if bias is not None:
+            _check_gate_bias(architecture, gate, bias, largest)
+            weights = getattr(layer, gate.name)._replace(bias=jnp.array(bias, dtype))
+            layer = layer._replace(**{gate.name: weights})
+    return Parameters(layer, output)
+
+
+def draw_weights(
+    keys: jax.Array,
+    shapes: Sequence[tuple[int, ...]],
+    init_range: float | jax.Array,
+    dtype: DTypeLike,
+) -> list[jax.Array]:
+    """Draw arrays uniformly from [-init_range, init_range], each with its key.
+
+    Each array equals `jax.random.uniform` with its key and shape, but all are drawn in one call:
+    a call takes XLA longer to compile than a small network's step. Entry n of a draw depends only
+    on n (`jax_threefry_partitionable`), so all are drawn at the size of the largest and cut.
+
+    >>> a, b = draw_weights(jax.random.split(jax.random.key(0), 2), [(2, 3), (4,)], 0.1, "float32")
+    >>> a.shape, b.shape
+    ((2, 3), (4,))
+
+    Args:
+      keys: [n] PRNG keys.
+      shapes: of the n arrays.
+      init_range: half the width of the distribution, positive.
+      dtype: the arrays' floating dtype.
+
+    Returns:
+      The n arrays.
+    """
+    sizes = [math.prod(shape) for shape in shapes]
+    draw = lambda key: jax.random.uniform(key, (max(sizes),), dtype, -init_range, init_range)
+    rows = jax.vmap(draw)(keys)
+    return [row[:size].reshape(shape) for row, size, shape in zip(rows, sizes, shapes, strict=True)]
+
+
+def join(architecture: Architecture, layer: Layer[UnitWeights]) -> UnitWeights:
+    """Return the weights of the whole hidden layer as one `UnitWeights`, [I, H], [S, H], [H].
+
+    One product then serves all types of unit. Units without a bias get a constant 0. Peepholes,
+    which take part in no product, stay a `Layer` of [C].
+    """
+    present = [weights for weights in layer if weights is not None]
+    has_bias = any(weights.bias is not None for weights in present)
+    biases = [
+        jnp.zeros(w.input.shape[1:], w.input.dtype) if w.bias is None else w.bias for w in present
+    ]
+    recurrent = [w.recurrent for w in present] if architecture.num_sources else None
+    return UnitWeights(
+        input=jnp.concatenate([w.input for w in present], axis=1),
+        recurrent=None if recurrent is None else jnp.concatenate(recurrent, axis=1),
+        bias=jnp.concatenate(biases) if has_bias else None,
+        peephole=Layer(*(None if w is None else w.peephole for w in layer)),
+    )
+
+
+def split(architecture: Architecture, units: jax.Array, axis: int = 0) -> Layer[jax.Array]:
+    """Split an array over the H units of the hidden layer into a `Layer` of arrays."""
+    sizes = architecture.sizes
+    parts = jnp.split(units, np.cumsum(sizes)[:-1].tolist(), axis=axis)
+    return Layer(*(part if size else None for part, size in zip(parts, sizes, strict=True)))
 
 
 def check_parameters(architecture: Architecture, parameters: Parameters) -> None:
-    """Checks that `parameters` fit `architecture`.
+    """Raise ValueError unless `parameters` fit `architecture`.
 
-    Structure, shapes and dtypes are always checked; values (NaN, infinity) only where they are
-    known: not on arguments of a function under `jit`. Lanes, axes behind the others, must be the
-    same on all.
+    Structure, shapes and dtypes are always checked; values (NaN, infinity) only outside of `jit`.
+    Lanes, axes after the others, must be the same on all arrays.
 
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)
     >>> check_parameters(net, initialise(jax.random.key(0), net))
@@ -153,7 +225,7 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
       parameters: its weights, [..., *lanes] each.
 
     Raises:
-      ValueError: naming the first array that is missing, too many, or not as it should be.
+      ValueError: naming the first array that is missing, not expected, or of the wrong kind.
     """
     check_type("architecture", architecture, Architecture)
     check_type("parameters", parameters, Parameters)
@@ -171,90 +243,38 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
             raise ValueError(f"{name} must have a floating dtype, got {array.dtype}")
         if not isinstance(array, Tracer) and not np.isfinite(np.asarray(array)).all():
             raise ValueError(f"{name} must be finite, but holds NaN or infinity")
-    if found:
-        names = [jax.tree_util.keystr(path) for path in found]
-        raise ValueError(f"parameters{names[0]} is given, but the architecture has no such weights")
+    for path in found:
+        name = "parameters" + jax.tree_util.keystr(path)
+        raise ValueError(f"{name} is given, but the architecture has no such weights")
     dtypes = sorted({str(array.dtype) for array in jax.tree.leaves(parameters)})
     if len(dtypes) > 1:
         raise ValueError(f"parameters must all have one dtype, got {', '.join(dtypes)}")
 
 
-def join(architecture: Architecture, layer: Layer[UnitWeights]) -> UnitWeights:
-    """The weights of the whole hidden layer as one `UnitWeights`, [I, H], [S, H], [H].
-
-    One product then serves all kinds of units. Units without a bias get a constant 0. Peepholes,
-    which are no product, stay a `Layer` of [C].
-    """
-    kinds = [weights for weights in layer if weights is not None]
-    like = kinds[0].input
-    biases = [
-        jnp.zeros((kind.input.shape[1], *like.shape[2:]), like.dtype)
-        if kind.bias is None
-        else kind.bias
-        for kind in kinds
-    ]
-    return UnitWeights(
-        input=jnp.concatenate([kind.input for kind in kinds], axis=1),
-        recurrent=(
-            jnp.concatenate([kind.recurrent for kind in kinds], axis=1)
-            if architecture.num_sources
-            else None
-        ),
-        bias=(jnp.concatenate(biases) if any(kind.bias is not None for kind in kinds) else None),
-        peephole=Layer(*(None if kind is None else kind.peephole for kind in layer)),
-    )
-
-
-def split(architecture: Architecture, units: jax.Array, axis: int = 0) -> Layer[jax.Array]:
-    """An array over the H units of the hidden layer, as a `Layer` of arrays; undoes joining."""
-    sizes = architecture.sizes
-    parts = jnp.split(units, np.cumsum(sizes)[:-1].tolist(), axis=axis)
-    return Layer(*(part if size else None for part, size in zip(parts, sizes, strict=True)))
-
-
-def stand_in(*sizes: int) -> Any:
-    """The shape of an array, in its stead."""
-    return sizes
-
-
-def is_shape(node: object) -> bool:
-    """Whether a node of `parameter_shapes` is a leaf: a plain tuple of integers."""
-    return type(node) is tuple and all(isinstance(size, int) for size in node)
-
-
-def _check_initial_values(
-    architecture: Architecture,
-    init_range: float | jax.Array,
-    biases: Mapping[str, Sequence[float] | jax.Array | None],
-    dtype: DTypeLike,
-) -> None:
+def _check_range(init_range: float | jax.Array, dtype: DTypeLike) -> float:
+    """Return the largest range whose double, the width of the distribution, is finite."""
     check_floating("dtype", dtype)
-    most = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
-    if not isinstance(init_range, Tracer) and not 0 < as_number(init_range) <= most:
-        allowed = f"positive and at most {most:.4g}"
+    largest = float(jnp.finfo(dtype).max) / 2
+    if not isinstance(init_range, Tracer) and not 0 < as_number(init_range) <= largest:
+        allowed = f"positive and at most {largest:.4g}"
         raise ValueError(f"init_range must be {allowed}, got {displayed(init_range)}")
-    for kind in GATES:
-        values = biases[kind.name]
-        if values is not None:
-            _check_gate_bias(architecture, kind, values, most)
+    return largest
 
 
 def _check_gate_bias(
-    architecture: Architecture, kind: UnitType, values: ArrayLike, most: float
+    architecture: Architecture, gate: UnitType, values: ArrayLike, largest: float
 ) -> None:
-    name = f"{kind.name}_bias"
-    if not architecture.count(kind) or kind.name not in architecture.biased:
+    name, num_blocks = f"{gate.name}_bias", architecture.num_blocks
+    if not architecture.count(gate) or gate.name not in architecture.biased:
         raise ValueError(f"{name} is {values!r}, but the architecture has no such bias")
-    is_finite = isinstance(values, Tracer) or _all_within(values, most)
-    if not is_finite or np.shape(values) != (architecture.num_blocks,):
-        raise ValueError(
-            f"{name} must hold {architecture.num_blocks} finite numbers, one for each "
-            f"memory block, got {displayed(values)}"
-        )
+    is_finite = isinstance(values, Tracer) or _all_within(values, largest)
+    if not is_finite or np.shape(values) != (num_blocks,):
+        wanted = f"{num_blocks} finite numbers, one for each memory block"
+        raise ValueError(f"{name} must hold {wanted}, got {displayed(values)}")
 
 
-def _all_within(values: ArrayLike, most: float) -> bool:
+def _all_within(values: ArrayLike, largest: float) -> bool:
     try:
-        return bool(np.all(np.abs(np.asarray(values, float)) <= most))
+        return bool(np.all(np.abs(np.asarray(values, float)) <= largest))
     except (TypeError, ValueError, OverflowError):
         return False

@@ -1,4 +1,4 @@
-"""Inside `shard_map`: which arrays differ from device to device, as the types of JAX have it."""
+"""Varying types inside `jax.shard_map`: which arrays differ from device to device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def vary_alike(tree: T) -> T:
-    """Marks all arrays as varying over every axis of a `shard_map` that one of them varies over.
+    """Mark all arrays as varying over every `shard_map` axis that one of them varies over.
 
     A loop's carry must vary like what is added to it, and the error on weights that all devices
     share is summed over the devices. Outside of `shard_map` this does nothing.
@@ -24,7 +24,4 @@ def vary_alike(tree: T) -> T:
 
 
 def _varying_axes(array: jax.Array) -> frozenset[str]:
-    of_type = jax.typeof(array)
-    if hasattr(of_type, "manual_axis_type"):  # its name is not settled: "vma" before JAX 0.10
-        return of_type.manual_axis_type.varying
-    return getattr(of_type, "vma", frozenset())
+    return jax.typeof(array).manual_axis_type.varying

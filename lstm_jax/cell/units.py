@@ -1,54 +1,67 @@
-"""The kinds of unit in the hidden layer, as a table.
+"""The types of unit in the hidden layer: one table that the rest of the library loops over.
 
-How many units of a kind there are, their weights, initialisation, places in the joined matrices,
-biases, peepholes and checks follow from its row. Only the equations of a step (`cell`) and of its
-error (`truncated`) say what a kind does. A new kind is a
-row here, a field of `Layer`, and its term in those equations.
+Counts, weights, initial biases, peepholes, states, traces and argument checks follow from a row of
+`UNIT_TYPES`. For a new type, these remain to be written by hand:
+
+- its row in `UNIT_TYPES` and its field of `Layer`;
+- the field of `Architecture` that counts it, and its fields of `State` and `Activations`;
+- its equation in `lstm_jax.cell.step.cell_step`;
+- in `lstm_jax.gradient.equations`: its derivative in `activation_derivatives` if it is not
+  logistic, its term in `errors_through_state` (and `carrousel_factors`) if it enters the internal
+  state, its term in `unit_errors` if it acts on the cell output;
+- for a gate, its bias in `lstm_jax.cell.parameters.initialise` and in `Hyperparameters`;
+- its weights in `OutputWeights` and `output_units` if the output units see it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
 
 T = TypeVar("T")
 
-# In a union: or None, where a type checker cannot know it, as of the kinds of unit that an
-# architecture lacks. Were it told None itself, it would ask for a check at every use.
+# `Array | MaybeNone` is an array that is None for unit types that the architecture lacks. A type
+# checker cannot know which ones those are; with None itself it would ask for a check at every use.
 MaybeNone = Any
 
 
 class UnitType(NamedTuple):
-    """One kind of unit in the hidden layer."""
+    """One type of unit in the hidden layer."""
 
     name: str
-    """Its field in `Layer`, and in `Parameters.layer`."""
-    amount: str
-    """The field of `Architecture` that says how many there are: of gates, if there is one a block;
-    of others, their number."""
-    is_gate: bool
-    """Whether it is one unit a block, that multiplies something of all the block's cells."""
-    activity: str
-    """The field of `State` and of `Activations` with what the rest of the layer sees of it."""
+    """Its field in `Layer`, and so in `Parameters.layer`."""
+    count_field: str
+    """The field of `Architecture` that holds the number of units; for a gate, whether there are
+    any: then there is one per memory block."""
+    activation: str
+    """The field of `State` and `Activations` that holds what the hidden layer sees of it."""
+    is_gate: bool = False
+    """Whether there is one per memory block, which multiplies a value of each cell of the block."""
+    enters_state: bool = False
+    """Whether its value enters the internal state, so that there are traces (eqs. 25, 27)."""
     peephole: Literal["s(t-1)", "s(t)", "none"] = "none"
-    """Which internal states of its block's cells a peephole shows it."""
+    """Which internal states of its block a peephole feeds to it."""
 
 
 # In the hidden layer's order.
 UNIT_TYPES = (
-    UnitType("input_gate", "input_gates", True, "input_gate", "s(t-1)"),
-    UnitType("forget_gate", "forget_gates", True, "forget_gate", "s(t-1)"),
-    UnitType("output_gate", "output_gates", True, "output_gate", "s(t)"),
-    UnitType("cell", "num_cells", False, "cell_output"),
-    UnitType("hidden", "num_hidden", False, "hidden"),
+    UnitType("input_gate", "input_gates", "input_gate", True, True, "s(t-1)"),
+    UnitType("forget_gate", "forget_gates", "forget_gate", True, True, "s(t-1)"),
+    UnitType("output_gate", "output_gates", "output_gate", True, False, "s(t)"),
+    UnitType("cell", "num_cells", "cell_output", enters_state=True),
+    UnitType("hidden", "num_hidden", "hidden"),
 )
-GATES = tuple(kind for kind in UNIT_TYPES if kind.is_gate)
+GATES = tuple(unit_type for unit_type in UNIT_TYPES if unit_type.is_gate)
 
 
 class Layer(NamedTuple, Generic[T]):
-    """One entry for each kind of unit of the hidden layer, in the layer's order.
+    """One entry per type of unit of the hidden layer, in the layer's order.
 
-    Holds weights (`Layer[UnitWeights]`) or arrays over the units. A kind that the architecture
-    lacks is None.
+    Holds weights (`Layer[UnitWeights]`) or arrays over the units. The entry of a type that the
+    architecture lacks is None.
     """
 
     input_gate: T | MaybeNone
@@ -61,3 +74,16 @@ class Layer(NamedTuple, Generic[T]):
     """Of the C memory cells, c_j^v, block by block."""
     hidden: T | MaybeNone
     """Of the N conventional hidden units, i."""
+
+
+def map_layer(function: Callable[..., Any], *layers: Layer) -> Layer:
+    """Return function(unit_type, *entries) per type; None where one of the layers has None."""
+    is_absent = lambda entries: any(entry is None for entry in entries)
+    rows = zip(UNIT_TYPES, *layers, strict=True)
+    return Layer(*(None if is_absent(row) else function(*row) for row in rows))
+
+
+def add_layers(layer: Layer[T], other: Layer[T]) -> Layer[T]:
+    """Add two layers; an entry that one of them lacks counts as 0."""
+    add = lambda a, b: a if b is None else b if a is None else jax.tree.map(jnp.add, a, b)
+    return Layer(*map(add, layer, other))

@@ -1,1 +1,1 @@
-"""The truncated gradient (eqs. 10-28): its equations, reverse mode and forward traces."""
+"""The truncated gradient (eqs. 10-28): its equations, reverse mode, forward mode and reference."""

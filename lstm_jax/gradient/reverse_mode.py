@@ -1,21 +1,24 @@
-"""The truncated gradient as what `jax.grad` of a run gives: `truncated`, wired into JAX.
+"""The truncated gradient in reverse mode: the scan of a layer with a custom derivative.
 
-A run is differentiated with respect to its net inputs alone, by a `custom_vjp` whose backward pass
-is `truncated.pull_back`. The net inputs themselves are linear in weights and inputs, with all that
-they see of the layer given; JAX differentiates that by itself. So, under `jax.vmap`, the gradient
-of weights that a batch shares is one product over all sequences and steps.
+The scan is differentiated with respect to its net inputs alone, by a `custom_vjp` whose backward
+pass is `equations.backward_pass`. The net inputs are linear in weights and inputs, with the layer's
+previous activations given; JAX differentiates them by itself. So, under `jax.vmap`, the gradient of
+weights that a batch shares is one product over all sequences and steps.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 from lstm_jax.cell.lanes import (
     FEW_SOURCES,
+    one_hot_outer_sum_over_time,
     outer_sum_over_time,
     sum_over_time,
     weighted_sum_over_time,
@@ -24,30 +27,30 @@ from lstm_jax.cell.parameters import UnitWeights, split
 from lstm_jax.cell.scan import (
     Activations,
     LayerScan,
+    ScanOutput,
     Sequence,
-    add_to_rows,
-    before_each_step,
+    previous_states,
     project,
     recurrent_sources_over_time,
 )
-from lstm_jax.cell.step import State, through_peephole
+from lstm_jax.cell.step import State, sum_over_blocks
 from lstm_jax.cell.units import GATES, Layer
-from lstm_jax.gradient.equations import Outcome, pull_back
-from lstm_jax.gradient.refusals import first_order_only, reverse_mode_only
+from lstm_jax.gradient.equations import backward_pass
 
 Record = tuple[State, Activations]
+T = TypeVar("T")
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)  # drops what is not used
-def truncated(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> Outcome:
-    """Runs `layer`; under `jax.grad`, errors come back by the paper's truncation rule.
+def truncated(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
+    """Run `layer`; under `jax.grad`, errors flow back by the paper's truncation rule.
 
     The values are those of `layer(weights, sequence)`. Only first derivatives in reverse mode are
-    defined; others raise TypeError. The error on the inputs is what each step's own net inputs send
+    defined; others raise TypeError. The error on the inputs is what each step's net inputs send
     down; that on the initial internal state is exact along the carrousel; that on the initial
-    activations is cut, like every activation's.
+    activations is 0, like every activation's.
     """
-    weights, sequence = reverse_mode_only((weights, sequence))
+    weights, sequence = _reverse_mode_only((weights, sequence))
     record: Any = _record(layer, weights, sequence)
     net = _net_inputs(layer, weights, sequence, record[1])
     return _truncated(layer, net, weights, sequence, record)
@@ -55,26 +58,22 @@ def truncated(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> Out
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _record(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> Record:
-    """Runs the layer for the record, through which no error flows."""
+    """Run the layer for the record, through which no error flows."""
     final, activations = layer._replace(record=True)(weights, sequence)
     assert activations is not None
     return final, activations
 
 
-_record.defvjp(lambda *run: (_record(*run), None), lambda *_: (None, None))
+_record.defvjp(lambda *arguments: (_record(*arguments), None), lambda *_: (None, None))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _truncated(
-    layer: LayerScan,
-    net: Layer[jax.Array],
-    weights: UnitWeights,
-    sequence: Sequence,
-    record: Record,
-) -> Outcome:
-    """The layer's outcome, from which errors flow to `net` and the initial internal state alone.
+    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
+) -> ScanOutput:
+    """Run the layer; errors flow to `net` and the initial internal state alone.
 
-    The record serves the gradient; without one it is not used, and neither are the net inputs.
+    The record serves the gradient; without one, neither it nor the net inputs are computed.
     """
     del net, record
     return layer(weights, sequence)
@@ -82,50 +81,53 @@ def _truncated(
 
 def _forward(
     layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
-) -> tuple[Outcome, tuple[Sequence, Record]]:
+) -> tuple[ScanOutput, tuple[Sequence, Record]]:
     del net, weights
     final, activations = record
     return (final, activations if layer.record else None), (sequence._replace(inputs=None), record)
 
 
-def _backward(layer: LayerScan, residuals: tuple[Sequence, Record], delta: Outcome) -> tuple:
-    delta_net, delta_start = _pull_back(layer, *first_order_only(residuals), delta)
+def _backward(layer: LayerScan, residuals: tuple[Sequence, Record], delta: ScanOutput) -> tuple:
+    delta_net, delta_start = _backward_pass(layer, *_first_order_only(residuals), delta)
     return delta_net, None, Sequence(None, delta_start), None
 
 
 _truncated.defvjp(_forward, _backward)
-_pull_back = jax.jit(pull_back, static_argnums=0, inline=True)  # or eager calls compile its loop
+# Without the jit, every eager call would compile its loop.
+_backward_pass = jax.jit(backward_pass, static_argnums=0, inline=True)
+
+
+# Net inputs ------------------------------------------------------------------------------------
 
 
 def _net_inputs(
     layer: LayerScan, weights: UnitWeights, sequence: Sequence, activations: Activations
 ) -> Layer[jax.Array]:
-    """The net inputs at all steps, [T, n, *lanes] each, with all that they see of the layer given.
+    """Return the net inputs at all steps, [T, n, *lanes], with the layer's activations given.
 
-    Only their derivatives are used: their values are those of the run.
+    Only their derivatives are used: their values are those of the scan.
     """
     architecture = layer.architecture
-    given = before_each_step(layer, sequence, activations), activations.internal_state
-    before, states = jax.lax.stop_gradient(given)
-    linear = _linear_of_lanes if weights.input.ndim > 2 else _linear
+    given = previous_states(layer, sequence, activations), activations.internal_state
+    before, s = jax.lax.stop_gradient(given)
+    linear = _linear_in_lanes if weights.input.ndim > 2 else _linear
     y_tm1 = recurrent_sources_over_time(architecture, before)
     net = linear(weights._replace(peephole=None), sequence.inputs, y_tm1)
     net = split(architecture, net, axis=1)
-    displayed = {"s(t-1)": before.internal_state, "s(t)": states}
-    with_peepholes = {}
+    states = {"s(t-1)": before.internal_state, "s(t)": s}
     for gate in GATES:
         if architecture.has_peephole(gate):
-            peephole = getattr(weights.peephole, gate.name)[None]
-            heard = through_peephole(architecture, peephole, displayed[gate.peephole], axis=1)
-            with_peepholes[gate.name] = getattr(net, gate.name) + heard
-    return net._replace(**with_peepholes)
+            by_cell = getattr(weights.peephole, gate.name)[None] * states[gate.peephole]
+            total = getattr(net, gate.name) + sum_over_blocks(architecture, by_cell, axis=1)
+            net = net._replace(**{gate.name: total})
+    return net
 
 
 def _linear(weights: UnitWeights, inputs: jax.Array, y_tm1: jax.Array | None) -> jax.Array:
-    """Σ_m w_lm y_m over inputs, activations and biases for all steps: [T, H, *lanes]."""
+    """Return Σ_m w_lm y_m over inputs, activations and biases for all steps: [T, H, *lanes]."""
     num_inputs, has_lanes = len(weights.input), weights.input.ndim > 2
     if jnp.issubdtype(inputs.dtype, jnp.integer) and num_inputs <= FEW_SOURCES and not has_lanes:
-        # A product is the faster to transpose.
+        # A product is faster to transpose.
         vectors = jax.nn.one_hot(inputs, num_inputs, dtype=weights.input.dtype)
         net = vectors @ weights.input
         net = net if weights.bias is None else net + weights.bias[None]
@@ -135,23 +137,79 @@ def _linear(weights: UnitWeights, inputs: jax.Array, y_tm1: jax.Array | None) ->
 
 
 # With lanes every network has its own weights, and the sums over time are written out.
-_linear_of_lanes = jax.custom_vjp(_linear)
+_linear_in_lanes = jax.custom_vjp(_linear)
 
 
-def _pull_back_weights(
-    seen: tuple[UnitWeights, jax.Array, jax.Array | None], delta_net: jax.Array
+def _linear_backward(
+    residuals: tuple[UnitWeights, jax.Array, jax.Array | None], delta_net: jax.Array
 ) -> tuple[UnitWeights, jax.Array | None, None]:
-    """Σ_t y_m(t) delta_net_l(t) for every weight, and the error on floating inputs."""
-    weights, inputs, y_tm1 = seen
+    """Return Σ_t y_m(t) delta_net_l(t) for every weight, and the error on floating inputs."""
+    weights, inputs, y_tm1 = residuals
     delta_inputs = None
     if jnp.issubdtype(inputs.dtype, jnp.integer):
-        delta_input_weights = add_to_rows(weights.input, inputs, delta_net)
+        by_input = one_hot_outer_sum_over_time(weights.input, inputs, delta_net)
     else:
-        delta_input_weights = outer_sum_over_time(inputs, delta_net)
+        by_input = outer_sum_over_time(inputs, delta_net)
         delta_inputs = weighted_sum_over_time(jnp.swapaxes(weights.input, 0, 1), delta_net)
-    delta_recurrent = None if y_tm1 is None else outer_sum_over_time(y_tm1, delta_net)
-    delta_bias = None if weights.bias is None else sum_over_time(delta_net)
-    return UnitWeights(delta_input_weights, delta_recurrent, delta_bias), delta_inputs, None
+    by_recurrent = None if y_tm1 is None else outer_sum_over_time(y_tm1, delta_net)
+    by_bias = None if weights.bias is None else sum_over_time(delta_net)
+    return UnitWeights(by_input, by_recurrent, by_bias), delta_inputs, None
 
 
-_linear_of_lanes.defvjp(lambda *seen: (_linear(*seen), seen), _pull_back_weights)
+_linear_in_lanes.defvjp(lambda *arguments: (_linear(*arguments), arguments), _linear_backward)
+
+
+# Other derivatives are refused -----------------------------------------------------------------
+#
+# A `custom_vjp` alone would refuse forward mode without naming an alternative, and would return
+# wrong second derivatives without an error.
+
+_ALTERNATIVES = (
+    'gradient="truncated_autodiff", the same derivative, or gradient="full", the exact one'
+)
+
+
+def _reverse_mode_only(tree: T) -> T:
+    """Return the tree; forward mode (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) raises TypeError."""
+    return jax.tree.map(_reverse_mode_identity.bind, tree)
+
+
+def _first_order_only(tree: T) -> T:
+    """Return the tree; a derivative of it raises TypeError."""
+    is_floating = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
+    return jax.tree.map(lambda x: _first_order_identity(x) if is_floating(x) else x, tree)
+
+
+@jax.custom_jvp
+def _first_order_identity(x: jax.Array) -> jax.Array:
+    return x
+
+
+@_first_order_identity.defjvp
+def _refuse_second_order(*_: object) -> NoReturn:
+    raise TypeError(
+        f'gradient="truncated" has no second derivatives; for these use {_ALTERNATIVES}'
+    )
+
+
+def _refuse_forward_mode(*_: object, **__: object) -> NoReturn:
+    raise TypeError(
+        'gradient="truncated" works in reverse mode only (jax.grad, jax.vjp, jax.jacrev); '
+        f"for forward mode (jax.jvp, jax.jacfwd, jax.linearize) use {_ALTERNATIVES}"
+    )
+
+
+# A linear map that can be staged out and transposed, but neither evaluated nor compiled.
+_tangent_identity = Primitive("tangent_identity")
+_tangent_identity.def_abstract_eval(lambda tangent: tangent)
+_tangent_identity.def_impl(_refuse_forward_mode)
+ad.deflinear2(_tangent_identity, lambda cotangent, _: [cotangent])
+batching.primitive_batchers[_tangent_identity] = _refuse_forward_mode
+mlir.register_lowering(_tangent_identity, _refuse_forward_mode)
+
+_reverse_mode_identity = Primitive("reverse_mode_identity")
+_reverse_mode_identity.def_abstract_eval(lambda x: x)
+_reverse_mode_identity.def_impl(lambda x: x)
+ad.defjvp(_reverse_mode_identity, lambda tangent, _: _tangent_identity.bind(tangent))
+batching.defvectorized(_reverse_mode_identity)
+mlir.register_lowering(_reverse_mode_identity, lambda _, x: [x])

@@ -1,8 +1,8 @@
-"""The traces of eqs. 25 and 27: what the internal states owe to every weight so far.
+"""The traces of eqs. 25 and 27: derivatives of the internal states by every weight so far.
 
-For each kind of unit whose net inputs enter the states, they are ∂s_v/∂w_m for every cell v and
-source m: shaped as the weights of C units, one a cell, though its block shares the gate. A
-peephole's sources are the states of all cells, of which its own block's count in the end.
+For each type of unit that enters the internal state, a trace is ∂s_v/∂w_m for every cell v and
+source m: shaped as the weights of C units, one per cell, though a block shares its gate. A
+peephole's sources are the states of all cells, of which only those of its block count in the end.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from lstm_jax.cell.scan import (
     Activations,
     LayerScan,
     Sequence,
-    before_each_step,
+    previous_states,
     recurrent_sources_over_time,
 )
 from lstm_jax.cell.step import sum_over_blocks
-from lstm_jax.cell.units import Layer
+from lstm_jax.cell.units import Layer, UnitType, map_layer
 from lstm_jax.gradient.equations import carrousel_factors, derivatives_of_state
 
 Traces = Layer[UnitWeights]
 
 
 def zero_traces(architecture: Architecture, layer: Layer[UnitWeights]) -> Traces:
-    """Before the first step no state depends on a weight."""
-    zeros = lambda w: jnp.zeros((*w.shape[:-1], architecture.num_cells), w.dtype)
+    """Return the traces before the first step, when no state depends on a weight."""
+    num_cells = architecture.num_cells
 
-    def of_kind(weights: UnitWeights | None) -> UnitWeights | None:
-        if weights is None:
+    def trace(unit_type: UnitType, weights: UnitWeights) -> UnitWeights | None:
+        if not unit_type.enters_state:
             return None
-        of_peepholes = weights.peephole
-        if of_peepholes is not None:  # of each cell's state by each state that is seen
-            of_peepholes = jnp.zeros((architecture.num_cells,) * 2, of_peepholes.dtype)
-        return jax.tree.map(zeros, weights._replace(peephole=None))._replace(peephole=of_peepholes)
+        zeros = lambda w: jnp.zeros((*w.shape[:-1], num_cells), w.dtype)
+        peephole = weights.peephole
+        if peephole is not None:  # of each cell's state by each state that is seen
+            peephole = jnp.zeros((num_cells, num_cells), peephole.dtype)
+        return jax.tree.map(zeros, weights._replace(peephole=None))._replace(peephole=peephole)
 
-    enters = layer._replace(output_gate=None, hidden=None)
-    return Layer(*map(of_kind, enters))
+    return map_layer(trace, layer)
 
 
 def outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:
-    """y_m delta_l for every weight that `weights` has, summed over the steps if there are many."""
+    """Return y_m delta_l for every weight that `weights` has, summed over the steps if any."""
     absent = {name: None for name, w in weights._asdict().items() if w is None}
     present = sources._replace(**absent)
     if delta.ndim == 1:
@@ -56,66 +56,54 @@ def outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitW
 
 
 def add_outer(traces: Traces, sources: UnitWeights, increments: Layer[jax.Array]) -> Traces:
-    """Adds to every trace what a step contributes, or T of them."""
-    parts = [
-        None if trace is None else jax.tree.map(jnp.add, trace, outer(trace, sources, part))
-        for trace, part in zip(traces, increments, strict=True)
-    ]
-    return Layer(*parts)
+    """Add to every trace the contribution of one step, or of T steps."""
+
+    def add(_: UnitType, trace: UnitWeights, increment: jax.Array) -> UnitWeights:
+        return jax.tree.map(jnp.add, trace, outer(trace, sources, increment))
+
+    return map_layer(add, traces, increments)
 
 
-def fade(traces: Traces, factors: jax.Array) -> Traces:
-    """The traces of each cell times its factor, [C]."""
+def decay(traces: Traces, factors: jax.Array) -> Traces:
+    """Multiply the traces of each cell by its factor, [C]."""
     return jax.tree.map(lambda trace: trace * jnp.broadcast_to(factors, trace.shape), traces)
 
 
-def through_traces(
+def gradient_from_traces(
     architecture: Architecture, traces: Traces, delta_s: jax.Array
 ) -> Layer[UnitWeights]:
-    """Eqs. 26 and 28: the gradient by all weights that enter the states, from delta_s [C]."""
-    by_cell = fade(traces, delta_s)
-    add_up = functools.partial(sum_over_blocks, architecture, axis=-1)
-
-    def of_gate(weights: UnitWeights | None) -> UnitWeights | None:
-        if weights is None:
-            return None
-        by_peephole = weights.peephole
-        if by_peephole is not None:  # a cell's state is seen by its own block's gate alone
-            is_own = jnp.asarray(_same_block(architecture), by_peephole.dtype)
-            by_peephole = (by_peephole * is_own).sum(-1)
-        by_others = jax.tree.map(add_up, weights._replace(peephole=None))
-        return by_others._replace(peephole=by_peephole)
-
-    return Layer(
-        input_gate=of_gate(by_cell.input_gate),
-        forget_gate=of_gate(by_cell.forget_gate),
-        output_gate=None,
-        cell=by_cell.cell,
-        hidden=None,
-    )
-
-
-def _same_block(architecture: Architecture) -> np.ndarray:
-    """Whether two cells are of one block, [C, C]."""
+    """Return the gradient by all weights that enter the states, from delta_s [C] (eqs. 26, 28)."""
+    sum_up = functools.partial(sum_over_blocks, architecture, axis=-1)
     block = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
-    return block[:, None] == block[None]
+    is_same_block = block[:, None] == block[None]
+
+    def gradient(unit_type: UnitType, by_cell: UnitWeights) -> UnitWeights:
+        if not unit_type.is_gate:
+            return by_cell
+        peephole = by_cell.peephole
+        if peephole is not None:  # a cell's state is seen by the gate of its block alone
+            peephole = (peephole * jnp.asarray(is_same_block, peephole.dtype)).sum(-1)
+        others = by_cell._replace(peephole=None)
+        return jax.tree.map(sum_up, others)._replace(peephole=peephole)
+
+    return map_layer(gradient, decay(traces, delta_s))
 
 
-def traces_after(
+def advance_traces(
     layer: LayerScan, traces: Traces, sequence: Sequence, activations: Activations
 ) -> Traces:
-    """Eqs. 25 and 27 over a whole stretch: the traces at its end from those at its start."""
+    """Return the traces at the end of a chunk from those at its start (eqs. 25, 27)."""
     architecture = layer.architecture
-    before = before_each_step(layer, sequence, activations)
+    before = previous_states(layer, sequence, activations)
     increments = derivatives_of_state(architecture, activations, before.internal_state)
     if sequence.mask is not None:
         is_real = sequence.mask[:, None]
         increments = jax.tree.map(lambda part: jnp.where(is_real, part, 0), increments)
     factors = carrousel_factors(architecture, sequence, activations)
-    if factors is not None:  # a trace fades with the states that it is a derivative of
-        after, through = _products_behind(factors)
-        increments = jax.tree.map(lambda part: part * after, increments)
-        traces = fade(traces, through)
+    if factors is not None:  # a trace decays with the states that it is a derivative of
+        later, all_factors = _products_of_later(factors)
+        increments = jax.tree.map(lambda part: part * later, increments)
+        traces = decay(traces, all_factors)
     dtype = activations.cell_input.dtype
     sources = UnitWeights(
         one_hot(architecture, sequence.inputs, dtype),
@@ -126,20 +114,19 @@ def traces_after(
     return add_outer(traces, sources, increments)
 
 
-def _products_behind(factors: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The product of all factors [T, C] behind each step, [T, C], and of all there are, [C]."""
+def _products_of_later(factors: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the product of all factors [T, C] after each step, [T, C], and of all, [C]."""
 
-    def back(product: jax.Array, factor: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def body(product: jax.Array, factor: jax.Array) -> tuple[jax.Array, jax.Array]:
         return product * factor, product
 
-    through, after = jax.lax.scan(
-        back, jnp.ones_like(factors, shape=factors.shape[1:]), factors, reverse=True
-    )
-    return after, through
+    ones = jnp.ones_like(factors, shape=factors.shape[1:])
+    all_factors, later = jax.lax.scan(body, ones, factors, reverse=True)
+    return later, all_factors
 
 
 def one_hot(architecture: Architecture, inputs: jax.Array, dtype: DTypeLike) -> jax.Array:
-    """Inputs as vectors, [I] or [T, I]: real ones as they are, integers by the place of a one."""
+    """Return inputs [I] or [T, I] of a dtype; integers become one-hot vectors."""
     if jnp.issubdtype(inputs.dtype, jnp.integer):
         return jax.nn.one_hot(inputs, architecture.num_inputs, dtype=dtype)
     return inputs.astype(dtype)

@@ -22,7 +22,7 @@ from lstm_jax.cell.step import State
 from lstm_jax.cell.units import Layer
 from lstm_jax.cell.validation import as_target, as_weights, check_type
 from lstm_jax.gradient.reverse_mode import truncated
-from lstm_jax.gradient.traces import through_traces, traces_after
+from lstm_jax.gradient.traces import advance_traces, gradient_from_traces
 from lstm_jax.network.layer import RunArguments, Steps, as_sequence, check_run, clear_padding
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.online import Learner
@@ -112,11 +112,11 @@ def _learn_chunk(
         (gradient, delta_start), (net, activations, final) = jax.grad(
             at_outputs, argnums=(0, 1), has_aux=True
         )(learner.parameters, learner.state)
-        earlier = through_traces(architecture, learner.traces, delta_start.internal_state)
+        earlier = gradient_from_traces(architecture, learner.traces, delta_start.internal_state)
         gradient = jax.tree.map(jnp.add, learner.gradient, gradient)
         gradient = gradient._replace(layer=_add_where_present(gradient.layer, earlier))
         learner = learner._replace(gradient=gradient)
-    traces = traces_after(layer, learner.traces, sequence, activations)
+    traces = advance_traces(layer, learner.traces, sequence, activations)
     outputs = clear_padding(ACTIVATIONS[architecture.output](net), sequence.mask)
     return outputs, learner._replace(state=final, traces=traces)
 

@@ -234,7 +234,7 @@ def run(
     sequence: Sequence,
 ) -> tuple[Activations | None, State]:
     """Runs `unroll` over a sequence whose steps are in the order in which they are taken."""
-    layer = LayerScan(architecture, record, cut=options.gradient == "truncated_autodiff")
+    layer = LayerScan(architecture, record, truncate=options.gradient == "truncated_autodiff")
     call = truncated if options.gradient == "truncated" else LayerScan.__call__
     weights, sequence = vary_alike((join(architecture, parameters.layer), sequence))
     final_state, activations = call(layer, weights, sequence)

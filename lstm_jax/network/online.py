@@ -39,16 +39,16 @@ from lstm_jax.cell.scan import (
     project,
 )
 from lstm_jax.cell.sharding import vary_alike
-from lstm_jax.cell.step import State, cell_step, recurrent_sources, spread, zero_state
+from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
 from lstm_jax.cell.validation import as_array, as_input, as_target, as_weights, check_type
-from lstm_jax.gradient.equations import activation_derivatives, derivatives_of_state, injected
+from lstm_jax.gradient.equations import derivatives_of_state, net_input_errors, unit_errors
 from lstm_jax.gradient.traces import (
     Traces,
     add_outer,
-    fade,
+    decay,
+    gradient_from_traces,
     one_hot,
     outer,
-    through_traces,
     zero_traces,
 )
 from lstm_jax.network.layer import check_run, check_state
@@ -220,7 +220,7 @@ def _learn(
     increments = derivatives_of_state(architecture, at, before.internal_state)
     traces = learner.traces
     if at.forget_gate is not None:
-        traces = fade(traces, spread(architecture, at.forget_gate))
+        traces = decay(traces, broadcast_to_cells(architecture, at.forget_gate))
     learner = learner._replace(state=state, traces=add_outer(traces, sources, increments))
     if target is not None:
         gradient = _gradient(architecture, learner, sources, at, target, weight.astype(dtype), loss)
@@ -246,18 +246,21 @@ def _gradient(
     by_outputs, delta = jax.grad(at_outputs, (0, 1))(
         learner.parameters.output, learner.state
     )  # (19)
-    delta = injected(architecture, at, delta)  # (23), and parts of (20), (21)
-    slope, layer = activation_derivatives(architecture, at), learner.parameters.layer
+    e_s, delta_values = unit_errors(architecture, at, delta)  # (21), (23)
+    delta_net = net_input_errors(architecture, at, delta_values)  # (20), (21)
+    layer = learner.parameters.layer
     by_output_gate = by_hidden = None
-    if at.output_gate is not None:  # (21), (22)
-        delta_net = slope.output_gate * delta.output_gate
-        by_output_gate = outer(layer.output_gate._replace(peephole=None), sources, delta_net)
+    if at.output_gate is not None:  # (22)
+        by_output_gate = outer(
+            layer.output_gate._replace(peephole=None), sources, delta_net.output_gate
+        )
         if layer.output_gate.peephole is not None:  # it sees the state of this very step
-            by_peephole = spread(architecture, delta_net) * at.internal_state
+            by_peephole = broadcast_to_cells(architecture, delta_net.output_gate)
+            by_peephole = by_peephole * at.internal_state
             by_output_gate = by_output_gate._replace(peephole=by_peephole)
-    if at.hidden is not None:  # (20)
-        by_hidden = outer(layer.hidden, sources, slope.hidden * delta.hidden)
-    by_layer = through_traces(architecture, learner.traces, delta.internal_state)  # (26), (28)
+    if at.hidden is not None:
+        by_hidden = outer(layer.hidden, sources, delta_net.hidden)
+    by_layer = gradient_from_traces(architecture, learner.traces, e_s)  # (26), (28)
     return Parameters(by_layer._replace(output_gate=by_output_gate, hidden=by_hidden), by_outputs)
 
 

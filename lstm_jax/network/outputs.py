@@ -12,9 +12,9 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.lanes import weighted_sum, weighted_sum_over_time
+from lstm_jax.cell.lanes import one_hot_sum_over_time, weighted_sum, weighted_sum_over_time
 from lstm_jax.cell.parameters import OutputWeights, Parameters
-from lstm_jax.cell.scan import Activations, Sequence, Steps, is_symbol, last_step, pick_rows
+from lstm_jax.cell.scan import Activations, Sequence, Steps, last_step
 from lstm_jax.cell.step import State
 from lstm_jax.cell.validation import check_choice, check_type
 from lstm_jax.network.layer import (
@@ -108,8 +108,7 @@ def output_units(
     if weights.input is not None:
         assert inputs is not None
         if jnp.issubdtype(inputs.dtype, jnp.integer):
-            rows = pick_rows(weights.input, inputs)
-            net = net + jnp.where(is_symbol(inputs, len(weights.input))[:, None], rows, 0)
+            net = net + one_hot_sum_over_time(weights.input, inputs)
         else:
             net = net + sum_up(weights.input, inputs)
     if weights.bias is not None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lstm_jax.cell.validation import as_array, at_least
+from lstm_jax.cell.validation import as_array, as_integer
 
 
 def pad_sequences(
@@ -62,7 +62,7 @@ def pad_sequences(
 
 
 def _as_steps(steps: object, longest: int) -> int:
-    found = at_least("steps", steps, 0)
+    found = as_integer("steps", steps, 0)
     if found < longest:
         raise ValueError(f"steps must be at least {longest}, the longest sequence's, got {steps!r}")
     return found

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVa
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.validation import at_least, check_count, check_key, check_number
+from lstm_jax.cell.validation import as_integer, check_key, check_number
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 
 ErrorAt = Literal["end", "every_step"]
@@ -76,7 +76,7 @@ class StreamRule:
     """Their mean absolute error must be below this; None: no matter."""
 
     def __post_init__(self) -> None:
-        check_count("window", self.window, 1)
+        as_integer("window", self.window, 1)
         _check_bounds(self)
 
 
@@ -98,8 +98,8 @@ class TestRule:
     """Their mean absolute error must be below this; None: no matter."""
 
     def __post_init__(self) -> None:
-        check_count("interval", self.interval, 1)
-        check_count("size", self.size, 1)
+        as_integer("interval", self.interval, 1)
+        as_integer("size", self.size, 1)
         _check_bounds(self)
 
 
@@ -220,8 +220,8 @@ class Task(Generic[NetworkT]):
 
     def __post_init__(self) -> None:
         for name in ("trials", "max_sequences", "test_size", "construction_interval"):
-            check_count(name, getattr(self, name), 1)
-        check_count("max_length", self.max_length, 0)
+            as_integer(name, getattr(self, name), 1)
+        as_integer("max_length", self.max_length, 0)
         if self.error_at not in get_args(ErrorAt):
             raise ValueError(f"error_at must be one of {get_args(ErrorAt)}, got {self.error_at!r}")
         if not self.title:
@@ -248,7 +248,7 @@ class Task(Generic[NetworkT]):
           ValueError: if the size is not positive, or the key is none.
         """
         check_key("key", key)
-        size = at_least("size", size, 1)
+        size = as_integer("size", size, 1)
         data = self._data(key) if data is None else data
         return jax.vmap(self.sample, in_axes=(0, None))(jax.random.split(key, size), data)
 
@@ -300,6 +300,6 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
 
 
 def _check_bounds(rule: StreamRule | TestRule) -> None:
-    check_count("max_wrong", rule.max_wrong, 0)
+    as_integer("max_wrong", rule.max_wrong, 0)
     if rule.mean_error is not None:
         check_number("mean_error", rule.mean_error, above=0.0)

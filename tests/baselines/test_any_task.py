@@ -100,7 +100,7 @@ def test_another_optimiser_takes_the_place_of_gradient_descent():
     ("given", "told"),
     [
         ({"method": "bptt"}, r"method must be one of \('BPTT', 'RTRL', .*got 'bptt'"),
-        ({"num_hidden": 0}, "num_hidden must be at least 1, got 0"),
+        ({"num_hidden": 0}, "num_hidden must be an integer of at least 1, got 0"),
         ({"connections": "none"}, "connections must be one of"),
         ({"learning_rate": -1.0}, "learning_rate must be not negative"),
         ({"init_range": np.nan}, "init_range must be positive"),

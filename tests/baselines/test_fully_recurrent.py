@@ -110,9 +110,9 @@ def test_what_does_not_feed_back_cannot_remember():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0, 1, 1, "full"), "num_inputs must be at least 1, got 0"),
-        ((1, 0, 1, "simple"), "num_hidden must be at least 1, got 0"),
-        ((1, 1, 0, "simple"), "num_outputs must be at least 1, got 0"),
+        ((0, 1, 1, "full"), "num_inputs must be an integer of at least 1, got 0"),
+        ((1, 0, 1, "simple"), "num_hidden must be an integer of at least 1, got 0"),
+        ((1, 1, 0, "simple"), "num_outputs must be an integer of at least 1, got 0"),
         ((1, 1, 1, "some"), "connections must be one of .*'layered'.*, got 'some'"),
         ((1, 1, 1, "full", (0.5,)), r"time_constants must be empty or 2 numbers in \[0, 1\)"),
         ((1, 1, 1, "simple", (1.0,)), r"time_constants must be empty or 1 numbers in \[0, 1\)"),

@@ -1,11 +1,13 @@
-"""Lanes and `vmap` are the networks one by one, and no lane knows of the others."""
+"""Lanes and `vmap` give each network's results; the layer's sums and products are exact."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import (
@@ -19,9 +21,11 @@ from helpers import (
     random_state,
     with_errors,
 )
+from jax.sharding import Mesh
 
 from lstm_jax.cell import lanes
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.lanes import product
 from lstm_jax.cell.scan import Steps
 from lstm_jax.network.layer import RunOptions
 from lstm_jax.network.losses import half_squared_error
@@ -33,7 +37,7 @@ WIDE = Architecture(40, (2, 2), 2, num_hidden=30, input_to_output=True)
 
 
 def results(architecture: Architecture, at: str, gradient: str, problem: Problem) -> tuple:
-    """Outputs, final state, and the gradient by parameters, initial state and floating inputs."""
+    """Return outputs, final state, and the gradient by parameters, initial state and inputs."""
     is_float = np.issubdtype(problem.inputs.dtype, np.floating)
 
     def loss(parameters, initial_state, inputs):
@@ -51,12 +55,12 @@ def results(architecture: Architecture, at: str, gradient: str, problem: Problem
         return half_squared_error(outputs, targets, weights), (outputs, final)
 
     inputs = problem.inputs if is_float else None
-    slope = jax.grad(loss, argnums=(0, 1, 2) if is_float else (0, 1), has_aux=True)
-    return slope(problem.parameters, problem.initial_state, inputs)
+    gradient_of = jax.grad(loss, argnums=(0, 1, 2) if is_float else (0, 1), has_aux=True)
+    return gradient_of(problem.parameters, problem.initial_state, inputs)
 
 
 def several(architecture: Architecture, steps: int, errors: Errors = "some", **options: Any):
-    """Three problems, without their architecture, and the same stacked along a new axis."""
+    """Return three problems without their architecture, and a function that stacks them."""
     made = [
         make_problem(architecture, steps, seed, padding="mask", initial=True, **options)
         for seed in range(3)
@@ -77,7 +81,7 @@ def several(architecture: Architecture, steps: int, errors: Errors = "some", **o
         (WIDE, 5, False, "end", "truncated"),
     ],
 )
-def test_lanes_are_networks_one_by_one(architecture, steps, symbols, at, gradient):
+def test_lanes_equal_networks_run_one_by_one(architecture, steps, symbols, at, gradient):
     made, stack = several(architecture, steps, symbols=symbols)
     run = quick_jit(functools.partial(results, architecture, at, gradient))
     one_by_one = [run(problem) for problem in made]
@@ -107,14 +111,16 @@ def test_a_lane_does_not_depend_on_the_others(at: str):
         spoiled[..., 2] = leaf[..., 0]
         return spoiled
 
-    kept = jax.tree.map(lambda leaf: leaf[..., 1], run(stacked))
-    assert_equal(jax.tree.map(lambda leaf: leaf[..., 1], run(jax.tree.map(spoil, stacked))), kept)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept))
+    expected = jax.tree.map(lambda leaf: leaf[..., 1], run(stacked))
+    assert_equal(
+        jax.tree.map(lambda leaf: leaf[..., 1], run(jax.tree.map(spoil, stacked))), expected
+    )
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(expected))
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["shared-weights", "own-weights"])
+@pytest.mark.parametrize("shared", [True, False], ids=["shared-weights", "weights-per-network"])
 @pytest.mark.parametrize("symbols", [True, False])
-def test_vmap_is_one_by_one(shared: bool, symbols: bool):
+def test_vmap_equals_networks_run_one_by_one(shared: bool, symbols: bool):
     made, stack = several(EVERYTHING, 6, symbols=symbols)
     axes, stacked = Problem(*[0] * 7), stack(0)
     if shared:
@@ -127,17 +133,18 @@ def test_vmap_is_one_by_one(shared: bool, symbols: bool):
     assert_close(quick_jit(jax.vmap(run, in_axes=(axes,)))(stacked), expected, 1e-12)
 
 
-def test_length_and_initial_state_by_lane():
+def test_length_and_initial_state_per_lane():
     _, stack = several(EVERYTHING, 6)
     stacked, lengths = stack(-1), np.array([6, 0, 3])
     run = quick_jit(functools.partial(apply, EVERYTHING))
     arguments = (stacked.parameters, stacked.inputs)
     state = jax.tree.map(lambda x: np.stack([x] * 3, -1), random_state(EVERYTHING))
-    found = run(*arguments, initial_state=state, length=lengths)
+    found = run(*arguments, initial_state=state, steps=Steps(length=lengths))
     mask = np.arange(6)[:, None] < lengths
-    assert_equal(found, run(*arguments, initial_state=state, mask=mask))
+    assert_equal(found, run(*arguments, initial_state=state, steps=Steps(mask=mask)))
     assert_equal(jax.tree.map(lambda leaf: leaf[..., 1], found[1]), random_state(EVERYTHING))
-    assert_equal(run(*arguments, length=4), run(*arguments, length=np.full(3, 4)))
+    of_length = lambda length: run(*arguments, steps=Steps(length=length))
+    assert_equal(of_length(4), of_length(np.full(3, 4)))
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 15, 16, 17, 31, 33, 1000, 1025])
@@ -160,3 +167,50 @@ def test_sums_over_sources(sources: int, lane_shape: tuple[int, ...]):
     np.testing.assert_allclose(at_once, over_time[0], atol=1e-13)
     np.testing.assert_allclose(lanes.weighted_sum_over_time(weights, rows), over_time, atol=1e-13)
     np.testing.assert_allclose(lanes.outer_sum_over_time(rows, deltas), outer, atol=1e-13)
+
+
+BATCHES: dict[str, tuple[Callable, tuple[int, ...]]] = {
+    "one step": (lambda f: f, (3,)),
+    "a sequence": (lambda f: f, (7, 3)),
+    "a batch of steps": (lambda f: jax.vmap(f, (0, None)), (5, 3)),
+    "a batch in front": (lambda f: jax.vmap(f, (0, None)), (5, 7, 3)),
+    "a batch after time": (lambda f: jax.vmap(f, (1, None)), (7, 5, 3)),
+    "batches of batches": (lambda f: jax.vmap(jax.vmap(f, (2, None)), (0, None)), (2, 7, 3, 5)),
+}
+
+
+def drawn(*shape: int) -> jax.Array:
+    return jax.random.normal(jax.random.key(len(shape)), shape, jnp.float64)
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_product_has_the_values_and_derivatives_of_matmul(name: str):
+    over_batch, shape = BATCHES[name]
+    rows, weights = drawn(*shape), drawn(3, 4)
+    ours, theirs = over_batch(product), over_batch(jnp.matmul)
+    loss = lambda f: lambda *arrays: jnp.sin(f(*arrays)).sum()
+    assert_close(ours(rows, weights), theirs(rows, weights), 1e-12)
+    for derivative in (jax.grad, jax.jacfwd, jax.hessian):
+        both = [jax.jit(derivative(loss(f), (0, 1)))(rows, weights) for f in (ours, theirs)]
+        assert_close(*both, 1e-12)
+
+
+def test_product_with_weights_per_network():
+    rows, weights = drawn(5, 7, 3), drawn(2, 5, 3, 4)
+    for axes, ours in (((0, 0), weights[0]), ((0, 2), jnp.moveaxis(weights[0], 0, 2))):
+        found = jax.vmap(product, axes)(rows, ours)
+        assert_close(found, jnp.einsum("btm,bmn->btn", rows, weights[0]), 1e-12)
+
+
+def test_product_sums_the_gradient_of_shared_weights_over_devices():
+    rows, weights = drawn(4, 7, 3), drawn(3, 4)
+    mesh = Mesh(jax.devices()[:2], ("batch",))
+    across = (jax.P("batch"), jax.P())
+    total = jax.shard_map(
+        lambda r, w: jax.lax.psum(jnp.sin(product(r, w)).sum(), "batch"),
+        mesh=mesh,
+        in_specs=across,
+        out_specs=jax.P(),
+    )
+    expected = jax.grad(lambda r, w: jnp.sin(r @ w).sum(), (0, 1))(rows, weights)
+    assert_close(jax.grad(total, (0, 1))(rows, weights), expected, 1e-12)

@@ -1,7 +1,7 @@
-"""The backward pass holds no sequential product, and the forward pass saves no more than it needs.
+"""The backward pass has no sequential product, and the forward pass saves only what it needs.
 
-Both are read off the program that is compiled, for narrow networks, whose products are written
-out, and for wide ones, whose products are matrix products.
+Both are read from the compiled program, for narrow networks, whose products are written out, and
+for wide ones, whose products are matrix products.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PRODUCTS = {"mul", "dot_general"}
 
 
 def equations(jaxpr: Any) -> Iterator[Any]:
-    """All equations of a jaxpr, those of the jaxprs inside it included."""
+    """Yield all equations of a jaxpr, including those of the jaxprs inside it."""
     for equation in jaxpr.eqns:
         yield equation
         for inner in inner_jaxprs(equation):
@@ -47,7 +47,7 @@ def inner_jaxprs(equation: Any) -> Iterator[Any]:
 
 
 def loops(jaxpr: Any) -> list[set[str]]:
-    """For each loop, the names of the operations inside it."""
+    """Return the names of the operations inside each loop."""
     return [
         {inner.primitive.name for body in inner_jaxprs(equation) for inner in equations(body)}
         for equation in equations(jaxpr)
@@ -69,23 +69,17 @@ def network_and_inputs(width: str, symbols: bool = False, lanes: tuple[int, ...]
 def backward_pass(
     width: str, gradient: str, at: str = "every_step", masked: bool = True, **options: Any
 ) -> Any:
-    """The jaxpr of the backward pass alone, from E / 2 to the parameters."""
+    """Return the jaxpr of the backward pass alone, from E / 2 to the parameters."""
     net, parameters, inputs = network_and_inputs(width, **options)
 
     def loss(parameters: Any) -> jax.Array:
-        length = STEPS - 1 if masked else None
-        outputs, _ = apply(
-            net,
-            parameters,
-            inputs,
-            at=at,
-            options=RunOptions(gradient=gradient),
-            steps=Steps(length=length),
-        )
+        steps = Steps(length=STEPS - 1 if masked else None)
+        given = {"at": at, "steps": steps, "options": RunOptions(gradient=gradient)}
+        outputs, _ = apply(net, parameters, inputs, **given)
         return half_squared_error(outputs, jnp.zeros_like(outputs))
 
-    pull_back = jax.eval_shape(lambda p: jax.vjp(loss, p)[1], parameters)
-    return jax.make_jaxpr(lambda saved, delta: saved(delta))(pull_back, jnp.ones(())).jaxpr
+    vjp = jax.eval_shape(lambda p: jax.vjp(loss, p)[1], parameters)
+    return jax.make_jaxpr(lambda vjp, delta: vjp(delta))(vjp, jnp.ones(())).jaxpr
 
 
 @pytest.mark.parametrize("width", NETWORKS)
@@ -111,7 +105,7 @@ def test_error_at_the_end_needs_no_loop(width: str):
 @pytest.mark.parametrize("width", NETWORKS)
 @pytest.mark.parametrize("gradient", ["truncated_autodiff", "full"])
 def test_autodiff_multiplies_at_every_step(width: str, gradient: str):
-    # So the tests above can fail.
+    # The tests above can fail.
     found = loops(backward_pass(width, gradient))
     assert PRODUCTS & set.union(*found)
     if gradient == "full" and width == "wide":
@@ -120,15 +114,14 @@ def test_autodiff_multiplies_at_every_step(width: str, gradient: str):
 
 @pytest.mark.parametrize("width", NETWORKS)
 @pytest.mark.parametrize("symbols", [True, False])
-def test_forward_pass_is_one_loop_that_carries_the_state_alone(width: str, symbols: bool):
+def test_forward_pass_is_one_loop_that_carries_only_the_state(width: str, symbols: bool):
     net, parameters, inputs = network_and_inputs(width, symbols)
-    run = functools.partial(apply, net, steps_per_iteration=5)
+    run = functools.partial(apply, net)
     assert jax.jit(run).lower(parameters, inputs).compile().as_text().count(" while(") == 1
     jaxpr = jax.make_jaxpr(run)(parameters, inputs).jaxpr
     scans = [equation for equation in equations(jaxpr) if equation.primitive.name == "scan"]
     assert scans  # of which the compiler leaves one
     for loop in scans:
-        assert loop.params["unroll"] == 5
         (body,) = inner_jaxprs(loop)
         results = zip(body.outvars, loop.outvars, strict=True)
         carried = [step.aval for step, all_ in results if step.aval.shape == all_.aval.shape]
@@ -136,27 +129,23 @@ def test_forward_pass_is_one_loop_that_carries_the_state_alone(width: str, symbo
 
 
 def saved_per_step(gradient: str, record: str) -> float:
-    """How many numbers each further step adds to what is kept for the backward pass."""
+    """Return how many numbers each further step adds to the residuals of the backward pass."""
     net, parameters, _ = network_and_inputs("narrow")
 
     def saved(steps: int) -> int:
         inputs = jnp.ones((steps, net.num_inputs))
 
-        def run(parameters: Any) -> Any:
-            return unroll(
-                net, parameters, inputs, options=RunOptions(gradient=gradient), record=record
-            )
-
-        pull_back = jax.eval_shape(lambda p: jax.vjp(run, p)[1], parameters)
-        return sum(leaf.size for leaf in jax.tree.leaves(pull_back) if leaf.ndim)
+        options = RunOptions(gradient=gradient)
+        run = lambda parameters: unroll(net, parameters, inputs, options=options, record=record)
+        vjp = jax.eval_shape(lambda p: jax.vjp(run, p)[1], parameters)
+        return sum(leaf.size for leaf in jax.tree.leaves(vjp) if leaf.ndim)
 
     return (saved(30) - saved(10)) / 20
 
 
 @pytest.mark.parametrize("record", ["all", "last"])
 def test_what_is_saved_for_the_backward_pass(record: str):
-    # The inputs, what the hidden layer saw of itself and what it then did, and for each cell its
-    # state and its squashed input.
+    # The inputs, what the hidden layer saw of itself, its activations, and s_c and g(net_c).
     net = EVERYTHING
     needed = net.num_inputs + 2 * net.num_units + 2 * net.num_cells
     assert saved_per_step("truncated", record) == needed

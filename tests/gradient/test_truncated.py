@@ -1,4 +1,4 @@
-"""The truncated gradient in reverse mode is eqs. 16-28, and the carrousel's factor is exactly 1."""
+"""The truncated gradient equals the oracle's, and the carrousel's factor is exactly 1."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def gradients(
     gradient: str = "truncated",
     at: str = "every_step",
 ) -> tuple:
-    """The gradient of E / 2 by the parameters, the initial state and floating inputs."""
+    """Return the gradient of E / 2 by the parameters, the initial state and floating inputs."""
 
     def loss(parameters, initial_state, inputs):
         outputs, _ = apply(
@@ -71,37 +71,33 @@ def gradients(
 
 
 def at_the_end(problem: Problem) -> Problem:
-    """A problem whose only target is that of the last real step."""
+    """Return the problem with a target at its last real step alone."""
     last = np.flatnonzero(with_errors(problem, "end").weights)[0]
     return problem._replace(targets=problem.targets[last], weights=None)
 
 
 def assert_equals_oracle(found: tuple, problem: Problem) -> None:
-    """Compares gradients by parameters, inputs and initial state with the oracle's."""
+    """Compare gradients by parameters, inputs and initial state with the oracle's."""
     arguments = oracle_arguments(problem)
     assert_close(found[0], from_oracle(oracle.gradient(*arguments)))
     if problem.initial_state is not None:
-        cut = jax.tree.map(np.zeros_like, problem.initial_state)
+        zeros = jax.tree.map(np.zeros_like, problem.initial_state)
         assert_close(found[1].internal_state, oracle.initial_state_error(*arguments))
-        assert_equal(found[1]._replace(internal_state=cut.internal_state), cut)
+        assert_equal(found[1]._replace(internal_state=zeros.internal_state), zeros)
     if len(found) == 3:
         assert_close(found[2], oracle.input_error(*arguments))
 
 
-@hypothesis.given(problem=problems())
-@hypothesis.settings(max_examples=16)
-def test_equals_the_oracle(problem: Problem):
-    for errors in ("every", "some", "end"):
-        problem = with_errors(problem, errors)
-        assert_equals_oracle(gradients(*problem), problem)
+@pytest.mark.parametrize("gradient, examples", [("truncated", 16), ("truncated_autodiff", 6)])
+def test_equals_the_oracle(gradient: str, examples: int):
+    @hypothesis.given(problem=problems())
+    @hypothesis.settings(max_examples=examples)
+    def check(problem: Problem):
+        for errors in ("every", "some", "end"):
+            problem = with_errors(problem, errors)
+            assert_equals_oracle(gradients(*problem, gradient=gradient), problem)
 
-
-@hypothesis.given(problem=problems())
-@hypothesis.settings(max_examples=6)
-def test_autodiff_with_cut_activations_equals_the_oracle(problem: Problem):
-    for errors in ("every", "some", "end"):
-        problem = with_errors(problem, errors)
-        assert_equals_oracle(gradients(*problem, gradient="truncated_autodiff"), problem)
+    check()
 
 
 @hypothesis.given(problem=problems())
@@ -137,7 +133,7 @@ def test_without_a_real_step_there_is_no_gradient(gradient: str, symbols: bool):
 
 
 @pytest.mark.parametrize("symbols", [True, False])
-def test_outputs_after_no_step_are_blamed_on_the_initial_state_alone(symbols: bool):
+def test_error_after_no_step_reaches_the_initial_state_alone(symbols: bool):
     for steps in (0, 3):
         problem = make_problem(EVERYTHING, steps=steps, symbols=symbols, initial=True)
         problem = problem._replace(mask=np.zeros(steps, bool), targets=np.zeros(2), weights=None)
@@ -167,7 +163,7 @@ def test_any_loss_on_the_internals_equals_autodiff(record: str, problem: Problem
         )
 
     @functools.partial(quick_jit, static_argnums=0)
-    def pull_back(gradient, cotangents, *arguments):
+    def vjp(gradient, cotangents, *arguments):
         return jax.vjp(functools.partial(run, gradient), *arguments)[1](cotangents)
 
     rng = np.random.default_rng(0)
@@ -176,8 +172,8 @@ def test_any_loss_on_the_internals_equals_autodiff(record: str, problem: Problem
     arguments = (problem.parameters, initial_state, floats)
     outcome = jax.eval_shape(functools.partial(run, "full"), *arguments)
     cotangents = jax.tree.map(lambda x: rng.normal(size=x.shape), outcome)
-    truncated = pull_back("truncated", cotangents, *arguments)
-    assert_close(truncated, pull_back("truncated_autodiff", cotangents, *arguments))
+    truncated = vjp("truncated", cotangents, *arguments)
+    assert_close(truncated, vjp("truncated_autodiff", cotangents, *arguments))
     assert np.any(truncated[1].internal_state)
 
 
@@ -190,21 +186,15 @@ def test_constant_error_carrousel():
     def jacobian(gradient, q):
         def after_q_steps(internal_state):
             start = random_state(net)._replace(internal_state=internal_state)
-            final = unroll(
-                net,
-                parameters,
-                inputs,
-                initial_state=start,
-                steps=Steps(length=q),
-                options=RunOptions(gradient=gradient),
-            )[1]
+            run = functools.partial(unroll, net, parameters, inputs, initial_state=start)
+            _, final = run(steps=Steps(length=q), options=RunOptions(gradient=gradient))
             return final.internal_state
 
         return jax.jacrev(after_q_steps)(jnp.zeros(2))
 
     for gradient in ("truncated", "truncated_autodiff"):
-        at = functools.partial(jacobian, gradient)
-        found = jax.lax.map(at, jnp.arange(1, steps + 1), batch_size=100)
+        of_lag = functools.partial(jacobian, gradient)
+        found = jax.lax.map(of_lag, jnp.arange(1, steps + 1), batch_size=100)
         assert_equal(found, np.broadcast_to(np.eye(2), (steps, 2, 2)))
     assert np.abs(jacobian("full", 1000) - np.eye(2)).max() > 0.1
 

@@ -149,7 +149,7 @@ def test_peepholes_can_be_read_off_a_state():
 def test_gates_that_nobody_listens_to_may_be_no_sources(gradient: str):
     net = dataclasses.replace(EVERYTHING, recurrent="cells")
     parameters = random_parameters(net)
-    pad = lambda w: np.concatenate([np.zeros((EVERYTHING.num_gates, w.shape[1])), w])
+    pad = lambda w: np.concatenate([np.zeros((2 * EVERYTHING.num_blocks, w.shape[1])), w])
     groups = [
         None if group is None else group._replace(recurrent=pad(group.recurrent))
         for group in parameters.layer
@@ -161,7 +161,7 @@ def test_gates_that_nobody_listens_to_may_be_no_sources(gradient: str):
     assert_close(slope.output, expected_slope.output, 1e-12)
     for found, wanted in zip(slope.layer, expected_slope.layer, strict=True):
         if found is not None:
-            assert_close(found.recurrent, wanted.recurrent[EVERYTHING.num_gates :], 1e-12)
+            assert_close(found.recurrent, wanted.recurrent[2 * EVERYTHING.num_blocks :], 1e-12)
 
 
 def test_true_and_false_still_stand_for_all_and_none():

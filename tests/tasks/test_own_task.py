@@ -74,7 +74,7 @@ def test_a_batch_needs_no_data(row: str):
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_batch_has_at_least_one_sequence(size: int):
-    with pytest.raises(ValueError, match=f"size must be at least 1, got {size}"):
+    with pytest.raises(ValueError, match=f"size must be an integer of at least 1, got {size}"):
         OWN.sample_batch(jax.random.key(0), size)
 
 

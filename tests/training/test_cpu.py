@@ -88,9 +88,9 @@ def test_too_late_is_no_error_where_nothing_needs_to_be_set(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_devices": 0}, "num_devices must be at least 1, got 0"),
-        ({"num_devices": -2}, "num_devices must be at least 1, got -2"),
-        ({"small_loop_bytes": 0}, "small_loop_bytes must be at least 1, got 0"),
+        ({"num_devices": 0}, "num_devices must be an integer of at least 1, got 0"),
+        ({"num_devices": -2}, "num_devices must be an integer of at least 1, got -2"),
+        ({"small_loop_bytes": 0}, "small_loop_bytes must be an integer of at least 1, got 0"),
     ],
 )
 def test_numbers_must_be_positive(arguments: dict[str, int], message: str):

@@ -201,5 +201,5 @@ def test_learning_refuses_a_chunk_that_is_no_test_interval():
     task = dataclasses.replace(LATCH, rule=tasks.TestRule(interval=10, size=4))
     with pytest.raises(ValueError, match="chunk must be the task's test interval, 10, got 1000"):
         make_update_rule(NO_LEARNING, task)
-    with pytest.raises(ValueError, match="chunk must be a whole number, at least 1 and below"):
+    with pytest.raises(ValueError, match="chunk must be an integer of at least 1 and below"):
         make_update_rule(NO_LEARNING, LATCH, chunk=0)

@@ -256,10 +256,10 @@ def _mean_error(report: Metrics) -> np.ndarray:
 @pytest.mark.parametrize(
     ("changes", "chunk", "message"),
     [
-        ({}, 1.0, "chunk must be a whole number, at least 1 and below 16777217, got 1.0"),
-        ({}, "9", "chunk must be a whole number, at least 1 and below 16777217, got '9'"),
-        ({}, 2**40, "chunk must be a whole number, at least 1 and below 16777217"),
-        ({"max_sequences": 2**31}, 9, "max_sequences must be a whole number, at least 1 and below"),
+        ({}, 1.0, "chunk must be an integer of at least 1 and below 16777217, got 1.0"),
+        ({}, "9", "chunk must be an integer of at least 1 and below 16777217, got '9'"),
+        ({}, 2**40, "chunk must be an integer of at least 1 and below 16777217"),
+        ({"max_sequences": 2**31}, 9, "max_sequences must be an integer of at least 1 and below"),
     ],
 )
 def test_numbers_out_of_range_are_named(changes: dict[str, Any], chunk: Any, message: str):

@@ -6,7 +6,7 @@ import os
 
 from absl import logging
 
-from lstm_jax.cell.validation import at_least
+from lstm_jax.cell.validation import as_integer
 
 # XLA's CPU backend runs a loop operation by operation, at some 0.3 microseconds each, unless the
 # loop's data is "small": then it compiles the whole loop into one function. At the sizes of the
@@ -27,7 +27,7 @@ def configure_cpu(num_devices: int | None = None, small_loop_bytes: int = SMALL_
 
     >>> configure_cpu(num_devices=0)
     Traceback (most recent call last):
-    ValueError: num_devices must be at least 1, got 0
+    ValueError: num_devices must be an integer of at least 1, got 0
 
     Args:
       num_devices: how many CPU devices JAX should make, to share trials among cores; None: one,
@@ -42,7 +42,7 @@ def configure_cpu(num_devices: int | None = None, small_loop_bytes: int = SMALL_
     """
     for name, value in (("num_devices", num_devices), ("small_loop_bytes", small_loop_bytes)):
         if value is not None:
-            at_least(name, value, 1)
+            as_integer(name, value, 1)
     flags = os.environ.get("XLA_FLAGS", "")
     wanted = []
     if _SMALL_LOOP not in flags:

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lstm_jax.cell.validation import check_type, displayed, whole
+from lstm_jax.cell.validation import as_integer, check_type, displayed
 from lstm_jax.tasks.task import Data
 from lstm_jax.training.host.cpu import default_batch_size
 from lstm_jax.training.host.devices import Devices
@@ -97,7 +97,7 @@ class TrialRunner:
         check_type("mesh", mesh, Mesh)
         if batch_size is None:
             batch_size = default_batch_size(mesh.devices.flat[0].platform)
-        self.devices = Devices(mesh, whole("batch_size", batch_size, 1, 2**20))
+        self.devices = Devices(mesh, as_integer("batch_size", batch_size, 1, 2**20))
         self.loop = loop
         self._programs = make_programs(loop)
         self._keys, data = _keys_and_data(loop, self.indices, seed)
@@ -264,7 +264,7 @@ def _check_indices(indices: Sequence[int]) -> list[int]:
     """The trials' numbers as ints."""
     if not isinstance(indices, Iterable):
         raise ValueError(f"indices must be whole numbers, got {displayed(indices)}")
-    found = [whole("each of indices", index, 0, DATA) for index in indices]
+    found = [as_integer("each of indices", index, 0, DATA) for index in indices]
     if not found or len(set(found)) < len(found):
         raise ValueError(f"indices must be one or more, and distinct, got {found}")
     return found

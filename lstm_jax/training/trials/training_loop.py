@@ -19,7 +19,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.validation import whole
+from lstm_jax.cell.validation import as_integer
 from lstm_jax.tasks.task import Data, Example, StreamRule, Task, TestRule, in_turn, real_steps
 from lstm_jax.training.trials.stopping import (
     TestMetrics,
@@ -87,8 +87,8 @@ class TrainingLoop:
             object.__setattr__(self, "update_rule", make_update_rule(self.task))
         if self.chunk is None:
             object.__setattr__(self, "chunk", default_chunk(self.task))
-        whole("chunk", self.chunk, 1, MAX_CHUNK + 1)
-        whole("max_sequences", self.task.max_sequences, 1, MAX_SEQUENCES + 1)
+        as_integer("chunk", self.chunk, 1, MAX_CHUNK + 1)
+        as_integer("max_sequences", self.task.max_sequences, 1, MAX_SEQUENCES + 1)
         for rule in (self.task.rule, self.task.first_rule):
             if isinstance(rule, TestRule) and rule.interval != self.chunk:
                 raise ValueError(

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import jax
 
-from lstm_jax.cell.validation import whole
+from lstm_jax.cell.validation import as_integer
 
 GENERATOR = "threefry2x32"
 
@@ -28,7 +28,7 @@ def root_key(seed: int) -> jax.Array:
     Raises:
       ValueError: if the seed is no whole number in [0, 2^32): JAX would take it for another one.
     """
-    return jax.random.key(whole("seed", seed, 0, 2**32), impl=GENERATOR)
+    return jax.random.key(as_integer("seed", seed, 0, 2**32), impl=GENERATOR)
 
 
 def as_key(key_data: jax.Array) -> jax.Array:
