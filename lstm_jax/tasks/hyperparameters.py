@@ -19,7 +19,7 @@ UpdateAfter = Literal["sequence", "step", "next_first_step"]
 
 @dataclasses.dataclass(frozen=True)
 class Hyperparameters:
-    """The initial weights of a network and the way it is trained (the paper's summary of conditions).
+    """Initial weights of a network and the way it is trained (the paper's table of conditions).
 
     Defaults are the paper's values wherever one value holds for all of its tasks.
 
@@ -35,7 +35,7 @@ class Hyperparameters:
     learning_rate: float = 0.1
     """a, the learning rate of the optimiser; not negative. 0.0 for a baseline that has none."""
     init_range: float = 0.1
-    """Initial weights are uniform in [-init_range, init_range]; positive, 0.1 or 0.2 in the paper."""
+    """Initial weights are uniform in [-init_range, init_range]; 0.1 or 0.2 in the paper."""
     input_gate_bias: tuple[float, ...] | None = None
     """Initial biases of the J input gates; None: random, as all weights."""
     output_gate_bias: tuple[float, ...] | None = None

@@ -250,7 +250,7 @@ def replace_architecture(task: Task[Any], **fields: object) -> Task[Any]:
 
     >>> from lstm_jax.tasks import make_task
     >>> replace_architecture(make_task("6a"), forget_gates=True).architecture.num_weights
-    194
+    210
 
     Args:
       task: any task.
