@@ -1,4 +1,4 @@
-"""Trains of spikes, and what is asked about them."""
+"""Trains of spikes, to be measured or generated."""
 
 from __future__ import annotations
 
@@ -9,44 +9,36 @@ import pytest
 
 from lstm_jax.tasks import timing
 
-TRAINS = (  # F, I of each spike, the spikes, I while it lasts
+TRAINS = (  # F, I of each spike, the spikes, I until each spike
     (3, (0, 1), "..1...1", "0001111"),
     (3, (1, 1, 0), "...1...1..1", "11111111000"),
     (1, (0, 0, 1), "11.1", "0011"),
 )
 
 
-@pytest.mark.parametrize(("period", "late", "spikes", "shown"), TRAINS)
-def test_trains_and_what_is_asked(period: int, late: tuple, spikes: str, displayed: str):
-    late = jnp.array(late, jnp.int32)
-    measuring, generating = (
-        jax.tree.map(np.asarray, timing.train(kind, late, period))
-        for kind in ("measuring", "generating")
-    )
-    length = len(spikes)
-    assert measuring.length == generating.length == length
-    assert len(measuring.inputs) == len(late) * (period + 1)
+@pytest.mark.parametrize(("period", "late", "spikes", "bits"), TRAINS)
+def test_inputs_and_targets(period: int, late: tuple, spikes: str, bits: str):
     is_spike = np.array([symbol == "1" for symbol in spikes], float)
-    bits = np.array([int(bit) for bit in displayed], float)
-    for found, expected in (
-        (measuring.inputs, is_spike),
-        (measuring.targets, is_spike * bits),
-        (generating.inputs, bits),
-        (generating.targets, is_spike),
-    ):
-        assert found[:length, 0].tolist() == expected.tolist()
+    bit = np.array([int(bit) for bit in bits], float)
+    expected = {"measuring": (is_spike, is_spike * bit), "generating": (bit, is_spike)}
+    for kind, (inputs, targets) in expected.items():
+        found = timing.train(kind, jnp.array(late, jnp.int32), period)
+        assert found.length == len(spikes) and len(found.inputs) == len(late) * (period + 1)
+        assert found.inputs[: len(spikes), 0].tolist() == inputs.tolist()
+        assert found.targets[: len(spikes), 0].tolist() == targets.tolist()
 
 
-def test_early_and_late_spikes_are_as_likely_each_by_itself(assert_frequencies):
+def test_early_and_late_spikes_are_independent_with_even_odds(assert_uniform):
     task = timing.make("measuring", 4)
     batch = jax.tree.map(np.asarray, task.sample_batch(jax.random.key(2), 2000))
-    patterns = []
-    for inputs, targets in zip(batch.inputs[..., 0], batch.targets[..., 0], strict=True):
-        patterns.append(targets[np.flatnonzero(inputs)[: timing.SPIKES]].astype(int))
-    assert np.all(batch.length == 4 * timing.SPIKES + np.sum(patterns, axis=1))
-    # Neighbours come in all four ways, each as often.
-    pairs = [2 * a + b for row in patterns for a, b in zip(row[::2], row[1::2], strict=False)]
-    assert_frequencies(np.bincount(pairs, minlength=4), np.full(4, 0.25))
+    patterns = np.array(
+        [
+            targets[np.flatnonzero(inputs)[: timing.SPIKES]].astype(int)
+            for inputs, targets in zip(batch.inputs[..., 0], batch.targets[..., 0], strict=True)
+        ]
+    )
+    assert np.array_equal(batch.length, 4 * timing.SPIKES + patterns.sum(1))
+    assert_uniform(patterns @ [4, 2, 1], 0, 7)
 
 
 def test_every_step_must_be_near_but_padding_need_not():
@@ -61,13 +53,7 @@ def test_every_step_must_be_near_but_padding_need_not():
         assert not timing.is_correct(wrong, example)
 
 
-def test_the_network_is_that_of_the_publication():
-    architecture = timing.make().architecture
-    assert architecture.num_weights == 17
-    assert timing.make(peepholes=False).architecture.num_weights == 17 - 3
-
-
-def test_what_is_no_such_task_is_named():
+def test_arguments_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"kind must be one of \('measuring', .*, got 'counting'"):
         timing.make("counting")  # pyright: ignore[reportArgumentType]
     for name in ("period", "cells"):
