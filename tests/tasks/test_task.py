@@ -73,7 +73,9 @@ def test_hyperparameters_must_be_numbers_of_float32_in_their_range(name: str, va
 @pytest.mark.parametrize("name", ["trials", "max_sequences", "test_size"])
 def test_counts_are_positive_integers(name: str):
     for value in (0, -3, 1.5, None, True):
-        with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1, got {value}"):
+        with pytest.raises(
+            ValueError, match=f"{name} must be an integer of at least 1, got {value}"
+        ):
             dataclasses.replace(OWN, **{name: value})
 
 
