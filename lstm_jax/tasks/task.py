@@ -124,14 +124,17 @@ class Network(Protocol):
     @property
     def num_inputs(self) -> int:
         """I, the number of input units."""
+        ...
 
     @property
     def num_outputs(self) -> int:
         """K, the number of output units."""
+        ...
 
     @property
     def num_weights(self) -> int:
         """W, the number of weights."""
+        ...
 
 
 Data = Any  # what all sequences of a trial share: a pytree that only the task knows, or None
@@ -229,9 +232,6 @@ class Task(Generic[NetworkT]):
           key: PRNG key of all sequences.
           size: the number of sequences, at least 1.
           data: as made by `prepare`; None: `prepare(key, 0)`, if the task has it.
-
-        Returns:
-          The sequences, with a leading axis of `size` in every array.
 
         Raises:
           ValueError: if the size is not positive, or `key` is not a PRNG key.
