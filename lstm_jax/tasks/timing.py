@@ -39,14 +39,14 @@ from lstm_jax.tasks import draws
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, real_steps
 
-Kind = Literal["measuring", "generating"]
+Mode = Literal["measuring", "generating"]
 
 SPIKES = 3
 TOLERANCE = 0.49
 
 
 def make(
-    kind: Kind = "generating", period: int = 10, *, cells: int = 1, peepholes: bool = True
+    mode: Mode = "generating", period: int = 10, *, cells: int = 1, peepholes: bool = True
 ) -> Task:
     """Return the task for spikes that are `period` or `period` + 1 steps apart.
 
@@ -54,25 +54,25 @@ def make(
     (17, 14)
 
     Args:
-      kind: "measuring" or "generating".
+      mode: "measuring" or "generating".
       period: F, at least 1.
       cells: the number of memory blocks, of one cell each, at least 1.
       peepholes: whether the network has them.
 
     Raises:
-      ValueError: if `kind` is unknown, or `period` or `cells` is not positive.
+      ValueError: if `mode` is unknown, or `period` or `cells` is not positive.
     """
-    check_choice("kind", kind, get_args(Kind))
+    check_choice("mode", mode, get_args(Mode))
     for name, count in (("period", period), ("cells", cells)):
         if count < 1:
             raise ValueError(f"{name} must be at least 1, got {count}")
 
     def sample(key: jax.Array, _: None) -> Example:
-        return train(kind, draws.small_integers(draws.words(key, 3), SPIKES, 1), period)
+        return train(mode, draws.small_integers(draws.words(key, 3), SPIKES, 1), period)
 
     return Task(
-        name=f"timing-{kind}-{period}",
-        title=f"{kind} {'delays' if kind == 'measuring' else 'spikes'}, F = {period}",
+        name=f"timing-{mode}-{period}",
+        title=f"{mode} {'delays' if mode == 'measuring' else 'spikes'}, F = {period}",
         architecture=Architecture(
             num_inputs=1,
             blocks=(1,) * cells,
@@ -101,14 +101,14 @@ def make(
     )
 
 
-def train(kind: Kind, late: jax.Array, period: int) -> Example:
+def train(mode: Mode, late: jax.Array, period: int) -> Example:
     """Return the train of spikes for I of each spike, `late` [N] int32, and F, `period`."""
     ends = jnp.cumsum(period + late)  # the number of steps up to each spike
     steps = 1 + jnp.arange(late.shape[0] * (period + 1), dtype=jnp.int32)
     nearest = jnp.minimum(jnp.searchsorted(ends, steps), late.shape[0] - 1)
     spike = (ends[nearest] == steps).astype(jnp.float32)[:, None]
     displayed = late[nearest].astype(jnp.float32)[:, None]
-    inputs, targets = (spike, spike * displayed) if kind == "measuring" else (displayed, spike)
+    inputs, targets = (spike, spike * displayed) if mode == "measuring" else (displayed, spike)
     return Example(inputs, targets, targets, ends[-1])
 
 

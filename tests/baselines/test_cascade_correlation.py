@@ -248,22 +248,6 @@ def test_a_candidate_that_overflows_does_not_join():
         assert np.isfinite(model.output).all()
 
 
-def test_trials_side_by_side_are_the_trials_alone():
-    examples = _parity()
-    rule = CascadeCorrelation(1, 1, epoch=32, max_units=2, patience=1, max_epochs=3)
-
-    def train(key):
-        body = lambda n, model: rule.train_step(model, in_turn(examples, n), n)[0]
-        return jax.lax.fori_loop(0, 32 * 12, body, rule.init(key))
-
-    keys = jax.random.split(jax.random.key(0), 3)
-    together = jax.jit(jax.vmap(train))(keys)
-    assert np.all(np.asarray(together.num_units) >= 1)
-    alone = jax.jit(train)(keys[1])
-    np.testing.assert_allclose(together.hidden[1], alone.hidden, rtol=1e-3, atol=1e-3)
-    assert together.epochs[1] == alone.epochs
-
-
 def test_nets_without_hidden_units_learn_what_follows_b_in_the_reber_grammar():
     training_set = reber.training_set(reber.prepare(jax.random.key(0), 0))
     rule = CascadeCorrelation(7, 7, max_units=1)

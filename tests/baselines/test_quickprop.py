@@ -37,12 +37,6 @@ def test_a_quadratic_is_solved_in_two_steps(decay):
     np.testing.assert_allclose(path[2], minimum, rtol=1e-13)
 
 
-def test_a_quadratic_is_reached_from_one_side_too():
-    """While the derivative keeps its sign, the linear term is added, and vanishes in the end."""
-    path = _descend(quickprop(epsilon=0.1), lambda w: CURVATURE * (w - MINIMUM), np.ones(3), 12)
-    np.testing.assert_allclose(path[-1], MINIMUM, rtol=1e-9)
-
-
 def test_on_a_constant_slope_steps_grow_by_mu():
     mu, epsilon = 1.75, 0.1
     steps = np.diff(_descend(quickprop(epsilon, mu), jnp.ones_like, np.zeros(1), 6), axis=0)

@@ -108,43 +108,22 @@ def _assert_drawn_from(batch, strings: reber.Strings, assert_frequencies) -> Non
 
 
 def test_odds_are_even_at_every_fork(assert_frequencies):
+    """A string's probability is 1/2 to the number of its forks."""
     rng = np.random.default_rng(11)
-    strings = [reber.draw_string(rng)[0] for _ in range(10_000)]
-    forks: dict[str, list[int]] = {}
-    for string in strings:
-        assert EMBEDDED.fullmatch(string)
-        for node, symbol in _walk(string):
-            forks.setdefault(node, []).append(reber.SYMBOLS.index(symbol))
-    assert sorted(forks) == ["branch", "down", "lower", "start", "up", "upper"]
-    for taken in forks.values():
-        counts = np.bincount(taken)
-        assert_frequencies(counts[counts > 0], [0.5, 0.5])
-    # A string has 12 symbols on average: see test_longer_strings_are_negligible. Sets are not made
-    # of distinct strings, which would be longer; 20 pairs of them.
-    lengths = [len(string) for string in strings]
+    drawn = [reber.draw_string(rng) for _ in range(10_000)]
+    forks = {string: sum(len(symbols) == 2 for symbols in legal) for string, legal in drawn}
+    counts = collections.Counter(string for string, _ in drawn)
+    assert all(EMBEDDED.fullmatch(string) for string in forks)
+    common = [string for string, number in forks.items() if number <= 10]
+    found, odds = [counts[string] for string in common], [0.5 ** forks[string] for string in common]
+    assert_frequencies([*found, len(drawn) - sum(found)], [*odds, 1 - sum(odds)])
+
+
+def test_strings_of_sets_are_as_long_as_the_grammar_makes_them():
+    """12 symbols on average; sets of distinct strings would have longer ones."""
     pairs = [reber.prepare(jax.random.key(3), 10 * pair).training for pair in range(20)]
-    of_sets = [len(string) for training in pairs for string in _decode(training)]
-    assert scipy.stats.ttest_1samp(of_sets, 12.0).pvalue > 1e-4
+    lengths = [len(string) for training in pairs for string in _decode(training)]
     assert scipy.stats.ttest_1samp(lengths, 12.0).pvalue > 1e-4
-
-
-# The arcs of the paper's figure that lead to another fork.
-FORKS = {
-    ("upper", "X"): "up",
-    ("lower", "V"): "down",
-    ("up", "X"): "lower",
-    ("down", "P"): "up",
-}
-
-
-def _walk(string: str) -> list[tuple[str, str]]:
-    """Each fork that a string meets, named by its place in the figure, and the way it takes."""
-    walk = [("branch", string[1]), ("start", string[3])]
-    node = {"T": "upper", "P": "lower"}[string[3]]
-    for symbol in string[4:-3]:
-        walk.append((node, symbol))
-        node = FORKS.get((node, symbol), node)
-    return walk
 
 
 def test_longer_strings_are_negligible():
