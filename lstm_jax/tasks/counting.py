@@ -1,7 +1,7 @@
 """Counting: strings a^n b^n and a^n b^n c^n, to predict all legal next symbols of.
 
-This is not one of the six experiments but a task of Gers & Schmidhuber (2001). The inputs are
-one-hot symbols a, b, (c,) S. The outputs stand for a, b, (c,) T, where T ends a string. For n = 2:
+A task of Gers & Schmidhuber (2001), not one of the six experiments. The inputs are one-hot symbols
+a, b, (c,) S; the outputs stand for a, b, (c,) T, where T ends a string. For n = 2:
 
     position           0     1      2      3     4     5     6
     a^n b^n            S     a      a      b     b
@@ -9,11 +9,9 @@ one-hot symbols a, b, (c,) S. The outputs stand for a, b, (c,) T, where T ends a
     a^n b^n c^n        S     a      a      b     b     c     c
     legal next         a     a b    a b    b     c     c     T
 
-A string is correct if at every step every legal symbol's output is above every illegal one's, as in
-task 1. In training n is uniform in 1 .. `most`; networks that count are right far beyond.
-
-The publication's networks have forget gates, peepholes and one cell (a^n b^n, 38 weights) or two
-(a^n b^n c^n, 90 weights), as far as is remembered; its n may start at 0.
+A string is correct if at every step every legal symbol's output is above every illegal one's. In
+training n is uniform in 1 .. `most`; networks that count are right far beyond. The networks, with
+38 and 90 weights, are the publication's as far as is remembered.
 
 Reference:
   F. A. Gers and J. Schmidhuber. LSTM recurrent networks learn simple context-free and
@@ -34,7 +32,7 @@ from lstm_jax.tasks.task import Example, Published, StreamRule, Task
 
 
 def make(letters: int = 2, most: int = 10, *, peepholes: bool = True) -> Task:
-    """Return the task for strings of 2 or 3 different letters, with n at most `most` in training.
+    """Return the task for strings of 2 or 3 different letters, with n up to `most` in training.
 
     >>> make(2).architecture.num_weights, make(3).architecture.num_weights
     (38, 90)

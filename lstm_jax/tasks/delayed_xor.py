@@ -1,13 +1,12 @@
 """Strongly delayed XOR (section 6), a problem that the truncated gradient can hardly solve.
 
-This is not one of the six experiments. Section 6 names it as a limitation: storing one of the two
-relevant inputs alone does not lower the expected error.
+Not one of the six experiments: section 6 names it as a limitation of the LSTM, since storing one of
+the two relevant inputs alone does not lower the expected error.
 
     position   0        1 ..        at T/2        ..       T - 1
     symbol     0|1      noise       0|1           noise    end
 
-One-hot symbols 0, 1, four distractors, end. The relevant symbols are random bits; the target at the
-end is their exclusive or.
+One-hot symbols 0, 1, four distractors, end. The target at the end is the exclusive or of the bits.
 """
 
 from __future__ import annotations

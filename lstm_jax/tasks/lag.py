@@ -1,8 +1,7 @@
 """Lag: a bit to be stored over a lag that varies from sequence to sequence.
 
-This is not one of the six experiments; it compares memory cells with fixed time constants, which
-fit a single lag. The one-hot symbols are x or y, then blanks. The target at the end is 0.0 for x
-and 1.0 for y.
+Not one of the six experiments. It compares memory cells with fixed time constants, which fit a
+single lag. The one-hot symbols are 0 or 1, then blanks; the target at the end is the first symbol.
 """
 
 from __future__ import annotations

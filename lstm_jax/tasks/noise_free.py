@@ -6,13 +6,12 @@ One-hot symbols a_1 .. a_(p-1), x, y, numbered in this order; p is the delay.
     2a         x|y   a_1 .. a_(p-1), always in this order      as position 0
     2b         x|y   random ones of a_1 .. a_(p-1)             as position 0
 
-x and y are equally likely. The network sees positions 0 .. p-1 and predicts the next symbol at
-every step. Only the last prediction needs memory, of the symbol p - 1 steps before.
+x and y are equally likely. The network predicts positions 1 .. p from their predecessors. Only the
+last prediction needs memory, of the symbol p - 1 steps before.
 
-Solved: the absolute error of every output stays below 0.25 for 10,000 random sequences; in 2a at
-every step, in 2b at the last step, as its middle is unpredictable. The text leaves open whether
-these are training sequences. Here they are the last 10,000, whereas the published counts, below
-10,000, cannot include them: compare these with the number of sequences before the last 10,000.
+Solved: every output's absolute error stays below 0.25 for 10,000 random sequences, in 2a at every
+step, in 2b at the last one. The text leaves open whether these are training sequences. Here they
+are the last 10,000; the published counts, which are lower, compare with the number before them.
 
 Sequential construction: the memory cell and its input gate join the network when the error has
 stopped decreasing; until then only the inputs feed the output units. The 10,504 weights of the

@@ -5,18 +5,16 @@ a string of the inner Reber grammar, the same branch symbol, E; the odds are eve
 
     BT BTXSE TE      BP BPVVE PE      BT BTSSXXTVVE TE
 
-The network predicts the next symbol at every step, so that a string of n symbols has n - 1 steps.
-The second branch symbol can only be predicted from the first, at least 5 steps before.
+The network predicts the next symbol at every step. The second branch symbol can only be predicted
+from the first, at least 5 steps before.
 
-A trial has a training set and a test set of 256 strings each, and training draws from the training
-set with even odds. Trials 10 i .. 10 i + 9 share the i-th pair of sets and differ in their initial
-weights. Strings are drawn from the grammar, so that short ones occur repeatedly; no test string is
-in the training set, so that test strings are the rarer and longer ones. Arrays need a bound:
-strings of more than 50 symbols, of probability 2.5e-6, are drawn again.
+A trial has 256 training strings, drawn with even odds, and 256 test strings. Trials 10 i .. 10 i + 9
+share a pair of sets. Short strings occur repeatedly, as in the grammar; no test string is in the
+training set. Arrays need a bound: strings of more than 50 symbols, of probability 2.5e-6, are drawn
+again.
 
 A string is correct if at every step every legal next symbol's output is above every illegal one's.
-All strings of both sets must be correct; they are tested every 500 training sequences, an interval
-that the text leaves open.
+Both sets must be correct in a test, here every 500 training sequences; the text leaves that open.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Timing: spikes that are F or F + 1 steps apart, to be measured or generated.
 
-This is not one of the six experiments but a task of Gers, Schraudolph & Schmidhuber (2002). Spike
-n comes F + I(n) steps after the one before; I(n) is 0 or 1 with even odds. There is one input unit
-and one output unit. For F = 3 and I = 0, 1:
+A task of Gers, Schraudolph & Schmidhuber (2002), not one of the six experiments. Spike n comes
+F + I(n) steps after the one before; I(n) is 0 or 1 with even odds. For F = 3 and I = 0, 1:
 
     step                           1   2   3   4   5   6   7
     spikes                         .   .   1   .   .   .   1
@@ -12,14 +11,9 @@ and one output unit. For F = 3 and I = 0, 1:
     generating    the input is I(n); the target is the spikes
 
 A sequence is correct if every output is less than 0.49 from its target. The publication's network
-has one cell whose gates see its state through peepholes: 17 weights. Without peepholes a gate sees
-only what the output gate lets through, a step late; according to the publication this is enough to
-measure spikes but not to generate them.
-
-The spikes, the criterion and the weights are the publication's. Chosen here: the input I(n) lasts
-until spike n (generating), and targets between spikes are 0 (measuring). The publication trains on
-streams of up to 100 spikes that end at the first wrong output and tests on streams of 1000; here,
-training sequences have 3 spikes, and 1000 spikes in a row must be right.
+has one cell whose gates see its state through peepholes: 17 weights. It reports that peepholes are
+necessary to generate spikes, but not to measure them. It trains on streams of up to 100 spikes and
+tests on streams of 1000; here training sequences have 3, and 1000 spikes in a row must be right.
 
 Reference:
   F. A. Gers, N. N. Schraudolph and J. Schmidhuber. Learning precise timing with LSTM recurrent

@@ -7,12 +7,11 @@ minimal time lag is T - N.
     3a, 3c     +1 (class 1) or -1 (class 2)      Gaussian, mean 0, variance 0.2
     3b         the same, plus such noise         the same
 
-The target at the end is 1.0 for class 1 and 0.0 for class 2. In 3c it is 0.2 and 0.8, and Gaussian
-noise of variance 0.1 is added to the training targets.
+The target at the end is 1.0 for class 1 and 0.0 for class 2. In 3c it is 0.2 and 0.8, and training
+targets have Gaussian noise of variance 0.1. A sequence is misclassified if its output is off its
+noise-free target by more than 0.2 (3a, 3b) or 0.1 (3c).
 
-A sequence is misclassified if its output is off its noise-free target by more than 0.2 (3a, 3b) or
-0.1 (3c). Training is stopped by tests on 256 random sequences, here every 1000 training sequences;
-the text leaves the interval open.
+Tests use 256 random sequences, here every 1000 training sequences; the text leaves that open.
 
            ST1, `first_rule`          ST2, `rule`: also a mean absolute error
     3a     none misclassified         below 0.01

@@ -7,13 +7,11 @@ One-hot symbols a_1 .. a_p, e, b, x, y, numbered in this order.
 
 x and y are equally likely. The target at the end is one-hot over x, y; the minimal time lag is
 q + 1. After the first q distractors each further position is e with probability 1/10, so that
-P(k) = 0.9^k / 10. Arrays need a bound: k is at most 151, and P(k > 151) = 1.1e-7.
+P(k) = 0.9^k / 10. Arrays need a bound: k is at most 151, and P(k > 151) = 1.1e-7. The printed
+sequences include the target symbol, and so have at least q + 4 symbols.
 
-The printed sequences include the target symbol after e; their length is at least q + 4, and q + 13
-on average (q + 14 in print).
-
-Solved: both outputs stay within 0.2 of their targets for 10,000 random sequences. The text leaves
-open whether these are training sequences; here they are the last 10,000.
+Solved: both outputs stay within 0.2 of their targets for 10,000 random sequences, here the last
+10,000 training sequences; the text leaves open which.
 """
 
 from __future__ import annotations
