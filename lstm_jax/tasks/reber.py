@@ -8,10 +8,10 @@ a string of the inner Reber grammar, the same branch symbol, E; the odds are eve
 The network predicts the next symbol at every step. The second branch symbol can only be predicted
 from the first, at least 5 steps before.
 
-A trial has 256 training strings, drawn with even odds, and 256 test strings. Trials 10 i .. 10 i + 9
-share a pair of sets. Short strings occur repeatedly, as in the grammar; no test string is in the
-training set. Arrays need a bound: strings of more than 50 symbols, of probability 2.5e-6, are drawn
-again.
+A trial has 256 training strings, presented with even odds, and 256 test strings; trials 10 i ..
+10 i + 9 share both sets. Short strings occur repeatedly, as the grammar makes them; no test string
+is in the training set. Arrays need a bound: strings of more than 50 symbols, of probability 2.5e-6,
+are drawn again.
 
 A string is correct if at every step every legal next symbol's output is above every illegal one's.
 Both sets must be correct in a test, here every 500 training sequences; the text leaves that open.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import jax
@@ -57,12 +58,16 @@ def _grown(rule: CascadeCorrelation, num_units: int, seed: int = 0) -> CascadeMo
     )
 
 
-def _sums(rule: CascadeCorrelation, model: CascadeModel, examples: Example):
-    """The sums of all but the end of a pass."""
-    train_step = quick_jit(rule.train_step)
-    for n in range(len(examples.length)):
-        model, _ = train_step(model, jax.tree.map(lambda a, n=n: jnp.asarray(a[n]), examples), n)
-    return model.sums
+@functools.cache
+def _jitted_train_step(rule: CascadeCorrelation):
+    return quick_jit(rule.train_step)
+
+
+def _train(rule: CascadeCorrelation, model: CascadeModel, examples: Example) -> CascadeModel:
+    for n in range(N):
+        example = jax.tree.map(lambda a, n=n: jnp.asarray(a[n]), examples)
+        model, _ = _jitted_train_step(rule)(model, example, n)
+    return model
 
 
 def _numpy_values(weights, hidden, num_units, inputs):
@@ -106,6 +111,7 @@ def _numpy_scores(model: CascadeModel, weights, examples: Example) -> np.ndarray
     return np.abs(together[:count, count:]).sum(1) / (errors**2).sum()
 
 
+# A pass does not end after N sequences.
 RULE = CascadeCorrelation(INPUTS, K, epoch=N + 1, max_units=3, num_candidates=4)
 
 
@@ -113,7 +119,7 @@ RULE = CascadeCorrelation(INPUTS, K, epoch=N + 1, max_units=3, num_candidates=4)
 @pytest.mark.parametrize("num_units", [0, 2])
 def test_the_score_is_that_of_an_independent_computation(num_units):
     model, examples = _grown(RULE, num_units), _random_set()
-    _, scores = covariance(_sums(RULE, model, examples))
+    _, scores = covariance(_train(RULE, model, examples).sums)
     expected = _numpy_scores(model, np.asarray(model.candidate), examples)
     np.testing.assert_allclose(scores, expected, rtol=1e-12)
 
@@ -133,7 +139,10 @@ def test_the_derivatives_carried_forward_are_those_of_autodiff():
 def test_score_gradient_is_the_gradient_of_the_score():
     """...by finite differences of the NumPy computation."""
     model, examples = _grown(RULE, 2), _random_set()
-    found, candidate = score_gradient(_sums(RULE, model, examples)), np.asarray(model.candidate)
+    found, candidate = (
+        score_gradient(_train(RULE, model, examples).sums),
+        np.asarray(model.candidate),
+    )
     for m in range(candidate.shape[1]):
         change = np.zeros_like(candidate)
         change[:, m] = 1e-6
@@ -154,7 +163,7 @@ def test_output_gradient_is_the_gradient_of_half_the_squared_error():
             total += 0.5 * jnp.sum(errors[:length] ** 2)
         return total
 
-    sums = _sums(rule, model, examples)
+    sums = _train(rule, model, examples).sums
     expected = quick_jit(jax.grad(half_squared_error))(model.output)
     np.testing.assert_allclose(sums.output_gradient, expected, rtol=1e-10)
     np.testing.assert_allclose(sums.squared_error, 2 * half_squared_error(model.output))
@@ -232,17 +241,15 @@ def test_the_best_candidate_joins_with_outgoing_weights_only(trained):
 @pytest.mark.usefixtures("double")
 def test_a_candidate_that_overflows_does_not_join():
     """The best of the others does, as if the pool had been without it."""
-    rule = CascadeCorrelation(INPUTS, K, epoch=N, max_units=3, num_candidates=4, max_epochs=1)
+    rule = dataclasses.replace(RULE, epoch=N, max_epochs=1)
     examples, whole = _random_set(), _grown(rule, 1)
-    before_the_end = dataclasses.replace(rule, epoch=N + 1)
-    scores = covariance(_sums(before_the_end, whole, examples))[1]
+    scores = covariance(_train(RULE, whole, examples).sums)[1]
     best, second = np.argsort(-scores)[:2]
     for value in (np.inf, np.nan):
         model = whole._replace(candidate=whole.candidate.at[best].set(value))
-        without = covariance(_sums(before_the_end, model, examples))[1]
+        without = covariance(_train(RULE, model, examples).sums)[1]
         assert without[best] == 0 and np.argmax(without) == second
-        for n in range(N):
-            model, _ = rule.train_step(model, jax.tree.map(lambda a, n=n: a[n], examples), n)
+        model = _train(rule, model, examples)
         assert model.num_units == 2
         assert_equal(model.hidden[1], whole.candidate[second])
         assert np.isfinite(model.output).all()
