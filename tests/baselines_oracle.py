@@ -1,8 +1,8 @@
 """Recurrent nets once more, in NumPy and in loops over single units; shares no code with ours.
 
 Weights are a dict of arrays [source][unit] under `Weights`' names; `output` and `direct` may be
-None. Nothing here knows of backpropagation: gradients come from differences or, for RTRL, from the
-recursion of Williams & Zipser, unit by unit.
+None. Nothing here backpropagates: gradients come from differences or, for RTRL, from the recursion
+of Williams & Zipser, unit by unit.
 """
 
 from __future__ import annotations
@@ -13,29 +13,12 @@ from typing import Any
 import numpy as np
 
 
-def f(x: float) -> float:
+def f(x: Any) -> Any:
     return 1.0 / (1.0 + np.exp(-x))
 
 
-def next_units(weights: dict, y_tm1: np.ndarray, x_t: np.ndarray, tau: np.ndarray) -> np.ndarray:
-    y_t = np.zeros(len(y_tm1))
-    for unit in range(len(y_tm1)):
-        net = sum(w * x for w, x in zip(weights["input"][:, unit], x_t, strict=True))
-        net += sum(w * y for w, y in zip(weights["recurrent"][:, unit], y_tm1, strict=True))
-        y_t[unit] = tau[unit] * y_tm1[unit] + (1 - tau[unit]) * f(net)
-    return y_t
-
-
-def outputs_of(weights: dict, y_t: np.ndarray, x_t: np.ndarray, num_outputs: int) -> np.ndarray:
-    if weights["output"] is None:
-        return y_t[len(y_t) - num_outputs :]
-    outputs = np.zeros(num_outputs)
-    for k in range(num_outputs):
-        net = sum(w * y for w, y in zip(weights["output"][:, k], y_t, strict=True))
-        if weights["direct"] is not None:
-            net += sum(w * x for w, x in zip(weights["direct"][:, k], x_t, strict=True))
-        outputs[k] = f(net)
-    return outputs
+def weighted(weights: np.ndarray, sources: np.ndarray) -> float:
+    return sum(w * x for w, x in zip(weights, sources, strict=True))
 
 
 def run(
@@ -45,10 +28,26 @@ def run(
     y = np.zeros(len(tau)) if start is None else start
     activations, outputs = [], []
     for x_t in inputs:
-        y = next_units(weights, y, x_t, tau)
+        y_tm1, y = y, np.zeros(len(tau))
+        for unit in range(len(y)):
+            net = weighted(weights["input"][:, unit], x_t)
+            net += weighted(weights["recurrent"][:, unit], y_tm1)
+            y[unit] = tau[unit] * y_tm1[unit] + (1 - tau[unit]) * f(net)
         activations.append(y)
         outputs.append(outputs_of(weights, y, x_t, num_outputs))
     return np.array(activations), np.array(outputs)
+
+
+def outputs_of(weights: dict, y_t: np.ndarray, x_t: np.ndarray, num_outputs: int) -> np.ndarray:
+    if weights["output"] is None:
+        return y_t[len(y_t) - num_outputs :]
+    outputs = np.zeros(num_outputs)
+    for k in range(num_outputs):
+        net = weighted(weights["output"][:, k], y_t)
+        if weights["direct"] is not None:
+            net += weighted(weights["direct"][:, k], x_t)
+        outputs[k] = f(net)
+    return outputs
 
 
 def half_squared_error(outputs: np.ndarray, targets: np.ndarray, at_steps: np.ndarray) -> float:
@@ -63,20 +62,20 @@ def differences(error: Callable[[dict], float], weights: dict, width: float = 1e
             gradient[name] = None
             continue
         gradient[name] = np.zeros_like(array)
-        for place in np.ndindex(array.shape):
+        for index in np.ndindex(array.shape):
             ends = []
             for sign in (1, -1):
                 changed = array.copy()
-                changed[place] += sign * width
+                changed[index] += sign * width
                 ends.append(error(weights | {name: changed}))
-            gradient[name][place] = (ends[0] - ends[1]) / (2 * width)
+            gradient[name][index] = (ends[0] - ends[1]) / (2 * width)
     return gradient
 
 
-def gradient(
+def bptt_gradient(
     weights: dict, inputs: np.ndarray, targets: np.ndarray, at_steps: np.ndarray, tau: np.ndarray
 ) -> dict:
-    """Of E / 2 of a sequence."""
+    """The gradient of E / 2 of a sequence."""
 
     def error(weights: dict) -> float:
         _, outputs = run(weights, inputs, tau, targets.shape[1])
@@ -85,28 +84,21 @@ def gradient(
     return differences(error, weights)
 
 
-def windowed_gradient(
-    weights: dict,
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    at_steps: np.ndarray,
-    tau: np.ndarray,
-    window: int,
+def elman_gradient(
+    weights: dict, inputs: np.ndarray, targets: np.ndarray, at_steps: np.ndarray, tau: np.ndarray
 ) -> dict:
-    """The sum over t of E(t) / 2's gradient, the activations before t's window held fixed."""
+    """The same with the activations of each step before held fixed."""
     activations, _ = run(weights, inputs, tau, targets.shape[1])
-    total: dict = {}
-    for t in range(len(inputs)):
-        first = max(t - window + 1, 0)
-        start = activations[first - 1] if first else np.zeros(len(tau))
 
-        def error(weights: dict, t: int = t, first: int = first, start: Any = start) -> float:
-            _, outputs = run(weights, inputs[first : t + 1], tau, targets.shape[1], start)
-            return half_squared_error(outputs[-1:], targets[t : t + 1], at_steps[t : t + 1])
+    def error(weights: dict) -> float:
+        total = 0.0
+        for t in range(len(inputs)):
+            now, context = slice(t, t + 1), activations[t - 1] if t else None
+            _, outputs = run(weights, inputs[now], tau, targets.shape[1], context)
+            total += half_squared_error(outputs, targets[now], at_steps[now])
+        return total
 
-        for name, part in differences(error, weights).items():
-            total[name] = part if name not in total or part is None else total[name] + part
-    return total
+    return differences(error, weights)
 
 
 def learn_by_rtrl(
@@ -120,11 +112,9 @@ def learn_by_rtrl(
         z = np.concatenate([x_t, y])
         y = np.array([f(z @ w[:, k]) for k in range(units)])
         p_tm1, p = p, np.zeros_like(p)
-        for k in range(units):
-            for s in range(num_sources):
-                for i in range(units):
-                    feedback = sum(w[len(x_t) + m, k] * p_tm1[m, s, i] for m in range(units))
-                    p[k, s, i] = y[k] * (1 - y[k]) * (feedback + (k == i) * z[s])
+        for k, s, i in np.ndindex(p.shape):
+            feedback = sum(w[len(x_t) + m, k] * p_tm1[m, s, i] for m in range(units))
+            p[k, s, i] = y[k] * (1 - y[k]) * (feedback + (k == i) * z[s])
         outputs.append(y[units - num_outputs :])
         error = np.zeros(units)
         error[units - num_outputs :] = target - outputs[-1]

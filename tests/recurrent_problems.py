@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.baselines.fully_recurrent import (
     RecurrentNet,
     SupervisedSequence,
     Weights,
+    as_vectors,
     weight_shapes,
 )
+from lstm_jax.baselines.update_rules import SequenceGradient, StepGradient
 
 NETS = {
     "full": RecurrentNet(3, 2, 2, "full"),
@@ -24,6 +27,7 @@ NETS = {
     "layered, with a bias": RecurrentNet(3, 2, 2, "layered", bias=True),
 }
 STEPS = 6
+LAST = 4  # the last step that counts
 
 
 class RecurrentProblem(NamedTuple):
@@ -34,16 +38,14 @@ class RecurrentProblem(NamedTuple):
     sequence: SupervisedSequence
 
     def for_oracle(self) -> tuple:
-        """Return weights, inputs, targets and the weights of the steps."""
+        """Weights, inputs, targets, the weights of steps and the time constants."""
         inputs, targets, at_steps, _ = self.sequence
         if inputs.ndim == 1:
             inputs = np.eye(self.net.num_inputs)[inputs]
         if self.net.bias:  # an input that is always 1
             inputs = np.column_stack([inputs, np.ones(len(inputs))])
-        return self.weights._asdict(), inputs, targets, at_steps
-
-    def tau(self) -> np.ndarray:
-        return np.array(self.net.time_constants or (0.0,) * self.net.num_recurrent)
+        tau = np.array(self.net.time_constants or (0.0,) * self.net.num_recurrent)
+        return self.weights._asdict(), inputs, targets, at_steps, tau
 
 
 def make_recurrent_problem(
@@ -64,5 +66,24 @@ def make_recurrent_problem(
     return RecurrentProblem(net, weights, SupervisedSequence(inputs, targets, at_steps))
 
 
-def as_weights(arrays: dict) -> Weights:
+def offline(gradient: StepGradient) -> SequenceGradient:
+    """The sum of all steps' gradients, with the weights left as they are."""
+
+    def sum_of_steps(
+        net: RecurrentNet, weights: Weights, sequence: SupervisedSequence
+    ) -> tuple[Weights, jax.Array]:
+        def body(carry: tuple, sequence_t: SupervisedSequence) -> tuple[tuple, jax.Array]:
+            carried, total = carry
+            carried, new, outputs = gradient.step(net, weights, carried, sequence_t)
+            return (carried, jax.tree.map(jnp.add, total, new)), outputs
+
+        inputs = as_vectors(net, sequence.inputs, weights.input.dtype)
+        start = (gradient.init(weights), jax.tree.map(jnp.zeros_like, weights))
+        (_, total), outputs = jax.lax.scan(body, start, sequence._replace(inputs=inputs))
+        return total, outputs
+
+    return sum_of_steps
+
+
+def as_weights(arrays: dict[str, Any]) -> Weights:
     return Weights(**arrays)

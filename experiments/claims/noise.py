@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from experiments.claims.base import Settings, compare, draw_comparison
-from lstm_jax.baselines.chunker import Chunker, noisy_task
+from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Hyperparameters, StreamRule
+from lstm_jax.tasks.noise_free import make_noisy
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
 
@@ -27,7 +28,7 @@ def variants() -> dict[str, TrainingLoop]:
 
 def with_noise(noise: float) -> TrainingLoop:
     """How the chunker learns a stream of which this fraction of the middle symbols is random."""
-    task = noisy_task(noise, DELAY)
+    task = make_noisy(noise, DELAY)
     hyperparameters = Hyperparameters(task.hyperparameters.learning_rate, INIT_RANGE)
     task = dataclasses.replace(
         task,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from experiments.claims.base import Settings, measure
 from experiments.claims.time_constants import at_lag
 from experiments.rows import figures as pictures
-from lstm_jax.baselines.time_constants import lag_task
 from lstm_jax.network.files import Document
+from lstm_jax.tasks.lag import make as lag_task
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from experiments.claims.base import Settings, by_descent, compare, draw_comparison
 from experiments.claims.bptt import by_adam
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
-from lstm_jax.baselines.time_constants import lag_task
 from lstm_jax.network.files import Document
+from lstm_jax.tasks.lag import make as lag_task
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 LAGS = ((10, 10), (40, 40), (2, 40))  # shortest and longest

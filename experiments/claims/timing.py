@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ASKED: tuple[tuple[timing.Kind, int, int], ...] = (  # of F and the number of cells
+ASKED: tuple[tuple[timing.Mode, int, int], ...] = (  # of F and the number of cells
     ("generating", 5, 1),
     ("generating", 5, 2),
     ("measuring", 10, 1),
@@ -56,7 +56,7 @@ def run(settings: Settings) -> Document:
     return {"changes": CHANGES, "trials": settings.trials, "variants": found}
 
 
-def learn(kind: timing.Kind, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
+def learn(kind: timing.Mode, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
     """A task with what departs from the publication."""
     task = timing.make(kind, period, cells=cells, peepholes=peepholes)
     task = replace_architecture(
@@ -75,7 +75,7 @@ def learn(kind: timing.Kind, period: int, cells: int, *, peepholes: bool) -> Tra
     return TrainingLoop(task, PerSequenceUpdate(task, optimiser))
 
 
-def how_long(kind: timing.Kind, period: int, loop: TrainingLoop, settings: Settings) -> Document:
+def how_long(kind: timing.Mode, period: int, loop: TrainingLoop, settings: Settings) -> Document:
     """Trains, then tests every trial on one train of `TESTED` spikes.
 
     Returns:

@@ -1,124 +1,121 @@
-"""Recurrent cascade correlation: a net that grows, one self-recurrent unit at a time.
+"""Recurrent cascade correlation: a net that grows by one self-recurrent unit at a time.
 
-S. E. Fahlman. The recurrent cascade-correlation architecture. *Advances in Neural Information
-Processing Systems 3*, 190-196, 1991; with S. E. Fahlman and C. Lebiere, The cascade-correlation
-learning architecture, *NIPS 2*, 1990, and the constants of Fahlman's public program.
+At first there are no hidden units. Two phases alternate. Each consists of passes over a fixed
+training set, with one quickprop step per pass, and ends after some passes without progress:
 
-There are no hidden units at first. Two phases take turns, each a number of passes over a fixed
-training set with one quickprop step a pass, until a few passes in a row bring nothing new:
+    outputs     the output weights descend the squared error; hidden units are frozen
+    candidates  a pool of units without outgoing weights ascend the score below; then the best one
+                is frozen and joins the net
 
-    outputs     their weights go down the squared error; the hidden units are frozen
-    candidates  a pool of units, not yet connected to the outputs, go up the score below; then the
-                best one is frozen and joins the net, and the others are forgotten
-
-With x the inputs and a bias, v_j the hidden units already there, e_o = y_o - target_o:
+With x the inputs and a bias, v_j the hidden units of the net, and e_o = y_o - target_o:
 
     v(t) = f(Σ_m w_m x_m(t) + Σ_j w_j v_j(t) + w_s v(t-1)) - 1/2          v(0) = 0
     score = Σ_o |Σ_t (v(t) - mean v) (e_o(t) - mean e_o)| / Σ_t Σ_o e_o(t)²
 
-whose slopes come from a recursion forward in time, with u_m the source of weight m:
+The score's gradient comes from a recursion forward in time, with u_m the source of weight m:
 
     ∂v(t)/∂w_m = f'(net(t)) (u_m(t) + w_s ∂v(t-1)/∂w_m)
 
-Readings and departures. The score's signs and means are those of the same pass: the sums that this
-needs are kept, where Fahlman's program takes the signs of the pass before. The residual error e_o
-is the bare one, as in the text; the program multiplies it by the output's slope. The output slopes
-are means over steps, and so do not depend on the size of the training set, and the scores' slopes
-are not divided by that size once more: `output_epsilon` and `candidate_epsilon` are relative to
-that. With `max_units` there, the outputs go on learning and nothing else happens.
+Differences to Fahlman's public program, whose constants are used: the score's signs and means are
+those of the same pass, not of the pass before; the error e_o is not multiplied by the output's
+derivative, as in the text; the output gradient is a mean over steps, and the score's gradient is
+not divided by the size of the training set, so that `output_epsilon` and `candidate_epsilon` do not
+depend on it. When `max_units` have joined, only the outputs learn.
+
+References:
+  S. E. Fahlman. The recurrent cascade-correlation architecture. NIPS 3:190-196, 1991.
+  S. E. Fahlman and C. Lebiere. The cascade-correlation learning architecture. NIPS 2:524-532, 1990.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
+from optax.tree_utils import tree_where
 
 from lstm_jax.baselines.cascade_units import (
-    Sums,
+    PassSums,
     covariance,
     run_candidates,
     run_units,
-    score_slopes,
+    score_gradient,
     total_error,
 )
 from lstm_jax.baselines.quickprop import quickprop
 from lstm_jax.cell.activations import logistic
-from lstm_jax.tasks.task import Example
+from lstm_jax.tasks.task import Example, real_steps
 from lstm_jax.training.update_rules.base import UpdateRule
 from lstm_jax.training.update_rules.keys import as_key
 
 OUTPUTS, CANDIDATES = range(2)  # phases
 
 
-class Cascade(NamedTuple):
-    """One trial: the net, its candidates, and where training stands. C counts candidates.
+class CascadeModel(NamedTuple):
+    """A trial's net, its candidates and its training state; sizes as in `cascade_units`.
 
-    A unit's weights are, in this order, of the inputs, the bias, the U hidden units and itself:
-    M = I + 1 + U + 1. A hidden unit does not look at those that joined after it.
+    A hidden unit's M weights are those of the inputs, the bias, the U hidden units and itself.
     """
 
     key: jax.Array
     """uint32, the raw data of the trial's PRNG key."""
     output: jax.Array
-    """[S, K]."""
+    """[S, K], the output weights."""
     hidden: jax.Array
-    """[U, M], 0 where no unit has joined yet."""
+    """[U, M], the weights of the hidden units; 0 for units that have not joined."""
     num_units: jax.Array
-    """int32."""
+    """int32, the number of hidden units that have joined."""
     candidate: jax.Array
-    """[C, M]."""
+    """[C, M], the weights of the candidates."""
     output_state: optax.OptState
-    """Of quickprop."""
+    """The state of quickprop for the output weights."""
     candidate_state: optax.OptState
-    """The same of the pool."""
+    """The state of quickprop for the candidates."""
     phase: jax.Array
-    """int32."""
+    """int32, `OUTPUTS` or `CANDIDATES`."""
     epochs: jax.Array
-    """int32, passes since the phase began."""
+    """int32, the number of passes since the phase began."""
     stale: jax.Array
-    """int32, of them, those since the last that brought something new."""
+    """int32, the number of passes since the last significant change."""
     level: jax.Array
-    """The error or the score there."""
+    """The error or the best score at the last significant change."""
     num_sequences: jax.Array
-    """int32, sequences of this pass."""
-    sums: Sums
-    """Of this pass so far."""
+    """int32, the number of sequences of this pass."""
+    sums: PassSums
+    """The sums of this pass."""
 
 
 @dataclasses.dataclass(frozen=True)
-class CascadeCorrelation(UpdateRule[Cascade]):
-    """Recurrent cascade correlation, for one trial: both the net and how it learns.
+class CascadeCorrelation(UpdateRule[CascadeModel]):
+    """Recurrent cascade correlation, for tasks with a target at every step.
+
+    It is both the network's description, `Task.architecture`, and its update rule.
 
     Attributes:
       num_inputs: I.
       num_outputs: K, logistic units.
-      epoch: sequences of the training set. They must come in turn, always in the same order, as
-        by `Task.training_set`: a pass is a sum over all of them.
-      error_at: "every_step" or "end".
-      max_units: U, hidden units to grow to at most.
-      num_candidates: units in a pool.
-      init_range: candidates start uniform in [-init_range, init_range].
+      epoch: the size of the training set, which must be presented in turn (`Task.training_set`).
+      max_units: U, the largest number of hidden units.
+      num_candidates: C, the number of candidates in a pool.
+      init_range: weights start uniform in [-init_range, init_range].
       output_epsilon, candidate_epsilon, mu, output_decay: see `quickprop`.
-      patience: passes in a row without a significant change that end a phase.
-      output_change, candidate_change: the least relative change of the error or the best score
-        that is significant.
-      max_epochs: passes that end a phase in any case.
-      slope_offset: added to f' of the output units, so that wrong ones leave their flat regions.
+      patience: a phase ends after so many passes without a significant change.
+      output_change, candidate_change: the smallest significant change of the error or of the best
+        score, relative to it.
+      max_epochs: a phase ends after so many passes in any case.
+      derivative_offset: added to f' of the output units, so that wrong ones leave flat regions.
 
     Raises:
-      ValueError: if a field is outside its range.
+      ValueError: if a field is out of its range.
     """
 
     num_inputs: int
     num_outputs: int
     epoch: int = 256
-    error_at: Literal["end", "every_step"] = "every_step"
     max_units: int = 9
     num_candidates: int = 8
     init_range: float = 1.0
@@ -130,7 +127,7 @@ class CascadeCorrelation(UpdateRule[Cascade]):
     output_change: float = 0.01
     candidate_change: float = 0.03
     max_epochs: int = 100
-    slope_offset: float = 0.1
+    derivative_offset: float = 0.1
 
     def __post_init__(self) -> None:
         counts = ("num_inputs", "num_outputs", "epoch", "max_units", "num_candidates")
@@ -139,40 +136,33 @@ class CascadeCorrelation(UpdateRule[Cascade]):
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
         if not self.init_range > 0:
             raise ValueError(f"init_range must be positive, got {self.init_range!r}")
-        if self.error_at not in ("end", "every_step"):
-            raise ValueError(f"error_at must be 'end' or 'every_step', got {self.error_at!r}")
 
     @property
     def num_sources(self) -> int:
-        """S = I + 1 + U: what an output unit sees."""
+        """S = I + 1 + U, the number of sources of an output unit."""
         return self.num_inputs + 1 + self.max_units
 
     @property
     def num_weights(self) -> int:
-        """W of the net that has grown to all its hidden units."""
-        return self.weights_of(self.max_units)
+        """W, the number of weights of the net with all its hidden units.
 
-    def weights_of(self, num_units: int) -> int:
-        """W of a net with so many hidden units.
-
-        >>> [CascadeCorrelation(7, 7).weights_of(units) for units in (0, 7, 9)]
-        [56, 189, 236]
+        >>> [CascadeCorrelation(7, 7, max_units=units).num_weights for units in (1, 7, 9)]
+        [72, 189, 236]
         """
-        fan_in = self.num_inputs + 1
-        hidden = num_units * (fan_in + 1) + num_units * (num_units - 1) // 2
-        return hidden + (fan_in + num_units) * self.num_outputs
+        units, fan_in = self.max_units, self.num_inputs + 1
+        hidden = units * (fan_in + 1) + units * (units - 1) // 2
+        return hidden + (fan_in + units) * self.num_outputs
 
-    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Cascade:
-        """A trial before its first sequence: no hidden unit, random weights of the outputs."""
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> CascadeModel:
+        """Return a net without hidden units, with random output weights."""
         shape = (self.num_sources, self.num_outputs)
         output = jax.random.uniform(
             jax.random.fold_in(key, 0), shape, dtype, -self.init_range, self.init_range
         )
-        # What no unit feeds yet must be 0, so that a unit that joins starts from its correlation.
-        output = output.at[self.num_inputs + 1 :].set(0)
+        output = output.at[self.num_inputs + 1 :].set(0)  # there are no hidden units yet
         zero = jnp.zeros((), jnp.int32)
         candidate = self._draw(jax.random.key_data(key), zero, dtype)
-        return Cascade(
+        return CascadeModel(
             key=jax.random.key_data(key),
             output=output,
             hidden=jnp.zeros((self.max_units, self.num_sources + 1), dtype),
@@ -189,23 +179,23 @@ class CascadeCorrelation(UpdateRule[Cascade]):
         )
 
     def train_step(
-        self, model: Cascade, example: Example, n: jax.Array
-    ) -> tuple[Cascade, jax.Array]:
-        """Adds one training sequence to the sums of its pass, and ends the pass if it is the last.
+        self, model: CascadeModel, example: Example, n: jax.Array
+    ) -> tuple[CascadeModel, jax.Array]:
+        """Add a training sequence to the sums of its pass, and end the pass if it is the last one.
 
         Args:
           model: the trial.
           example: sequence number n of the training set, modulo its size.
-          n: not used, as the model counts for itself.
+          n: unused, since the model counts its sequences.
 
         Returns:
-          The trial, and the outputs before anything was learned: [T, K], or [K] with the error at
-          the end.
+          The trial, and the outputs [T, K] before the update.
         """
         del n
-        sources, weights, targets = self._read(model, example)
+        sources = self._sources(model, example)
         outputs = logistic(sources @ model.output)
-        errors = (outputs - targets) * weights[:, None]
+        weights = real_steps(example).astype(outputs.dtype)
+        errors = (outputs - example.targets.astype(outputs.dtype)) * weights[:, None]
         sums = jax.lax.cond(
             model.phase == OUTPUTS,
             lambda: self._output_sums(sources, outputs, errors, weights),
@@ -216,12 +206,11 @@ class CascadeCorrelation(UpdateRule[Cascade]):
         model = jax.lax.cond(
             model.num_sequences == self.epoch, self._end_pass, lambda model: model, model
         )
-        return model, self._judged(outputs, example)
+        return model, outputs
 
-    def outputs(self, model: Cascade, example: Example) -> jax.Array:
-        """The net's outputs as it is, [T, K], or [K] with the error at the end."""
-        sources, _, _ = self._read(model, example)
-        return self._judged(logistic(sources @ model.output), example)
+    def outputs(self, model: CascadeModel, example: Example) -> jax.Array:
+        """Return the outputs [T, K]."""
+        return logistic(self._sources(model, example) @ model.output)
 
     @property
     def _down(self) -> optax.GradientTransformation:
@@ -232,63 +221,48 @@ class CascadeCorrelation(UpdateRule[Cascade]):
         return quickprop(self.candidate_epsilon, self.mu)
 
     def _draw(self, key: jax.Array, num_units: jax.Array, dtype: DTypeLike) -> jax.Array:
-        """The pool [C, M] from which the unit after `num_units` comes."""
+        """Draw the pool [C, M] of the unit that follows `num_units` others."""
         key = jax.random.fold_in(as_key(key), num_units + 1)
         shape = (self.num_candidates, self.num_sources + 1)
         return jax.random.uniform(key, shape, dtype, -self.init_range, self.init_range)
 
-    def _no_sums(self, dtype: DTypeLike) -> Sums:
+    def _no_sums(self, dtype: DTypeLike) -> PassSums:
         candidates, weights, outputs = self.num_candidates, self.num_sources + 1, self.num_outputs
-        zeros = functools.partial(jnp.zeros, dtype=dtype)
-        return Sums(
-            steps=zeros(()),
-            squared_error=zeros(()),
-            slope=zeros((self.num_sources, outputs)),
-            error=zeros(outputs),
-            value=zeros(candidates),
-            value_error=zeros((candidates, outputs)),
-            derivative=zeros((candidates, weights)),
-            derivative_error=zeros((candidates, weights, outputs)),
+        return PassSums(
+            steps=jnp.zeros((), dtype),
+            squared_error=jnp.zeros((), dtype),
+            output_gradient=jnp.zeros((self.num_sources, outputs), dtype),
+            error=jnp.zeros(outputs, dtype),
+            value=jnp.zeros(candidates, dtype),
+            value_error=jnp.zeros((candidates, outputs), dtype),
+            derivative=jnp.zeros((candidates, weights), dtype),
+            derivative_error=jnp.zeros((candidates, weights, outputs), dtype),
         )
 
-    def _read(self, model: Cascade, example: Example) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """What the output units see [T, S], how much each step counts [T], the targets [T, K]."""
-        dtype, inputs = model.output.dtype, example.inputs
+    def _sources(self, model: CascadeModel, example: Example) -> jax.Array:
+        """Return what the output units see, [T, S]."""
+        inputs = example.inputs
         if jnp.issubdtype(inputs.dtype, jnp.integer):
             inputs = jax.nn.one_hot(inputs, self.num_inputs)
-        steps = jnp.arange(inputs.shape[0], dtype=jnp.int32)
-        targets = example.targets.astype(dtype)
-        if self.error_at == "end":
-            counts = steps == example.length - 1
-            targets = jnp.broadcast_to(targets[None], (inputs.shape[0], self.num_outputs))
-        else:
-            counts = steps < example.length
-        sources = run_units(model.hidden, model.num_units, inputs.astype(dtype))
-        return sources, counts.astype(dtype), targets
-
-    def _judged(self, outputs: jax.Array, example: Example) -> jax.Array:
-        if self.error_at == "every_step":
-            return outputs
-        return jax.lax.dynamic_index_in_dim(outputs, example.length - 1, keepdims=False)
+        return run_units(model.hidden, model.num_units, inputs.astype(model.output.dtype))
 
     def _output_sums(
         self, sources: jax.Array, outputs: jax.Array, errors: jax.Array, weights: jax.Array
-    ) -> Sums:
-        deltas = (logistic.derivative(outputs) + self.slope_offset) * errors
+    ) -> PassSums:
+        deltas = (logistic.derivative(outputs) + self.derivative_offset) * errors
         return self._no_sums(errors.dtype)._replace(
             steps=weights.sum(),
             squared_error=jnp.sum(errors * errors),
-            slope=sources.T @ deltas,
+            output_gradient=sources.T @ deltas,
         )
 
     def _candidate_sums(
         self, candidate: jax.Array, sources: jax.Array, errors: jax.Array, weights: jax.Array
-    ) -> Sums:
+    ) -> PassSums:
         values, derivatives = run_candidates(candidate, sources)
-        return Sums(
+        return self._no_sums(errors.dtype)._replace(
             steps=weights.sum(),
             squared_error=jnp.sum(errors * errors),
-            slope=jnp.zeros((self.num_sources, self.num_outputs), errors.dtype),
             error=errors.sum(0),
             value=weights @ values,
             value_error=values.T @ errors,
@@ -296,7 +270,7 @@ class CascadeCorrelation(UpdateRule[Cascade]):
             derivative_error=jnp.einsum("tk,tcm->cmk", errors, derivatives),
         )
 
-    def _end_pass(self, model: Cascade) -> Cascade:
+    def _end_pass(self, model: CascadeModel) -> CascadeModel:
         model = jax.lax.cond(
             model.phase == OUTPUTS, self._end_output_pass, self._end_candidate_pass, model
         )
@@ -305,12 +279,14 @@ class CascadeCorrelation(UpdateRule[Cascade]):
             sums=jax.tree.map(jnp.zeros_like, model.sums),
         )
 
-    def _end_output_pass(self, model: Cascade) -> Cascade:
-        """A quickprop step of the output weights; none, but a pool, if there was nothing new."""
+    def _end_output_pass(self, model: CascadeModel) -> CascadeModel:
+        """Update the output weights; at the end of the phase, draw a pool of candidates instead."""
         sums = model.sums
         model, is_over = self._watch(model, sums.squared_error, self.output_change)
         is_over &= model.num_units < self.max_units
-        steps, state = self._down.update(sums.slope / sums.steps, model.output_state, model.output)
+        steps, state = self._down.update(
+            sums.output_gradient / sums.steps, model.output_state, model.output
+        )
         stepped = model._replace(
             output=optax.apply_updates(model.output, steps), output_state=state
         )
@@ -318,31 +294,33 @@ class CascadeCorrelation(UpdateRule[Cascade]):
         turned = self._turn(model, CANDIDATES)._replace(
             candidate=candidate, candidate_state=self._up.init(candidate)
         )
-        return _select(is_over, turned, stepped)
+        return tree_where(is_over, turned, stepped)
 
-    def _end_candidate_pass(self, model: Cascade) -> Cascade:
-        """A quickprop step of the candidates; or the best of them joins the net."""
+    def _end_candidate_pass(self, model: CascadeModel) -> CascadeModel:
+        """Update the candidates; at the end of the phase, let the best one join the net instead."""
         covariances, scores = covariance(model.sums)
         model, is_over = self._watch(model, scores.max(), self.candidate_change)
         steps, state = self._up.update(
-            -score_slopes(model.sums), model.candidate_state, model.candidate
+            -score_gradient(model.sums), model.candidate_state, model.candidate
         )
         stepped = model._replace(
             candidate=optax.apply_updates(model.candidate, steps), candidate_state=state
         )
         best = jnp.argmax(scores)
-        place = self.num_inputs + 1 + model.num_units
-        output = model.output.at[place].set(-covariances[best] / total_error(model.sums))
+        index = self.num_inputs + 1 + model.num_units
+        output = model.output.at[index].set(-covariances[best] / total_error(model.sums))
         turned = self._turn(model, OUTPUTS)._replace(
             hidden=model.hidden.at[model.num_units].set(model.candidate[best]),
             num_units=model.num_units + 1,
             output=output,
             output_state=self._down.init(output),
         )
-        return _select(is_over, turned, stepped)
+        return tree_where(is_over, turned, stepped)
 
-    def _watch(self, model: Cascade, level: jax.Array, change: float) -> tuple[Cascade, jax.Array]:
-        """Counts the pass, and says whether the phase has run out of patience or time."""
+    def _watch(
+        self, model: CascadeModel, level: jax.Array, change: float
+    ) -> tuple[CascadeModel, jax.Array]:
+        """Count the pass; return also whether the phase is over."""
         is_new = (model.epochs == 0) | (jnp.abs(level - model.level) > change * model.level)
         model = model._replace(
             epochs=model.epochs + 1,
@@ -351,13 +329,9 @@ class CascadeCorrelation(UpdateRule[Cascade]):
         )
         return model, (model.stale >= self.patience) | (model.epochs >= self.max_epochs)
 
-    def _turn(self, model: Cascade, phase: int) -> Cascade:
+    def _turn(self, model: CascadeModel, phase: int) -> CascadeModel:
         return model._replace(
             phase=jnp.full_like(model.phase, phase),
             epochs=jnp.zeros_like(model.epochs),
             stale=jnp.zeros_like(model.stale),
         )
-
-
-def _select(condition: jax.Array, yes: Cascade, no: Cascade) -> Cascade:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

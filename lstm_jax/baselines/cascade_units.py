@@ -1,6 +1,7 @@
-"""The units of a net that grows by cascade correlation, and the score that they are chosen by.
+"""The units of a net that grows by cascade correlation, and the score that selects them.
 
-The equations are in `cascade_correlation`, which decides when they are asked for.
+The equations are in `cascade_correlation`. C counts candidates, U hidden units. M = I + 1 + U + 1
+is the number of a hidden unit's weights, S = I + 1 + U the number of sources of an output unit.
 """
 
 from __future__ import annotations
@@ -13,40 +14,37 @@ import jax.numpy as jnp
 from lstm_jax.cell.activations import logistic
 
 
-class Sums(NamedTuple):
-    """What is added up over the steps of a pass.
-
-    M counts a candidate's weights, U the hidden units, S = I + 1 + U the sources of an output.
-    """
+class PassSums(NamedTuple):
+    """Sums over the steps of a pass; zero where the phase does not need them."""
 
     steps: jax.Array
-    """[] how many."""
+    """[], the number of steps."""
     squared_error: jax.Array
-    """[] Σ e_o²."""
-    slope: jax.Array
-    """[S, K] Σ y_m f'(net_o) e_o."""
+    """[], Σ e_o²."""
+    output_gradient: jax.Array
+    """[S, K], Σ y_m f'(net_o) e_o."""
     error: jax.Array
-    """[K] Σ e_o."""
+    """[K], Σ e_o."""
     value: jax.Array
-    """[C] Σ v."""
+    """[C], Σ v."""
     value_error: jax.Array
-    """[C, K] Σ v e_o."""
+    """[C, K], Σ v e_o."""
     derivative: jax.Array
-    """[C, M] Σ ∂v/∂w_m."""
+    """[C, M], Σ ∂v/∂w_m."""
     derivative_error: jax.Array
-    """[C, M, K] Σ ∂v/∂w_m e_o."""
+    """[C, M, K], Σ ∂v/∂w_m e_o."""
 
 
 def run_units(hidden: jax.Array, num_units: jax.Array, inputs: jax.Array) -> jax.Array:
-    """Computes all that the output units see.
+    """Return the sources of the output units: the inputs, the bias 1 and the hidden units.
 
     Args:
-      hidden: [U, M], see `Cascade`.
-      num_units: units from this one on stay at 0.
+      hidden: [U, M], the weights of the hidden units.
+      num_units: int32, the number of units that have joined; the values of others are 0.
       inputs: [T, I].
 
     Returns:
-      [T, S]: the inputs, the bias 1, and the values of the hidden units.
+      [T, S].
     """
     max_units, num_given = hidden.shape[0], inputs.shape[1] + 1
     given = jnp.concatenate([inputs, jnp.ones_like(inputs[:, :1])], axis=1)
@@ -67,14 +65,11 @@ def run_units(hidden: jax.Array, num_units: jax.Array, inputs: jax.Array) -> jax
 
 
 def run_candidates(candidate: jax.Array, sources: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Computes the candidates' values, and carries their derivatives forward in time.
+    """Return the values v [T, C] of candidates and their derivatives ∂v/∂w [T, C, M].
 
     Args:
-      candidate: weights [C, M], the last of which is that of the unit's own value before.
-      sources: [T, S], with S = M - 1; 0 for units that have not joined.
-
-    Returns:
-      v [T, C] and ∂v/∂w [T, C, M].
+      candidate: [C, M], the weights of the candidates.
+      sources: [T, S], from `run_units`.
     """
     net_given = sources @ candidate[:, :-1].T
     self_weights = candidate[:, -1]
@@ -94,11 +89,10 @@ def run_candidates(candidate: jax.Array, sources: jax.Array) -> tuple[jax.Array,
     return jax.lax.scan(step, start, (sources, net_given))[1]
 
 
-def covariance(sums: Sums) -> tuple[jax.Array, jax.Array]:
-    """The candidates' covariances with each output's error [C, K], and their scores [C].
+def covariance(sums: PassSums) -> tuple[jax.Array, jax.Array]:
+    """Return the candidates' covariances with each output's error [C, K], and their scores [C].
 
-    Quickprop may double a step again and again until a candidate's weights overflow: its score is
-    0, so that it does not join, and the others of its pool are not lost.
+    Quickprop may let a candidate's weights overflow. Its score is then 0, so that it does not join.
     """
     mean_error = sums.error / sums.steps
     covariances = sums.value_error - sums.value[:, None] * mean_error[None]
@@ -106,14 +100,14 @@ def covariance(sums: Sums) -> tuple[jax.Array, jax.Array]:
     return covariances, jnp.where(jnp.isfinite(scores), scores, 0)
 
 
-def score_slopes(sums: Sums) -> jax.Array:
-    """The derivative of every candidate's score by each of its weights, [C, M]."""
+def score_gradient(sums: PassSums) -> jax.Array:
+    """Return the derivative of every candidate's score by each of its weights, [C, M]."""
     covariances, _ = covariance(sums)
     mean_error = sums.error / sums.steps
     by_output = sums.derivative_error - sums.derivative[..., None] * mean_error[None, None]
     return jnp.einsum("ck,cmk->cm", jnp.sign(covariances), by_output) / total_error(sums)
 
 
-def total_error(sums: Sums) -> jax.Array:
-    """Σ e², kept from 0, to which saturated outputs can bring it."""
+def total_error(sums: PassSums) -> jax.Array:
+    """Return Σ e², but at least the smallest normal number, as outputs may saturate."""
     return jnp.maximum(sums.squared_error, jnp.finfo(sums.squared_error.dtype).tiny)

@@ -1,4 +1,4 @@
-"""Recurrent nets of logistic units, and their exact gradient by backpropagation through time.
+"""Recurrent nets of logistic units, and their gradient by backpropagation through time.
 
 A net has a recurrent layer of R units, each of which sees the inputs and the whole layer one step
 before:
@@ -6,7 +6,8 @@ before:
     net_l(t) = Σ_m w_lm x_m(t) + Σ_m w_lm y_m(t-1)
     y_l(t) = τ_l y_l(t-1) + (1 - τ_l) f(net_l(t)),  y_l(0) = 0
 
-with τ = 0 unless the net has fixed time constants (`time_constants`). Where its K outputs are:
+where τ = 0 unless the net has fixed time constants (Mozer 1992): a unit then remembers for some
+1 / (1 - τ_l) steps. The K outputs depend on `connections`:
 
 | `connections` | the outputs                                       | in the paper's comparison |
 |---------------|---------------------------------------------------|---------------------------|
@@ -14,8 +15,8 @@ with τ = 0 unless the net has fixed time constants (`time_constants`). Where it
 | "layered"     | see the recurrent layer and the inputs, same step | RTRL and BPTT on task 2a  |
 | "simple"      | see the recurrent layer, same step                | Elman's net on task 1     |
 
-The nets that the paper names have no bias, as its weight counts tell; with `bias`, there is a
-further input that is always 1. Functions are for one sequence and one net.
+The paper's nets have no bias, according to their numbers of weights; `bias` adds an input that is
+always 1. Functions are for one sequence and one net.
 
 References:
   R. J. Williams and D. Zipser. A learning algorithm for continually running fully recurrent neural
@@ -23,6 +24,7 @@ References:
   P. J. Werbos. Backpropagation through time. Proc. IEEE 78(10):1550-1560, 1990.
   A. W. Smith and D. Zipser. Learning sequential structures with the real-time recurrent learning
   algorithm. International Journal of Neural Systems 1(2):125-131, 1989.
+  M. C. Mozer. Induction of multiscale temporal structure. NIPS 4:275-282, 1992.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from lstm_jax.cell.activations import logistic
 from lstm_jax.cell.lanes import weighted_sum
 from lstm_jax.cell.parameters import draw_weights, shape_leaf
 from lstm_jax.cell.units import MaybeNone
-from lstm_jax.cell.validation import as_integer
+from lstm_jax.cell.validation import as_integer, check_choice
 from lstm_jax.network.losses import half_squared_error, ignore_within_tolerance
 
 Connections = Literal["full", "layered", "simple"]
@@ -46,7 +48,7 @@ Connections = Literal["full", "layered", "simple"]
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentNet:
-    """The topology of a recurrent net without memory cells.
+    """The architecture of a recurrent net without memory cells.
 
     >>> RecurrentNet(5, 1, 5, "layered").num_weights  # task 2a with p = 4
     36
@@ -55,11 +57,12 @@ class RecurrentNet:
 
     Attributes:
       num_inputs: I, at least 1.
-      num_hidden: recurrent units that are no outputs, at least 1; 0 will do if "full".
+      num_hidden: the number of recurrent units that are not outputs, at least 1; at least 0 if
+        "full".
       num_outputs: K, at least 1.
-      connections: where the outputs are, see the table above.
+      connections: see the table above.
       time_constants: τ of each of the R recurrent units, in [0, 1); (): all 0.
-      bias: whether there is a further input that is always 1, for all that sees the inputs.
+      bias: whether units that see the inputs also see an input that is always 1.
 
     Raises:
       ValueError: if a field is out of its range.
@@ -73,9 +76,7 @@ class RecurrentNet:
     bias: bool = False
 
     def __post_init__(self) -> None:
-        if self.connections not in get_args(Connections):
-            allowed = get_args(Connections)
-            raise ValueError(f"connections must be one of {allowed}, got {self.connections!r}")
+        check_choice("connections", self.connections, get_args(Connections))
         least_hidden = 0 if self.connections == "full" else 1
         for name, least in (("num_inputs", 1), ("num_hidden", least_hidden), ("num_outputs", 1)):
             as_integer(name, getattr(self, name), least)
@@ -86,17 +87,17 @@ class RecurrentNet:
 
     @property
     def num_recurrent(self) -> int:
-        """R, the units of the recurrent layer."""
+        """R, the number of units of the recurrent layer."""
         return self.num_hidden + self.num_outputs * (self.connections == "full")
 
     @property
     def num_given(self) -> int:
-        """G, the inputs and the bias, if there is one."""
+        """G, the number of inputs, with the bias if there is one."""
         return self.num_inputs + self.bias
 
     @property
     def num_weights(self) -> int:
-        """W, all weights; equals the paper's counts."""
+        """W, the number of weights; equals the paper's."""
         into_outputs = {
             "full": 0,
             "layered": self.num_given + self.num_recurrent,
@@ -107,10 +108,10 @@ class RecurrentNet:
 
 
 class Weights(NamedTuple):
-    """All weights of a `RecurrentNet`: sources lead, units follow."""
+    """The weights of a `RecurrentNet`, indexed [source, unit]."""
 
     input: jax.Array
-    """[G, R], into the recurrent layer, the bias last."""
+    """[G, R], into the recurrent layer; the bias is last."""
     recurrent: jax.Array
     """[R, R]."""
     output: jax.Array | MaybeNone
@@ -120,23 +121,20 @@ class Weights(NamedTuple):
 
 
 class SupervisedSequence(NamedTuple):
-    """A sequence and what is asked of its outputs; with the suffix _t, one step of it.
-
-    Padding must come last.
-    """
+    """A sequence with its targets; with the suffix _t, one step of it. Padding comes last."""
 
     inputs: jax.Array
     """[T, I] floating, or [T] integers for one-hot inputs; of one step [G]."""
     targets: jax.Array
     """[T, K]."""
     at_steps: jax.Array
-    """[T] floating, how much the error of each step counts; 0 for padding."""
+    """[T] floating, the weight of each step's loss; 0 for padding."""
     tolerance: jax.Array | None = None
-    """[T] floating, an output as near to its target has no error; None: 0."""
+    """[T] floating, the distance within which an output counts as equal to its target; None: 0."""
 
 
 def weight_shapes(net: RecurrentNet) -> Weights:
-    """The shape of every array of weights; None where there is none."""
+    """Return the shape of every array of weights, None for absent ones."""
     given, units, outputs = net.num_given, net.num_recurrent, net.num_outputs
     return Weights(
         input=shape_leaf(given, units),
@@ -146,10 +144,8 @@ def weight_shapes(net: RecurrentNet) -> Weights:
     )
 
 
-def initialise(
-    key: jax.Array, net: RecurrentNet, *, init_range: float = 0.2, dtype: DTypeLike = jnp.float32
-) -> Weights:
-    """Draws every weight uniformly from [-init_range, init_range].
+def initialise(key: jax.Array, net: RecurrentNet, *, init_range: float = 0.2) -> Weights:
+    """Draw every weight uniformly from [-init_range, init_range].
 
     Raises:
       ValueError: if `init_range` is not positive.
@@ -158,7 +154,7 @@ def initialise(
         raise ValueError(f"init_range must be positive, got {init_range}")
     shapes: list[Any] = [*weight_shapes(net)]
     keys = jax.random.split(key, len(shapes))
-    drawn = draw_weights(keys, [shape or () for shape in shapes], init_range, dtype)
+    drawn = draw_weights(keys, [shape or () for shape in shapes], init_range, jnp.float32)
     arrays: list[jax.Array | MaybeNone] = [
         None if shape is None else array for shape, array in zip(shapes, drawn, strict=True)
     ]
@@ -166,10 +162,10 @@ def initialise(
 
 
 def as_vectors(net: RecurrentNet, inputs: jax.Array, dtype: DTypeLike) -> jax.Array:
-    """What units see of the inputs, [T, G]: real ones as they are, [T] integers as one-hot vectors.
+    """Convert [T, I] floating or [T] integer inputs to what units see, [T, G].
 
     Raises:
-      ValueError: if they are neither.
+      ValueError: if they have another shape or dtype.
     """
     if jnp.issubdtype(inputs.dtype, jnp.integer) and inputs.ndim == 1:
         vectors = jax.nn.one_hot(inputs, net.num_inputs, dtype=dtype)
@@ -182,23 +178,17 @@ def as_vectors(net: RecurrentNet, inputs: jax.Array, dtype: DTypeLike) -> jax.Ar
 
 
 def time_constants(net: RecurrentNet, dtype: DTypeLike) -> jax.Array | None:
-    """τ of the recurrent units, [R]; None if all are 0."""
+    """Return τ of the recurrent units, [R]; None if all are 0."""
     return jnp.array(net.time_constants, dtype) if any(net.time_constants) else None
 
 
 def step(
     net: RecurrentNet, weights: Weights, y_tm1: jax.Array, x_t: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The recurrent layer at step t.
-
-    Args:
-      net: the topology.
-      weights: `input` and `recurrent` are used.
-      y_tm1: [R], the layer's activations one step before.
-      x_t: [G].
+    """Run one step of the recurrent layer, from y(t-1) [R] and x(t) [G].
 
     Returns:
-      y_t and f(net_t), [R] each; the same without time constants.
+      y(t) and f(net(t)), [R] each; they are equal without time constants.
     """
     value = logistic(weighted_sum(weights.input, [x_t]) + weighted_sum(weights.recurrent, [y_tm1]))
     tau = time_constants(net, value.dtype)
@@ -206,13 +196,13 @@ def step(
 
 
 def activation_derivatives(net: RecurrentNet, value: jax.Array) -> jax.Array:
-    """∂y_l(t)/∂net_l(t) = (1 - τ_l) f'(net_l(t)), from f(net) [..., R]."""
+    """Return ∂y_l(t)/∂net_l(t) = (1 - τ_l) f'(net_l(t)), from f(net) [..., R]."""
     tau = time_constants(net, value.dtype)
     return logistic.derivative(value) if tau is None else (1 - tau) * logistic.derivative(value)
 
 
 def output_units(net: RecurrentNet, weights: Weights, y_t: jax.Array, x_t: jax.Array) -> jax.Array:
-    """The outputs [K] of a step, from the recurrent layer [R] and the inputs [G] of that step."""
+    """Return the outputs [K] of a step, from its y(t) [R] and x(t) [G]."""
     if weights.output is None:
         return y_t[-net.num_outputs :]
     net_t = weighted_sum(weights.output, [y_t])
@@ -222,15 +212,11 @@ def output_units(net: RecurrentNet, weights: Weights, y_t: jax.Array, x_t: jax.A
 
 
 def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
-    """The outputs of one net for one sequence, [T, K].
+    """Return the outputs [T, K] for [T, I] floating or [T] integer inputs.
 
     >>> net = RecurrentNet(num_inputs=3, num_hidden=2, num_outputs=4, connections="simple")
     >>> apply(net, initialise(jax.random.key(0), net), jnp.ones((10, 3))).shape
     (10, 4)
-
-    Args:
-      net, weights: the net.
-      inputs: [T, I] floating, or [T] integers for one-hot inputs.
     """
     inputs = as_vectors(net, inputs, weights.input.dtype)
 
@@ -245,11 +231,7 @@ def apply(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
 def bptt_gradient(
     net: RecurrentNet, weights: Weights, sequence: SupervisedSequence
 ) -> tuple[Weights, jax.Array]:
-    """The exact gradient of E / 2, by backpropagation through all of a sequence (Werbos 1990).
-
-    Returns:
-      The gradient, and the outputs [T, K].
-    """
+    """Return the exact gradient of E / 2 of a sequence (Werbos 1990), and the outputs [T, K]."""
 
     def loss(weights: Weights) -> tuple[jax.Array, jax.Array]:
         outputs = apply(net, weights, sequence.inputs)
@@ -260,29 +242,20 @@ def bptt_gradient(
 
 
 class OutputGradient(NamedTuple):
-    """What the error of one step is to the outputs' own weights and to the recurrent layer."""
+    """The gradient of one step's E / 2 by the outputs' weights and by the recurrent layer."""
 
     output: jax.Array | MaybeNone
-    """[R, K] or None, ∂(E/2)(t)/∂`Weights.output`."""
+    """[R, K], by `Weights.output`; None if that is None."""
     direct: jax.Array | MaybeNone
-    """[G, K] or None."""
+    """[G, K], by `Weights.direct`; None if that is None."""
     delta_y: jax.Array
-    """[R], the error on y(t)."""
+    """[R], by y(t)."""
 
 
 def output_gradient(
     net: RecurrentNet, weights: Weights, y_t: jax.Array, sequence_t: SupervisedSequence
 ) -> tuple[OutputGradient, jax.Array]:
-    """Backpropagation through the outputs of one step alone.
-
-    Args:
-      net, weights: the net.
-      y_t: [R], what the outputs see of the recurrent layer.
-      lesson_t: the step.
-
-    Returns:
-      The gradient, and the outputs [K].
-    """
+    """Backpropagate through the outputs of one step; return the gradient and the outputs [K]."""
     x_t, target_t, at_step, tolerance_t = sequence_t
     outputs = output_units(net, weights, y_t, x_t)
     taken = ignore_within_tolerance(outputs, target_t, tolerance_t)

@@ -1,20 +1,18 @@
-"""Random weight guessing: all weights at once, until the trial is solved.
+"""Random weight guessing: draw all weights at once, until the trial is solved.
 
-J. Schmidhuber and S. Hochreiter. Guessing can outperform many long time lag algorithms. Technical
-note IDSIA-19-96, 1996; S. Hochreiter and J. Schmidhuber. LSTM can solve hard long time lag
-problems. *Advances in Neural Information Processing Systems 9*, 473-479, 1997.
+A guess draws all weights of a `RecurrentNet` uniformly from the range of the task's
+hyperparameters. It is given up at its first wrong sequence, so that most guesses cost one or two
+sequences. If p is the fraction of the weight cube in which all sequences are right, the number of
+guesses is geometric with mean 1 / p.
 
-A guess is one draw of all weights of a `RecurrentNet`, uniform in the range of the task's
-conditions. It is given up at its first wrong sequence, so that most guesses cost one or two; one
-that is never wrong is kept.
+In the source a guess must be right on a fixed training set and is then tested. Here, as for every
+update rule, each training sequence is a new one, and the task's stopping rule decides.
 
-There is no learning: if p is the part of the weight cube in which all sequences are right, the
-number of guesses is geometric, of mean 1 / p. Tasks that are quickly guessed say little about an
-algorithm that solves them.
-
-Where this departs from the source: there a guess must get a fixed training set right, and is then
-tested. Here, as for every method, each training sequence is a fresh one, and it is the task's own
-rule that says when a trial is solved.
+References:
+  J. Schmidhuber and S. Hochreiter. Guessing can outperform many long time lag algorithms. Technical
+  note IDSIA-19-96, 1996.
+  S. Hochreiter and J. Schmidhuber. LSTM can solve hard long time lag problems. NIPS 9:473-479,
+  1997.
 """
 
 from __future__ import annotations
@@ -26,52 +24,49 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.baselines.fully_recurrent import Weights, initialise
-from lstm_jax.baselines.update_rules import judged_outputs
+from lstm_jax.baselines.update_rules import task_outputs
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.training.update_rules.base import UpdateRule
 from lstm_jax.training.update_rules.keys import as_key
 
 
-class Guess(NamedTuple):
-    """One trial: the weights of now, and how they came about."""
+class GuessedModel(NamedTuple):
+    """A trial's current guess."""
 
     key: jax.Array
     """uint32, the raw data of the trial's PRNG key."""
     weights: Weights
+    """The guessed weights."""
     guesses: jax.Array
-    """int32, weight draws so far, this one included."""
+    """int32, the number of guesses so far, at least 1."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Guessing(UpdateRule[Guess]):
-    """Random weight guessing, for one trial.
-
-    Attributes:
-      task: whose `architecture` is a `RecurrentNet`.
-    """
+class Guessing(UpdateRule[GuessedModel]):
+    """The update rule that replaces all weights after a wrong sequence."""
 
     task: Task
+    """The task; its `architecture` is a `RecurrentNet`."""
 
-    def init(self, key: jax.Array) -> Guess:
-        """The first guess."""
-        return Guess(jax.random.key_data(key), self._draw(key, 0), jnp.ones((), jnp.int32))
+    def init(self, key: jax.Array) -> GuessedModel:
+        """Draw the first guess."""
+        return GuessedModel(jax.random.key_data(key), self._draw(key, 0), jnp.ones((), jnp.int32))
 
-    def train_step(self, model: Guess, example: Example, n: jax.Array) -> tuple[Guess, jax.Array]:
-        """Draws other weights if these get a training sequence wrong.
-
-        Returns:
-          The trial, and the outputs of the weights that the sequence was presented to.
-        """
+    def train_step(
+        self, model: GuessedModel, example: Example, n: jax.Array
+    ) -> tuple[GuessedModel, jax.Array]:
+        """Draw new weights if the outputs are wrong; return also the outputs of the old ones."""
         del n
         outputs = self.outputs(model, example)
         is_wrong = ~self.task.is_correct(outputs, example)
         drawn = self._draw(as_key(model.key), model.guesses)
         weights = jax.tree.map(lambda a, b: jnp.where(is_wrong, a, b), drawn, model.weights)
-        return Guess(model.key, weights, model.guesses + is_wrong.astype(jnp.int32)), outputs
+        guesses = model.guesses + is_wrong.astype(jnp.int32)
+        return GuessedModel(model.key, weights, guesses), outputs
 
-    def outputs(self, model: Guess, example: Example) -> jax.Array:
-        """[K], or [T, K] with the error at every step, by the weights of now."""
-        return judged_outputs(self.task, model.weights, example)
+    def outputs(self, model: GuessedModel, example: Example) -> jax.Array:
+        """Return the outputs at the targets, [K] or [T, K]."""
+        return task_outputs(self.task, model.weights, example)
 
     def _draw(self, key: jax.Array, number: jax.Array | int) -> Weights:
         return initialise(

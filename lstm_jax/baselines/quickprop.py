@@ -1,16 +1,17 @@
-"""Quickprop: a step to the minimum of the parabola through two slopes, for each weight alone.
+"""Quickprop: for each weight, a step to the minimum of the parabola through two derivatives.
 
-S. E. Fahlman. Faster-learning variations on back-propagation: an empirical study. *Proceedings of
-the 1988 Connectionist Models Summer School*, 38-51, 1988.
-
-With S(t) the slope of the error by a weight, decay included, and D(t) the step taken from there:
+With S(t) the derivative of the error by a weight, including decay, and D(t) the step taken there:
 
     S(t) = ∂E/∂w + decay w(t)
     D(t) = D(t-1) S(t) / (S(t-1) - S(t))      the parabola's minimum
            mu D(t-1)                          if that is further than mu D(t-1), or a maximum
-           - epsilon S(t)                     added, unless the slope has changed its sign
+           - epsilon S(t)                     added, unless S has changed its sign
 
-The slope must be that of a whole pass: from one sequence to the next it means nothing.
+S must be that of a whole pass over the training set.
+
+Reference:
+  S. E. Fahlman. Faster-learning variations on back-propagation: an empirical study. Proceedings of
+  the 1988 Connectionist Models Summer School, 38-51, 1988.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ import optax
 
 
 class QuickpropState(NamedTuple):
-    """What quickprop remembers of the step before; each shaped as the weights."""
+    """The previous step; arrays have the shapes of the weights."""
 
     step: optax.Updates
     """D(t-1), 0 before the first step."""
-    slope: optax.Updates
+    gradient: optax.Updates
     """S(t-1)."""
 
 
 def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.GradientTransformation:
-    """Makes quickprop an optax transformation, for slopes to go down.
+    """Return quickprop as an optax transformation that descends.
 
-    >>> descent = quickprop(epsilon=2.0)  # on E = (w - 3)² / 2, of slope w - 3
+    >>> descent = quickprop(epsilon=2.0)  # on E = (w - 3)² / 2, with the gradient w - 3
     >>> w = jnp.array(1.0)
     >>> state = descent.init(w)
     >>> for _ in range(2):
@@ -46,11 +47,11 @@ def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.Grad
 
     Args:
       epsilon: the rate of the first step and of the linear term, positive.
-      mu: no step is longer than `mu` times the step before, positive; 1.75 to 2.25 in the source.
-      decay: times the weight, is added to its slope.
+      mu: the largest growth of a step, positive; 1.75 to 2.25 in the source.
+      decay: the weight decay, not negative.
 
     Raises:
-      ValueError: if an argument is outside its range.
+      ValueError: if an argument is out of its range.
     """
     for name, value in (("epsilon", epsilon), ("mu", mu)):
         if not value > 0:
@@ -66,24 +67,23 @@ def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.Grad
         updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
     ) -> tuple[optax.Updates, optax.OptState]:
         assert isinstance(state, QuickpropState)
-        slopes = updates
+        gradient = updates
         if decay:
-            slopes = jax.tree.map(lambda slope, w: slope + decay * w, updates, params)
+            gradient = jax.tree.map(lambda g, w: g + decay * w, updates, params)
         step = functools.partial(_step, epsilon=epsilon, mu=mu)
-        steps = jax.tree.map(step, slopes, state.slope, state.step)
-        return steps, QuickpropState(steps, slopes)
+        steps = jax.tree.map(step, gradient, state.gradient, state.step)
+        return steps, QuickpropState(steps, gradient)
 
     return optax.GradientTransformation(init, update)
 
 
 def _step(
-    slope: jax.Array, slope_tm1: jax.Array, step_tm1: jax.Array, *, epsilon: float, mu: float
+    g: jax.Array, g_tm1: jax.Array, step_tm1: jax.Array, *, epsilon: float, mu: float
 ) -> jax.Array:
-    """D(t) of every weight."""
-    # In units of the last step's direction all of it is one case: a downhill slope is positive.
-    downhill, downhill_tm1 = -slope * jnp.sign(step_tm1), -slope_tm1 * jnp.sign(step_tm1)
+    # Relative to the direction of the previous step; a downhill derivative is positive.
+    downhill, downhill_tm1 = -g * jnp.sign(step_tm1), -g_tm1 * jnp.sign(step_tm1)
     is_far = downhill >= mu / (1 + mu) * downhill_tm1
     change = jnp.where(is_far, 1, downhill_tm1 - downhill)
     parabola = jnp.where(is_far, mu, downhill / change) * step_tm1
     is_linear = (downhill > 0) | (step_tm1 == 0)
-    return parabola - jnp.where(is_linear, epsilon * slope, 0)
+    return parabola - jnp.where(is_linear, epsilon * g, 0)

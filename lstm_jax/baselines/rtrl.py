@@ -1,17 +1,13 @@
 """Real-time recurrent learning: the exact gradient, forward in time (Williams & Zipser 1989).
 
-With z = (x(t), y(t-1)) and the weight w_is from source s to unit i,
+With z = (x(t), y(t-1)) and the weight w_is from source s to unit i, the sensitivities
 
     p^k_is(t) = ∂y_k(t)/∂w_is
               = τ_k p^k_is(t-1) + (1 - τ_k) f'(net_k) [Σ_l w_kl p^l_is(t-1) + δ_ik z_s(t)]
 
-is carried along, and the gradient of a step's error is Σ_k ∂(E/2)(t)/∂y_k(t) p^k_is(t). Nothing is
-stored per step; R³ + R² G numbers are carried and R² of work is done for each. Outputs that feed
-nothing back ("layered", "simple") need no such numbers for their own weights.
-
-Reference:
-  R. J. Williams and D. Zipser. A learning algorithm for continually running fully recurrent neural
-  networks. Neural Computation 1(2):270-280, 1989.
+are carried from step to step, R³ + R² G numbers; the gradient of a step's E / 2 is
+Σ_k ∂(E/2)(t)/∂y_k(t) p^k_is(t). The weights of outputs without feedback ("layered", "simple") need
+no sensitivities.
 """
 
 from __future__ import annotations
@@ -21,7 +17,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.baselines import stepwise
 from lstm_jax.baselines.fully_recurrent import (
     RecurrentNet,
     SupervisedSequence,
@@ -31,32 +26,28 @@ from lstm_jax.baselines.fully_recurrent import (
     step,
     time_constants,
 )
+from lstm_jax.baselines.update_rules import StepGradient
 
 
 class Sensitivities(NamedTuple):
-    """What RTRL carries."""
+    """The state that RTRL carries."""
 
     y: jax.Array
-    """[R]."""
+    """[R], y(t)."""
     p: jax.Array
-    """[R, (G + R) R], ∂y_k/∂w_is at [k, s R + i], flat for one matrix product a step."""
+    """[R, (G + R) R], ∂y_k/∂w_is at [k, s R + i], flat for one matrix product per step."""
 
 
-def start(weights: Weights) -> Sensitivities:
-    """Before a sequence's first step: no activation, and none that depends on a weight."""
+def _init(weights: Weights) -> Sensitivities:
     (given, units), dtype = weights.input.shape, weights.input.dtype
     return Sensitivities(
         jnp.zeros(units, dtype), jnp.zeros((units, (given + units) * units), dtype)
     )
 
 
-def rtrl_step(
-    net: RecurrentNet,
-    weights: Weights,
-    carried: Sensitivities,
-    sequence_t: SupervisedSequence,
+def _step(
+    net: RecurrentNet, weights: Weights, carried: Sensitivities, sequence_t: SupervisedSequence
 ) -> tuple[Sensitivities, Weights, jax.Array]:
-    """One step of the net and of its sensitivities; see `stepwise.Stepwise`."""
     y_t, value = step(net, weights, carried.y, sequence_t.inputs)
     z_t = jnp.concatenate([sequence_t.inputs, carried.y])
     units = net.num_recurrent
@@ -72,11 +63,4 @@ def rtrl_step(
     return Sensitivities(y_t, p), gradient, outputs
 
 
-RTRL = stepwise.Stepwise(start, rtrl_step)
-
-
-def rtrl_gradient(
-    net: RecurrentNet, weights: Weights, sequence: SupervisedSequence
-) -> tuple[Weights, jax.Array]:
-    """Offline RTRL: the gradient of a whole sequence, equal to `bptt_gradient` up to rounding."""
-    return stepwise.gradient(RTRL, net, weights, sequence)
+RTRL = StepGradient(_init, _step)

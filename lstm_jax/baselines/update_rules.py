@@ -1,14 +1,14 @@
-"""The rivals' `UpdateRule`s: recurrent nets that learn by a gradient, as the LSTM does.
+"""Update rules of recurrent nets that learn by a gradient.
 
-A task whose `architecture` is a `RecurrentNet` is learned by an update after every sequence,
-`RecurrentPerSequence`, or after every step of it, `RecurrentPerStep`. `jax.vmap` lifts both to trials (`method.Vmapped`).
+`RecurrentPerSequence` updates the weights after every sequence, `RecurrentPerStep` after every step
+that has a target, both for tasks whose `architecture` is a `RecurrentNet`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,126 +19,163 @@ from lstm_jax.baselines.fully_recurrent import (
     SupervisedSequence,
     Weights,
     apply,
+    as_vectors,
     initialise,
 )
-from lstm_jax.baselines.stepwise import Stepwise, learn_online
 from lstm_jax.cell.validation import check_tolerance
 from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.tasks.task import Example, Task, real_steps
 from lstm_jax.training.update_rules.base import UpdateRule
 
-# To the gradient and the outputs, as `bptt_gradient`.
+CarriedT = TypeVar("CarriedT")
+
+# (net, weights, sequence) -> the gradient of the sequence's E / 2 and the outputs [T, K].
 SequenceGradient = Callable[[RecurrentNet, Weights, SupervisedSequence], tuple[Weights, jax.Array]]
 
 
+class StepGradient(NamedTuple, Generic[CarriedT]):
+    """A gradient that is known step by step, forward in time."""
+
+    init: Callable[[Weights], CarriedT]
+    """(weights) -> the state before a sequence's first step."""
+    step: Callable[
+        [RecurrentNet, Weights, CarriedT, SupervisedSequence], tuple[CarriedT, Weights, jax.Array]
+    ]
+    """(net, weights, state, sequence_t) -> the state, the gradient of this step's E / 2, and the
+    outputs [K]."""
+
+
 class Model(NamedTuple):
-    """What a trial has learned."""
+    """A trial's recurrent net."""
 
     weights: Weights
-    """Of the net."""
+    """The weights."""
     optimiser_state: optax.OptState
-    """As the optimiser's `init` makes it."""
-
-
-def as_supervised(task: Task, example: Example, tolerance: float = 0.0) -> SupervisedSequence:
-    """An example of a task, its target at the end or targets at every step, as a `SupervisedSequence`.
-
-    The tolerance is that of every step.
-    """
-    counts, targets = real_steps(example), example.targets
-    if task.error_at == "end":
-        counts = counts & ~jnp.append(counts[1:], False)
-        targets = jnp.broadcast_to(targets[None], (len(counts), len(targets)))
-    at_steps = counts.astype(targets.dtype)
-    at_all = jnp.full_like(at_steps, tolerance) if tolerance else None
-    return SupervisedSequence(example.inputs, targets, at_steps, at_all)
-
-
-def judged(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
-    """Of the outputs [T, K], those that the task asks for; 0 at padding, as the LSTM's."""
-    if task.error_at == "end":
-        return outputs[example.length - 1]
-    return jnp.where(real_steps(example)[:, None], outputs, 0)
-
-
-def judged_outputs(task: Task, weights: Weights, example: Example) -> jax.Array:
-    """Those of the task's `RecurrentNet`: [K], or [T, K] with the error at every step."""
-    return judged(task, apply(task.architecture, weights, example.inputs), example)
+    """The state of the optimiser."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _RecurrentUpdate(UpdateRule[Model]):
-    """What both ways to learn share.
-
-    Attributes:
-      task: whose `architecture` is a `RecurrentNet`.
-      optimiser: any optax transformation.
-      tolerance: an output as near to its target has no error; 0.0: every one has.
-
-    Raises:
-      ValueError: if the tolerance is negative, or the optimiser needs the error.
-    """
-
     task: Task
+    """The task; its `architecture` is a `RecurrentNet`."""
     optimiser: optax.GradientTransformation
+    """Any optax transformation that needs only a gradient."""
     tolerance: float = dataclasses.field(default=0.0, kw_only=True)
+    """The distance within which an output counts as equal to its target; not negative."""
 
     def __post_init__(self) -> None:
         check_optimiser(self.optimiser)
         check_tolerance(self.tolerance)
 
     def init(self, key: jax.Array) -> Model:
-        """Random weights by the task's conditions."""
+        """Draw the initial weights."""
         init_range = self.task.hyperparameters.init_range
         weights = initialise(key, self.task.architecture, init_range=init_range)
         return Model(weights, self.optimiser.init(weights))
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
-        """[K], or [T, K] with the error at every step."""
-        return judged_outputs(self.task, model.weights, example)
+        """Return the outputs at the targets, [K] or [T, K]."""
+        return task_outputs(self.task, model.weights, example)
+
+    def _supervised(self, example: Example) -> SupervisedSequence:
+        has_target, targets = real_steps(example), example.targets
+        if self.task.error_at == "end":
+            has_target = has_target & ~jnp.append(has_target[1:], False)
+            targets = jnp.broadcast_to(targets[None], (len(has_target), len(targets)))
+        at_steps = has_target.astype(targets.dtype)
+        tolerance = jnp.full_like(at_steps, self.tolerance) if self.tolerance else None
+        return SupervisedSequence(example.inputs, targets, at_steps, tolerance)
 
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentPerSequence(_RecurrentUpdate):
-    """One update a sequence.
+    """One update per sequence.
 
-    Attributes:
-      task, optimiser, tolerance: as in every recurrent net's learning.
-      gradient: such as `bptt_gradient`.
+    Raises:
+      ValueError: if the tolerance is negative, or the optimiser needs more than a gradient.
     """
 
     gradient: SequenceGradient
+    """The gradient of a sequence, such as `bptt_gradient`."""
 
     def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
-        """Weights minus a times the gradient."""
+        """Update the weights by the gradient of a sequence."""
         del n
         weights, state = model
-        sequence = as_supervised(self.task, example, self.tolerance)
+        sequence = self._supervised(example)
         gradient, outputs = self.gradient(self.task.architecture, weights, sequence)
         updates, state = self.optimiser.update(gradient, state, weights)
         new = Model(jax.tree.map(jnp.add, weights, updates), state)
-        return new, judged(self.task, outputs, example)
+        return new, _at_targets(self.task, outputs, example)
 
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentPerStep(_RecurrentUpdate):
-    """One update for every step that has an error.
+    """One update per step that has a target.
 
-    Attributes:
-      task, optimiser, tolerance: as in every recurrent net's learning.
-      rule: such as `RTRL`.
+    Raises:
+      ValueError: if the tolerance is negative, or the optimiser needs more than a gradient.
     """
 
-    rule: Stepwise
+    gradient: StepGradient
+    """The gradient of a step, such as `RTRL`."""
 
     def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
-        """As `learn_online`, from one sequence."""
+        """Update the weights step by step along a sequence."""
         del n
-        weights, state, outputs = learn_online(
-            self.rule,
-            self.task.architecture,
-            self.optimiser,
-            *model,
-            as_supervised(self.task, example, self.tolerance),
+        sequence = self._supervised(example)
+        model, outputs = learn_online(
+            self.gradient, self.task.architecture, self.optimiser, model, sequence
         )
-        return Model(weights, state), judged(self.task, outputs, example)
+        return model, _at_targets(self.task, outputs, example)
+
+
+def learn_online(
+    gradient: StepGradient,
+    net: RecurrentNet,
+    optimiser: optax.GradientTransformation,
+    model: Model,
+    sequence: SupervisedSequence,
+) -> tuple[Model, jax.Array]:
+    """Update the weights after every step whose loss counts.
+
+    The state of `gradient` comes from the weights of earlier steps; this approximation of online
+    learning is good while weights change slowly (Williams & Zipser 1989). Steps after the last one
+    that counts are skipped: most sequences of task 1 are far shorter than the longest one.
+
+    Returns:
+      The model, and the outputs [T, K], before each step's update; 0 for skipped steps.
+    """
+    targets, at_steps = sequence.targets, sequence.at_steps
+    steps = jnp.arange(1, len(targets) + 1, dtype=jnp.int32)
+    stop = jnp.where(at_steps != 0, steps, 0).max()
+    inputs = as_vectors(net, sequence.inputs, at_steps.dtype)
+    sequence = jax.tree.map(jnp.asarray, sequence._replace(inputs=inputs))
+
+    def body(carry: tuple) -> tuple:
+        t, carried, model, all_outputs = carry
+        sequence_t = jax.tree.map(lambda a: a[t], sequence)
+        carried, gradient_t, outputs = gradient.step(net, model.weights, carried, sequence_t)
+        updates, state = optimiser.update(gradient_t, model.optimiser_state, model.weights)
+        changed = Model(jax.tree.map(jnp.add, model.weights, updates), state)
+        counts = sequence_t.at_steps != 0
+        model = jax.tree.map(lambda a, b: jnp.where(counts, a, b), changed, model)
+        all_outputs = jax.lax.dynamic_update_index_in_dim(all_outputs, outputs, t, 0)
+        return t + 1, carried, model, all_outputs
+
+    no_outputs = jnp.zeros(targets.shape, at_steps.dtype)
+    start = (jnp.int32(0), gradient.init(model.weights), model, no_outputs)
+    _, _, model, outputs = jax.lax.while_loop(lambda carry: carry[0] < stop, body, start)
+    return model, outputs
+
+
+def task_outputs(task: Task, weights: Weights, example: Example) -> jax.Array:
+    """Return the outputs of the task's `RecurrentNet` at the targets, [K] or [T, K]."""
+    return _at_targets(task, apply(task.architecture, weights, example.inputs), example)
+
+
+def _at_targets(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
+    """Return the outputs [K] of the last step, or [T, K] with 0 at the padding."""
+    if task.error_at == "end":
+        return outputs[example.length - 1]
+    return jnp.where(real_steps(example)[:, None], outputs, 0)

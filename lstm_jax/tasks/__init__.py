@@ -1,16 +1,16 @@
-"""The tasks of the paper's six experiments, one module each; `make_task` makes any row by name."""
+"""The tasks of the paper's six experiments, one module each; `make_task` makes any row by its name.
+
+Further tasks are in `counting`, `delayed_xor`, `lag` and `timing`. `task` defines what a task is.
+"""
 
 from __future__ import annotations
 
 from lstm_jax.tasks import (
     adding,
-    counting,
-    delayed_xor,
     multiplication,
     noise_free,
     reber,
     temporal_order,
-    timing,
     two_sequence,
     very_long_lags,
 )
@@ -27,46 +27,34 @@ from lstm_jax.tasks.task import (
 )
 
 __all__ = (
-    "Hyperparameters",
     "Example",
+    "Hyperparameters",
     "Published",
     "StreamRule",
     "Task",
     "TestRule",
-    "adding",
-    "counting",
-    "delayed_xor",
     "make_task",
-    "multiplication",
-    "noise_free",
-    "reber",
     "replace_architecture",
     "replace_hyperparameters",
     "row_names",
-    "temporal_order",
-    "timing",
-    "two_sequence",
-    "very_long_lags",
     "within",
 )
 
-_MAKERS = {
-    name: make
-    for names, make in (
-        (reber.ROWS, reber.make),
-        (noise_free.ROWS, noise_free.make),
-        (very_long_lags.ROWS, very_long_lags.make),
-        (two_sequence.ROWS, two_sequence.make),
-        (adding.ROWS, adding.make),
-        (multiplication.ROWS, multiplication.make),
-        (temporal_order.RANGES, temporal_order.make),
-    )
-    for name in names
-}
+# In the paper's order.
+_EXPERIMENTS = (
+    reber,
+    noise_free,
+    very_long_lags,
+    two_sequence,
+    adding,
+    multiplication,
+    temporal_order,
+)
+_MAKERS = {row: experiment.make for experiment in _EXPERIMENTS for row in experiment.ROWS}
 
 
 def row_names() -> tuple[str, ...]:
-    """The names of all rows, in the paper's order.
+    """Return the names of all rows, in the paper's order.
 
     >>> row_names()[-2:]
     ('6a', '6b')
@@ -75,7 +63,7 @@ def row_names() -> tuple[str, ...]:
 
 
 def make_task(name: str) -> Task:
-    """Makes the task of the row `name`.
+    """Return the task of a row of the paper's tables.
 
     >>> make_task("6a").architecture.num_weights
     156

@@ -1,21 +1,18 @@
-"""Experiment 4: adding two marked numbers (section 5.4).
+"""Experiment 4: the adding problem (section 5.4, Table 7).
 
-Every input is a pair: a value uniform in [-1, 1], and a marker. Length is uniform in
+Each input is a pair of a value, uniform in [-1, 1], and a marker. The length is uniform in
 T .. T + T/10.
 
     position   0    1 ..   t1   ..    t2   .. length - 2   length - 1
     value      v    v      X1   v     X2   v               v
     marker    -1    0     1.0   0    1.0   0              -1
 
-t1 is uniform among the first ten positions; t2, uniform among the first T/2 - 1 positions that are
-then still unmarked, may also come before t1. That is, t2 is in 0 .. T/2 - 1 without t1; with it the
-minimal time lag is T/2, as the paper's table says. The target at the end is 0.5 + (X1 + X2) / 4.
+The target at the end is 0.5 + (X1 + X2) / 4. t1 is uniform among the first ten positions. t2 is
+uniform among the first T/2 - 1 positions that are still unmarked, and may precede t1; the minimal
+time lag is T/2.
 
-The rare case: the first pair is chosen for a mark. The text gives the first pair the marker -1
-whatever happens, and sets its value X1 to zero, so that the target still is what the visible marks
-say: a pair whose mark is hidden adds nothing. The same is done where the second choice falls on the
-first pair, of which the text does not speak: else the target would depend on a value that nothing
-marks.
+If t1 is the first pair, its marker stays -1 and X1 is set to 0, so that the target depends on
+visible marks alone. The same is done if t2 is the first pair, a case that the text leaves open.
 """
 
 from __future__ import annotations
@@ -28,12 +25,12 @@ from lstm_jax.tasks import draws
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
-# name "4-T": (mean sequences, wrong of 2560)
+# name "4-T": (mean sequences, wrong of 2560 test sequences)
 ROWS = {"4-100": (74_000, 1), "4-500": (209_000, 0), "4-1000": (853_000, 1)}
 
 
 def make(name: str) -> Task:
-    """Makes the row "4-T".
+    """Return the row "4-T".
 
     >>> task = make("4-100")
     >>> task.architecture.num_weights, task.max_length
@@ -41,18 +38,13 @@ def make(name: str) -> Task:
     """
     mean_sequences, test_wrong = ROWS[name]
     min_length = int(name.split("-")[1])
-
-    def sample(key: jax.Array, data: None = None) -> Example:
-        del data
-        return sample_adding(key, min_length)
-
     return Task(
         name=name,
         title=f"adding problem, T = {min_length}",
         architecture=Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1, biases="all"),
         max_length=min_length + min_length // 10,
         error_at="end",
-        sample=sample,
+        sample=lambda key, _: sample_adding(key, min_length),
         is_correct=within(0.04),
         hyperparameters=Hyperparameters(
             learning_rate=0.5, init_range=0.1, input_gate_bias=(-3.0, -6.0)
@@ -65,11 +57,7 @@ def make(name: str) -> Task:
 
 
 def sample_adding(key: jax.Array, min_length: int) -> Example:
-    """Draws a sequence of at least `min_length` (T) pairs.
-
-    Raises:
-      ValueError: if T is too short for its rules.
-    """
+    """Draw a sequence of at least `min_length` (T) pairs."""
     inputs, x1, x2, length = sample_marked_pairs(key, min_length, lowest=-1.0, unseen=0.0)
     targets = (0.5 + (x1 + x2) / 4)[None]
     return Example(inputs, targets, targets, length)
@@ -78,19 +66,19 @@ def sample_adding(key: jax.Array, min_length: int) -> Example:
 def sample_marked_pairs(
     key: jax.Array, min_length: int, *, lowest: float, unseen: float
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Draws pairs of a value and a marker, two of them marked.
+    """Draw pairs of a value and a marker, two of them marked.
 
     Args:
-      key: for all its random numbers.
-      min_length: T.
+      key: PRNG key.
+      min_length: T, at least 20.
       lowest: values are uniform in [lowest, 1].
-      unseen: the value of the first pair where it is chosen for a mark, which it cannot show.
+      unseen: the value of the first pair if it is marked, since its marker cannot show it.
 
     Returns:
       The inputs [T + T/10, 2], X1, X2 and the length.
 
     Raises:
-      ValueError: if T is too short for its rules.
+      ValueError: if `min_length` is below 20.
     """
     if min_length < 20:  # the first ten pairs must be among the first T/2
         raise ValueError(f"min_length must be at least 20, got {min_length}")
@@ -102,13 +90,11 @@ def sample_marked_pairs(
     t2 = jnp.where(t2 >= t1, t2 + 1, t2)  # skips the pair that is already marked
 
     steps = jnp.arange(max_length, dtype=jnp.int32)
-    is_first_process, is_last = steps == 0, steps == length - 1
+    is_first, is_last = steps == 0, steps == length - 1
     is_chosen = (steps == t1) | (steps == t2)
     values = draws.uniform(words[3:], lowest, 1.0)
-    values = jnp.where(is_first_process & is_chosen, unseen, values)
-    markers = jnp.where(
-        is_first_process | is_last, jnp.float32(-1.0), is_chosen.astype(jnp.float32)
-    )
+    values = jnp.where(is_first & is_chosen, unseen, values)
+    markers = jnp.where(is_first | is_last, jnp.float32(-1.0), is_chosen.astype(jnp.float32))
     inputs = jnp.stack([values, markers], axis=-1)
     inputs = jnp.where((steps < length)[:, None], inputs, 0.0)
     return inputs, values[t1], values[t2], length

@@ -1,22 +1,17 @@
-"""Counting: strings a^n b^n and a^n b^n c^n, of which every legal next symbol is to be told.
+"""Counting: strings a^n b^n and a^n b^n c^n, to predict all legal next symbols of.
 
-Not one of the six experiments, but of Gers & Schmidhuber (2001). One-hot symbols a, b, (c,) S; the
-outputs are a, b, (c,) T, where T ends the string. For n = 2:
-
-    position           0     1      2      3     4
-    a^n b^n            S     a      a      b     b
-    next may be        a     a b    a b    b     T
+A task of Gers & Schmidhuber (2001), not one of the six experiments. The inputs are one-hot symbols
+a, b, (c,) S; the outputs stand for a, b, (c,) T, where T ends a string. For n = 2:
 
     position           0     1      2      3     4     5     6
+    a^n b^n            S     a      a      b     b
+    legal next         a     a b    a b    b     T
     a^n b^n c^n        S     a      a      b     b     c     c
-    next may be        a     a b    a b    b     c     c     T
+    legal next         a     a b    a b    b     c     c     T
 
-Only the number of a's tells where the others end. A string is correct if at every step every legal
-symbol's output is above every illegal one's, as in task 1. n is uniform in 1 .. `most` in training;
-networks that have learned to count are right far beyond.
-
-The publication's networks have one cell for a^n b^n and two for a^n b^n c^n, forget gates and
-peepholes, 38 and 90 weights (from memory); here, n is at least 1, which it may not be there.
+A string is correct if at every step every legal symbol's output is above every illegal one's. In
+training n is uniform in 1 .. `most`; networks that count are right far beyond. The networks, with
+38 and 90 weights, are the publication's as far as is remembered.
 
 Reference:
   F. A. Gers and J. Schmidhuber. LSTM recurrent networks learn simple context-free and
@@ -29,6 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.validation import check_choice
 from lstm_jax.tasks import draws
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.reber import is_correct
@@ -36,23 +32,19 @@ from lstm_jax.tasks.task import Example, Published, StreamRule, Task
 
 
 def make(letters: int = 2, most: int = 10, *, peepholes: bool = True) -> Task:
-    """Makes the task of strings of 2 or 3 different letters, n at most `most` in training.
+    """Return the task for strings of 2 or 3 different letters, with n up to `most` in training.
 
     >>> make(2).architecture.num_weights, make(3).architecture.num_weights
     (38, 90)
-    >>> make(2).max_length
-    21
 
     Raises:
-      ValueError: if there are no 2 or 3 letters, or no n.
+      ValueError: if `letters` is not 2 or 3, or `most` is below 1.
     """
-    if letters not in (2, 3):
-        raise ValueError(f"letters must be one of (2, 3), got {letters!r}")
+    check_choice("letters", letters, (2, 3))
     if most < 1:
         raise ValueError(f"most must be at least 1, got {most}")
 
-    def sample(key: jax.Array, data: None = None) -> Example:
-        del data
+    def sample(key: jax.Array, _: None) -> Example:
         return string(draws.integers(draws.words(key, 1)[0], 1, most), letters, most)
 
     return Task(
@@ -81,20 +73,13 @@ def make(letters: int = 2, most: int = 10, *, peepholes: bool = True) -> Task:
 
 
 def string(n: jax.Array | int, letters: int, most: int) -> Example:
-    """The string of this n, padded to `most`.
-
-    Args:
-      n: int32, in [1, most].
-      letters: 2 or 3.
-      most: the largest n that there is room for.
-    """
+    """Return the string for n in [1, most], int32, padded to the length of that for `most`."""
     steps = jnp.arange(letters * most + 1, dtype=jnp.int32)
     end = jnp.int32(letters)  # S as an input, T as an output
-    number = lambda place: jnp.minimum(jnp.maximum(place, 0) // n, end)  # of the letter there
-    seen = jnp.where(steps == 0, end, number(steps - 1))
-    legal = jax.nn.one_hot(number(steps), letters + 1, dtype=jnp.float32)
-    may_go_on = (seen == 0)[:, None]
-    either = jnp.zeros(letters + 1).at[:2].set(1.0)  # after an a, whatever n will be
-    legal = jnp.where(may_go_on, either[None], legal)
+    letter_at = lambda position: jnp.minimum(jnp.maximum(position, 0) // n, end)
+    seen = jnp.where(steps == 0, end, letter_at(steps - 1))
+    legal = jax.nn.one_hot(letter_at(steps), letters + 1, dtype=jnp.float32)
+    a_or_b = jnp.zeros(letters + 1).at[:2].set(1.0)  # after an a, whatever n will be
+    legal = jnp.where((seen == 0)[:, None], a_or_b[None], legal)
     length = jnp.int32(letters * n + 1)
     return Example(jnp.minimum(seen, end), legal, legal, length, legal)

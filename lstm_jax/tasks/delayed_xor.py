@@ -1,13 +1,12 @@
-"""Strongly delayed XOR: a problem that the paper says its truncated gradient can hardly solve.
+"""Strongly delayed XOR (section 6), a problem that the truncated gradient can hardly solve.
 
-Not one of the six experiments. Section 6 names the limit: a goal that cannot be decomposed, where
-storing one of the two relevant inputs alone does not lower the expected error.
+Not one of the six experiments: section 6 names it as a limitation of the LSTM, since storing one of
+the two relevant inputs alone does not lower the expected error.
 
-    position   0        1 ..        at T/2        ..       length - 1
+    position   0        1 ..        at T/2        ..       T - 1
     symbol     0|1      noise       0|1           noise    end
 
-One-hot symbols 0, 1, four distractors, end. The relevant symbols are random bits; the target at the
-end is their exclusive or. T is the sequences' length.
+One-hot symbols 0, 1, four distractors, end. The target at the end is the exclusive or of the bits.
 """
 
 from __future__ import annotations
@@ -24,23 +23,18 @@ NUM_SYMBOLS = 7
 
 
 def make(length: int, max_sequences: int) -> Task:
-    """Makes the task of sequences of `length` (T) symbols, with the network and rate of task 6a.
+    """Return the task for sequences of `length` (T) symbols, with the network and rate of task 6a.
 
-    Weights are drawn from [-1, 1]: by smaller ones not even four steps are learned.
+    Weights are drawn from [-1, 1]; with smaller ones not even T = 4 is learned.
 
     >>> make(20, 100_000).architecture.num_weights
     133
 
     Raises:
-      ValueError: if the length leaves no place for the two bits and the end.
+      ValueError: if `length` is below 4.
     """
     if length < 4:
         raise ValueError(f"length must be at least 4, got {length}")
-
-    def sample(key: jax.Array, data: None = None) -> Example:
-        del data
-        return sample_xor(key, length)
-
     return Task(
         name=f"xor-{length}",
         title=f"strongly delayed XOR, T = {length}",
@@ -48,7 +42,7 @@ def make(length: int, max_sequences: int) -> Task:
         max_length=length,
         fixed_length=True,
         error_at="end",
-        sample=sample,
+        sample=lambda key, _: _sample(key, length),
         is_correct=within(0.3),
         hyperparameters=Hyperparameters(learning_rate=0.5, init_range=1.0),
         rule=StreamRule(window=2000, max_wrong=0, mean_error=0.1),
@@ -58,8 +52,7 @@ def make(length: int, max_sequences: int) -> Task:
     )
 
 
-def sample_xor(key: jax.Array, length: int) -> Example:
-    """Draws a sequence of `length` symbols."""
+def _sample(key: jax.Array, length: int) -> Example:
     words = draws.words(key, length)
     steps = jnp.arange(length, dtype=jnp.int32)
     bits = draws.integers(words, 0, 1)

@@ -19,9 +19,9 @@ UpdateAfter = Literal["sequence", "step", "next_first_step"]
 
 @dataclasses.dataclass(frozen=True)
 class Hyperparameters:
-    """How a network starts and how it is trained (the paper's table of conditions, appendix A).
+    """Initial weights of a network and the way it is trained (the paper's table of conditions).
 
-    The defaults are the paper's choices wherever one value holds for all of its tasks.
+    Defaults are the paper's values wherever one value holds for all of its tasks.
 
     >>> paper = Hyperparameters(learning_rate=0.5, input_gate_bias=(-3.0, -6.0))
     >>> dataclasses.replace(paper, optimiser="adam", learning_rate=0.01).input_gate_bias
@@ -33,27 +33,27 @@ class Hyperparameters:
     """
 
     learning_rate: float = 0.1
-    """a, the step size of the optimiser; not negative. 0.0 for a baseline that has none."""
+    """a, the learning rate of the optimiser; not negative. 0.0 for a baseline that has none."""
     init_range: float = 0.1
-    """Initial weights are uniform in [-init_range, init_range]; positive. 0.1 or 0.2 in the paper."""
+    """Initial weights are uniform in [-init_range, init_range]; 0.1 or 0.2 in the paper."""
     input_gate_bias: tuple[float, ...] | None = None
-    """Initial biases of the J input gates; None: random like all weights."""
+    """Initial biases of the J input gates; None: random, as all weights."""
     output_gate_bias: tuple[float, ...] | None = None
-    """Initial biases of the J output gates; None: random like all weights."""
+    """Initial biases of the J output gates; None: random, as all weights."""
     forget_gate_bias: tuple[float, ...] | None = None
-    """Initial biases of the J forget gates, where there are any; None: random like all weights."""
+    """Initial biases of the J forget gates, if there are any; None: random, as all weights."""
     add_gate_bias: bool = False
     """Whether given gate biases are added to the random ones instead of replacing them."""
     loss: Loss = HALF_SQUARED
     """The loss at the output units; E / 2 in the paper (eqs. 16, 19)."""
     gradient: Gradient = "truncated"
-    """The gradient that the updates use, as in `lstm_jax.RunOptions`; the paper's is "truncated"."""
+    """The gradient that updates use, as in `lstm_jax.RunOptions`; the paper's is "truncated"."""
     optimiser: Optimiser = "sgd"
     """"sgd", the paper's gradient descent; "adam", at a constant rate; or "adam_inverse_sqrt", Adam
     at the rate a / sqrt(1 + n / 5000) after n updates."""
     update_after: UpdateAfter = "sequence"
     """When weights change: after each "sequence", as in the paper; after each "step" that has a
-    loss; or once the "next_first_step" is done, that of the sequence that follows."""
+    loss; or after the first step of the following sequence, "next_first_step"."""
 
     def __post_init__(self) -> None:
         check_number("learning_rate", self.learning_rate, least=0.0)
@@ -69,7 +69,7 @@ class Hyperparameters:
 def _as_numbers(
     name: str, values: Sequence[float] | np.ndarray | jax.Array | None
 ) -> tuple[float, ...] | None:
-    """Converts numbers, one per block, from a tuple, a list or an array."""
+    """Convert a tuple, list or array of numbers, one per block."""
     if values is None:
         return None
     if np.ndim(values) != 1:

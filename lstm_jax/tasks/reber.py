@@ -1,24 +1,20 @@
-"""Experiment 1: the embedded Reber grammar (section 5.1).
+"""Experiment 1: the embedded Reber grammar (section 5.1, Table 1).
 
-Symbols are numbered B, T, P, S, X, V, E. A string is B, a branch symbol T or P, a string of the
-inner Reber grammar, the same branch symbol, E; at every fork the odds are even:
+One-hot symbols B, T, P, S, X, V, E, numbered in this order. A string is B, a branch symbol T or P,
+a string of the inner Reber grammar, the same branch symbol, E; the odds are even at every fork:
 
     BT BTXSE TE      BP BPVVE PE      BT BTSSXXTVVE TE
 
-The network sees a string symbol by symbol and predicts the next one at every step: a string of n
-symbols has n - 1 steps. The second branch symbol can only be predicted from the first, seen at
-least 5 steps before; elsewhere the last few symbols tell which successors are legal.
+The network predicts the next symbol at every step. The second branch symbol can only be predicted
+from the first, at least 5 steps before.
 
-A trial has a training set and a test set of 256 strings each, and training draws from the training
-set with even odds. Trials 10 i to 10 i + 9 share pair i of sets, and differ in initial weights. The
-strings are drawn from the grammar, so that short ones occur more than once, as they do there; no
-test string is in the training set, so test strings are the rarer and longer ones. (Were all strings
-of a set distinct, training strings would have 15.4 steps on average, not 11.)
+A trial has 256 training strings, presented with even odds, and 256 test strings; trials 10 i ..
+10 i + 9 share both sets. Short strings occur repeatedly, as the grammar makes them; no test string
+is in the training set. Arrays need a bound: strings of more than 50 symbols, of probability 2.5e-6,
+are drawn again.
 
-Arrays need a bound: strings of more than 50 symbols, of probability 2.5e-6, are drawn anew.
-
-A string is correct if at every step every legal symbol's output is above every illegal one's. The
-text does not say how often the strings of both sets are tested; here, every 500 training sequences.
+A string is correct if at every step every legal next symbol's output is above every illegal one's.
+Both sets must be correct in a test, here every 500 training sequences; the text leaves that open.
 """
 
 from __future__ import annotations
@@ -32,7 +28,7 @@ import numpy as np
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import draws
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Published, Task, TestRule
+from lstm_jax.tasks.task import Example, Published, Task, TestRule, real_steps
 
 SYMBOLS = "BTPSXVE"
 SET_SIZE = 256
@@ -64,22 +60,22 @@ class Strings(NamedTuple):
     symbols: jax.Array
     """[N, T + 1] uint8."""
     legal: jax.Array
-    """[N, T] uint8, a set of symbols: bit k stands for symbol k."""
+    """[N, T] uint8, the set of legal next symbols; bit k stands for symbol k."""
     lengths: jax.Array
-    """[N] int32, the number of predictions: one less than the symbols."""
+    """[N] int32, the number of steps, one less than the number of symbols."""
 
 
 class Sets(NamedTuple):
-    """What the sequences of a trial are taken from."""
+    """The strings of a trial."""
 
     training: Strings
-    """Those that are learned from."""
+    """The training set."""
     test: Strings
-    """Others, none of them in `training`."""
+    """The test set, disjoint from the training set."""
 
 
 def make(name: str) -> Task:
-    """Makes one of the rows "1-1" to "1-5".
+    """Return one of the rows "1-1" to "1-5".
 
     >>> make("1-1").architecture.num_weights, make("1-2").architecture.num_weights
     (264, 276)
@@ -114,12 +110,7 @@ def make(name: str) -> Task:
 
 
 def prepare(key: jax.Array, trial: int) -> Sets:
-    """Makes the sets of a trial, on the host; the same for all trials that share a pair.
-
-    Args:
-      key: the experiment's, the same for all trials.
-      trial: its number, from 0.
-    """
+    """Draw the sets of a trial, on the host; see `Task.prepare`."""
     rng = np.random.default_rng([*np.ravel(jax.random.key_data(key)), trial // TRIALS_PER_PAIR])
     training = [_draw_short_string(rng) for _ in range(SET_SIZE)]
     known = {string for string, _ in training}
@@ -131,15 +122,29 @@ def prepare(key: jax.Array, trial: int) -> Sets:
     return Sets(_as_arrays(training), _as_arrays(test))
 
 
-def _draw_short_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
-    while True:
-        string, legal = draw_string(rng)
-        if len(legal) <= MAX_LENGTH:
-            return string, legal
+def training_set(data: Sets) -> Example:
+    """Return all 256 training strings in order, the batch axis first."""
+    return jax.vmap(_as_example)(*data.training)
+
+
+def test_set(data: Sets) -> Example:
+    """Return all 512 strings, those of the training set first, the batch axis first."""
+    return jax.vmap(_as_example)(*jax.tree.map(lambda *sets: jnp.concatenate(sets), *data))
+
+
+test_set.__test__ = False  # pytest would take it for a test
+
+
+def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
+    """Return whether at every step every legal symbol is more active than every illegal one."""
+    is_legal = example.legal > 0
+    least_legal = jnp.min(jnp.where(is_legal, outputs, jnp.inf), axis=-1)
+    most_illegal = jnp.max(jnp.where(is_legal, -jnp.inf, outputs), axis=-1)
+    return jnp.all(~real_steps(example) | (least_legal > most_illegal))
 
 
 def draw_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
-    """Draws a string of any length, and the legal successors of each symbol but the last.
+    """Draw a string of any length, and the legal successors of each symbol but the last.
 
     >>> string, legal = draw_string(np.random.default_rng(49))
     >>> string, " ".join(legal)
@@ -156,31 +161,16 @@ def draw_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
     return string + branch + "E", (*legal, branch, "E")
 
 
-def training_set(data: Sets) -> Example:
-    """All strings for training, in their order: the batch axis has 256 places."""
-    return jax.vmap(_as_example)(*data.training)
-
-
-def test_set(data: Sets) -> Example:
-    """All strings of both sets, those for training first: the batch axis has 512 places."""
-    return jax.vmap(_as_example)(*jax.tree.map(lambda *sets: jnp.concatenate(sets), *data))
-
-
-test_set.__test__ = False  # a test set, not a test
-
-
-def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
-    """Whether at every step every legal symbol is more active than every illegal one."""
-    is_legal = example.legal > 0
-    least_legal = jnp.min(jnp.where(is_legal, outputs, jnp.inf), axis=-1)
-    most_illegal = jnp.max(jnp.where(is_legal, -jnp.inf, outputs), axis=-1)
-    is_padding = jnp.arange(outputs.shape[0], dtype=jnp.int32) >= example.length
-    return jnp.all(is_padding | (least_legal > most_illegal))
+def _draw_short_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
+    while True:
+        string, legal = draw_string(rng)
+        if len(legal) <= MAX_LENGTH:
+            return string, legal
 
 
 def _draw(key: jax.Array, strings: Strings) -> Example:
-    place = draws.integers(draws.words(key, 1)[0], 0, SET_SIZE - 1)
-    return _as_example(*(array[place] for array in strings))
+    index = draws.integers(draws.words(key, 1)[0], 0, SET_SIZE - 1)
+    return _as_example(*(array[index] for array in strings))
 
 
 def _as_example(symbols: jax.Array, legal: jax.Array, length: jax.Array) -> Example:

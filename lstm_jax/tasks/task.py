@@ -1,8 +1,8 @@
-"""What a task is: sequences as a pure function of a key, how to start, when it is solved.
+"""Tasks: a network, a generator of sequences, a criterion and everything that a trial needs.
 
-A row of the paper's tables is one `Task`; so is a problem of your own, which needs no more than a
-network, a generator of sequences and a criterion. Everything in it that runs is a pure function
-for one sequence, fit for `jit`, `vmap` and `scan`; everything else is plain data.
+A row of the paper's tables is one `Task`, and so is a problem of your own. All functions of a task
+are pure and written for one sequence; `jit`, `vmap` and `scan` transform them. Everything else in a
+task is plain data.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVa
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.validation import as_integer, check_key, check_number
+from lstm_jax.cell.validation import as_integer, check_choice, check_key, check_number
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 
 ErrorAt = Literal["end", "every_step"]
 
 
 class Example(NamedTuple):
-    """One sequence, padded to the task's `max_length`.
+    """One sequence, padded to the task's `max_length` T.
 
-    With the error at the end, targets are [K]; with the error at every step, [T, K].
+    Targets are [K] for a task with a target at the end, and [T, K] with a target at every step.
     """
 
     inputs: jax.Array
-    """[T] int32, the place of the one in a one-hot vector; or [T, I] float32."""
+    """[T] int32, the indices of one-hot vectors; or [T, I] float32."""
     targets: jax.Array
-    """float32, what the training error is measured against."""
+    """float32, the targets that the training loss uses."""
     true_targets: jax.Array
-    """float32, the targets without the noise that some task adds to them."""
+    """float32, the targets without noise, which tests use; in most tasks equal to `targets`."""
     length: jax.Array
     """int32, the number of steps before the padding."""
     legal: jax.Array | None = None
-    """[T, K] float32, 1 for every symbol that might have come next, or None."""
+    """[T, K] float32, 1 for every symbol that may come next and 0 for others; None if unused."""
 
 
 def real_steps(example: Example) -> jax.Array:
-    """Which steps are not padding, [T] bool; with lanes, [T, *lanes].
+    """Return the mask of steps before the padding, [T] bool; [T, B] for a batch on the last axis.
 
     >>> inputs, nothing = jnp.zeros((3, 1)), jnp.zeros(1)
     >>> real_steps(Example(inputs, nothing, nothing, jnp.int32(2)))
@@ -50,30 +50,21 @@ def real_steps(example: Example) -> jax.Array:
 
 
 def in_turn(sequences: Example, n: jax.Array | int) -> Example:
-    """Sequence number n, from 0, of a set that is gone through again and again.
-
-    Args:
-      sequences: the batch axis first.
-      n: int32, of any size.
-    """
+    """Return sequence number n, modulo their number, of a set with the batch axis first."""
     size = sequences.length.shape[0]
     return jax.tree.map(lambda array: array[n % size], sequences)
 
 
 @dataclasses.dataclass(frozen=True)
 class StreamRule:
-    """Solved when the last `window` training sequences were good enough.
-
-    Raises:
-      ValueError: if a number is out of its range.
-    """
+    """Stopping rule: a trial is solved if the last `window` training sequences are good enough."""
 
     window: int
-    """How many of them."""
+    """The number of training sequences, at least 1."""
     max_wrong: int = 0
-    """At most so many of them wrong."""
+    """The most of them that may be wrong, at least 0."""
     mean_error: float | None = None
-    """Their mean absolute error must be below this; None: no matter."""
+    """The bound that their mean absolute error must stay below, positive; None: no bound."""
 
     def __post_init__(self) -> None:
         as_integer("window", self.window, 1)
@@ -82,20 +73,16 @@ class StreamRule:
 
 @dataclasses.dataclass(frozen=True)
 class TestRule:
-    """Solved when a test, taken with training paused, goes well enough.
-
-    Raises:
-      ValueError: if a number is out of its range.
-    """
+    """Stopping rule: a trial is solved if a test, with training paused, is good enough."""
 
     interval: int
-    """Training sequences between tests."""
+    """The number of training sequences between tests, at least 1."""
     size: int
-    """Sequences a test."""
+    """The number of test sequences, at least 1."""
     max_wrong: int = 0
-    """At most so many of them wrong."""
+    """The most of them that may be wrong, at least 0."""
     mean_error: float | None = None
-    """Their mean absolute error must be below this; None: no matter."""
+    """The bound that their mean absolute error must stay below, positive; None: no bound."""
 
     def __post_init__(self) -> None:
         as_integer("interval", self.interval, 1)
@@ -103,49 +90,54 @@ class TestRule:
         _check_bounds(self)
 
 
+def _check_bounds(rule: StreamRule | TestRule) -> None:
+    as_integer("max_wrong", rule.max_wrong, 0)
+    if rule.mean_error is not None:
+        check_number("mean_error", rule.mean_error, above=0.0)
+
+
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What the paper's table gives for this row; None where it gives nothing."""
+    """The numbers that the paper prints for a row; None where it prints none."""
 
     table: str = "none"
     """The table's name in the paper."""
     success_rate: float | None = None
-    """In percent."""
+    """Solved trials, in percent."""
     mean_sequences: float | None = None
-    """Training sequences until `Task.rule` was met."""
+    """Mean number of training sequences until `Task.rule` was met."""
     first_mean_sequences: float | None = None
-    """The same for `Task.first_rule`."""
+    """Mean number of training sequences until `Task.first_rule` was met."""
     test_wrong: float | None = None
-    """Wrong ones of `Task.test_size`, mean over trials."""
+    """Mean number of wrong sequences among `Task.test_size`."""
     test_fraction: float | None = None
-    """Wrong ones, where the table gives a fraction."""
+    """Mean fraction of wrong test sequences."""
     test_error: float | None = None
-    """Where the table gives one."""
+    """Mean error of test sequences."""
 
 
 class Network(Protocol):
-    """What every description of a network has, be it the LSTM's or a rival's: a dataclass."""
+    """The description of a network, the LSTM's `Architecture` or a baseline's: a dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
 
     @property
     def num_inputs(self) -> int:
-        """I, input units."""
+        """I, the number of input units."""
         ...
 
     @property
     def num_outputs(self) -> int:
-        """K, output units."""
+        """K, the number of output units."""
         ...
 
     @property
     def num_weights(self) -> int:
-        """W, all weights."""
+        """W, the number of weights."""
         ...
 
 
-Data = Any  # what all sequences of a trial share: a task's own pytree, or None
-
+Data = Any  # what all sequences of a trial share: a pytree that only the task knows, or None
 NetworkT = TypeVar("NetworkT", bound=Network, covariant=True)
 
 
@@ -153,7 +145,7 @@ NetworkT = TypeVar("NetworkT", bound=Network, covariant=True)
 class Task(Generic[NetworkT]):
     """A problem to learn, such as a row of the paper's tables.
 
-    A network, a generator and a criterion make one:
+    A network, a generator of sequences and a criterion are enough:
 
     >>> from lstm_jax import Architecture
     >>> def sample(key, data):
@@ -166,64 +158,62 @@ class Task(Generic[NetworkT]):
     (10, 'end')
 
     Raises:
-      ValueError: if a number or a word is out of its range.
+      ValueError: if a number or a choice is out of its range.
     """
 
     architecture: NetworkT
-    """The network: an `Architecture`, or a rival's description of its own."""
+    """The network: an `Architecture`, or the description of a baseline's network."""
     sample: Callable[[jax.Array, Data], Example]
-    """Draws a training sequence: (key, data) to `Example`, where `data` is from `prepare`."""
+    """Draws a training sequence: (key, data) -> `Example`, where `prepare` made `data`."""
     is_correct: Callable[[jax.Array, Example], jax.Array]
-    """(outputs, example) to a bool; outputs are [K] or [T, K], as the targets."""
+    """The criterion: (outputs, example) -> bool; the outputs are shaped as the targets."""
     name: str = "own"
-    """The row, such as "6a"; result files are called by it."""
+    """The row's name, such as "6a"; result files are named after it."""
     title: str = ""
-    """A few words for tables and pictures; "": the name."""
+    """A short description for tables and pictures; "": the name."""
     error_at: ErrorAt = "end"
-    """Where there is a target: at the end of the sequence, or at every step."""
+    """Whether there is one target at the end of a sequence, or a target at every step."""
     max_length: int = 0
-    """T, the longest sequence; 0: as the generator's arrays are long."""
+    """T, the number of steps of the longest sequence; 0: the length of the generator's arrays."""
     hyperparameters: Hyperparameters = dataclasses.field(default_factory=Hyperparameters)
-    """The initial weights and the learning rate."""
+    """The learning rate, the initial weights, and how the network is trained."""
     rule: StreamRule | TestRule = dataclasses.field(default_factory=lambda: StreamRule(2000))
-    """When a trial has solved it."""
+    """The stopping rule: when a trial has solved the task."""
     trials: int = 10
-    """How many trials the paper made."""
+    """The number of trials in the paper, at least 1."""
     max_sequences: int = 100_000
-    """Training sequences after which a trial counts as failed."""
+    """The number of training sequences after which a trial counts as failed, at least 1."""
     published: Published = dataclasses.field(default_factory=Published)
     """The paper's numbers."""
     test_size: int = 2560
-    """Sequences of the final test."""
+    """The number of sequences of the final test, at least 1."""
     fixed_length: bool = False
     """Whether every sequence has `max_length` steps, so that no mask is needed."""
     prepare: Callable[[jax.Array, int], Data] | None = None
-    """(key, trial) to what all sequences of a trial share, such as its training set; None for
-    tasks that draw every sequence afresh. The key is the experiment's, not the trial's, since
-    trials may share a training set; runs on the host."""
+    """(key, trial) -> the data that all sequences of a trial share, such as its training set. Runs
+    on the host, with the same key for all trials of a run. None: there are no such data."""
     training_set: Callable[[Data], Example] | None = None
-    """(data) to all sequences that a trial is trained on, the batch axis first, for methods that
-    must see them in turn; None: training draws its sequences afresh."""
+    """(data) -> all training sequences, the batch axis first; training goes through them in turn.
+    None: training draws its sequences by `sample`."""
     sample_test: Callable[[jax.Array, Data], Example] | None = None
-    """Like `sample`, for tests; None: `sample` itself."""
+    """Like `sample`, for test sequences; None: `sample` itself."""
     test_set: Callable[[Data], Example] | None = None
-    """(data) to all sequences of a trial's tests, the batch axis first, where tests go through a
-    fixed set; None: tests draw their sequences afresh."""
+    """(data) -> all test sequences, the batch axis first; tests go through them in turn. None:
+    tests draw their sequences by `sample_test`."""
     first_rule: TestRule | None = None
-    """A weaker criterion on the same tests, which is noted when met (ST1 of task 3)."""
+    """A weaker rule on the same tests, whose first success is recorded (ST1 of task 3)."""
     sequential_construction: bool = False
-    """Whether memory blocks join the network one after another, each once the training error has
-    stopped decreasing (section 4, a cure of the abuse problem); at first there is none."""
+    """Whether the network starts without memory blocks and gets the next one whenever the training
+    error has stopped decreasing (section 4, a remedy for the abuse problem)."""
     construction_interval: int = 100
-    """Training sequences whose mean error is compared with that of as many before, for sequential
-    construction; with a `TestRule`, its interval counts instead."""
+    """The number of training sequences between two comparisons of that error; with a `TestRule`,
+    its interval."""
 
     def __post_init__(self) -> None:
         for name in ("trials", "max_sequences", "test_size", "construction_interval"):
             as_integer(name, getattr(self, name), 1)
         as_integer("max_length", self.max_length, 0)
-        if self.error_at not in get_args(ErrorAt):
-            raise ValueError(f"error_at must be one of {get_args(ErrorAt)}, got {self.error_at!r}")
+        check_choice("error_at", self.error_at, get_args(ErrorAt))
         if not self.title:
             object.__setattr__(self, "title", self.name)
         if not self.max_length:
@@ -232,20 +222,19 @@ class Task(Generic[NetworkT]):
             object.__setattr__(self, "max_length", one.inputs.shape[0])
 
     def sample_batch(self, key: jax.Array, size: int, data: Data = None) -> Example:
-        """Draws `size` training sequences, the batch axis first, for any framework.
+        """Draw `size` training sequences, the batch axis first.
 
         >>> from lstm_jax.tasks import make_task
         >>> make_task("6a").sample_batch(jax.random.key(0), 32).inputs.shape
         (32, 110)
 
         Args:
-          key: for all their random numbers.
-          size: how many, at least 1.
-          data: what they share, from `prepare`; None: what that makes of `key` for trial 0, on
-            the host, where the task has it.
+          key: PRNG key of all sequences.
+          size: the number of sequences, at least 1.
+          data: as made by `prepare`; None: `prepare(key, 0)`, if the task has it.
 
         Raises:
-          ValueError: if the size is not positive, or the key is none.
+          ValueError: if the size is not positive, or `key` is not a PRNG key.
         """
         check_key("key", key)
         size = as_integer("size", size, 1)
@@ -253,29 +242,41 @@ class Task(Generic[NetworkT]):
         return jax.vmap(self.sample, in_axes=(0, None))(jax.random.split(key, size), data)
 
     def _data(self, key: jax.Array) -> Data:
-        """What all sequences of trial 0 share."""
         return None if self.prepare is None else self.prepare(key, 0)
 
 
 def replace_architecture(task: Task[Any], **fields: object) -> Task[Any]:
-    """Returns the task with other fields of its architecture."""
+    """Return the task with some fields of its architecture replaced.
+
+    >>> from lstm_jax.tasks import make_task
+    >>> replace_architecture(make_task("6a"), forget_gates=True).architecture.num_weights
+    210
+
+    Args:
+      task: any task.
+      **fields: fields of its `architecture`.
+    """
     architecture = dataclasses.replace(task.architecture, **fields)
     return dataclasses.replace(task, architecture=architecture)
 
 
 def replace_hyperparameters(task: Task[Any], **fields: object) -> Task[Any]:
-    """Returns the task with other hyperparameters.
+    """Return the task with some of its hyperparameters replaced.
 
     >>> from lstm_jax.tasks import make_task
     >>> replace_hyperparameters(make_task("6a"), learning_rate=0.3).hyperparameters.learning_rate
     0.3
+
+    Args:
+      task: any task.
+      **fields: fields of its `Hyperparameters`.
     """
     hyperparameters = dataclasses.replace(task.hyperparameters, **fields)
     return dataclasses.replace(task, hyperparameters=hyperparameters)
 
 
 def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
-    """A sequence is correct if every output is less than `tolerance` from its true target.
+    """Return the criterion that every output is less than `tolerance` from its true target.
 
     >>> target = jnp.array([1.0])
     >>> example = Example(jnp.zeros((3, 1)), target, target, jnp.int32(3))
@@ -283,13 +284,13 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     (True, False)
 
     Args:
-      tolerance: the largest distance that is not allowed; positive.
-
-    Raises:
-      ValueError: if it is not.
+      tolerance: the smallest distance that is wrong, positive.
 
     Returns:
-      A `Task`'s `is_correct`: (outputs, example) to a bool.
+      A function for `Task.is_correct`.
+
+    Raises:
+      ValueError: if the tolerance is not positive.
     """
     check_number("tolerance", tolerance, above=0.0)
 
@@ -297,9 +298,3 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
         return jnp.all(jnp.abs(outputs - example.true_targets) < tolerance)
 
     return is_correct
-
-
-def _check_bounds(rule: StreamRule | TestRule) -> None:
-    as_integer("max_wrong", rule.max_wrong, 0)
-    if rule.mean_error is not None:
-        check_number("mean_error", rule.mean_error, above=0.0)

@@ -1,17 +1,15 @@
-"""Experiment 6: temporal order (section 5.6).
+"""Experiment 6: temporal order (section 5.6, Table 9).
 
-One-hot symbols; the class is the order in which the relevant symbols X and Y appear among
-distractors, far apart and far from the end.
+One-hot symbols E, a, b, c, d, X, Y, B, numbered in this order. The class is the order of the
+relevant symbols X and Y, which are far apart from each other and from the end.
 
-    position   0   1 ...                                        length - 1
-    6a         E   a-d, but X or Y at t1 and t2                  B
-    6b         E   a-d, but X or Y at t1, t2 and t3              B
+    position   0   1 ..                                     length - 1
+    6a         E   a-d, but X or Y at t1 and t2              B
+    6b         E   a-d, but X or Y at t1, t2 and t3          B
 
-Positions count from 0. Length is uniform in 100..110; t1 is uniform in 10..20; 6a: t2 in 50..60;
-6b: t2 in 33..43 and t3 in 66..76. Symbols are numbered E, a, b, c, d, X, Y, B. The target at the
-end is one-hot over the classes: the relevant symbols read as a binary number, X = 0 and Y = 1, so
-that 6a has XX, XY, YX, YY. The last relevant symbol comes at least 39 (6a) or 23 (6b) steps before
-B, the first at least 79.
+The length is uniform in 100 .. 110 and t1 in 10 .. 20; in 6a t2 in 50 .. 60; in 6b t2 in 33 .. 43
+and t3 in 66 .. 76. The target at the end is one-hot over the classes XX, XY, YX, YY (6a) or XXX,
+XXY, .., YYY (6b). The minimal time lag is 39 (6a) or 23 (6b) steps.
 """
 
 from __future__ import annotations
@@ -26,55 +24,51 @@ from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
 SYMBOLS = "EabcdXYB"
 MIN_LENGTH, MAX_LENGTH = 100, 110
-RANGES = {"6a": ((10, 20), (50, 60)), "6b": ((10, 20), (33, 43), (66, 76))}
+RANGES = {"6a": ((10, 20), (50, 60)), "6b": ((10, 20), (33, 43), (66, 76))}  # of t1, t2, ..
+# name: (learning rate, trials, mean sequences, wrong of 2560 test sequences)
+ROWS = {"6a": (0.5, 20, 31_390, 1), "6b": (0.1, 10, 571_100, 2)}
 
 
 def make(name: str) -> Task:
-    """Makes row "6a" or "6b"."""
+    """Return row "6a" or "6b".
+
+    >>> make("6a").architecture.num_weights, make("6b").architecture.num_weights
+    (156, 308)
+    """
+    learning_rate, trials, mean_sequences, test_wrong = ROWS[name]
     ranges = RANGES[name]
-    num_classes = 2 ** len(ranges)
-    in_6a = name == "6a"
-
-    def sample(key: jax.Array, data: None = None) -> Example:
-        del data
-        return sample_order(key, ranges)
-
     return Task(
         name=name,
         title=f"temporal order, {len(ranges)} relevant symbols",
         architecture=Architecture(
             num_inputs=len(SYMBOLS),
             blocks=(2,) * len(ranges),
-            num_outputs=num_classes,
+            num_outputs=2 ** len(ranges),
             biases="all",
         ),
         max_length=MAX_LENGTH,
         error_at="end",
-        sample=sample,
+        sample=lambda key, _: sample_order(key, ranges),
         is_correct=within(0.3),
         hyperparameters=Hyperparameters(
-            learning_rate=0.5 if in_6a else 0.1,
+            learning_rate=learning_rate,
             init_range=0.1,
             input_gate_bias=(-2.0, -4.0, -6.0)[: len(ranges)],
         ),
         rule=StreamRule(window=2000, max_wrong=0, mean_error=0.1),
-        trials=20 if in_6a else 10,
-        max_sequences=313_900 if in_6a else 5_711_000,
+        trials=trials,
+        max_sequences=10 * mean_sequences,
         published=Published(
             table="Table 9",
             success_rate=100.0,
-            mean_sequences=31_390 if in_6a else 571_100,
-            test_wrong=1 if in_6a else 2,
+            mean_sequences=mean_sequences,
+            test_wrong=test_wrong,
         ),
     )
 
 
 def sample_order(key: jax.Array, ranges: tuple[tuple[int, int], ...], stretch: int = 1) -> Example:
-    """Draws a sequence with one relevant symbol in each of `ranges`.
-
-    With `stretch`, all ranges of positions and of the length are so many times as far out: the same
-    problem with longer lags.
-    """
+    """Draw a sequence with relevant symbols in `ranges`, all lags `stretch` times as long."""
     min_length, max_length = stretch * MIN_LENGTH, stretch * MAX_LENGTH
     num_relevant, num_words = len(ranges), -(-max_length // 4)
     words = draws.words(key, num_words + num_relevant + 2)
@@ -82,7 +76,7 @@ def sample_order(key: jax.Array, ranges: tuple[tuple[int, int], ...], stretch: i
     symbols = SYMBOLS.index("a") + distractors
     *position_words, length_word, class_word = words[num_words:]
     length = draws.integers(length_word, min_length, max_length)
-    label = draws.integers(class_word, 0, 2**num_relevant - 1)
+    label = draws.integers(class_word, 0, 2**num_relevant - 1)  # in binary, X = 0 and Y = 1
     steps = jnp.arange(max_length, dtype=jnp.int32)
     for i, (low, high) in enumerate(ranges):
         is_y = (label >> (num_relevant - 1 - i)) & 1

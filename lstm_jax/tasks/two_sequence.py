@@ -1,23 +1,22 @@
-"""Experiment 3: noise and signal on the same input line (section 5.3).
+"""Experiment 3: noise and signal on the same input line (section 5.3, Tables 4-6).
 
-One real input, two classes of even odds. Length is uniform in T .. T + T/10.
+One real-valued input and two equally likely classes. The length is uniform in T .. T + T/10; the
+minimal time lag is T - N.
 
     position   0 .. N-1                          N .. length - 1
     3a, 3c     +1 (class 1) or -1 (class 2)      Gaussian, mean 0, variance 0.2
     3b         the same, plus such noise         the same
 
-The target at the end is 1.0 for class 1 and 0.0 for class 2; in 3c it is 0.2 and 0.8, and the
-targets to train on have Gaussian noise of variance 0.1 added. The minimal time lag is T - N.
+The target at the end is 1.0 for class 1 and 0.0 for class 2. In 3c it is 0.2 and 0.8, and training
+targets have Gaussian noise of variance 0.1. A sequence is misclassified if its output is off its
+noise-free target by more than 0.2 (3a, 3b) or 0.1 (3c).
 
-A sequence is misclassified if its output is off its noise-free target by more than 0.2 (3a, 3b) or
-0.1 (3c). Training pauses for tests on 256 fresh sequences:
+Tests use 256 random sequences, here every 1000 training sequences; the text leaves that open.
 
-           first rule, ST1            rule, ST2: also a mean absolute error
+           ST1, `first_rule`          ST2, `rule`: also a mean absolute error
     3a     none misclassified         below 0.01
     3b     fewer than 6               below 0.04
-    3c     none, and a mean difference to the noise-free target below 0.015
-
-The text leaves open how often these tests are made; here, every 1000 training sequences.
+    3c     -                          below 0.015, and none misclassified
 """
 
 from __future__ import annotations
@@ -36,9 +35,10 @@ from lstm_jax.tasks.task import Example, Published, Task, TestRule, within
 VARIANCE = 0.2  # of the inputs' noise
 TARGET_VARIANCE = 0.1
 TARGETS = {"3a": (1.0, 0.0), "3b": (1.0, 0.0), "3c": (0.2, 0.8)}  # of classes 1 and 2
+TABLES = {"3a": "Table 4", "3b": "Table 5", "3c": "Table 6"}
 MAX_WRONG = {"3a": 0, "3b": 5, "3c": 0}
 MEAN_ERROR = {"3a": 0.01, "3b": 0.04, "3c": 0.015}
-# name "3x-T-N": (mean sequences until ST1, until ST2, fraction of wrong ones, mean difference)
+# name "3x-T-N": (mean sequences until ST1, until ST2, fraction misclassified, mean difference)
 ROWS = {
     "3a-100-3": (27_380, 39_850, 0.000195, None),
     "3a-100-1": (58_370, 64_330, 0.000117, None),
@@ -52,7 +52,7 @@ ROWS = {
 
 
 def make(name: str) -> Task:
-    """Makes the row "3a-T-N", "3b-T-N" or "3c-T-N".
+    """Return the row "3a-T-N", "3b-T-N" or "3c-T-N".
 
     >>> task = make("3a-100-3")
     >>> task.architecture.num_weights, task.max_length
@@ -61,18 +61,13 @@ def make(name: str) -> Task:
     first_mean_sequences, mean_sequences, test_fraction, test_error = ROWS[name]
     variant, (min_length, num_signal) = name[:2], (int(part) for part in name.split("-")[1:])
     first_rule = TestRule(interval=1000, size=256, max_wrong=MAX_WRONG[variant])
-
-    def sample(key: jax.Array, data: None = None) -> Example:
-        del data
-        return sample_two_sequence(key, variant, min_length, num_signal)
-
     return Task(
         name=name,
         title=f"two-sequence problem {variant}, T = {min_length}, N = {num_signal}",
         architecture=Architecture(num_inputs=1, blocks=(1,) * 3, num_outputs=1, biases="hidden"),
         max_length=min_length + min_length // 10,
         error_at="end",
-        sample=sample,
+        sample=lambda key, _: sample_two_sequence(key, variant, min_length, num_signal),
         is_correct=within(0.1 if variant == "3c" else 0.2),
         hyperparameters=Hyperparameters(
             learning_rate=0.1 if variant == "3c" else 1.0,
@@ -85,7 +80,7 @@ def make(name: str) -> Task:
         trials=10,
         max_sequences=10 * mean_sequences,
         published=Published(
-            table={"3a": "Table 4", "3b": "Table 5", "3c": "Table 6"}[variant],
+            table=TABLES[variant],
             mean_sequences=mean_sequences,
             first_mean_sequences=first_mean_sequences,
             test_fraction=test_fraction,
@@ -95,7 +90,7 @@ def make(name: str) -> Task:
 
 
 def sample_two_sequence(key: jax.Array, variant: str, min_length: int, num_signal: int) -> Example:
-    """Draws a sequence of `variant` "3a", "3b" or "3c", T = `min_length`, N = `num_signal`."""
+    """Draw a sequence of `variant` "3a", "3b" or "3c", T = `min_length`, N = `num_signal`."""
     max_length = min_length + min_length // 10
     words = draws.words(key, max_length + 3)
     length = draws.integers(words[0], min_length, max_length)

@@ -1,4 +1,4 @@
-"""Rivals learn in the LSTM's trial loop: its sequences, rules, windows and tests, their updates."""
+"""Baselines learn in the LSTM's training loop, by their own update rules."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import numpy as np
 import optax
 import pytest
 from helpers import assert_close, assert_equal
+from recurrent_problems import offline
 from small_tasks import COPY, LATCH, assert_same_result, lane, make_runner, training_key
 
 from lstm_jax import baselines as baselines
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
 from lstm_jax.baselines.chunker import Chunker
-from lstm_jax.baselines.elman import ELMAN, elman_gradient
+from lstm_jax.baselines.elman import ELMAN
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, SupervisedSequence, bptt_gradient
 from lstm_jax.baselines.guessing import Guessing
 from lstm_jax.baselines.rows import ROWS
-from lstm_jax.baselines.rtrl import RTRL, rtrl_gradient
+from lstm_jax.baselines.rtrl import RTRL
 from lstm_jax.baselines.update_rules import RecurrentPerSequence, RecurrentPerStep
-from lstm_jax.tasks import Task, make_task, noise_free, reber
+from lstm_jax.tasks import Hyperparameters, Task, make_task, noise_free, reber
 from lstm_jax.tasks import task as base
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
@@ -53,11 +54,21 @@ TABLE = (
     ("3c-100-3.guessing", "3c-100-3", 8, 0, 100.0, 10, 1_000_000, R, None),
 )
 # fmt: on
-SHARED = ("rule", "first_rule", "max_length", "error_at", "fixed_length", "test_size", "prepare")
+SHARED = ("rule", "first_rule", "max_length", "error_at", "fixed_length", "test_size")
+SHARED += ("prepare", "test_set")
+# By names of rows: the class of the update rule, and its gradient, if it has one.
+RULES = {
+    "rtrl": (RecurrentPerStep, RTRL),
+    "elman": (RecurrentPerStep, ELMAN),
+    "bptt": (RecurrentPerSequence, bptt_gradient),
+    "rcc": (CascadeCorrelation,),
+    "chunker": (Chunker,),
+    "guessing": (Guessing,),
+}
 
 
 def lstm_task(name: str) -> Task:
-    """The task of an LSTM's row, or 2a's with a delay of its own."""
+    """The task of an LSTM's row, or 2a with another delay."""
     variant, *delay = name.split("-")
     return noise_free.make(variant, int(delay[0])) if variant == "2a" and delay else make_task(name)
 
@@ -70,24 +81,21 @@ def sampled(task: Task) -> Any:
 
 def test_rows_are_those_of_the_papers_tables():
     assert baselines.row_names() == tuple(row[0] for row in TABLE)
+    with pytest.raises(ValueError, match=r"row must be one of 1.rtrl-3, .*, got '2a-5.rtrl'"):
+        baselines.make_training_loop("2a-5.rtrl")
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
-def test_conditions_and_numbers_are_the_papers(row: tuple):
+def test_hyperparameters_and_numbers_are_the_papers(row: tuple):
     """...and sequences, rules, lengths and tests those of the LSTM's task."""
     name, base_name, weights, rate, init_range, trials, budget, success, mean = row
     task, lstm = baselines.make_baseline_task(name), lstm_task(base_name)
     assert lstm.name == base_name and task.name == name
     assert task.architecture.num_weights == weights
-    assert (task.hyperparameters.learning_rate, task.hyperparameters.init_range) == (
-        rate,
-        init_range,
-    )
+    assert task.hyperparameters == Hyperparameters(rate, init_range)
     assert (task.trials, task.max_sequences) == (trials, budget)
-    published = task.published
-    assert (published.success_rate, published.mean_sequences) == (success, mean)
-    assert published.table == lstm.published.table
-    for field in (*SHARED, "test_set"):
+    assert task.published == base.Published(lstm.published.table, success, mean)
+    for field in SHARED:
         assert getattr(task, field) == getattr(lstm, field)
     assert_equal(sampled(task), sampled(lstm))
     assert task.architecture.num_inputs == lstm.architecture.num_inputs
@@ -95,49 +103,23 @@ def test_conditions_and_numbers_are_the_papers(row: tuple):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_row_has_the_outputs_that_its_method_gives(name: str):
-    """...for a judged sequence, and its weights are as many as those that a trial has."""
+def test_a_row_has_the_update_rule_of_its_name(name: str):
+    """...which gives outputs for the task's targets and has as many weights as its task says."""
     loop = baselines.make_training_loop(name)
-    task, method = loop.task, loop.update_rule.rule
+    task, rule = loop.task, loop.update_rule.rule
+    expected, *gradient = RULES[name.split(".")[1].split("-")[0]]
+    assert type(rule) is expected and gradient == [rule.gradient for _ in gradient]
+    if expected is Chunker:
+        assert task.hyperparameters == Hyperparameters(rule.learning_rate, rule.init_range)
     data = task.prepare and task.prepare(jax.random.key(3), 0)
     example = jax.eval_shape(task.sample, jax.random.key(4), data)
-    model = jax.eval_shape(method.init, jax.random.key(5))
-    outputs = jax.eval_shape(method.outputs, model, example)
+    model = jax.eval_shape(rule.init, jax.random.key(5))
+    outputs = jax.eval_shape(rule.outputs, model, example)
     assert outputs.shape == example.targets.shape
-    if not isinstance(method, CascadeCorrelation):  # which keeps room for units to come
-        weights = model.automatizer if isinstance(method, Chunker) else model.weights
+    if expected is not CascadeCorrelation:  # which has room for units to come
+        weights = model.automatizer if expected is Chunker else model.weights
         count = sum(leaf.size for leaf in jax.tree.leaves(weights))
         assert count == task.architecture.num_weights
-
-
-def test_methods_are_those_of_the_names():
-    """RTRL and Elman's nets make an update after every step, BPTT after every sequence."""
-    kinds = {
-        "rtrl": RecurrentPerStep,
-        "elman": RecurrentPerStep,
-        "bptt": RecurrentPerSequence,
-        "rcc": CascadeCorrelation,
-        "chunker": Chunker,
-        "guessing": Guessing,
-    }
-    rules = {"rtrl": RTRL, "elman": ELMAN}
-    for name in ROWS:
-        task, method = (
-            baselines.make_baseline_task(name),
-            baselines.make_training_loop(name).update_rule.rule,
-        )
-        word = name.split(".")[1].split("-")[0]
-        assert type(method) is kinds[word]
-        if isinstance(method, RecurrentPerStep):
-            assert method.rule is rules[word]
-        elif isinstance(method, RecurrentPerSequence):
-            assert method.gradient is bptt_gradient
-        elif isinstance(method, Chunker):
-            hyperparameters = task.hyperparameters
-            assert (method.learning_rate, method.init_range) == (
-                hyperparameters.learning_rate,
-                hyperparameters.init_range,
-            )
 
 
 def test_cascade_correlation_alone_sees_its_training_set_in_turn():
@@ -151,7 +133,7 @@ def test_cascade_correlation_alone_sees_its_training_set_in_turn():
 
 
 def test_a_training_set_is_presented_in_turn():
-    """...again and again, each trial its own: what a method that adds its inputs up makes of it."""
+    """...again and again, to each trial its own."""
     task = dataclasses.replace(
         LATCH, training_set=lambda data: data, prepare=lambda key, trial: _numbered(trial)
     )
@@ -185,82 +167,75 @@ class Recorder(UpdateRule):
         return jnp.zeros_like(example.targets)
 
 
-def test_an_unknown_rival_is_refused():
-    with pytest.raises(ValueError, match=r"row must be one of 1.rtrl-3, .*, got '2a-5.rtrl'"):
-        baselines.make_training_loop("2a-5.rtrl")
-
-
-def rival_of(task: Task, connections: Any) -> Task:
+def baseline_of(task: Task, connections: Any) -> Task:
     net = task.architecture
     baseline = RecurrentNet(net.num_inputs, 2, net.num_outputs, connections)
     return dataclasses.replace(task, architecture=baseline)
 
 
-@pytest.mark.parametrize("connections", ["full", "layered", "simple"])
-@pytest.mark.parametrize("task", [LATCH, COPY], ids=lambda task: task.name)
+def results_of(rule: Any, indices: Any, chunk: int) -> list:
+    return make_runner(TrainingLoop(rule.task, Vmapped(rule), chunk), indices).run()
+
+
+@pytest.mark.parametrize(
+    ("task", "connections"), [(LATCH, "full"), (COPY, "layered"), (LATCH, "simple")]
+)
 def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: str):
-    """Errors at the end or at every step, symbols or numbers, padding: all as for the LSTM."""
-    task, count, rate = rival_of(task, connections), 10, 0.5
-    method = RecurrentPerSequence(task, optax.sgd(rate), bptt_gradient)
-    runner = make_runner(TrainingLoop(task, Vmapped(method), count), range(2))
+    """Targets at the end or at every step, symbols or numbers, padding: all as for the LSTM."""
+    task, count, rate = baseline_of(task, connections), 10, 0.5
+    rule = RecurrentPerSequence(task, optax.sgd(rate), bptt_gradient)
+    runner = make_runner(TrainingLoop(task, Vmapped(rule), count), range(2))
     before = runner.state().trials.model
     runner.run_chunk()
     after = runner.state().trials.model
-    slope = jax.jit(bptt_gradient, static_argnums=0)
+    gradient_of, sample = jax.jit(bptt_gradient, static_argnums=0), jax.jit(task.sample)
+    steps = np.arange(task.max_length, dtype=np.int32)
     for trial in range(2):
         weights = jax.tree.map(jnp.asarray, lane(before, trial).weights)
         for n in range(count):
-            example = task.sample(training_key(trial, n), None)
-            steps = jnp.arange(task.max_length)
+            example = sample(training_key(trial, n), None)
             if task.error_at == "end":
                 counts = steps == example.length - 1
-                targets = jnp.tile(example.targets[None], (task.max_length, 1))
+                targets = np.tile(example.targets[None], (task.max_length, 1))
             else:
                 counts, targets = steps < example.length, example.targets
-            sequence = SupervisedSequence(example.inputs, targets, counts.astype(jnp.float32))
-            gradient, outputs = slope(task.architecture, weights, sequence)
+            sequence = SupervisedSequence(example.inputs, targets, counts.astype(np.float32))
+            gradient, _ = gradient_of(task.architecture, weights, sequence)
             weights = jax.tree.map(lambda w, g: w - rate * g, weights, gradient)
         assert_close(lane(after, trial).weights, weights, ROUNDING)
-    assert outputs.shape == (task.max_length, 1)
 
 
 @pytest.mark.parametrize(
     "make",
     [
         functools.partial(RecurrentPerSequence, gradient=bptt_gradient),
-        functools.partial(RecurrentPerStep, rule=RTRL),
+        functools.partial(RecurrentPerStep, gradient=RTRL),
     ],
 )
 def test_where_all_is_within_the_tolerance_nothing_is_learned(make):
     """...and where nothing is, all is learned as without it."""
-    task, optimiser = rival_of(COPY, "full"), optax.sgd(0.5)
-    method = make(task, optimiser)
-    model = method.init(jax.random.key(0))
+    task, optimiser = baseline_of(COPY, "full"), optax.sgd(0.5)
+    rule = make(task, optimiser)
+    model = rule.init(jax.random.key(0))
     example = task.sample(jax.random.key(1), None)
-    errors = np.abs(method.outputs(model, example) - example.targets)
-    moved, _ = method.train_step(model, example, 0)
+    errors = np.abs(rule.outputs(model, example) - example.targets)
+    moved, _ = rule.train_step(model, example, 0)
     for tolerance, expected in ((1.0, model), (1e-3 * errors[errors > 0].min(), moved)):
         tolerant = make(task, optimiser, tolerance=float(tolerance))
         found, _ = tolerant.train_step(model, example, 0)
         assert_close(found.weights, expected.weights, 1e-6)
     assert np.abs(moved.weights.recurrent - model.weights.recurrent).max() > 1e-3
-
-
-def test_a_tolerance_is_not_negative():
     with pytest.raises(ValueError, match=r"tolerance must not be negative, got -0\.1"):
-        RecurrentPerSequence(LATCH, optax.sgd(0.5), bptt_gradient, tolerance=-0.1)
+        make(task, optimiser, tolerance=-0.1)
 
 
 @pytest.mark.parametrize("task", [LATCH, COPY], ids=lambda task: task.name)
 def test_trials_by_offline_rtrl_are_those_by_bptt(task: Task):
     """Through the whole runner, to rounding: weights, curves and tests."""
-    task = dataclasses.replace(rival_of(task, "full"), max_sequences=60)
+    task = dataclasses.replace(baseline_of(task, "full"), max_sequences=60)
     results = [
-        make_runner(
-            TrainingLoop(task, Vmapped(RecurrentPerSequence(task, optax.sgd(0.5), gradient)), 30),
-            range(3),
-        ).run()
-        for gradient in (bptt_gradient, rtrl_gradient)
+        results_of(RecurrentPerSequence(task, optax.sgd(0.5), gradient), range(3), 30)
+        for gradient in (bptt_gradient, offline(RTRL))
     ]
     for by_bptt, by_rtrl in zip(*results, strict=True):
         assert_close(by_rtrl.model.weights, by_bptt.model.weights, 10 * ROUNDING)
@@ -269,38 +244,17 @@ def test_trials_by_offline_rtrl_are_those_by_bptt(task: Task):
         assert by_rtrl.sequences == by_bptt.sequences
 
 
-def test_with_one_error_a_sequence_an_update_a_step_is_one_a_sequence():
-    """...where the error is at the end alone."""
-    task = dataclasses.replace(rival_of(LATCH, "simple"), max_sequences=40)
-    by_step = TrainingLoop(task, Vmapped(RecurrentPerStep(task, optax.sgd(0.5), ELMAN)), 40)
-    by_sequence = TrainingLoop(
-        task, Vmapped(RecurrentPerSequence(task, optax.sgd(0.5), elman_gradient)), 40
-    )
-    pairs = zip(make_runner(by_step, [0]).run(), make_runner(by_sequence, [0]).run(), strict=True)
-    for step, sequence in pairs:
-        assert_close(step.model.weights, sequence.model.weights, ROUNDING)
+def test_with_one_target_per_sequence_an_update_per_step_is_one_per_sequence():
+    task = dataclasses.replace(baseline_of(LATCH, "simple"), max_sequences=40)
+    per_step = RecurrentPerStep(task, optax.sgd(0.5), ELMAN)
+    per_sequence = RecurrentPerSequence(task, optax.sgd(0.5), offline(ELMAN))
+    (step,), (sequence,) = (results_of(rule, [0], 40) for rule in (per_step, per_sequence))
+    assert_close(step.model.weights, sequence.model.weights, ROUNDING)
 
 
-def test_a_rival_s_trial_depends_on_no_other():
+def test_a_trial_depends_on_no_other():
     """To the last bit, as the LSTM's."""
     task = dataclasses.replace(baselines.make_baseline_task("2a-4.rtrl-4"), max_sequences=300)
-    loop = TrainingLoop(task, Vmapped(RecurrentPerStep(task, optax.sgd(4.0), RTRL)), 100)
-    (alone,), among = (make_runner(loop, indices).run() for indices in ([5], range(11)))
+    rule = RecurrentPerStep(task, optax.sgd(4.0), RTRL)
+    (alone,), among = (results_of(rule, indices, 100) for indices in ([5], range(11)))
     assert_same_result(alone, among[5])
-
-
-def test_a_remembering_rival_is_solved_by_the_same_rule():
-    """BPTT learns a lag of 2 or 3 steps, and its trial ends within its budget, right in tests."""
-    net = RecurrentNet(4, 3, 1, "simple")
-    task = dataclasses.replace(LATCH, architecture=net, max_sequences=20_000)
-    task = dataclasses.replace(
-        task, hyperparameters=dataclasses.replace(task.hyperparameters, init_range=1)
-    )
-    loop = TrainingLoop(
-        task, Vmapped(RecurrentPerSequence(task, optax.sgd(1.0), bptt_gradient)), 1000
-    )
-    results = make_runner(loop, range(4)).run()
-    solved = [result for result in results if result.solved]
-    assert len(solved) >= 2
-    for result in solved:
-        assert result.sequences < task.max_sequences and result.test_wrong <= 12

@@ -29,8 +29,8 @@ from experiments.claims import (
 from experiments.rows import figures as pictures
 from lstm_jax import plots
 from lstm_jax.baselines.chunker import Chunker
-from lstm_jax.baselines.time_constants import lag_task
 from lstm_jax.tasks import make_task
+from lstm_jax.tasks.lag import make as lag_task
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop

@@ -1,7 +1,7 @@
-"""What the tests of the tasks share: strict numerics, cached draws, and goodness-of-fit tests.
+"""Cached draws and goodness-of-fit tests for the tests of the tasks.
 
-Every statistical test draws with fixed keys and asks for a p-value above `SIGNIFICANCE`, so that a
-correct sampler fails one of them with a probability of 1e-4, once, when the keys are chosen.
+Every statistical test has a fixed key and wants a p-value above `SIGNIFICANCE`: a correct sampler
+fails one of them with a probability of 1e-4, once, when the keys are chosen.
 """
 
 from __future__ import annotations
@@ -18,12 +18,6 @@ from lstm_jax.tasks import Example, make_task
 
 SIGNIFICANCE = 1e-4
 KEY = jax.random.key(1997)
-
-
-@pytest.fixture(autouse=True)
-def strict_numerics():
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
 
 
 @functools.cache
@@ -44,18 +38,18 @@ def draw():
 
 @pytest.fixture
 def draw_with_keys():
-    """Like `draw`, to (keys, the data that `Task.prepare` made, the batch)."""
+    """As `draw`, but to (keys, the data of `Task.prepare`, the batch)."""
     return _draw
 
 
 @pytest.fixture
 def assert_frequencies():
-    """A function (counts, probabilities) that does a chi-square test of fit."""
+    """A chi-square test: (counts, probabilities)."""
 
     def assert_frequencies(counts, probabilities) -> None:
         counts, expected = np.asarray(counts), np.sum(counts) * np.asarray(probabilities)
         assert np.isclose(np.sum(probabilities), 1.0)
-        assert np.min(expected) > 5  # else the statistic is not distributed as chi-square
+        assert np.min(expected) > 5  # or the statistic is not distributed as chi-square
         assert scipy.stats.chisquare(counts, expected).pvalue > SIGNIFICANCE
 
     return assert_frequencies
@@ -63,20 +57,20 @@ def assert_frequencies():
 
 @pytest.fixture
 def assert_uniform(assert_frequencies):
-    """A function (integers, low, high): they are uniform on low .. high, both included."""
+    """A chi-square test of uniform integers: (integers, low, high), both included."""
 
     def assert_uniform(integers, low: int, high: int) -> None:
         integers = np.ravel(integers)
         assert low <= np.min(integers) and np.max(integers) <= high
-        places = high - low + 1
-        assert_frequencies(np.bincount(integers - low, minlength=places), np.ones(places) / places)
+        values = high - low + 1
+        assert_frequencies(np.bincount(integers - low, minlength=values), np.ones(values) / values)
 
     return assert_uniform
 
 
 @pytest.fixture
 def assert_distributed():
-    """A function (numbers, distribution of scipy.stats) that does a Kolmogorov-Smirnov test."""
+    """A Kolmogorov-Smirnov test: (numbers, distribution of scipy.stats)."""
 
     def assert_distributed(numbers, distribution) -> None:
         assert scipy.stats.kstest(np.ravel(numbers), distribution.cdf).pvalue > SIGNIFICANCE
@@ -85,14 +79,15 @@ def assert_distributed():
 
 
 @pytest.fixture
-def assert_variance():
-    """A function (numbers, variance) for Gaussian numbers of mean 0, sharper than the above."""
+def assert_gaussian(assert_distributed):
+    """Tests of Gaussian numbers of mean 0: (numbers, variance)."""
 
-    def assert_variance(numbers, variance: float) -> None:
+    def assert_gaussian(numbers, variance: float) -> None:
         squares = np.ravel(numbers).astype(np.float64) ** 2 / variance
         tail = scipy.stats.chi2(squares.size).cdf(squares.sum())
         assert 2 * min(tail, 1 - tail) > SIGNIFICANCE
         z = np.sum(numbers, dtype=np.float64) / np.sqrt(variance * squares.size)
         assert 2 * scipy.stats.norm.sf(abs(z)) > SIGNIFICANCE
+        assert_distributed(np.ravel(numbers)[:100_000], scipy.stats.norm(scale=np.sqrt(variance)))
 
-    return assert_variance
+    return assert_gaussian

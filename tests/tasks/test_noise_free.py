@@ -1,4 +1,4 @@
-"""Tasks 2a and 2b."""
+"""Tasks 2a and 2b, and what lies between them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,12 @@ def _symbols(batch) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["2a", "2b"])
-def test_targets_are_the_next_symbols_at_all_p_steps(name, draw):
+def test_targets_are_the_next_symbols_and_the_last_is_the_first(name, draw, assert_uniform):
     batch = draw(name)
-    next_symbols = np.eye(101, dtype=np.float32)[_symbols(batch)[:, 1:]]
-    assert np.array_equal(batch.targets, next_symbols)
-    assert np.array_equal(batch.true_targets, next_symbols)
+    symbols = _symbols(batch)
+    assert np.array_equal(batch.targets, np.eye(101, dtype=np.float32)[symbols[:, 1:]])
+    assert np.array_equal(batch.targets, batch.true_targets)
     assert np.all(batch.length == 100)
-
-
-@pytest.mark.parametrize("name", ["2a", "2b"])
-def test_the_last_symbol_is_the_first_with_even_odds(name, draw, assert_uniform):
-    symbols = _symbols(draw(name))
     assert np.array_equal(symbols[:, 0], symbols[:, -1])
     assert_uniform(symbols[:, 0], X, Y)
 
@@ -41,9 +36,8 @@ def test_2a_has_two_sequences(draw):
 def test_the_middle_of_2b_is_uniform_and_independent(draw, assert_uniform, assert_frequencies):
     symbols = _symbols(draw("2b"))
     middle = symbols[:, 1:-1]
-    assert_uniform(middle, 0, 98)
-    assert_uniform(middle[:, 0], 0, 98)
-    assert_uniform(middle[:, -1], 0, 98)
+    for part in (middle, middle[:, 0], middle[:, -1]):
+        assert_uniform(part, 0, 98)
     # Neighbours, and the first symbol and its neighbour, are independent.
     assert_frequencies(np.bincount((middle[:, :-1] - middle[:, 1:]).ravel() % 99), np.ones(99) / 99)
     for edge in (X, Y):
@@ -55,19 +49,10 @@ def test_other_delays(delay, weights):
     """(cell + input gate)(p + 1) + (p + 1)(p + 1 + 1) weights."""
     task = noise_free.make("2a", delay=delay)
     assert task.architecture.num_weights == weights
+    assert (task.published.mean_sequences is None) == (delay != 100)
     inputs = jax.jit(task.sample)(jax.random.key(0), None).inputs
     assert inputs[0] in (delay - 1, delay)
     assert inputs[1:].tolist() == list(range(delay - 1))
-
-
-def test_other_delays_have_no_published_numbers():
-    task = noise_free.make("2b", delay=10)
-    assert (task.name, task.published.mean_sequences) == ("2b-10", None)
-
-
-def test_a_delay_without_distractors_is_refused():
-    with pytest.raises(ValueError, match="delay must be at least 2, got 1"):
-        noise_free.make("2a", delay=1)
 
 
 @pytest.mark.parametrize(("name", "wrong_at"), [("2a", (0, 50, 98, 99)), ("2b", (99,))])
@@ -78,3 +63,34 @@ def test_2a_is_judged_at_every_step_and_2b_at_the_end(name, wrong_at, draw):
         outputs = example.true_targets.copy()
         outputs[t, 7] += 0.3
         assert bool(is_correct(outputs, example)) == (t not in wrong_at)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
+def test_noise_replaces_middle_symbols_of_2a_by_any_middle_symbol(noise, assert_uniform):
+    """The first and last symbol are those of 2a; at 1 the stream is that of 2b."""
+    batch = noise_free.make_noisy(noise, delay=11).sample_batch(jax.random.key(0), 4000)
+    symbols = _symbols(jax.tree.map(np.asarray, batch))
+    assert np.array_equal(symbols[:, 0], symbols[:, -1]) and set(symbols[:, 0]) == {10, 11}
+    middle = symbols[:, 1:-1]
+    is_other = middle != np.arange(10)
+    assert abs(is_other.mean() - 0.9 * noise) <= 4 * noise * np.sqrt(0.25 / is_other.size)
+    if noise:
+        assert_uniform(middle[is_other[:, 0], 0], 1, 9)  # what replaces a_1
+
+
+def test_noisy_tasks_are_judged_as_2b():
+    task, of_2b = noise_free.make_noisy(0.5), make_task("2b")
+    assert (task.architecture, task.is_correct) == (of_2b.architecture, of_2b.is_correct)
+    assert task.published.success_rate is None
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: noise_free.make("2a", delay=1), "delay must be at least 2, got 1"),
+        (lambda: noise_free.make_noisy(1.5), r"noise must be in \[0, 1\], got 1.5"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

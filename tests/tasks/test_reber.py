@@ -30,11 +30,10 @@ def sets() -> reber.Sets:
 
 
 def _decode(strings: reber.Strings) -> list[str]:
+    symbols, lengths = np.asarray(strings.symbols), np.asarray(strings.lengths)
     return [
-        "".join(reber.SYMBOLS[symbol] for symbol in symbols[: length + 1])
-        for symbols, length in zip(
-            np.asarray(strings.symbols), np.asarray(strings.lengths), strict=True
-        )
+        "".join(reber.SYMBOLS[symbol] for symbol in row[: length + 1])
+        for row, length in zip(symbols, lengths, strict=True)
     ]
 
 
@@ -57,22 +56,10 @@ def test_the_checker_knows_the_grammar():
     ]
 
 
-def test_every_string_is_legal(sets):
-    for strings in sets:
-        assert len(_decode(strings)) == 256
-        assert all(EMBEDDED.fullmatch(string) for string in _decode(strings))
-
-
-def test_no_test_string_is_in_the_training_set(sets):
+def test_every_string_is_legal_and_no_test_string_is_in_the_training_set(sets):
+    for strings in map(_decode, sets):
+        assert len(strings) == 256 and all(EMBEDDED.fullmatch(string) for string in strings)
     assert not set(_decode(sets.training)) & set(_decode(sets.test))
-
-
-def test_training_strings_are_as_long_as_the_grammar_makes_them():
-    # 12 symbols on average; 20 pairs of sets, p > 1e-4 under this key.
-    key = jax.random.key(3)
-    pairs = [reber.prepare(key, 10 * pair).training for pair in range(20)]
-    lengths = [len(string) for strings in pairs for string in _decode(strings)]
-    assert scipy.stats.ttest_1samp(lengths, 12.0).pvalue > 1e-4
 
 
 def test_ten_trials_share_a_pair_of_sets():
@@ -84,27 +71,22 @@ def test_ten_trials_share_a_pair_of_sets():
         assert set(_decode(sets.training)) != set(_decode(first.training))
 
 
-def test_test_set_presents_every_string_of_both_sets_once(sets):
-    batch = make_task("1-1").test_set(sets)
-    strings = [
-        "".join(reber.SYMBOLS[symbol] for symbol in inputs[:length]) + "E"
-        for inputs, length in zip(np.asarray(batch.inputs), np.asarray(batch.length), strict=True)
-    ]
-    assert strings == _decode(sets.training) + _decode(sets.test)
-    assert make_task("1-1").rule.size == len(strings)
-
-
-def test_targets_are_the_next_symbols_and_the_legal_ones(sets):
+def test_the_test_set_is_every_string_of_both_sets_with_the_legal_symbols(sets):
     batch = jax.tree.map(np.asarray, reber.test_set(sets))
-    for n, string in enumerate(_decode(sets.training) + _decode(sets.test)):
-        assert batch.length[n] == len(string) - 1
-        for t in range(len(string) - 1):
-            next_symbol = [float(symbol == string[t + 1]) for symbol in reber.SYMBOLS]
-            legal = _legal_after(string[: t + 1])
-            assert batch.targets[n, t].tolist() == next_symbol
-            assert batch.true_targets[n, t].tolist() == next_symbol
-            assert batch.legal[n, t].tolist() == [float(s in legal) for s in reber.SYMBOLS]
-        assert not np.any(batch.legal[n, len(string) - 1 :])
+    strings = _decode(sets.training) + _decode(sets.test)
+    assert make_task("1-1").rule.size == len(strings) == len(batch.length)
+    as_bits = lambda symbols: [float(symbol in symbols) for symbol in reber.SYMBOLS]
+    for n, string in enumerate(strings):
+        steps = len(string) - 1
+        assert batch.length[n] == steps
+        assert "".join(reber.SYMBOLS[i] for i in batch.inputs[n, :steps]) == string[:-1]
+        assert batch.targets[n, :steps].tolist() == [as_bits(symbol) for symbol in string[1:]]
+        legal = [as_bits(_legal_after(string[: t + 1])) for t in range(steps)]
+        assert batch.legal[n, :steps].tolist() == legal
+        assert not np.any(batch.legal[n, steps:])
+    assert np.array_equal(batch.targets, batch.true_targets)
+    training = reber.training_set(sets)
+    jax.tree.map(np.testing.assert_array_equal, training, jax.tree.map(lambda a: a[:256], batch))
 
 
 def test_training_draws_all_strings_with_even_odds(sets, draw_with_keys, assert_frequencies):
@@ -126,48 +108,28 @@ def _assert_drawn_from(batch, strings: reber.Strings, assert_frequencies) -> Non
 
 
 def test_odds_are_even_at_every_fork(assert_frequencies):
+    """A string's probability is 1/2 to the number of its forks."""
     rng = np.random.default_rng(11)
-    strings = [reber.draw_string(rng)[0] for _ in range(10_000)]
-    forks: dict[str, list[int]] = {}
-    for string in strings:
-        assert EMBEDDED.fullmatch(string)
-        for node, symbol in _walk(string):
-            forks.setdefault(node, []).append(reber.SYMBOLS.index(symbol))
-    assert sorted(forks) == ["branch", "down", "lower", "start", "up", "upper"]
-    for taken in forks.values():
-        counts = np.bincount(taken)
-        assert_frequencies(counts[counts > 0], [0.5, 0.5])
-    # A string has 12 symbols on average: see test_longer_strings_are_negligible.
-    lengths = [len(string) for string in strings]
+    drawn = [reber.draw_string(rng) for _ in range(10_000)]
+    forks = {string: sum(len(symbols) == 2 for symbols in legal) for string, legal in drawn}
+    counts = collections.Counter(string for string, _ in drawn)
+    assert all(EMBEDDED.fullmatch(string) for string in forks)
+    common = [string for string, number in forks.items() if number <= 10]
+    found, odds = [counts[string] for string in common], [0.5 ** forks[string] for string in common]
+    assert_frequencies([*found, len(drawn) - sum(found)], [*odds, 1 - sum(odds)])
+
+
+def test_strings_of_sets_are_as_long_as_the_grammar_makes_them():
+    """12 symbols on average; sets of distinct strings would have longer ones."""
+    pairs = [reber.prepare(jax.random.key(3), 10 * pair).training for pair in range(20)]
+    lengths = [len(string) for training in pairs for string in _decode(training)]
     assert scipy.stats.ttest_1samp(lengths, 12.0).pvalue > 1e-4
-
-
-def _walk(string: str) -> list[tuple[str, str]]:
-    """Each fork that a string meets, named by its place in the figure, and the way it takes."""
-    walk = [("branch", string[1]), ("start", string[3])]
-    node = {"T": "upper", "P": "lower"}[string[3]]
-    for symbol in string[4:-3]:
-        walk.append((node, symbol))
-        node = {
-            ("upper", "X"): "up",
-            ("lower", "V"): "down",
-            ("up", "X"): "lower",
-            ("down", "P"): "up",
-        }.get((node, symbol), node)
-    return walk
 
 
 def test_longer_strings_are_negligible():
     """The exact distribution of lengths, from the powers of the transition matrix."""
     matrix = np.zeros((7, 7))
-    for node, arcs in (
-        (0, (1, 1)),
-        (1, (2, 3)),
-        (2, (2, 4)),
-        (3, (3, 5)),
-        (4, (3, 6)),
-        (5, (4, 6)),
-    ):
+    for node, arcs in enumerate(((1, 1), (2, 3), (2, 4), (3, 5), (3, 6), (4, 6))):
         for to in arcs:
             matrix[node, to] += 0.5
     at_end = [np.linalg.matrix_power(matrix, steps)[0, 6] for steps in range(300)]
