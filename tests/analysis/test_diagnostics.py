@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.analysis.detectors import Finding, Thresholds
-from lstm_jax.analysis.diagnostics import diagnose
+from lstm_jax.analysis.diagnostics import Finding, Thresholds, diagnose
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.network.outputs import apply
