@@ -8,7 +8,7 @@ the paper: internal states that drift, and memory cells abused as bias units.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -72,7 +72,7 @@ class Thresholds(NamedTuple):
     opens: float = 0.1
     """Activation that a gate must exceed to open, and 1 minus that below which it closes."""
     error: float = 0.001
-    """Largest part of an error signal that enters a block without error, in half of the sequences."""
+    """Largest part of an error signal that enters an unreached block, in half of the sequences."""
     attends: float = 0.3
     """Least difference of a gate's mean activation at a symbol that opens it and at others; for
     inputs that are numbers, the least correlation."""
@@ -115,7 +115,10 @@ def diagnose(
     check_type("thresholds", thresholds, Thresholds)
     inputs = np.asarray(as_array("inputs", inputs))
     length = _as_lengths(inputs, length)
-    names = _as_names(architecture, symbols)
+    names = [f"input {i}" for i in range(architecture.num_inputs)] if symbols is None else symbols
+    if not isinstance(names, (tuple, list)) or len(names) != architecture.num_inputs:
+        wanted = f"{architecture.num_inputs} names"
+        raise ValueError(f"symbols must hold {wanted}, got {displayed(symbols)}")
     is_real = np.arange(inputs.shape[1]) < length[:, None]
     # Checks the shapes.
     unroll(architecture, parameters, inputs[0], steps=Steps(length=int(length[0])))
@@ -128,7 +131,7 @@ def diagnose(
         jax.tree.map(lambda values: np.asarray(values, np.float64), activations),
         inputs,
         is_real,
-        names,
+        tuple(map(str, names)),
         np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1),
         thresholds,
     )
@@ -141,22 +144,11 @@ def _as_lengths(inputs: np.ndarray, length: ArrayLike | None) -> np.ndarray:
         wanted = "[B, T] integers" if dimensions == 2 else "[B, T, I] floating"
         raise ValueError(f"inputs must be a batch of sequences, {wanted}, got {inputs.shape}")
     size, steps = inputs.shape[:2]
-    if length is None:
-        return np.full(size, steps)
-    found = np.asarray(as_array("length", length))
+    found = np.full(size, steps) if length is None else np.asarray(as_array("length", length))
     fits = found.shape == (size,) and np.issubdtype(found.dtype, np.integer)
     if not fits or found.min() < 1 or found.max() > steps:
         raise ValueError(f"length must hold {size} integers in [1, {steps}], got {length!r}")
     return found
-
-
-def _as_names(architecture: Architecture, symbols: Sequence[str] | None) -> tuple[str, ...]:
-    if symbols is None:
-        return tuple(f"input {i}" for i in range(architecture.num_inputs))
-    if not isinstance(symbols, (tuple, list)) or len(symbols) != architecture.num_inputs:
-        wanted = f"{architecture.num_inputs} names"
-        raise ValueError(f"symbols must hold {wanted}, got {displayed(symbols)}")
-    return tuple(map(str, symbols))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -192,6 +184,12 @@ class Record(NamedTuple):
         return [(j, v) for j, size in enumerate(self.architecture.blocks) for v in range(size)]
 
     @property
+    def derivatives(self) -> np.ndarray:
+        """h'(s), [B, T, C]."""
+        h = ACTIVATIONS[self.architecture.cell_output]
+        return np.asarray(h.derivative(h(jnp.asarray(self.activations.internal_state))))
+
+    @property
     def gates(self) -> Iterator[tuple[str, int, np.ndarray]]:
         """Type, block and activation at all real steps, [M], of every gate."""
         for gate in GATES:
@@ -202,16 +200,17 @@ class Record(NamedTuple):
     def of_cells(
         self,
         kind: str,
-        values: np.ndarray,
         is_found: np.ndarray,
-        describe: Callable[[int], str],
+        text: str,
         remedy: str,
+        *values: Sequence | np.ndarray,
     ) -> Iterator[Finding]:
-        """Yield the findings of cells: [C] values, where `is_found`, described by cell number."""
+        """Yield the findings of cells, `is_found` [C]; the first of the text's values is theirs."""
         for number, (block, cell) in enumerate(self.cells):
             if is_found[number]:
-                sentence = f"{_cell(block, cell)} {describe(number)}, {self.extent}"
-                yield Finding(kind, block, cell, None, float(values[number]), sentence, remedy)
+                value, *others = (array[number] for array in values)
+                sentence = f"{_cell(block, cell)} {text.format(value, *others)}, {self.extent}"
+                yield Finding(kind, block, cell, None, float(value), sentence, remedy)
 
     def bias_remedy(self, gate: str, change: str, whose: str = "its") -> str:
         """Advise another initial bias of a gate, or the gate or the bias if it is absent."""
@@ -223,7 +222,7 @@ class Record(NamedTuple):
         return f"start {whose} bias {change}"
 
 
-def drifting_states(record: Record) -> Iterator[Finding]:
+def drift(record: Record) -> Iterator[Finding]:
     """Find states that move in one direction throughout, so that h and error flow saturate."""
     lengths = record.is_real.sum(1)
     ends = np.ceil(np.arange(1, 5)[:, None] * lengths / 4).astype(int) - 1  # of the quarters
@@ -231,31 +230,23 @@ def drifting_states(record: Record) -> Iterator[Finding]:
     added = np.diff(states, axis=0, prepend=0 * states[:1])
     shares = (added / np.where(states[-1] == 0, np.inf, states[-1])).min(0)
     sizes = np.abs(states[-1]).mean(0)
-    is_steady = np.median(shares, 0) >= record.thresholds.drift
-    return record.of_cells(
-        "drift",
-        sizes,
-        is_steady & (sizes >= record.thresholds.state),
-        lambda c: (
-            f"drifts: its state grows in every quarter of a sequence, to {sizes[c]:.1f} on average"
-        ),
-        record.bias_remedy("input_gate", "lower, such as at -2 or -4", "its input gate's"),
-    )
+    limits = record.thresholds
+    is_found = (np.median(shares, 0) >= limits.drift) & (sizes >= limits.state)
+    text = "drifts: its state grows in every quarter of a sequence, to {:.1f} on average"
+    remedy = record.bias_remedy("input_gate", "lower, such as at -2 or -4", "its input gate's")
+    return record.of_cells("drift", is_found, text, remedy, sizes)
 
 
 def saturated_states(record: Record) -> Iterator[Finding]:
     """Find states where h is flat, so that hardly any error enters the cell."""
     h = ACTIVATIONS[record.architecture.cell_output]
-    states = record.activations.internal_state[record.is_real]
-    derivatives = h.derivative(h(jnp.asarray(states))) / h.derivative(h(jnp.zeros(())))
-    parts = np.mean(np.asarray(derivatives) < record.thresholds.derivative, axis=0)
-    return record.of_cells(
-        "saturated_state",
-        parts,
-        parts >= record.thresholds.saturated,
-        lambda c: f"is saturated: h is flat at {parts[c]:.0%} of its states",
-        record.bias_remedy("input_gate", "lower, so that states stay small", "its input gate's"),
-    )
+    relative = record.derivatives[record.is_real] / np.asarray(h.derivative(h(jnp.zeros(()))))
+    parts = (relative < record.thresholds.derivative).mean(0)
+    is_found = parts >= record.thresholds.saturated
+    text = "is saturated: h is flat at {:.0%} of its states"
+    change = "lower, so that states stay small"
+    remedy = record.bias_remedy("input_gate", change, "its input gate's")
+    return record.of_cells("saturated_state", is_found, text, remedy, parts)
 
 
 def bias_cells(record: Record) -> Iterator[Finding]:
@@ -271,16 +262,9 @@ def bias_cells(record: Record) -> Iterator[Finding]:
     ]
     if "output" not in record.architecture.biased:
         remedies.insert(0, "give the output units biases")
-    return record.of_cells(
-        "bias_cell",
-        means,
-        (sizes >= limits.output) & (deviations <= limits.constant * sizes),
-        lambda c: (
-            "acts as a bias unit: in the second half of every sequence its output is "
-            f"{means[c]:.2f} ± {deviations[c]:.2f}"
-        ),
-        ", or ".join(remedies),
-    )
+    is_found = (sizes >= limits.output) & (deviations <= limits.constant * sizes)
+    text = "acts as a bias unit: in the second half of every sequence its output is {:.2f} ± {:.2f}"
+    return record.of_cells("bias_cell", is_found, text, ", or ".join(remedies), means, deviations)
 
 
 def redundant_cells(record: Record) -> Iterator[Finding]:
@@ -289,20 +273,15 @@ def redundant_cells(record: Record) -> Iterator[Finding]:
     earlier = np.tril(_correlations(outputs, outputs), -1)
     others = np.abs(earlier).argmax(1)
     found = earlier[np.arange(len(earlier)), others]
-    return record.of_cells(
-        "redundant_cells",
-        found,
-        np.abs(found) >= record.thresholds.correlation,
-        lambda c: (
-            f"duplicates {_cell(*record.cells[others[c]])}: "
-            f"the correlation of their outputs is {found[c]:.2f}"
-        ),
-        "take a smaller network, or initial gate biases that differ from block to block, so that "
-        "blocks come into use one after the other",
-    )
+    is_found = np.abs(found) >= record.thresholds.correlation
+    text = "duplicates {1}: the correlation of their outputs is {0:.2f}"
+    remedy = "take a smaller network, or initial gate biases that differ from block to block, so "
+    remedy += "that blocks come into use one after the other"
+    names = [_cell(*record.cells[other]) for other in others]
+    return record.of_cells("redundant_cells", is_found, text, remedy, found, names)
 
 
-def inflexible_gates(record: Record) -> Iterator[Finding]:
+def stuck_gates(record: Record) -> Iterator[Finding]:
     """Find gates that never open, never close, or are hardly ever between, so that f' is 0.
 
     A forget gate that never closes is the carrousel of 1997.
@@ -327,15 +306,13 @@ def inflexible_gates(record: Record) -> Iterator[Finding]:
             yield found("saturated_gate", value=flat, sentence=sentence, remedy=remedy)
 
 
-def blocks_without_error(record: Record) -> Iterator[Finding]:
+def no_error(record: Record) -> Iterator[Finding]:
     """Find blocks that no error reaches.
 
     Of an error at the net inputs of the output units, y_out h'(s) w_kc enters a state (eq. 23). The
     truncated gradient has no other path into a block.
     """
-    architecture, states = record.architecture, jnp.asarray(record.activations.internal_state)
-    h = ACTIVATIONS[architecture.cell_output]
-    derivatives = np.asarray(h.derivative(h(states)))
+    architecture, derivatives = record.architecture, record.derivatives
     gates = record.activations.output_gate
     blocks = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
     gates = np.ones_like(derivatives) if gates is None else np.asarray(gates)[..., blocks]
@@ -362,39 +339,27 @@ def blocks_without_error(record: Record) -> Iterator[Finding]:
 def opened_by(record: Record) -> Iterator[Finding]:
     """Find the inputs that open each gate: where the network stores, forgets and outputs."""
     inputs, names = record.inputs[record.is_real], record.symbols
-    of_symbols = inputs.ndim == 1
     for gate, block, values in record.gates:
-        if of_symbols:
+        if inputs.ndim == 1:
             found = _contrasts(inputs, values, len(names))
         else:
             found = _correlations(inputs, values[:, None])[:, 0]
         which = [i for i in np.argsort(-found) if found[i] >= record.thresholds.attends]
         if not which:
             continue
-        described = [
-            f"{names[i]} ({values[inputs == i].mean():.2f})"
-            if of_symbols
-            else f"{names[i]} rises (correlation {found[i]:.2f})"
-            for i in which[:MOST_NAMED]
-        ]
-        sentence = f"{_gate(block, gate)} opens {'at' if of_symbols else 'as'} "
-        sentence += ", ".join(described)
-        if len(which) > MOST_NAMED:
-            sentence += f" and {len(which) - MOST_NAMED} more"
-        if of_symbols:
-            sentence += f", on average {values[~np.isin(inputs, which)].mean():.2f} elsewhere"
+        if inputs.ndim == 1:
+            verb, rest = "opens at", values[~np.isin(inputs, which)].mean()
+            described = [f"{names[i]} ({values[inputs == i].mean():.2f})" for i in which]
+            end = f", on average {rest:.2f} elsewhere"
+        else:
+            verb, end = "opens as", ""
+            described = [f"{names[i]} rises (correlation {found[i]:.2f})" for i in which]
+        more = f" and {len(which) - MOST_NAMED} more" * (len(which) > MOST_NAMED)
+        sentence = f"{_gate(block, gate)} {verb} {', '.join(described[:MOST_NAMED])}{more}{end}"
         yield Finding("opened_by", block, None, gate, float(found[which[0]]), sentence, "")
 
 
-DETECTORS = (
-    drifting_states,
-    saturated_states,
-    bias_cells,
-    redundant_cells,
-    inflexible_gates,
-    blocks_without_error,
-    opened_by,
-)
+DETECTORS = (drift, saturated_states, bias_cells, redundant_cells, stuck_gates, no_error, opened_by)
 
 
 def _cell(block: int, cell: int) -> str:
