@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -203,7 +203,7 @@ class Record(NamedTuple):
         is_found: np.ndarray,
         text: str,
         remedy: str,
-        *values: Sequence | np.ndarray,
+        *values: Any,
     ) -> Iterator[Finding]:
         """Yield the findings of cells, `is_found` [C]; the first of the text's values is theirs."""
         for number, (block, cell) in enumerate(self.cells):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import (
@@ -22,12 +21,11 @@ from helpers import (
 )
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import zero_state
 from lstm_jax.network.layer import RunOptions, step, unroll
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.outputs import apply, observe
+from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -164,12 +162,6 @@ def test_gates_that_nobody_listens_to_may_be_no_sources(gradient: str):
             assert_close(found.recurrent, wanted.recurrent[EVERYTHING.num_gates :], 1e-12)
 
 
-def test_true_and_false_still_stand_for_all_and_none():
-    for given, named in ((True, "all"), (False, "none")):
-        net = dataclasses.replace(EVERYTHING, recurrent=given)
-        assert net == dataclasses.replace(EVERYTHING, recurrent=named)
-
-
 def test_activations_start_where_the_architecture_says_and_states_at_0():
     state = zero_state(dataclasses.replace(DESCENDANT, initial_activation=0.5))
     assert not np.any(state.internal_state)
@@ -177,11 +169,6 @@ def test_activations_start_where_the_architecture_says_and_states_at_0():
         if name != "internal_state":
             assert_equal(values, np.full(values.shape, 0.5))
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(zero_state(EVERYTHING)))
-
-
-def test_initial_forget_gate_biases_are_set():
-    parameters = initialise(jax.random.key(0), FORGETFUL, forget_gate_bias=(1.0, 2.0))
-    assert parameters.layer.forget_gate.bias.tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("net", [EVERYTHING, DESCENDANT], ids=["1997", "descendant"])
@@ -192,15 +179,6 @@ def test_steps_one_by_one_are_the_sequence(net: Architecture):
     for x_t in problem.inputs:
         state = step(net, problem.parameters, state, x_t)
     assert_close(state, final, 1e-14)
-
-
-@pytest.mark.parametrize("net", [EVERYTHING, DESCENDANT], ids=["1997", "descendant"])
-def test_observing_is_applying_and_unrolling_at_once(net: Architecture):
-    problem = make_problem(net, steps=5, padding="mask")
-    arguments = net, problem.parameters, problem.inputs
-    outputs, activations, final = observe(*arguments, steps=Steps(mask=problem.mask))
-    assert_equal((outputs, final), apply(*arguments, steps=Steps(mask=problem.mask)))
-    assert_equal((activations, final), unroll(*arguments, steps=Steps(mask=problem.mask)))
 
 
 # Resets, and the other direction ----------------------------------------------------------------
@@ -266,10 +244,8 @@ def test_in_reverse_is_the_reversed_real_part(gradient: str, padding: str):
     real = np.arange(9) < 6 if padding == "length" else np.ones(9, bool) if mask is None else mask
 
     def padded(parameters: Any) -> tuple:
-        outputs, final = apply(
-            DESCENDANT, parameters, problem.inputs,
-            steps=Steps(length=length, mask=mask), options=RunOptions(reverse=True, gradient=gradient),
-        )  # fmt: skip
+        steps, options = Steps(length=length, mask=mask), RunOptions(gradient, reverse=True)
+        outputs, final = apply(DESCENDANT, parameters, problem.inputs, steps=steps, options=options)
         return half_squared_error(outputs, problem.targets, real), (outputs[real], final)
 
     def by_hand(parameters: Any) -> tuple:
@@ -304,15 +280,6 @@ def test_lanes_are_networks_side_by_side():
         along(*[reset] * 3),
     )
     assert_close(together, jax.tree.map(along, *alone), 1e-12)
-
-
-def test_a_network_of_single_cells_can_be_as_small_as_any_other_library_s():
-    net = Architecture(
-        3, (1,) * 5, 2, forget_gates=True, recurrent="cells", biases="hidden",
-        cell_input="tanh", cell_output="tanh",
-    )  # fmt: skip
-    assert net.num_weights == 4 * 5 * (3 + 5 + 1) + 5 * 2
-    assert jnp.shape(random_parameters(net).layer.cell.recurrent) == (5, 5)
 
 
 PUBLISHED = [  # weight counts of Gers and others

@@ -70,26 +70,26 @@ def test_equals_the_oracle(problem: Problem):
         assert_close(outputs, oracle.forward(net, weights, inputs)["output"], 1e-12)
 
 
-@pytest.mark.parametrize("error", [*LOSSES.values(), Loss(0.5, 0.2, tolerance=0.4)])
-def test_any_error_may_be_learned_from(error: Loss):
-    """...by steps, by a stretch and by a sequence, which all give the oracle's gradient."""
+@pytest.mark.parametrize("loss", [*LOSSES.values(), Loss(0.5, 0.2, tolerance=0.4)])
+def test_every_loss_has_the_oracle_s_gradient(loss: Loss):
+    """By steps, by chunks and by sequences."""
     problem = make_problem(LOGISTIC, steps=7)
     arguments = oracle_arguments(problem)
     of_1997 = from_oracle(oracle.gradient(*arguments))
-    expected = from_oracle(oracle.gradient(*arguments, error=oracle.Loss(**vars(error))))
-    assert error == Loss() or np.any(np.abs(expected.output.bias - of_1997.output.bias) > 1e-3)
+    expected = from_oracle(oracle.gradient(*arguments, error=oracle.Loss(**vars(loss))))
+    assert loss == Loss() or np.any(np.abs(expected.output.bias - of_1997.output.bias) > 1e-3)
 
-    static = {"static_argnums": 0, "static_argnames": "error"}
-    _, gradient = quick_jit(online_gradient, **static)(LOGISTIC, *data(problem), error=error)
+    static = {"static_argnums": 0, "static_argnames": "loss"}
+    _, gradient = quick_jit(online_gradient, **static)(LOGISTIC, *data(problem), loss=loss)
     assert_close(gradient, expected)
     start = init_learner(LOGISTIC, problem.parameters, SGD)
     inputs, targets, weights = problem.inputs, problem.targets, problem.weights
     take, steps = quick_jit(learn, **static), start
     for x_t, target, weight in zip(inputs, targets, weights, strict=True):
-        _, steps = take(LOGISTIC, steps, x_t, target, weight=weight, error=error)
+        _, steps = take(LOGISTIC, steps, x_t, target, weight=weight, loss=loss)
     assert_close(steps.gradient, expected)
-    _, stretch = learn_chunk(LOGISTIC, start, inputs, targets, weights=weights, loss=error)
-    assert_close(stretch.gradient, expected)
+    _, chunk = learn_chunk(LOGISTIC, start, inputs, targets, weights=weights, loss=loss)
+    assert_close(chunk.gradient, expected)
 
 
 @pytest.mark.parametrize("num_inputs, num_hidden", [(32, 25), (40, 30)])
@@ -136,13 +136,13 @@ def test_stream_with_a_target_now_and_then():
 
 @hypothesis.given(problem=problems(paddings=("none",)), cut=hypothesis.strategies.integers(0, 9))
 @hypothesis.settings(max_examples=6)
-def test_a_stretch_is_its_steps_one_by_one(problem: Problem, cut: int):
+def test_a_chunk_equals_its_steps_one_by_one(problem: Problem, cut: int):
     """...wherever the stream is cut into two, so that errors meet traces of before."""
     problem = problem._replace(initial_state=None)
     net, steps = problem.architecture, len(problem.inputs)
     take = quick_jit(learn, static_argnums=0)
     start = init_learner(net, problem.parameters, SGD)
-    one_by_one, stretches, outputs = start, start, []
+    one_by_one, chunks, outputs = start, start, []
     for t in range(steps):
         at = problem.inputs[t], problem.targets[t]
         y, one_by_one = take(net, one_by_one, *at, weight=problem.weights[t])
@@ -150,19 +150,19 @@ def test_a_stretch_is_its_steps_one_by_one(problem: Problem, cut: int):
     cut = min(cut, steps)
     found = []
     for part in (slice(0, cut), slice(cut, steps)):
-        y, stretches = quick_jit(learn_chunk, static_argnums=0)(
+        y, chunks = quick_jit(learn_chunk, static_argnums=0)(
             net,
-            stretches,
+            chunks,
             problem.inputs[part],
             problem.targets[part],
             weights=problem.weights[part],
         )
         found.append(y)
     assert_close(np.concatenate(found), np.stack(outputs))
-    assert_close(stretches, one_by_one)
+    assert_close(chunks, one_by_one)
 
 
-def test_a_stretch_without_targets_moves_state_and_traces_alone():
+def test_a_chunk_without_targets_moves_state_and_traces_alone():
     problem = make_problem(EVERYTHING, steps=7)
     start = init_learner(EVERYTHING, problem.parameters, SGD)
     outputs, learner = learn_chunk(EVERYTHING, start, problem.inputs)
@@ -320,7 +320,7 @@ def test_bad_steps_are_named(message: str):
         learn(EVERYTHING, learner, *BAD_STEPS[message])
 
 
-BAD_STRETCHES = {
+BAD_CHUNKS = {
     r"inputs of dtype float64 must be \[T, 3\], got \(4, 2\)": (np.ones((4, 2)), None, None),
     r"targets must have shape \(4, 2\), got \(3, 2\)": (np.ones((4, 3)), np.ones((3, 2)), None),
     r"weights must have shape \(4,\), got \(3,\)": (
@@ -331,10 +331,10 @@ BAD_STRETCHES = {
 }
 
 
-@pytest.mark.parametrize("message", BAD_STRETCHES)
-def test_bad_stretches_are_named(message: str):
+@pytest.mark.parametrize("message", BAD_CHUNKS)
+def test_bad_chunks_are_named(message: str):
     learner = init_learner(EVERYTHING, random_parameters(EVERYTHING), SGD)
-    inputs, targets, weights = BAD_STRETCHES[message]
+    inputs, targets, weights = BAD_CHUNKS[message]
     with pytest.raises(ValueError, match=message):
         learn_chunk(EVERYTHING, learner, inputs, targets, weights=weights)
 

@@ -38,7 +38,7 @@ from lstm_jax.network.online import (
     start_sequence,
     update,
 )
-from lstm_jax.network.outputs import apply, observe
+from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -108,7 +108,7 @@ def test_second_derivatives_through_the_truncated_gradient_refuse(name: str):
 
 
 def test_second_derivatives_of_the_full_gradient_are_right():
-    slope = jax.grad(functools.partial(error, gradient="full"))
+    slope = jax.grad(functools.partial(error, options=RunOptions("full")))
     along = lambda t: jax.tree.map(lambda w: w * (1 + t), PARAMETERS)
     squared = lambda t: squares(slope(along(t)))
     expected = (quick_jit(squared)(1e-6) - quick_jit(squared)(-1e-6)) / 2e-6
@@ -131,7 +131,6 @@ READERS: dict[str, Callable[[Any], Any]] = {
         EVERYTHING, PARAMETERS, symbols, options=RunOptions(gradient="full")
     ),
     "unroll": lambda symbols: unroll(EVERYTHING, PARAMETERS, symbols),
-    "observe": lambda symbols: observe(EVERYTHING, PARAMETERS, symbols),
     "at the end": lambda symbols: apply(EVERYTHING, PARAMETERS, symbols, at="end"),
     "step": lambda symbols: step(EVERYTHING, PARAMETERS, zero_state(EVERYTHING, float), symbols[0]),
     "learn": lambda symbols: learn(EVERYTHING, learner(), symbols[0], TARGETS[0]),
@@ -205,7 +204,7 @@ def test_what_numpy_takes_is_taken():
 
 @pytest.mark.parametrize("inputs", ["abc", [[1.0, 2, 3], [1, 2]], None, [None, 1], {"a": 1}])
 def test_what_numpy_does_not_take_is_named(inputs: Any):
-    for function in (apply, unroll, observe):
+    for function in (apply, unroll):
         with pytest.raises(ValueError, match=r"^inputs must be .*got") as raised:
             function(EVERYTHING, PARAMETERS, inputs)
         assert "\n" not in str(raised.value)
@@ -294,11 +293,9 @@ def test_a_padded_sequence_has_a_finite_gradient_whatever_its_units():
     inputs = np.ones((300, 1))
 
     def slope(**padding: Any) -> Any:
-        return jax.grad(
-            lambda p: apply(net, p, inputs, options=RunOptions(gradient="truncated"), **padding)[
-                0
-            ].sum()
-        )(parameters)
+        return jax.grad(lambda p: apply(net, p, inputs, steps=Steps(**padding))[0].sum())(
+            parameters
+        )
 
     found = slope(length=3)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
@@ -332,7 +329,7 @@ def test_online_gradients_inside_shard_map():
 EXPORTED: dict[str, Callable[..., Any]] = {
     "outputs": lambda p, x: apply(EVERYTHING, p, x)[0],
     "last output": lambda p, x: apply(EVERYTHING, p, x, at="end")[0],
-    "all": lambda p, x: observe(EVERYTHING, p, x),
+    "activations": lambda p, x: unroll(EVERYTHING, p, x),
     "gradient": lambda p, x: jax.grad(lambda p: apply(EVERYTHING, p, x)[0].sum())(p),
 }
 
