@@ -193,7 +193,6 @@ CASES: dict[str, Rows] = {
         parameters=(
             None,
             lstm.DotProductAttention(None, None),
-            lstm.AdditiveAttention(np.ones((2, 4)), np.ones((2, 4)), None),
             lstm.AdditiveAttention(None, np.ones((2, 4)), np.ones(4)),
             lstm.AdditiveAttention(np.ones((2, 4)), np.ones((2, 3)), np.ones(4)),
         ),
@@ -217,9 +216,7 @@ CASES: dict[str, Rows] = {
     "diagnose": of(
         lstm.diagnose,
         {"architecture": NET, "parameters": PARAMETERS, "inputs": [[0, 1], [1, 0]]},
-        architecture=NO_NETWORK,
-        parameters=NO_PARAMETERS,
-        inputs=NO_BATCH,
+        **BAD_RUN | {"inputs": NO_BATCH},
         length=(1, [0, 1], [1, 3], [1.0, 1.0], "ab", [1]),
         symbols=(3, ["a", "b"], "abc"),
         thresholds=(None, 0.5),
@@ -311,9 +308,7 @@ CASES: dict[str, Rows] = {
     "Task": of(
         lambda **changes: dataclasses.replace(TASK, **changes),
         {},
-        trials=(*NO_WHOLE, 0),
-        max_sequences=(*NO_WHOLE, 0),
-        test_size=(*NO_WHOLE, 0),
+        **dict.fromkeys(("trials", "max_sequences", "test_size"), (*NO_WHOLE, 0)),
         max_length=NO_WHOLE,
         error_at=("begin", None),
     )
@@ -384,8 +379,7 @@ CASES: dict[str, Rows] = {
         method=(None, "X", 1),
         num_hidden=(*NO_WHOLE, 0),
         connections=(None, "X"),
-        learning_rate=(-1, "x", 1e39),
-        init_range=(-1, "x", 1e39),
+        **dict.fromkeys(("learning_rate", "init_range"), (-1, "x", 1e39)),
         optimiser=NO_OPTIMISER[:3],
         tolerance=(-1, None, "1", np.nan),
     ),
