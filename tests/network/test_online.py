@@ -92,9 +92,8 @@ def test_every_loss_has_the_oracle_s_gradient(loss: Loss):
     assert_close(chunk.gradient, expected)
 
 
-@pytest.mark.parametrize("num_inputs, num_hidden", [(32, 25), (40, 30)])
-def test_wide_networks_equal_the_oracle(num_inputs: int, num_hidden: int):
-    net = Architecture(num_inputs, (2, 1), 2, num_hidden=num_hidden, input_to_output=True)
+def test_wide_networks_equal_the_oracle():
+    net = Architecture(40, (2, 1), 2, num_hidden=30, input_to_output=True)
     problem = make_problem(net, steps=5, symbols=True)
     gradient = gradient_of(net, *data(problem))[1]
     assert_close(gradient, from_oracle(oracle.gradient(*oracle_arguments(problem))))
@@ -302,45 +301,3 @@ def test_fresh_learner_starts_at_zero():
     learner = init_learner(EVERYTHING, parameters, SGD)
     assert_equal(learner.state, zero_state(EVERYTHING, np.float64))
     assert not any(np.any(leaf) for leaf in jax.tree.leaves((learner.traces, learner.gradient)))
-
-
-BAD_STEPS = {
-    r"x_t of dtype float64 must have shape \(3,\), got \(2,\)": (np.ones(2), None),
-    r"x_t of dtype float64 must have shape \(3,\), got \(\)": (np.ones(()), None),
-    r"x_t of dtype int64 must have shape \(\), got \(3,\)": (np.ones(3, np.int64), None),
-    r"target must have shape \(2,\), got \(3,\)": (np.ones(3), np.ones(3)),
-    r"target must have shape \(2,\), got \(\)": (np.ones(3), np.ones(())),
-}
-
-
-@pytest.mark.parametrize("message", BAD_STEPS)
-def test_bad_steps_are_named(message: str):
-    learner = init_learner(EVERYTHING, random_parameters(EVERYTHING), SGD)
-    with pytest.raises(ValueError, match=message):
-        learn(EVERYTHING, learner, *BAD_STEPS[message])
-
-
-BAD_CHUNKS = {
-    r"inputs of dtype float64 must be \[T, 3\], got \(4, 2\)": (np.ones((4, 2)), None, None),
-    r"targets must have shape \(4, 2\), got \(3, 2\)": (np.ones((4, 3)), np.ones((3, 2)), None),
-    r"weights must have shape \(4,\), got \(3,\)": (
-        np.ones((4, 3)),
-        np.ones((4, 2)),
-        np.ones(3),
-    ),
-}
-
-
-@pytest.mark.parametrize("message", BAD_CHUNKS)
-def test_bad_chunks_are_named(message: str):
-    learner = init_learner(EVERYTHING, random_parameters(EVERYTHING), SGD)
-    inputs, targets, weights = BAD_CHUNKS[message]
-    with pytest.raises(ValueError, match=message):
-        learn_chunk(EVERYTHING, learner, inputs, targets, weights=weights)
-
-
-def test_bad_parameters_are_named():
-    lacking = random_parameters(EVERYTHING)._replace(output=random_parameters(EVERYTHING).output)
-    lacking = lacking._replace(output=lacking.output._replace(bias=None))
-    with pytest.raises(ValueError, match=r"parameters.output.bias is missing"):
-        init_learner(EVERYTHING, lacking, SGD)
