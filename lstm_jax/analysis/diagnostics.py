@@ -99,7 +99,8 @@ def diagnose(
     ('never_opens', 0, 'input_gate')
 
     Args:
-      architecture, parameters: the network.
+      architecture: the network.
+      parameters: its weights.
       inputs: [B, T, I] floating, or [B, T] integers in [0, I), as `Task.sample_batch` draws them.
       length: [B] integers in [1, T], the number of steps before the padding; None: T.
       symbols: the names of the I inputs in sentences; None: their numbers.
@@ -120,8 +121,7 @@ def diagnose(
         wanted = f"{architecture.num_inputs} names"
         raise ValueError(f"symbols must hold {wanted}, got {displayed(symbols)}")
     is_real = np.arange(inputs.shape[1]) < length[:, None]
-    # Checks the shapes.
-    unroll(architecture, parameters, inputs[0], steps=Steps(length=int(length[0])))
+    unroll(architecture, parameters, inputs[0], steps=Steps(length=int(length[0])))  # checks shapes
     check_symbols("inputs", inputs.T, architecture.num_inputs, is_real.T)
     if not np.isfinite(inputs[is_real]).all():
         raise ValueError("inputs must be finite, but hold NaN or infinity")

@@ -32,7 +32,8 @@ def recurrent_factors(net: RecurrentNet, weights: Weights, inputs: jax.Array) ->
     """Return ∂ϑ_v(t-q)/∂ϑ_u(t) of a recurrent net, for the last step t and all paths (BPTT).
 
     Args:
-      net, weights: the net, with or without time constants.
+      net: the net, with or without time constants.
+      weights: its weights.
       inputs: [T, I] floating, or [T] integers for one-hot inputs.
 
     Returns:
@@ -80,7 +81,8 @@ def carrousel_factors(
     """Return ∂E/∂s_v(t-q) for an error of 1 at s_u(t).
 
     Args:
-      architecture, parameters: an LSTM.
+      architecture: the LSTM.
+      parameters: its weights.
       inputs: as in `unroll`; t is the last of their T steps.
       paths: "truncated", the paper's gradient, or "full", through gates and activations as well.
 

@@ -104,12 +104,7 @@ def dot_product_attention(
     >>> dot_product_attention(identity, jnp.zeros(1), outputs, steps=Steps(length=2)).weights
     Array([0.5, 0.5, 0. ], dtype=float32)
 
-    Args:
-      parameters: the weights W and U.
-      query, outputs, steps: as in `additive_attention`.
-
-    Raises:
-      ValueError: as in `additive_attention`.
+    Arguments and errors are those of `additive_attention`, with the weights W and U.
     """
     check_type("parameters", parameters, DotProductAttention)
     parameters, query, outputs, is_real = _as_arrays(parameters, query, outputs, steps)

@@ -42,11 +42,9 @@ def bidirectional(
     >>> activations.cell_output.shape, activations.input_gate.shape
     ((10, 4), (10, 2))
 
-    Args:
-      architecture: that of both networks.
-      forward: the weights of the network that begins at step 0.
-      backward: the weights of the network that begins at the last real step.
-      inputs, steps, options: as in `unroll`; `options.reverse` exchanges the two.
+    `forward` are the weights of the network that begins at step 0, `backward` those of the network
+    that begins at the last real step; `options.reverse` exchanges the two. The other arguments are
+    those of `unroll`.
 
     Returns:
       The `Activations` of both at every step, [T, 2n] each, forward first, and the two final

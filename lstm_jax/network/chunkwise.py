@@ -50,12 +50,8 @@ def learn_chunk(
     >>> outputs.shape
     (3, 1)
 
-    Args:
-      architecture, learner, loss: as in `learn`.
-      inputs: [T, I] floating, or [T] integers in [0, I).
-      targets: [T, K], or None for steps without error.
-      weights: [T], the weight of each step's loss; None: 1.
-      steps: gaps (masked) and resets of the stream, as in `learn`.
+    Arguments are those of `learn` for T steps: `inputs` [T, I] floating or [T] integers, `targets`
+    [T, K] or None, `weights` [T] (None: 1), and the mask and the resets of `steps`.
 
     Returns:
       The outputs [T, K] and the learner after the chunk.

@@ -139,7 +139,8 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     (2,)
 
     Args:
-      architecture, parameters: the network.
+      architecture: the network; static under `jit`.
+      parameters: its weights.
       state: the state before the step; `zero_state` at the start of a sequence.
       x_t: [I] floating, or an integer in [0, I).
 

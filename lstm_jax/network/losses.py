@@ -182,7 +182,8 @@ class Loss:
         Args:
           net: [K] or [T, K], the net inputs of the output units: the outputs of an architecture
             whose `output` is "identity".
-          targets, weights: as in `half_squared_error`.
+          targets: as in `half_squared_error`.
+          weights: as in `half_squared_error`.
           output: the activation function of the output units, a key of `ACTIVATIONS`.
 
         Raises:

@@ -283,7 +283,8 @@ def online_gradient(
     """Return the outputs of a sequence and its truncated gradient, in memory independent of T.
 
     Args:
-      architecture, parameters: the network.
+      architecture: the network; static under `jit`.
+      parameters: its weights.
       inputs: [T, I] floating or [T] integers.
       targets: [T, K].
       weights: [T], the weight of each step's loss; None: 1.

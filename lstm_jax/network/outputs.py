@@ -57,10 +57,9 @@ def apply(
     >>> jax.vmap(run)(jnp.ones((2, 10, 3)), jnp.array([10, 7])).shape
     (2, 4)
 
-    Args:
-      architecture, parameters, inputs, steps, initial_state, options: as in `unroll`.
-      at: "every_step", or "end" for the outputs after the last real step taken. "end" stores no
-        activations without a gradient, and sums no error signals over time with one.
+    The other arguments are those of `unroll`. With `at="end"` the outputs are those after the last
+    real step taken, [K] instead of [T, K]; then no activations are stored without a gradient, and
+    no error signals are summed over time with one.
 
     Returns:
       The outputs, [T, K] or [K], and the final `State`.
