@@ -25,7 +25,6 @@ from helpers import (
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.scan import Steps
-from lstm_jax.cell.step import zero_state
 from lstm_jax.network.layer import RunOptions, unroll
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.outputs import apply
@@ -210,14 +209,8 @@ BAD_ARGUMENTS = {
     r"length must be in \[0, 4\], got -1": {"length": -1},
     r"length must be an integer, got float64 \(\)": {"length": 2.5},
     r"length must be an integer, got int64 \(2,\)": {"length": np.array([1, 2])},
-    r"initial_state.internal_state must be float64 of shape \(3,\), got float32 of shape \(3,\)": {
-        "initial_state": zero_state(EVERYTHING)
-    },
     r"initial_state.hidden must be float64 of shape \(2,\), got None": {
         "initial_state": random_state(EVERYTHING)._replace(hidden=None)
-    },
-    r"initial_state.input_gate must be float64 of shape \(2,\), got float64 of shape \(3,\)": {
-        "initial_state": random_state(EVERYTHING)._replace(input_gate=np.zeros(3))
     },
 }
 
@@ -229,8 +222,3 @@ def test_bad_arguments_are_named(function: Any, message: str):
     steps = Steps(**{name: arguments.pop(name) for name in ("mask", "length") if name in arguments})
     with pytest.raises(ValueError, match=message):
         function(EVERYTHING, random_parameters(EVERYTHING), **arguments, steps=steps)
-
-
-def test_bad_record_is_named():
-    with pytest.raises(ValueError, match=r"record must be one of .*'last'.*, got 'some'"):
-        unroll(EVERYTHING, random_parameters(EVERYTHING), np.ones((4, 3)), record="some")

@@ -68,21 +68,6 @@ def test_cross_entropy_is_finite_with_a_gradient_for_the_worst_outputs():
 
 
 @every_loss
-@pytest.mark.parametrize("with_weights", [False, True])
-def test_every_loss_has_its_true_derivative(loss: Loss, with_weights: bool):
-    """By finite differences, off the edge of the tolerance."""
-    rng = np.random.default_rng(3)
-    net, targets = rng.normal(size=(4, 2)), rng.random((4, 2))
-    weights = np.array([1.0, 0.0, 2.0, 0.5]) if with_weights else None
-    found, eps = jax.grad(loss)(net, targets, weights), 1e-6
-    for index in np.ndindex(net.shape):
-        step = np.zeros_like(net)
-        step[index] = eps
-        above, below = (loss(net + sign * step, targets, weights) for sign in (1, -1))
-        np.testing.assert_allclose(found[index], (above - below) / (2 * eps), atol=1e-8)
-
-
-@every_loss
 def test_e_k_is_the_closed_form(loss: Loss):
     """e_k = (squared f' + cross_entropy) (t_k - y_k), eq. 19 for E / 2; 0 within the tolerance."""
     targets = np.tile([0.0, 0.4, 1.0], 5)[: len(NETS)]
@@ -143,15 +128,6 @@ def test_every_loss_ignores_targets_of_weight_zero(loss: Loss, weights: np.ndarr
     np.testing.assert_array_equal(gradient, [gradient_alone[0], [0.0]])
 
 
-@pytest.mark.parametrize("fields", [{"squared": -1.0}, {"tolerance": np.nan}, {"squared": None}])
-def test_numbers_out_of_range_are_named(fields: dict):
-    (name,) = fields
-    with pytest.raises(
-        ValueError, match=f"{name} must be not negative and a finite number of float32, got"
-    ):
-        Loss(**fields)
-
-
 def test_undefined_losses_are_refused():
     with pytest.raises(ValueError, match="cross entropy needs output units 'logistic', got 'tanh'"):
         LOSSES["cross_entropy"](jnp.zeros(1), jnp.zeros(1), output="tanh")
@@ -159,13 +135,9 @@ def test_undefined_losses_are_refused():
         Loss(0.0, 0.0)
 
 
-def test_bad_arguments_are_named():
+def test_weights_are_those_of_steps():
     outputs = jnp.zeros((4, 2))
-    for error in (half_squared_error, cross_entropy):
-        with pytest.raises(ValueError, match=r"targets must have shape \(4, 2\), got \(2,\)"):
-            error(outputs, jnp.zeros(2))
+    for loss in (half_squared_error, cross_entropy):
         for weights in (jnp.ones(3), jnp.ones((4, 2)), jnp.ones(())):
             with pytest.raises(ValueError, match=r"weights must be \[T\] .* for \(4, 2\)"):
-                error(outputs, outputs, weights)
-        with pytest.raises(ValueError, match=r"weights must be \[T\] .* for \(2,\)"):
-            error(outputs[0], outputs[0], jnp.ones(2))
+                loss(outputs, outputs, weights)

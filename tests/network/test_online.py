@@ -29,7 +29,6 @@ from helpers import (
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
-from lstm_jax.cell.step import zero_state
 from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.losses import LOSSES, Loss, half_squared_error
 from lstm_jax.network.online import (
@@ -294,10 +293,3 @@ def test_learners_of_many_networks_by_vmap():
     by_vmap = quick_jit(jax.vmap(run, in_axes=(0, None, None, None)))
     found = by_vmap(stacked, *data(problem)[1:])
     assert_close(found, jax.tree.map(lambda *leaves: np.stack(leaves), *expected), 1e-12)
-
-
-def test_fresh_learner_starts_at_zero():
-    parameters = random_parameters(EVERYTHING)
-    learner = init_learner(EVERYTHING, parameters, SGD)
-    assert_equal(learner.state, zero_state(EVERYTHING, np.float64))
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves((learner.traces, learner.gradient)))

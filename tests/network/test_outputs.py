@@ -19,7 +19,6 @@ from helpers import (
     oracle_arguments,
     problems,
     quick_jit,
-    random_parameters,
     with_errors,
 )
 
@@ -107,10 +106,3 @@ def test_activation_functions_of_the_output_units(output: str):
     logistic = run(EVERYTHING, problem.parameters, problem.inputs)[0]
     expected = np.vectorize(oracle.FUNCTIONS[output])(np.log(logistic / (1 - logistic)))
     assert_close(found[0], expected, 1e-12)
-
-
-def test_an_unknown_choice_of_steps_is_named():
-    with pytest.raises(
-        ValueError, match=r"at must be one of \('every_step', 'end'\), got 'middle'"
-    ):
-        apply(EVERYTHING, random_parameters(EVERYTHING), jnp.ones((4, 3)), at="middle")

@@ -196,16 +196,6 @@ def test_array_likes_are_converted():
             steps=Steps(mask=np.array([True, False, True])),
         ),
     )
-    y, _ = learn(EVERYTHING, learner(), INPUTS[0].tolist(), TARGETS[0].tolist())
-    assert_equal(y, learn(EVERYTHING, learner(), INPUTS[0], TARGETS[0])[0])
-
-
-@pytest.mark.parametrize("inputs", ["abc", [[1.0, 2, 3], [1, 2]], None, [None, 1], {"a": 1}])
-def test_other_values_are_named(inputs: Any):
-    for function in (apply, unroll):
-        with pytest.raises(ValueError, match=r"^inputs must be .*got") as raised:
-            function(EVERYTHING, PARAMETERS, inputs)
-        assert "\n" not in str(raised.value)
 
 
 # Gaps and resets of a stream ----------------------------------------------------------
