@@ -12,8 +12,7 @@ whatever is a `BatchUpdateRule` can learn there, and `baselines` has those that 
 
 from lstm_jax import baselines as baselines
 from lstm_jax import network, plots, tasks, training
-from lstm_jax.analysis.detectors import Finding, Thresholds
-from lstm_jax.analysis.diagnostics import diagnose
+from lstm_jax.analysis.diagnostics import Finding, Thresholds, diagnose
 from lstm_jax.cell.activations import ACTIVATIONS, Activation
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import (
@@ -27,10 +26,16 @@ from lstm_jax.cell.scan import Activations, Steps
 from lstm_jax.cell.step import State, zero_state
 from lstm_jax.cell.units import Layer
 from lstm_jax.network import online
-from lstm_jax.network.attention import Additive, Attended, DotProduct, attend
+from lstm_jax.network.attention import (
+    AdditiveAttention,
+    Attention,
+    DotProductAttention,
+    additive_attention,
+    dot_product_attention,
+)
 from lstm_jax.network.bidirectional import bidirectional
 from lstm_jax.network.chunkwise import learn_chunk
-from lstm_jax.network.files import load, network_from_document, save
+from lstm_jax.network.files import load, save
 from lstm_jax.network.interop import from_library, to_library
 from lstm_jax.network.layer import RunOptions, step, unroll
 from lstm_jax.network.losses import LOSSES, Loss, cross_entropy, half_squared_error
@@ -60,11 +65,11 @@ __all__ = (
     "ACTIVATIONS",
     "Activation",
     "Activations",
-    "Additive",
+    "AdditiveAttention",
     "Architecture",
-    "Attended",
+    "Attention",
     "BatchUpdateRule",
-    "DotProduct",
+    "DotProductAttention",
     "Example",
     "Finding",
     "Hyperparameters",
@@ -87,14 +92,15 @@ __all__ = (
     "UnitWeights",
     "UpdateRule",
     "Vmapped",
+    "additive_attention",
     "apply",
-    "attend",
     "baselines",
     "bidirectional",
     "check_parameters",
     "configure_cpu",
     "cross_entropy",
     "diagnose",
+    "dot_product_attention",
     "from_library",
     "half_squared_error",
     "init_learner",
@@ -105,7 +111,6 @@ __all__ = (
     "make_recipe",
     "make_task",
     "network",
-    "network_from_document",
     "online",
     "online_gradient",
     "output_units",

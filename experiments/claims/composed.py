@@ -21,7 +21,7 @@ from experiments.claims.base import Settings
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.attention import DotProduct, attend
+from lstm_jax.network.attention import DotProductAttention, dot_product_attention
 from lstm_jax.network.bidirectional import bidirectional
 from lstm_jax.network.files import Document
 from lstm_jax.network.layer import RunOptions, unroll
@@ -173,7 +173,7 @@ def recall(*, attention: bool) -> Model:
     def init(key: jax.Array) -> Any:
         first, second, third, fourth = jax.random.split(key, 4)
         draw = lambda key, *shape: 0.3 * jax.random.normal(key, shape)
-        scores = DotProduct(draw(third, CELLS, CELLS), draw(fourth, CELLS, CELLS))
+        scores = DotProductAttention(draw(third, CELLS, CELLS), draw(fourth, CELLS, CELLS))
         readout = draw(second, 2 * CELLS, VALUES)
         return initialise(first, architecture, init_range=0.3), scores, readout, jnp.zeros(VALUES)
 
@@ -183,7 +183,7 @@ def recall(*, attention: bool) -> Model:
         end, steps = final.cell_output, activations.cell_output
         seen = jnp.zeros_like(end)
         if attention:
-            seen = attend(scores, end, steps, steps=Steps(length=PAIRS)).context
+            seen = dot_product_attention(scores, end, steps, steps=Steps(length=PAIRS)).context
         return jnp.concatenate([end, seen]) @ readout + bias
 
     return Model("recall", sample, init, net)

@@ -1,20 +1,81 @@
-"""A network's troubles, found by the library: what `detectors` see in what it does."""
+"""Diagnostics of a trained network: problems in its activations, and the inputs its gates react to.
+
+`diagnose` records the activations over a batch of sequences. Each detector is a function of this
+record that yields findings; `DETECTORS` lists them. Most of the problems are those of section 4 of
+the paper: internal states that drift, and memory cells abused as bias units.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from lstm_jax.analysis.detectors import DETECTORS, Finding, Record, Thresholds
+from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, check_parameters
 from lstm_jax.cell.scan import Activations, Steps
+from lstm_jax.cell.units import GATES
 from lstm_jax.cell.validation import as_array, check_symbols, check_type, displayed
 from lstm_jax.network.layer import unroll
+
+MOST_NAMED = 4  # inputs that a sentence names
+
+
+class Finding(NamedTuple):
+    """A property of a block, a cell or a gate, as data and as a sentence."""
+
+    kind: str
+    """"drift", "saturated_state", "bias_cell", "redundant_cells", "never_opens", "never_closes",
+    "saturated_gate", "no_error" or "opened_by"."""
+    block: int
+    """The memory block, from 0; sentences count from 1."""
+    cell: int | None
+    """The cell of the block, from 0; None for a gate or a whole block."""
+    gate: str | None
+    """"input_gate", "forget_gate" or "output_gate"; None for a cell or a whole block."""
+    value: float
+    """The measured value; the sentence says of what."""
+    sentence: str
+    """The finding in words."""
+    remedy: str
+    """The paper's remedy; empty if nothing is wrong."""
+
+    def __str__(self) -> str:
+        return f"{self.sentence}; {self.remedy}." if self.remedy else f"{self.sentence}."
+
+
+class Thresholds(NamedTuple):
+    """The limits of the detectors, as fractions in [0, 1] unless they say otherwise."""
+
+    drift: float = 0.1
+    """Least part of the final state that every quarter of half of the sequences adds."""
+    state: float = 2.0
+    """Least mean absolute final state of a drifting cell, in units of the internal state."""
+    derivative: float = 0.05
+    """Part of the largest derivative below which a unit is saturated at a step."""
+    saturated: float = 0.5
+    """Least part of the steps at which a saturated cell is so."""
+    saturated_gate: float = 0.95
+    """Least part of the steps at which a saturated gate is so."""
+    constant: float = 0.1
+    """Largest standard deviation of a bias cell's output, relative to its mean."""
+    output: float = 0.1
+    """Least absolute mean of a bias cell's output."""
+    correlation: float = 0.98
+    """Least absolute correlation of the outputs of redundant cells."""
+    opens: float = 0.1
+    """Activation that a gate must exceed to open, and 1 minus that below which it closes."""
+    error: float = 0.001
+    """Largest part of an error signal that enters an unreached block, in half of the sequences."""
+    attends: float = 0.3
+    """Least difference of a gate's mean activation at a symbol that opens it and at others; for
+    inputs that are numbers, the least correlation."""
 
 
 def diagnose(
@@ -24,13 +85,9 @@ def diagnose(
     length: ArrayLike | None = None,
     *,
     symbols: Sequence[str] | None = None,
-    thresholds: Thresholds = Thresholds(),  # noqa: B008 (a tuple of numbers)
+    thresholds: Thresholds = Thresholds(),
 ) -> list[Finding]:
-    """Runs a network over a batch of sequences and says what is wrong with it, and what it does.
-
-    Looks for states that drift or are saturated, cells that serve as bias units or do what others
-    do, gates that never open, never close or have become switches, blocks that no error reaches,
-    and for the inputs that open each gate. Troubles have the paper's remedy (section 4).
+    """Run a network over a batch of sequences and report its problems and what opens its gates.
 
     >>> from lstm_jax import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -42,14 +99,15 @@ def diagnose(
     ('never_opens', 0, 'input_gate')
 
     Args:
-      architecture, parameters: the network.
-      inputs: [B, T, I] floating, or [B, T] integers in [0, I), such as `Task.sample_batch` draws.
-      length: [B] integers in [1, T], the steps before the padding; None: T.
-      symbols: the names of the I inputs, for the sentences; None: their numbers.
-      thresholds: from where on something is found.
+      architecture: the network.
+      parameters: its weights.
+      inputs: [B, T, I] floating, or [B, T] integers in [0, I), as `Task.sample_batch` draws them.
+      length: [B] integers in [1, T], the number of steps before the padding; None: T.
+      symbols: the names of the I inputs in sentences; None: their numbers.
+      thresholds: the limits of the detectors.
 
     Returns:
-      The findings, kind by kind. Those with a `remedy` are troubles.
+      The findings, detector by detector. Those with a `remedy` are problems.
 
     Raises:
       ValueError: if an argument does not fit the architecture.
@@ -57,13 +115,13 @@ def diagnose(
     check_parameters(architecture, parameters)
     check_type("thresholds", thresholds, Thresholds)
     inputs = np.asarray(as_array("inputs", inputs))
-    _check_batch(inputs)
     length = _as_lengths(inputs, length)
-    names = _as_names(architecture, symbols)
-    unroll(
-        architecture, parameters, inputs[0], steps=Steps(length=int(length[0]))
-    )  # which checks the shapes
+    names = [f"input {i}" for i in range(architecture.num_inputs)] if symbols is None else symbols
+    if not isinstance(names, (tuple, list)) or len(names) != architecture.num_inputs:
+        wanted = f"{architecture.num_inputs} names"
+        raise ValueError(f"symbols must hold {wanted}, got {displayed(symbols)}")
     is_real = np.arange(inputs.shape[1]) < length[:, None]
+    unroll(architecture, parameters, inputs[0], steps=Steps(length=int(length[0])))  # checks shapes
     check_symbols("inputs", inputs.T, architecture.num_inputs, is_real.T)
     if not np.isfinite(inputs[is_real]).all():
         raise ValueError("inputs must be finite, but hold NaN or infinity")
@@ -73,34 +131,20 @@ def diagnose(
         jax.tree.map(lambda values: np.asarray(values, np.float64), activations),
         inputs,
         is_real,
-        names,
+        tuple(map(str, names)),
         np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1),
         thresholds,
     )
     return [finding for detect in DETECTORS for finding in detect(record)]
 
 
-def _as_names(architecture: Architecture, symbols: Sequence[str] | None) -> tuple[str, ...]:
-    if symbols is None:
-        return tuple(f"input {i}" for i in range(architecture.num_inputs))
-    if not isinstance(symbols, (tuple, list)) or len(symbols) != architecture.num_inputs:
-        wanted = f"{architecture.num_inputs} names"
-        raise ValueError(f"symbols must hold {wanted}, got {displayed(symbols)}")
-    return tuple(map(str, symbols))
-
-
-def _check_batch(inputs: np.ndarray) -> None:
+def _as_lengths(inputs: np.ndarray, length: ArrayLike | None) -> np.ndarray:
     dimensions = 2 if np.issubdtype(inputs.dtype, np.integer) else 3
     if inputs.ndim != dimensions or 0 in inputs.shape:
         wanted = "[B, T] integers" if dimensions == 2 else "[B, T, I] floating"
         raise ValueError(f"inputs must be a batch of sequences, {wanted}, got {inputs.shape}")
-
-
-def _as_lengths(inputs: np.ndarray, length: ArrayLike | None) -> np.ndarray:
     size, steps = inputs.shape[:2]
-    if length is None:
-        return np.full(size, steps)
-    found = np.asarray(as_array("length", length))
+    found = np.full(size, steps) if length is None else np.asarray(as_array("length", length))
     fits = found.shape == (size,) and np.issubdtype(found.dtype, np.integer)
     if not fits or found.min() < 1 or found.max() > steps:
         raise ValueError(f"length must hold {size} integers in [1, {steps}], got {length!r}")
@@ -111,6 +155,241 @@ def _as_lengths(inputs: np.ndarray, length: ArrayLike | None) -> np.ndarray:
 def _activations(
     architecture: Architecture, parameters: Parameters, inputs: jax.Array, length: jax.Array
 ) -> Activations:
-    """[B, T, n] each."""
-    run = lambda one, n: unroll(architecture, parameters, one, steps=Steps(length=n))[0]
+    run = lambda x, n: unroll(architecture, parameters, x, steps=Steps(length=n))[0]
     return jax.vmap(run)(inputs, length)
+
+
+class Record(NamedTuple):
+    """The activations of a network on B sequences of at most T steps, as NumPy arrays."""
+
+    architecture: Architecture
+    activations: Activations  # [B, T, n] each
+    inputs: np.ndarray  # [B, T] integers or [B, T, I] floating
+    is_real: np.ndarray  # [B, T] bool, False at padding
+    symbols: tuple[str, ...]  # the names of the I inputs
+    to_outputs: np.ndarray  # [C], the sum of the absolute weights of each cell to the outputs
+    thresholds: Thresholds
+
+    @property
+    def extent(self) -> str:
+        """The amount of data, in words."""
+        lengths = self.is_real.sum(1)
+        steps = f"{lengths.min()}" if np.ptp(lengths) == 0 else f"{lengths.min()}-{lengths.max()}"
+        s = lambda number: "s" * bool(number > 1)
+        return f"over {len(lengths)} sequence{s(len(lengths))} of {steps} step{s(lengths.max())}"
+
+    @property
+    def cells(self) -> list[tuple[int, int]]:
+        """Block and number within it of every cell."""
+        return [(j, v) for j, size in enumerate(self.architecture.blocks) for v in range(size)]
+
+    @property
+    def derivatives(self) -> np.ndarray:
+        """h'(s), [B, T, C]."""
+        h = ACTIVATIONS[self.architecture.cell_output]
+        return np.asarray(h.derivative(h(jnp.asarray(self.activations.internal_state))))
+
+    @property
+    def gates(self) -> Iterator[tuple[str, int, np.ndarray]]:
+        """Type, block and activation at all real steps, [M], of every gate."""
+        for gate in GATES:
+            values = getattr(self.activations, gate.activity)
+            for block in range(0 if values is None else self.architecture.num_blocks):
+                yield gate.name, block, values[self.is_real, block]
+
+    def of_cells(
+        self,
+        kind: str,
+        is_found: np.ndarray,
+        text: str,
+        remedy: str,
+        *values: Any,
+    ) -> Iterator[Finding]:
+        """Yield the findings of cells, `is_found` [C]; the first of the text's values is theirs."""
+        for number, (block, cell) in enumerate(self.cells):
+            if is_found[number]:
+                value, *others = (array[number] for array in values)
+                sentence = f"{_cell(block, cell)} {text.format(value, *others)}, {self.extent}"
+                yield Finding(kind, block, cell, None, float(value), sentence, remedy)
+
+    def bias_remedy(self, gate: str, change: str, whose: str = "its") -> str:
+        """Advise another initial bias of a gate, or the gate or the bias if it is absent."""
+        name = gate.replace("_", " ")
+        if not getattr(self.architecture, f"{gate}s"):
+            return f"give the blocks {name}s, and start their biases {change}"
+        if gate not in self.architecture.biased:
+            return f"give the {name}s biases, and start them {change}"
+        return f"start {whose} bias {change}"
+
+
+def drift(record: Record) -> Iterator[Finding]:
+    """Find states that move in one direction throughout, so that h and error flow saturate."""
+    lengths = record.is_real.sum(1)
+    ends = np.ceil(np.arange(1, 5)[:, None] * lengths / 4).astype(int) - 1  # of the quarters
+    states = record.activations.internal_state[np.arange(len(lengths)), ends]  # [4, B, C]
+    added = np.diff(states, axis=0, prepend=0 * states[:1])
+    shares = (added / np.where(states[-1] == 0, np.inf, states[-1])).min(0)
+    sizes = np.abs(states[-1]).mean(0)
+    limits = record.thresholds
+    is_found = (np.median(shares, 0) >= limits.drift) & (sizes >= limits.state)
+    text = "drifts: its state grows in every quarter of a sequence, to {:.1f} on average"
+    remedy = record.bias_remedy("input_gate", "lower, such as at -2 or -4", "its input gate's")
+    return record.of_cells("drift", is_found, text, remedy, sizes)
+
+
+def saturated_states(record: Record) -> Iterator[Finding]:
+    """Find states where h is flat, so that hardly any error enters the cell."""
+    h = ACTIVATIONS[record.architecture.cell_output]
+    relative = record.derivatives[record.is_real] / np.asarray(h.derivative(h(jnp.zeros(()))))
+    parts = (relative < record.thresholds.derivative).mean(0)
+    is_found = parts >= record.thresholds.saturated
+    text = "is saturated: h is flat at {:.0%} of its states"
+    change = "lower, so that states stay small"
+    remedy = record.bias_remedy("input_gate", change, "its input gate's")
+    return record.of_cells("saturated_state", is_found, text, remedy, parts)
+
+
+def bias_cells(record: Record) -> Iterator[Finding]:
+    """Find cells whose output is constant: the abuse problem (section 4)."""
+    half = record.is_real.sum(1, keepdims=True) // 2
+    is_late = record.is_real & (np.arange(record.is_real.shape[1]) >= half)
+    outputs = record.activations.cell_output[is_late]
+    means, deviations = outputs.mean(0), outputs.std(0)
+    sizes, limits = np.abs(means), record.thresholds
+    remedies = [
+        record.bias_remedy("output_gate", "lower, such as at -2", "its output gate's"),
+        "add cells when the error has stopped decreasing (sequential construction)",
+    ]
+    if "output" not in record.architecture.biased:
+        remedies.insert(0, "give the output units biases")
+    is_found = (sizes >= limits.output) & (deviations <= limits.constant * sizes)
+    text = "acts as a bias unit: in the second half of every sequence its output is {:.2f} ± {:.2f}"
+    return record.of_cells("bias_cell", is_found, text, ", or ".join(remedies), means, deviations)
+
+
+def redundant_cells(record: Record) -> Iterator[Finding]:
+    """Find cells whose outputs follow those of an earlier cell."""
+    outputs = np.asarray(record.activations.cell_output[record.is_real])
+    earlier = np.tril(_correlations(outputs, outputs), -1)
+    others = np.abs(earlier).argmax(1)
+    found = earlier[np.arange(len(earlier)), others]
+    is_found = np.abs(found) >= record.thresholds.correlation
+    text = "duplicates {1}: the correlation of their outputs is {0:.2f}"
+    remedy = "take a smaller network, or initial gate biases that differ from block to block, so "
+    remedy += "that blocks come into use one after the other"
+    names = [_cell(*record.cells[other]) for other in others]
+    return record.of_cells("redundant_cells", is_found, text, remedy, found, names)
+
+
+def stuck_gates(record: Record) -> Iterator[Finding]:
+    """Find gates that never open, never close, or are hardly ever between, so that f' is 0.
+
+    A forget gate that never closes is the carrousel of 1997.
+    """
+    limits, extent = record.thresholds, record.extent
+    for gate, block, values in record.gates:
+        low, high, name = float(values.min()), float(values.max()), _gate(block, gate)
+        flat = float((4 * values * (1 - values) < limits.derivative).mean())
+        found = functools.partial(Finding, block=block, cell=None, gate=gate)
+        if high < limits.opens:
+            sentence = f"{name} stayed below {_above(high)} {extent}"
+            change = "higher, such as at 1 or 2" if gate == "forget_gate" else "nearer 0"
+            remedy = record.bias_remedy(gate, change)
+            yield found("never_opens", value=high, sentence=sentence, remedy=remedy)
+        elif low > 1 - limits.opens and gate != "forget_gate":
+            sentence = f"{name} stayed above {1 - _above(1 - low):g} {extent}"
+            remedy = record.bias_remedy(gate, "lower, such as at -1 or -2")
+            yield found("never_closes", value=low, sentence=sentence, remedy=remedy)
+        elif flat >= limits.saturated_gate and low <= 0.5 <= high:
+            sentence = f"{name} is saturated: f is flat at {flat:.0%} of the steps, {extent}"
+            remedy = "if training goes on, take a smaller learning rate or initial range"
+            yield found("saturated_gate", value=flat, sentence=sentence, remedy=remedy)
+
+
+def no_error(record: Record) -> Iterator[Finding]:
+    """Find blocks that no error reaches.
+
+    Of an error at the net inputs of the output units, y_out h'(s) w_kc enters a state (eq. 23). The
+    truncated gradient has no other path into a block.
+    """
+    architecture, derivatives = record.architecture, record.derivatives
+    gates = record.activations.output_gate
+    blocks = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
+    gates = np.ones_like(derivatives) if gates is None else np.asarray(gates)[..., blocks]
+    factors = record.to_outputs, gates, derivatives
+    remedies = (
+        "start its cells' weights to the output units in a larger range, or take fewer blocks",
+        record.bias_remedy("output_gate", "nearer 0", "its output gate's"),
+        record.bias_remedy("input_gate", "lower, so that states stay small", "its input gate's"),
+    )
+    entering = np.where(record.is_real[..., None], gates * derivatives * record.to_outputs, 0)
+    most = np.median(entering.max(1), 0)  # of the steps, in half of the sequences
+    for block in range(architecture.num_blocks):
+        cells = blocks == block
+        found = float(most[cells].max())
+        if found <= record.thresholds.error:
+            smallest = np.argmin([factor[..., cells].max() for factor in factors])
+            sentence = (
+                f"no error reaches block {block + 1}: of one at the output units no more than "
+                f"{_above(found):g} enters its states at any step, {record.extent}"
+            )
+            yield Finding("no_error", block, None, None, found, sentence, remedies[smallest])
+
+
+def opened_by(record: Record) -> Iterator[Finding]:
+    """Find the inputs that open each gate: where the network stores, forgets and outputs."""
+    inputs, names = record.inputs[record.is_real], record.symbols
+    for gate, block, values in record.gates:
+        if inputs.ndim == 1:
+            found = _contrasts(inputs, values, len(names))
+        else:
+            found = _correlations(inputs, values[:, None])[:, 0]
+        which = [i for i in np.argsort(-found) if found[i] >= record.thresholds.attends]
+        if not which:
+            continue
+        if inputs.ndim == 1:
+            verb, rest = "opens at", values[~np.isin(inputs, which)].mean()
+            described = [f"{names[i]} ({values[inputs == i].mean():.2f})" for i in which]
+            end = f", on average {rest:.2f} elsewhere"
+        else:
+            verb, end = "opens as", ""
+            described = [f"{names[i]} rises (correlation {found[i]:.2f})" for i in which]
+        more = f" and {len(which) - MOST_NAMED} more" * (len(which) > MOST_NAMED)
+        sentence = f"{_gate(block, gate)} {verb} {', '.join(described[:MOST_NAMED])}{more}{end}"
+        yield Finding("opened_by", block, None, gate, float(found[which[0]]), sentence, "")
+
+
+DETECTORS = (drift, saturated_states, bias_cells, redundant_cells, stuck_gates, no_error, opened_by)
+
+
+def _cell(block: int, cell: int) -> str:
+    return f"block {block + 1}, cell {cell + 1}"
+
+
+def _gate(block: int, gate: str) -> str:
+    return f"block {block + 1}'s {gate.replace('_', ' ')}"
+
+
+def _above(value: float) -> float:
+    """Round up to one digit, such as 0.0021 to 0.003."""
+    digit = 10.0 ** np.floor(np.log10(max(value, 1e-12)))
+    return float(f"{np.ceil(value / digit) * digit:.1g}")
+
+
+def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the correlations of the columns of [M, n] and [M, m]; 0 where one is constant."""
+    standard = [
+        (x - x.mean(0)) / np.where(x.std(0) > 1e-6, x.std(0), np.inf)
+        for x in (np.asarray(a, np.float64), np.asarray(b, np.float64))
+    ]
+    return standard[0].T @ standard[1] / len(a)
+
+
+def _contrasts(inputs: np.ndarray, values: np.ndarray, num_symbols: int) -> np.ndarray:
+    """Return the mean of values at each symbol minus that elsewhere; 0 if either has no steps."""
+    is_at = inputs[:, None] == np.arange(num_symbols)
+    count = is_at.sum(0)
+    total = (is_at * values[:, None]).sum(0)
+    there = total / np.maximum(count, 1)
+    elsewhere = (values.sum() - total) / np.maximum(len(values) - count, 1)
+    return np.where((count > 0) & (count < len(values)), there - elsewhere, 0)

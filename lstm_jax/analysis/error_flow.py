@@ -1,11 +1,11 @@
-"""How much of an error arrives q steps back in time (section 3.1, eqs. 1-2; A.2, eqs. 30-35).
+"""Error flow over q steps back in time (section 3.1, eqs. 1-2; appendix A.2, eqs. 30-35).
 
-For a recurrent net and ϑ the error on a net input, eq. 1 gives, for q = 1, 2, ...,
+For a recurrent net and ϑ the error signal at a net input, eq. 1 gives, for q = 1, 2, ...,
 
     ∂ϑ_v(t-q)/∂ϑ_u(t) = f'(net_v(t-q)) Σ_l w_lv ∂ϑ_l(t-q+1)/∂ϑ_u(t),
 
-a product of q slopes and q weights for each path, bounded by n (f'max ||W||)^q (eq. 2): with
-logistic units it vanishes while ||W|| < 4. For the constant error carrousel it is 1.0 whatever q.
+a product of q derivatives and q weights for each path, bounded by n (f'max ||W||)^q (eq. 2): with
+logistic units it vanishes if ||W|| < 4. For the constant error carrousel it is 1.0 for every q.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, join
 from lstm_jax.cell.scan import project
 from lstm_jax.cell.step import State, cell_step
+from lstm_jax.cell.validation import check_choice
 from lstm_jax.network.layer import as_sequence, check_run
 
 Paths = Literal["truncated", "full"]
-LOGISTIC_SLOPE = 0.25  # the largest f'
+LARGEST_DERIVATIVE = 0.25  # f'max of logistic units
 
 
 def recurrent_factors(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
-    """∂ϑ_v(t-q)/∂ϑ_u(t) of a recurrent net at a sequence's last step t, through all paths (BPTT).
+    """Return ∂ϑ_v(t-q)/∂ϑ_u(t) of a recurrent net, for the last step t and all paths (BPTT).
 
     Args:
-      net, weights: the net, with time constants or without.
+      net: the net, with or without time constants.
+      weights: its weights.
       inputs: [T, I] floating, or [T] integers for one-hot inputs.
 
     Returns:
@@ -43,22 +45,22 @@ def recurrent_factors(net: RecurrentNet, weights: Weights, inputs: jax.Array) ->
         y_t, value = fully_recurrent.step(net, weights, y_tm1, x_t)
         return y_t, fully_recurrent.activation_derivatives(net, value)
 
-    _, slopes = jax.lax.scan(forward, jnp.zeros_like(weights.recurrent[0]), inputs)
-    tau = fully_recurrent.time_constants(net, slopes.dtype)
+    _, derivatives = jax.lax.scan(forward, jnp.zeros_like(weights.recurrent[0]), inputs)
+    tau = fully_recurrent.time_constants(net, derivatives.dtype)
 
-    def backward(on_y: jax.Array, slopes_t: jax.Array) -> tuple[jax.Array, jax.Array]:
-        on_net = slopes_t[:, None] * on_y
+    def backward(on_y: jax.Array, derivatives_t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        on_net = derivatives_t[:, None] * on_y
         leak = 0 if tau is None else tau[:, None] * on_y
         return weights.recurrent @ on_net + leak, on_net
 
-    return jax.lax.scan(backward, weights.recurrent, slopes[:-1], reverse=True)[1][::-1]
+    return jax.lax.scan(backward, weights.recurrent, derivatives[:-1], reverse=True)[1][::-1]
 
 
 def error_bound(weights: Weights, num_steps: int) -> jax.Array:
-    """n (f'max ||W||)^q, the bound of eq. 2, for q = 1 .. num_steps.
+    """Return n (f'max ||W||)^q, the bound of eq. 2, for q = 1 .. num_steps.
 
-    ||W|| is the largest row sum of absolute values, the norm that goes with the maximum norm of
-    vectors. Holds for logistic units without time constants.
+    ||W|| is the matrix norm induced by the maximum norm, the largest row sum of absolute values.
+    The bound holds for logistic units without time constants.
 
     >>> weights = Weights(None, jnp.array([[2.0]]), None, None)
     >>> error_bound(weights, 3)
@@ -67,7 +69,7 @@ def error_bound(weights: Weights, num_steps: int) -> jax.Array:
     recurrent = weights.recurrent
     norm = jnp.abs(recurrent).sum(0).max()  # w_uv is at [v, u]
     q = jnp.arange(1, num_steps + 1).astype(recurrent.dtype)
-    return recurrent.shape[0] * (LOGISTIC_SLOPE * norm) ** q
+    return recurrent.shape[0] * (LARGEST_DERIVATIVE * norm) ** q
 
 
 def carrousel_factors(
@@ -76,10 +78,11 @@ def carrousel_factors(
     inputs: jax.Array,
     paths: Paths = "truncated",
 ) -> jax.Array:
-    """∂E/∂s_v(t-q) for an error of 1 on s_u(t): what a cell's state hears of a later one's.
+    """Return ∂E/∂s_v(t-q) for an error of 1 at s_u(t).
 
     Args:
-      architecture, parameters: an LSTM.
+      architecture: the LSTM.
+      parameters: its weights.
       inputs: as in `unroll`; t is the last of their T steps.
       paths: "truncated", the paper's gradient, or "full", through gates and activations as well.
 
@@ -89,10 +92,8 @@ def carrousel_factors(
     Raises:
       ValueError: if `paths` is unknown or an argument does not fit the architecture.
     """
-    if paths not in get_args(Paths):
-        raise ValueError(f"paths must be one of {get_args(Paths)}, got {paths!r}")
-    given = check_run(architecture, parameters, inputs)
-    sequence = as_sequence(architecture, parameters, given)
+    check_choice("paths", paths, get_args(Paths))
+    sequence = as_sequence(architecture, parameters, check_run(architecture, parameters, inputs))
     weights = join(architecture, parameters.layer)
     truncate = paths == "truncated"
 
@@ -110,8 +111,8 @@ def carrousel_factors(
         state_tm1, net_input = at
         _, pull = jax.vjp(lambda state: step(state, net_input), state_tm1)
         (delta_tm1,) = jax.vmap(pull)(delta)  # for each u
-        # What is added to s(t-1) as step t sees it is as good as added to s(t): so this is the
-        # error on s(t), with that which reaches it by way of y_c(t).
+        # A change of s(t-1) as step t sees it is a change of s(t), so this is the error at s(t),
+        # including the part through y_c(t).
         return delta_tm1, delta_tm1.internal_state
 
     cells = architecture.num_cells

@@ -1,11 +1,9 @@
-"""One network on one sequence: what it looks like, what it computes, what its gradient is.
+"""Networks on sequences: outputs, losses and gradients.
 
-From the ground up: `activations`, `units` and `architecture` describe a network, `parameters` are
-its weights. `cell` is one step (eqs. 6-9), `recurrence` a sequence of them. `truncated` has the
-equations of the gradient (19-28), which `reverse_mode` gives to `jax.grad` and `online` takes
-forward in time. `layer` and `outputs` are what users call, `checks` what they get wrong, `errors`
-what is to be small. Composed of these: `both_directions`, and `attention` as a readout; `interop`
-exchanges layers with other libraries.
+`layer` and `outputs` run a network, and `losses` defines the losses of its outputs; `jax.grad` then
+gives the gradient in reverse mode. `online` and `chunkwise` give it in forward mode, for streams.
+`bidirectional` and `attention` compose networks, `padding` makes batches of sequences, `files` and
+`interop` exchange networks.
 """
 
 import contextlib
@@ -17,9 +15,9 @@ from lstm_jax.cell.scan import Activations
 from lstm_jax.cell.step import State
 from lstm_jax.cell.units import Layer
 
-# So that compiled functions of them can be written to a file (`jax.export`).
+# So that `jax.export` can write compiled functions of these to files.
 for _fields in (Parameters, Layer, UnitWeights, OutputWeights, State, Activations):
-    with contextlib.suppress(ValueError):  # was registered: this module is imported anew
+    with contextlib.suppress(ValueError):  # registered before: the module is reloaded
         export.register_namedtuple_serialization(
             _fields, serialized_name=f"lstm_jax.{_fields.__name__}"
         )

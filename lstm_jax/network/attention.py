@@ -1,26 +1,26 @@
-"""Attention over what a hidden layer did at every step: a readout that picks its steps.
+"""Attention over the cell outputs of all steps, as a readout of the hidden layer.
 
-A query q scores every step's outputs y(t), and reads their mean with those scores as weights:
+A query q scores the outputs y(t) of every step. The context is their mean, weighted by the scores:
 
     e(t) = v tanh(W q + U y(t))               additive (Bahdanau, Cho & Bengio 2015)
-    e(t) = (W q) (U y(t)) / sqrt(A)           scaled dot product (Vaswani and others 2017)
+    e(t) = (W q) (U y(t)) / sqrt(A)           scaled dot product (Vaswani et al. 2017)
     α(t) = exp e(t) / Σ_τ exp e(τ)            over the steps that are not padding
     context = Σ_t α(t) y(t)
 
-Errors come back to y(t) at every step, as from output units. With the truncated gradient they then
-go no further than that step's units and the carrousel.
+Error signals enter the layer at every step, as from output units. With the truncated gradient they
+then reach that step's units and the carrousel only.
 
-Functions are for one query and one sequence; `jax.vmap` lifts them to many queries.
+Functions take one query and one sequence; use `jax.vmap` for many.
 
 References:
   D. Bahdanau, K. Cho and Y. Bengio. Neural machine translation by jointly learning to align and
   translate. ICLR 2015.
-  A. Vaswani and others. Attention is all you need. NeurIPS 2017.
+  A. Vaswani et al. Attention is all you need. NeurIPS 2017.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -28,12 +28,12 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.scan import Steps
-from lstm_jax.cell.validation import as_array, displayed
+from lstm_jax.cell.validation import as_array, check_type
 from lstm_jax.network.layer import check_steps
 
 
-class Additive(NamedTuple):
-    """The weights of additive attention, of A hidden units."""
+class AdditiveAttention(NamedTuple):
+    """The weights of additive attention with A hidden units."""
 
     query: jax.Array | np.ndarray
     """[Q, A] floating, W."""
@@ -43,114 +43,113 @@ class Additive(NamedTuple):
     """[A], v."""
 
 
-class DotProduct(NamedTuple):
-    """The weights of scaled dot product attention, in A dimensions."""
+class DotProductAttention(NamedTuple):
+    """The weights of scaled dot product attention in A dimensions."""
 
     query: jax.Array | np.ndarray | None
-    """[Q, A] floating, W; None: queries are scored as they are, A = Q."""
+    """[Q, A] floating, W; None: the identity, A = Q."""
     output: jax.Array | np.ndarray | None
-    """[Y, A], U; None: outputs are scored as they are, A = Y."""
+    """[Y, A], U; None: the identity, A = Y."""
 
 
-class Attended(NamedTuple):
-    """What attention has read."""
+class Attention(NamedTuple):
+    """The result of attention."""
 
     context: jax.Array
-    """[Y], the mean of the outputs; 0 if no step is real."""
+    """[Y], the weighted mean of the outputs; 0 if no step is real."""
     weights: jax.Array
     """[T], α, of sum 1; 0 at padding."""
 
 
-def attend(
-    weights: Additive | DotProduct,
+Weights = TypeVar("Weights", AdditiveAttention, DotProductAttention)
+
+
+def additive_attention(
+    parameters: AdditiveAttention,
     query: ArrayLike,
     outputs: ArrayLike,
     *,
     steps: Steps = Steps(),
-) -> Attended:
-    """Reads a recorded sequence by a query.
-
-    >>> nothing = DotProduct(query=None, output=None)
-    >>> attend(nothing, jnp.zeros(1), jnp.array([[1.0], [2.0], [6.0]])).context  # their mean
-    Array([3.], dtype=float32)
-    >>> attend(nothing, jnp.zeros(1), jnp.array([[1.0], [2.0], [6.0]]), steps=Steps(length=2)).weights
-    Array([0.5, 0.5, 0. ], dtype=float32)
+) -> Attention:
+    """Return the context of a query by additive attention.
 
     Args:
-      weights: `Additive` or `DotProduct`, which says how steps are scored.
+      parameters: the weights W, U and v.
       query: [Q] floating, such as the cell outputs at the end.
       outputs: [T, Y] floating, such as `Activations.cell_output` of `unroll` or `bidirectional`.
-      steps: which steps are padding, whatever it holds; resets do not matter here.
+      steps: the padding. Its resets are ignored.
 
     Raises:
-      ValueError: if shapes do not fit, or both mask and length are given.
+      ValueError: if the shapes do not fit each other, or both mask and length are given.
     """
-    if not isinstance(weights, (Additive, DotProduct)):
-        raise ValueError(f"weights must be Additive or DotProduct, got {displayed(weights)}")
-    weights = weights._replace(
-        **{
-            name: as_array(f"weights.{name}", given)
-            for name, given in weights._asdict().items()
-            if given is not None
-        }
-    )
+    check_type("parameters", parameters, AdditiveAttention)
+    parameters, query, outputs, is_real = _as_arrays(parameters, query, outputs, steps)
+    hidden = (query @ parameters.query)[None] + outputs @ parameters.output
+    return _attention(jnp.tanh(hidden) @ parameters.score, outputs, is_real)
+
+
+def dot_product_attention(
+    parameters: DotProductAttention,
+    query: ArrayLike,
+    outputs: ArrayLike,
+    *,
+    steps: Steps = Steps(),
+) -> Attention:
+    """Return the context of a query by scaled dot product attention.
+
+    >>> identity = DotProductAttention(query=None, output=None)
+    >>> outputs = jnp.array([[1.0], [2.0], [6.0]])
+    >>> dot_product_attention(identity, jnp.zeros(1), outputs).context  # equal scores: the mean
+    Array([3.], dtype=float32)
+    >>> dot_product_attention(identity, jnp.zeros(1), outputs, steps=Steps(length=2)).weights
+    Array([0.5, 0.5, 0. ], dtype=float32)
+
+    Arguments and errors are those of `additive_attention`, with the weights W and U.
+    """
+    check_type("parameters", parameters, DotProductAttention)
+    parameters, query, outputs, is_real = _as_arrays(parameters, query, outputs, steps)
+    if parameters.query is not None:
+        query = query @ parameters.query
+    projected = outputs if parameters.output is None else outputs @ parameters.output
+    return _attention(projected @ query / query.shape[0] ** 0.5, outputs, is_real)
+
+
+def _attention(scores: jax.Array, outputs: jax.Array, is_real: jax.Array) -> Attention:
+    weights = jax.nn.softmax(scores, where=is_real)  # 0 everywhere if no step is real
+    return Attention(weights @ outputs, weights)
+
+
+def _as_arrays(
+    parameters: Weights, query: ArrayLike, outputs: ArrayLike, steps: Steps
+) -> tuple[Weights, jax.Array, jax.Array, jax.Array]:
+    """Convert the arguments to arrays, set padding to 0 and say which steps are real, [T]."""
+    may_lack = isinstance(parameters, DotProductAttention)
+    arrays: dict[str, Any] = {
+        name: None if w is None and may_lack else as_array(f"parameters.{name}", w)
+        for name, w in parameters._asdict().items()
+    }
     query, outputs = as_array("query", query), as_array("outputs", outputs)
-    _check_shapes(weights, query, outputs)
-    is_real = _real_steps(steps, outputs.shape[0])
-    outputs = jnp.where(is_real[:, None], outputs, 0)  # before any sum, also of a gradient
-    if isinstance(weights, Additive):
-        scores = _additive(weights, query, outputs)
-    else:
-        scores = _dot_product(weights, query, outputs)
-    alpha = _softmax(scores, is_real)
-    return Attended(alpha @ outputs, alpha)
-
-
-def _additive(weights: Additive, query: jax.Array, outputs: jax.Array) -> jax.Array:
-    hidden = (query @ weights.query)[None] + outputs @ weights.output
-    return jnp.tanh(hidden) @ weights.score
-
-
-def _dot_product(weights: DotProduct, query: jax.Array, outputs: jax.Array) -> jax.Array:
-    if weights.query is not None:
-        query = query @ weights.query
-    if weights.output is not None:
-        outputs = outputs @ weights.output
-    return outputs @ query / query.shape[0] ** 0.5
-
-
-def _softmax(scores: jax.Array, is_real: jax.Array) -> jax.Array:
-    """Over the real steps; 0 at others, and everywhere if there are none."""
-    most = jnp.max(scores, initial=-jnp.inf, where=is_real)
-    most = jax.lax.stop_gradient(jnp.where(is_real.any(), most, 0))
-    parts = jnp.where(is_real, jnp.exp(jnp.where(is_real, scores - most, 0)), 0)
-    return parts / jnp.where(is_real.any(), parts.sum(), 1)
-
-
-def _real_steps(steps: Steps, num_steps: int) -> jax.Array:
-    """Returns which steps are not padding, [T] bool."""
-    mask, length, _ = check_steps(steps, num_steps)
-    if mask is not None:
-        return mask
-    return jnp.arange(num_steps) < (num_steps if length is None else length)
-
-
-def _check_shapes(weights: Additive | DotProduct, query: jax.Array, outputs: jax.Array) -> None:
-    """Raises ValueError if vectors cannot be scored."""
     if query.ndim != 1:
         raise ValueError(f"query must be [Q], got {query.shape}")
     if outputs.ndim != 2:
         raise ValueError(f"outputs must be [T, Y], got {outputs.shape}")
-    into = []
-    for name, size in (("query", query.shape[0]), ("output", outputs.shape[1])):
-        matrix = getattr(weights, name)
-        if matrix is not None and (jnp.ndim(matrix) != 2 or jnp.shape(matrix)[0] != size):
-            raise ValueError(f"weights.{name} must be [{size}, A], got {jnp.shape(matrix)}")
-        into.append(size if matrix is None else jnp.shape(matrix)[1])
-    if isinstance(weights, Additive):
-        score = weights.score
-        if score is None or jnp.ndim(score) != 1:
-            raise ValueError(f"weights.score must be [A], got {displayed(score)}")
-        into.append(jnp.shape(score)[0])
-    if len(set(into)) > 1:
-        raise ValueError(f"weights must all lead to one number A of dimensions, got {into}")
+    _check_shapes(arrays, {"query": query.shape, "output": outputs.shape[1:], "score": ()})
+    num_steps = outputs.shape[0]
+    is_real, length, _ = check_steps(steps, num_steps)
+    if is_real is None:
+        is_real = jnp.arange(num_steps) < (num_steps if length is None else length)
+    parameters = type(parameters)(**arrays)
+    return parameters, query, jnp.where(is_real[:, None], outputs, 0), is_real
+
+
+def _check_shapes(arrays: dict[str, Any], sources: dict[str, tuple[int, ...]]) -> None:
+    """Raise ValueError unless all weights lead from their sources to one number A of dimensions."""
+    sizes = []
+    for name, array in arrays.items():
+        shape = sources[name] * 2 if array is None else array.shape
+        if len(shape) != len(sources[name]) + 1 or shape[:-1] != sources[name]:
+            wanted = ", ".join([*map(str, sources[name]), "A"])
+            raise ValueError(f"parameters.{name} must be [{wanted}], got {shape}")
+        sizes.append(shape[-1])
+    if len(set(sizes)) > 1:
+        raise ValueError(f"parameters must all have one number A of dimensions, got {sizes}")

@@ -1,7 +1,4 @@
-"""Two networks on one sequence, one from its start and one from its end (bidirectional).
-
-At every step the two together have seen the whole sequence: what is behind as well as what is to
-come. Each is a network of its own, with the gradient of its own, cut or not.
+"""Two networks on one sequence, in opposite directions, so that every step sees all steps.
 
 Reference:
   A. Graves and J. Schmidhuber. Framewise phoneme classification with bidirectional LSTM and other
@@ -19,9 +16,9 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters
-from lstm_jax.cell.scan import Activations
+from lstm_jax.cell.scan import Activations, Steps
 from lstm_jax.cell.step import State
-from lstm_jax.network.layer import RunOptions, Steps, unroll
+from lstm_jax.network.layer import RunOptions, unroll
 
 
 def bidirectional(
@@ -33,10 +30,10 @@ def bidirectional(
     steps: Steps = Steps(),
     options: RunOptions = RunOptions(),
 ) -> tuple[Activations, tuple[State, State]]:
-    """Runs two hidden layers of one architecture over one sequence, in opposite directions.
+    """Run two hidden layers of one architecture over one sequence, in opposite directions.
 
-    Output units that see both are `output_units` with weights [2C, K] from the cells, and
-    [2N, K] from conventional hidden units; so is what `attention` takes.
+    Each has its own gradient, truncated or not. `output_units` of both take weights [2C, K] from
+    the cells and [2N, K] from conventional hidden units.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
@@ -45,22 +42,20 @@ def bidirectional(
     >>> activations.cell_output.shape, activations.input_gate.shape
     ((10, 4), (10, 2))
 
-    Args:
-      architecture: of both; static under `jit`.
-      forward: the weights of the one that begins at step 0.
-      backward: the weights of the one that begins at the last step that is not padding.
-      inputs, steps, options: as in `unroll`; `options.reverse` exchanges the two.
+    `forward` are the weights of the network that begins at step 0, `backward` those of the network
+    that begins at the last real step; `options.reverse` exchanges the two. The other arguments are
+    those of `unroll`.
 
     Returns:
-      The `Activations` of both side by side, [T, 2n] each, forward first, what both have of a step
-      at that step's place; and the final states of both, that of `backward` being after step 0.
+      The `Activations` of both at every step, [T, 2n] each, forward first, and the two final
+      states; that of `backward` is the state after step 0.
 
     Raises:
       ValueError: as in `unroll`.
     """
-    backwards = dataclasses.replace(options, reverse=not options.reverse)
     run = functools.partial(unroll, architecture, inputs=inputs, steps=steps)
     ahead, ahead_state = run(forward, options=options)
-    back, back_state = run(backward, options=backwards)
-    side_by_side = lambda *both: jnp.concatenate(both, axis=1)
-    return jax.tree.map(side_by_side, ahead, back), (ahead_state, back_state)
+    reverse = dataclasses.replace(options, reverse=not options.reverse)
+    back, back_state = run(backward, options=reverse)
+    joined = jax.tree.map(lambda *both: jnp.concatenate(both, axis=1), ahead, back)
+    return joined, (ahead_state, back_state)

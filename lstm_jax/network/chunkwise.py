@@ -1,8 +1,8 @@
-"""Many steps of a stream at once, where the weights need not change in between.
+"""Online learning from a chunk of a stream, between two updates of the weights.
 
-Errors flow back to the start of the stretch in reverse mode, what is left of them meets the traces
-there (eqs. 25-28), and the traces move on to the end in one sum. It is what `online.learn` does
-with one step after the other, to rounding.
+Within the chunk, error signals flow back in reverse mode. At its start they meet the traces of
+earlier steps (eqs. 25-28), which one sum then moves on to its end. The result equals that of
+`online.learn` step by step, up to rounding.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from jax.typing import ArrayLike
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, join
-from lstm_jax.cell.scan import Activations, LayerScan
+from lstm_jax.cell.scan import Activations, LayerScan, Steps
 from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State
 from lstm_jax.cell.units import Layer
 from lstm_jax.cell.validation import as_target, as_weights, check_type
 from lstm_jax.gradient.reverse_mode import truncated
 from lstm_jax.gradient.traces import advance_traces, gradient_from_traces
-from lstm_jax.network.layer import RunArguments, Steps, as_sequence, check_run, clear_padding
+from lstm_jax.network.layer import RunArguments, as_sequence, check_run, clear_padding
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.online import Learner
 from lstm_jax.network.outputs import net_inputs_only, output_units
@@ -39,9 +39,7 @@ def learn_chunk(
     steps: Steps = Steps(),
     loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner]:
-    """Takes a stretch of T steps: what `learn` does with one after the other, but faster.
-
-    Memory grows with the stretch, not with the stream.
+    """Take T steps at once, faster than `learn` step by step; memory is O(T).
 
     >>> import optax
     >>> from lstm_jax.network.online import init_learner
@@ -52,20 +50,15 @@ def learn_chunk(
     >>> outputs.shape
     (3, 1)
 
-    Args:
-      architecture, learner: as in `learn`.
-      inputs: [T, I] floating, or [T] integers in [0, I).
-      targets: [T, K], or None: no error at these steps.
-      weights: [T], how much each step's error counts; None: 1.
-      steps: a mask is False at gaps in the stream, a reset True before a new sequence, as in `learn`.
-      loss: as in `learn`.
+    Arguments are those of `learn` for T steps: `inputs` [T, I] floating or [T] integers, `targets`
+    [T, K] or None, `weights` [T] (None: 1), and the mask and the resets of `steps`.
 
     Returns:
-      The outputs [T, K] and the new learner.
+      The outputs [T, K] and the learner after the chunk.
 
     Raises:
-      ValueError: if the inputs, targets, weights, mask or reset have the wrong shape, or the output
-        units cannot have this error.
+      ValueError: if an argument has the wrong shape or dtype, or the loss is not defined for the
+        output units.
     """
     check_type("learner", learner, Learner)
     arguments = check_run(architecture, learner.parameters, inputs, steps, learner.state)
@@ -122,6 +115,6 @@ def _learn_chunk(
 
 
 def _add_where_present(layer: Layer, more: Layer) -> Layer:
-    """The sum of two layers, of which the second lacks some kinds."""
+    """Add two layers, of which the second lacks some unit types."""
     pairs = zip(layer, more, strict=True)
     return Layer(*(a if b is None else jax.tree.map(jnp.add, a, b) for a, b in pairs))

@@ -1,31 +1,15 @@
-"""The LSTM layers of other libraries, as networks of this one and back.
+"""Conversion of LSTM layers from and to other libraries.
 
-A trained layer comes as its library's arrays, by their names, and becomes an architecture of
-single cells with forget gates (Gers, Schmidhuber & Cummins 2000) that computes the same numbers.
-Then ask what you like of it: `gradient="full"` is its library's own, "truncated" what the paper's
-rule would have done to it. No library is needed for that; a name is a key of `LAYOUTS`.
+Their layers are architectures of single cells with forget gates (Gers, Schmidhuber & Cummins 2000)
+and without peepholes; `modern` makes one. After `from_library` a network computes the same numbers,
+with the library's gradient as `gradient="full"`, and the paper's as "truncated". No other library
+is imported.
 
-| library, layer             | arrays (I inputs, H cells)             | gates   | biases; f starts |
-|----------------------------|----------------------------------------|---------|------------------|
-| flax nnx.OptimizedLSTMCell | dense_i.kernel [I, 4H];                | i f g o | one; 0           |
-|                            | dense_h.kernel [H, 4H], .bias [4H]     |         |                  |
-| flax nnx.LSTMCell          | ii, if_, ig, io: .kernel [I, H];       | by name | one; 0           |
-|                            | hi, hf, hg, ho: .kernel [H, H], .bias  |         |                  |
-| haiku LSTM                 | w [I + H, 4H], inputs first; b [4H]    | i g f o | one, f's less 1; |
-|                            |                                        |         | 1, stored as 0   |
-| equinox LSTMCell           | weight_ih [4H, I], weight_hh [4H, H],  | i f g o | one; uniform     |
-|                            | bias [4H]                              |         |                  |
-| torch.nn.LSTM              | weight_ih_l0 [4H, I], bias_ih_l0 [4H], | i f g o | two, added up;   |
-|                            | weight_hh_l0 [4H, H], bias_hh_l0 [4H]  |         | uniform, both    |
-| keras LSTM                 | kernel [I, 4H], bias [4H],             | i f c o | one; 1           |
-|                            | recurrent_kernel [H, 4H]               |         |                  |
-
-Gates are in the order of the columns (torch, equinox: rows): i input gate, f forget gate, g or c
-cell input, o output gate. "f starts": what the library sets the forget gates' bias to; haiku
-stores it less 1, which its forward pass adds. None has peepholes. States are (c, h) in flax, (h, c)
-in torch, keras, equinox and haiku, as `internal_state` and `cell_output` of `State`. Of flax, take
-`nnx.to_pure_dict(nnx.state(cell, nnx.Param))`; of haiku, the parameters of "lstm/linear"; of torch,
-the `state_dict` of one layer in one direction; of keras, the weights by their names.
+`LAYOUTS` lists the libraries, their arrays and their order of the gates: i input gate, f forget
+gate, g cell input, o output gate. Of flax, take `nnx.to_pure_dict(nnx.state(cell, nnx.Param))`; of
+haiku, the parameters of "lstm/linear"; of torch, the `state_dict` of one layer in one direction; of
+keras, the weights by name. Recurrent states are (c, h) in flax and (h, c) in the others; here they
+are `internal_state` and `cell_output` of `State`.
 """
 
 from __future__ import annotations
@@ -43,56 +27,49 @@ from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, che
 from lstm_jax.cell.units import Layer
 from lstm_jax.cell.validation import as_array, check_type
 
-Flat = Mapping[str, ArrayLike]  # by the names of the table
-Arrays: TypeAlias = "Mapping[str, ArrayLike | Arrays]"  # or nested where a name has a dot
-Nested = dict[str, Any]  # the same as it is handed out: `jax.Array`s and dictionaries
+Arrays: TypeAlias = "Mapping[str, ArrayLike | Arrays]"  # nested where a name has a dot
 Names = tuple[str, ...]
 
-_KINDS = {"i": "input_gate", "f": "forget_gate", "o": "output_gate", "g": "cell"}
+_UNIT_TYPES = {"i": "input_gate", "f": "forget_gate", "o": "output_gate", "g": "cell"}
 
 
 class Layout(NamedTuple):
-    """How a library keeps the weights of a layer: where names are several, they are joined."""
+    """The arrays of a library's layer; several names are arrays to be joined along the units."""
 
-    gates: str
-    """The order of the four kinds of unit."""
     input: Names
-    """Of the arrays from the inputs."""
+    """Weights from the inputs, [I, units]."""
     recurrent: Names
-    """Of the arrays from the cells; the same as `input`: one array, its rows below the inputs'."""
+    """Weights from the cells, [C, units]; as `input`, if they are the further rows of one array."""
     biases: tuple[Names, ...]
-    """Of the biases, which are added up if there are several."""
+    """Biases, [units]; several are added."""
+    gates: str = "ifgo"
+    """The order of the unit types, each with C units."""
     units_first: bool = False
-    """Whether arrays are [units, sources]."""
+    """Whether weights are [units, sources]."""
     added_to_forget: float = 0.0
-    """What the forward pass adds to the forget gates' net inputs."""
-
-
-def _each(pattern: str, gates: Names) -> Names:
-    return tuple(pattern.format(gate) for gate in gates)
+    """The constant that the library adds to the net inputs of the forget gates."""
 
 
 LAYOUTS: dict[str, Layout] = {
     "flax.nnx.OptimizedLSTMCell": Layout(
-        "ifgo", ("dense_i.kernel",), ("dense_h.kernel",), (("dense_h.bias",),)
+        ("dense_i.kernel",), ("dense_h.kernel",), (("dense_h.bias",),)
     ),
     "flax.nnx.LSTMCell": Layout(
-        "ifgo",
-        _each("i{}.kernel", ("i", "f_", "g", "o")),
-        _each("h{}.kernel", ("i", "f", "g", "o")),
-        (_each("h{}.bias", ("i", "f", "g", "o")),),
+        ("ii.kernel", "if_.kernel", "ig.kernel", "io.kernel"),
+        ("hi.kernel", "hf.kernel", "hg.kernel", "ho.kernel"),
+        (("hi.bias", "hf.bias", "hg.bias", "ho.bias"),),
     ),
-    "haiku.LSTM": Layout("igfo", ("w",), ("w",), (("b",),), added_to_forget=1.0),
-    "equinox.LSTMCell": Layout("ifgo", ("weight_ih",), ("weight_hh",), (("bias",),), True),
+    "haiku.LSTM": Layout(("w",), ("w",), (("b",),), gates="igfo", added_to_forget=1.0),
+    "equinox.LSTMCell": Layout(("weight_ih",), ("weight_hh",), (("bias",),), units_first=True),
     "torch.nn.LSTM": Layout(
-        "ifgo", ("weight_ih_l0",), ("weight_hh_l0",), (("bias_ih_l0",), ("bias_hh_l0",)), True
+        ("weight_ih_l0",), ("weight_hh_l0",), (("bias_ih_l0",), ("bias_hh_l0",)), units_first=True
     ),
-    "keras.LSTM": Layout("ifgo", ("kernel",), ("recurrent_kernel",), (("bias",),)),
+    "keras.LSTM": Layout(("kernel",), ("recurrent_kernel",), (("bias",),)),
 }
 
 
 def modern(num_inputs: int, num_cells: int, *, biases: bool = True) -> Architecture:
-    """Today's LSTM layer, whose outputs are those of its cells.
+    """Return the architecture of a present-day LSTM layer, with one output unit per cell.
 
     >>> modern(3, 5).num_weights - 5 * 5  # without those from the cells to the outputs
     180
@@ -111,11 +88,10 @@ def modern(num_inputs: int, num_cells: int, *, biases: bool = True) -> Architect
 
 
 def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters]:
-    """A layer of another library as a network, whose outputs are the layer's own.
+    """Convert a layer of another library to a network whose outputs are its cell outputs.
 
-    The output units just hand on what the cells do, by the weights 1 and 0. To put others in their
-    place, replace `num_outputs`, `output` and `biases` of the architecture, `output` of the
-    parameters.
+    The output weights are the identity. For other output units, replace `num_outputs`, `output` and
+    `biases` of the architecture, and `output` of the parameters.
 
     >>> import numpy as np
     >>> arrays = {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((2, 8))}
@@ -125,39 +101,38 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
 
     Args:
       library: a key of `LAYOUTS`.
-      arrays: the layer's, by the names in the table above; those with a dot in them may also be
-        nested mappings. Layers made without biases may lack them. May be traced.
+      arrays: the layer's arrays by the names of its layout; names with a dot may also be nested
+        mappings. Biases may be absent. May be traced.
 
     Returns:
       The architecture and its parameters, of the arrays' dtype.
 
     Raises:
-      ValueError: if the library is unknown, an array is missing or not known, or has another shape.
+      ValueError: if the library is unknown, or an array is missing, unknown or of another shape.
     """
     layout = _layout(library)
     check_type("arrays", arrays, Mapping)
-    flat = _flat(arrays)
-    biased = _check_names(library, layout, flat)
-    from_inputs, from_cells = _matrices(library, layout, flat)
+    flat = _flatten(arrays)
+    has_biases = _check_names(library, layout, flat)
+    from_inputs, from_cells = _weights(library, layout, flat)
     num_inputs, num_cells = from_inputs.shape[0], from_cells.shape[0]
-    architecture = modern(num_inputs, num_cells, biases=biased)
-    bias = _bias(library, layout, flat, num_cells) if biased else None
+    split = lambda joined: jnp.split(joined, 4, axis=-1)
+    biases = split(_bias(library, layout, flat, num_cells)) if has_biases else [None] * 4
     groups = {}
-    for place, gate in enumerate(layout.gates):
-        units = slice(place * num_cells, (place + 1) * num_cells)
-        of_gate = None if bias is None else bias[units]
-        if of_gate is not None and gate == "f":
-            of_gate = of_gate + layout.added_to_forget
-        groups[_KINDS[gate]] = UnitWeights(from_inputs[:, units], from_cells[:, units], of_gate)
-    hand_on = jnp.eye(num_cells, dtype=from_inputs.dtype)
-    output = OutputWeights(cell=hand_on, hidden=None, input=None, bias=None)
+    for gate, from_input, from_cell, bias in zip(
+        layout.gates, split(from_inputs), split(from_cells), biases, strict=True
+    ):
+        if bias is not None and gate == "f":
+            bias = bias + layout.added_to_forget
+        groups[_UNIT_TYPES[gate]] = UnitWeights(from_input, from_cell, bias)
+    identity = jnp.eye(num_cells, dtype=from_inputs.dtype)
+    output = OutputWeights(cell=identity, hidden=None, input=None, bias=None)
+    architecture = modern(num_inputs, num_cells, biases=has_biases)
     return architecture, Parameters(Layer(**groups, hidden=None), output)
 
 
-def to_library(library: str, architecture: Architecture, parameters: Parameters) -> Nested:
-    """The hidden layer of a network as another library's arrays: undoes `from_library`.
-
-    Where two biases are added, the second is 0.
+def to_library(library: str, architecture: Architecture, parameters: Parameters) -> dict[str, Any]:
+    """Convert the hidden layer of a network to another library's arrays, inverting `from_library`.
 
     >>> import jax
     >>> from lstm_jax.cell.parameters import initialise
@@ -168,42 +143,49 @@ def to_library(library: str, architecture: Architecture, parameters: Parameters)
 
     Args:
       library: a key of `LAYOUTS`.
-      architecture: one like `modern`, with any output units.
-      parameters: its weights, of which those of the output units are left to the caller.
+      architecture: one as of `modern`, with any output units.
+      parameters: its weights; those of the output units are not converted.
 
     Returns:
-      The arrays by their names; names with a dot in them are nested dictionaries.
+      The arrays by name, in nested dictionaries where a name has a dot. Of two biases, the second
+      is 0.
 
     Raises:
-      ValueError: if the library is unknown, has no such layer, or the parameters do not fit.
+      ValueError: if the library is unknown or has no such layer, or the parameters do not fit.
     """
     layout = _layout(library)
     _check_modern(library, layout, architecture)
     check_parameters(architecture, parameters)
-    groups = [getattr(parameters.layer, _KINDS[gate]) for gate in layout.gates]
-    from_inputs = _join([group.input for group in groups])
-    from_cells = _join([group.recurrent for group in groups])
+    groups = [getattr(parameters.layer, _UNIT_TYPES[gate]) for gate in layout.gates]
+    weights = _join([group.input for group in groups]), _join([g.recurrent for g in groups])
+    joined = dict(zip((layout.input, layout.recurrent), weights, strict=True))
     if layout.input == layout.recurrent:
-        arrays = {layout.input[0]: jnp.concatenate([from_inputs, from_cells])}
-    else:
-        arrays = _named(layout, layout.input, from_inputs)
-        arrays |= _named(layout, layout.recurrent, from_cells)
+        joined = {layout.input: jnp.concatenate(weights)}
     if groups[0].bias is not None:
         added = [layout.added_to_forget * (gate == "f") for gate in layout.gates]
         bias = _join([group.bias - x for group, x in zip(groups, added, strict=True)])
         for names in layout.biases:
-            arrays |= _named(layout, names, bias)
+            joined[names] = bias
             bias = jnp.zeros_like(bias)
-    return _nested(arrays)
+    found: dict[str, Any] = {}
+    for names, array in joined.items():
+        for name, part in zip(names, jnp.split(array, len(names), axis=-1), strict=True):
+            *folders, last = name.split(".")
+            folder = found.setdefault(folders[0], {}) if folders else found
+            folder[last] = part.T if layout.units_first else part
+    return found
 
 
-# Arrays ----------------------------------------------------------------------------------------
-
-
-def _matrices(library: str, layout: Layout, arrays: Flat) -> tuple[jax.Array, jax.Array]:
-    """The weights from inputs and from cells, [I, 4H] and [H, 4H]."""
-    from_inputs = _side_by_side(library, layout, arrays, layout.input)
-    from_cells = _side_by_side(library, layout, arrays, layout.recurrent)
+def _weights(library: str, layout: Layout, arrays: Arrays) -> tuple[jax.Array, jax.Array]:
+    """Return the weights from inputs and from cells, [I, 4 C] and [C, 4 C]."""
+    found = []
+    for names in (layout.input, layout.recurrent):
+        parts = [as_array(name, arrays[name]) for name in names]
+        for name, part in zip(names, parts, strict=True):
+            if part.ndim != 2 or part.shape != parts[0].shape:
+                raise ValueError(f"{name} of {library} must be a matrix, got shape {part.shape}")
+        found.append(_join([part.T if layout.units_first else part for part in parts]))
+    from_inputs, from_cells = found
     num_cells = from_cells.shape[1] // 4
     if layout.input == layout.recurrent:
         num_inputs = max(from_inputs.shape[0] - num_cells, 0)
@@ -212,72 +194,39 @@ def _matrices(library: str, layout: Layout, arrays: Flat) -> tuple[jax.Array, ja
     fits = from_inputs.shape[1] == wanted[1] and from_cells.shape == wanted
     if not fits or not from_inputs.shape[0] or not num_cells:
         raise ValueError(
-            f"arrays of {library} must have I sources and 4 H units from the inputs, H and 4 H "
+            f"arrays of {library} must have I sources and 4 C units from the inputs, C and 4 C "
             f"from the cells, got {from_inputs.shape} and {from_cells.shape}"
         )
     return from_inputs, from_cells
 
 
-def _side_by_side(library: str, layout: Layout, arrays: Flat, names: Names) -> jax.Array:
-    """The arrays of these names as one, [sources, units]."""
-    found = [as_array(name, arrays[name]) for name in names]
-    for name, array in zip(names, found, strict=True):
-        if array.ndim != 2 or array.shape != found[0].shape:
-            raise ValueError(f"{name} of {library} must be a matrix like others, got {array.shape}")
-    return _join([array.T if layout.units_first else array for array in found])
-
-
-def _bias(library: str, layout: Layout, arrays: Flat, num_cells: int) -> jax.Array:
-    """[4H], all biases added up."""
-    total = jnp.zeros(())
+def _bias(library: str, layout: Layout, arrays: Arrays, num_cells: int) -> jax.Array:
+    """Return the sum of the biases, [4 C]."""
+    parts = []
     for names in layout.biases:
         part = _join([jnp.ravel(as_array(name, arrays[name])) for name in names])
         if part.shape != (4 * num_cells,):
-            wanted = 4 * num_cells // len(names)
+            sizes = (size // len(names) for size in (4 * num_cells, len(part)))
             raise ValueError(
-                f"{names[0]} of {library} must have {wanted} entries, "
-                f"got {part.shape[0] // len(names)}"
+                "{} of {} must have {} entries, got {}".format(names[0], library, *sizes)
             )
-        total = part if names == layout.biases[0] else total + part
-    return total
-
-
-def _named(layout: Layout, names: Names, joined: jax.Array) -> dict[str, jax.Array]:
-    """An array [..., units] as the library's arrays of these names."""
-    parts = jnp.split(joined, len(names), axis=-1)
-    return {
-        name: part.T if layout.units_first else part
-        for name, part in zip(names, parts, strict=True)
-    }
+        parts.append(part)
+    return sum(parts[1:], parts[0])
 
 
 def _join(parts: list[jax.Array]) -> jax.Array:
     return jnp.concatenate(parts, axis=-1)
 
 
-def _flat(arrays: Arrays) -> dict[str, ArrayLike]:
-    """Nested mappings as one, names joined by dots."""
+def _flatten(arrays: Arrays) -> dict[str, ArrayLike]:
+    """Join the names of nested mappings by dots."""
     found: dict[str, ArrayLike] = {}
     for name, value in arrays.items():
         if isinstance(value, Mapping):
-            found |= {f"{name}.{rest}": array for rest, array in _flat(value).items()}
+            found |= {f"{name}.{rest}": array for rest, array in _flatten(value).items()}
         else:
             found[name] = value
     return found
-
-
-def _nested(arrays: dict[str, jax.Array]) -> Nested:
-    found: Nested = {}
-    for name, array in arrays.items():
-        first, dot, rest = name.partition(".")
-        if dot:
-            found.setdefault(first, {})[rest] = array
-        else:
-            found[name] = array
-    return found
-
-
-# Checks ----------------------------------------------------------------------------------------
 
 
 def _layout(library: str) -> Layout:
@@ -286,33 +235,30 @@ def _layout(library: str) -> Layout:
     return LAYOUTS[library]
 
 
-def _check_names(library: str, layout: Layout, arrays: Flat) -> bool:
-    """Whether there are biases."""
+def _check_names(library: str, layout: Layout, arrays: Arrays) -> bool:
+    """Return whether there are biases; raise ValueError if arrays are missing or unknown."""
     biases = {name for names in layout.biases for name in names}
     weights = {*layout.input, *layout.recurrent}
-    biased = bool(biases & set(arrays)) or layout.added_to_forget != 0
-    wanted = weights | biases if biased else weights
-    if wanted != set(arrays):
+    has_biases = bool(biases & set(arrays)) or layout.added_to_forget != 0
+    if set(arrays) != (weights | biases if has_biases else weights):
         raise ValueError(
             f"arrays of {library} must be {', '.join(sorted(weights | biases))}, "
             f"got {', '.join(sorted(arrays)) or 'none'}"
         )
-    return biased
+    return has_biases
 
 
 def _check_modern(library: str, layout: Layout, architecture: Architecture) -> None:
     check_type("architecture", architecture, Architecture)
+    free = ("num_outputs", "output", "input_to_output", "biases")
     wanted = dataclasses.replace(
         modern(architecture.num_inputs, architecture.num_cells),
-        num_outputs=architecture.num_outputs,
-        output=architecture.output,
-        input_to_output=architecture.input_to_output,
-        biases=architecture.biases,
+        **{name: getattr(architecture, name) for name in free},
     )
     names = [field.name for field in dataclasses.fields(Architecture)]
     other = [n for n in names if getattr(architecture, n) != getattr(wanted, n)]
     if other:
         raise ValueError(f"{library} has no layer with the {', '.join(other)} of architecture")
-    biased = set(_KINDS.values()) & set(architecture.biased)
-    if biased != set(_KINDS.values()) and (biased or layout.added_to_forget):
+    biased = set(_UNIT_TYPES.values()) & set(architecture.biased)
+    if len(biased) < 4 and (biased or layout.added_to_forget):
         raise ValueError(f"{library} needs biases of all units, got {architecture.biases!r}")

@@ -1,4 +1,4 @@
-"""The hidden layer over a sequence, with the gradient of your choice."""
+"""The hidden layer over a sequence, or one step of it, with a choice of gradients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Record = Literal["last", "all"]
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """How a sequence is run: static under `jit`, beside the architecture.
+    """The gradient and the direction of a run; static under `jit`, as the architecture is.
 
     >>> RunOptions(gradient="exact")
     Traceback (most recent call last):
@@ -44,13 +44,13 @@ class RunOptions:
     """
 
     gradient: Gradient = "truncated"
-    """What `jax.grad` computes. "truncated": the paper's rule, by a `custom_vjp`; first derivatives
-    in reverse mode only. "truncated_autodiff": the same numbers by `stop_gradient` inside the scan:
-    slower, with the memory of backpropagation through time, but open to forward mode and to higher
-    derivatives, which are those of the truncated graph. "full": the exact gradient, by
+    """The gradient that `jax.grad` computes. "truncated" is the paper's, by a `custom_vjp`: first
+    derivatives in reverse mode only. "truncated_autodiff" gives the same numbers by `stop_gradient`
+    inside the scan: slower, with the memory of backpropagation through time, but with forward mode
+    and higher derivatives, which are those of the truncated graph. "full" is the exact gradient, by
     backpropagation through time."""
     reverse: bool = False
-    """Whether steps are taken from the last to the first. Padding stays where it is, a reset acts
+    """Whether to take the steps from the last to the first. Padding stays where it is, a reset acts
     before its step is taken, and the final state is that after step 0."""
 
     def __post_init__(self) -> None:
@@ -94,10 +94,9 @@ def unroll(
     record: Record = "all",
     options: RunOptions = RunOptions(),
 ) -> tuple[Activations | None, State]:
-    """Runs the hidden layer of one network over one sequence; lift it with `jax.vmap`.
+    """Run the hidden layer of one network over one sequence; use `jax.vmap` for a batch.
 
-    Arrays may also carry lanes, further axes after all others, on parameters and inputs alike: see
-    `lstm_jax.cell.lanes`.
+    All arrays may have lanes, further axes after all others; see `lstm_jax.cell.lanes`.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
@@ -109,18 +108,17 @@ def unroll(
     Args:
       architecture: the network; static under `jit`.
       parameters: its weights; their dtype is that of all results.
-      inputs: [T, I] floating, or [T] integers in [0, I) that stand for one-hot vectors; any
-        array-like. T may be 0. Under `jit`, where integers cannot be checked, one outside [0, I)
-        stands for a vector of zeros.
-      steps: which steps are padding, and where the state is reset.
+      inputs: [T, I] floating, or [T] integers in [0, I) for one-hot vectors; any array-like. T may
+        be 0. Under `jit`, where values cannot be checked, an integer outside [0, I) stands for a
+        vector of zeros.
+      steps: the padding and the resets of the state.
       initial_state: the state before the first step; None: `zero_state`, as in the paper.
-      record: "all" returns the activations of every step; "last" only the final state, and then a
-        gradient costs no sum over time.
+      record: "all" for the activations of every step; "last" for the final state alone, whose
+        gradient needs no sum over time.
       options: the gradient and the direction.
 
     Returns:
-      The `Activations` [T, ...], or None, and the final `State`, that after the last step taken
-      that is not padding.
+      The `Activations` [T, ...], or None, and the final `State`, after the last real step taken.
 
     Raises:
       ValueError: if an argument does not fit the architecture.
@@ -132,7 +130,7 @@ def unroll(
 
 
 def step(architecture: Architecture, parameters: Parameters, state: State, x_t: ArrayLike) -> State:
-    """Runs one step of the hidden layer: from its state and one input to the next state.
+    """Return the state of the hidden layer after one more step.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
@@ -141,12 +139,13 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     (2,)
 
     Args:
-      architecture, parameters: the network.
-      state: after the step before; `zero_state` at the start of a sequence.
+      architecture: the network; static under `jit`.
+      parameters: its weights.
+      state: the state before the step; `zero_state` at the start of a sequence.
       x_t: [I] floating, or an integer in [0, I).
 
     Returns:
-      The state after the step. Its derivatives are exact: no error is truncated.
+      The state after the step. Its derivatives are exact, not truncated.
 
     Raises:
       ValueError: if an argument does not fit the architecture.
@@ -156,7 +155,7 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     return _step(architecture, parameters, state, as_input(x_t, architecture.num_inputs))
 
 
-# Arguments ------------------------------------------------------------------------------------
+StepArrays = tuple[jax.Array | None, jax.Array | None, jax.Array | None]  # the fields of `Steps`
 
 
 class RunArguments(NamedTuple):
@@ -166,12 +165,8 @@ class RunArguments(NamedTuple):
     """[T, I] floating or [T] integer."""
     initial_state: State | None
     """The state before the first step; None: `zero_state`."""
-    mask: jax.Array | None
-    """[T] bool, as in `Steps`."""
-    length: jax.Array | None
-    """[] or lanes, integer, as in `Steps`."""
-    reset: jax.Array | None
-    """[T] bool, as in `Steps`."""
+    steps: StepArrays
+    """The padding and the resets."""
 
 
 def check_run(
@@ -181,11 +176,7 @@ def check_run(
     steps: Steps = Steps(),
     initial_state: State | None = None,
 ) -> RunArguments:
-    """Converts the arguments of a run to arrays.
-
-    Raises:
-      ValueError: if one of them does not fit the architecture or the others.
-    """
+    """Convert the arguments of a run to arrays; raise ValueError if they do not fit."""
     check_parameters(architecture, parameters)
     like = parameters.output.cell
     lanes = like.shape[2:]
@@ -194,21 +185,17 @@ def check_run(
         check_state("initial_state", architecture, initial_state, like)
     mask, length, reset = check_steps(steps, inputs.shape[0], lanes)
     check_symbols("inputs", inputs, architecture.num_inputs, mask, length)
-    return RunArguments(inputs, initial_state, mask, length, reset)
+    return RunArguments(inputs, initial_state, (mask, length, reset))
 
 
-def check_steps(
-    steps: Steps, num_steps: int, lanes: tuple[int, ...] = ()
-) -> tuple[jax.Array | None, jax.Array | None, jax.Array | None]:
-    """Converts `Steps` to arrays, mask, length and reset.
-
-    Raises:
-      ValueError: if one of them does not have T steps, or padding is given twice.
-    """
+def check_steps(steps: Steps, num_steps: int, lanes: tuple[int, ...] = ()) -> StepArrays:
+    """Convert mask, length and reset to arrays; raise ValueError if they do not fit T steps."""
     check_type("steps", steps, Steps)
     mask, length, reset = steps
     if mask is not None and length is not None:
-        raise ValueError(f"give mask or length, not both, got length {length!r} and a mask")
+        raise ValueError(
+            f"steps must have mask or length, not both, got length {length!r} and a mask"
+        )
     shape = (num_steps, *lanes)
     return (
         None if mask is None else as_flags("mask", mask, shape),
@@ -218,12 +205,9 @@ def check_steps(
 
 
 def check_state(name: str, architecture: Architecture, state: State, like: jax.Array) -> None:
-    """Raises ValueError unless a state fits a network whose parameters have `like`'s dtype."""
+    """Raise ValueError unless a state fits a network with output weights `like`."""
     wanted = jax.eval_shape(lambda: zero_state(architecture, like.dtype, like.shape[2:]))
     check_same_fields(name, state, wanted)
-
-
-# Runs ----------------------------------------------------------------------------------------
 
 
 def run(
@@ -233,7 +217,7 @@ def run(
     parameters: Parameters,
     sequence: Sequence,
 ) -> tuple[Activations | None, State]:
-    """Runs `unroll` over a sequence whose steps are in the order in which they are taken."""
+    """Run the layer over a sequence whose steps are in the order in which they are taken."""
     layer = LayerScan(architecture, record, truncate=options.gradient == "truncated_autodiff")
     call = truncated if options.gradient == "truncated" else LayerScan.__call__
     weights, sequence = vary_alike((join(architecture, parameters.layer), sequence))
@@ -249,10 +233,10 @@ def as_sequence(
     arguments: RunArguments,
     reverse: bool = False,
 ) -> Sequence:
-    """Converts checked arguments to a `Sequence` of the parameters' dtype, in the order of steps."""
+    """Convert checked arguments to a `Sequence`, in the order in which steps are taken."""
     like = parameters.output.cell
     lanes, num_steps = like.shape[2:], arguments.inputs.shape[0]
-    mask, length = arguments.mask, arguments.length
+    mask, length, reset = arguments.steps
     if length is not None:
         index = jnp.arange(num_steps).reshape((-1,) + (1,) * len(lanes))
         length = jnp.broadcast_to(length, lanes).astype(index.dtype)
@@ -263,30 +247,27 @@ def as_sequence(
     start = arguments.initial_state
     if start is None:
         start = zero_state(architecture, like.dtype, lanes)
-    sequence = Sequence(inputs, start, mask, length, arguments.reset)
-    return in_reverse(sequence) if reverse else sequence
-
-
-def in_reverse(sequence: Sequence) -> Sequence:
-    """Reverses the steps; padding then comes first, which a mask can say and a length cannot."""
-    inputs, mask, reset = backwards((sequence.inputs, sequence.mask, sequence.reset))
-    return sequence._replace(inputs=inputs, mask=mask, reset=reset, length=None)
+    if not reverse:
+        return Sequence(inputs, start, mask, length, reset)
+    # Padding after the end then comes first, which a mask can say and a length cannot.
+    inputs, mask, reset = backwards((inputs, mask, reset))
+    return Sequence(inputs, start, mask, None, reset)
 
 
 def backwards(tree):
-    """Reverses the first axis, time, of the arrays of a pytree."""
+    """Reverse the first axis, time, of the arrays of a pytree."""
     return jax.tree.map(lambda array: array[::-1], tree)
 
 
 def clear_padding(values: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """Sets [T, n, *lanes] or [T, *lanes] to 0 at masked steps, so that even NaN reaches no sum."""
+    """Set [T, n, *lanes] or [T, *lanes] to 0 at padding, so that even NaN reaches no sum."""
     if mask is None:
         return values
     return jnp.where(mask[:, None] if values.ndim > mask.ndim else mask, values, 0)
 
 
-# Compiled once for all calls with the same static arguments and shapes; inside another compiled
-# function they leave no trace.
+# Calls with the same static arguments and shapes compile once; `inline` leaves no trace of these
+# functions inside another compiled function.
 @functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
 def _unroll(
     architecture: Architecture,

@@ -1,16 +1,15 @@
-"""The error at the output units, by which a network learns (eqs. 16, 19), and its kin.
+"""Losses of the output units (eqs. 16, 19).
 
-With e_k minus the derivative of the error by net_k, where y_k = f(net_k) and t_k is the target:
+With y_k = f(net_k), the target t_k, and e_k minus the derivative of the loss by net_k:
 
-| error                         | e_k                         | where from                         |
+| loss                          | e_k                         | source                             |
 |-------------------------------|-----------------------------|------------------------------------|
 | E / 2                         | f'(net_k) (t_k - y_k)       | the paper, eqs. 16 and 19          |
-| cross entropy                 | t_k - y_k                   | the same, with f' left out         |
-| E / 2 + c times cross entropy | (f'(net_k) + c) (t_k - y_k) | c = 0.1: Fahlman 1988, against the |
+| cross entropy                 | t_k - y_k                   | the same without f'                |
+| E / 2 + c times cross entropy | (f'(net_k) + c) (t_k - y_k) | c = 0.1: Fahlman (1988), against   |
 |                               |                             | flat spots, where f' is nearly 0   |
 
-All are errors of a sequence, from what its output units saw and what it should have been. `Loss`
-names one of them; each is a true function with its true derivative.
+Each is a function of a whole sequence, with its true derivative. A `Loss` names one of them.
 
 Reference:
   S. E. Fahlman. Faster-learning variations on back-propagation: an empirical study. Proceedings of
@@ -23,50 +22,45 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+import optax
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.validation import (
     as_array,
-    as_number,
     check_choice,
+    check_number,
     check_tolerance,
     check_type,
-    displayed,
 )
-
-LARGEST = float(np.finfo(np.float32).max)
 
 
 def half_squared_error(
     outputs: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None
 ) -> jax.Array:
-    """E / 2 = 1/2 Σ_t Σ_k (target_k(t) - y_k(t))², summed over steps, output units and lanes.
+    """Return E / 2 = 1/2 Σ_t Σ_k (t_k(t) - y_k(t))², summed over steps, output units and lanes.
 
-    The paper's updates use e_k = f'(net_k) (target_k - y_k) (eq. 19): half the derivative of its
-    E (eq. 16).
+    Its derivative is the paper's e_k (eq. 19), which is half the derivative of E (eq. 16).
 
     >>> half_squared_error(jnp.array([0.5, 1.0]), jnp.array([1.0, 1.0]))
     Array(0.125, dtype=float32)
 
     Args:
-      outputs: [K] or [T, K].
+      outputs: [K] or [T, K] floating.
       targets: the same shape.
-      weights: None, or how much each step counts, [T] bool or floating. What the targets hold at
-        a step of weight 0 does not matter.
+      weights: [T] bool or floating, the weight of each step; None: 1. The targets of a step of
+        weight 0 may be anything, NaN included.
 
     Raises:
       ValueError: if targets or weights do not have the shape that fits the outputs.
     """
     outputs, targets, weights = _as_arrays("outputs", outputs, targets, weights)
-    errors = targets.astype(outputs.dtype) - outputs
-    if weights is not None:
-        weights = weights[:, None]
-        errors = jnp.where(weights.astype(bool), errors, 0)
-        return 0.5 * jnp.sum(errors * errors * weights.astype(outputs.dtype))
-    return 0.5 * jnp.sum(errors * errors)
+    errors = targets - outputs
+    if weights is None:
+        return jnp.sum(optax.l2_loss(errors))
+    errors = jnp.where(weights.astype(bool), errors, 0)
+    return jnp.sum(optax.l2_loss(errors) * weights.astype(errors.dtype))
 
 
 def cross_entropy(
@@ -76,16 +70,16 @@ def cross_entropy(
     *,
     tolerance: float = 0.0,
 ) -> jax.Array:
-    """- Σ_t Σ_k t_k log f(net_k) + (1 - t_k) log(1 - f(net_k)), of logistic output units.
+    """Return - Σ_t Σ_k t_k log f(net_k) + (1 - t_k) log(1 - f(net_k)), f logistic.
 
     >>> cross_entropy(jnp.array([0.0]), jnp.array([1.0]))  # log 2
     Array(0.6931472, dtype=float32)
 
     Args:
-      net: [K] or [T, K], the net inputs of the output units.
-      targets: the same shape.
+      net: [K] or [T, K] floating, the net inputs of the output units.
+      targets: the same shape, in [0, 1].
       weights: as in `half_squared_error`.
-      tolerance: an output as near to its target adds nothing.
+      tolerance: outputs within this distance of their target add nothing.
 
     Raises:
       ValueError: if targets or weights do not have the shape that fits the net inputs, or the
@@ -93,10 +87,8 @@ def cross_entropy(
     """
     net, targets, weights = _as_arrays("net", net, targets, weights)
     check_tolerance(tolerance)
-    targets = targets.astype(net.dtype)
     counts = jnp.ones((), bool)
     if weights is not None:
-        weights = weights[:, None]
         counts = weights.astype(bool)
         targets = jnp.where(counts, targets, 0)
     if tolerance:
@@ -107,12 +99,12 @@ def cross_entropy(
 
 @jax.custom_jvp
 def _cross_entropy(net: jax.Array, target: jax.Array) -> jax.Array:
-    return jax.nn.softplus(net) - target * net
+    return optax.sigmoid_binary_cross_entropy(net, target)
 
 
 @_cross_entropy.defjvp
-def _cross_entropy_tangent(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    """The derivative by net is f(net) - t: in closed form, f' is left out and not divided by."""
+def _cross_entropy_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    """Take the derivative f(net) - t in closed form, where f' cancels."""
     net, target = primals
     by_net = (logistic(net) - target) * tangents[0]
     return _cross_entropy(net, target), by_net - net * tangents[1]
@@ -121,17 +113,15 @@ def _cross_entropy_tangent(primals: tuple, tangents: tuple) -> tuple[jax.Array, 
 def ignore_within_tolerance(
     outputs: jax.Array, targets: jax.Array, tolerance: jax.Array | float | None
 ) -> jax.Array:
-    """The outputs, but the target where it is within the tolerance.
-
-    No error is left there, neither for the outputs nor for what is behind them.
+    """Replace outputs within the tolerance of their targets by these, so that no error is left.
 
     >>> ignore_within_tolerance(jnp.array([0.1, 0.5, 0.9]), jnp.array([0.0, 0.0, 1.0]), 0.2)
     Array([0. , 0.5, 1. ], dtype=float32)
 
     Args:
-      outputs: [..., K], of one step or all.
+      outputs: [..., K], of one step or of all.
       targets: the same shape.
-      tolerance: a number, or [...], one a step; None: 0.
+      tolerance: a number, or [...], one per step; None changes nothing.
     """
     if tolerance is None:
         return outputs
@@ -147,36 +137,34 @@ def _is_near(outputs: jax.Array, targets: jax.Array, tolerance: jax.Array | floa
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """An error: so much of E / 2, so much of the cross entropy, from some distance on.
+    """A weighted sum of E / 2 and the cross entropy, beyond a tolerance.
 
     e_k = (squared f'(net_k) + cross_entropy) (t_k - y_k), and 0 within the tolerance.
 
     >>> net, target = jnp.array([2.0]), jnp.array([0.0])
-    >>> slopes = [jax.grad(error)(net, target) for error in (Loss(), LOSSES["cross_entropy"])]
-    >>> [round(float(slope[0]), 4) for slope in slopes]
+    >>> gradients = [jax.grad(loss)(net, target) for loss in (Loss(), LOSSES["cross_entropy"])]
+    >>> [round(float(gradient[0]), 4) for gradient in gradients]
     [0.0925, 0.8808]
 
     Raises:
-      ValueError: if a field is negative or beyond float32, or there is no error at all.
+      ValueError: if a field is negative or beyond float32, or both weights are 0.
     """
 
     squared: float = 1.0
-    """How much of E / 2; 0 leaves it, and with it f', out."""
+    """Weight of E / 2."""
     cross_entropy: float = 0.0
-    """How much of the cross entropy: the c of f' + c. Above 0, output units must be logistic."""
+    """Weight of the cross entropy, c above. It needs logistic output units unless it is 0."""
     tolerance: float = 0.0
-    """An output as near to its target has no error."""
+    """Outputs within this distance of their target have no error."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not 0 <= as_number(value) <= LARGEST:
-                allowed = "not negative and a finite number of float32"
-                raise ValueError(f"{name} must be {allowed}, got {displayed(value)}")
+            check_number(name, value, least=0.0)
         if not (self.squared or self.cross_entropy):
             raise ValueError("squared and cross_entropy must not both be 0")
 
     def check(self, output: str) -> None:
-        """Raises ValueError if output units with this squashing function cannot have the error."""
+        """Raise ValueError unless the loss is defined for an activation of the output units."""
         check_choice("output", output, tuple(ACTIVATIONS))
         if self.cross_entropy and output != "logistic":
             raise ValueError(f"the cross entropy needs output units 'logistic', got {output!r}")
@@ -189,25 +177,25 @@ class Loss:
         *,
         output: str = "logistic",
     ) -> jax.Array:
-        """The error of a sequence, summed over steps, output units and lanes.
+        """Return the loss of a sequence, summed over steps, output units and lanes.
 
         Args:
-          net: [K] or [T, K], the net inputs of the output units: what `apply` returns of an
-            architecture whose `output` is "identity".
-          targets: the same shape.
+          net: [K] or [T, K], the net inputs of the output units: the outputs of an architecture
+            whose `output` is "identity".
+          targets: as in `half_squared_error`.
           weights: as in `half_squared_error`.
-          output: the squashing function of the output units, a key of `ACTIVATIONS`.
+          output: the activation function of the output units, a key of `ACTIVATIONS`.
 
         Raises:
-          ValueError: if shapes do not fit, or the output units cannot have this error.
+          ValueError: if shapes do not fit, or the loss is not defined for the output units.
         """
         self.check(output)
-        net, targets, weights = _as_arrays("net", net, targets, weights)
+        net, targets, _ = _as_arrays("net", net, targets, weights)
         terms = []
         if self.squared:
-            taken = ACTIVATIONS[output](net)
-            taken = ignore_within_tolerance(taken, targets, self.tolerance or None)
-            terms.append(_times(self.squared, half_squared_error(taken, targets, weights)))
+            outputs = ACTIVATIONS[output](net)
+            outputs = ignore_within_tolerance(outputs, targets, self.tolerance or None)
+            terms.append(_times(self.squared, half_squared_error(outputs, targets, weights)))
         if self.cross_entropy:
             entropy = cross_entropy(net, targets, weights, tolerance=self.tolerance)
             terms.append(_times(self.cross_entropy, entropy))
@@ -223,23 +211,26 @@ LOSSES = {
 }
 
 
-def check_loss(architecture: Architecture, error: Loss) -> None:
-    """Raises ValueError unless it is an error that the output units can have."""
-    check_type("error", error, Loss)
-    error.check(architecture.output)
+def check_loss(architecture: Architecture, loss: Loss) -> None:
+    """Raise ValueError unless a loss is defined for the output units of an architecture."""
+    check_type("loss", loss, Loss)
+    loss.check(architecture.output)
 
 
-def _times(factor: float, error: jax.Array) -> jax.Array:
-    return error if factor == 1 else factor * error
+def _times(factor: float, term: jax.Array) -> jax.Array:
+    return term if factor == 1 else factor * term
 
 
 def _as_arrays(
     name: str, outputs: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """The arguments of an error as arrays; raises ValueError if they do not fit each other."""
+    """Convert the arguments of a loss to arrays that fit each other, the weights to [T, 1]."""
     outputs, targets = as_array(name, outputs), as_array("targets", targets)
+    if not jnp.issubdtype(outputs.dtype, jnp.floating):
+        outputs = outputs.astype(float)
     if targets.shape != outputs.shape:
         raise ValueError(f"targets must have shape {outputs.shape}, got {targets.shape}")
+    targets = targets.astype(outputs.dtype)
     if weights is None:
         return outputs, targets, None
     weights = as_array("weights", weights)
@@ -247,4 +238,4 @@ def _as_arrays(
         raise ValueError(
             f"weights must be [T] for {name} [T, K], got {weights.shape} for {outputs.shape}"
         )
-    return outputs, targets, weights
+    return outputs, targets, weights[:, None]

@@ -1,18 +1,17 @@
-"""The paper's gradient in forward mode: eqs. 25-28 as running sums, for streams without end.
+"""The truncated gradient in forward mode (eqs. 25-28), for streams of any length.
 
-A learner takes one input at a time. What it must remember to learn from an error that comes much
-later is, for each cell v and each weight into its gates and its cell input, the derivative of the
-internal state by that weight:
+A learner takes one input at a time. For each cell v and each weight into its gates and its cell
+input it carries a trace, the derivative of the internal state by that weight:
 
     ∂s_v/∂w_in,m (t) = y_phi ∂s_v/∂w_in,m (t-1) + g(net_cv) f'(net_in) y_m      eq. 25
     ∂s_v/∂w_cv,m (t) = y_phi ∂s_v/∂w_cv,m (t-1) + g'(net_cv) f(net_in) y_m      eq. 27
     ∂s_v/∂w_phi,m (t) = y_phi ∂s_v/∂w_phi,m (t-1) + s_v(t-1) f'(net_phi) y_m
 
-with y_phi = 1 without forget gates; the sources m of a peephole are the states that it sees. So
-memory is O(W) however long the stream, and each step's work is O(1) per weight. Every step's
-gradient, eqs. 19-28, is added up until an update uses it. The sums equal those of `reverse_mode`.
+y_phi = 1 without forget gates. The sources m of a peephole are the states that it sees. Memory is
+O(W) and each step's work O(1) per weight, for streams of any length. The gradients of all steps
+(eqs. 19-28) are summed until an update applies them; the sums equal those of `reverse_mode`.
 
-`learn` takes a step, as the equations do; `learn_chunk` of `stretches` many at once.
+`learn` takes one step; `learn_chunk` of `chunkwise` takes many at once.
 """
 
 from __future__ import annotations
@@ -34,13 +33,10 @@ from lstm_jax.cell.parameters import (
     check_parameters,
     join,
 )
-from lstm_jax.cell.scan import (
-    Activations,
-    project,
-)
+from lstm_jax.cell.scan import Activations, project
 from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
-from lstm_jax.cell.validation import as_array, as_input, as_target, as_weights, check_type
+from lstm_jax.cell.validation import as_array, as_flags, as_input, as_target, as_weights, check_type
 from lstm_jax.gradient.equations import derivatives_of_state, net_input_errors, unit_errors
 from lstm_jax.gradient.traces import (
     Traces,
@@ -58,24 +54,24 @@ from lstm_jax.network.outputs import net_inputs_only, output_units
 
 
 class Learner(NamedTuple):
-    """Everything an online learner knows; a pytree of constant size."""
+    """The state of online learning, a pytree of constant size."""
 
     parameters: Parameters
     """The network's weights."""
     optimiser_state: optax.OptState
-    """As the optimiser has it."""
+    """The optimiser's state."""
     state: State
     """The hidden layer after the last step."""
     traces: Traces
     """∂s_v/∂w_m at the last step (eqs. 25, 27)."""
     gradient: Parameters
-    """∂E/2 / ∂w summed over the steps since the last update."""
+    """The gradient of the loss, summed over the steps since the last update."""
 
 
 def init_learner(
     architecture: Architecture, parameters: Parameters, optimiser: optax.GradientTransformation
 ) -> Learner:
-    """A learner at the start of its stream, which owns all its arrays: they may be donated.
+    """Return a learner before the first step, which owns its arrays: they may be donated.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -85,11 +81,12 @@ def init_learner(
 
     Args:
       architecture: the network.
-      parameters: its weights at the start.
-      optimiser: what `update` will be given; any optax transformation of gradients alone.
+      parameters: its initial weights.
+      optimiser: the optimiser of `update`, any optax transformation that needs the gradient alone.
 
     Raises:
-      ValueError: if the parameters do not fit the architecture, or the optimiser needs the error.
+      ValueError: if the parameters do not fit the architecture, or the optimiser needs more than
+        the gradient.
     """
     check_parameters(architecture, parameters)
     check_optimiser(optimiser, parameters)
@@ -104,24 +101,10 @@ def init_learner(
 
 
 def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
-    """Sets state and traces to those before every sequence of the paper; learning goes on.
-
-    >>> from lstm_jax.cell.parameters import initialise
-    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
-    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
-    >>> _, later = learn(net, learner, 1)
-    >>> bool(later.state.internal_state[0] == 0), start_sequence(net, later).state.internal_state
-    (False, Array([0.], dtype=float32))
-
-    Args:
-      architecture: the network.
-      learner: what it knows so far; weights, optimiser and gathered gradient stay.
-
-    Returns:
-      The learner before the first step of a sequence.
+    """Reset state and traces to the start of a sequence; the rest of the learner stays.
 
     Raises:
-      ValueError: if it is no learner of this architecture.
+      ValueError: if the learner does not fit the architecture.
     """
     _check_learner(architecture, learner)
     return learner._replace(
@@ -141,10 +124,10 @@ def learn(
     reset: ArrayLike | None = None,
     loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner]:
-    """Takes one input and, where there is one, its target; returns the prediction for it.
+    """Take one input and, if there is one, its target.
 
-    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> from lstm_jax.cell.parameters import initialise
+    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> sgd = optax.sgd(0.5)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
     >>> prediction, learner = learn(net, learner, jnp.array([1.0, 0.0]))
@@ -153,24 +136,24 @@ def learn(
 
     Args:
       architecture: the network; static under `jit`.
-      learner: what it knows so far.
-      x_t: [I] floating, or an integer in [0, I) that stands for a one-hot vector.
-      target: [K], or None: no error at this step.
-      weight: how much this step's error counts: 0 makes a given target count for nothing, so that
-        one compiled function serves steps with and without a target.
-      mask: bool, False for a gap in the stream: the learner stays as it is, but for a reset,
-        whatever the input and the target hold, and the outputs are 0. None: True.
-      reset: bool, whether a new sequence starts before this step, as by `start_sequence`.
-        None: False.
-      loss: at the output units of this step; the paper's is E / 2. Static under `jit`.
+      learner: the learner before the step.
+      x_t: [I] floating, or an integer in [0, I) for a one-hot vector.
+      target: [K], or None for a step without error.
+      weight: the weight of this step's loss; 0 is the same as no target, so that one compiled
+        function serves steps with and without targets.
+      mask: bool, False for a gap in the stream: the learner stays as it is except for a reset, and
+        the outputs are 0; None: True.
+      reset: bool, whether a new sequence starts before this step, as by `start_sequence`; None:
+        False.
+      loss: the loss at the output units, E / 2 in the paper; static under `jit`.
 
     Returns:
-      The outputs [K], computed before anything is learned from the target, and the new learner,
-      whose `gradient` includes this step; `update` applies it.
+      The outputs [K], from the weights before any update, and the learner after the step. Its
+      `gradient` includes this step; `update` applies it.
 
     Raises:
-      ValueError: if an argument has the wrong shape or dtype, or the output units cannot have this
-        error.
+      ValueError: if an argument has the wrong shape or dtype, or the loss is not defined for the
+        output units.
     """
     _check_learner(architecture, learner)
     check_loss(architecture, loss)
@@ -179,19 +162,15 @@ def learn(
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
     if target is not None:
         target = as_target(target, (), architecture.num_outputs)
-    flags = [
-        None if f is None else _check_flag(n, f) for n, f in (("mask", mask), ("reset", reset))
-    ]
-    is_real, is_reset = flags
-    if is_reset is not None:
-        learner = tree_where(is_reset, start_sequence(architecture, learner), learner)
-    if is_real is not None:
-        x_t = jnp.where(is_real, x_t, 0)
-        weight = jnp.where(is_real, weight, 0)
+    if reset is not None:
+        start = start_sequence(architecture, learner)
+        learner = tree_where(as_flags("reset", reset, ()), start, learner)
+    if mask is None:
+        return _learn(architecture, learner, x_t, target, weight, loss)
+    is_real = as_flags("mask", mask, ())
+    x_t, weight = jnp.where(is_real, x_t, 0), jnp.where(is_real, weight, 0)
     outputs, new = _learn(architecture, learner, x_t, target, weight, loss)
-    if is_real is not None:
-        outputs, new = tree_where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
-    return outputs, new
+    return tree_where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
 
 
 def _learn(
@@ -265,7 +244,7 @@ def _gradient(
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
-    """Applies the gradient gathered since the last update: after a step or after a sequence.
+    """Apply the summed gradient, after a step or after a sequence, and set it to 0.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -278,14 +257,11 @@ def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner
     Array([0.], dtype=float32)
 
     Args:
-      optimiser: that which `init_learner` was given.
-      learner: what it knows so far.
-
-    Returns:
-      The learner with other weights, and no gradient gathered.
+      optimiser: the optimiser given to `init_learner`.
+      learner: the learner before the update.
 
     Raises:
-      ValueError: if this is no learner.
+      ValueError: if `learner` is not a `Learner`.
     """
     check_type("learner", learner, Learner)
     updates, optimiser_state = optimiser.update(
@@ -307,20 +283,14 @@ def online_gradient(
     *,
     loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Parameters]:
-    """The truncated gradient of a sequence's error, in memory that does not grow with its length.
-
-    >>> from lstm_jax.cell.parameters import initialise
-    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
-    >>> parameters = initialise(jax.random.key(0), net)
-    >>> outputs, gradient = online_gradient(net, parameters, [0, 1, 1], [[0.0], [1.0], [1.0]])
-    >>> outputs.shape, gradient.layer.cell.input.shape
-    ((3, 1), (2, 1))
+    """Return the outputs of a sequence and its truncated gradient, in memory independent of T.
 
     Args:
-      architecture, parameters: the network.
-      inputs: [T, I] floating or [T] integer.
+      architecture: the network; static under `jit`.
+      parameters: its weights.
+      inputs: [T, I] floating or [T] integers.
       targets: [T, K].
-      weights: [T], how much each step's error counts; None: 1.
+      weights: [T], the weight of each step's loss; None: 1.
       loss: as in `learn`.
 
     Returns:
@@ -358,20 +328,7 @@ def _online_gradient(
     return outputs, learner.gradient
 
 
-# Checks ----------------------------------------------------------------------------------------
-
-
 def _check_learner(architecture: Architecture, learner: Learner) -> None:
     check_type("architecture", architecture, Architecture)
     check_type("learner", learner, Learner)
-    like = learner.parameters.output.cell
-    check_state("learner.state", architecture, learner.state, like)
-
-
-def _check_flag(name: str, flag: ArrayLike | None) -> jax.Array | None:
-    if flag is None:
-        return None
-    flag = as_array(name, flag)
-    if flag.shape != () or flag.dtype != bool:
-        raise ValueError(f"{name} must be one bool, got {flag.dtype} {flag.shape}")
-    return flag
+    check_state("learner.state", architecture, learner.state, learner.parameters.output.cell)

@@ -1,4 +1,4 @@
-"""Optimisers: those that hyperparameters name, and which of optax's others can be used."""
+"""Optimisers of the hyperparameters, and the check of those that users give."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DECAY_STEPS = 5000  # updates after which the inverse-square-root schedule begin
 
 
 def make_optimiser(name: str, learning_rate: float | jax.Array) -> optax.GradientTransformation:
-    """Makes the optimiser of a `Hyperparameters.optimiser`.
+    """Return the optimiser of a `Hyperparameters.optimiser`.
 
     >>> sgd = make_optimiser("sgd", 0.5)
     >>> float(sgd.update(jnp.float32(1.0), sgd.init(jnp.float32(0.0)))[0])
@@ -27,23 +27,15 @@ def make_optimiser(name: str, learning_rate: float | jax.Array) -> optax.Gradien
 
 
 def make_injected_optimiser(name: str, learning_rate: float) -> optax.GradientTransformation:
-    """Makes the same optimiser with its learning rate in its state, by `optax.inject_hyperparams`.
+    """Return the same optimiser with its learning rate in its state, by `optax.inject_hyperparams`.
 
-    Trials with different learning rates then share one compiled program. A rate that is known when
-    the program is compiled lets XLA rearrange products, so that the last bits of updates differ.
+    Trials with different learning rates then share one compiled program. The last bits of updates
+    differ from those of `make_optimiser`, whose constant rate lets XLA rearrange products.
 
     >>> make_injected_optimiser("sgd", 0.5).init({"w": 1.0}).hyperparams["learning_rate"]
     Array(0.5, dtype=float32)
     """
     return optax.inject_hyperparams(_OPTIMISERS[name])(learning_rate)
-
-
-def _sgd(learning_rate: float | jax.Array) -> optax.GradientTransformation:
-    return optax.sgd(learning_rate)
-
-
-def _adam(learning_rate: float | jax.Array) -> optax.GradientTransformation:
-    return optax.adam(learning_rate)
 
 
 def _adam_inverse_sqrt(learning_rate: float | jax.Array) -> optax.GradientTransformation:
@@ -53,10 +45,10 @@ def _adam_inverse_sqrt(learning_rate: float | jax.Array) -> optax.GradientTransf
     return optax.adam(schedule)
 
 
-# Of the learning rate alone: `inject_hyperparams` would trace every other number too.
+# Functions of the learning rate alone: `inject_hyperparams` would trace other arguments too.
 _OPTIMISERS: dict[str, Callable[[float | jax.Array], optax.GradientTransformation]] = {
-    "sgd": _sgd,
-    "adam": _adam,
+    "sgd": lambda learning_rate: optax.sgd(learning_rate),
+    "adam": lambda learning_rate: optax.adam(learning_rate),
     "adam_inverse_sqrt": _adam_inverse_sqrt,
 }
 
@@ -64,7 +56,7 @@ _OPTIMISERS: dict[str, Callable[[float | jax.Array], optax.GradientTransformatio
 def check_optimiser(
     optimiser: optax.GradientTransformation, weights: optax.Params | None = None
 ) -> None:
-    """Raises ValueError unless an optimiser needs the gradient alone, unlike line searches.
+    """Raise ValueError if an optimiser needs more than the gradient, as line searches do.
 
     >>> check_optimiser(optax.chain(optax.sgd(1.0), optax.contrib.reduce_on_plateau()))
     Traceback (most recent call last):
@@ -72,7 +64,7 @@ def check_optimiser(
 
     Args:
       optimiser: an optax transformation.
-      weights: the pytree that it is to be used on; None: a single number.
+      weights: the pytree of weights that it will update; None: a single number.
     """
     if not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
         raise ValueError(

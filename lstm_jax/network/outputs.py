@@ -1,4 +1,4 @@
-"""The whole network: hidden layer and output units (section 5; eq. 8)."""
+"""The whole network: the hidden layer and the output units (section 5; eq. 8)."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def apply(
     initial_state: State | None = None,
     options: RunOptions = RunOptions(),
 ) -> tuple[jax.Array, State]:
-    """Computes the outputs of one network for one sequence; lift it with `jax.vmap`.
+    """Return the outputs of one network for one sequence; use `jax.vmap` for a batch.
 
-    The output units see the cell outputs of the *same* step (section 5, three processing steps).
+    The output units see the cell outputs of the *same* step (section 5).
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=4)
@@ -57,10 +57,9 @@ def apply(
     >>> jax.vmap(run)(jnp.ones((2, 10, 3)), jnp.array([10, 7])).shape
     (2, 4)
 
-    Args:
-      architecture, parameters, inputs, steps, initial_state, options: as in `unroll`.
-      at: "every_step", or "end" for the outputs after the last step taken that is not padding: no
-        activations are kept without a gradient, and no errors are summed over time with one.
+    The other arguments are those of `unroll`. With `at="end"` the outputs are those after the last
+    real step taken, [K] instead of [T, K]; then no activations are stored without a gradient, and
+    no error signals are summed over time with one.
 
     Returns:
       The outputs, [T, K] or [K], and the final `State`.
@@ -71,8 +70,7 @@ def apply(
     check_choice("at", at, get_args(At))
     check_type("options", options, RunOptions)
     arguments = check_run(architecture, parameters, inputs, steps, initial_state)
-    compute = _at_every_step if at == "every_step" else _at_end
-    return compute(architecture, options, parameters, arguments)
+    return _apply(architecture, options, at, parameters, arguments)
 
 
 def output_units(
@@ -81,7 +79,7 @@ def output_units(
     hidden: State | Activations,
     inputs: jax.Array | None = None,
 ) -> jax.Array:
-    """Computes y_k = f_k(net_k), from the hidden layer at the same step, or at all steps.
+    """Return y_k = f_k(net_k) of one step, or of all steps.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> from lstm_jax.cell.step import zero_state
@@ -93,9 +91,9 @@ def output_units(
     Args:
       architecture: the network.
       weights: the incoming weights of the output units.
-      hidden: a `State` [C], or `Activations` [T, C] such as `unroll` returns.
-      inputs: of the step, [I] floating, or of all steps, [T, I] floating or [T] integers; needed
-        with `input_to_output` alone.
+      hidden: the `State` of the step, or the `Activations` of all steps, as of `unroll`.
+      inputs: [I] floating of the step, or [T, I] floating or [T] integers; needed only with
+        `input_to_output`.
 
     Returns:
       The outputs [K], or [T, K].
@@ -121,34 +119,30 @@ def _sum_at_step(weights: jax.Array, values: jax.Array) -> jax.Array:
 
 
 def net_inputs_only(architecture: Architecture) -> Architecture:
-    """Returns the network whose outputs are the net inputs of its output units, as losses need."""
+    """Return the architecture whose outputs are the output units' net inputs, as losses need."""
     return dataclasses.replace(architecture, output="identity")
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
-def _at_every_step(
-    architecture: Architecture, options: RunOptions, parameters: Parameters, arguments: RunArguments
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+def _apply(
+    architecture: Architecture,
+    options: RunOptions,
+    at: At,
+    parameters: Parameters,
+    arguments: RunArguments,
 ) -> tuple[jax.Array, State]:
     sequence = as_sequence(architecture, parameters, arguments, options.reverse)
-    activations, state = run(architecture, options, True, parameters, sequence)
-    assert activations is not None
+    activations, state = run(architecture, options, at != "end", parameters, sequence)
+    if activations is None:
+        x_t = _last_input(architecture, sequence) if architecture.input_to_output else None
+        return output_units(architecture, parameters.output, state, x_t), state
     outputs = output_units(architecture, parameters.output, activations, sequence.inputs)
     outputs = clear_padding(outputs, sequence.mask)
     return (backwards(outputs) if options.reverse else outputs), state
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
-def _at_end(
-    architecture: Architecture, options: RunOptions, parameters: Parameters, arguments: RunArguments
-) -> tuple[jax.Array, State]:
-    sequence = as_sequence(architecture, parameters, arguments, options.reverse)
-    _, state = run(architecture, options, False, parameters, sequence)
-    x_t = _last_input(architecture, sequence) if architecture.input_to_output else None
-    return output_units(architecture, parameters.output, state, x_t), state
-
-
 def _last_input(architecture: Architecture, sequence: Sequence) -> jax.Array:
-    """Returns the inputs of the last real step, [I, *lanes] floating; 0 if no step is real."""
+    """Return the inputs of the last real step, [I, *lanes] floating; 0 if no step is real."""
     inputs, like = sequence.inputs, sequence.initial_state.internal_state
     is_last, is_any = last_step(sequence, inputs.shape[0])
     if not jnp.issubdtype(inputs.dtype, jnp.integer):

@@ -1,4 +1,4 @@
-"""What arrives q steps back: exactly 1.0 by the carrousel, ever less in other nets (eqs. 1-2)."""
+"""Error flow over q steps: exactly 1.0 in the carrousel, decaying in other nets (eqs. 1-2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lstm_jax.cell.step import State
 from lstm_jax.network.layer import RunOptions, unroll
 
 
-def test_the_carrousel_hands_errors_back_unchanged():
+def test_the_carrousel_keeps_errors_unchanged():
     """Exactly 1.0 from every cell to itself and 0.0 to others, for q = 1 .. 1000, in float32."""
     parameters = jax.tree.map(jnp.float32, random_parameters(EVERYTHING))
     inputs = np.random.default_rng(0).normal(size=(1001, EVERYTHING.num_inputs))
@@ -67,18 +67,18 @@ def _state_after(problem: Any, steps: int) -> State:
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("w", [0.5, -1.0, 4.0, 6.0])
-def test_one_logistic_unit_scales_an_error_by_its_slope_times_its_weight(w: float):
+def test_one_logistic_unit_scales_an_error_by_its_derivative_times_its_weight(w: float):
     """The product of f'(net) w over the steps, which is at most (0.25 |w|)^q."""
     net = RecurrentNet(1, 0, 1, "full")
     weights = Weights(np.array([[1.0]]), np.array([[w]]), None, None)
     inputs = np.random.default_rng(0).normal(size=(12, 1))
-    y, factor, slopes = 0.0, 1.0, []
+    y, factor, derivatives = 0.0, 1.0, []
     for x in inputs[:, 0]:
         y = 1 / (1 + np.exp(-(x + w * y)))
-        slopes.append(y * (1 - y))
+        derivatives.append(y * (1 - y))
     found = recurrent_factors(net, weights, inputs)
     for q in range(1, 12):
-        factor *= slopes[-1 - q] * w
+        factor *= derivatives[-1 - q] * w
         np.testing.assert_allclose(found[q - 1, 0, 0], factor, rtol=1e-13)
         assert abs(factor) <= (0.25 * abs(w)) ** q
     np.testing.assert_allclose(error_bound(weights, 11), (0.25 * abs(w)) ** np.arange(1, 12))
@@ -112,9 +112,9 @@ def test_factors_are_derivatives_by_the_net_inputs_of_earlier_steps(name: str):
             y = tau * y + (1 - tau) / (1 + jnp.exp(-net))
         return net
 
-    slopes = jax.jacfwd(last_net)(jnp.zeros((len(inputs), len(tau))))  # [u, t, v]
+    derivatives = jax.jacfwd(last_net)(jnp.zeros((len(inputs), len(tau))))  # [u, t, v]
     found = recurrent_factors(problem.net, problem.weights, problem.sequence.inputs)
-    assert_close(found, jnp.transpose(slopes, (1, 2, 0))[:-1][::-1], 1e-12)
+    assert_close(found, jnp.transpose(derivatives, (1, 2, 0))[:-1][::-1], 1e-12)
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])

@@ -1,4 +1,4 @@
-"""Two directions are two runs, each as if it were alone; padding is in no one's way."""
+"""Two directions are two runs side by side, and padding changes neither."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lstm_jax.cell.scan import Steps
 from lstm_jax.network.bidirectional import bidirectional
 from lstm_jax.network.interop import from_library
 from lstm_jax.network.layer import RunOptions, unroll
-from lstm_jax.network.outputs import output_units_over_time
+from lstm_jax.network.outputs import output_units
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -33,30 +33,33 @@ def test_both_directions_are_two_runs_side_by_side():
         assert_close(one, np.concatenate([first, second[::-1]], axis=1), 1e-14)
 
 
-@pytest.mark.parametrize("gradient", ["truncated", "full"])
-@pytest.mark.parametrize("padding", ["length", "mask", "mask in the middle"])
+@pytest.mark.parametrize(
+    ("gradient", "padding"),
+    [("truncated", "length"), ("full", "mask"), ("truncated", "mask in the middle")],
+)
 def test_padding_moves_neither_values_nor_gradients(gradient: Any, padding: str):
     real = np.arange(STEPS) < LENGTH
     if padding == "mask in the middle":
         real = np.arange(STEPS) % 3 != 1
-    given = {"length": LENGTH} if padding == "length" else {"mask": real}
+    steps = Steps(length=LENGTH) if padding == "length" else Steps(mask=real)
     padded = np.where(real[:, None], INPUTS, np.nan)
 
-    def run(weights: tuple, inputs: Any, **given: Any) -> tuple:
+    def run(weights: tuple, inputs: Any, steps: Steps = Steps(), keep: Any = slice(None)) -> tuple:
         found, states = bidirectional(
-            DESCENDANT, *weights, inputs, options=RunOptions(gradient=gradient), **given
+            DESCENDANT, *weights, inputs, options=RunOptions(gradient=gradient), steps=steps
         )
-        outputs = found.cell_output[real] if given else found.cell_output
-        places = jnp.cos(jnp.arange(outputs.size, dtype=outputs.dtype)).reshape(outputs.shape)
-        return (outputs * places).sum(), (outputs, states)
+        outputs = found.cell_output[keep]
+        factors = jnp.cos(jnp.arange(outputs.size, dtype=outputs.dtype)).reshape(outputs.shape)
+        return (outputs * factors).sum(), (outputs, states)
 
-    slope = jax.value_and_grad(run, has_aux=True)
+    gradient_of = jax.value_and_grad(run, has_aux=True)
     weights = (FORWARD.parameters, BACKWARD.parameters)
-    found = quick_jit(lambda weights: slope(weights, padded, **given))(weights)
-    assert_close(found, quick_jit(lambda weights: slope(weights, INPUTS[real]))(weights), 1e-12)
+    found = quick_jit(lambda weights: gradient_of(weights, padded, steps, real))(weights)
+    expected = quick_jit(lambda weights: gradient_of(weights, INPUTS[real]))(weights)
+    assert_close(found, expected, 1e-12)
 
 
-def test_a_step_hears_of_all_steps():
+def test_every_step_depends_on_all_steps():
     arguments = DESCENDANT, FORWARD.parameters, BACKWARD.parameters
     other = INPUTS.copy()
     other[3] += 1
@@ -64,8 +67,8 @@ def test_a_step_hears_of_all_steps():
     moved = np.any(found != changed, axis=0), np.any(found != changed, axis=1)
     assert moved[0].all() and moved[1].all()
     cells = DESCENDANT.num_cells
-    assert_equal(found[:3, :cells], changed[:3, :cells])  # the one has not come to it yet
-    assert_equal(found[4:, cells:], changed[4:, cells:])  # nor has the other
+    assert_equal(found[:3, :cells], changed[:3, :cells])  # forward: steps before the change
+    assert_equal(found[4:, cells:], changed[4:, cells:])  # backward: steps after it
 
 
 def test_output_units_may_see_both():
@@ -75,7 +78,7 @@ def test_output_units_may_see_both():
     both = first._replace(
         cell=join(first.cell, second.cell), hidden=join(first.hidden, second.hidden)
     )
-    outputs = output_units_over_time(DESCENDANT, both, found, jnp.asarray(INPUTS))
+    outputs = output_units(DESCENDANT, both, found, jnp.asarray(INPUTS))
     cell, hidden = np.asarray(found.cell_output), np.asarray(found.hidden)
     net = cell @ both.cell + hidden @ both.hidden + INPUTS @ both.input + both.bias
     assert_close(outputs, 1 / (1 + np.exp(-net)), 1e-12)

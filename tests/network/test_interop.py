@@ -1,4 +1,4 @@
-"""A layer of another library and the network made of it are one, to the last decimal."""
+"""A layer of another library and the network made of it compute the same numbers."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def run_ours(library: str, arrays: Arrays, inputs: Any, start: tuple, gradient: 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-10)])
 @pytest.mark.parametrize("library", LAYOUTS)
-def test_outputs_states_and_full_gradients_are_the_library_s(
+def test_outputs_states_and_full_gradients_equal_the_library_s(
     library: str, dtype: Any, tolerance: float
 ):
     theirs = RUNS[library]()
@@ -182,17 +182,17 @@ def test_outputs_states_and_full_gradients_are_the_library_s(
         assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(dtype)}
 
 
-def test_a_library_s_layer_can_be_asked_for_the_paper_s_gradient():
+def test_a_library_s_layer_has_the_truncated_gradient_too():
     arrays = random_arrays("keras.LSTM", np.float32)
     inputs = np.random.default_rng(1).normal(size=(STEPS, INPUTS)).astype(np.float32)
     start = (np.zeros(CELLS, np.float32),) * 2
 
-    def slope(gradient: str) -> Arrays:
+    def gradient_of(gradient: str) -> Arrays:
         run: Run = lambda *run: run_ours("keras.LSTM", *run, gradient=gradient)
         return quick_jit(jax.grad(lambda a: error(run, a, jnp.asarray(inputs), start)[0]))(arrays)
 
-    truncated, full = slope("truncated"), slope("full")
-    assert_close(truncated, slope("truncated_autodiff"), 1e-5)
+    truncated, full = gradient_of("truncated"), gradient_of("full")
+    assert_close(truncated, gradient_of("truncated_autodiff"), 1e-5)
     assert np.abs(truncated["kernel"] - full["kernel"]).max() > 0.01
 
 
@@ -236,14 +236,6 @@ WRONG = {
         "keras.LSTM",
         {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((3, 8)), "bias": np.ones(8)},
     ),
-    r"keras.LSTM must have .* got \(3, 12\) and \(2, 8\)": (
-        "keras.LSTM",
-        {"kernel": np.ones((3, 12)), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)},
-    ),
-    r"keras.LSTM must have .* got \(3, 6\) and \(2, 6\)": (
-        "keras.LSTM",
-        {"kernel": np.ones((3, 6)), "recurrent_kernel": np.ones((2, 6)), "bias": np.ones(6)},
-    ),
     "bias of keras.LSTM must have 8 entries, got 7": (
         "keras.LSTM",
         {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(7)},
@@ -252,15 +244,11 @@ WRONG = {
         "keras.LSTM",
         {"kernel": np.ones(8), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)},
     ),
-    r"haiku.LSTM must have .* got \(0, 8\) and \(2, 8\)": (
-        "haiku.LSTM",
-        {"w": np.ones((2, 8)), "b": np.ones(8)},
-    ),
 }
 
 
 @pytest.mark.parametrize("message", WRONG)
-def test_arrays_that_are_none_of_a_layer_are_refused(message: str):
+def test_arrays_of_no_layer_are_refused(message: str):
     with pytest.raises(ValueError, match=message):
         from_library(*WRONG[message])
 

@@ -19,11 +19,11 @@ from helpers import (
     oracle_arguments,
     problems,
     quick_jit,
-    random_parameters,
     with_errors,
 )
 
 from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.scan import Steps
 from lstm_jax.network.layer import RunOptions
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import online_gradient
@@ -31,7 +31,7 @@ from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-run = quick_jit(apply, static_argnums=0, static_argnames=("at", "gradient"))
+run = quick_jit(apply, static_argnums=0, static_argnames="at")
 
 
 @hypothesis.given(problem=problems())
@@ -40,7 +40,7 @@ def test_outputs_equal_the_oracles(problem: Problem):
     net, weights, inputs, *_, initial, mask = oracle_arguments(problem)
     expected = oracle.forward(net, weights, inputs, initial, mask)["output"]
     arguments = (problem.architecture, problem.parameters, problem.inputs)
-    options = {"initial_state": problem.initial_state, "mask": mask}
+    options = {"initial_state": problem.initial_state, "steps": Steps(mask=mask)}
     real = np.ones(len(inputs), bool) if mask is None else mask
     outputs, _ = run(*arguments, **options)
     assert_close(outputs[real], expected[real], 1e-12)
@@ -65,7 +65,7 @@ def test_outputs_after_no_step_are_those_of_the_initial_state():
         problem = make_problem(EVERYTHING, steps=3, symbols=symbols, initial=True)
         state, weights = problem.initial_state, problem.parameters.output
         net_k = state.cell_output @ weights.cell + state.hidden @ weights.hidden + weights.bias
-        options = {"at": "end", "initial_state": state, "length": 0}
+        options = {"at": "end", "initial_state": state, "steps": Steps(length=0)}
         found = run(EVERYTHING, problem.parameters, problem.inputs, **options)[0]
         assert_close(found, 1 / (1 + np.exp(-net_k)), 1e-14)
 
@@ -84,32 +84,25 @@ def test_gates_do_not_feed_the_output_units():
 
 
 @pytest.mark.parametrize("output", ACTIVATIONS)
-def test_squashing_functions_of_the_output_units(output: str):
+def test_activation_functions_of_the_output_units(output: str):
     net = dataclasses.replace(EVERYTHING, output=output)
     problem = with_errors(make_problem(net, steps=6), "some")
 
     @functools.partial(quick_jit, static_argnames="gradient")
-    def outputs_and_slopes(gradient: str):
+    def outputs_and_gradients(gradient: str):
         def loss(parameters):
             outputs, _ = apply(
                 net, parameters, problem.inputs, options=RunOptions(gradient=gradient)
             )
             return half_squared_error(outputs, problem.targets, problem.weights), outputs
 
-        slopes, outputs = jax.grad(loss, has_aux=True)(problem.parameters)
-        return outputs, slopes
+        gradients, outputs = jax.grad(loss, has_aux=True)(problem.parameters)
+        return outputs, gradients
 
-    found = outputs_and_slopes("truncated")
-    assert_close(found, outputs_and_slopes("truncated_autodiff"))
+    found = outputs_and_gradients("truncated")
+    assert_close(found, outputs_and_gradients("truncated_autodiff"))
     arguments = (problem.parameters, problem.inputs, problem.targets, problem.weights)
     assert_close(found, quick_jit(functools.partial(online_gradient, net))(*arguments))
     logistic = run(EVERYTHING, problem.parameters, problem.inputs)[0]
     expected = np.vectorize(oracle.FUNCTIONS[output])(np.log(logistic / (1 - logistic)))
     assert_close(found[0], expected, 1e-12)
-
-
-def test_an_unknown_place_of_outputs_is_named():
-    with pytest.raises(
-        ValueError, match=r"at must be one of \('every_step', 'end'\), got 'middle'"
-    ):
-        apply(EVERYTHING, random_parameters(EVERYTHING), jnp.ones((4, 3)), at="middle")

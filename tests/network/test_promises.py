@@ -1,4 +1,4 @@
-"""What the documents promise of any call: it is right, or it says in one line what is wrong."""
+"""Refusals and guarantees of all entry points: derivatives, symbols, streams, buffers, export."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from lstm_jax.network.online import (
     start_sequence,
     update,
 )
-from lstm_jax.network.outputs import apply, observe
+from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -49,7 +49,7 @@ SGD = optax.sgd(0.1)
 
 @functools.cache
 def learner() -> Learner:
-    """Made in double precision, when that is on; kept, so made of values even inside `jit`."""
+    """A learner in double precision, cached as values even if first made inside `jit`."""
     with jax.ensure_compile_time_eval():
         return init_learner(EVERYTHING, PARAMETERS, SGD)
 
@@ -58,14 +58,14 @@ def squares(tree: Any) -> Any:
     return sum((leaf**2).sum() for leaf in jax.tree.leaves(tree))
 
 
-# Derivatives that are not defined refuse --------------------------------------------------------
+# Undefined derivatives raise --------------------------------------------------------
 
 
 def error(parameters: Any, **options: Any) -> jax.Array:
     return half_squared_error(apply(EVERYTHING, parameters, INPUTS, **options)[0], TARGETS)
 
 
-def gradient_by_learning_steps(parameters: Any) -> Any:
+def gradient_of_chunk(parameters: Any) -> Any:
     start = learner()._replace(parameters=parameters)
     return learn_chunk(EVERYTHING, start, INPUTS, TARGETS)[1].gradient
 
@@ -77,7 +77,6 @@ def states(parameters: Any) -> Any:
 SECOND_DERIVATIVES: dict[str, Callable[[Any], Any]] = {
     "jacrev of grad": jax.jacrev(jax.grad(error)),
     "grad of grad": jax.grad(lambda p: squares(jax.grad(error)(p))),
-    "grad of grad in jit": jax.grad(jax.jit(lambda p: squares(jax.grad(error)(p)))),
     "grad of grad in scan": jax.grad(
         lambda p: jax.lax.scan(
             lambda total, _: (total + squares(jax.grad(error)(p)), None), 0.0, length=2
@@ -86,12 +85,11 @@ SECOND_DERIVATIVES: dict[str, Callable[[Any], Any]] = {
     "grad of grad in vmap": jax.grad(
         lambda p: squares(jax.vmap(lambda a: jax.grad(lambda p: a * error(p))(p))(jnp.ones(2)))
     ),
-    "vjp of vjp": lambda p: jax.vjp(lambda p: jax.vjp(error, p)[1](1.0), p)[1]((p,)),
     "of states alone": jax.grad(lambda p: squares(jax.grad(states)(p))),
     "of the last output": jax.grad(
         lambda p: squares(jax.grad(lambda p: apply(EVERYTHING, p, INPUTS, at="end")[0].sum())(p))
     ),
-    "of learning steps": jax.grad(lambda p: squares(gradient_by_learning_steps(p))),
+    "of learning steps": jax.grad(lambda p: squares(gradient_of_chunk(p))),
     "with lanes": lambda p: jax.grad(
         lambda lanes: squares(
             jax.grad(lambda w: apply(EVERYTHING, w, INPUTS[..., None])[0].sum())(lanes)
@@ -108,9 +106,9 @@ def test_second_derivatives_through_the_truncated_gradient_refuse(name: str):
 
 
 def test_second_derivatives_of_the_full_gradient_are_right():
-    slope = jax.grad(functools.partial(error, gradient="full"))
+    gradient = jax.grad(functools.partial(error, options=RunOptions("full")))
     along = lambda t: jax.tree.map(lambda w: w * (1 + t), PARAMETERS)
-    squared = lambda t: squares(slope(along(t)))
+    squared = lambda t: squares(gradient(along(t)))
     expected = (quick_jit(squared)(1e-6) - quick_jit(squared)(-1e-6)) / 2e-6
     np.testing.assert_allclose(quick_jit(jax.grad(squared))(0.0), expected, rtol=1e-6)
 
@@ -131,11 +129,10 @@ READERS: dict[str, Callable[[Any], Any]] = {
         EVERYTHING, PARAMETERS, symbols, options=RunOptions(gradient="full")
     ),
     "unroll": lambda symbols: unroll(EVERYTHING, PARAMETERS, symbols),
-    "observe": lambda symbols: observe(EVERYTHING, PARAMETERS, symbols),
     "at the end": lambda symbols: apply(EVERYTHING, PARAMETERS, symbols, at="end"),
     "step": lambda symbols: step(EVERYTHING, PARAMETERS, zero_state(EVERYTHING, float), symbols[0]),
     "learn": lambda symbols: learn(EVERYTHING, learner(), symbols[0], TARGETS[0]),
-    "learn_steps": lambda symbols: learn_chunk(
+    "learn_chunk": lambda symbols: learn_chunk(
         EVERYTHING, learner(), symbols, TARGETS[: len(symbols)]
     ),
     "online_gradient": lambda symbols: online_gradient(
@@ -150,7 +147,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("symbol", [-1, 3, 10**6])
+@pytest.mark.parametrize("symbol", [-1, 3])
 def test_known_symbols_outside_their_range_are_named(name: str, symbol: int):
     with pytest.raises(ValueError, match=rf"must hold integers in \[0, 3\), got {symbol}(\n|$)"):
         READERS[name](np.array([symbol, 1, 2]))
@@ -169,24 +166,24 @@ def test_unknown_symbols_are_no_input_in_lanes_either(inputs: int):
     lanes = jax.tree.map(lambda w: w[..., None], random_parameters(net))
     symbols = np.array([[inputs], [0], [-1]], np.int32)
 
-    def slope(inputs: Any) -> Any:
+    def gradient(inputs: Any) -> Any:
         return jax.grad(lambda p: apply(net, p, inputs)[0].sum())(lanes)
 
     vectors = np.where(np.arange(inputs)[None, :, None] == symbols[:, None], 1.0, 0.0)
-    assert_close(jax.jit(slope)(symbols), slope(vectors), 1e-12)
+    assert_close(jax.jit(gradient)(symbols), gradient(vectors), 1e-12)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint32, np.int64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
 @pytest.mark.parametrize("inputs", [3, 40])
 def test_symbols_may_be_of_any_integer_dtype(dtype: Any, inputs: int):
     net = Architecture(inputs, (2,), 1)
     lanes = jax.tree.map(lambda w: w[..., None], random_parameters(net))
-    slope = jax.grad(lambda p, x: apply(net, p, x)[0].sum())
+    gradient = jax.grad(lambda p, x: apply(net, p, x)[0].sum())
     symbols = np.array([[0], [2], [1]])
-    assert_equal(slope(lanes, symbols.astype(dtype)), slope(lanes, symbols.astype(np.int32)))
+    assert_equal(gradient(lanes, symbols.astype(dtype)), gradient(lanes, symbols.astype(np.int32)))
 
 
-def test_what_numpy_takes_is_taken():
+def test_array_likes_are_converted():
     expected = apply(EVERYTHING, PARAMETERS, INPUTS)
     assert_equal(apply(EVERYTHING, PARAMETERS, INPUTS.tolist()), expected)
     symbols = [0, 1, 2]
@@ -199,19 +196,9 @@ def test_what_numpy_takes_is_taken():
             steps=Steps(mask=np.array([True, False, True])),
         ),
     )
-    y, _ = learn(EVERYTHING, learner(), INPUTS[0].tolist(), TARGETS[0].tolist())
-    assert_equal(y, learn(EVERYTHING, learner(), INPUTS[0], TARGETS[0])[0])
 
 
-@pytest.mark.parametrize("inputs", ["abc", [[1.0, 2, 3], [1, 2]], None, [None, 1], {"a": 1}])
-def test_what_numpy_does_not_take_is_named(inputs: Any):
-    for function in (apply, unroll, observe):
-        with pytest.raises(ValueError, match=r"^inputs must be .*got") as raised:
-            function(EVERYTHING, PARAMETERS, inputs)
-        assert "\n" not in str(raised.value)
-
-
-# A stream with gaps and new beginnings ----------------------------------------------------------
+# Gaps and resets of a stream ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("net", [EVERYTHING, DESCENDANT], ids=["1997", "descendant"])
@@ -254,19 +241,7 @@ def test_a_reset_acts_before_the_step_for_each_stream_by_itself(net: Architectur
         assert_close(by_flag, learner, 1e-14)
 
 
-def test_a_descendant_learns_a_stretch_as_its_steps_one_by_one():
-    problem = make_problem(DESCENDANT, steps=8)
-    stretches = one_by_one = init_learner(DESCENDANT, problem.parameters, SGD)
-    for part in (slice(0, 3), slice(3, 8)):
-        data = problem.inputs[part], problem.targets[part]
-        stretches = learn_chunk(DESCENDANT, stretches, *data)[1]
-    take = quick_jit(learn, static_argnums=0)
-    for at in zip(problem.inputs, problem.targets, strict=True):
-        _, one_by_one = take(DESCENDANT, one_by_one, *at)
-    assert_close(stretches, one_by_one)
-
-
-# What is handed out -----------------------------------------------------------------------------
+# Buffers and padding -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimiser", [optax.sgd(0.1), optax.lion(0.1), optax.sgd(0.1, 0.9)])
@@ -288,30 +263,28 @@ def test_a_learner_owns_its_buffers(optimiser: Any):
 
 
 def test_a_padded_sequence_has_a_finite_gradient_whatever_its_units():
-    """Behind a sequence's length nothing runs on to where it is infinite."""
+    """After a sequence's length the state does not run on to infinity."""
     net = Architecture(1, (2,), 1, cell_input="identity", cell_output="identity")
     parameters = jax.tree.map(lambda w: 30 * w, random_parameters(net))
     inputs = np.ones((300, 1))
 
-    def slope(**padding: Any) -> Any:
-        return jax.grad(
-            lambda p: apply(net, p, inputs, options=RunOptions(gradient="truncated"), **padding)[
-                0
-            ].sum()
-        )(parameters)
+    def gradient(**padding: Any) -> Any:
+        return jax.grad(lambda p: apply(net, p, inputs, steps=Steps(**padding))[0].sum())(
+            parameters
+        )
 
-    found = slope(length=3)
+    found = gradient(length=3)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
-    assert_close(found, slope(mask=np.arange(300) < 3), 1e-12)
+    assert_close(found, gradient(mask=np.arange(300) < 3), 1e-12)
 
 
-def test_an_unknown_length_is_taken_for_the_nearest_there_is():
+def test_a_traced_length_is_clipped():
     run = jax.jit(lambda length: apply(EVERYTHING, PARAMETERS, INPUTS, steps=Steps(length=length)))
     assert_equal(run(9), run(5))
     assert_equal(run(-2), run(0))
 
 
-# Inside others ----------------------------------------------------------------------------------
+# Other transformations ---------------------------------------------------------------------------
 
 
 def test_online_gradients_inside_shard_map():
@@ -332,7 +305,7 @@ def test_online_gradients_inside_shard_map():
 EXPORTED: dict[str, Callable[..., Any]] = {
     "outputs": lambda p, x: apply(EVERYTHING, p, x)[0],
     "last output": lambda p, x: apply(EVERYTHING, p, x, at="end")[0],
-    "all": lambda p, x: observe(EVERYTHING, p, x),
+    "activations": lambda p, x: unroll(EVERYTHING, p, x),
     "gradient": lambda p, x: jax.grad(lambda p: apply(EVERYTHING, p, x)[0].sum())(p),
 }
 
@@ -352,13 +325,10 @@ def test_a_function_of_parameters_is_exported_for_sequences_of_any_length(name: 
 
 EAGER: dict[str, Callable[[], Any]] = {
     "apply": lambda: apply(EVERYTHING, PARAMETERS, INPUTS),
-    "apply, full": lambda: apply(
-        EVERYTHING, PARAMETERS, INPUTS, options=RunOptions(gradient="full")
-    ),
     "unroll": lambda: unroll(EVERYTHING, PARAMETERS, INPUTS),
     "jax.grad": lambda: jax.grad(lambda p: error(p))(PARAMETERS),
     "learn": lambda: learn(EVERYTHING, learner(), INPUTS[0], TARGETS[0]),
-    "learn_steps": lambda: learn_chunk(EVERYTHING, learner(), INPUTS, TARGETS),
+    "learn_chunk": lambda: learn_chunk(EVERYTHING, learner(), INPUTS, TARGETS),
     "online_gradient": lambda: online_gradient(EVERYTHING, PARAMETERS, INPUTS, TARGETS),
 }
 

@@ -90,7 +90,7 @@ class TrialRunner:
           ValueError: if there are no trials, one is no whole number, negative or double, `seed` or
             `batch_size` is no whole number in its range, or `loop` or `mesh` is something else.
         """
-        check_type("learning", loop, TrainingLoop)
+        check_type("loop", loop, TrainingLoop)
         self.indices = _check_indices(indices)
         self.num_sequences = 0
         mesh = Mesh(jax.local_devices()[:1], ("trials",)) if mesh is None else mesh
