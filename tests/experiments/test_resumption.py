@@ -1,4 +1,4 @@
-"""A run that is killed, at any moment and however often, ends with the numbers of one that is not."""
+"""A run that is killed at any moment, however often, ends with the numbers of one that is not."""
 
 from __future__ import annotations
 
