@@ -18,7 +18,6 @@ from experiments.ablations.cells import Results
 from experiments.claims import CLAIMS
 from experiments.rows import collection
 from experiments.rows.commands import BASELINES, COMMANDS
-from lstm_jax.training.recipes.recipe import NAMED
 from lstm_jax.training.trials.runner import TrialRunner
 
 ROW_COMMANDS = (*dict.fromkeys(COMMANDS.values()), BASELINES)
@@ -146,68 +145,77 @@ def test_a_bad_value_is_refused_by_its_flag_s_name_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(TrialRunner, "run_chunk", never)
     for _, flag, value in (case for case in cases() if case[0] == binary):
-        told = f"--{flag}={value[:40]}"
+        given = f"--{flag}={value[:40]}"
         with pytest.raises(ValueError) as error:
             command_of(binary).call(arguments_of(binary, flag, value, tmp_path / "new"))
         line = str(error.value)
-        assert any(name in line for name in NAMES.get(flag, (flag,))), (told, line)
-        assert "\n" not in line and not [*tmp_path.iterdir()], (told, line)
+        assert any(name in line for name in NAMES.get(flag, (flag,))), (given, line)
+        assert "\n" not in line and not [*tmp_path.iterdir()], (given, line)
 
 
-# Through the shell: one line, exit status 2, no traceback ----------------------------------------
+# Messages: one line, before anything is computed or written ---------------------------------------
 
 MISTAKES = {
     "temporal_order --task=7": "flag --task=7: value should be one of <6a|6b>; see --help",
     "temporal_order --trials=0": "flag --trials=0: 0 is not an integer in the range [1, 1048576]",
     "temporal_order --seed=-1": "flag --seed=-1: -1 is not an integer in the range [0, 4294967295]",
     "temporal_order --checkpoint_seconds=nan": "flag --checkpoint_seconds=nan: must be a number",
-    "temporal_order --recipe=unknown": f"--recipe=unknown: recipe must begin with one of {', '.join(NAMED)}, ",
+    "temporal_order --recipe=unknown": "--recipe=unknown: recipe must begin with one of paper, ",
     "temporal_order --devices=1000": "flag --devices=1000: 1000 is not an integer in the range",
-    "temporal_order --coordinator=auto": "coordinator must be HOST:PORT, no cluster was found: ",
-    "temporal_order --coordinator=no.invalid:9999 --num_processes=2 --process_id=1": "coordinator "
-    "must be at a known host, got no.invalid:9999: ",
     "temporal_order --process_id=1": "--num_processes and --process_id need --coordinator, got ",
     "temporal_order --unknown=1": "Unknown command line flag 'unknown'",
     "temporal_order 6a": "unexpected argument '6a'; options begin with --",
     "temporal_order --resume --overwrite": "--resume and --overwrite exclude each other, got both",
     "temporal_order --out=": "flag --out=: must name a folder; . is the current one",
-    "temporal_order --logdir={folder}/file": "--logdir must be a writable folder, got {folder}/f",
-    "temporal_order --logdir={folder}/log": "{folder}/log/6a has scalars of a run; --overwri",
-    "temporal_order --out={folder}/file": "--out must be a writable folder, got {folder}/file: ",
-    "temporal_order --out={folder}/file/below": "--out must be a writable folder, got {folder}/file"
-    "/below: Not a directory",
-    "claims --claim=gates --out={folder}/file/below": "--out must be a writable folder, got ",
-    "error_flow --out={folder}/file/below": "--out must be a writable folder, got {folder}/file",
-    "benchmark --case=h --out={folder}/file/below": "--out must be a writable folder, got ",
-    "temporal_order --out={folder}/old": "{folder}/old/6a.json exists; --overwrite replaces it",
-    "claims --claim=lags --out={folder}/old": "{folder}/old/claim.lags.json exists; --overwrite",
-    "error_flow --out={folder}/old": "{folder}/old/error_flow.png exists; --overwrite replaces it",
-    "benchmark --case=h --out={folder}/old": "{folder}/old/benchmark.h.json exists; --overwrite",
-    "temporal_order --out={folder}/cut": "{folder}/cut/6a.checkpoints exists, of an interrupted run",
-    "temporal_order --out={folder}/old --resume": "{folder}/old/6a.json differs in task: 6b, not 6a; trials: 8, not 20",
-    "temporal_order --out={folder}/no --resume": "{folder}/no/6a.json is not JSON",
-    "claims --claim=xor --redraw --out={folder}/no": "{folder}/no/claim.xor.json must be of the cl",
-    "claims --claim=gates --redraw --out={folder}/no": "{folder}/no/claim.gates.json is not JSON",
+    "temporal_order --logdir={0}/file": "--logdir must be a writable folder, got {0}/file: ",
+    "temporal_order --logdir={0}/log": "{0}/log/6a has scalars of a run; --overwrite replaces",
+    "temporal_order --out={0}/file": "--out must be a writable folder, got {0}/file: ",
+    "temporal_order --out={0}/file/below": "--out must be a writable folder, got {0}/file/below: N",
+    "claims --claim=gates --out={0}/file/below": "--out must be a writable folder, got ",
+    "error_flow --out={0}/file/below": "--out must be a writable folder, got {0}/file",
+    "benchmark --case=h --out={0}/file/below": "--out must be a writable folder, got ",
+    "temporal_order --out={0}/old": "{0}/old/6a.json exists; --overwrite replaces it",
+    "claims --claim=lags --out={0}/old": "{0}/old/claim.lags.json exists; --overwrite",
+    "error_flow --out={0}/old": "{0}/old/error_flow.png exists; --overwrite replaces it",
+    "benchmark --case=h --out={0}/old": "{0}/old/benchmark.h.json exists; --overwrite",
+    "temporal_order --out={0}/cut": "{0}/cut/6a.checkpoints exists, of an interrupted run; ",
+    "temporal_order --out={0}/old --resume": "{0}/old/6a.json differs in task: 6b, not 6a; ",
+    "temporal_order --out={0}/no --resume": "{0}/no/6a.json is not JSON",
+    "claims --claim=xor --redraw --out={0}/no": "{0}/no/claim.xor.json must be of the cl",
+    "claims --claim=gates --redraw --out={0}/no": "{0}/no/claim.gates.json is not JSON",
     "reproduce --rows=2a-4.rtrl-1 --recipe=swapped": "--recipe must be paper for 2a-4.rtrl-1, got",
     "reproduce --rows=6A": "row must be one of 1-1, ",
     "reproduce --rows=6a,6a": "rows must be distinct, got 6a,6a",
     "reproduce": "flag --rows=None: Flag --rows must have a value other than None",
-    "search.sweep --blocks=": "--blocks must be shapes such as 2x2, or 'own', got none",
-    "search.sweep --learning_rate=9,1": "learning_rate must be two positive and finite numbers, the lower "
-    "first, got (9.0, 1.0)",
-    "search.sweep --learning_rate=own": "--learning_rate and one of --init_range, --input_gate_bias, "
-    "--output_gate_bias must have bounds, got 'own'",
-    "search.tune --out={folder}/old": "{folder}/old/tune.6a.json exists; --overwrite replaces it",
-    "search.tune --out={folder}/old --resume": "{folder}/old/tune.6a.json is not JSON: ",
+    "search.sweep --blocks=": "--blocks must be ",
+    "search.sweep --learning_rate=9,1": "learning_rate must be ",
+    "search.sweep --learning_rate=own": "--learning_rate and one of --init_range, ",
+    "search.sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, ",
+    "search.tune --out={0}/old": "{0}/old/tune.6a.json exists; --overwrite replaces it",
+    "search.tune --out={0}/old --resume": "{0}/old/tune.6a.json is not JSON: ",
     "search.tune --resume --overwrite": "--resume and --overwrite exclude each other, got both",
-    "search.tune --learning_rate=own --init_range=own --input_gate_bias=own": "--blocks or one of --learn",
-    "search.sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, whose inp",
+    "search.tune --learning_rate=own --init_range=own --input_gate_bias=own": "--blocks or one of ",
+}
+# One of each way to fail, through the shell.
+IN_THE_SHELL = {
+    "temporal_order --coordinator=auto": "coordinator must be HOST:PORT, no cluster was found: ",
+    "temporal_order --coordinator=no.invalid:9999 --num_processes=2 --process_id=1": "coordinator "
+    "must be at a known host, got no.invalid:9999: ",
+} | {
+    mistake: MISTAKES[mistake]
+    for mistake in (
+        "temporal_order --task=7",
+        "temporal_order 6a",
+        "temporal_order --out={0}/cut",
+        "claims --claim=gates --out={0}/file/below",
+        "error_flow --out={0}/old",
+    )
 }
 
 
 @pytest.fixture(scope="module")
-def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What came of every mistake, and the folder that it was made in."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder of files and folders that are in the way."""
     folder = tmp_path_factory.mktemp("mistakes")
     (folder / "file").write_text("a file")
     (folder / "cut" / "6a.checkpoints" / "1000").mkdir(parents=True)
@@ -221,33 +229,39 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (folder / "old" / "6a.json").write_text((collection.RESULTS / "6b" / "6b.json").read_text())
     for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json", "tune.6a.json"):
         (folder / "old" / name).write_text("mine")
-    before = sorted(folder.rglob("*"))
-    runs = []
-    for mistake in MISTAKES:
-        name, *flags = mistake.format(folder=folder).split()
-        runs.append([name, f"--out={folder}/new", *flags])
-    outcomes = dict(zip(MISTAKES, run_forks(runs), strict=True))
-    assert sorted(folder.rglob("*")) == before  # nothing was written
-    return {"folder": folder, "outcomes": outcomes}
+    return folder
+
+
+def run_of(mistake: str, folder: pathlib.Path) -> list[str]:
+    name, *flags = mistake.format(folder).split()
+    return [name, f"--out={folder}/new", *flags]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_ends_with_one_line_that_names_it(mistake: str, refusals: dict[str, Any]):
-    """...a non-zero status and no traceback, before anything is computed or written."""
-    status, out, err = refusals["outcomes"][mistake]
-    assert (status, out) == (2, ""), err
-    assert err.startswith(f"error: {MISTAKES[mistake].format(folder=refusals['folder'])}"), err
-    assert err.count("\n") == 1 and err.endswith("\n")
+def test_a_mistake_is_named_before_anything_is_computed_or_written(
+    mistake: str, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(TrialRunner, "run_chunk", never)
+    before = sorted(folder.rglob("*"))
+    binary, *flags = run_of(mistake, folder)
+    with pytest.raises((ValueError, OSError)) as error:
+        command_of(binary).call(flags)
+    assert str(error.value).startswith(MISTAKES[mistake].format(folder))
+    assert sorted(folder.rglob("*")) == before
 
 
-def test_an_unknown_platform_is_named_in_one_line(tmp_path: pathlib.Path, monkeypatch):
-    monkeypatch.setitem(os.environ, "JAX_PLATFORMS", "abacus")
-    runs = [
-        ["temporal_order", f"--out={tmp_path}"],
-        ["claims", "--claim=gates", f"--out={tmp_path}"],
-        ["error_flow", f"--out={tmp_path}"],
-    ]
-    for status, out, err in run_forks(runs):
+def test_a_mistake_ends_the_process_with_one_line_and_status_2(folder: pathlib.Path):
+    outcomes = run_forks([run_of(mistake, folder) for mistake in IN_THE_SHELL])
+    for message, (status, out, err) in zip(IN_THE_SHELL.values(), outcomes, strict=True):
+        assert (status, out) == (2, ""), err
+        assert err.startswith(f"error: {message.format(folder)}"), err
+        assert err.count("\n") == 1 and err.endswith("\n")
+
+
+def test_an_unknown_platform_is_named_in_one_line(tmp_path: pathlib.Path):
+    commands = (["temporal_order"], ["claims", "--claim=gates"], ["error_flow"])
+    runs = [[*command, f"--out={tmp_path}"] for command in commands]
+    for status, out, err in run_forks(runs, os.environ | {"JAX_PLATFORMS": "abacus"}):
         assert (status, out) == (2, "")
         assert err.startswith("error: JAX_PLATFORMS must name platforms of this machine, got 'abac")
         assert err.count("\n") == 1
@@ -276,8 +290,8 @@ DAMAGE: dict[str, Any] = {
     "infinite": {"wall_seconds": float("inf")},
     "a number as text": {"max_sequences": "many"},
     "true for a number": {"weights": True},
-    "published of another kind": {"published": []},
-    "a machine of another kind": {"machine": []},
+    "published of another type": {"published": []},
+    "a machine of another type": {"machine": []},
     "versions as text": {"versions": "0.10"},
     "a trial that was never tested": {
         "trials": [{"index": 0, "solved": True, "sequences": 1, "curve": [[1, 0.5, 0.5]]}]
@@ -316,7 +330,7 @@ NO_NETWORK: dict[str, Any] = {
     "no weights": {"network": {}},
     "weights as text": {"network": {"parameters": {".output.cell": "x"}}},
     "no architecture": {"architecture": None},
-    "a rival's architecture": {"architecture": {"num_hidden": 3}},
+    "a baseline's architecture": {"architecture": {"num_hidden": 3}},
     "another architecture": {"architecture": {"num_inputs": 1, "blocks": [1], "num_outputs": 1}},
     "an architecture of one unit too large for a float": {
         "architecture": {"num_inputs": 8, "blocks": [2, 2], "num_outputs": 4}
@@ -352,7 +366,7 @@ def test_a_damaged_claim_is_not_drawn(claim: str, tmp_path: pathlib.Path):
     "content",
     ["[" * 100_000, "[]", "{}", '{"row": "6a", "runs": [], "cells": {"a": {"trials": 3}}}'],
 )
-def test_damaged_readings_are_one_line_that_names_the_file(content: str, tmp_path: pathlib.Path):
+def test_damaged_ablations_are_one_line_that_names_the_file(content: str, tmp_path: pathlib.Path):
     (tmp_path / "6a.json").write_text(content)
     with pytest.raises(ValueError, match=r"6a\.json") as error:
         Results(tmp_path, "6a")
