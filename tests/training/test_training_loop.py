@@ -244,7 +244,7 @@ def test_sequential_construction():
             assert not np.array_equal(before.output.input, after.output.input)
         errors = np.vstack([errors, _mean_error(report)])
         joined = np.minimum(joined + (errors[-1] >= np.float32(STALLED) * errors[-2]), 2)
-        np.testing.assert_array_equal(new.model.constructed[:TRIALS], joined)
+        np.testing.assert_array_equal(new.model.num_blocks[:TRIALS], joined)
         trials = new
     assert joined.max() == 2
 
