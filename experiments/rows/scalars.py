@@ -74,7 +74,7 @@ class _Scalars:
         self._every = max(1, round(loop.task.max_sequences / POINTS / loop.chunk))
         self._rounds = 0
         is_solved, limit = state.trials.status == SOLVED, loop.task.max_sequences
-        for sequences, error, _ in zip(*state.reports, strict=True):
+        for sequences, error, _ in zip(*state.metrics, strict=True):
             num_sequences = min((self._rounds + 1) * loop.chunk, limit)
             solved = np.sum(is_solved & (state.trials.ended_at <= num_sequences))
             with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""SIGTERM, which clusters send, and Ctrl-C: taken note of, to be acted on between rounds."""
+"""Deferral of SIGTERM, which clusters send, and Ctrl-C to the end of a chunk."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupts:
-    """Which signal has asked this process to end, if one has."""
+    """The first signal that this process has received, if any."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
     def requested(self) -> bool:
-        """Whether this process, or another of the run's, was asked to end; all make this call."""
+        """Return whether any process of the run has received a signal; all must make this call."""
         return any_process(self.signal is not None)
 
-    def _take_note(self, number: int, frame: FrameType | None) -> None:
-        """Of the first; the second ends the process at once, as without this module."""
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """Note the first signal; end the process at the second."""
         del frame
         if self.signal is not None:
             raise KeyboardInterrupt
@@ -33,10 +33,10 @@ class Interrupts:
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[Interrupts]:
-    """Lets SIGTERM and Ctrl-C wait for the end of a round, so that a checkpoint can be written.
+    """Note SIGTERM and Ctrl-C instead of ending, so that a checkpoint can be written first.
 
-    A second one raises KeyboardInterrupt wherever the process is. Outside of the main thread, where
-    Python hears no signals, nothing changes.
+    A second signal raises KeyboardInterrupt at once. Outside the main thread, where Python does not
+    deliver signals, nothing changes.
 
     >>> with defer_signals() as interrupts:
     ...     interrupts.requested()
@@ -46,7 +46,7 @@ def defer_signals() -> Iterator[Interrupts]:
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
         return
-    before = {number: signal.signal(number, interrupts._take_note) for number in SIGNALS}
+    before = {number: signal.signal(number, interrupts._handle) for number in SIGNALS}
     try:
         yield interrupts
     finally:
