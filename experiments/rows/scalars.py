@@ -80,7 +80,7 @@ class _Curves:
     def add_all(self, state: RunState) -> None:
         """Add the points of the chunks before a checkpoint."""
         is_solved = state.trials.status == SOLVED
-        for sequences, error, _ in zip(*state.reports, strict=True):
+        for sequences, error, _ in zip(*state.metrics, strict=True):
             num_sequences = min((self._chunks + 1) * self._chunk, self._limit)
             solved = np.sum(is_solved & (state.trials.ended_at <= num_sequences))
             with np.errstate(invalid="ignore"):

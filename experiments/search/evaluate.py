@@ -106,7 +106,7 @@ def is_worse(error: Sequence[float], tried: Sequence[Mapping[str, Any]]) -> bool
 
 def errors_of(state: RunState) -> np.ndarray:
     """Every trial's error: 0 where it is solved, at most 1, of its last chunk where it is not."""
-    status, (sequences, error, _) = state.trials.status, state.reports
+    status, (sequences, error, _) = state.trials.status, state.metrics
     with np.errstate(all="ignore"):
         mean = np.clip(np.nan_to_num(error[-1] / np.maximum(sequences[-1], 1), nan=1.0), 0, 1)
     return np.where(status == SOLVED, 0.0, np.where(status == NON_FINITE, 1.0, mean))
