@@ -171,7 +171,7 @@ def page(documents: Sequence[Document]) -> str:
 
 def _section(task: str, documents: Sequence[Document]) -> str:
     """Return a task's table, its learning curves and its solved network."""
-    pictures = [f"![Learning curves]({task}/curves.{task}.png)\n"]
+    pictures = [f"![Learning curves of each row]({task}/curves.{task}.png)\n"]
     if solved_network(documents):
         pictures.append(f"![A solved network on one sequence]({task}/network.{task}.png)\n")
     table = markdown_table(documents, LONG)
@@ -221,7 +221,8 @@ def draw_all(documents: Sequence[Document]) -> list[pathlib.Path]:
     for task in TITLES:
         of_task = [d for d in documents if task_of(d["task"]) == task]
         if of_task:
-            drawn[RESULTS / task / f"curves.{task}.png"] = figures.learning_curves(of_task)
+            path = RESULTS / task / f"curves.{task}.png"
+            drawn[path] = figures.learning_curves(best_of_each(of_task))
         document = solved_network(of_task)
         if document is not None:
             path = RESULTS / task / f"network.{task}.png"

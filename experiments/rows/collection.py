@@ -25,7 +25,7 @@ def task_of(row: str) -> str:
 
 
 def all_rows() -> list[str]:
-    """Return the LSTM's rows in the paper's order, those of each task followed by its baselines'."""
+    """Return the LSTM's rows in the paper's order, with the baselines' rows after each task."""
     tasks = list(dict.fromkeys(map(task_of, row_names())))
     return sorted((*row_names(), *baselines.row_names()), key=lambda row: tasks.index(task_of(row)))
 
@@ -39,16 +39,24 @@ def paper_task(row: str) -> Task | None:
 
 
 def read_result(path: pathlib.Path) -> Document:
-    """Read a result file.
-
-    Returns:
-      The document as the library's `read_result` returns it. Titles and published numbers of the
-      paper's rows are those of their tasks.
+    """Read a result file and return its document, as `complete` returns it.
 
     Raises:
       ValueError: if it is not a result file.
     """
-    document = result_file.read_result(path)
+    return _with_paper(result_file.read_result(path))
+
+
+def complete(document: Document) -> Document:
+    """Return the content of a result file with all that follows from it.
+
+    To what the library's `complete` adds come the titles and the published numbers of the paper's
+    rows, which are not in their files.
+    """
+    return _with_paper(result_file.complete(document))
+
+
+def _with_paper(document: Document) -> Document:
     task = paper_task(document["task"])
     if task is None:
         return document

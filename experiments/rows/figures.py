@@ -69,11 +69,10 @@ def learning_curves(documents: Sequence[Document]) -> Figure:
             sequences, errors, _ = _columns(trial["curve"], 3)
             colour = style.OURS if trial["solved"] else style.FAILED
             axes.plot(sequences, np.array(errors, np.float64), color=colour, lw=0.6, alpha=0.7)
+        axes.set(xscale="log", ylim=(0, 1.05 * axes.get_ylim()[1]))
         if document["published"]["mean_sequences"]:
             axes.axvline(document["published"]["mean_sequences"], color=style.PAPER, ls=":")
-        title = f"{row_label(document)}: {solved(document)}"
-        axes.set_title(title.replace(" (", "\n("), fontsize=8)
-        axes.set(xscale="log", ylim=(0, None))
+        axes.set_title(f"{row_label(document)}\n{solved(document)} solved", fontsize=8)
         axes.tick_params(labelsize=7)
     figure.supxlabel("training sequences", fontsize=9)
     figure.supylabel("mean absolute training error", fontsize=9)
@@ -102,7 +101,7 @@ def overview(documents: Sequence[Document]) -> Figure:
     for document in documents:
         _draw_ratio(axes, document, rows.index(document["task"]))
     legend = (
-        ("`paper`", "o", style.OURS, style.OURS),
+        ("paper", "o", style.OURS, style.OURS),
         ("best other recipe", "D", style.ORANGE, style.ORANGE),
         ("not all trials solved", "o", style.OURS, "none"),
         ("no trial solved", "x", style.FAILED, style.FAILED),

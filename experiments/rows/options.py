@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments.cli.command import command_line
-from experiments.rows.collection import read_result
+from experiments.rows.collection import complete, paper_task, read_result
 from lstm_jax import baselines as baselines
 from lstm_jax import plots
 from lstm_jax.network.files import Document
@@ -115,7 +115,7 @@ class Options:
 
     def document(self, row: str, trials: Sequence[TrialResult], wall_seconds: float) -> Document:
         """What a row's result file says."""
-        return results.make_document(
+        document = results.make_document(
             self.loop(row).task,
             trials,
             recipe=self.recipe,
@@ -124,6 +124,9 @@ class Options:
             seed=self.seed,
             command=command_line(),
         )
+        if paper_task(row):  # these follow from its name
+            del document["title"], document["published"]
+        return document
 
     def read(self, path: pathlib.Path) -> Document:
         """A row's result file, as of an earlier run.
@@ -135,4 +138,4 @@ class Options:
 
     def draw(self, document: Document) -> Figure:
         """A row's picture."""
-        return plots.learning_curves(document)
+        return plots.learning_curves(complete(document))

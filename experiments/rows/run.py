@@ -137,16 +137,16 @@ def _run(row: str, options: Options, interrupts: Interrupts) -> Document:
                 print(sentence, file=sys.stderr)
         _run_trials(runner, checkpoints, started, row, options, interrupts)
         document = options.document(row, runner.results(), time.monotonic() - started)
-        processes.on_first_process(lambda: _write(document, row, options))
+        kept = processes.on_first_process(lambda: _write(document, row, options))
         checkpoints.remove()
     if interrupts.requested():
         raise KeyboardInterrupt
-    return document
+    return processes.on_first_process(lambda: options.read(kept))
 
 
-def _write(document: Document, row: str, options: Options) -> None:
+def _write(document: Document, row: str, options: Options) -> pathlib.Path:
     path = options.path(row, ".json")
-    keep(path, document, options.draw, overwrite=options.overwrite, quiet=options.quiet)
+    return keep(path, document, options.draw, overwrite=options.overwrite, quiet=options.quiet)
 
 
 def _run_trials(

@@ -52,6 +52,8 @@ TRIAL = {  # fields of `TrialResult`; a trial has its curve as well
     **dict.fromkeys(("first_rule_sequences", "test_error", "test_squared_error"), MAYBE),
 }
 CURVE = dict.fromkeys(("sequences", "error", "wrong"), LIST)
+NOT_PUBLISHED = dataclasses.asdict(Published())
+PUBLISHED = dict.fromkeys(NOT_PUBLISHED, MAYBE) | {"table": TEXT}
 
 
 def make_document(
@@ -75,12 +77,11 @@ def make_document(
       seed: the seed of all random numbers.
       command: the command that repeats the run.
     """
-    published = dataclasses.asdict(task.published)
     return {
         "schema_version": SCHEMA_VERSION,
         "task": task.name,
         "title": task.title,
-        "published": {name: value for name, value in published.items() if value is not None},
+        "published": dataclasses.asdict(task.published),
         "recipe": recipe,
         "changes": changes,
         "architecture": dataclasses.asdict(task.architecture),
@@ -245,26 +246,21 @@ def read_result(path: pathlib.Path) -> Document:
     Raises:
       ValueError: if it is not one.
     """
-    document = read_json(path)
-    check_fields({"title": "", "published": {}} | document, ROW, path)
+    document = {"title": "", "published": NOT_PUBLISHED} | read_json(path)
+    check_fields(document, ROW, path)
+    check_fields(document["published"], PUBLISHED, path, "published.")
     if not document["trials"]:
         raise ValueError(f"{path} must have trials, got none")
     for i, trial in enumerate(document["trials"]):
         check_fields(trial, TRIAL | {"curve": OBJECT}, path, f"trials[{i}].")
-    published = document.get("published", {})
-    numbers = {field.name: MAYBE for field in dataclasses.fields(Published)} | {"table": TEXT}
-    numbers = {name: numbers.get(name, MAYBE) for name in published}
-    check_fields(published, numbers, path, "published.")
     return complete(document, path)
 
 
 def complete(document: Document, name: object = "document") -> Document:
-    """Return a document with all that follows from it.
-
-    That is a `title`, every number of `published`, a `summary`, and each curve as points.
+    """Return the content of a result file with a `summary`, and with curves as points.
 
     Args:
-      document: the content of a result file.
+      document: the content.
       name: the name of the file, for messages.
 
     Raises:
@@ -274,36 +270,23 @@ def complete(document: Document, name: object = "document") -> Document:
         trial | {"curve": unpack_curve(trial["curve"], name, f"trials[{i}].curve.")}
         for i, trial in enumerate(document["trials"])
     ]
-    return (
-        {"title": document["task"]}
-        | document
-        | {
-            "published": dataclasses.asdict(Published()) | document.get("published", {}),
-            "summary": summarise(trials, document["test_size"]),
-            "trials": trials,
-        }
-    )
+    return document | {"trials": trials, "summary": summarise(trials)}
 
 
-def summarise(trials: Sequence[Mapping[str, Any]], test_size: int) -> Document:
+def summarise(trials: Sequence[Mapping[str, Any]]) -> Document:
     """Return the numbers for tables; means are over the solved trials, None if there are none."""
     solved = [trial for trial in trials if trial["solved"]]
 
-    def of_solved(compute: Callable, field: str) -> float | None:
-        values = [trial[field] for trial in solved if trial[field] is not None]
-        return float(compute(values)) if values else None
+    def over(trials: Sequence[Mapping[str, Any]], field: str, compute: Callable = np.mean) -> Any:
+        values = [trial[field] for trial in trials if trial[field] is not None]
+        return compute(values).item() if values else None
 
-    first = [t["first_rule_sequences"] for t in trials if t["first_rule_sequences"]]
+    measures = ("sequences", "test_wrong", "test_error", "test_squared_error")
     return {
         "trials": len(trials),
         "solved": len(solved),
         "success_rate": 100.0 * len(solved) / len(trials),
-        "mean_sequences": of_solved(np.mean, "sequences"),
-        "median_sequences": of_solved(np.median, "sequences"),
-        "first_mean_sequences": float(np.mean(first)) if first else None,
-        "test_size": test_size,
-        "mean_test_wrong": of_solved(np.mean, "test_wrong"),
-        "max_test_wrong": max((trial["test_wrong"] for trial in solved), default=None),
-        "mean_test_error": of_solved(np.mean, "test_error"),
-        "mean_test_squared_error": of_solved(np.mean, "test_squared_error"),
-    }
+        "median_sequences": over(solved, "sequences", np.median),
+        "first_mean_sequences": over(trials, "first_rule_sequences"),
+        "max_test_wrong": over(solved, "test_wrong", np.max),
+    } | {f"mean_{name}": over(solved, name) for name in measures}
