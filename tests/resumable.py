@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from lstm_jax.training.runs.result_file import read_json
+from lstm_jax.training.runs.result_file import read_result
 
 ROOT = pathlib.Path(__file__).parents[1]
 RUN = ["--trials=2", "--max_sequences=20500", "--checkpoint_seconds=0", "--quiet"]
@@ -35,7 +35,7 @@ def finish(process: subprocess.Popen) -> tuple[str, str]:
 
 
 def numbers(out: pathlib.Path) -> dict[str, Any]:
-    document = read_json(out / "6a.json")
+    document = read_result(out / "6a.json")
     return {name: document[name] for name in ("trials", "summary", "max_sequences", "seed")}
 
 

@@ -13,7 +13,6 @@ from small_tasks import LATCH, assert_same_result, make_runner, sgd
 from lstm_jax.training.host.interrupts import SIGNALS, defer_signals
 from lstm_jax.training.runs.checkpoints import Checkpoints
 
-pytest.importorskip("orbax.checkpoint")
 LEARNING = sgd(LATCH)
 
 

@@ -168,11 +168,10 @@ def unpack_curve(columns: Document, name: object = "", place: str = "curve.") ->
     """
     check_fields(columns, CURVE, name, place)
     runs, error, wrong = (columns[field] for field in CURVE)
-    are_pairs = all(isinstance(run, list) and len(run) == 2 for run in runs)
-    are_counts = are_pairs and all(COUNT[1](value) for run in runs for value in run)
-    are_numbers = all(map(MAYBE[1], [*error, *wrong]))
-    if not are_counts or not are_numbers or sum(n for _, n in runs) != len(error) != len(wrong):
-        raise ValueError(f"{name} must have numbers in {place.rstrip('.')}, as many of each kind")
+    is_run = lambda run: isinstance(run, list) and len(run) == 2 and all(map(COUNT[1], run))
+    are_columns = all(map(is_run, runs)) and all(map(MAYBE[1], [*error, *wrong]))
+    if not are_columns or not sum(count for _, count in runs) == len(error) == len(wrong):
+        raise ValueError(f"{name} must have numbers in {place.rstrip('.')}, as many in each column")
     sequences = itertools.accumulate(step for step, count in runs for _ in range(count))
     return [list(point) for point in zip(sequences, error, wrong, strict=True)]
 
