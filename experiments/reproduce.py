@@ -56,7 +56,7 @@ def main(values: FlagValues) -> None:
     run.prepare(rows)
     statuses = run_workers(sorted(rows, key=expected_steps, reverse=True), values)
     if not options.quiet:
-        print(text_table([row.read() for row in rows if row.result.exists()]))
+        print(text_table([row.read(row.result) for row in rows if row.result.exists()]))
     failed = [name for name in names if statuses[name]]
     if failed:
         raise ValueError(f"{len(failed)} of {len(names)} rows failed: {', '.join(failed)}")

@@ -14,7 +14,7 @@ from matplotlib import image
 
 from experiments.__main__ import commands
 from experiments.cli.command import Command
-from lstm_jax.training.runs.result_file import make_document
+from lstm_jax.training.runs.result_file import complete, make_document
 from lstm_jax.training.trials.runner import TrialResult
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -70,4 +70,4 @@ def assert_is_a_picture(path: pathlib.Path) -> None:
 def document_of(task: Any, results: Sequence[TrialResult], **about: Any) -> dict[str, Any]:
     """Return a row's result document, by the paper's hyperparameters."""
     label = {"recipe": "paper", "changes": "", "seed": 0, "command": "python -m x"}
-    return make_document(task, results, **(label | {"wall_seconds": 1.0} | about))
+    return complete(make_document(task, results, **(label | {"wall_seconds": 1.0} | about)))

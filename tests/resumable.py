@@ -14,7 +14,7 @@ from small_tasks import LATCH
 
 from experiments.rows.row import Row, RowOptions
 from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.runs.result_file import read_json
+from lstm_jax.training.runs.result_file import read_result
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -35,7 +35,7 @@ def finish(process: subprocess.Popen) -> tuple[str, str]:
 
 
 def numbers(out: pathlib.Path) -> dict[str, Any]:
-    document = read_json(out / "6a.json")
+    document = read_result(out / "6a.json")
     return {name: document[name] for name in ("trials", "summary", "max_sequences", "seed")}
 
 

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from experiments.rows.collection import all_rows, read_result
+from experiments.rows.collection import all_rows, complete, paper_task, read_result
 from experiments.rows.commands import command_of
 from lstm_jax import baselines, plots
 from lstm_jax.network.files import Document
@@ -111,7 +111,7 @@ class Row:
 
     def document(self, results: Sequence[TrialResult], wall_seconds: float) -> Document:
         """Return the content of the result file."""
-        return make_document(
+        document = make_document(
             self.task,
             results,
             recipe=self.recipe.name,
@@ -120,18 +120,21 @@ class Row:
             seed=self.options.seed,
             command=self.command,
         )
+        if paper_task(self.name):  # these follow from the name
+            del document["title"], document["published"]
+        return document
 
-    def read(self) -> Document:
-        """Read the result file of an earlier run.
+    def read(self, path: pathlib.Path) -> Document:
+        """Read a result file of such a row.
 
         Raises:
           ValueError: if it is not one.
         """
-        return read_result(self.result)
+        return read_result(path)
 
     def draw(self, document: Document) -> Figure:
         """Draw the picture that belongs to the result file."""
-        return plots.learning_curves(document)
+        return plots.learning_curves(complete(document))
 
 
 def resolve(name: str, options: RowOptions) -> Row:

@@ -66,7 +66,7 @@ def _prepare(rows: Sequence[Row]) -> None:
 
 
 def _check_is_of_this_run(row: Row) -> None:
-    document, run = row.read(), row.fingerprint()
+    document, run = row.read(row.result), row.fingerprint()
     document |= {"trials": len(document["trials"])}
     found = {name: document.get(name, value) for name, value in run.items()}
     if found != run:
@@ -117,7 +117,7 @@ def _finished_result(row: Row) -> Document | None:
     is_finished = row.options.resume and row.result.exists()
     if is_finished or row.options.overwrite:
         discard(row.checkpoints)
-    return row.read() if is_finished else None
+    return row.read(row.result) if is_finished else None
 
 
 def _run(row: Row, interrupts: Interrupts) -> Document:
@@ -156,11 +156,11 @@ def _run(row: Row, interrupts: Interrupts) -> Document:
         save = lambda: save_result(
             row.result, document, row.draw, overwrite=options.overwrite, quiet=options.quiet
         )
-        processes.on_first_process(save)
+        saved = processes.on_first_process(save)
         checkpoints.remove()
     if interrupts.requested():
         raise KeyboardInterrupt
-    return document
+    return processes.on_first_process(lambda: row.read(saved))
 
 
 def _what_resume_finds(row: Row) -> str:

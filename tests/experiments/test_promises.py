@@ -98,7 +98,7 @@ def test_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: pat
 
 # Files -----------------------------------------------------------------------------------------
 
-DOCUMENT = {"schema_version": 1, "a": [1, 2]}
+DOCUMENT = {"schema_version": 2, "a": [1, 2]}
 
 
 def draw(document: Any) -> Any:
