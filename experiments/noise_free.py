@@ -5,11 +5,9 @@ python -m experiments.noise_free --task=2a --recipe=adam --out=DIR
 python -m experiments.noise_free --task=2b --recipe=end-error --out=DIR
 """
 
-from experiments.rows.flags import row_command, rows_of
+from experiments.rows.flags import row_command
 
-COMMAND = row_command(
-    "noise_free", __doc__, rows_of("2a", "2b"), "2a: fixed symbols in the middle; 2b: random ones."
-)
+COMMAND = row_command("noise_free", __doc__, "2a: fixed symbols in the middle; 2b: random ones.")
 
 if __name__ == "__main__":
     COMMAND.run()

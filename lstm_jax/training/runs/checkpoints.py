@@ -199,7 +199,7 @@ class Checkpoints:
                 continue
             if about["run"] != self._run:
                 raise ForeignError(
-                    f"checkpoint {path} is of the run {about['run']}, not {self._run}"
+                    f"checkpoint {path} differs in {differences(about['run'], self._run)}"
                 )
             return Restored(about["seconds"], damaged), state
         return Restored(0.0, damaged), None
@@ -236,6 +236,17 @@ def _unpack(packed: np.ndarray, like: RunState) -> RunState:
 
 def _digest(about: Document, state: np.ndarray) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode() + state.tobytes()).hexdigest()
+
+
+def differences(found: Mapping[str, object], expected: Mapping[str, object]) -> str:
+    """Return the fields in which a run differs from the expected one, in words.
+
+    >>> differences({"task": "6a", "seed": 0}, {"task": "6a", "seed": 5})
+    'seed: 0, not 5'
+    """
+    names = dict.fromkeys([*expected, *found])
+    pairs = {name: (found.get(name), expected.get(name)) for name in names}
+    return "; ".join(f"{name}: {a}, not {b}" for name, (a, b) in pairs.items() if a != b)
 
 
 def _reason(error: Exception) -> str:
