@@ -164,11 +164,11 @@ def test_the_remains_of_a_killed_write_are_ignored_and_removed(folder, saved):
 def test_checkpoints_of_another_run_or_format_are_refused(folder, monkeypatch):
     with (
         Checkpoints(folder, RUN | {"seed": 1, "task": "latch"}) as opened,
-        pytest.raises(ValueError, match=r"200 is of the run with seed 0, not 1$"),
+        pytest.raises(ValueError, match=r"200 differs in seed: 0, not 1$"),
     ):
         opened.restore(new_runner())
     monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
-    with pytest.raises(ValueError, match=r"200 is of the run with format 6, not 7$"):
+    with pytest.raises(ValueError, match=r"200 differs in format: 6, not 7$"):
         restore(folder)
     assert names(folder) == ["150", "200"]  # nothing was changed
 
