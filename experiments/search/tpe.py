@@ -19,10 +19,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.rows.schema import COUNT, LIST, MAYBE, OBJECT, TEXT, check_fields
 from experiments.search.plan import SearchPlan, rounded
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.network.files import Document
+from lstm_jax.training.runs.schema import COUNT, LIST, MAYBE, OBJECT, TEXT, check_fields
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS, NON_FINITE, SOLVED

@@ -21,7 +21,7 @@ from experiments.rows.commands import BASELINES, COMMANDS
 from lstm_jax.training.trials.runner import TrialRunner
 
 ROW_COMMANDS = (*dict.fromkeys(COMMANDS.values()), BASELINES)
-ROWS = (*ROW_COMMANDS, "reproduce", "search.sweep")
+ROWS = (*ROW_COMMANDS, "reproduce", "search")
 LARGE = ("100000000000000000000", "1e20", "9" * 5000)
 NO_INTEGER = ("x", "1.5", "", "nan", *LARGE)
 
@@ -45,6 +45,8 @@ OF_ROWS: dict[str, tuple[str, ...]] = {
 }
 OF_SEARCHES: dict[str, tuple[str, ...]] = {
     "task": ("", "7", "6A"),
+    "sampler": ("", "grid"),
+    "configurations": (*NO_INTEGER, "0", "-1"),
     "blocks": ("", "2y2", "0x2", "2x", "2x2,", "own,x", "-1x2", "99999x1", "2x2,own"),
     **dict.fromkeys(
         ("learning_rate", "init_range", "input_gate_bias"),
@@ -89,18 +91,11 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "rows": ("", "6A", "6a,", "6a,6a", "all,6a"),
         "workers": (*NO_INTEGER, "0", "257"),
     },
-    "search.sweep": OF_SEARCHES,
-    "search.tune": OF_SEARCHES
-    | {name: OF_ROWS[name] for name in ("out", "seed", "batch_size", "devices", "max_sequences")}
-    | {
-        "recipe": (*OF_ROWS["recipe"], "paper+learning-rate=3", "paper+update=step"),
-        "configurations": (*NO_INTEGER, "0", "-1"),
-        "trials": (*NO_INTEGER, "0", "-1", "1048577"),
-    },
+    "search": OF_SEARCHES,
     **{name: {"task": ("", "7", "unknown")} for name in ROW_COMMANDS},
 }
 # What a command says where it is not the flag itself that is out of its bounds.
-NAMES = {"rows": ("--rows", "row", "task")}
+NAMES = {"recipe": ("recipe", "override"), "rows": ("--rows", "row", "task")}
 
 
 def cases() -> list[tuple[str, str, str]]:
@@ -187,14 +182,12 @@ MISTAKES = {
     "reproduce --rows=6A": "row must be one of 1-1, ",
     "reproduce --rows=6a,6a": "rows must be distinct, got 6a,6a",
     "reproduce": "flag --rows=None: Flag --rows must have a value other than None",
-    "search.sweep --blocks=": "--blocks must be ",
-    "search.sweep --learning_rate=9,1": "learning_rate must be ",
-    "search.sweep --learning_rate=own": "--learning_rate and one of --init_range, ",
-    "search.sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, ",
-    "search.tune --out={0}/old": "{0}/old/tune.6a.json exists; --overwrite replaces it",
-    "search.tune --out={0}/old --resume": "{0}/old/tune.6a.json is not JSON: ",
-    "search.tune --resume --overwrite": "--resume and --overwrite exclude each other, got both",
-    "search.tune --learning_rate=own --init_range=own --input_gate_bias=own": "--blocks or one of ",
+    "search --blocks=": "--blocks must be ",
+    "search --learning_rate=9,1": "learning_rate must be ",
+    "search --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, ",
+    "search --out={0}/old": "{0}/old/search.6a.json exists; --overwrite replaces it",
+    "search --out={0}/old --resume": "{0}/old/search.6a.json is not JSON: ",
+    "search --learning_rate=own --init_range=own --input_gate_bias=own": "--blocks or one of ",
 }
 # One of each way to fail, through the shell.
 IN_THE_SHELL = {
@@ -227,7 +220,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     (folder / "no" / "claim.xor.json").write_text('{"claim": "gates"}')
     (folder / "no" / "claim.gates.json").write_text("[" * 100_000)
     (folder / "old" / "6a.json").write_text((collection.RESULTS / "6b" / "6b.json").read_text())
-    for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json", "tune.6a.json"):
+    for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json", "search.6a.json"):
         (folder / "old" / name).write_text("mine")
     return folder
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
-import json
 import os
 import pathlib
 import re
@@ -24,13 +22,13 @@ from small_tasks import LATCH, binary_environment, make_runner, sgd
 
 from experiments import reproduce
 from experiments.cli import command, files
-from experiments.rows import figures
 from experiments.rows import run as runner
+from experiments.search import picture
 from lstm_jax import plots
 from lstm_jax.tasks import StreamRule
 from lstm_jax.training.host.interrupts import Interrupted
 from lstm_jax.training.runs.checkpoints import Checkpoints
-from lstm_jax.training.runs.result_file import read_json
+from lstm_jax.training.runs.result_file import SCHEMA_VERSION, read_json
 
 # Help ------------------------------------------------------------------------------------------
 
@@ -46,7 +44,7 @@ def test_help_has_what_a_command_does_three_examples_and_its_flags(binary: str, 
     status, out, err = helps[f"{binary} --help"]
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == f"experiments.{binary}" and lines[2].endswith((".", ":"))
+    assert lines[0] == f"experiments.{binary}" and lines[2].endswith((".", ":", "?"))
     examples = [line for line in lines if line.startswith(f"    python -m experiments.{binary}")]
     assert len(examples) >= 3
     listed = re.findall(r"^  --(\w+)", out, re.MULTILINE)
@@ -323,35 +321,24 @@ def test_a_row_that_fails_is_named(tmp_path: pathlib.Path, monkeypatch: pytest.M
         reproduce.COMMAND.call(["--rows=6a,6b", f"--out={tmp_path}", "--quiet"])
 
 
-# Sweeps ----------------------------------------------------------------------------------------
-
-SWEEP = ROOT / "experiments" / "results" / "claims" / "sweep.6a.2x2.json"
+# Searches --------------------------------------------------------------------------------------
 
 
 def test_rates_whose_ratio_is_beyond_float32_are_drawn_and_reported(tmp_path: pathlib.Path, capsys):
-    """...log-uniform; the file is whole, whatever becomes of the trials."""
-    arguments = ["--task=6a", "--trials=8", "--max_sequences=20", "--learning_rate=1e-10,1e30"]
-    command_of("search.sweep").call([*arguments, f"--out={tmp_path}", "--devices=1"])
-    document = read_json(tmp_path / "sweep.6a.2x2.json")
+    """...log-uniform; where no error is finite, there is a file and no picture."""
+    flags = ["--sampler=random", "--task=6a", "--trials=8", "--max_sequences=20", "--devices=1"]
+    command_of("search").call([*flags, "--learning_rate=1e-10,1e30", f"--out={tmp_path}"])
+    path = tmp_path / "search.6a.2x2.json"
+    assert path.with_suffix(".png").exists()
+    document = read_json(path)
     columns = dict(zip(document["columns"], zip(*document["trials"], strict=True), strict=True))
     rates = columns["learning rate"]
     assert all(1e-10 <= rate <= 1e30 for rate in rates) and max(rates) > 1e10 > 1 > min(rates)
     assert document["non_finite"] == columns["error"].count(None)
-    assert (tmp_path / "sweep.6a.2x2.png").exists()
 
-
-def test_where_nothing_is_finite_there_is_a_file_and_no_picture(tmp_path: pathlib.Path, capsys):
-    document = json.loads(SWEEP.read_text())
     column = document["columns"].index("error")
-    document["trials"] = [[*t[:column], None, *t[column + 1 :]] for t in document["trials"][:5]]
+    document["trials"] = [[*t[:column], None, *t[column + 1 :]] for t in document["trials"]]
     path = tmp_path / "a.json"
-    files.save_result(path, document, figures.sweep, overwrite=False, quiet=True)
-    assert json.loads(path.read_text()) == document and [*tmp_path.iterdir()] == [path]
+    files.save_result(path, document, picture.random_search, overwrite=False, quiet=True)
+    assert read_json(path) == document and not path.with_suffix(".png").exists()
     assert "no trial's error is finite" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("task", ["2a", "2b", "2c-50-50"])
-def test_a_sweep_s_default_bounds_are_of_what_its_task_has(task: str, tmp_path: pathlib.Path):
-    values = command_of("search.sweep").parse([f"--task={task}", f"--out={tmp_path}"])
-    space = importlib.import_module("experiments.search.flags").space_of(values)
-    assert space.input_gate_bias is None and space.learning_rate == (0.1, 10.0)

@@ -18,7 +18,7 @@ from experiments.rows.commands import rows_of
 from lstm_jax.training.recipes.overrides import OVERRIDES
 from lstm_jax.training.recipes.recipe import NAMED
 from lstm_jax.training.runs import progress as bars
-from lstm_jax.training.runs.result_file import read_json
+from lstm_jax.training.runs.result_file import read_result
 from lstm_jax.training.trials.records import Progress
 
 # Every command that runs rows: the row that its smoke test runs, and its flags.
@@ -35,7 +35,7 @@ ROWS = {
 }
 # Tested elsewhere:
 OTHER_BINARIES = {"ablations", "benchmark", "claims", "diagnose", "error_flow", "notebooks"}
-OTHER_BINARIES |= {"reference", "report", "search.sweep", "search.tune", "tables"}
+OTHER_BINARIES |= {"reference", "report", "search", "tables"}
 TINY = ["--trials=2", "--max_sequences=20", "--devices=1"]
 
 
@@ -66,7 +66,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.mark.parametrize("name", ROWS)
 def test_a_command_writes_its_row(name: str, written: pathlib.Path):
     row, folder = ROWS[name][0], written / name
-    document = read_json(folder / f"{row}.json")
+    document = read_result(folder / f"{row}.json")
     assert (document["task"], document["recipe"], document["seed"]) == (row, "paper", 0)
     assert [trial["index"] for trial in document["trials"]] == [0, 1]
     for trial in document["trials"]:
@@ -93,7 +93,7 @@ def test_a_result_is_not_run_again_with_resume_and_is_replaced_with_overwrite(
     flags = [*TINY, f"--out={tmp_path}"]
     runs = [["temporal_order", "--resume", *flags]]
     runs += [["temporal_order", "--overwrite", "--seed=1", *flags]]
-    before = read_json(path)
+    before = read_result(path)
     (status, table, err), replaced = run_forks(runs, binary_environment())
     header, _, row = table.splitlines()
     assert (status, err) == (0, "")  # nothing was run
@@ -101,7 +101,7 @@ def test_a_result_is_not_run_again_with_resume_and_is_replaced_with_overwrite(
     status, out, err = replaced
     assert status == 0 and out.startswith(f"wrote {path} and {tmp_path / '6a.png'}\nrow  ")
     assert err.startswith("6a: 2/2 trials ended, 20 sequences each, ") and err.count("\n") == 1
-    after = read_json(path)
+    after = read_result(path)
     assert after["seed"] == 1 and after["trials"] != before["trials"]
 
 

@@ -52,7 +52,7 @@ def test_a_run_s_scalars_are_its_curves_and_are_there_once_if_it_is_cut_off(
     whole = read(tmp_path / "whole" / "log" / "6a")
     assert whole.keys() == {"solved_trials", "training_error/median", *CURVES}
     for trial, tag in zip(document["trials"], CURVES, strict=True):
-        np.testing.assert_allclose([e for _, e in whole[tag]], np.array(trial["curve"])[:, 1], 1e-5)
+        np.testing.assert_allclose([e for _, e in whole[tag]], np.array(trial["curve"])[:, 1], 5e-4)
     chunks = np.arange(1, len(whole["solved_trials"]) + 1)
     assert [step for step, _ in whole["solved_trials"]] == list(20 * chunks)
     ends = [trial["sequences"] for trial in document["trials"] if trial["solved"]]
