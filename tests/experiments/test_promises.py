@@ -28,7 +28,7 @@ from lstm_jax import plots
 from lstm_jax.tasks import StreamRule
 from lstm_jax.training.host.interrupts import Interrupted
 from lstm_jax.training.runs.checkpoints import Checkpoints
-from lstm_jax.training.runs.result_file import SCHEMA_VERSION, read_json
+from lstm_jax.training.runs.result_file import read_json
 
 # Help ------------------------------------------------------------------------------------------
 

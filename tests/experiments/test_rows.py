@@ -99,8 +99,8 @@ def test_a_result_is_not_run_again_with_resume_and_is_replaced_with_overwrite(
     assert (status, err) == (0, "")  # nothing was run
     assert header.split()[0] == "row" and row.split()[:2] == ["6a", "paper"] and "31,390" in row
     status, out, err = replaced
-    assert status == 0 and out.startswith(f"wrote {path} and {tmp_path / '6a.png'}\nrow  ")
-    assert err.startswith("6a: 2/2 trials ended, 20 sequences each, ") and err.count("\n") == 1
+    assert status == 0 and out.startswith(f"wrote {path} and {tmp_path / '6a.png'}\n")
+    assert err.startswith("6a: 2/2 trials ended, 0 solved, 20 seq, ") and err.count("\n") == 1
     after = read_result(path)
     assert after["seed"] == 1 and after["trials"] != before["trials"]
 
@@ -119,12 +119,12 @@ STATE = Progress(
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
-    """...with the trials ended, sequences, their rate, the solved trials and the error."""
+    """...with the trials that have ended, their sequences, the solved ones and the error."""
     monkeypatch.setattr(sys, "stderr", Terminal())
     with progress.display_progress("6a") as display:
         display(STATE)
     displayed = sys.stderr.getvalue()
-    for part in ("6a:", "67%", "| 2/3", "3,000 sequences each", "2 solved", "error 0.1250"):
+    for part in ("6a:", "67%", "| 2/3", "3,000 seq", "2 solved", "err 0.125"):
         assert part in displayed, displayed
 
 
@@ -141,6 +141,6 @@ def test_other_outputs_get_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):
         display(STATE._replace(running=0, total_sequences=9000))
     lines = sys.stderr.getvalue().splitlines()
     assert lines == [
-        "6a: 2/3 trials ended, 3,000 sequences each, 316/s in all, 2 solved, training error 0.1250",
-        "6a: 3/3 trials ended, 3,000 sequences each, 300/s in all, 2 solved, training error 0.1250",
+        "6a: 2/3 trials ended, 2 solved, 3,000 seq, err 0.125, 316 seq/s",
+        "6a: 3/3 trials ended, 2 solved, 3,000 seq, err 0.125, 300 seq/s",
     ]
