@@ -163,9 +163,9 @@ def read(path: pathlib.Path, plan: SearchPlan) -> Document:
         )
     for i, entry in enumerate(configurations):
         try:
-            tpe.as_trial(plan, entry)
-        except ValueError as error:
-            raise ValueError(f"{path} has a wrong configurations[{i}]: {error}") from error
+            tpe.as_trial(plan, {key: entry[key] for key in tpe.KEYS})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} has a wrong configurations[{i}]") from error
     return document
 
 
