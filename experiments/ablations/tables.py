@@ -20,6 +20,7 @@ Gathered = Mapping[str, list[Outcome]]  # of each row
 FULL_BUDGET = 10  # times the published mean, for runs of `paper`
 MIN_CELLS = 2  # of every mean: with fewer there is no standard error
 DISPLAYED_EFFECTS = 4  # per row, and as many interactions
+MIN_ERRORS = 2  # standard errors by which a displayed effect differs from 0
 
 
 def rows(gathered: Gathered, repeated: Gathered) -> str:
@@ -186,14 +187,12 @@ def _effect(rates: list[tuple[set[str], float]], group: tuple[str, ...]) -> Effe
 
 
 def effects_table(gathered: Gathered) -> str:
-    """Return the table of the strongest effects and interactions in each row's random cells."""
+    """Return the table of the surest effects and interactions in each row's random cells."""
     lines = []
     for row, outcomes in gathered.items():
         random = choosing.drawn(row, outcomes)
-        strongest = [
-            e for order in (1, 2) for e in effects(random, order=order)[:DISPLAYED_EFFECTS]
-        ]
-        for effect in strongest:
+        found = [e for order in (1, 2) for e in effects(random, order=order)[:DISPLAYED_EFFECTS]]
+        for effect in (e for e in found if abs(e.size) > MIN_ERRORS * e.error):
             names = " with ".join(f"`{override}`" for override in effect.overrides)
             figures = str(effect.cells), f"{effect.size:+.2f}", f"{effect.error:.2f}"
             lines.append([row, str(len(random)), names, *figures])
