@@ -1,4 +1,4 @@
-"""Reproduces rows of the paper's tables 1 to 9: all of the LSTM's, all of the baselines', or a list.
+"""Rows of the paper's tables 1 to 9, in parallel: all of the LSTM, all of the baselines, or a list.
 
     python -m experiments.reproduce --rows=all --out=DIR
     python -m experiments.reproduce --rows=baselines --workers=4 --out=DIR
@@ -25,7 +25,6 @@ from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
 from experiments.rows import flags as row_flags
 from experiments.rows import run
-from experiments.rows.collection import all_rows
 from experiments.rows.row import Row, resolve
 from experiments.rows.text import text_table
 from lstm_jax import baselines
@@ -47,7 +46,8 @@ def main(values: FlagValues) -> None:
     """Run the rows in worker processes, the longest first."""
     if _IS_WORKER in os.environ:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    names = _parse_rows(values.rows)
+    groups = {"all": row_names(), "baselines": baselines.row_names()}
+    names = groups.get(values.rows) or values.rows.split(",")
     if len(names) == 1 or values.workers == 1 or values.coordinator is not None:
         row_flags.run_rows(names, values)
         return
@@ -56,21 +56,10 @@ def main(values: FlagValues) -> None:
     run.prepare(rows)
     statuses = run_workers(sorted(rows, key=expected_steps, reverse=True), values)
     if not options.quiet:
-        print(text_table([row.read() for row in rows if row.result.exists()]))
+        print(text_table([row.read(row.result) for row in rows if row.result.exists()]))
     failed = [name for name in names if statuses[name]]
     if failed:
         raise ValueError(f"{len(failed)} of {len(names)} rows failed: {', '.join(failed)}")
-
-
-def _parse_rows(text: str) -> list[str]:
-    groups = {"all": list(row_names()), "baselines": list(baselines.row_names())}
-    names = groups.get(text) or text.split(",")
-    for name in names:
-        if name not in all_rows():
-            raise ValueError(
-                f"--rows must be 'all', 'baselines', or of {', '.join(all_rows())}, got {name!r}"
-            )
-    return names
 
 
 def expected_steps(row: Row) -> float:

@@ -453,7 +453,6 @@ CASES: dict[str, Rows] = {
     },
     "configure_cpu": {
         "num_devices": (lambda v: lstm.configure_cpu(num_devices=v), (0, -1, "2", 1.5)),
-        "small_loop_bytes": (lambda v: lstm.configure_cpu(None, v), (0, -1, "2", 1.5)),
     },
     "random_search": {
         name: (

@@ -23,13 +23,12 @@ from experiments.cli.flag_set import FlagSet
 from experiments.cli.help import format_help
 from lstm_jax.training.host.interrupts import Interrupted, end_on_signals
 
-_LINE: contextvars.ContextVar[str] = contextvars.ContextVar("command line")
-NO_COMMAND = "called from Python"
+_LINE = contextvars.ContextVar("command line", default="called from Python")
 
 
 def command_line() -> str:
     """Return the running command as a user would type it."""
-    return _LINE.get(NO_COMMAND)
+    return _LINE.get()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,7 +64,7 @@ def save_result(
 
 
 def write_result(path: pathlib.Path, document: Document, overwrite: bool) -> pathlib.Path:
-    """Write a result, with a warning if it goes beside a file that has appeared; return its path."""
+    """Write a result, beside a file that has appeared, with a warning; return its path."""
     saved = _write(path, lambda free: write_json(free, document), overwrite)
     if saved != path:
         _warn(f"{path} appeared during this run, whose result is saved in {saved}")

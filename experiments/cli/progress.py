@@ -48,4 +48,8 @@ class _Lines:
             return
         self._displayed = now
         ended = f"{progress.trials - progress.running}/{progress.trials} trials ended"
-        print(f"{self._title}: {ended}, {describe(progress, rate)}", file=sys.stderr, flush=True)
+        print(
+            f"{self._title}: {ended}, {describe(progress)}, {rate:,.0f} seq/s",
+            file=sys.stderr,
+            flush=True,
+        )

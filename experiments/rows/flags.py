@@ -12,7 +12,7 @@ from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform, configure
 from experiments.rows import run
-from experiments.rows.commands import rows_of
+from experiments.rows.commands import BASELINES, rows_of
 from experiments.rows.row import RowOptions, resolve
 from experiments.rows.text import text_table
 from lstm_jax.training.host import processes
@@ -25,22 +25,30 @@ MAX_BATCH_SIZE = 4096
 MAX_DEVICES = 64  # the most that have been measured; each costs threads, even without a core
 
 
-def row_command(name: str, about: str | None, help: str, default: str | None = None) -> Command:
-    """Return the command that runs one row.
+def row_command(name: str, about: str | None) -> Command:
+    """Return the command that runs one row, by default its first one.
 
     Args:
       name: its module.
       about: the module's docstring.
-      help: what --help says of the rows' names.
-      default: the row that runs without --task. Default: the first one.
     """
     rows = rows_of(name)
+    further = "--max_sequences=100000" if name == BASELINES else "--recipe=adam"
+    examples = "\n".join(
+        f"    python -m experiments.{name} {flags} --out=DIR"
+        for flags in (
+            f"--task={rows[0]}",
+            f"--task={rows[-1]} {further}",
+            f"--task={rows[0]} --trials=3 --seed=1 --resume",
+        )
+    )
 
     def define(flags: FlagSet) -> None:
-        flags.choice("task", default or rows[0], rows, help)
+        flags.choice("task", rows[0], rows, "Row of the paper's tables.")
         define_flags(flags)
 
-    return Command(name, about, define, lambda values: run_rows([values.task], values))
+    main = lambda values: run_rows([values.task], values)
+    return Command(name, f"{about}\n{examples}", define, main)
 
 
 def define_flags(flags: FlagSet) -> None:

@@ -1,4 +1,4 @@
-"""A row of the paper's tables, resolved once from the flags and passed to everything that runs it."""
+"""A row of the paper's tables, resolved once from the flags and passed down to its run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from experiments.rows.collection import all_rows, read_result
+from experiments.rows.collection import all_rows, complete, paper_task, read_result
 from experiments.rows.commands import command_of
 from lstm_jax import baselines, plots
 from lstm_jax.network.files import Document
@@ -25,34 +25,23 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class RowOptions:
-    """The flags that all commands for rows share.
+    """The flags that all commands for rows share, which `experiments.rows.flags` describes.
 
     Raises:
       ValueError: if both `resume` and `overwrite` are set.
     """
 
     out: pathlib.Path
-    """Folder of result files and pictures."""
     recipe: str = "paper"
-    """Named recipe and overrides, as `make_recipe` reads them."""
     trials: int | None = None
-    """Number of trials. Default: as many as in the paper."""
     seed: int = 0
-    """Seed of all random numbers, in [0, 2^32)."""
     batch_size: int = BATCH_SIZE
-    """Trials side by side on a device."""
     max_sequences: int | None = None
-    """Maximum training sequences per trial. Default: the task's."""
     overwrite: bool = False
-    """Whether existing files may be replaced."""
     resume: bool = False
-    """Whether to continue from the checkpoint of an interrupted run."""
     checkpoint_seconds: float = 60.0
-    """Minimum time between two checkpoints."""
     quiet: bool = False
-    """Whether to print errors only."""
     logdir: pathlib.Path | None = None
-    """Folder of TensorBoard's scalars. Default: none are written."""
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
@@ -122,7 +111,7 @@ class Row:
 
     def document(self, results: Sequence[TrialResult], wall_seconds: float) -> Document:
         """Return the content of the result file."""
-        return make_document(
+        document = make_document(
             self.task,
             results,
             recipe=self.recipe.name,
@@ -131,18 +120,21 @@ class Row:
             seed=self.options.seed,
             command=self.command,
         )
+        if paper_task(self.name):  # these follow from the name
+            del document["title"], document["published"]
+        return document
 
-    def read(self) -> Document:
-        """Read the result file of an earlier run.
+    def read(self, path: pathlib.Path) -> Document:
+        """Read a result file of such a row.
 
         Raises:
           ValueError: if it is not one.
         """
-        return read_result(self.result)
+        return read_result(path)
 
     def draw(self, document: Document) -> Figure:
         """Draw the picture that belongs to the result file."""
-        return plots.learning_curves(document)
+        return plots.learning_curves(complete(document))
 
 
 def resolve(name: str, options: RowOptions) -> Row:

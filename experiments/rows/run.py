@@ -50,48 +50,42 @@ def _prepare(rows: Sequence[Row]) -> None:
     if len(set(names)) < len(names):
         raise ValueError(f"rows must be distinct, got {','.join(names)}")
     for row in rows:
-        _check_files(row)
+        may_replace = row.options.resume or row.options.overwrite
+        if row.options.resume and row.result.exists():
+            _check_is_of_this_run(row)
+        check_free(row.result, may_replace)
+        check_unused(row.checkpoints)
+        if newest(row.checkpoints) is not None and not may_replace:
+            raise ValueError(
+                f"{row.checkpoints} exists, of an interrupted run; --resume continues it, "
+                "--overwrite starts afresh"
+            )
+        if row.log_folder is not None:
+            scalars.check(row.log_folder, may_replace)
     make_folder(rows[0].options.out)
 
 
-def _check_files(row: Row) -> None:
-    resume, overwrite = row.options.resume, row.options.overwrite
-    if row.result.exists() and resume:
-        document = row.read()
-        document |= {"trials": len(document["trials"])}
-        run = row.fingerprint()
-        found = {name: document.get(name, value) for name, value in run.items()}
-        if found != run:
-            raise ValueError(
-                f"{row.result} differs in {differences(found, run)}; --overwrite replaces it"
-            )
-        if _is_newer(row.checkpoints, row.result):
+def _check_is_of_this_run(row: Row) -> None:
+    document, run = row.read(row.result), row.fingerprint()
+    document |= {"trials": len(document["trials"])}
+    found = {name: document.get(name, value) for name, value in run.items()}
+    if found != run:
+        raise ValueError(
+            f"{row.result} differs in {differences(found, run)}; --overwrite replaces it"
+        )
+    num_sequences = newest(row.checkpoints)  # of a run that was to replace the result, if newer
+    if num_sequences is not None:
+        checkpoint = row.checkpoints / str(num_sequences)
+        if checkpoint.stat().st_mtime > row.result.stat().st_mtime:
             raise ValueError(
                 f"{row.result} is older than {row.checkpoints}: move it, then --resume continues"
             )
-    check_free(row.result, overwrite or resume)
-    check_unused(row.checkpoints)
-    if newest(row.checkpoints) is not None and not (resume or overwrite):
-        raise ValueError(
-            f"{row.checkpoints} exists, of an interrupted run; --resume continues it, --overwrite "
-            "starts afresh"
-        )
-    if row.log_folder is not None:
-        scalars.check(row.log_folder, overwrite or resume)
 
 
 def newest(folder: pathlib.Path) -> int | None:
     """Return the number of sequences at the newest checkpoint in a folder, if there is one."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return max((int(name) for name in names if name.isdecimal()), default=None)
-
-
-def _is_newer(folder: pathlib.Path, path: pathlib.Path) -> bool:
-    """Return whether a result is older than the checkpoints of a run that was to replace it."""
-    num_sequences = newest(folder)
-    return num_sequences is not None and (
-        (folder / str(num_sequences)).stat().st_mtime > path.stat().st_mtime
-    )
 
 
 def run_row(row: Row) -> Document:
@@ -123,62 +117,50 @@ def _finished_result(row: Row) -> Document | None:
     is_finished = row.options.resume and row.result.exists()
     if is_finished or row.options.overwrite:
         discard(row.checkpoints)
-    return row.read() if is_finished else None
+    return row.read(row.result) if is_finished else None
 
 
 def _run(row: Row, interrupts: Interrupts) -> Document:
-    started = time.monotonic()
+    options, started = row.options, time.monotonic()
     with Checkpoints(row.checkpoints, row.fingerprint()) as checkpoints:
         runner = TrialRunner(
             row.loop,
             range(row.trials),
-            seed=row.options.seed,
+            seed=options.seed,
             mesh=Mesh(np.array(jax.devices()), ("trials",)),
-            batch_size=row.options.batch_size,
+            batch_size=options.batch_size,
         )
-        if row.options.resume:
+        if options.resume:
             restored = checkpoints.restore(runner)
             started -= restored.seconds
             for sentence in restored.damaged:
                 print(sentence, file=sys.stderr)
-        _run_trials(row, runner, checkpoints, started, interrupts)
+        with (
+            display_progress(row.name, options.quiet) as display,
+            scalars.open_log(row.log_folder, runner) as log,
+        ):
+
+            def on_chunk(progress: Progress) -> None:
+                display(progress)
+                log(progress)
+
+            run_trials(
+                runner,
+                checkpoints,
+                started=started,
+                checkpoint_seconds=options.checkpoint_seconds,
+                interrupts=interrupts,
+                on_chunk=on_chunk,
+            )
         document = row.document(runner.results(), time.monotonic() - started)
-        processes.on_first_process(lambda: _save(row, document))
+        save = lambda: save_result(
+            row.result, document, row.draw, overwrite=options.overwrite, quiet=options.quiet
+        )
+        saved = processes.on_first_process(save)
         checkpoints.remove()
     if interrupts.requested():
         raise KeyboardInterrupt
-    return document
-
-
-def _run_trials(
-    row: Row,
-    runner: TrialRunner,
-    checkpoints: Checkpoints,
-    started: float,
-    interrupts: Interrupts,
-) -> None:
-    with (
-        display_progress(row.name, row.options.quiet) as display,
-        scalars.open_log(row.log_folder, runner) as log,
-    ):
-
-        def on_chunk(progress: Progress) -> None:
-            display(progress)
-            log(progress)
-
-        run_trials(
-            runner,
-            checkpoints,
-            started=started,
-            checkpoint_seconds=row.options.checkpoint_seconds,
-            interrupts=interrupts,
-            on_chunk=on_chunk,
-        )
-
-
-def _save(row: Row, document: Document) -> None:
-    options = row.options
-    save_result(row.result, document, row.draw, overwrite=options.overwrite, quiet=options.quiet)
+    return processes.on_first_process(lambda: row.read(saved))
 
 
 def _what_resume_finds(row: Row) -> str:

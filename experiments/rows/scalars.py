@@ -1,4 +1,4 @@
-"""Scalars of a run for TensorBoard: training error per trial, their median, number of solved trials.
+"""Scalars for TensorBoard: training error per trial, their median, number of solved trials.
 
 A resumed run writes its file anew from its checkpoint, so that no point is there twice. Needs the
 extra `tensorboard`.
@@ -17,7 +17,7 @@ from experiments.cli.files import make_folder
 from lstm_jax.training.host import processes
 from lstm_jax.training.trials.records import Progress, RunState
 from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import SOLVED
+from lstm_jax.training.trials.training_loop import SOLVED, TrainingLoop
 
 MAX_POINTS = 1000  # of a curve
 MAX_TRIALS = 100  # the first trials, which have a curve each
@@ -57,38 +57,37 @@ def open_log(
     if folder is None or state is None or not processes.is_first_process():
         yield lambda progress: None
         return
-    log = _Scalars(folder, runner, state)
-    try:
-        yield log.add
-    finally:
-        log.close()
+    for path in _event_files(folder):
+        path.unlink()
+    with contextlib.closing(_load_writer()(logdir=str(folder))) as writer:
+        curves = _Curves(writer, runner.loop)
+        curves.add_all(state)
+        yield lambda progress: curves.add(
+            progress.num_sequences,
+            runner.errors,
+            progress.solved,
+            is_last=not progress.running,
+        )
 
 
-class _Scalars:
-    def __init__(self, folder: pathlib.Path, runner: TrialRunner, state: RunState) -> None:
-        for path in _event_files(folder):
-            path.unlink()
-        self._writer = _load_writer()(logdir=str(folder))
-        self._runner = runner
-        loop = runner.loop
-        self._chunks_per_point = max(1, round(loop.task.max_sequences / MAX_POINTS / loop.chunk))
+class _Curves:
+    def __init__(self, writer: Any, loop: TrainingLoop) -> None:
+        self._writer = writer
+        self._limit, self._chunk = loop.task.max_sequences, loop.chunk
+        self._chunks_per_point = max(1, round(self._limit / MAX_POINTS / self._chunk))
         self._chunks = 0
-        is_solved, limit = state.trials.status == SOLVED, loop.task.max_sequences
-        for sequences, error, _ in zip(*state.reports, strict=True):
-            num_sequences = min((self._chunks + 1) * loop.chunk, limit)
+
+    def add_all(self, state: RunState) -> None:
+        """Add the points of the chunks before a checkpoint."""
+        is_solved = state.trials.status == SOLVED
+        for sequences, error, _ in zip(*state.metrics, strict=True):
+            num_sequences = min((self._chunks + 1) * self._chunk, self._limit)
             solved = np.sum(is_solved & (state.trials.ended_at <= num_sequences))
             with np.errstate(invalid="ignore"):
                 errors = np.where(sequences > 0, error / sequences, np.nan)
-            self._add(num_sequences, errors, int(solved), is_last=False)
+            self.add(num_sequences, errors, int(solved), is_last=False)
 
-    def add(self, progress: Progress) -> None:
-        is_last = not progress.running
-        self._add(progress.num_sequences, self._runner.errors, progress.solved, is_last)
-
-    def close(self) -> None:
-        self._writer.close()
-
-    def _add(self, num_sequences: int, errors: np.ndarray, solved: int, is_last: bool) -> None:
+    def add(self, num_sequences: int, errors: np.ndarray, solved: int, is_last: bool) -> None:
         """Add a point to every curve where one is due; a trial that has ended gets none."""
         self._chunks += 1
         if self._chunks % self._chunks_per_point and not is_last:

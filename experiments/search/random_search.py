@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,13 @@ import numpy as np
 from experiments.cli.command import command_line
 from experiments.cli.files import read_object
 from experiments.rows.row import Row, RowOptions
-from experiments.rows.schema import LIST, TEXT, check_fields
 from experiments.rows.text import text_table
 from experiments.search import picture
 from experiments.search.plan import SearchPlan
 from lstm_jax.network.files import Document
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run, plain_number
+from lstm_jax.training.runs.schema import LIST, TEXT, check_fields
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
 from lstm_jax.training.update_rules.keys import root_key, with_fixed_prng
@@ -94,14 +95,14 @@ class RandomSearch(Row):
                 columns[f"{gate} gate bias {j + 1}"] = bias
         return {"trial": trials} | {name: column.tolist() for name, column in columns.items()}
 
-    def read(self) -> Document:
-        """Read the result file of an earlier run.
+    def read(self, path: pathlib.Path) -> Document:
+        """Read the file of such a search.
 
         Raises:
           ValueError: if it is not one.
         """
-        document = read_object(self.result)
-        check_fields(document, {"columns": LIST, "trials": LIST, "blocks": TEXT}, self.result)
+        document = read_object(path)
+        check_fields(document, {"columns": LIST, "trials": LIST, "blocks": TEXT}, path)
         return document
 
     def draw(self, document: Document) -> Figure:

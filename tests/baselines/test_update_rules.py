@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 from helpers import assert_close, assert_equal
-from small_tasks import COPY, LATCH, assert_same_result, lane, make_runner, training_key
+from small_tasks import COPY, LATCH, assert_same_result, take_trial, make_runner, training_key
 
 from lstm_jax import baselines as baselines
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
@@ -158,7 +158,7 @@ def test_a_training_set_is_presented_in_turn():
     runner = make_runner(TrainingLoop(task, Vmapped(Recorder()), 7), range(3))
     runner.run_chunk()
     for trial in range(3):
-        seen = lane(runner.state().trials.model, trial)
+        seen = take_trial(runner.state().trials.model, trial)
         expected = [10 * trial + n % 5 for n in range(7)]
         assert seen[:7].tolist() == expected
 
@@ -208,7 +208,7 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
     after = runner.state().trials.model
     slope = jax.jit(bptt_gradient, static_argnums=0)
     for trial in range(2):
-        weights = jax.tree.map(jnp.asarray, lane(before, trial).weights)
+        weights = jax.tree.map(jnp.asarray, take_trial(before, trial).weights)
         for n in range(count):
             example = task.sample(training_key(trial, n), None)
             steps = jnp.arange(task.max_length)
@@ -220,7 +220,7 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
             sequence = SupervisedSequence(example.inputs, targets, counts.astype(jnp.float32))
             gradient, outputs = slope(task.architecture, weights, sequence)
             weights = jax.tree.map(lambda w, g: w - rate * g, weights, gradient)
-        assert_close(lane(after, trial).weights, weights, ROUNDING)
+        assert_close(take_trial(after, trial).weights, weights, ROUNDING)
     assert outputs.shape == (task.max_length, 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import optax
 import pytest
-from small_tasks import LATCH, make_update_rule
+from small_tasks import LATCH, make_loop
 
 from lstm_jax.baselines.fully_recurrent import bptt_gradient
 from lstm_jax.baselines.update_rules import RecurrentPerSequence
@@ -22,7 +22,7 @@ def test_one_that_needs_the_error_is_refused(message: str):
     """...in a chain as well, by the LSTM's learning and by a rival's."""
     chain = optax.chain(optax.clip_by_global_norm(1.0), NEED_MORE[message])
     with pytest.raises(ValueError, match=message):
-        make_update_rule(chain, LATCH)
+        make_loop(chain, LATCH)
     with pytest.raises(ValueError, match=message):
         RecurrentPerSequence(LATCH, chain, bptt_gradient)
 

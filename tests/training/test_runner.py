@@ -16,7 +16,15 @@ from helpers import assert_equal
 from jax.sharding import Mesh
 from lstm_jax.training.recipes.random_search import RandomSearch
 from lstm_jax.training.recipes.settings import OwnRate
-from small_tasks import LATCH, assert_same_result, lane, make_runner, make_update_rule, sgd, start
+from small_tasks import (
+    LATCH,
+    assert_same_result,
+    make_runner,
+    make_update_rule,
+    sgd,
+    start,
+    take_trial,
+)
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.guessing import Guessing
@@ -86,7 +94,7 @@ def test_trials_of_6a_do_not_depend_on_the_others():
         alone.run_chunk()
         among_others.run_chunk()
     assert alone.finished and among_others.finished
-    assert_equal(lane(alone.state().trials, 0), lane(among_others.state().trials, 5))
+    assert_equal(take_trial(alone.state().trials, 0), take_trial(among_others.state().trials, 5))
 
 
 # A trial whose numbers become NaN -------------------------------------------------------------
@@ -237,7 +245,7 @@ def test_the_best_model_is_that_of_the_chunk_with_the_lowest_error():
         chunk = int(np.argmin(result.curve[:, 1]))
         assert result.best_error == np.float32(result.curve[chunk, 1])
         assert result.best_sequences == result.curve[chunk, 0]
-        assert_equal(result.best_model, lane(history[chunk], place))
+        assert_equal(result.best_model, take_trial(history[chunk], place))
         early += chunk < len(result.curve) - 1
     assert early
 
@@ -288,7 +296,7 @@ def test_results_before_the_first_round_are_those_of_the_untrained_networks():
     initial = runner.state().trials
     for place, result in enumerate(runner.results()):
         assert (result.solved, result.sequences, result.curve.shape) == (False, 0, (0, 3))
-        assert_equal(result.model, lane(initial.model, place))
+        assert_equal(result.model, take_trial(initial.model, place))
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from small_tasks import (
     BATCH_SIZE,
     COPY,
     LATCH,
-    lane,
     make_runner,
     make_update_rule,
     sgd,
     start,
+    take_trial,
     training_key,
     trial_key,
 )
@@ -108,13 +108,13 @@ def test_one_update_is_the_weights_minus_a_times_the_gradient(task: Task):
             lambda new, old: (old - new) / 2.0**20, after.model.parameters, before.model.parameters
         )
         for trial in range(TRIALS):
-            parameters = lane(before.model.parameters, trial)
+            parameters = take_trial(before.model.parameters, trial)
             example = task.sample(training_key(trial, number), None)
-            found = lane(change, trial)
+            found = take_trial(change, trial)
             assert_close(found, gradient(parameters, task, example), 2 * ROUNDING)
             assert_close(found, oracle_gradient(task, parameters, example), 2 * ROUNDING)
         assert_equal(
-            lane(after.model.parameters, TRIALS), lane(before.model.parameters, TRIALS)
+            take_trial(after.model.parameters, TRIALS), take_trial(before.model.parameters, TRIALS)
         )  # idle
         np.testing.assert_array_equal(report.sequences, np.arange(BATCH_SIZE) < TRIALS)
 
@@ -129,7 +129,7 @@ def test_trials_start_from_their_own_weights():
             init_range=LATCH.hyperparameters.init_range,
             input_gate_bias=LATCH.hyperparameters.input_gate_bias,
         )
-        assert_close(lane(trials.model.parameters, trial), expected, ROUNDING)
+        assert_close(take_trial(trials.model.parameters, trial), expected, ROUNDING)
     assert not np.array_equal(trials.model.parameters.output.cell[..., 0], expected.output.cell)
 
 
@@ -155,15 +155,15 @@ def test_a_chunk_is_a_python_loop_of_single_updates(name: str):
     after, report = jax.jit(loop.run_chunk)(trials, jnp.int32(0))
     norms = []
     for trial in range(TRIALS):
-        parameters = lane(trials.model.parameters, trial)
+        parameters = take_trial(trials.model.parameters, trial)
         state = optimiser.init(parameters)
         for n in range(count):
             parameters, state, gradient = one_update(LATCH, optimiser)(
                 parameters, state, training_key(trial, n)
             )
             norms.append(float(optax.tree.norm(gradient)))
-        assert_close(lane(after.model.parameters, trial), parameters, 20 * ROUNDING)
-        assert_close(lane(after.model.optimiser_state, trial), state, 20 * ROUNDING)
+        assert_close(take_trial(after.model.parameters, trial), parameters, 20 * ROUNDING)
+        assert_close(take_trial(after.model.optimiser_state, trial), state, 20 * ROUNDING)
     assert "clipped" not in name or min(norms) < 0.12 < max(norms)
     np.testing.assert_array_equal(report.sequences[:TRIALS], count)
 
@@ -182,8 +182,8 @@ def test_a_trial_that_has_ended_does_not_change():
     keep = lambda trials: (trials.model, trials.status)
     for result in runner.results():
         assert result.solved
-        at_end, last = (lane(history[n], result.index) for n in (result.sequences, -1))
-        just_before = lane(history[result.sequences - 1], result.index)
+        at_end, last = (take_trial(history[n], result.index) for n in (result.sequences, -1))
+        just_before = take_trial(history[result.sequences - 1], result.index)
         assert_equal(keep(at_end), keep(last))
         assert just_before.status == RUNNING and at_end.ended_at == last.ended_at
         assert not np.array_equal(
@@ -234,7 +234,7 @@ def test_sequential_construction():
     for number in range(0, 60, 10):
         new, report = run_chunk(trials, jnp.int32(number))
         for trial in range(TRIALS):
-            before, after = (lane(t.model.parameters, trial) for t in (trials, new))
+            before, after = (take_trial(t.model.parameters, trial) for t in (trials, new))
             for block in range(2):
                 own = [
                     (w.layer.cell.input[:, block], w.output.cell[block]) for w in (before, after)
@@ -244,7 +244,7 @@ def test_sequential_construction():
             assert not np.array_equal(before.output.input, after.output.input)
         errors = np.vstack([errors, _mean_error(report)])
         joined = np.minimum(joined + (errors[-1] >= np.float32(STALLED) * errors[-2]), 2)
-        np.testing.assert_array_equal(new.model.constructed[:TRIALS], joined)
+        np.testing.assert_array_equal(new.model.num_blocks[:TRIALS], joined)
         trials = new
     assert joined.max() == 2
 
