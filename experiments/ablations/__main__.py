@@ -28,6 +28,7 @@ from experiments.cli.files import make_folder
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform, configure
 from lstm_jax.tasks import make_task, row_names
+from lstm_jax.training.runs.result_file import about_run
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "ablations"
 
@@ -77,7 +78,8 @@ def main(values: FlagValues) -> None:
     make_folder(folder)
     configure()
     check_platform()
-    about = cells.provenance(command_line())
+    about = about_run(0, command_line())
+    del about["seed"]  # each cell has its own
     for stage in values.stages:
         for row in rows:
             for cell in stages[stage](row):

@@ -25,7 +25,7 @@ from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, lock
 from lstm_jax.training.runs.loop import run_trials
-from lstm_jax.training.runs.result_file import about_run, plain_number
+from lstm_jax.training.runs.result_file import plain_number
 from lstm_jax.training.runs.schema import COUNT, LIST, MAYBE, OBJECT, TEXT, check_fields
 from lstm_jax.training.trials.records import Progress
 from lstm_jax.training.trials.runner import TrialRunner
@@ -193,10 +193,3 @@ def tenths(errors: list[float]) -> tuple[float, float]:
     """Return the mean error of the first tenth of the chunks, and of the last."""
     size = max(len(errors) // 10, 1)
     return float(np.mean(errors[:size])), float(np.mean(errors[-size:]))
-
-
-def provenance(command: str) -> Document:
-    """Return the versions, machine, date and command of a run; each cell has its seed."""
-    about = about_run(0, command)
-    del about["seed"]
-    return about

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -11,13 +10,11 @@ from typing import TYPE_CHECKING
 from experiments.ablations import choosing, design
 from experiments.ablations.choosing import Outcome
 from experiments.ablations.tables import by_size
-from lstm_jax.network.files import write_atomically
 from lstm_jax.plots import style
 from lstm_jax.tasks import make_task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def draw(
@@ -59,17 +56,7 @@ def draw(
     pairs = enumerate(itertools.pairwise(rows))
     borders = [y + 0.5 for y, (above, below) in pairs if above[0] != below[0]]
     axes.hlines(borders, *axes.get_xlim(), color="gray", linewidth=0.6)
-    write_atomically(path, _as_small_png(figure))
-
-
-def _as_small_png(figure: Figure) -> bytes:
-    """Return a PNG file of 64 colours, which is a quarter as large as one of all colours."""
-    from PIL import Image  # which Matplotlib needs as well
-
-    content = io.BytesIO()
-    image = Image.open(io.BytesIO(style.as_png(figure))).convert("RGB")
-    image.quantize(64).save(content, "png", optimize=True)
-    return content.getvalue()
+    style.save(figure, path)
 
 
 def _draw_cell(axes: Axes, x: int, y: int, row: str, outcome: Outcome) -> None:

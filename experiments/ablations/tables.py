@@ -20,6 +20,7 @@ Gathered = Mapping[str, list[Outcome]]  # of each row
 FULL_BUDGET = 10  # times the published mean, for runs of `paper`
 MIN_CELLS = 2  # of every mean: with fewer there is no standard error
 DISPLAYED_EFFECTS = 4  # per row, and as many interactions
+MIN_ERRORS = 2  # standard errors by which a displayed effect differs from 0
 
 
 def rows(gathered: Gathered, repeated: Gathered) -> str:
@@ -81,9 +82,9 @@ def _repetition(row: str, outcome: Outcome) -> str:
 
 
 def shared(gathered: Gathered) -> str:
-    """Return the table of the rows on which small and shared interpretations work, or do not."""
+    """Return the table of the rows on which shared interpretations work, or do not."""
     lines = []
-    for recipe in sorted(small_recipes(gathered) | shared_recipes(gathered), key=by_size):
+    for recipe in sorted(shared_recipes(gathered), key=by_size):
         verdicts: dict[bool, list[str]] = {True: [], False: []}
         for row, outcomes in gathered.items():
             tried = [o for o in outcomes if o["recipe"] == recipe]
@@ -186,14 +187,12 @@ def _effect(rates: list[tuple[set[str], float]], group: tuple[str, ...]) -> Effe
 
 
 def effects_table(gathered: Gathered) -> str:
-    """Return the table of the strongest effects and interactions in each row's random cells."""
+    """Return the table of the surest effects and interactions in each row's random cells."""
     lines = []
     for row, outcomes in gathered.items():
         random = choosing.drawn(row, outcomes)
-        strongest = [
-            e for order in (1, 2) for e in effects(random, order=order)[:DISPLAYED_EFFECTS]
-        ]
-        for effect in strongest:
+        found = [e for order in (1, 2) for e in effects(random, order=order)[:DISPLAYED_EFFECTS]]
+        for effect in (e for e in found if abs(e.size) > MIN_ERRORS * e.error):
             names = " with ".join(f"`{override}`" for override in effect.overrides)
             figures = str(effect.cells), f"{effect.size:+.2f}", f"{effect.error:.2f}"
             lines.append([row, str(len(random)), names, *figures])
@@ -205,29 +204,26 @@ def effects_table(gathered: Gathered) -> str:
 
 
 def cut_short(documents: Sequence[Document]) -> str:
-    """Return a list of the runs of `paper` that ended, unsolved, before ten published means.
+    """Return the table of the runs of `paper` that ended, unsolved, before ten published means.
 
     Args:
       documents: result files of rows, of any recipes.
     """
-    rows = row_names()
-    printed = [d for d in documents if d["recipe"] == "paper" and d["task"] in rows]
-    return "\n".join(filter(None, map(_cut_short, printed)))
-
-
-def _cut_short(document: Document) -> str | None:
-    row, budget = document["task"], document["max_sequences"]
-    share = budget / design.published_sequences(make_task(row))
-    curves = [[p[1] for p in t["curve"]] for t in document["trials"] if not t["solved"]]
-    if share >= FULL_BUDGET or not curves:
-        return None
-    first, last = np.mean([cells.tenths(curve) for curve in curves], axis=0)
-    return (
-        f"- **{row}**, {budget:,} sequences, {share:.2g} times the published mean: "
-        f"{len(curves)} unsolved trials, {sum(map(cells.is_at_chance, curves))} at chance; mean "
-        f"error {first:.4f} in the first tenth, {last:.4f} in the last, lowest "
-        f"{min(map(min, curves)):.4f}."
-    )
+    lines = []
+    for document in documents:
+        row, budget = document["task"], document["max_sequences"]
+        if document["recipe"] != "paper" or row not in row_names():
+            continue
+        share = budget / design.published_sequences(make_task(row))
+        curves = [[p[1] for p in t["curve"]] for t in document["trials"] if not t["solved"]]
+        if share >= FULL_BUDGET or not curves:
+            continue
+        errors = *np.mean([cells.tenths(c) for c in curves], axis=0), min(map(min, curves))
+        counts = len(curves), sum(map(cells.is_at_chance, curves))
+        figures = [*map(str, counts), *(f"{error:.4f}" for error in errors)]
+        lines.append([row, f"{budget:,}", f"{share:.2g}", *figures])
+    titles = ("row", "sequences", "ratio", "unsolved trials", "at chance")
+    return _markdown((*titles, "error, first tenth", "last tenth", "lowest"), lines)
 
 
 def _code(recipe: str) -> str:

@@ -63,15 +63,18 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Search, and print the best."""
-    options = row_flags.make_options(values)
+    for flag in ("logdir", "coordinator", "num_processes", "process_id"):
+        if values.sampler == "tpe" and getattr(values, flag) is not None:
+            raise ValueError(f"--{flag} needs --sampler=random")
+    options = row_flags.start(values)  # before anything is computed
     plan = make_plan(values)
-    for shape in plan.shapes:  # raise ValueError before anything is computed
+    for shape in plan.shapes:  # raise ValueError if the recipe does not allow it
         plan.loop(shape)
         plan.recipe_of({"blocks": shape})
-    if values.sampler == "random":
-        _search_randomly(plan, row_flags.start(values))
+    if values.sampler == "tpe":
+        _search_by_tpe(plan, options, values.configurations)
     else:
-        _search_by_tpe(plan, options, values)
+        _search_at_random(plan, options)
 
 
 def make_plan(values: FlagValues) -> SearchPlan:
@@ -95,7 +98,7 @@ def make_plan(values: FlagValues) -> SearchPlan:
     )
 
 
-def _search_randomly(plan: SearchPlan, options: RowOptions) -> None:
+def _search_at_random(plan: SearchPlan, options: RowOptions) -> None:
     rows = [random_search.make_row(plan, shape, options) for shape in plan.shapes]
     run.prepare(rows)
     for row in rows:
@@ -104,15 +107,11 @@ def _search_randomly(plan: SearchPlan, options: RowOptions) -> None:
             print(random_search.best(document))
 
 
-def _search_by_tpe(plan: SearchPlan, options: RowOptions, values: FlagValues) -> None:
-    for flag in ("logdir", "coordinator", "num_processes", "process_id"):
-        if getattr(values, flag) is not None:
-            raise ValueError(f"--{flag} needs --sampler=random")
+def _search_by_tpe(plan: SearchPlan, options: RowOptions, number: int) -> None:
     path, may_replace = options.out / f"{plan.label()}.json", options.overwrite or options.resume
     files.check_free(path, may_replace)
     tpe.load_optuna()  # which reads the file, too
     document = read(path, plan) if options.resume and path.exists() else _start(plan)
-    row_flags.start(values)
     files.make_folder(options.out)
     is_written = may_replace
 
@@ -122,10 +121,10 @@ def _search_by_tpe(plan: SearchPlan, options: RowOptions, values: FlagValues) ->
         is_written = True
 
     try:
-        tpe.search(plan, document, values.configurations, save, options.quiet)
+        tpe.search(plan, document, number, save, options.quiet)
     except KeyboardInterrupt as error:
-        number = len(document["configurations"])
-        message = f"interrupted: {path}, --resume continues after {number} configurations"
+        found = len(document["configurations"])
+        message = f"interrupted: {path}, --resume continues after {found} configurations"
         raise Interrupted(message, getattr(error, "number", signal.SIGINT)) from error
     drawn = files.draw_beside(path, lambda: picture.tpe(document), may_replace)
     if options.quiet:
@@ -164,9 +163,9 @@ def read(path: pathlib.Path, plan: SearchPlan) -> Document:
         )
     for i, entry in enumerate(configurations):
         try:
-            tpe.as_trial(plan, entry)
-        except ValueError as error:
-            raise ValueError(f"{path} has a wrong configurations[{i}]: {error}") from error
+            tpe.as_trial(plan, {key: entry[key] for key in tpe.KEYS})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} has a wrong configurations[{i}]") from error
     return document
 
 

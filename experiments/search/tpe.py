@@ -22,7 +22,6 @@ from jax.sharding import Mesh
 from experiments.search.plan import SearchPlan, rounded
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.network.files import Document
-from lstm_jax.training.runs.schema import COUNT, LIST, MAYBE, OBJECT, TEXT, check_fields
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS, NON_FINITE, SOLVED
@@ -35,14 +34,7 @@ RANDOM = 10  # configurations that are drawn at random before the estimator take
 PARTS = 32  # of the budget; at the end of each, the error is noted
 JUDGED = (4, 8, 16)  # parts at whose end a configuration may be pruned
 MIN_ERRORS = 4  # of which a median is taken
-FIELDS = {  # of a configuration in a file
-    "values": OBJECT,
-    "recipe": TEXT,
-    "cost": MAYBE,
-    "solved": COUNT,
-    "sequences": MAYBE,
-    "errors": LIST,
-}
+KEYS = {"values", "recipe", "cost", "solved", "sequences", "errors"}  # of a configuration
 
 
 def load_optuna() -> Any:
@@ -110,16 +102,9 @@ def propose(plan: SearchPlan, tried: Sequence[Document]) -> Document:
 
 
 def as_trial(plan: SearchPlan, configuration: Document) -> Any:
-    """Return a configuration as Optuna represents it.
-
-    Raises:
-      ValueError: if it is not one of the plan.
-    """
+    """Return a configuration as Optuna represents it."""
     optuna = load_optuna()
-    check_fields(configuration, FIELDS, "a configuration")
     values, cost = configuration["values"], configuration["cost"]
-    if values.get("blocks") not in plan.shapes:
-        raise ValueError(f"blocks must be of {', '.join(plan.shapes)}")
     distributions = {"blocks": optuna.distributions.CategoricalDistribution(plan.shapes)}
     for name, (bounds, is_log) in plan.bounds(values["blocks"]).items():
         distributions[name] = optuna.distributions.FloatDistribution(*bounds, log=is_log)

@@ -231,7 +231,6 @@ def test_the_page_has_what_was_confirmed_and_its_prose_stays(tmp_path: pathlib.P
         text = page.read_text()
         assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
     assert "| 6a | 31,390 | (2 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |  |" in text
-    assert "| `tolerance=0.1` |  | 6a |" in text and "| `paper` |  | (6a) |" in text
     assert text.count("none found") == len(row_names()) - 1
     for name in ("alone", "together"):
         assert 10_000 < (tmp_path / f"{name}.png").stat().st_size < 150_000
@@ -245,8 +244,8 @@ def test_the_committed_page_is_that_of_the_committed_results():
     page = (RESULTS / "ablations" / "README.md").read_text()
     gathered = answer.gather(RESULTS / "ablations")
     repeated = answer.repeated(RESULTS / "ablations")
-    for table in (tables.rows(gathered, repeated), tables.shared(gathered), tables.cover(gathered)):
-        assert table in page
+    rows = tables.rows(gathered, repeated)
+    assert all(table in page for table in (rows, tables.shared(gathered), tables.cover(gathered)))
     for path in (RESULTS / "ablations").glob("*.json"):
         for key, entry in json.loads(path.read_text())["cells"].items():
             assert make_recipe(entry["recipe"]).name == entry["recipe"] == key.split()[0]
@@ -288,11 +287,11 @@ def test_a_run_cut_short_is_listed_with_what_its_curves_say():
 
     learns = [0.5 - 0.02 * n for n in range(20)]
     short = document("6a", 31_390, [0.5] * 20, learns, [0.1])
-    text = tables.cut_short([short, document("6a", 313_900, [0.5] * 20)])
-    assert text.startswith("- **6a**, 31,390 sequences, 1 times the published mean: 2 unsolved")
-    assert "1 at chance; mean error 0.4950 in the first tenth, 0.3150 in the last" in text
-    assert text.endswith("lowest 0.1200.") and "\n" not in text
-    assert not tables.cut_short([document("6a", 31_390, [0.1]), short | {"recipe": "adam"}])
+    table = tables.cut_short([short, document("6a", 313_900, [0.5] * 20)])
+    line = "| 6a | 31,390 | 1 | 2 | 1 | 0.4950 | 0.3150 | 0.1200 |"
+    assert table.splitlines()[2:] == [line]
+    others = [document("6a", 31_390, [0.1]), short | {"recipe": "adam"}, short | {"task": "x"}]
+    assert not tables.cut_short(others).splitlines()[2:]
 
 
 def test_random_combinations_alone_make_the_table_of_effects():

@@ -22,6 +22,7 @@ from experiments.rows.row import RowOptions
 from experiments.search import __main__ as command
 from experiments.search import picture, plan, random_search, tpe
 from experiments.search.plan import SearchPlan
+from experiments.search.tpe import Evaluator
 from lstm_jax import plots
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.recipes.recipe import make_recipe
@@ -51,9 +52,9 @@ def make_plan(**changes: Any) -> SearchPlan:
 
 
 @functools.cache
-def make_evaluator(plan: SearchPlan) -> tpe.Evaluator:
+def make_evaluator(plan: SearchPlan) -> Evaluator:
     """Make one evaluator per plan, so that what is compiled is shared."""
-    return tpe.Evaluator(plan, jax.devices()[:1])
+    return Evaluator(plan, jax.devices()[:1])
 
 
 def call(*flags: str) -> None:
