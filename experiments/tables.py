@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 ROOT = RESULTS.parents[1]
 BEGIN, END = "<!-- results -->\n", "<!-- end results -->\n"
-COLOURS = 48  # of a committed picture
+COLOURS = 32  # of a committed picture
 
 TITLES = {
     "1": "embedded Reber grammar",
