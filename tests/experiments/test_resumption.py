@@ -103,7 +103,7 @@ def test_what_fails_between_the_last_round_and_the_result_file_costs_no_round(
             runner.run_row("latch", of_run)
     assert [path.name for path in tmp_path.iterdir()] == ["latch.checkpoints"]
 
-    monkeypatch.setattr(TrialRunner, "round", fail)
+    monkeypatch.setattr(TrialRunner, "run_chunk", fail)
     started = time.monotonic()
     document = runner.run_row("latch", dataclasses.replace(of_run, resume=True))
     seconds = time.monotonic() - started
