@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NEVER = (
-    100.0  # the place of a row without a solved trial in the overview, in times the paper's mean
-)
+NEVER = 100.0  # the place in the overview of a row without a solved trial
 COLUMNS = 4  # of panels with learning curves
+
+# Markers in `sequences_to_success`.
+_SOLVED: Document = {"marker": "o", "color": style.OURS, "alpha": 0.4, "markersize": 4, "ls": ""}
+_UNSOLVED: Document = {"marker": "x", "color": style.FAILED, "markersize": 5, "ls": ""}
+_MEAN: Document = {"marker": "|", "markersize": 14, "markeredgewidth": 2, "ls": ""}
+_OUR_MEAN: Document = _MEAN | {"color": style.OURS}
+_PAPER_MEAN: Document = _MEAN | {"color": style.PAPER}
 
 
 def sequences_to_success(
@@ -35,26 +40,24 @@ def sequences_to_success(
     for y, document in enumerate(documents):
         for is_solved, options in ((True, _SOLVED), (False, _UNSOLVED)):
             counts = [t["sequences"] for t in document["trials"] if t["solved"] == is_solved]
-            axes.plot(counts, [y] * len(counts), linestyle="", **options)
-        for source, options in (("summary", _MEAN), ("published", _PUBLISHED)):
+            axes.plot(counts, [y] * len(counts), **options)
+        for source, options in (("summary", _OUR_MEAN), ("published", _PAPER_MEAN)):
             if document[source]["mean_sequences"]:
-                axes.plot(document[source]["mean_sequences"], y, linestyle="", **options)
-    entries = {"solved trial": _SOLVED, "unsolved trial": _UNSOLVED, "mean of the solved": _MEAN}
+                axes.plot(document[source]["mean_sequences"], y, **options)
+    entries = {
+        "solved trial": _SOLVED,
+        "unsolved trial": _UNSOLVED,
+        "mean of the solved": _OUR_MEAN,
+    }
     if any(d["published"]["mean_sequences"] for d in documents):
-        entries["the paper's mean"] = _PUBLISHED
+        entries["the paper's mean"] = _PAPER_MEAN
     for name, options in entries.items():
-        axes.plot([], [], linestyle="", label=name, **options)
+        axes.plot([], [], label=name, **options)
     names = [f"{label(d)}  {d['summary']['solved']}/{len(d['trials'])}" for d in documents]
     axes.set_yticks(range(len(documents)), names)
     axes.set(xscale="log", xlabel="training sequences", ylim=(len(documents) - 0.5, -0.5))
     style.add_legend(figure, ncols=4, loc="outside upper center")
     return figure
-
-
-_SOLVED = {"marker": "o", "color": style.OURS, "alpha": 0.4, "markersize": 4}
-_UNSOLVED = {"marker": "x", "color": style.FAILED, "markersize": 5}
-_MEAN = {"marker": "|", "color": style.OURS, "markersize": 14, "markeredgewidth": 2}
-_PUBLISHED = _MEAN | {"color": style.PAPER}
 
 
 def learning_curves(documents: Sequence[Document]) -> Figure:

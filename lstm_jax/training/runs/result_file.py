@@ -31,6 +31,7 @@ from lstm_jax.training.runs.schema import (
     OBJECT,
     TEXT,
     YES_NO,
+    FieldType,
     check_fields,
 )
 from lstm_jax.training.trials.runner import TrialResult
@@ -51,7 +52,7 @@ TRIAL = {  # fields of `TrialResult`; a trial has its curve as well
     **dict.fromkeys(("solved", "finite"), YES_NO),
     **dict.fromkeys(("first_rule_sequences", "test_error", "test_squared_error"), MAYBE),
 }
-CURVE = dict.fromkeys(("sequences", "error", "wrong"), LIST)
+CURVE: dict[str, FieldType] = dict.fromkeys(("sequences", "error", "wrong"), LIST)
 NOT_PUBLISHED = dataclasses.asdict(Published())
 PUBLISHED = dict.fromkeys(NOT_PUBLISHED, MAYBE) | {"table": TEXT}
 
