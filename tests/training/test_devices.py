@@ -13,7 +13,7 @@ import optax
 import pytest
 from helpers import assert_equal
 from jax.sharding import Mesh
-from small_tasks import COPY, LATCH, binary_environment, make_loop, make_runner
+from small_tasks import LATCH, binary_environment, make_loop, make_runner
 
 from lstm_jax import baselines
 from lstm_jax.tasks import replace_hyperparameters
@@ -43,7 +43,6 @@ for count in sys.argv[1].split(","):
 
 
 LOOPS = {
-    "Adam": make_loop(optax.adam(0.01), COPY, 100),
     "full gradient, clipped, with a schedule": make_loop(
         optax.chain(
             optax.clip_by_global_norm(0.12), optax.rmsprop(optax.cosine_decay_schedule(0.05, 30))
@@ -82,10 +81,10 @@ def digests(process: subprocess.Popen) -> list[str]:
     return [line for line in out.splitlines() if line.startswith("digest")]
 
 
-def test_numbers_are_the_same_on_1_2_3_and_8_devices_and_on_2_processes():
+def test_numbers_are_the_same_on_1_3_and_4_devices_and_on_2_processes():
     """The two processes have two devices each, and use four or three of them."""
-    one, *more = digests(start(8, "1,2,3,8"))
-    assert more == [one] * 3
+    one, *more = digests(start(4, "1,3,4"))
+    assert more == [one] * 2
     with socket.create_server(("", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     both = [start(2, "4,3", address, str(i)) for i in range(2)]
