@@ -25,7 +25,7 @@ from lstm_jax.training.trials.programs import Programs, make_programs
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.stopping import init_window
-from lstm_jax.training.trials.training_loop import TRAINING, TrainingLoop, Trials
+from lstm_jax.training.trials.training_loop import IDLE, TRAINING, TrainingLoop, Trials
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 MAX_LENGTH = 4
@@ -157,12 +157,14 @@ def start(loop: TrainingLoop, num_trials: int, seed: int = 0) -> Trials:
     assert isinstance(rule, PerSequenceUpdate)
     keys = [jax.random.key_data(trial_key(i % num_trials, seed)) for i in range(BATCH_SIZE)]
     init = _init_program(task.architecture, task.hyperparameters, task.sequential_construction)
-    trials = init(np.stack(keys, axis=-1), np.arange(BATCH_SIZE) >= num_trials)
+    trials = init(np.stack(keys, axis=-1))
     init_optimiser = jax.vmap(rule.optimiser.init, in_axes=-1, out_axes=-1)
     optimiser_state = init_optimiser(trials.model.parameters)
     is_stream = isinstance(task.rule, StreamRule)
+    is_idle = np.arange(BATCH_SIZE) >= num_trials
     return trials._replace(
         model=trials.model._replace(optimiser_state=optimiser_state),
+        status=jnp.where(is_idle, IDLE, trials.status),
         window=init_window(task.rule, (BATCH_SIZE,)) if is_stream else None,
     )
 
@@ -178,7 +180,7 @@ def _init_program(
         sequential_construction=sequential,
     )
     init = make_loop(optax.identity(), task).init_trials
-    return jax.jit(lambda keys, is_idle: init(keys, None, is_idle))
+    return jax.jit(lambda keys: init(keys, None))
 
 
 @functools.cache

@@ -60,7 +60,7 @@ class Programs(NamedTuple):
     """The programs of a run."""
 
     init: Program[TrainState]
-    """(keys, data, is_idle) to a `TrainState`."""
+    """(keys, data) to a `TrainState`."""
     run_chunk: Program[tuple[Trials, Metrics]]
     """(trials, num_sequences) to the trials and a `Metrics`."""
     update_best: Program[Best]
@@ -73,8 +73,8 @@ class Programs(NamedTuple):
 def make_programs(loop: TrainingLoop) -> Programs:
     """Make the programs of one runner, whose batches all have the same size."""
 
-    def init(keys: jax.Array, data: Data, is_idle: jax.Array) -> TrainState:
-        return init_train_state(loop.init_trials(keys, data, is_idle))
+    def init(keys: jax.Array, data: Data) -> TrainState:
+        return init_train_state(loop.init_trials(keys, data))
 
     return Programs(
         init=Program(init),

@@ -87,15 +87,9 @@ def make_result(
     test_size: int,
     num_sequences: int,
 ) -> TrialResult:
-    """Make the result of one trial, whose arrays have no batch axis.
+    """Make the result of one trial, from arrays without a batch axis.
 
-    Args:
-      index: the trial's index.
-      state: its train state.
-      test: the metrics of its final test.
-      curve: as `TrialResult.curve`.
-      test_size: as `TrialResult.test_size`.
-      num_sequences: its training sequences if it has not ended.
+    The fields are as in `TrialResult`; `num_sequences` are those of a trial that has not ended.
     """
     trial, best = state
     return TrialResult(

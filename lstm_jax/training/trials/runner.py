@@ -31,7 +31,6 @@ from lstm_jax.training.trials.records import (
     make_result,
     stack_metrics,
 )
-from lstm_jax.training.trials.stopping import TestMetrics
 from lstm_jax.training.trials.train_state import TrainState, pad, split, take, take_batch
 from lstm_jax.training.trials.training_loop import DATA, RUNNING, SOLVED, TrainingLoop
 from lstm_jax.training.update_rules.base import Metrics
@@ -100,13 +99,11 @@ class TrialRunner:
         self.devices = Devices(mesh, whole("batch_size", batch_size, 1, 2**20))
         self.loop = loop
         self._programs = make_programs(loop)
-        self._keys, data = _keys_and_data(loop, self.indices, seed)
-        self._batches = [Batch(at, self._init(at, data)) for at in self._split(self._all)]
-        # The train state of all trials on the host, up to date for those that are in no batch.
-        self._host_state = jax.tree.map(self._empty_on_host, self._batches[0].parts[0])
         self._status = np.full(len(self.indices), RUNNING)
         self._metrics: list[Metrics] = []  # of every chunk, [R] each
         self._total_sequences = 0
+        self._keys, data = _keys_and_data(loop, self.indices, seed)
+        self._repack(self._init(data))
 
     @property
     def errors(self) -> np.ndarray:
@@ -157,20 +154,22 @@ class TrialRunner:
 
     def results(self) -> list[TrialResult]:
         """Test the current model of every trial, ended or not, on fresh sequences."""
-        state, curves = self._train_state(), self.curves()
-        tests = [(batch, self._final_test(state, batch)) for batch in self._split(self._all)]
-        return [
-            make_result(
-                index=self.indices[position],
-                state=take(state, position),
-                test=take(test, i),
-                curve=curves[position],
-                test_size=self.loop.task.test_size,
-                num_sequences=self.num_sequences,
-            )
-            for positions, test in tests
-            for i, position in enumerate(positions)
-        ]
+        state, curves, results = self._train_state(), self.curves(), []
+        for positions in self._split(self._all):
+            parts = [(part.trials,) for part in self._scatter(state, positions)]
+            test = self.devices.gather(self._programs.final_test(parts))
+            results += [
+                make_result(
+                    index=self.indices[position],
+                    state=take(state, position),
+                    test=take(test, i),
+                    curve=curves[position],
+                    test_size=self.loop.task.test_size,
+                    num_sequences=self.num_sequences,
+                )
+                for i, position in enumerate(positions)
+            ]
+        return results
 
     def state(self) -> RunState:
         """Return the complete state of the run, for `restore`."""
@@ -200,16 +199,14 @@ class TrialRunner:
     def _split(self, positions: np.ndarray) -> list[np.ndarray]:
         return split(positions, self.devices.width)
 
-    def _init(self, positions: np.ndarray, data: Data) -> list[TrainState]:
-        """Return a batch of trials before their first sequence, on the devices."""
-        width = self.devices.width
-        keys, data = take((self._keys, data), pad(positions, width))
-        is_idle = np.arange(width) >= len(positions)
-        return self._programs.init(self.devices.scatter((keys, data, is_idle)))
-
-    def _empty_on_host(self, array: jax.Array) -> np.ndarray:
-        """Return an uninitialised array for all trials, like that of a batch."""
-        return np.empty((*array.shape[:-1], len(self.indices)), array.dtype)
+    def _init(self, data: Data) -> TrainState:
+        """Return all trials before their first sequence, on the host."""
+        batches = []
+        for positions in self._split(self._all):
+            arguments = take((self._keys, data), pad(positions, self.devices.width))
+            parts = self._programs.init(self.devices.scatter(arguments))
+            batches.append(take(self.devices.gather(parts), np.arange(len(positions))))
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=-1), *batches)
 
     def _advance(self, batch: Batch) -> tuple[Batch, list[tuple[chex.Array, Metrics]]]:
         """Start one more chunk of a batch; return it with the chunk's status and metrics."""
@@ -245,19 +242,14 @@ class TrialRunner:
         return state
 
     def _repack(self, state: TrainState) -> None:
-        """Make batches of the trials that still run."""
-        self._host_state = state
+        """Make batches of the trials that still run, from the train state of all."""
+        self._host_state = state  # stays up to date for trials that are in no batch
         running = np.flatnonzero(self._status == RUNNING)
         self._batches = [Batch(at, self._scatter(state, at)) for at in self._split(running)]
 
     def _scatter(self, state: TrainState, positions: np.ndarray) -> list[TrainState]:
         """Copy trials as a batch to the devices."""
         return self.devices.scatter(take_batch(state, positions, self.devices.width))
-
-    def _final_test(self, state: TrainState, positions: np.ndarray) -> TestMetrics:
-        """Return the final test of a batch of trials."""
-        parts = self._scatter(state, positions)
-        return self.devices.gather(self._programs.final_test([(part.trials,) for part in parts]))
 
 
 def _check_indices(indices: Sequence[int]) -> list[int]:

@@ -102,21 +102,15 @@ class TrainingLoop:
                 )
 
     @with_fixed_prng
-    def init_trials(self, keys: jax.Array, data: Data, is_idle: jax.Array) -> Trials:
-        """Return B trials before their first sequence.
-
-        Args:
-          keys: [2, B] uint32, as in `Trials`.
-          data: as in `Trials`.
-          is_idle: [B] bool, which ones only fill up the batch.
-        """
-        rule, shape = self.task.rule, is_idle.shape
+    def init_trials(self, keys: jax.Array, data: Data) -> Trials:
+        """Return B trials before their first sequence, from their keys and data as in `Trials`."""
+        rule, shape = self.task.rule, keys.shape[1:]
         return Trials(
             keys=keys,
             data=data,
             model=self.update_rule.init(_subkeys(keys, INITIAL_WEIGHTS)),
             window=init_window(rule, shape) if isinstance(rule, StreamRule) else None,
-            status=jnp.where(is_idle, IDLE, RUNNING).astype(jnp.int32),
+            status=jnp.full(shape, RUNNING, jnp.int32),
             ended_at=jnp.zeros(shape, jnp.int32),
             first_rule_at=jnp.zeros(shape, jnp.int32),
         )
