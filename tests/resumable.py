@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from small_tasks import LATCH
+from small_tasks import LATCH, binary_environment
 
 from experiments.rows.row import Row, RowOptions
 from lstm_jax.training.recipes.recipe import make_recipe
@@ -22,9 +22,12 @@ RUN = ["--trials=2", "--max_sequences=20500", "--checkpoint_seconds=0", "--quiet
 PATIENCE = 300.0  # seconds, on a machine that has much else to do
 
 
-def start(out: pathlib.Path, *flags: str, environment: dict[str, str]) -> subprocess.Popen:
+def start(
+    out: pathlib.Path, *flags: str, environment: dict[str, str] | None = None
+) -> subprocess.Popen:
     command = [sys.executable, "-m", "experiments.temporal_order", f"--out={out}", *RUN, *flags]
     pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
+    environment = environment or binary_environment()
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
 
 

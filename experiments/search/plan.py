@@ -183,10 +183,10 @@ def search_space(values: FlagValues) -> SearchSpace:
     bounds = {name: _bounds(name, getattr(values, name)) for name in OVERRIDES}
     recipe, net = make_recipe(values.recipe), _task_of(values.task, values.recipe).architecture
     of_row = [o for row, o in recipe.overrides_in_rows.items() if row == values.task]
-    changed = {override.spec.changes for override in (*recipe.overrides, *of_row)}
-    for flag, (_, name) in OVERRIDES.items():
+    changed = {override.group for override in (*recipe.overrides, *of_row)}
+    for flag, (override, name) in OVERRIDES.items():
         gate = name.removesuffix(" gate bias")
-        if name in changed:
+        if override.replace("-", " ") in changed:
             reason = f"with --recipe={values.recipe}, which sets the {name}"
         elif gate != name and not (f"{gate}_gate" in net.biased and getattr(net, f"{gate}_gates")):
             reason = f"for {values.task}, whose {gate} gates have no biases"

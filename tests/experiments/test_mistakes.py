@@ -152,11 +152,9 @@ def test_a_bad_value_is_refused_by_its_flag_s_name_and_nothing_is_written(
 
 MISTAKES = {
     "temporal_order --task=7": "flag --task=7: value should be one of <6a|6b>; see --help",
-    "temporal_order --trials=0": "flag --trials=0: 0 is not an integer in the range [1, 1048576]",
     "temporal_order --seed=-1": "flag --seed=-1: -1 is not an integer in the range [0, 4294967295]",
     "temporal_order --checkpoint_seconds=nan": "flag --checkpoint_seconds=nan: must be a number",
     "temporal_order --recipe=unknown": "--recipe=unknown: recipe must begin with one of paper, ",
-    "temporal_order --devices=1000": "flag --devices=1000: 1000 is not an integer in the range",
     "temporal_order --process_id=1": "--num_processes and --process_id need --coordinator, got ",
     "temporal_order --unknown=1": "Unknown command line flag 'unknown'",
     "temporal_order 6a": "unexpected argument '6a'; options begin with --",
@@ -165,9 +163,7 @@ MISTAKES = {
     "temporal_order --logdir={0}/file": "--logdir must be a writable folder, got {0}/file: ",
     "temporal_order --logdir={0}/log": "{0}/log/6a has scalars of a run; --overwrite replaces",
     "temporal_order --out={0}/file": "--out must be a writable folder, got {0}/file: ",
-    "temporal_order --out={0}/file/below": "--out must be a writable folder, got {0}/file/below: N",
     "claims --claim=gates --out={0}/file/below": "--out must be a writable folder, got ",
-    "error_flow --out={0}/file/below": "--out must be a writable folder, got {0}/file",
     "benchmark --case=h --out={0}/file/below": "--out must be a writable folder, got ",
     "temporal_order --out={0}/old": "{0}/old/6a.json exists; --overwrite replaces it",
     "claims --claim=lags --out={0}/old": "{0}/old/claim.lags.json exists; --overwrite",

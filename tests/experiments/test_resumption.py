@@ -31,24 +31,17 @@ from lstm_jax.training.trials.runner import TrialRunner
 
 
 @pytest.fixture(scope="module")
-def environment() -> dict[str, str]:
-    return binary_environment()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, environment) -> pathlib.Path:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     out = tmp_path_factory.mktemp("uninterrupted")
-    assert finish(start(out, environment=environment)) == ("", "")
+    assert finish(start(out)) == ("", "")
     assert len(numbers(out)["trials"][0]["curve"]) == 21  # chunks
     return out
 
 
-def test_killed_again_and_again(
-    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
-):
+def test_killed_again_and_again(uninterrupted: pathlib.Path, tmp_path: pathlib.Path):
     """...before there was a checkpoint, then twice in the midst, on one device or two."""
     moments = random.Random(0)
-    process = start(tmp_path, environment=environment)
+    process = start(tmp_path)
     time.sleep(moments.uniform(0.0, 2.0))
     process.kill()
     process.communicate()
@@ -56,20 +49,20 @@ def test_killed_again_and_again(
     reached = newest(tmp_path)
     for devices in (2, 1):
         flags = ("--resume", f"--devices={devices}")
-        process = start(tmp_path, *flags, environment=environment)
+        process = start(tmp_path, *flags)
         again = kill_after_another_checkpoint(process, tmp_path, moments.uniform(0.0, 0.3))
         assert reached < again <= 20500
         reached = again
-    assert finish(start(tmp_path, "--resume", environment=environment)) == ("", "")
+    assert finish(start(tmp_path, "--resume")) == ("", "")
     assert numbers(tmp_path) == numbers(uninterrupted)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["6a.json", "6a.png"]
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(
-    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
+    uninterrupted: pathlib.Path, tmp_path: pathlib.Path
 ):
     """An interrupted run is neither repeated nor resumed as another one."""
-    process = start(tmp_path, environment=environment)
+    process = start(tmp_path)
     while newest(tmp_path) < 2000 and process.poll() is None:
         time.sleep(0.01)
     process.kill()
@@ -80,21 +73,21 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(
 
     flags = ([], ["--resume", "--seed=1"])
     runs = [["temporal_order", f"--out={tmp_path}", *RUN, *more] for more in flags]
-    repeated, other = run_forks(runs, environment)
+    repeated, other = run_forks(runs, binary_environment())
     assert repeated[0] == 2 and f"{folder} exists, of an interrupted run" in repeated[2]
     assert other[0] == 2 and f"error: checkpoint {folder}" in other[2]
     assert other[2].endswith(" differs in seed: 0, not 1\n") and other[2].count("\n") == 1
 
-    _, err = finish(start(tmp_path, "--resume", environment=environment))
+    _, err = finish(start(tmp_path, "--resume"))
     assert err.startswith(f"checkpoint {damaged} is damaged: ") and err.count("\n") == 1
     assert numbers(tmp_path) == numbers(uninterrupted)
 
 
 def test_the_numbers_are_those_of_a_trial_alone_on_one_device(
-    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
+    uninterrupted: pathlib.Path, tmp_path: pathlib.Path
 ):
     """Under the flags that binaries set for XLA as well."""
-    finish(start(tmp_path, "--trials=1", "--devices=1", environment=environment))
+    finish(start(tmp_path, "--trials=1", "--devices=1"))
     assert numbers(tmp_path)["trials"] == numbers(uninterrupted)["trials"][:1]
 
 
