@@ -1,15 +1,11 @@
 """Experiment 5: the multiplication problem (section 5.5).
 
-python -m experiments.multiplication --task=5-140 --out=DIR
-python -m experiments.multiplication --task=5-140 --recipe=adam --out=DIR
-python -m experiments.multiplication --task=5-13 --recipe=swapped --resume --out=DIR
+Row 5-n is solved with fewer than n of the last 2,000 sequences wrong.
 """
 
-from experiments.rows.flags import row_command, rows_of
+from experiments.rows.flags import row_command
 
-COMMAND = row_command(
-    "multiplication", __doc__, rows_of("5-"), "5-n: solved with fewer than n of 2,000 wrong."
-)
+COMMAND = row_command("multiplication", __doc__)
 
 if __name__ == "__main__":
     COMMAND.run()

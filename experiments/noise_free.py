@@ -1,15 +1,11 @@
 """Experiments 2a and 2b: long time lags, with and without local regularities (section 5.2).
 
-python -m experiments.noise_free --task=2a --out=DIR
-python -m experiments.noise_free --task=2a --recipe=adam --out=DIR
-python -m experiments.noise_free --task=2b --recipe=end-error --out=DIR
+The symbols between the relevant ones are fixed in row 2a and random in row 2b.
 """
 
-from experiments.rows.flags import row_command, rows_of
+from experiments.rows.flags import row_command
 
-COMMAND = row_command(
-    "noise_free", __doc__, rows_of("2a", "2b"), "2a: fixed symbols in the middle; 2b: random ones."
-)
+COMMAND = row_command("noise_free", __doc__)
 
 if __name__ == "__main__":
     COMMAND.run()

@@ -1,15 +1,11 @@
 """Experiment 6: temporal order (section 5.6).
 
-python -m experiments.temporal_order --task=6a --trials=20 --out=DIR
-python -m experiments.temporal_order --task=6b --recipe=adam --out=DIR
-python -m experiments.temporal_order --task=6a --overwrite --seed=1 --out=DIR
+Row 6a has two relevant symbols, row 6b three.
 """
 
-from experiments.rows.flags import row_command, rows_of
+from experiments.rows.flags import row_command
 
-COMMAND = row_command(
-    "temporal_order", __doc__, rows_of("6"), "6a: two relevant symbols; 6b: three."
-)
+COMMAND = row_command("temporal_order", __doc__)
 
 if __name__ == "__main__":
     COMMAND.run()

@@ -1,15 +1,11 @@
 """Experiment 3: noise and signal on the same input line (section 5.3).
 
-python -m experiments.two_sequence --task=3a-100-3 --out=DIR
-python -m experiments.two_sequence --task=3b-100-1 --recipe=adam --out=DIR
-python -m experiments.two_sequence --task=3c-100-3 --resume --out=DIR
+Row 3x-T-N has sequences of minimal length T, of which the first N steps carry the signal.
 """
 
-from experiments.rows.flags import row_command, rows_of
+from experiments.rows.flags import row_command
 
-COMMAND = row_command(
-    "two_sequence", __doc__, rows_of("3"), "3x-T-N: T least length, N with signal."
-)
+COMMAND = row_command("two_sequence", __doc__)
 
 if __name__ == "__main__":
     COMMAND.run()

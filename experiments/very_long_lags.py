@@ -1,15 +1,11 @@
 """Experiment 2c: very long time lags, no local regularities (section 5.2).
 
-python -m experiments.very_long_lags --task=2c-50-50 --out=DIR
-python -m experiments.very_long_lags --task=2c-1000-1000 --recipe=adam-gate-bias --out=DIR
-python -m experiments.very_long_lags --task=2c-100-100 --recipe=gate-bias --trials=4 --out=DIR
+A sequence of row 2c-q-p has at least q distractors, drawn from p symbols.
 """
 
-from experiments.rows.flags import row_command, rows_of
+from experiments.rows.flags import row_command
 
-COMMAND = row_command(
-    "very_long_lags", __doc__, rows_of("2c-"), "2c-q-p: at least q distractors, out of p."
-)
+COMMAND = row_command("very_long_lags", __doc__)
 
 if __name__ == "__main__":
     COMMAND.run()

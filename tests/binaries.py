@@ -1,4 +1,4 @@
-"""What tests of binaries and pictures share."""
+"""Commands as tests run them, and what tests of commands and pictures share."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from typing import Any
 
 from matplotlib import image
 
+from experiments.__main__ import commands
 from experiments.cli.command import Command
-from lstm_jax.training.runs.result_file import make_document
+from lstm_jax.training.runs.result_file import complete, make_document
 from lstm_jax.training.trials.runner import TrialResult
 
 ROOT = pathlib.Path(__file__).parents[1]
-BINARIES = sorted(
-    path.parent.name if path.stem == "__main__" else path.stem
-    for path in (ROOT / "experiments").rglob("*.py")
-    if "COMMAND.run()" in path.read_text()
-)
+BINARIES = list(commands())
 
-# Runs binaries one after the other, each in a fork of a process that has imported JAX, which is
+# Runs commands one after the other, each in a fork of a process that has imported JAX, which is
 # what takes the time: [module, flags] each to [exit status, stdout, stderr].
 FORKS = """
 import json, os, runpy, sys, tempfile
@@ -45,27 +42,32 @@ print(json.dumps(results))
 """
 
 
-def run_forks(runs: Sequence[Sequence[str]]) -> list[tuple[int, str, str]]:
-    """Runs binaries, each its name and its flags; returns statuses and what they printed."""
+def run_forks(
+    runs: Sequence[Sequence[str]], environment: dict[str, str] | None = None
+) -> list[tuple[int, str, str]]:
+    """Run commands, each its name and its flags; return statuses and what they printed."""
     command = [sys.executable, "-c", FORKS, json.dumps([list(run) for run in runs])]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
     return [tuple(outcome) for outcome in json.loads(done.stdout)]
 
 
 def command_of(binary: str) -> Command:
-    package = ROOT / "experiments" / binary
+    """Return the command of a module of `experiments`."""
+    package = ROOT / "experiments" / binary.replace(".", "/")
     module = f"experiments.{binary}" + (".__main__" if package.is_dir() else "")
     return importlib.import_module(module).COMMAND
 
 
 def assert_is_a_picture(path: pathlib.Path) -> None:
-    """Asserts that a PNG opens, and that between 1 and 50 percent of it is not white."""
+    """Assert that a PNG opens, and that between 1 and 50 percent of it is not white."""
     pixels = image.imread(path)
     assert pixels.shape[0] > 300 and pixels.shape[1] > 500
     assert 0.01 < (pixels[..., :3] < 0.9).any(-1).mean() < 0.5
 
 
 def document_of(task: Any, results: Sequence[TrialResult], **about: Any) -> dict[str, Any]:
-    """A row's document, as the paper's conditions made it."""
+    """Return a row's result document, by the paper's hyperparameters."""
     label = {"recipe": "paper", "changes": "", "seed": 0, "command": "python -m x"}
-    return make_document(task, results, **(label | {"wall_seconds": 1.0} | about))
+    return complete(make_document(task, results, **(label | {"wall_seconds": 1.0} | about)))

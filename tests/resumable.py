@@ -1,7 +1,8 @@
-"""A run of a binary as a process of its own, that is killed, and goes on."""
+"""A run of a command in a process that is killed and continues."""
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import signal
 import subprocess
@@ -9,23 +10,25 @@ import sys
 import time
 from typing import Any
 
-from lstm_jax.training.runs.result_file import read_json
+from small_tasks import LATCH, binary_environment
+
+from experiments.rows.row import Row, RowOptions
+from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.runs.result_file import read_result
+from lstm_jax.training.trials.training_loop import TrainingLoop
 
 ROOT = pathlib.Path(__file__).parents[1]
 RUN = ["--trials=2", "--max_sequences=20500", "--checkpoint_seconds=0", "--quiet"]
 PATIENCE = 300.0  # seconds, on a machine that has much else to do
 
 
-def start(out: pathlib.Path, *flags: str, environment: dict[str, str]) -> subprocess.Popen:
+def start(
+    out: pathlib.Path, *flags: str, environment: dict[str, str] | None = None
+) -> subprocess.Popen:
     command = [sys.executable, "-m", "experiments.temporal_order", f"--out={out}", *RUN, *flags]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
+    environment = environment or binary_environment()
+    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
 
 
 def finish(process: subprocess.Popen) -> tuple[str, str]:
@@ -35,12 +38,12 @@ def finish(process: subprocess.Popen) -> tuple[str, str]:
 
 
 def numbers(out: pathlib.Path) -> dict[str, Any]:
-    document = read_json(out / "6a.json")
+    document = read_result(out / "6a.json")
     return {name: document[name] for name in ("trials", "summary", "max_sequences", "seed")}
 
 
 def newest(out: pathlib.Path) -> int:
-    """The sequences presented before the newest checkpoint, 0 if there is none."""
+    """Return the sequences before the newest checkpoint, 0 if there is none."""
     folder = out / "6a.checkpoints"
     found = [path.name for path in folder.iterdir()] if folder.exists() else []
     return max((int(name) for name in found if name.isdigit()), default=0)
@@ -49,7 +52,7 @@ def newest(out: pathlib.Path) -> int:
 def kill_after_another_checkpoint(
     process: subprocess.Popen, out: pathlib.Path, delay: float
 ) -> int:
-    """Kills a run a moment after it has gone further; returns where its newest checkpoint is."""
+    """Kill a run a moment after it has gone further; return where its newest checkpoint is."""
     before, patience_ends = newest(out), time.monotonic() + PATIENCE
     while newest(out) <= before and process.poll() is None:
         assert time.monotonic() < patience_ends
@@ -60,3 +63,15 @@ def kill_after_another_checkpoint(
     assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
     assert not (out / "6a.json").exists()
     return newest(out)
+
+
+def small_row(out: pathlib.Path, loop: TrainingLoop | None = None, **options: Any) -> Row:
+    """Return a row that takes a second, by the name of 6a."""
+    loop = loop or TrainingLoop(LATCH)
+    loop = dataclasses.replace(loop, task=dataclasses.replace(loop.task, name="6a"))
+    return Row("6a", make_recipe("paper"), loop, RowOptions(out, **({"quiet": True} | options)))
+
+
+def with_options(row: Row, **changes: Any) -> Row:
+    """Return the row with other options."""
+    return dataclasses.replace(row, options=dataclasses.replace(row.options, **changes))

@@ -1,4 +1,4 @@
-"""Tasks that compile and finish in seconds, and runners that compile each of them once."""
+"""Tasks that compile and finish in seconds, and runners that share their compiled programs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import oracle
+from helpers import from_oracle, to_oracle
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import Parameters
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 from lstm_jax.training.host.cpu import BATCH_SIZE
-from lstm_jax.training.trials import runner as trials
+from lstm_jax.training.trials import runner as runner_module
 from lstm_jax.training.trials.programs import Programs, make_programs
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.stopping import init_window
-from lstm_jax.training.trials.training_loop import TRAINING, TrainingLoop, Trials
+from lstm_jax.training.trials.training_loop import IDLE, TRAINING, TrainingLoop, Trials
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 MAX_LENGTH = 4
 
 
 def _latch(key: jax.Array, data: Any = None) -> Example:
-    """The first symbol, 0 or 1, is the target 2 or 3 steps later; then comes noise, 2 or 3."""
+    """Return a sequence whose first symbol, 0 or 1, is the target 2 or 3 steps later."""
     del data
     words = jax.random.bits(key, (MAX_LENGTH + 1,), jnp.uint32) >> 9
     bits = (words % 2).astype(jnp.int32)
@@ -39,7 +42,7 @@ def _latch(key: jax.Array, data: Any = None) -> Example:
 
 
 def _copy(key: jax.Array, data: Any = None) -> Example:
-    """At every step, the target is the product of the two inputs of the step before."""
+    """Return a sequence whose target is, at every step, the product of the last step's inputs."""
     del data
     inputs = jax.random.uniform(key, (MAX_LENGTH + 1, 2))
     products = inputs[:-1].prod(1, keepdims=True)
@@ -48,7 +51,7 @@ def _copy(key: jax.Array, data: Any = None) -> Example:
     return Example(inputs[:-1], targets, targets, length)
 
 
-# Solved by each trial after some hundred sequences.
+# Solved by each trial after some hundred sequences; symbols 2 and 3 are noise.
 LATCH = Task(
     name="latch",
     title="the first of a few symbols",
@@ -65,7 +68,7 @@ LATCH = Task(
     test_size=64,
 )
 
-# Errors at every step, real-valued inputs, a conventional hidden unit and a direct path.
+# Errors at every step, real-valued inputs, a conventional hidden unit and a direct connection.
 COPY = dataclasses.replace(
     LATCH,
     name="copy",
@@ -78,97 +81,137 @@ COPY = dataclasses.replace(
 )
 
 
-def make_update_rule(
+def make_loop(
     optimiser: optax.GradientTransformation, task: Task, chunk: int = 1000
 ) -> TrainingLoop:
-    """Learning of a task by the paper's gradient."""
+    """Make the training loop of a task with one update per sequence."""
     return TrainingLoop(task, PerSequenceUpdate(task, optimiser), chunk)
 
 
 def sgd(task: Task, chunk: int = 50) -> TrainingLoop:
-    """The paper's learning of a task."""
-    return make_update_rule(optax.sgd(task.hyperparameters.learning_rate), task, chunk)
+    """Make the paper's training loop of a task."""
+    return make_loop(optax.sgd(task.hyperparameters.learning_rate), task, chunk)
 
 
-def lane(tree: Any, trial: int) -> Any:
-    """One trial of trials that lie side by side."""
+def take_trial(tree: Any, trial: int) -> Any:
+    """Take one trial from arrays whose last axis is that of trials."""
     return jax.tree.map(lambda a: np.asarray(a)[..., trial], tree)
 
 
+def oracle_gradient(
+    task: Task,
+    parameters: Parameters,
+    example: Example,
+    first: Parameters | None = None,
+    **loss: float,
+) -> Parameters:
+    """Return the NumPy oracle's gradient of a task's loss for one sequence, in float64.
+
+    Args:
+      task: the task.
+      parameters: the weights of one trial.
+      example: the sequence.
+      first: the weights that act at the first step (default: `parameters`).
+      **loss: fields of the loss that differ from E / 2.
+    """
+    inputs, steps = np.asarray(example.inputs), task.max_length
+    if inputs.ndim == 1:
+        inputs = np.eye(task.architecture.num_inputs)[inputs]
+    is_real = np.arange(steps) < int(example.length)
+    targets, weights = np.asarray(example.targets), is_real
+    if task.error_at == "end":
+        targets = np.broadcast_to(targets, (steps, task.architecture.num_outputs))
+        weights = np.arange(steps) == int(example.length) - 1
+    net, net_weights = to_oracle(task.architecture, parameters)
+    return from_oracle(
+        oracle.gradient(
+            net,
+            net_weights,
+            inputs.astype(np.float64),
+            targets,
+            weights.astype(float),
+            None,
+            is_real,
+            error=oracle.Loss(**loss),
+            first=None if first is None else to_oracle(task.architecture, first)[1],
+        )
+    )
+
+
 def trial_key(trial: int, seed: int = 0) -> jax.Array:
-    """The key that all of a trial's random numbers come from."""
+    """Return the key of all of a trial's random numbers."""
     return jax.random.fold_in(jax.random.key(seed), trial)
 
 
 def training_key(trial: int, n: int, seed: int = 0) -> jax.Array:
-    """The key of a trial's training sequence number n."""
+    """Return the key of a trial's training sequence number n."""
     return jax.random.fold_in(jax.random.fold_in(trial_key(trial, seed), TRAINING), n)
 
 
 def start(loop: TrainingLoop, num_trials: int, seed: int = 0) -> Trials:
-    """Trials 0, 1, ... of an LSTM before their first sequence, and idle batch_size behind them.
+    """Return trials 0, 1, ... of an LSTM before their first sequence, and idle ones after them.
 
-    Tasks with one architecture and one way to start share the compiled program.
+    Tasks with the same architecture and hyperparameters share the compiled program.
     """
-    task, method = loop.task, loop.update_rule
-    assert isinstance(method, PerSequenceUpdate)
-    trials = _start(task.architecture, task.hyperparameters, task.sequential_construction)(
-        np.stack(
-            [jax.random.key_data(trial_key(i % num_trials, seed)) for i in range(BATCH_SIZE)],
-            axis=-1,
-        ),
-        np.arange(BATCH_SIZE) >= num_trials,
-    )
-    init_optimiser = jax.vmap(method.optimiser.init, in_axes=-1, out_axes=-1)
+    task, rule = loop.task, loop.update_rule
+    assert isinstance(rule, PerSequenceUpdate)
+    keys = [jax.random.key_data(trial_key(i % num_trials, seed)) for i in range(BATCH_SIZE)]
+    init = _init_program(task.architecture, task.hyperparameters, task.sequential_construction)
+    trials = init(np.stack(keys, axis=-1))
+    init_optimiser = jax.vmap(rule.optimiser.init, in_axes=-1, out_axes=-1)
     optimiser_state = init_optimiser(trials.model.parameters)
     is_stream = isinstance(task.rule, StreamRule)
+    is_idle = np.arange(BATCH_SIZE) >= num_trials
     return trials._replace(
         model=trials.model._replace(optimiser_state=optimiser_state),
+        status=jnp.where(is_idle, IDLE, trials.status),
         window=init_window(task.rule, (BATCH_SIZE,)) if is_stream else None,
     )
 
 
 @functools.cache
-def _start(architecture: Architecture, hyperparameters: Hyperparameters, sequential: bool) -> Any:
+def _init_program(
+    architecture: Architecture, hyperparameters: Hyperparameters, sequential: bool
+) -> Any:
     task = dataclasses.replace(
         LATCH,
         architecture=architecture,
         hyperparameters=hyperparameters,
         sequential_construction=sequential,
     )
-    init = make_update_rule(optax.identity(), task).init_trials
-    return jax.jit(lambda keys, is_idle: init(keys, None, is_idle))
+    init = make_loop(optax.identity(), task).init_trials
+    return jax.jit(lambda keys: init(keys, None))
 
 
 @functools.cache
 def _programs(loop: TrainingLoop, batch_size: int) -> Programs:
-    del batch_size  # programs are of one width
+    del batch_size  # the programs of one runner have batches of one size
     return make_programs(loop)
 
 
 def make_runner(
     loop: TrainingLoop, indices: Any, batch_size: int = BATCH_SIZE, **options: Any
 ) -> TrialRunner:
-    """A `TrialRunner` that shares its compiled programs with others of the same learning."""
-    with mock.patch.object(trials, "make_programs", lambda _: _programs(loop, batch_size)):
+    """Make a `TrialRunner` that shares its compiled programs with others of the same loop."""
+    with mock.patch.object(runner_module, "make_programs", lambda _: _programs(loop, batch_size)):
         return TrialRunner(loop, indices, batch_size=batch_size, **options)
 
 
 def assert_same_result(a: TrialResult, b: TrialResult) -> None:
-    """Asserts that all of two trials' results are equal to the last bit."""
+    """Assert that two trials' results are equal to the last bit."""
     for name, value in vars(a).items():
         jax.tree.map(np.testing.assert_array_equal, value, vars(b)[name])
 
 
 def as_a_user_compiles() -> dict[str, bool | int]:
-    """Options of `jax.jit` that undo the flags of `conftest`, where they are set."""
+    """Return options of `jax.jit` that undo the flags of `conftest`, where they are set."""
     if "xla_cpu_use_fusion_emitters" not in os.environ.get("XLA_FLAGS", ""):
         return {}
     return {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
 
 
 def binary_environment() -> dict[str, str]:
-    """For processes that run binaries: they share what they compile with all tests."""
+    """Return the environment of processes that share their compiled programs with all tests."""
     return {
         **os.environ,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

@@ -1,1 +1,1 @@
-"""Which reading of the paper's text gives the numbers of its tables?"""
+"""An ablation study: which interpretation of the paper gives the numbers of its tables?"""

@@ -1,60 +1,61 @@
-"""Which reading of the paper's text gives its numbers: a designed experiment on all 31 rows.
+"""Runs an ablation study: which interpretation of the paper's text gives its numbers, row by row?
 
     python -m experiments.ablations --stages=singles,combined,confirm --rows=all
     python -m experiments.ablations --stages=singles --rows=4-100,6b
     python -m experiments.ablations --show
 
-Cells (`design`) that have their result are skipped, and others go on from their checkpoints: the
-command may be stopped and started again. Several of them at once, with one --out, share the cells.
-The stages: `singles`, every departure alone, less those that an easier row rules out;
-`combined`, combinations that were suggested; `drawn`, random ones; `choose`, those of --recipes;
-`confirm`, the smallest reading that works, or else the best, or those of --recipes, on a fresh seed
-with the paper's number of trials; `repeat`, what is confirmed, or --recipes, on a third seed with
-twice as many. --show writes the pictures and the page.
+Cells that have their result are skipped, and others go on from their checkpoints, so the command
+may be stopped and started again. Several processes with one --out share the cells. Stages:
+`singles`: every override alone, less those that an easier row rules out.
+`combined`: suggested combinations. `drawn`: random combinations. `choose`: those of --recipes.
+`confirm`: the smallest interpretation that works, or otherwise the best, or those of --recipes, on
+a fresh seed with the paper's number of trials.
+`repeat`: the confirmed interpretation, or --recipes, on a third seed with twice as many trials.
+--show writes the page and its pictures.
 """
 
 from __future__ import annotations
 
 import functools
 import pathlib
-from collections.abc import Iterable
 
 from absl.flags import FlagValues
 
 from experiments.ablations import answer, cells, choosing, design
+from experiments.ablations.choosing import best_recipe
 from experiments.cli.command import Command, command_line
 from experiments.cli.files import make_folder
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform, configure
-from lstm_jax.network.files import Document
+from lstm_jax.tasks import make_task, row_names
+from lstm_jax.training.runs.result_file import about_run
 
-RESULTS = pathlib.Path(__file__).parents[1] / "results" / "readings"
+RESULTS = pathlib.Path(__file__).parents[1] / "results" / "ablations"
 
 
 def define(flags: FlagSet) -> None:
-    """What is run, and where its results are."""
-    flags.folder(
-        "out",
-        "Folder of the results, one file a row; else experiments/results/ablations.",
-        required=False,
-    )
-    flags.text("rows", "all", "'all', or rows with commas between, in this order.")
-    flags.items("stages", ["singles", "combined", "confirm"], "What to run, in order.")
-    told = "What `choose` tries, and `confirm` and `repeat` run anew, with blanks between."
-    flags.text("recipes", "", told)
-    flags.integer("drawn", 16, "Random combinations a row.", most=design.MOST_DRAWN)
-    flags.switch("show", False, "Write the pictures and the page from what there is.")
+    """Define the flags."""
+    folder = "Folder of the results, one file per row (default: experiments/results/ablations)."
+    flags.folder("out", folder, required=False)
+    flags.text("rows", "all", "'all', or rows separated by commas, run in this order.")
+    flags.items("stages", ["singles", "combined", "confirm"], "The stages to run, in order.")
+    recipes = "Recipes for `choose`, `confirm` and `repeat`, separated by blanks."
+    flags.text("recipes", "", recipes)
+    flags.integer("drawn", 16, "Random combinations per row.", most=design.MOST_DRAWN)
+    flags.switch("show", False, "Write the page and its pictures from the results.")
 
 
 def main(values: FlagValues) -> None:
-    """Runs what has no result yet, or shows what has."""
+    """Run the cells that have no result yet, or write the page."""
     folder = values.out or RESULTS
     if values.show:
         make_folder(folder)
-        answer.show(folder)
+        print(answer.write_page(folder))
         return
     recipes = values.recipes.split()
-    rows = design.select(values.rows)
+    rows = list(row_names()) if values.rows == "all" else values.rows.split(",")
+    for row in rows:
+        make_task(row)  # raises ValueError for an unknown one
     results = functools.partial(cells.Results, folder)
     gathered = functools.cache(lambda: answer.gather(folder))
     stages = {
@@ -62,8 +63,14 @@ def main(values: FlagValues) -> None:
         "combined": design.combined,
         "drawn": lambda row: design.drawn(row, values.drawn),
         "choose": lambda row: [design.choice(row, recipe) for recipe in recipes],
-        "confirm": lambda row: choosing.to_confirm(results(row), recipes),
-        "repeat": lambda row: choosing.to_repeat(row, gathered()[row], recipes),
+        "confirm": lambda row: [
+            design.confirmation(row, recipe)
+            for recipe in recipes or best_recipe(row, results(row).cells(), confirmed=False)
+        ],
+        "repeat": lambda row: [
+            design.repetition(row, recipe)
+            for recipe in recipes or best_recipe(row, gathered()[row], confirmed=True)
+        ],
     }
     unknown = [stage for stage in values.stages if stage not in stages]
     if unknown:
@@ -71,23 +78,18 @@ def main(values: FlagValues) -> None:
     make_folder(folder)
     configure()
     check_platform()
-    told = cells.about(command_line())
+    about = about_run(0, command_line())
+    del about["seed"]  # each cell has its own
     for stage in values.stages:
         for row in rows:
-            _run(stages[stage](row), results(row), told)
+            for cell in stages[stage](row):
+                outcome = cells.run_once(cell, results(row), about)
+                if outcome is not None:
+                    found = f"{outcome['solved']} of {cell.trials}, mean {outcome['mean']}"
+                    print(f"{row} {cell.key}: {found}, {outcome['seconds']} s", flush=True)
 
 
-def _run(planned: Iterable[design.Cell], results: cells.Results, told: Document) -> None:
-    """Runs the cells of a row that have no result yet, and that no other process runs."""
-    for cell in planned:
-        outcome = cells.settle(cell, results, told)
-        if outcome is None:
-            continue
-        found = f"{outcome['solved']} of {cell.trials}, mean {outcome['mean']}"
-        print(f"{cell.row} {cell.key}: {found}, {outcome['seconds']} s", flush=True)
-
-
-COMMAND = Command("readings", __doc__, define, main)
+COMMAND = Command("ablations", __doc__, define, main)
 
 if __name__ == "__main__":
     COMMAND.run()

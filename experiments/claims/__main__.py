@@ -40,7 +40,13 @@ from absl.flags import FlagValues
 from experiments.claims import CLAIMS
 from experiments.claims.base import Claim, Settings
 from experiments.cli.command import Command, command_line
-from experiments.cli.files import check_free, keep, make_folder, read_object, save_picture
+from experiments.cli.files import (
+    check_free,
+    make_folder,
+    read_object,
+    save_picture,
+    save_result,
+)
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform, configure
 from lstm_jax.network.files import Document
@@ -76,7 +82,7 @@ def main(values: FlagValues) -> None:
     settings = Settings(values.trials, values.seed, values.quiet)
     about = {"claim": values.claim} | about_run(values.seed, command_line())
     document = about | claim.run(settings)
-    keep(path, document, claim.draw, overwrite=values.overwrite, quiet=values.quiet)
+    save_result(path, document, claim.draw, overwrite=values.overwrite, quiet=values.quiet)
 
 
 def read(path: pathlib.Path, claim: str) -> Document:

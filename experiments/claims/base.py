@@ -12,7 +12,7 @@ from experiments.rows import figures as pictures
 from lstm_jax.network.files import Document
 from lstm_jax.network.layer import Gradient
 from lstm_jax.tasks import Task, replace_hyperparameters
-from lstm_jax.training.runs.result_file import make_document
+from lstm_jax.training.runs.result_file import complete, make_document
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
@@ -66,14 +66,16 @@ def compare(variants: Mapping[str, TrainingLoop], settings: Settings) -> Documen
 def _documented(label: str, loop: TrainingLoop, settings: Settings) -> Document:
     started = time.monotonic()
     results = TrialRunner(loop, range(settings.trials), seed=settings.seed).run()
-    document = make_document(
-        loop.task,
-        results,
-        recipe=label,
-        changes=label,
-        wall_seconds=time.monotonic() - started,
-        seed=settings.seed,
-        command=command_line(),
+    document = complete(
+        make_document(
+            loop.task,
+            results,
+            recipe=label,
+            changes=label,
+            wall_seconds=time.monotonic() - started,
+            seed=settings.seed,
+            command=command_line(),
+        )
     )
     summary = document["summary"]
     found = f"{summary['solved']} of {settings.trials}, mean {summary['mean_sequences']}"

@@ -1,7 +1,7 @@
-"""A command: its flags, its help, and one line for a user's mistake.
+"""A command: its flags, its help, and one line on a user's mistake.
 
-Flags are defined when a command runs, in a set of its own, so that a process or a notebook may
-import and run as many commands as it likes.
+Flags are defined when a command runs, in a set of their own, so that a process or a notebook may
+import and call as many commands as it likes.
 """
 
 from __future__ import annotations
@@ -20,27 +20,26 @@ from absl import app, flags, logging
 from absl.flags import FlagValues
 
 from experiments.cli.flag_set import FlagSet
-from experiments.cli.help import help_of
-from experiments.cli.interrupt import Interrupted, end_by_signals
+from experiments.cli.help import format_help
+from lstm_jax.training.host.interrupts import Interrupted, end_on_signals
 
-_LINE: contextvars.ContextVar[str] = contextvars.ContextVar("command line")
-NO_COMMAND = "called from Python"
+_LINE = contextvars.ContextVar("command line", default="called from Python")
 
 
 def command_line() -> str:
-    """The command that is running, as a user would type it."""
-    return _LINE.get(NO_COMMAND)
+    """Return the running command as a user would type it."""
+    return _LINE.get()
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """One binary.
+    """One command.
 
     Attributes:
-      name: of its module under `experiments`.
-      about: what it does, in a paragraph, with examples; its module's docstring.
+      name: its module under `experiments`.
+      about: the module's docstring: what the command does, in a paragraph, with examples.
       define: defines its flags.
-      main: does it, by the parsed flags.
+      main: runs it by the parsed flags.
     """
 
     name: str
@@ -49,12 +48,12 @@ class Command:
     main: Callable[[FlagValues], None]
 
     def run(self) -> None:
-        """Runs with the process's arguments; a user's mistake ends it with a line and status 2."""
+        """Run with the process's arguments; end a user's mistake with one line and status 2."""
         parse = lambda arguments: (arguments, self._parse_or_end(arguments[1:]))
         app.run(self._guarded, argv=[self.name, *sys.argv[1:]], flags_parser=parse)
 
     def call(self, arguments: Sequence[str]) -> None:
-        """Runs with other arguments, for programs and notebooks.
+        """Run with other arguments, for programs and notebooks.
 
         Raises:
           ValueError: if a flag is wrong.
@@ -64,15 +63,15 @@ class Command:
             self.main(values)
 
     def parse(self, arguments: Sequence[str]) -> FlagValues:
-        """The flags with these arguments.
+        """Return the flags with these arguments.
 
         Raises:
           ValueError: if one is unknown, wrong or missing.
         """
         values = self.flags()
-        for name, flag in _own_flags_of_absl().items():
-            if name not in values:
-                values[name] = flag
+        for flag in _flags_of_absl():
+            if flag.name not in values:
+                values[flag.name] = flag
         try:
             rest = values([self.name, *arguments])[1:]
         except flags.Error as error:
@@ -82,17 +81,17 @@ class Command:
         return values
 
     def flags(self) -> FlagValues:
-        """Its own flags, not parsed yet."""
+        """Return its flags, not parsed yet."""
         own = FlagSet()
         self.define(own)
         return own.values
 
     def _parse_or_end(self, arguments: list[str]) -> FlagValues:
-        flags.FLAGS.mark_as_parsed()  # for absl, whose own flags are parsed here
-        asked = {"--help", "-h", "--helpshort", "-help", "--helpfull"}.intersection(arguments)
-        if asked:
-            absl_s = _own_flags_of_absl() if "--helpfull" in asked else {}
-            print(help_of(self.name, self.about or "", self.flags(), absl_s))
+        flags.FLAGS.mark_as_parsed()  # for absl, whose flags are parsed here
+        if {"--help", "-h", "--helpshort", "-help", "--helpfull"}.intersection(arguments):
+            absl = _flags_of_absl() if "--helpfull" in arguments else ()
+            own = self.flags()
+            print(format_help(self.name, self.about or "", [own[name] for name in own], absl))
             sys.exit(0)
         try:
             return self.parse(arguments)
@@ -106,7 +105,7 @@ class Command:
             # Orbax warns of the folders that a killed run left half written or half deleted.
             logging.set_verbosity(logging.ERROR)
         try:
-            with self._as_command(arguments[1:]), end_by_signals():
+            with self._as_command(arguments[1:]), end_on_signals():
                 self.main(values)
         except Interrupted as error:
             _end(str(error), error.status)
@@ -127,13 +126,13 @@ class Command:
             _LINE.reset(token)
 
 
-def _own_flags_of_absl() -> dict[str, flags.Flag]:
+def _flags_of_absl() -> list[flags.Flag]:
     modules = flags.FLAGS.flags_by_module_dict()
-    return {flag.name: flag for name in ("absl.app", "absl.logging") for flag in modules[name]}
+    return [flag for name in ("absl.app", "absl.logging") for flag in modules[name]]
 
 
 def _end(message: str, status: int) -> None:
-    """Ends this process; where it is one of several, at once, so that the others hear of it."""
+    """End this process; if it is one of several, at once, so that the others notice."""
     print(message, file=sys.stderr, flush=True)
     if jax.distributed.is_initialized():
         os._exit(status)  # JAX would wait for the others, which wait for this one

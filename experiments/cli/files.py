@@ -1,4 +1,4 @@
-"""Files that a command writes: nothing that is there is replaced unasked, whenever it came."""
+"""Files that commands write. No existing file is replaced without --overwrite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def make_folder(out: pathlib.Path, flag: str = "out") -> None:
-    """Makes the folder that a flag names.
+    """Make the folder that a flag names.
 
     Raises:
       ValueError: if nothing can be written into it.
@@ -35,12 +35,12 @@ def make_folder(out: pathlib.Path, flag: str = "out") -> None:
 
 
 def check_free(path: pathlib.Path, overwrite: bool) -> None:
-    """Raises ValueError if the file is there and may not be replaced."""
+    """Raise ValueError if the file exists and may not be replaced."""
     if path.exists() and not overwrite:
         raise ValueError(f"{path} exists; --overwrite replaces it")
 
 
-def keep(
+def save_result(
     path: pathlib.Path,
     document: Document,
     draw: Callable[[Document], Figure],
@@ -48,33 +48,33 @@ def keep(
     overwrite: bool,
     quiet: bool,
 ) -> pathlib.Path:
-    """Writes a result, then its picture, and says where.
+    """Write a result, then its picture, and print where they are.
 
-    If a file has appeared at `path` that may not be replaced, both go beside it, under another
-    name. A picture that fails costs a line on stderr, not the result.
+    If a file that may not be replaced has appeared at `path`, both go beside it under another name.
+    A picture that fails costs a warning, not the result.
 
     Returns:
-      Where the result is.
+      The path of the result.
     """
-    kept = write_result(path, document, overwrite)
-    picture = draw_beside(kept, lambda: draw(document), overwrite or kept != path)
+    saved = write_result(path, document, overwrite)
+    picture = draw_beside(saved, lambda: draw(document), overwrite or saved != path)
     if not quiet:
-        print(f"wrote {kept}" + (f" and {picture}" if picture else ""), flush=True)
-    return kept
+        print(f"wrote {saved}" + (f" and {picture}" if picture else ""), flush=True)
+    return saved
 
 
 def write_result(path: pathlib.Path, document: Document, overwrite: bool) -> pathlib.Path:
-    """Writes a result, beside one that has appeared, of which it then tells; returns where."""
-    kept = _write(path, lambda place: write_json(place, document), overwrite)
-    if kept != path:
-        _warn(f"{path} appeared while this ran; its result is kept in {kept}")
-    return kept
+    """Write a result, beside a file that has appeared, with a warning; return its path."""
+    saved = _write(path, lambda free: write_json(free, document), overwrite)
+    if saved != path:
+        _warn(f"{path} appeared during this run, whose result is saved in {saved}")
+    return saved
 
 
 def draw_beside(
     result: pathlib.Path, draw: Callable[[], Figure], overwrite: bool
 ) -> pathlib.Path | None:
-    """Writes the picture of a result, whose ending alone is another; None if it cannot be drawn."""
+    """Write the picture of a result under the same name; return None if it cannot be drawn."""
     try:
         return save_picture(draw(), result.with_suffix(".png"), overwrite)
     except Exception as error:  # whatever a drawing library raises
@@ -84,40 +84,31 @@ def draw_beside(
 
 
 def save_picture(figure: Figure, path: pathlib.Path, overwrite: bool) -> pathlib.Path:
-    """Writes a picture, beside one that is there; returns where."""
+    """Write a picture, beside an existing one; return its path."""
     return write_file(path, style.as_png(figure), overwrite)
 
 
 def write_file(path: pathlib.Path, content: bytes, overwrite: bool) -> pathlib.Path:
-    """Writes a file, beside one that is there; returns where."""
-    return _write(path, lambda place: write_atomically(place, content), overwrite)
+    """Write a file, beside an existing one; return its path."""
+    return _write(path, lambda free: write_atomically(free, content), overwrite)
 
 
 def _write(
     path: pathlib.Path, write: Callable[[pathlib.Path], None], overwrite: bool
 ) -> pathlib.Path:
     try:
-        return _write_or_beside(path, write, overwrite)
+        if overwrite:
+            write(path)
+            return path
+        others = (path.with_name(f"{path.stem}.{n}{path.suffix}") for n in itertools.count(1))
+        return next(free for free in itertools.chain([path], others) if _write_new(free, write))
     except OSError as error:  # such as a full disk, which names no file
         reason = error.strerror or " ".join(str(error).split())
         raise OSError(f"{path} could not be written: {reason}") from error
 
 
-def _write_or_beside(
-    path: pathlib.Path, write: Callable[[pathlib.Path], None], overwrite: bool
-) -> pathlib.Path:
-    if overwrite:
-        write(path)
-        return path
-    for number in itertools.count():
-        place = path if number == 0 else path.with_name(f"{path.stem}.{number}{path.suffix}")
-        if _write_new(place, write):
-            return place
-    raise AssertionError
-
-
 def _write_new(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> bool:
-    """Writes a file unless there is one; whether it did. Of two processes, one alone does."""
+    """Write a file unless it exists; return whether it was written. Only one process can."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         whole = pathlib.Path(folder) / path.name
         write(whole)
@@ -133,10 +124,10 @@ def _write_new(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> boo
 
 
 def read_object(path: pathlib.Path) -> Document:
-    """Reads a JSON file that holds an object.
+    """Read a JSON file that holds an object.
 
     Raises:
-      ValueError: if it holds none.
+      ValueError: if it does not.
     """
     try:
         document = json.loads(path.read_text())

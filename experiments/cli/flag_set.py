@@ -1,4 +1,4 @@
-"""The flags of one command, of absl, each with its bounds: what is out of them is refused."""
+"""The flags of one command, defined with absl in a set of their own."""
 
 from __future__ import annotations
 
@@ -9,75 +9,65 @@ from collections.abc import Sequence
 from absl import flags
 from absl.flags import FlagValues
 
-MOST_SEED = 2**32 - 1  # seeds are 32 bits wide
+MAX_SEED = 2**32 - 1  # seeds have 32 bits
 
 
 class FlagSet:
-    """Defines flags; `values` has them. An upper bound is never missing."""
+    """Defines flags with bounds and without absl's global state.
+
+    Attributes:
+      values: the flags, in the order of their definition.
+    """
 
     def __init__(self) -> None:
         self.values = FlagValues()
 
     def integer(
-        self, name: str, default: int | None, told: str, least: int = 1, most: int = 2**31 - 1
+        self, name: str, default: int | None, help: str, least: int = 1, most: int = 2**31 - 1
     ) -> None:
-        """An integer in [least, most]; None: not given."""
-        parser = flags.IntegerParser(least, most)
-        self._define(parser, name, default, told)
+        """Define an integer in [least, most]."""
+        flags.DEFINE_integer(name, default, help, least, most, self.values)
 
-    def number(self, name: str, default: float, told: str, least: float, most: float) -> None:
-        """A number in [least, most], and not NaN."""
-        self._define(_Number(least, most), name, default, told)
+    def number(self, name: str, default: float, help: str, least: float, most: float) -> None:
+        """Define a number in [least, most], which NaN is not."""
+        flags.DEFINE_float(name, default, help, least, most, self.values)
+        is_number = lambda value: not math.isnan(value)
+        flags.register_validator(name, is_number, "must be a number", self.values)
 
-    def text(self, name: str, default: str | None, told: str, required: bool = False) -> None:
-        """Any text."""
-        self._define(flags.ArgumentParser(), name, default, told, required)
+    def text(self, name: str, default: str | None, help: str, required: bool = False) -> None:
+        """Define a text."""
+        flags.DEFINE_string(name, default, help, self.values, required=required)
 
-    def folder(self, name: str, told: str, required: bool = True) -> None:
-        """A folder, as a path; ~ is the user's own."""
-        self._define(_Folder(), name, None, told, required)
-
-    def items(self, name: str, default: Sequence[str], told: str) -> None:
-        """Texts with commas between."""
-        flags.DEFINE_list(name, list(default), told, flag_values=self.values)
-
-    def choice(self, name: str, default: str | None, of: Sequence[str], told: str) -> None:
-        """One of some words; without a default it must be given."""
-        parser = flags.EnumParser(list(of))
-        self._define(parser, name, default, told, required=default is None)
-
-    def switch(self, name: str, default: bool, told: str) -> None:
-        """On or off: --name or --noname."""
-        flags.DEFINE_boolean(name, default, told, flag_values=self.values)
-
-    def seed(self) -> None:
-        """--seed, of all random numbers."""
-        self.integer("seed", 0, "Seed of all random numbers.", 0, MOST_SEED)
-
-    def _define(
-        self,
-        parser: flags.ArgumentParser,
-        name: str,
-        default: object,
-        told: str,
-        required: bool = False,
-    ) -> None:
-        serializer = flags.ArgumentSerializer()
+    def folder(self, name: str, help: str, required: bool = True) -> None:
+        """Define a folder, a `pathlib.Path`; ~ stands for the home folder."""
         flags.DEFINE(
-            parser, name, default, told, self.values, serializer=serializer, required=required
+            _FolderParser(),
+            name,
+            None,
+            help,
+            self.values,
+            serializer=flags.ArgumentSerializer(),
+            required=required,
         )
 
+    def items(self, name: str, default: Sequence[str], help: str) -> None:
+        """Define a list of texts, separated by commas."""
+        flags.DEFINE_list(name, list(default), help, self.values)
 
-class _Number(flags.FloatParser):
-    """A number within bounds, between which NaN is not."""
+    def choice(self, name: str, default: str | None, of: Sequence[str], help: str) -> None:
+        """Define one of some words, which must be given if there is no default."""
+        flags.DEFINE_enum(name, default, of, help, self.values, required=default is None)
 
-    def is_outside_bounds(self, val: float) -> bool:
-        return math.isnan(val) or super().is_outside_bounds(val)
+    def switch(self, name: str, default: bool, help: str) -> None:
+        """Define --name and --noname."""
+        flags.DEFINE_boolean(name, default, help, self.values)
+
+    def seed(self) -> None:
+        """Define --seed."""
+        self.integer("seed", 0, "Seed of all random numbers.", 0, MAX_SEED)
 
 
-class _Folder(flags.ArgumentParser[pathlib.Path]):
-    """A folder's path."""
-
+class _FolderParser(flags.ArgumentParser[pathlib.Path]):
     def parse(self, argument: str | pathlib.Path) -> pathlib.Path:
         if not str(argument).strip():
             raise ValueError("must name a folder; . is the current one")

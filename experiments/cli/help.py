@@ -1,57 +1,54 @@
-"""The text of --help: what a command does, examples, its own flags."""
+"""The text of --help."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from absl import flags
-from absl.flags import FlagValues
 
-WIDTH = 100
+WIDTH, INDENT = 100, 27
 _EXAMPLE = re.compile(r"^ *(?=python -m )", re.MULTILINE)  # Python 3.13 unindents docstrings
 
 
-def help_of(name: str, about: str, own: FlagValues, others: Mapping[str, flags.Flag]) -> str:
-    """The help of a command.
+def format_help(
+    name: str, about: str, own: Iterable[flags.Flag], absl: Iterable[flags.Flag] = ()
+) -> str:
+    """Return the help of a command.
 
     Args:
-      name: of its module under `experiments`.
-      about: its module's docstring.
-      own: its flags, in the order in which they are told.
-      others: further ones, told behind them.
+      name: its module under `experiments`.
+      about: the module's docstring.
+      own: its flags.
+      absl: absl's flags, for --helpfull.
     """
-    text = [_EXAMPLE.sub("    ", about.strip()), "", "Flags:", *(_line(own[flag]) for flag in own)]
-    if others:
-        text += ["", "Flags of absl:", *map(_line, others.values())]
-    else:
-        text += ["", "--helpfull also tells those of absl."]
-    return "\n".join([f"experiments.{name}", "", *text])
+    lines = [f"experiments.{name}", "", _EXAMPLE.sub("    ", about.strip())]
+    lines += ["", "Flags:", *map(_format_flag, own), ""]
+    lines += (
+        ["Flags of absl:", *map(_format_flag, absl)] if absl else ["--helpfull also lists absl's."]
+    )
+    return "\n".join(lines)
 
 
-def _line(flag: flags.Flag) -> str:
-    """A flag, what it takes, what it is for, and its default."""
-    nothing = flag.default is None or flag.default is False
-    default = "" if nothing else f" (default: {_shown(flag.default)})"
-    words = flag.parser.enum_values if isinstance(flag.parser, flags.EnumParser) else ()
-    choices = f" One of {', '.join(words)}." if words else ""
-    told = f"{' '.join(flag.help.split())}{choices}{default}"
-    head = f"  --{flag.name}{_value(flag)}"
-    if len(head) >= 26:
-        return f"{head}\n{_wrapped(told, ' ' * 27)}"
-    return _wrapped(told, head.ljust(27))
+def format_entry(head: str, text: str) -> str:
+    """Return a definition, with its text in a second column."""
+    head = f"  {head}"
+    text = textwrap.fill(
+        " ".join(text.split()),
+        WIDTH,
+        initial_indent=" " * INDENT,
+        subsequent_indent=" " * INDENT,
+        break_on_hyphens=False,
+    )
+    return head + (text[len(head) :] if len(head) < INDENT - 1 else f"\n{text}")
 
 
-def _wrapped(text: str, head: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * 27)
-
-
-def _value(flag: flags.Flag) -> str:
-    if flag.boolean:
-        return ""
-    return {"int": "=N", "float": "=X"}.get(flag.flag_type(), "=...")
-
-
-def _shown(default: object) -> str:
-    return ",".join(map(str, default)) if isinstance(default, list) else str(default)
+def _format_flag(flag: flags.Flag) -> str:
+    text, value = flag.help or "", {"int": "=N", "float": "=X"}.get(flag.flag_type(), "=...")
+    if isinstance(flag, flags.EnumFlag):  # whose help text begins with <all|of|its|values>
+        text = f"{text.partition('>: ')[2]} One of {', '.join(flag.parser.enum_values)}."
+    default = flag.default
+    if default is not None and default is not False:
+        text += f" (default: {','.join(default) if isinstance(default, list) else default})"
+    return format_entry(f"--{flag.name}{'' if flag.boolean else value}", text)

@@ -1,4 +1,4 @@
-"""The machine that a command runs on, as far as JAX must be told of it."""
+"""Settings of JAX for the machine that a command runs on."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from lstm_jax.training.host.cpu import configure_cpu
 
 
 def configure(devices: int | None = None) -> None:
-    """Sets the CPU up for small networks; where JAX runs already, as in a notebook, says so."""
+    """Set the CPU up for small networks, or warn if JAX has already computed, as in a notebook."""
     try:
         configure_cpu(devices)
     except RuntimeError:
         print(
-            "warning: JAX has computed before, so that this runs on the devices that it has, and "
-            "slower; lstm_jax.configure_cpu in the first cell of a fresh kernel helps",
+            "warning: JAX has already computed, so this runs on the devices that it has, and "
+            "slower; call lstm_jax.configure_cpu in the first cell of a fresh kernel",
             file=sys.stderr,
         )
 
 
 def check_platform() -> None:
-    """Raises ValueError if JAX_PLATFORMS names what is not to be found."""
+    """Raise ValueError if JAX_PLATFORMS names a platform that this machine does not have."""
     try:
         jax.devices()
     except RuntimeError as error:

@@ -1,32 +1,32 @@
-"""Progress of a run: a live bar on a terminal or in a notebook, plain lines elsewhere, or none."""
+"""Progress of a run: a bar on a terminal or in a notebook, otherwise lines."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
 from lstm_jax.training.runs.progress import Bar, Speed, describe
-from lstm_jax.training.trials.runner import Progress
+from lstm_jax.training.trials.records import Progress
 
 SECONDS_BETWEEN_LINES = 15.0
 
 
-class Meter(Protocol):
-    """Shows where a run stands."""
+@contextlib.contextmanager
+def display_progress(title: str, quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
+    """Display the progress of a run on standard error, in the way that fits the output.
 
-    def show(self, progress: Progress) -> None:
-        """Shows the state after a round."""
-
-    def close(self) -> None:
-        """Ends the display, wherever the run stands."""
-
-
-def make_progress(title: str, quiet: bool = False) -> Meter:
-    """The meter that fits the output."""
+    Yields:
+      A function to be called after every chunk.
+    """
     if quiet:
-        return _Silent()
-    return Bar(title) if sys.stderr.isatty() or _in_notebook() else _Lines(title)
+        yield lambda progress: None
+    elif sys.stderr.isatty() or _in_notebook():
+        with Bar(title) as bar:
+            yield bar.show
+    else:
+        yield _Lines(title).show
 
 
 def _in_notebook() -> bool:
@@ -34,16 +34,8 @@ def _in_notebook() -> bool:
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
-class _Silent:
-    def show(self, progress: Progress) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class _Lines(_Silent):
-    """A line now and then, for logs."""
+class _Lines:
+    """A line every 15 seconds and at the end, for logs."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -56,4 +48,8 @@ class _Lines(_Silent):
             return
         self._displayed = now
         ended = f"{progress.trials - progress.running}/{progress.trials} trials ended"
-        print(f"{self._title}: {ended}, {describe(progress, rate)}", file=sys.stderr, flush=True)
+        print(
+            f"{self._title}: {ended}, {describe(progress)}, {rate:,.0f} seq/s",
+            file=sys.stderr,
+            flush=True,
+        )

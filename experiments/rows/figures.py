@@ -1,4 +1,4 @@
-"""Pictures of many results beside each other: the overview, claims, sweeps; and of one network."""
+"""Pictures of many results side by side, of sweeps, and of a row's solved network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.rows.collection import task_of
-from experiments.rows.text import row_label
+from experiments.rows.text import row_label, solved
 from lstm_jax import plots
 from lstm_jax.network.files import Document, network_from_document
 from lstm_jax.plots import style
@@ -21,34 +21,38 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NEVER = 100.0  # where the overview puts a row of which nothing was solved: so many times the paper
+NEVER = 100.0  # the place in the overview of a row without a solved trial
+COLUMNS = 4  # of panels with learning curves
+
+# Markers in `sequences_to_success`.
+_SOLVED: Document = {"marker": "o", "color": style.OURS, "alpha": 0.4, "markersize": 4, "ls": ""}
+_UNSOLVED: Document = {"marker": "x", "color": style.FAILED, "markersize": 5, "ls": ""}
+_MEAN: Document = {"marker": "|", "markersize": 14, "markeredgewidth": 2, "ls": ""}
+_OUR_MEAN: Document = _MEAN | {"color": style.OURS}
+_PAPER_MEAN: Document = _MEAN | {"color": style.PAPER}
 
 
 def sequences_to_success(
     documents: Sequence[Document], label: Callable[[Document], str] = row_label
 ) -> Figure:
-    """Draws every trial's number of sequences until success, a line a row, beside the paper's."""
+    """Draw the sequences to success of all trials, a line per document, beside the paper's mean."""
     figure, (axes,) = style.new_figure(9, 1.2 + 0.28 * len(documents))
-    is_published = False
-    for place, document in enumerate(documents):
-        solved = [t["sequences"] for t in document["trials"] if t["solved"]]
-        failed = [t["sequences"] for t in document["trials"] if not t["solved"]]
-        axes.plot(solved, [place] * len(solved), "o", color=style.OURS, alpha=0.4, markersize=4)
-        axes.plot(failed, [place] * len(failed), "x", color=style.FAILED, markersize=5)
-        mean, published = (document[of]["mean_sequences"] for of in ("summary", "published"))
-        if mean:
-            axes.plot(mean, place, "|", color=style.OURS, markersize=14, markeredgewidth=2)
-        if published:
-            is_published = True
-            axes.plot(published, place, "|", color=style.PAPER, markersize=14, markeredgewidth=2)
-    kinds: list[tuple[str, Document]] = [
-        ("a solved trial", {"marker": "o", "color": style.OURS, "alpha": 0.4}),
-        ("an unsolved one, at its end", {"marker": "x", "color": style.FAILED}),
-        ("mean of the solved", {"marker": "|", "color": style.OURS, "markeredgewidth": 2}),
-        ("the paper's mean", {"marker": "|", "color": style.PAPER, "markeredgewidth": 2}),
-    ]
-    for name, options in kinds[: 4 if is_published else 3]:
-        axes.plot([], [], linestyle="", label=name, **options)
+    for y, document in enumerate(documents):
+        for is_solved, options in ((True, _SOLVED), (False, _UNSOLVED)):
+            counts = [t["sequences"] for t in document["trials"] if t["solved"] == is_solved]
+            axes.plot(counts, [y] * len(counts), **options)
+        for source, options in (("summary", _OUR_MEAN), ("published", _PAPER_MEAN)):
+            if document[source]["mean_sequences"]:
+                axes.plot(document[source]["mean_sequences"], y, **options)
+    entries = {
+        "solved trial": _SOLVED,
+        "unsolved trial": _UNSOLVED,
+        "mean of the solved": _OUR_MEAN,
+    }
+    if any(d["published"]["mean_sequences"] for d in documents):
+        entries["the paper's mean"] = _PAPER_MEAN
+    for name, options in entries.items():
+        axes.plot([], [], label=name, **options)
     names = [f"{label(d)}  {d['summary']['solved']}/{len(d['trials'])}" for d in documents]
     axes.set_yticks(range(len(documents)), names)
     axes.set(xscale="log", xlabel="training sequences", ylim=(len(documents) - 0.5, -0.5))
@@ -56,30 +60,56 @@ def sequences_to_success(
     return figure
 
 
-def overview(documents: Sequence[Document]) -> Figure:
-    """Draws, a line a row of the LSTM's, how many times the paper's sequences ours needed.
+def learning_curves(documents: Sequence[Document]) -> Figure:
+    """Draw the training error of all trials, a panel per document, beside the paper's mean."""
+    rows = -(-len(documents) // COLUMNS)
+    columns = min(len(documents), COLUMNS)
+    figure, panels = style.new_figure(2.7 * columns + 0.3, 1.8 * rows + 0.5, rows, columns)
+    for axes in panels[len(documents) :]:
+        axes.set_visible(False)
+    for axes, document in zip(panels, documents, strict=False):
+        for trial in document["trials"]:
+            sequences, errors, _ = _columns(trial["curve"], 3)
+            colour = style.OURS if trial["solved"] else style.FAILED
+            axes.plot(sequences, np.array(errors, np.float64), color=colour, lw=0.6, alpha=0.7)
+        axes.set(xscale="log", ylim=(0, 1.05 * axes.get_ylim()[1]))
+        if document["published"]["mean_sequences"]:
+            axes.axvline(document["published"]["mean_sequences"], color=style.PAPER, ls=":")
+        axes.set_title(f"{row_label(document)}\n{solved(document)} solved", fontsize=8)
+        axes.tick_params(labelsize=7)
+    figure.supxlabel("training sequences", fontsize=9)
+    figure.supylabel("mean absolute training error", fontsize=9)
+    entries = {"solved trial": style.OURS, "unsolved trial": style.FAILED}
+    for name, colour in entries.items():
+        panels[0].plot([], [], color=colour, label=name)
+    panels[0].plot([], [], ":", color=style.PAPER, label="the paper's mean")
+    handles = panels[0].get_legend_handles_labels()
+    style.add_legend(figure, *handles, ncols=3, loc="outside upper center")
+    return figure
 
-    One mark for the paper's own conditions, one for the best other recipe. A mark that is not
-    filled stands for a row of which not all trials were solved, their share beside it; a cross, on
-    the right, for one of which none was.
+
+def overview(documents: Sequence[Document]) -> Figure:
+    """Draw the ratio of our mean sequences to the paper's, a line per row of the LSTM.
+
+    A circle stands for `paper`, a diamond for the best other recipe. It is hollow, with the
+    percentage of solved trials, if not all were solved. A cross stands for a row without any.
     """
     rows = list(dict.fromkeys(d["task"] for d in documents))
     figure, (axes,) = style.new_figure(10, 1.4 + 0.2 * len(rows))
     axes.axvline(1, color=style.PAPER, linestyle=":", linewidth=2)
     axes.axvspan(NEVER / 2, NEVER * 2, color=style.FAILED, alpha=0.15, lw=0)
     for task in list(dict.fromkeys(map(task_of, rows)))[::2]:
-        first, *_, last = [i for i, row in enumerate(rows) if task_of(row) == task] * 2
-        axes.axhspan(first - 0.5, last + 0.5, color=style.BLACK, alpha=0.04, lw=0)
+        of_task = [i for i, row in enumerate(rows) if task_of(row) == task]
+        axes.axhspan(of_task[0] - 0.5, of_task[-1] + 0.5, color=style.BLACK, alpha=0.04, lw=0)
     for document in documents:
-        is_paper = document["recipe"] == "paper"
-        _draw_ratio(axes, document, rows.index(document["task"]) + (-0.15 if is_paper else 0.15))
-    kinds = (
-        ("by the paper's conditions", "o", style.OURS, style.OURS),
-        ("by the best other recipe", "D", style.ORANGE, style.ORANGE),
+        _draw_ratio(axes, document, rows.index(document["task"]))
+    legend = (
+        ("paper", "o", style.OURS, style.OURS),
+        ("best other recipe", "D", style.ORANGE, style.ORANGE),
         ("not all trials solved", "o", style.OURS, "none"),
-        ("none solved", "x", style.FAILED, style.FAILED),
+        ("no trial solved", "x", style.FAILED, style.FAILED),
     )
-    for name, marker, colour, fill in kinds:
+    for name, marker, colour, fill in legend:
         axes.plot([], [], marker, color=colour, mfc=fill, label=name)
     axes.plot([], [], ":", color=style.PAPER, linewidth=2, label="the paper's mean")
     axes.set_yticks(range(len(rows)), rows)
@@ -87,97 +117,97 @@ def overview(documents: Sequence[Document]) -> Figure:
     ticks = (0.03, 0.1, 0.3, 1, 3, 10, 30, NEVER)
     axes.set_xticks(ticks, [*(f"{tick:g} x" for tick in ticks[:-1]), "never"])
     axes.minorticks_off()
-    axes.set_xlabel("training sequences until success, mean of the solved trials, to the paper's")
+    axes.set_xlabel("mean training sequences until success, in times the paper's")
     style.add_legend(figure, ncols=5, loc="outside upper center")
     return figure
 
 
-def _draw_ratio(axes: Axes, document: Document, place: float) -> None:
+def _draw_ratio(axes: Axes, document: Document, y: float) -> None:
     is_paper = document["recipe"] == "paper"
-    marker, colour = ("o", style.OURS) if is_paper else ("D", style.ORANGE)
+    marker, colour, y = ("o", style.OURS, y - 0.15) if is_paper else ("D", style.ORANGE, y + 0.15)
     summary, published = document["summary"], document["published"]["mean_sequences"]
     if not summary["solved"]:
-        axes.plot(NEVER, place, "x", color=colour, markersize=6)
+        axes.plot(NEVER, y, "x", color=colour, markersize=6)
         return
-    ratio = summary["mean_sequences"] / published
-    is_all = summary["success_rate"] == 100
-    axes.plot(ratio, place, marker, color=colour, mfc=colour if is_all else "none", markersize=5)
-    if not is_all:
-        told = f"{summary['success_rate']:.0f} %"
-        options: Document = {"fontsize": 7, "va": "center", "color": colour}
-        right = ratio > 1
+    ratio, rate = summary["mean_sequences"] / published, summary["success_rate"]
+    fill = colour if rate == 100 else "none"
+    axes.plot(ratio, y, marker, color=colour, mfc=fill, markersize=5)
+    if rate < 100:
+        offset, align = (7, "left") if ratio > 1 else (-7, "right")
         axes.annotate(
-            told,
-            (ratio, place),
-            (7 if right else -7, 0),
+            f"{rate:.0f}%",
+            (ratio, y),
+            (offset, 0),
             textcoords="offset points",
-            ha="left" if right else "right",
-            **options,
+            ha=align,
+            va="center",
+            fontsize=7,
+            color=colour,
         )
 
 
 def fraction_wrong(lengths: Sequence[int], fractions: Mapping[str, Any], xlabel: str) -> Figure:
-    """Draws the fraction of wrong sequences against their length, a line a network."""
+    """Draw the fraction of wrong sequences against their length, a line per network."""
     figure, (axes,) = style.new_figure(10, 4.5)
     for i, (label, wrong) in enumerate(fractions.items()):
         axes.plot(lengths, wrong, label=label, **style.line_style(i))
-    axes.set(xscale="log", xlabel=xlabel, ylim=(-0.02, 1.02))
-    axes.set_xticks(lengths, [f"{length:,}" for length in lengths])
-    axes.minorticks_off()
-    axes.set_ylabel("fraction of wrong sequences")
+    axes.set(xscale="log", xlabel=xlabel, ylim=(-0.02, 1.02), ylabel="fraction of wrong sequences")
+    _set_ticks(axes, lengths)
     style.add_legend(figure, loc="outside right upper")
     return figure
 
 
-def over_training(variants: Mapping[str, Document], panels: Mapping[str, str]) -> Figure:
-    """Draws what was measured in every trial while it learned, a panel a measure, a line a variant.
+def _set_ticks(axes: Axes, ticks: Sequence[int]) -> None:
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
 
-    The line is the median of the trials, the band goes from the least to the largest.
+
+def over_training(variants: Mapping[str, Document], panels: Mapping[str, str]) -> Figure:
+    """Draw measurements of all trials during training, a panel per measure, a line per variant.
+
+    The line is the median of the trials; the band extends from the least to the largest.
 
     Args:
-      variants: of each its `sequences` and, where it has that measure, the trials' values then.
-      panels: the measures, each with its label.
+      variants: for each, its `sequences` and, if it has the measure, the values of all trials.
+      panels: the label of each measure.
     """
     figure, places = style.new_figure(5 * len(panels), 5, columns=len(panels))
     for axes, (measure, label) in zip(places, panels.items(), strict=True):
         for i, (variant, found) in enumerate(variants.items()):
             if measure in found:
-                sequences, values = found["sequences"], np.array(found[measure])
-                own = style.line_style(i)
-                axes.plot(sequences, np.median(values, 1), label=variant, **own)
-                axes.fill_between(
-                    sequences, values.min(1), values.max(1), color=own["color"], alpha=0.15, lw=0
+                x, values, options = (
+                    found["sequences"],
+                    np.array(found[measure]),
+                    style.line_style(i),
                 )
+                axes.plot(x, np.median(values, 1), label=variant, **options)
+                band = {"color": options["color"], "alpha": 0.15, "lw": 0}
+                axes.fill_between(x, values.min(1), values.max(1), **band)
         axes.set(xlabel="training sequences", ylabel=label, ylim=(0, None))
         style.with_thousands(axes)
-    style.add_legend(
-        figure, *places[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
-    )
+    handles = places[0].get_legend_handles_labels()
+    style.add_legend(figure, *handles, loc="outside lower center", ncols=3)
     return figure
 
 
 def lags(documents: Sequence[Document]) -> Figure:
-    """Draws the mean sequences of task 2c, with as many symbols as the lag, and with fewer.
+    """Draw the mean sequences of task 2c against the lag, a line per recipe, beside the paper's.
 
-    On the left p = q grows, on the right p alone does, at q = 1000; beside the paper's, one line a
-    recipe. Where not all trials are solved, their share stands at the point.
+    On the left q = p; on the right p varies at q = 1000. A percentage stands beside a point of
+    which not all trials were solved.
     """
     figure, panels = style.new_figure(11, 4.5, columns=2, sharey=True)
-    rows = [tuple(int(part) for part in d["task"].split("-")[1:]) for d in documents]
-    for axes, x, is_shown in (
-        (panels[0], "q = p", [q == p for q, p in rows]),
-        (panels[1], "p, with q = 1000", [q == 1000 for q, _ in rows]),
-    ):
-        displayed = [
-            (p, d) for (_, p), d, yes in zip(rows, documents, is_shown, strict=True) if yes
-        ]
+    points = [(*map(int, d["task"].split("-")[1:]), d) for d in documents]
+    of_panels = {
+        "q = p": [(p, d) for q, p, d in points if q == p],
+        "p, with q = 1000": [(p, d) for q, p, d in points if q == 1000],
+    }
+    for axes, (label, displayed) in zip(panels, of_panels.items(), strict=True):
         axes.set_visible(bool(displayed))
         if displayed:
             _draw_lags(axes, displayed)
-            axes.set(xscale="log", xlabel=x, yscale="log")
-            ticks = sorted({p for p, _ in displayed})
-            axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-            axes.minorticks_off()
+            axes.set(xscale="log", xlabel=label, yscale="log")
+            _set_ticks(axes, sorted({p for p, _ in displayed}))
             style.add_legend(axes)
     panels[0].set_ylabel("training sequences")
     return figure
@@ -191,22 +221,22 @@ def _draw_lags(axes: Axes, displayed: Sequence[tuple[int, Document]]) -> None:
             for p, d in learned
             if d["recipe"] == recipe
         )
-        own = style.line_style((0, 2, 3, 4, 5)[i % 5])  # vermilion is the paper's
-        axes.plot(*_columns(points)[:2], label=f"ours, {recipe}", **own)
+        options = style.line_style((0, 2, 3, 4, 5)[i % 5])  # vermilion is the paper's
+        axes.plot(*_columns(points, 3)[:2], label=f"ours, {recipe}", **options)
         for p, mean, rate in points:
             if rate < 100:
-                axes.annotate(f" {rate:.0f} %", (p, mean), fontsize=8, color=own["color"])
+                axes.annotate(f" {rate:.0f}%", (p, mean), fontsize=8, color=options["color"])
     published = sorted({(p, d["published"]["mean_sequences"]) for p, d in displayed})
-    axes.plot(*_columns(published), "o:", color=style.PAPER, mfc="none", label="the paper's")
+    axes.plot(*_columns(published, 2), "o:", color=style.PAPER, mfc="none", label="the paper's")
 
 
-def _columns(rows: Sequence[tuple]) -> list[list]:
-    """Rows as columns, of which there are some even if there are no rows."""
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[], []]
+def _columns(rows: Sequence[Sequence], number: int) -> list[list]:
+    """Return the columns of rows, of which there may be none."""
+    return [[row[i] for row in rows] for i in range(number)]
 
 
 def sweep(document: Document) -> Figure:
-    """Draws the mean training error of a sweep's trials against pairs of their settings.
+    """Draw the mean training error of a sweep's trials against pairs of hyperparameters.
 
     Raises:
       ValueError: if no trial's error is finite.
@@ -215,17 +245,18 @@ def sweep(document: Document) -> Figure:
     column = {name: trials[:, i] for i, name in enumerate(document["columns"])}
     pairs = _pairs(document, column)
     figure, panels = style.new_figure(5 * len(pairs), 4, columns=len(pairs))
-    is_known = np.isfinite(column["error"])
+    error = column["error"]
+    is_known = np.isfinite(error)
     if not is_known.any():
         raise ValueError("no trial's error is finite")
-    least, most = np.percentile(column["error"][is_known], (0, 95))
+    least, most = np.percentile(error[is_known], (0, 95))
+    scale = lambda name: "log" if name in ("learning rate", "initial range") else "linear"
     for axes, ((x_name, x), (y_name, y)) in zip(panels, pairs, strict=True):
-        scale = lambda name: "log" if name in ("learning rate", "initial range") else "linear"
         axes.grid(False)
         cells = axes.hexbin(
             x[is_known],
             y[is_known],
-            C=column["error"][is_known],
+            C=error[is_known],
             gridsize=24,
             xscale=scale(x_name),
             yscale=scale(y_name),
@@ -243,25 +274,25 @@ def sweep(document: Document) -> Figure:
 
 
 def _pairs(document: Document, column: Mapping[str, np.ndarray]) -> list[tuple]:
-    """Which settings are drawn against which, each a name and the trials' values."""
+    """Return the pairs of hyperparameters to draw, each a name and the values of all trials."""
     gates = {
-        kind: np.sort([column[name] for name in column if name.startswith(f"{kind} gate bias")], 0)
-        for kind in ("input", "output")
-        if document["space"][f"{kind}_gate_bias"]
+        gate: np.sort([column[name] for name in column if name.startswith(f"{gate} gate bias")], 0)
+        for gate in ("input", "output")
+        if document["space"][f"{gate}_gate_bias"]
     }
     rate = ("learning rate", column["learning rate"])
-    pairs = [(rate, (f"mean {kind} gate bias", b.mean(0))) for kind, b in gates.items()]
+    pairs = [(rate, (f"mean {gate} gate bias", b.mean(0))) for gate, b in gates.items()]
     if document["space"]["init_range"]:
         pairs.append((rate, ("initial range", column["initial range"])))
     return pairs + [
-        ((f"lowest {kind} gate bias", b[0]), (f"highest {kind} gate bias", b[-1]))
-        for kind, b in gates.items()
+        ((f"lowest {gate} gate bias", b[0]), (f"highest {gate} gate bias", b[-1]))
+        for gate, b in gates.items()
         if len(b) > 1
     ]
 
 
 def network_at_work(document: Document) -> Figure:
-    """Draws a sequence of a row, and what a solved network's units do over it."""
+    """Draw the activations of a row's solved network over one sequence."""
     architecture, parameters = network_from_document(document)
     row, index = document["task"], document["network"]["trial"]
     example = _example(make_task(row), document["seed"], index)
@@ -285,7 +316,7 @@ def network_at_work(document: Document) -> Figure:
 
 
 def _example(task: Task, seed: int, trial: int) -> Example:
-    """A training sequence that is neither the shortest nor the longest of a few."""
+    """Return a training sequence of the median length of nine."""
     root = jax.random.key(seed)
     data = task.prepare and task.prepare(jax.random.fold_in(root, DATA), trial)
     batch = task.sample_batch(jax.random.fold_in(root, 1), 9, data)

@@ -1,98 +1,109 @@
-"""The flags of all binaries that run rows, and what they do with them."""
+"""The flags of the commands that run rows."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TypeVar
 
 from absl.flags import FlagValues
 
 from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform, configure
-from experiments.rows import run as runner
-from experiments.rows.options import BOUNDS, Options
+from experiments.rows import run
+from experiments.rows.commands import BASELINES, rows_of
+from experiments.rows.row import RowOptions, resolve
 from experiments.rows.text import text_table
-from lstm_jax.tasks import row_names
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.recipes.recipe import NAMED
+from lstm_jax.training.trials.training_loop import MAX_SEQUENCES
 
-T = TypeVar("T", bound=Options)
-
-MOST_DEVICES = 64  # the most that are measured; each costs threads, whether there are cores or not
-
-
-def rows_of(*tasks: str) -> list[str]:
-    """The LSTM's rows of the tasks whose names begin so.
-
-    >>> rows_of("6")
-    ['6a', '6b']
-    """
-    return [row for row in row_names() if row.startswith(tasks)]
+MAX_TRIALS = 2**20
+MAX_BATCH_SIZE = 4096
+MAX_DEVICES = 64  # the most that have been measured; each costs threads, even without a core
 
 
-def row_command(name: str, about: str | None, rows: Sequence[str], told: str) -> Command:
-    """The command that runs one row.
+def row_command(name: str, about: str | None) -> Command:
+    """Return the command that runs one row, by default its first one.
 
     Args:
-      name: of its module.
-      about: its module's docstring.
-      rows: the rows there are, the default first.
-      told: what --help says of them.
+      name: its module.
+      about: the module's docstring.
     """
+    rows = rows_of(name)
+    further = "--max_sequences=100000" if name == BASELINES else "--recipe=adam"
+    examples = "\n".join(
+        f"    python -m experiments.{name} {flags} --out=DIR"
+        for flags in (
+            f"--task={rows[0]}",
+            f"--task={rows[-1]} {further}",
+            f"--task={rows[0]} --trials=3 --seed=1 --resume",
+        )
+    )
 
     def define(flags: FlagSet) -> None:
-        flags.choice("task", rows[0], rows, told)
+        flags.choice("task", rows[0], rows, "Row of the paper's tables.")
         define_flags(flags)
 
-    return Command(name, about, define, lambda values: run_rows([values.task], values))
+    main = lambda values: run_rows([values.task], values)
+    return Command(name, f"{about}\n{examples}", define, main)
 
 
 def define_flags(flags: FlagSet) -> None:
-    """The flags of every binary that runs rows."""
-    flags.text("trials", "paper", "How many trials: a number, or 'paper'.")
-    define_how(flags)
-    flags.number("checkpoint_seconds", 60.0, "Between checkpoints.", 0.0, math.inf)
-    flags.folder("logdir", "Folder for TensorBoard's scalars, one of its own a row.", False)
-    flags.text("coordinator", None, "Of several processes: HOST:PORT, or 'auto'.")
-    flags.integer("num_processes", None, "How many there are.")
-    flags.integer("process_id", None, "Which one this is, from 0.", 0)
+    """Define the flags of a command that runs rows, those of a run on many machines last."""
+    flags.integer("trials", None, "Number of trials (default: as in the paper).", most=MAX_TRIALS)
+    define_run_flags(flags)
+    flags.number("checkpoint_seconds", 60.0, "Minimum time between checkpoints.", 0.0, math.inf)
+    flags.folder("logdir", "Folder for TensorBoard's scalars, a subfolder per row.", False)
+    flags.text("coordinator", None, "Of several processes: HOST:PORT of the first one, or 'auto'.")
+    flags.integer("num_processes", None, "Of several processes: how many there are.")
+    flags.integer("process_id", None, "Of several processes: the number of this one, from 0.", 0)
 
 
-def define_how(flags: FlagSet, batch_size: int = BATCH_SIZE) -> None:
-    """The flags of every binary that runs trials."""
-    flags.folder("out", "Folder for result files and pictures; must be given.")
-    flags.text("recipe", "paper", f"Conditions: of {', '.join(NAMED)}, and +departures.")
-    flags.seed()
-    flags.integer("max_sequences", None, "A trial's budget; else the task's.")
-    flags.switch("overwrite", False, "Replace result files that exist.")
-    flags.switch("resume", False, "Go on from the checkpoint of a run that was cut off.")
-    flags.switch("quiet", False, "Print nothing but errors.")
-    flags.integer("devices", 2, "CPU devices to share the trials among.", most=MOST_DEVICES)
-    flags.integer(
-        "batch_size", batch_size, "Trials side by side on a device.", most=BOUNDS["batch_size"][1]
+def define_run_flags(flags: FlagSet, batch_size: int = BATCH_SIZE) -> None:
+    """Define the flags of a command that runs trials."""
+    flags.folder("out", "Folder for result files and pictures; required.")
+    flags.text(
+        "recipe",
+        "paper",
+        f"Hyperparameters: one of {', '.join(NAMED)}, which +OVERRIDE[=VALUE] may follow; "
+        "`python -m experiments` lists the overrides.",
     )
+    flags.seed()
+    flags.integer(
+        "max_sequences",
+        None,
+        "Maximum training sequences per trial (default: the task's).",
+        most=MAX_SEQUENCES,
+    )
+    flags.switch("resume", False, "Continue from the checkpoint of an interrupted run.")
+    flags.switch("overwrite", False, "Replace existing files.")
+    flags.switch("quiet", False, "Print errors only.")
+    flags.integer("devices", 2, "CPU devices to share the trials among.", most=MAX_DEVICES)
+    flags.integer("batch_size", batch_size, "Trials side by side on a device.", most=MAX_BATCH_SIZE)
 
 
-def run_rows(rows: Sequence[str], values: FlagValues) -> None:
-    """Runs rows by the flags, and prints their results beside the paper's."""
-    options = start(make_options(values), values)
-    runner.prepare(options, list(rows))
-    documents = [runner.run_row(row, options) for row in rows]
+def run_rows(names: Sequence[str], values: FlagValues) -> None:
+    """Run rows by the flags, and print their results beside the paper's."""
+    options = start(values)
+    rows = [resolve(name, options) for name in names]
+    run.prepare(rows)
+    documents = [run.run_row(row) for row in rows]
     if not options.quiet:
         print(text_table(documents))
 
 
-def start(options: T, values: FlagValues) -> T:
-    """Checks the options and, by the flags, joins the other processes, of which the first prints.
+def start(values: FlagValues) -> RowOptions:
+    """Set the machine up, join the other processes, and return the options of this one.
+
+    Of several processes, only the first prints.
 
     Raises:
-      ValueError: if an option is wrong, or the machine is not as it says.
+      ValueError: if flags exclude each other, or the machine is not as they say.
     """
-    options.check()
+    options = make_options(values)
     numbers = values.num_processes, values.process_id
     if values.coordinator is None and numbers != (None, None):
         raise ValueError("--num_processes and --process_id need --coordinator, got none")
@@ -103,18 +114,11 @@ def start(options: T, values: FlagValues) -> T:
     return options if processes.is_first_process() else dataclasses.replace(options, quiet=True)
 
 
-def make_options(values: FlagValues) -> Options:
-    """The flags as `Options`.
+def make_options(values: FlagValues) -> RowOptions:
+    """Return the flags that all rows share.
 
     Raises:
-      ValueError: if --trials is neither "paper" nor a positive number.
+      ValueError: if flags exclude each other.
     """
-    text = values.trials
-    is_number = text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0
-    if text != "paper" and not is_number:
-        raise ValueError(f"--trials must be 'paper' or a positive number, got {text!r}")
-    fields = {field.name for field in dataclasses.fields(Options)} - {"trials"}
-    return Options(
-        trials=None if text == "paper" else int(text),
-        **{name: getattr(values, name) for name in fields},
-    )
+    names = [field.name for field in dataclasses.fields(RowOptions)]
+    return RowOptions(**{name: getattr(values, name) for name in names})

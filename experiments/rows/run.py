@@ -1,131 +1,131 @@
-"""Runs one row of the paper's tables: trials, progress, checkpoints, result file and picture."""
+"""The run of a row: checks, trials with progress and checkpoints, result file and picture."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import pathlib
 import signal
 import sys
 import time
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.cli.files import check_free, keep, make_folder
-from experiments.cli.interrupt import Interrupted
-from experiments.cli.progress import make_progress
+from experiments.cli.files import check_free, make_folder, save_result
+from experiments.cli.progress import display_progress
 from experiments.rows import scalars
-from experiments.rows.options import Options
+from experiments.rows.row import Row
 from lstm_jax.network.files import Document
 from lstm_jax.training.host import processes
-from lstm_jax.training.host.interrupts import Interrupts, defer_signals
-from lstm_jax.training.runs.checkpoints import Checkpoints, check_unused, discard
+from lstm_jax.training.host.interrupts import Interrupted, Interrupts, defer_signals
+from lstm_jax.training.runs.checkpoints import Checkpoints, check_unused, differences, discard
+from lstm_jax.training.runs.loop import run_trials
+from lstm_jax.training.trials.records import Progress
 from lstm_jax.training.trials.runner import TrialRunner
 
+ENDING = "ending after this chunk; press Ctrl-C again to end now"
 
-def prepare(options: Options, rows: list[str]) -> None:
-    """Checks all that can be wrong before anything is computed, and makes the output folder.
+
+def prepare(rows: Sequence[Row]) -> None:
+    """Check all that can be wrong before anything is computed, and make the output folder.
+
+    Args:
+      rows: rows with the same options.
 
     Raises:
-      ValueError: if an option is wrong or not the same on all processes, or a result exists and
-        may not be replaced.
+      ValueError: if the rows or options are not the same on all processes, two rows are the same, a
+        file exists that may not be replaced, or a result or checkpoint is not one of this run.
     """
-    # Folders may differ, but not whether there is one, since scalars are gathered from all.
-    own = {"out": None, "quiet": None, "logdir": options.logdir is not None}
-    processes.check_same("rows and flags", (rows, dataclasses.asdict(options) | own))
-    processes.on_first_process(lambda: _prepare(options, rows))
+    # Folders may differ between processes, but scalars need all processes or none.
+    options = dataclasses.replace(rows[0].options, quiet=False)
+    flags = dataclasses.asdict(options) | {"out": None, "logdir": options.logdir is not None}
+    processes.check_same("rows and flags", ([row.fingerprint() for row in rows], flags))
+    processes.on_first_process(lambda: _prepare(rows))
 
 
-def _prepare(options: Options, rows: list[str]) -> None:
-    options.check()
-    if len(set(rows)) < len(rows):
-        raise ValueError(f"rows must be distinct, got {','.join(rows)}")
+def _prepare(rows: Sequence[Row]) -> None:
+    names = [row.name for row in rows]
+    if len(set(names)) < len(names):
+        raise ValueError(f"rows must be distinct, got {','.join(names)}")
     for row in rows:
-        run, path = options.run(row), options.path(row, ".json")
-        folder = options.path(row, ".checkpoints")
-        if path.exists() and options.resume:
-            _check_same_run(path, options.read(path), run)
-            if _is_newer(folder, path):
-                raise ValueError(
-                    f"{path} is older than {folder}: --resume goes on once it is moved"
-                )
-        check_free(path, options.overwrite or options.resume)
-        check_unused(folder)
-        if newest(folder) is not None and not (options.resume or options.overwrite):
+        may_replace = row.options.resume or row.options.overwrite
+        if row.options.resume and row.result.exists():
+            _check_is_of_this_run(row)
+        check_free(row.result, may_replace)
+        check_unused(row.checkpoints)
+        if newest(row.checkpoints) is not None and not may_replace:
             raise ValueError(
-                f"{folder} exists, of a run that was cut off or goes on; --resume continues "
-                "it, --overwrite starts afresh"
+                f"{row.checkpoints} exists, of an interrupted run; --resume continues it, "
+                "--overwrite starts afresh"
             )
-        if options.logdir is not None:
-            scalars.check(options.logdir, options.label(row), options.overwrite or options.resume)
-    make_folder(options.out)
+        if row.log_folder is not None:
+            scalars.check(row.log_folder, may_replace)
+    make_folder(rows[0].options.out)
 
 
-def _check_same_run(path: pathlib.Path, document: Document, run: Document) -> None:
-    """Raises ValueError if the result file is of another run."""
-    found = document | {"trials": len(document["trials"])}
-    for name, value in run.items():
-        if found.get(name, value) != value:
+def _check_is_of_this_run(row: Row) -> None:
+    document, run = row.read(row.result), row.fingerprint()
+    document |= {"trials": len(document["trials"])}
+    found = {name: document.get(name, value) for name, value in run.items()}
+    if found != run:
+        raise ValueError(
+            f"{row.result} differs in {differences(found, run)}; --overwrite replaces it"
+        )
+    num_sequences = newest(row.checkpoints)  # of a run that was to replace the result, if newer
+    if num_sequences is not None:
+        checkpoint = row.checkpoints / str(num_sequences)
+        if checkpoint.stat().st_mtime > row.result.stat().st_mtime:
             raise ValueError(
-                f"{path} has {name} {found[name]}, not {value}; --overwrite replaces it"
+                f"{row.result} is older than {row.checkpoints}: move it, then --resume continues"
             )
 
 
 def newest(folder: pathlib.Path) -> int | None:
-    """After how many sequences the newest checkpoint in a folder is; None if there is none."""
+    """Return the number of sequences at the newest checkpoint in a folder, if there is one."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return max((int(name) for name in names if name.isdecimal()), default=None)
 
 
-def _is_newer(folder: pathlib.Path, path: pathlib.Path) -> bool:
-    """Whether the checkpoints in a folder came after a result: a run that was to replace it."""
-    num_sequences = newest(folder)
-    return num_sequences is not None and (
-        (folder / str(num_sequences)).stat().st_mtime > path.stat().st_mtime
-    )
+def run_row(row: Row) -> Document:
+    """Run the trials of a row, and write its result file and its picture.
 
-
-def run_row(row: str, options: Options) -> Document:
-    """Runs the trials of `row` and writes its result file and learning curves.
-
-    With `options.resume`, a row that has its result file is not run again. Ctrl-C and SIGTERM end
-    the run after a round, with a checkpoint.
+    With --resume, a row that has its result file is not run again. Ctrl-C and SIGTERM end the run
+    after the current chunk, with a checkpoint.
 
     Raises:
-      Interrupted: if it was told to end; the words say what --resume will find.
+      Interrupted: if a signal ended the run; the message says what --resume will find.
       ValueError: if another process has the row's checkpoints open.
     """
-    done = processes.on_first_process(lambda: _left_behind(row, options))
-    if done is not None:
-        return done
+    finished = processes.on_first_process(lambda: _finished_result(row))
+    if finished is not None:
+        return finished
     interrupts = None
     try:
-        with defer_signals() as interrupts:
-            return _run(row, options, interrupts)
+        with defer_signals(ENDING) as interrupts:
+            return _run(row, interrupts)
     except KeyboardInterrupt as error:
         number = getattr(error, "number", interrupts and interrupts.signal) or signal.SIGINT
-        found = _what_resume_finds(options, row)
-        raise Interrupted(f"interrupted: {row}, {found}", number) from error
+        message = f"interrupted: {row.name}, {_what_resume_finds(row)}"
+        raise Interrupted(message, number) from error
 
 
-def _left_behind(row: str, options: Options) -> Document | None:
-    """The result that the row already has, if it may be kept; removes checkpoints of no use."""
-    path = options.path(row, ".json")
-    is_done = options.resume and path.exists()  # was cut off just before they were removed
-    if is_done or options.overwrite:
-        discard(options.path(row, ".checkpoints"))
-    return options.read(path) if is_done else None
+def _finished_result(row: Row) -> Document | None:
+    """Return the result that the row already has, if any; delete checkpoints of no use."""
+    # A run that ended just after it wrote its result leaves its checkpoints.
+    is_finished = row.options.resume and row.result.exists()
+    if is_finished or row.options.overwrite:
+        discard(row.checkpoints)
+    return row.read(row.result) if is_finished else None
 
 
-def _run(row: str, options: Options, interrupts: Interrupts) -> Document:
-    run, loop = options.run(row), options.loop(row)
-    started = time.monotonic()
-    with Checkpoints(options.path(row, ".checkpoints"), run) as checkpoints:
+def _run(row: Row, interrupts: Interrupts) -> Document:
+    options, started = row.options, time.monotonic()
+    with Checkpoints(row.checkpoints, row.fingerprint()) as checkpoints:
         runner = TrialRunner(
-            loop,
-            range(run["trials"]),
+            row.loop,
+            range(row.trials),
             seed=options.seed,
             mesh=Mesh(np.array(jax.devices()), ("trials",)),
             batch_size=options.batch_size,
@@ -135,56 +135,42 @@ def _run(row: str, options: Options, interrupts: Interrupts) -> Document:
             started -= restored.seconds
             for sentence in restored.damaged:
                 print(sentence, file=sys.stderr)
-        _run_trials(runner, checkpoints, started, row, options, interrupts)
-        document = options.document(row, runner.results(), time.monotonic() - started)
-        processes.on_first_process(lambda: _write(document, row, options))
+        with (
+            display_progress(row.name, options.quiet) as display,
+            scalars.open_log(row.log_folder, runner) as log,
+        ):
+
+            def on_chunk(progress: Progress) -> None:
+                display(progress)
+                log(progress)
+
+            run_trials(
+                runner,
+                checkpoints,
+                started=started,
+                checkpoint_seconds=options.checkpoint_seconds,
+                interrupts=interrupts,
+                on_chunk=on_chunk,
+            )
+        document = row.document(runner.results(), time.monotonic() - started)
+        save = lambda: save_result(
+            row.result, document, row.draw, overwrite=options.overwrite, quiet=options.quiet
+        )
+        saved = processes.on_first_process(save)
         checkpoints.remove()
     if interrupts.requested():
         raise KeyboardInterrupt
-    return document
+    return processes.on_first_process(lambda: row.read(saved))
 
 
-def _write(document: Document, row: str, options: Options) -> None:
-    path = options.path(row, ".json")
-    keep(path, document, options.draw, overwrite=options.overwrite, quiet=options.quiet)
-
-
-def _run_trials(
-    runner: TrialRunner,
-    checkpoints: Checkpoints,
-    started: float,
-    row: str,
-    options: Options,
-    interrupts: Interrupts,
-) -> None:
-    """Runs all trials to their end, with progress and checkpoints."""
-    saved_at = time.monotonic()
-    with (
-        contextlib.closing(make_progress(row, options.quiet)) as progress,
-        contextlib.closing(scalars.open_log(options.log_folder(row), runner)) as log,
-    ):
-        while not runner.finished:
-            state = runner.run_chunk()
-            progress.show(state)
-            log.add(runner, state.solved)
-            elapsed = processes.on_first_process(lambda since=saved_at: time.monotonic() - since)
-            is_to_end = interrupts.requested() and not runner.finished
-            if is_to_end or elapsed >= options.checkpoint_seconds:
-                checkpoints.save(runner, time.monotonic() - started)
-                saved_at = time.monotonic()
-            if is_to_end:
-                raise KeyboardInterrupt
-
-
-def _what_resume_finds(options: Options, row: str) -> str:
-    """In words; of several processes, only the first can know."""
+def _what_resume_finds(row: Row) -> str:
+    """Return what --resume will find, in words; of several processes, only the first can know."""
     if not processes.is_first_process():
         return "the first process says what --resume will find"
-    path, num_sequences = options.path(row, ".json"), newest(options.path(row, ".checkpoints"))
-    if num_sequences is not None and path.exists():
-        return f"once the old {path} is moved, --resume goes on after {num_sequences:,} sequences"
+    num_sequences = newest(row.checkpoints)
     if num_sequences is not None:
-        return f"--resume goes on after {num_sequences:,} sequences a trial"
-    if path.exists():
-        return "which has its old result" if options.overwrite else "which has its result"
-    return "of which there is no checkpoint: --resume starts afresh"
+        move = f"once the old {row.result} is moved, " if row.result.exists() else ""
+        return f"{move}--resume continues after {num_sequences:,} sequences per trial"
+    if row.result.exists():
+        return "which has its old result" if row.options.overwrite else "which has its result"
+    return "without a checkpoint; --resume starts afresh"

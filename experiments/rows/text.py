@@ -1,16 +1,19 @@
-"""Results as text: what a table's columns show of a result file, for terminals and Markdown."""
+"""Columns of tables, for terminals, Markdown and HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+from experiments.rows.collection import paper_task
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import Document
 
-Column = tuple[str, Callable[[Document], str]]  # its title, and what it shows of a result file
+Column = tuple[str, Callable[[Any], str]]  # its title, and the cell of a row
 
 
 def show(value: float | None, digits: int = 0) -> str:
-    """A number with so many digits behind the point; None is a dash.
+    """Return a number with `digits` decimals, or a dash for None.
 
     >>> show(31390.4), show(None)
     ('31,390', '-')
@@ -19,58 +22,78 @@ def show(value: float | None, digits: int = 0) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A percentage; None is a dash."""
-    return "-" if value is None else f"{value:.0f} %"
+    """Return a percentage, or a dash for None."""
+    return "-" if value is None else f"{value:.0f}%"
 
 
-def wrong(document: Document) -> str:
-    """How many sequences of the final tests are wrong, and of how many."""
-    summary = document["summary"]
-    return f"{show(summary['mean_test_wrong'], 1)} of {summary['test_size']}"
+def solved(document: Document) -> str:
+    """Return how many trials were solved, of how many."""
+    return "{solved}/{trials}".format_map(document["summary"])
 
 
 def published_wrong(document: Document) -> str:
-    """What the paper says of the same."""
+    """Return the paper's number of wrong sequences in the final test."""
     published = document["published"]
     number, fraction = published["test_wrong"], published["test_fraction"]
     if number is None and fraction is not None:
-        number = fraction * document["summary"]["test_size"]
+        number = fraction * document["test_size"]
     return show(number, 1)
 
 
+def num_weights(document: Document) -> int | None:
+    """Return the number of weights of a network; None for an unknown network."""
+    try:
+        return Architecture(**document["architecture"]).num_weights
+    except TypeError:  # the network of a baseline
+        task = paper_task(document["task"])
+        return task and task.architecture.num_weights
+
+
 def row_label(document: Document) -> str:
-    """A row's name, with its recipe where that is not the paper's."""
+    """Return a row's name, with its recipe unless that is `paper`."""
     recipe = document["recipe"]
     return document["task"] if recipe == "paper" else f"{document['task']} ({recipe})"
 
 
-# A paper's number follows each of ours.
+# Each of the paper's numbers follows ours.
 SHORT: tuple[Column, ...] = (
     ("row", lambda d: d["task"]),
     ("recipe", lambda d: d["recipe"]),
-    ("trials", lambda d: str(d["summary"]["trials"])),
-    ("solved", lambda d: percent(d["summary"]["success_rate"])),
+    ("solved", solved),
     ("paper", lambda d: percent(d["published"]["success_rate"])),
-    ("mean sequences", lambda d: show(d["summary"]["mean_sequences"])),
+    ("sequences", lambda d: show(d["summary"]["mean_sequences"])),
     ("paper", lambda d: show(d["published"]["mean_sequences"])),
-    ("wrong of tested", wrong),
-    ("paper", published_wrong),
+    ("wrong", lambda d: show(d["summary"]["mean_test_wrong"], 1)),
     ("minutes", lambda d: f"{d['wall_seconds'] / 60:.1f}"),
 )
 
 
-def text_table(documents: Sequence[Document], columns: Sequence[Column] = SHORT) -> str:
-    """Results as lines of text, a row each."""
+def _cells(rows: Iterable[Any], columns: Sequence[Column]) -> list[list[str]]:
     titles = [title for title, _ in columns]
-    rows = [titles, *([show_of(document) for _, show_of in columns] for document in documents)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]
-    lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+    return [titles, *([cell(row) for _, cell in columns] for row in rows)]
 
 
-def markdown_table(documents: Sequence[Document], columns: Sequence[Column]) -> str:
-    """Results as a Markdown table."""
-    lines = ["| " + " | ".join(title for title, _ in columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(show_of(d) for _, show_of in columns) + " |" for d in documents]
-    return "\n".join(lines) + "\n"
+def text_table(
+    documents: Sequence[Document], columns: Sequence[Column] = SHORT, most: int = 18
+) -> str:
+    """Return lines of text, with at most `most` characters in a cell.
+
+    With `SHORT`, all rows and all named recipes fit into 80 columns.
+    """
+    lines = [
+        [cell if len(cell) <= most else f"{cell[: most - 3]}..." for cell in line]
+        for line in _cells(documents, columns)
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        " ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def markdown_table(rows: Iterable[Any], columns: Sequence[Column]) -> str:
+    """Return a Markdown table, whose first column is aligned left and the others right."""
+    titles, *lines = _cells(rows, columns)
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,1 +1,1 @@
-"""Tuning: settings of a row that an optimiser proposes, tried on several trials each."""
+"""A search for the hyperparameters and memory blocks of a row."""

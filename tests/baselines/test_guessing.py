@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from small_tasks import LATCH, lane, make_runner, training_key
+from small_tasks import LATCH, take_trial, make_runner, training_key
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, apply
 from lstm_jax.baselines.guessing import GuessedModel, Guessing
@@ -111,7 +111,7 @@ def test_a_guess_is_given_up_at_its_first_wrong_sequence_and_not_before():
     rule, count = Guessing(task), 30
     sample, run, draw = jax.jit(task.sample), jax.jit(apply, static_argnums=0), jax.jit(rule._draw)
     runner = make_runner(TrainingLoop(task, Vmapped(rule), count), range(2))
-    first = [jax.tree.map(jnp.asarray, lane(runner.state().trials.model, i)) for i in range(2)]
+    first = [jax.tree.map(jnp.asarray, take_trial(runner.state().trials.model, i)) for i in range(2)]
     runner.run_chunk()
     for trial, model in enumerate(first):
         guesses, weights = 1, model.weights
@@ -121,6 +121,6 @@ def test_a_guess_is_given_up_at_its_first_wrong_sequence_and_not_before():
             if abs(output - example.true_targets)[0] >= 0.3:
                 weights = draw(jax.random.wrap_key_data(model.key), guesses)
                 guesses += 1
-        found = lane(runner.state().trials.model, trial)
+        found = take_trial(runner.state().trials.model, trial)
         assert found.guesses == guesses and 1 < guesses < count
         jax.tree.map(np.testing.assert_array_equal, found.weights, weights)

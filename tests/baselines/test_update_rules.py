@@ -13,7 +13,7 @@ import optax
 import pytest
 from helpers import assert_close, assert_equal
 from recurrent_problems import offline
-from small_tasks import COPY, LATCH, assert_same_result, lane, make_runner, training_key
+from small_tasks import COPY, LATCH, assert_same_result, take_trial, make_runner, training_key
 
 from lstm_jax import baselines as baselines
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
@@ -140,7 +140,7 @@ def test_a_training_set_is_presented_in_turn():
     runner = make_runner(TrainingLoop(task, Vmapped(Recorder()), 7), range(3))
     runner.run_chunk()
     for trial in range(3):
-        seen = lane(runner.state().trials.model, trial)
+        seen = take_trial(runner.state().trials.model, trial)
         expected = [10 * trial + n % 5 for n in range(7)]
         assert seen[:7].tolist() == expected
 
@@ -191,7 +191,7 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
     gradient_of, sample = jax.jit(bptt_gradient, static_argnums=0), jax.jit(task.sample)
     steps = np.arange(task.max_length, dtype=np.int32)
     for trial in range(2):
-        weights = jax.tree.map(jnp.asarray, lane(before, trial).weights)
+        weights = jax.tree.map(jnp.asarray, take_trial(before, trial).weights)
         for n in range(count):
             example = sample(training_key(trial, n), None)
             if task.error_at == "end":
@@ -202,7 +202,7 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
             sequence = SupervisedSequence(example.inputs, targets, counts.astype(np.float32))
             gradient, _ = gradient_of(task.architecture, weights, sequence)
             weights = jax.tree.map(lambda w, g: w - rate * g, weights, gradient)
-        assert_close(lane(after, trial).weights, weights, ROUNDING)
+        assert_close(take_trial(after, trial).weights, weights, ROUNDING)
 
 
 @pytest.mark.parametrize(

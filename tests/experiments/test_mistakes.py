@@ -5,7 +5,6 @@ Every binary's flags are in the table; a new flag or binary earns its cases by a
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pathlib
@@ -18,26 +17,27 @@ from experiments import report
 from experiments.ablations.cells import Results
 from experiments.claims import CLAIMS
 from experiments.rows import collection
-from lstm_jax.training.recipes.recipe import SHORT_NAMES
+from experiments.rows.commands import BASELINES, COMMANDS
+from lstm_jax.training.trials.runner import TrialRunner
 
-ROWS = ("adding", "embedded_reber", "multiplication", "noise_free", "reproduce", "rivals", "sweep")
-ROWS += ("temporal_order", "two_sequence", "very_long_lags")
+ROW_COMMANDS = (*dict.fromkeys(COMMANDS.values()), BASELINES)
+ROWS = (*ROW_COMMANDS, "reproduce", "search")
 LARGE = ("100000000000000000000", "1e20", "9" * 5000)
 NO_INTEGER = ("x", "1.5", "", "nan", *LARGE)
 
-# Of every kind of flag what it must refuse.
+# Of every type of flag what it must refuse.
 OF_ROWS: dict[str, tuple[str, ...]] = {
     "out": ("", " "),
     "logdir": ("", " "),
     "seed": (*NO_INTEGER, "-1", "4294967296", "9223372036854775808"),
     "batch_size": (*NO_INTEGER, "0", "-1", "4097"),
     "devices": (*NO_INTEGER, "0", "-1", "65", "1000"),
-    "max_sequences": (*NO_INTEGER, "0", "-1", "2147483648"),
+    "max_sequences": (*NO_INTEGER, "0", "-1", "1073741825"),
     "checkpoint_seconds": ("x", "", "nan", "-1", "-inf"),
-    "trials": (*NO_INTEGER, "0", "-1", "1048577", "٣"),
+    "trials": (*NO_INTEGER, "0", "-1", "1048577"),
     "num_processes": (*NO_INTEGER, "0", "-1"),
     "process_id": (*NO_INTEGER, "-1"),
-    "recipe": ("", "unknown", "paper+", "paper+rate=nan", "paper+unknown", "Paper"),
+    "recipe": ("", "unknown", "paper+", "paper+learning-rate=nan", "paper+unknown", "Paper"),
     "coordinator": ("", "host", "host:", "host:x", "host:0", "host:99999", ":1"),
     "overwrite": ("maybe",),
     "resume": ("2",),
@@ -45,6 +45,8 @@ OF_ROWS: dict[str, tuple[str, ...]] = {
 }
 OF_SEARCHES: dict[str, tuple[str, ...]] = {
     "task": ("", "7", "6A"),
+    "sampler": ("", "grid"),
+    "configurations": (*NO_INTEGER, "0", "-1"),
     "blocks": ("", "2y2", "0x2", "2x", "2x2,", "own,x", "-1x2", "99999x1", "2x2,own"),
     **dict.fromkeys(
         ("learning_rate", "init_range", "input_gate_bias"),
@@ -75,7 +77,7 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "repeats": (*NO_INTEGER, "0", "10001"),
         "setting": ("", "fast"),
     },
-    "readings": {
+    "ablations": {
         "out": ("",),
         "drawn": (*NO_INTEGER, "0", "65"),
         "rows": ("", "6A", "6a,"),
@@ -89,18 +91,11 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "rows": ("", "6A", "6a,", "6a,6a", "all,6a"),
         "workers": (*NO_INTEGER, "0", "257"),
     },
-    "sweep": OF_SEARCHES,
-    "tune": OF_SEARCHES
-    | {name: OF_ROWS[name] for name in ("out", "seed", "batch_size", "devices", "max_sequences")}
-    | {
-        "recipe": (*OF_ROWS["recipe"], "paper+learning-rate=3", "paper+update=step"),
-        "configurations": (*NO_INTEGER, "0", "-1"),
-        "trials": (*NO_INTEGER, "0", "-1", "1048577"),
-    },
-    **{name: {"task": ("", "7", "unknown")} for name in ROWS if name not in ("reproduce", "sweep")},
+    "search": OF_SEARCHES,
+    **{name: {"task": ("", "7", "unknown")} for name in ROW_COMMANDS},
 }
 # What a command says where it is not the flag itself that is out of its bounds.
-NAMES = {"recipe": ("recipe", "departure", "update"), "rows": ("--rows", "rows", "task")}
+NAMES = {"recipe": ("recipe", "override"), "rows": ("--rows", "row", "task")}
 
 
 def cases() -> list[tuple[str, str, str]]:
@@ -109,24 +104,6 @@ def cases() -> list[tuple[str, str, str]]:
         table = OF_BINARIES.get(binary, {}) | (OF_ROWS if binary in ROWS else {})
         found += [(binary, flag, value) for flag, values in table.items() for value in values]
     return found
-
-
-# What runs behind the flags, which must not.
-RUNS = (
-    ("common.runner", "run_row"),
-    ("sweep", "run_row"),
-    ("tune.__main__", "tune"),
-    ("reproduce", "run_workers"),
-    ("benchmark", "_measure"),
-    ("claims.lags", "run"),
-    ("diagnose", "findings"),
-    ("error_flow", "of_random_weights"),
-    ("readings.cells", "settle"),
-    ("tables", "draw_all"),
-    ("notebooks", "execute"),
-    ("reference", "write_reference"),
-    ("report", "page"),
-)
 
 
 def never(*arguments: Any, **options: Any) -> None:
@@ -161,71 +138,73 @@ def test_a_bad_value_is_refused_by_its_flag_s_name_and_nothing_is_written(
     binary: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    for module, name in RUNS:
-        monkeypatch.setattr(importlib.import_module(f"experiments.{module}"), name, never)
+    monkeypatch.setattr(TrialRunner, "run_chunk", never)
     for _, flag, value in (case for case in cases() if case[0] == binary):
-        told = f"--{flag}={value[:40]}"
+        given = f"--{flag}={value[:40]}"
         with pytest.raises(ValueError) as error:
             command_of(binary).call(arguments_of(binary, flag, value, tmp_path / "new"))
         line = str(error.value)
-        assert any(name in line for name in NAMES.get(flag, (flag,))), (told, line)
-        assert "\n" not in line and not [*tmp_path.iterdir()], (told, line)
+        assert any(name in line for name in NAMES.get(flag, (flag,))), (given, line)
+        assert "\n" not in line and not [*tmp_path.iterdir()], (given, line)
 
 
-# Through the shell: one line, exit status 2, no traceback ----------------------------------------
+# Messages: one line, before anything is computed or written ---------------------------------------
 
 MISTAKES = {
     "temporal_order --task=7": "flag --task=7: value should be one of <6a|6b>; see --help",
-    "temporal_order --trials=0": "--trials must be 'paper' or a positive number, got '0'",
     "temporal_order --seed=-1": "flag --seed=-1: -1 is not an integer in the range [0, 4294967295]",
-    "temporal_order --checkpoint_seconds=nan": "flag --checkpoint_seconds=nan: nan is not a number",
-    "temporal_order --recipe=unknown": f"recipe must begin with one of {', '.join(SHORT_NAMES)}, ",
-    "temporal_order --devices=1000": "flag --devices=1000: 1000 is not an integer in the range",
-    "temporal_order --coordinator=auto": "coordinator must be HOST:PORT, no cluster was found: ",
-    "temporal_order --coordinator=no.invalid:9999 --num_processes=2 --process_id=1": "coordinator "
-    "must be at a known host, got no.invalid:9999: ",
+    "temporal_order --checkpoint_seconds=nan": "flag --checkpoint_seconds=nan: must be a number",
+    "temporal_order --recipe=unknown": "--recipe=unknown: recipe must begin with one of paper, ",
     "temporal_order --process_id=1": "--num_processes and --process_id need --coordinator, got ",
     "temporal_order --unknown=1": "Unknown command line flag 'unknown'",
     "temporal_order 6a": "unexpected argument '6a'; options begin with --",
     "temporal_order --resume --overwrite": "--resume and --overwrite exclude each other, got both",
     "temporal_order --out=": "flag --out=: must name a folder; . is the current one",
-    "temporal_order --logdir={folder}/file": "--logdir must be a writable folder, got {folder}/f",
-    "temporal_order --logdir={folder}/log": "{folder}/log/6a has scalars of a run; --overwri",
-    "temporal_order --out={folder}/file": "--out must be a writable folder, got {folder}/file: ",
-    "temporal_order --out={folder}/file/below": "--out must be a writable folder, got {folder}/file"
-    "/below: Not a directory",
-    "claims --claim=gates --out={folder}/file/below": "--out must be a writable folder, got ",
-    "error_flow --out={folder}/file/below": "--out must be a writable folder, got {folder}/file",
-    "benchmark --case=h --out={folder}/file/below": "--out must be a writable folder, got ",
-    "temporal_order --out={folder}/old": "{folder}/old/6a.json exists; --overwrite replaces it",
-    "claims --claim=lags --out={folder}/old": "{folder}/old/claim.lags.json exists; --overwrite",
-    "error_flow --out={folder}/old": "{folder}/old/error_flow.png exists; --overwrite replaces it",
-    "benchmark --case=h --out={folder}/old": "{folder}/old/benchmark.h.json exists; --overwrite",
-    "temporal_order --out={folder}/cut": "{folder}/cut/6a.checkpoints exists, of a run that was cu",
-    "temporal_order --out={folder}/old --resume": "{folder}/old/6a.json has task 6b, not 6a; --o",
-    "temporal_order --out={folder}/no --resume": "{folder}/no/6a.json is not JSON",
-    "claims --claim=xor --redraw --out={folder}/no": "{folder}/no/claim.xor.json must be of the cl",
-    "claims --claim=gates --redraw --out={folder}/no": "{folder}/no/claim.gates.json is not JSON",
+    "temporal_order --logdir={0}/file": "--logdir must be a writable folder, got {0}/file: ",
+    "temporal_order --logdir={0}/log": "{0}/log/6a has scalars of a run; --overwrite replaces",
+    "temporal_order --out={0}/file": "--out must be a writable folder, got {0}/file: ",
+    "claims --claim=gates --out={0}/file/below": "--out must be a writable folder, got ",
+    "benchmark --case=h --out={0}/file/below": "--out must be a writable folder, got ",
+    "temporal_order --out={0}/old": "{0}/old/6a.json exists; --overwrite replaces it",
+    "claims --claim=lags --out={0}/old": "{0}/old/claim.lags.json exists; --overwrite",
+    "error_flow --out={0}/old": "{0}/old/error_flow.png exists; --overwrite replaces it",
+    "benchmark --case=h --out={0}/old": "{0}/old/benchmark.h.json exists; --overwrite",
+    "temporal_order --out={0}/cut": "{0}/cut/6a.checkpoints exists, of an interrupted run; ",
+    "temporal_order --out={0}/old --resume": "{0}/old/6a.json differs in task: 6b, not 6a; ",
+    "temporal_order --out={0}/no --resume": "{0}/no/6a.json is not JSON",
+    "claims --claim=xor --redraw --out={0}/no": "{0}/no/claim.xor.json must be of the cl",
+    "claims --claim=gates --redraw --out={0}/no": "{0}/no/claim.gates.json is not JSON",
     "reproduce --rows=2a-4.rtrl-1 --recipe=swapped": "--recipe must be paper for 2a-4.rtrl-1, got",
-    "reproduce --rows=6A": "--rows must be 'all', 'rivals', or of 1-1, ",
+    "reproduce --rows=6A": "row must be one of 1-1, ",
     "reproduce --rows=6a,6a": "rows must be distinct, got 6a,6a",
     "reproduce": "flag --rows=None: Flag --rows must have a value other than None",
-    "sweep --blocks=": "--blocks must be shapes such as 2x2, or 'own', got none",
-    "sweep --learning_rate=9,1": "learning_rate must be two positive and finite numbers, the lower "
-    "first, got (9.0, 1.0)",
-    "sweep --learning_rate=own": "--learning_rate and one of --init_range, --input_gate_bias, "
-    "--output_gate_bias must have bounds, got 'own'",
-    "tune --out={folder}/old": "{folder}/old/tune.6a.json exists; --overwrite replaces it",
-    "tune --out={folder}/old --resume": "{folder}/old/tune.6a.json is not JSON: ",
-    "tune --resume --overwrite": "--resume and --overwrite exclude each other, got both",
-    "tune --learning_rate=own --init_range=own --input_gate_bias=own": "--blocks or one of --learn",
-    "sweep --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, whose inp",
+    "search --blocks=": "--blocks must be ",
+    "search --learning_rate=9,1": "learning_rate must be ",
+    "search --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, ",
+    "search --out={0}/old": "{0}/old/search.6a.json exists; --overwrite replaces it",
+    "search --out={0}/old --resume": "{0}/old/search.6a.json is not JSON: ",
+    "search --learning_rate=own --init_range=own --input_gate_bias=own": "--blocks or one of ",
+}
+# One of each way to fail, through the shell.
+IN_THE_SHELL = {
+    "temporal_order --coordinator=auto": "coordinator must be HOST:PORT, no cluster was found: ",
+    "temporal_order --coordinator=no.invalid:9999 --num_processes=2 --process_id=1": "coordinator "
+    "must be at a known host, got no.invalid:9999: ",
+} | {
+    mistake: MISTAKES[mistake]
+    for mistake in (
+        "temporal_order --task=7",
+        "temporal_order 6a",
+        "temporal_order --out={0}/cut",
+        "claims --claim=gates --out={0}/file/below",
+        "error_flow --out={0}/old",
+    )
 }
 
 
 @pytest.fixture(scope="module")
-def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What came of every mistake, and the folder that it was made in."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder of files and folders that are in the way."""
     folder = tmp_path_factory.mktemp("mistakes")
     (folder / "file").write_text("a file")
     (folder / "cut" / "6a.checkpoints" / "1000").mkdir(parents=True)
@@ -237,35 +216,41 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (folder / "no" / "claim.xor.json").write_text('{"claim": "gates"}')
     (folder / "no" / "claim.gates.json").write_text("[" * 100_000)
     (folder / "old" / "6a.json").write_text((collection.RESULTS / "6b" / "6b.json").read_text())
-    for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json", "tune.6a.json"):
+    for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json", "search.6a.json"):
         (folder / "old" / name).write_text("mine")
-    before = sorted(folder.rglob("*"))
-    runs = []
-    for mistake in MISTAKES:
-        name, *flags = mistake.format(folder=folder).split()
-        runs.append([name, f"--out={folder}/new", *flags])
-    outcomes = dict(zip(MISTAKES, run_forks(runs), strict=True))
-    assert sorted(folder.rglob("*")) == before  # nothing was written
-    return {"folder": folder, "outcomes": outcomes}
+    return folder
+
+
+def run_of(mistake: str, folder: pathlib.Path) -> list[str]:
+    name, *flags = mistake.format(folder).split()
+    return [name, f"--out={folder}/new", *flags]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_ends_with_one_line_that_names_it(mistake: str, refusals: dict[str, Any]):
-    """...a non-zero status and no traceback, before anything is computed or written."""
-    status, out, err = refusals["outcomes"][mistake]
-    assert (status, out) == (2, ""), err
-    assert err.startswith(f"error: {MISTAKES[mistake].format(folder=refusals['folder'])}"), err
-    assert err.count("\n") == 1 and err.endswith("\n")
+def test_a_mistake_is_named_before_anything_is_computed_or_written(
+    mistake: str, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(TrialRunner, "run_chunk", never)
+    before = sorted(folder.rglob("*"))
+    binary, *flags = run_of(mistake, folder)
+    with pytest.raises((ValueError, OSError)) as error:
+        command_of(binary).call(flags)
+    assert str(error.value).startswith(MISTAKES[mistake].format(folder))
+    assert sorted(folder.rglob("*")) == before
 
 
-def test_an_unknown_platform_is_named_in_one_line(tmp_path: pathlib.Path, monkeypatch):
-    monkeypatch.setitem(os.environ, "JAX_PLATFORMS", "abacus")
-    runs = [
-        ["temporal_order", f"--out={tmp_path}"],
-        ["claims", "--claim=gates", f"--out={tmp_path}"],
-        ["error_flow", f"--out={tmp_path}"],
-    ]
-    for status, out, err in run_forks(runs):
+def test_a_mistake_ends_the_process_with_one_line_and_status_2(folder: pathlib.Path):
+    outcomes = run_forks([run_of(mistake, folder) for mistake in IN_THE_SHELL])
+    for message, (status, out, err) in zip(IN_THE_SHELL.values(), outcomes, strict=True):
+        assert (status, out) == (2, ""), err
+        assert err.startswith(f"error: {message.format(folder)}"), err
+        assert err.count("\n") == 1 and err.endswith("\n")
+
+
+def test_an_unknown_platform_is_named_in_one_line(tmp_path: pathlib.Path):
+    commands = (["temporal_order"], ["claims", "--claim=gates"], ["error_flow"])
+    runs = [[*command, f"--out={tmp_path}"] for command in commands]
+    for status, out, err in run_forks(runs, os.environ | {"JAX_PLATFORMS": "abacus"}):
         assert (status, out) == (2, "")
         assert err.startswith("error: JAX_PLATFORMS must name platforms of this machine, got 'abac")
         assert err.count("\n") == 1
@@ -275,10 +260,10 @@ def test_an_unknown_platform_is_named_in_one_line(tmp_path: pathlib.Path, monkey
 
 DAMAGE: dict[str, Any] = {
     "nested too deeply": "[" * 100_000,
-    "cut off": '{"schema_version": 1, "task": "6',
+    "cut off": '{"schema_version": 2, "task": "6',
     "no object": "[1]",
     "no version": "{}",
-    "an integer beyond all bounds": '{"schema_version": 1, "seed": ' + "9" * 5000 + "}",
+    "an integer beyond all bounds": '{"schema_version": 2, "seed": ' + "9" * 5000 + "}",
     "task missing": {"task": None},
     "of another row": {"task": "7z"},
     "trials no list": {"trials": 3},
@@ -286,19 +271,17 @@ DAMAGE: dict[str, Any] = {
     "a trial no object": {"trials": [1]},
     "a trial without its curve": {"trials": [{"index": 0, "solved": True, "sequences": 1}]},
     "a curve of text": {
-        "trials": [{"index": 0, "solved": True, "sequences": 1, "curve": [["a", "b"]]}]
+        "trials": [{"index": 0, "solved": True, "sequences": 1, "curve": {"sequences": "a"}}]
     },
-    "summary missing": {"summary": None},
-    "a summary that lacks a field": {"summary": {"trials": 1}},
     "a number beyond all": {"wall_seconds": 10**400},
     "infinite": {"wall_seconds": float("inf")},
     "a number as text": {"max_sequences": "many"},
-    "true for a number": {"weights": True},
-    "published of another kind": {"published": []},
-    "a machine of another kind": {"machine": []},
+    "true for a number": {"seed": True},
+    "published of another type": {"published": []},
+    "a machine of another type": {"machine": []},
     "versions as text": {"versions": "0.10"},
     "a trial that was never tested": {
-        "trials": [{"index": 0, "solved": True, "sequences": 1, "curve": [[1, 0.5, 0.5]]}]
+        "trials": [{"index": 0, "solved": True, "sequences": 1, "curve": {}}]
     },
 }
 
@@ -334,7 +317,7 @@ NO_NETWORK: dict[str, Any] = {
     "no weights": {"network": {}},
     "weights as text": {"network": {"parameters": {".output.cell": "x"}}},
     "no architecture": {"architecture": None},
-    "a rival's architecture": {"architecture": {"num_hidden": 3}},
+    "a baseline's architecture": {"architecture": {"num_hidden": 3}},
     "another architecture": {"architecture": {"num_inputs": 1, "blocks": [1], "num_outputs": 1}},
     "an architecture of one unit too large for a float": {
         "architecture": {"num_inputs": 8, "blocks": [2, 2], "num_outputs": 4}
@@ -370,7 +353,7 @@ def test_a_damaged_claim_is_not_drawn(claim: str, tmp_path: pathlib.Path):
     "content",
     ["[" * 100_000, "[]", "{}", '{"row": "6a", "runs": [], "cells": {"a": {"trials": 3}}}'],
 )
-def test_damaged_readings_are_one_line_that_names_the_file(content: str, tmp_path: pathlib.Path):
+def test_damaged_ablations_are_one_line_that_names_the_file(content: str, tmp_path: pathlib.Path):
     (tmp_path / "6a.json").write_text(content)
     with pytest.raises(ValueError, match=r"6a\.json") as error:
         Results(tmp_path, "6a")

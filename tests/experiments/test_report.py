@@ -1,20 +1,19 @@
-"""The report of a folder is one file that says all of its results, and CSVs hold their curves."""
+"""The report of a folder is one page of all its results, and CSV files of their curves."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import html.parser
-import json
 import pathlib
 
 import numpy as np
 import pytest
-from binaries import document_of
 from small_tasks import LATCH
 
 from experiments.report import COMMAND
-from lstm_jax.training.runs.result_file import write_json
+from experiments.rows.collection import read_result
+from lstm_jax.training.runs.result_file import make_document, write_json
 from lstm_jax.training.trials.runner import TrialResult
 
 CURVE = np.array([[1000, 0.5, 1.0], [2000, 0.25, np.nan]])
@@ -22,6 +21,8 @@ TRIALS = [
     TrialResult(0, True, 2000, True, None, 3, 64, 0.0625, 0.01, CURVE, None),
     TrialResult(1, False, 1000, True, None, 50, 64, 0.5, 0.25, CURVE[:1], None),
 ]
+
+ABOUT = {"changes": "", "wall_seconds": 1.0, "seed": 0, "command": "python -m x"}
 
 
 class Page(html.parser.HTMLParser):
@@ -45,26 +46,27 @@ class Page(html.parser.HTMLParser):
 def write_results(folder: pathlib.Path, title: str = "a title") -> None:
     for name, recipe in (("6b", "paper"), ("6a", "paper"), ("own", "paper")):
         task = dataclasses.replace(LATCH, name=name, title=f"{title} of {name}")
-        write_json(folder / f"{name}.json", document_of(task, TRIALS, recipe=recipe))
+        write_json(folder / f"{name}.json", make_document(task, TRIALS, recipe=recipe, **ABOUT))
 
 
-def test_the_page_tells_every_result_and_needs_no_other_file(tmp_path: pathlib.Path):
+def test_the_page_shows_every_result_and_needs_no_other_file(tmp_path: pathlib.Path):
     write_results(tmp_path)
     COMMAND.call([f"--out={tmp_path}"])
     page = Page((tmp_path / "report.html").read_text())
     assert page.tags.count("img") == 3
     assert all(target.startswith("data:image/png;base64,iVBOR") for target in page.targets)
     assert not {"script", "link", "iframe"} & {*page.tags}
-    for told in ("6a: a title of 6a", "own: a title of own", "python -m x", "3 of 64", "2,000"):
-        assert told in page.text
-    assert page.text.index("of 6a") < page.text.index("of 6b") < page.text.index("of own")
+    titles = ["6a: temporal order, 2", "6b: temporal order, 3", "own: a title of own"]
+    for text in (*titles, "python -m x", "64 tests", "2,000", "0.0625"):
+        assert text in page.text
+    assert sorted(titles, key=page.text.index) == titles
 
 
-def test_what_a_result_says_is_text(tmp_path: pathlib.Path):
+def test_the_content_of_a_result_is_text(tmp_path: pathlib.Path):
     write_results(tmp_path, title="<script>alert('a & b')</script>")
     COMMAND.call([f"--out={tmp_path}"])
     page = Page((tmp_path / "report.html").read_text())
-    assert "script" not in page.tags and "<script>alert('a & b')</script> of 6a" in page.text
+    assert "script" not in page.tags and "<script>alert('a & b')</script> of own" in page.text
 
 
 def test_a_csv_holds_the_curves(tmp_path: pathlib.Path):
@@ -72,13 +74,13 @@ def test_a_csv_holds_the_curves(tmp_path: pathlib.Path):
     COMMAND.call([f"--out={tmp_path}"])
     with (tmp_path / "6a.csv").open() as file:
         rows = list(csv.DictReader(file))
-    document = json.loads((tmp_path / "6a.json").read_text())
+    document = read_result(tmp_path / "6a.json")
     points = [(trial["index"], *point) for trial in document["trials"] for point in trial["curve"]]
     found = [tuple(None if v == "" else float(v) for v in row.values()) for row in rows]
     assert found == points and list(rows[0])[:2] == ["trial", "sequences"]
 
 
-def test_nothing_is_replaced_unasked(tmp_path: pathlib.Path):
+def test_nothing_is_replaced_without_overwrite(tmp_path: pathlib.Path):
     write_results(tmp_path)
     (tmp_path / "6b.csv").write_text("mine")
     with pytest.raises(ValueError, match=r"6b\.csv exists; --overwrite replaces it"):
@@ -90,7 +92,7 @@ def test_nothing_is_replaced_unasked(tmp_path: pathlib.Path):
     assert (tmp_path / "6b.csv").read_text().startswith("trial,")
 
 
-def test_files_that_are_no_results_are_named_and_left_out(
+def test_other_files_are_named_and_left_out(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "sweep.json").write_text("{}")

@@ -1,8 +1,7 @@
-"""A run that is killed at any moment, however often, ends with the numbers of one that was not."""
+"""A run that is killed at any moment, however often, ends with the numbers of one that is not."""
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import random
 import subprocess
@@ -11,34 +10,38 @@ import time
 from typing import Any
 
 import pytest
-from resumable import PATIENCE, ROOT, finish, kill_after_another_checkpoint, newest, numbers, start
-from small_tasks import LATCH, binary_environment, make_runner
+from binaries import run_forks
+from resumable import (
+    PATIENCE,
+    ROOT,
+    RUN,
+    finish,
+    kill_after_another_checkpoint,
+    newest,
+    numbers,
+    small_row,
+    start,
+    with_options,
+)
+from small_tasks import binary_environment, make_runner
 
 from experiments.cli import files
-from experiments.rows import options
 from experiments.rows import run as runner
 from lstm_jax.training.trials.runner import TrialRunner
 
 
 @pytest.fixture(scope="module")
-def environment() -> dict[str, str]:
-    return binary_environment()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, environment) -> pathlib.Path:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     out = tmp_path_factory.mktemp("uninterrupted")
-    assert finish(start(out, environment=environment)) == ("", "")
-    assert len(numbers(out)["trials"][0]["curve"]) == 21  # rounds
+    assert finish(start(out)) == ("", "")
+    assert len(numbers(out)["trials"][0]["curve"]) == 21  # chunks
     return out
 
 
-def test_killed_again_and_again(
-    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
-):
+def test_killed_again_and_again(uninterrupted: pathlib.Path, tmp_path: pathlib.Path):
     """...before there was a checkpoint, then twice in the midst, on one device or two."""
     moments = random.Random(0)
-    process = start(tmp_path, environment=environment)
+    process = start(tmp_path)
     time.sleep(moments.uniform(0.0, 2.0))
     process.kill()
     process.communicate()
@@ -46,54 +49,54 @@ def test_killed_again_and_again(
     reached = newest(tmp_path)
     for devices in (2, 1):
         flags = ("--resume", f"--devices={devices}")
-        process = start(tmp_path, *flags, environment=environment)
+        process = start(tmp_path, *flags)
         again = kill_after_another_checkpoint(process, tmp_path, moments.uniform(0.0, 0.3))
         assert reached < again <= 20500
         reached = again
-    assert finish(start(tmp_path, "--resume", environment=environment)) == ("", "")
+    assert finish(start(tmp_path, "--resume")) == ("", "")
     assert numbers(tmp_path) == numbers(uninterrupted)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["6a.json", "6a.png"]
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(
-    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
+    uninterrupted: pathlib.Path, tmp_path: pathlib.Path
 ):
-    """A run that was cut off is neither repeated nor resumed as another one, but goes on."""
-    process = start(tmp_path, environment=environment)
+    """An interrupted run is neither repeated nor resumed as another one."""
+    process = start(tmp_path)
     while newest(tmp_path) < 2000 and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    damaged = tmp_path / "6a.checkpoints" / str(newest(tmp_path))
-    for path in damaged.rglob("metadata"):
-        path.write_bytes(path.read_bytes()[:-9])
+    folder = tmp_path / "6a.checkpoints"
+    damaged = folder / str(newest(tmp_path))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
 
-    refused = start(tmp_path, environment=environment)
-    assert "6a.checkpoints exists, of a run that was cut off" in refused.communicate()[1]
-    refused = start(tmp_path, "--resume", "--seed=1", environment=environment)
-    assert "is of the run " in refused.communicate()[1]
-    assert refused.returncode == 2
+    flags = ([], ["--resume", "--seed=1"])
+    runs = [["temporal_order", f"--out={tmp_path}", *RUN, *more] for more in flags]
+    repeated, other = run_forks(runs, binary_environment())
+    assert repeated[0] == 2 and f"{folder} exists, of an interrupted run" in repeated[2]
+    assert other[0] == 2 and f"error: checkpoint {folder}" in other[2]
+    assert other[2].endswith(" differs in seed: 0, not 1\n") and other[2].count("\n") == 1
 
-    _, err = finish(start(tmp_path, "--resume", environment=environment))
+    _, err = finish(start(tmp_path, "--resume"))
     assert err.startswith(f"checkpoint {damaged} is damaged: ") and err.count("\n") == 1
     assert numbers(tmp_path) == numbers(uninterrupted)
 
 
 def test_the_numbers_are_those_of_a_trial_alone_on_one_device(
-    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
+    uninterrupted: pathlib.Path, tmp_path: pathlib.Path
 ):
     """Under the flags that binaries set for XLA as well."""
-    finish(start(tmp_path, "--trials=1", "--devices=1", environment=environment))
+    finish(start(tmp_path, "--trials=1", "--devices=1"))
     assert numbers(tmp_path)["trials"] == numbers(uninterrupted)["trials"][:1]
 
 
-def test_what_fails_between_the_last_round_and_the_result_file_costs_no_round(
+def test_what_fails_between_the_last_chunk_and_the_result_file_costs_no_chunk(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The checkpoints stay until the result file is there, with the seconds spent before."""
-    monkeypatch.setattr(options, "make_task", lambda row: LATCH)
     monkeypatch.setattr(runner, "TrialRunner", make_runner)
-    of_run = options.Options(tmp_path, checkpoint_seconds=0.0, quiet=True)
+    row = small_row(tmp_path, checkpoint_seconds=0.0)
 
     def fail(*arguments: Any) -> None:
         raise OSError("no space left on device")
@@ -101,15 +104,15 @@ def test_what_fails_between_the_last_round_and_the_result_file_costs_no_round(
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_json", fail)
         with pytest.raises(OSError, match="no space left"):
-            runner.run_row("latch", of_run)
-    assert [path.name for path in tmp_path.iterdir()] == ["latch.checkpoints"]
+            runner.run_row(row)
+    assert [path.name for path in tmp_path.iterdir()] == ["6a.checkpoints"]
 
-    monkeypatch.setattr(TrialRunner, "round", fail)
+    monkeypatch.setattr(TrialRunner, "run_chunk", fail)
     started = time.monotonic()
-    document = runner.run_row("latch", dataclasses.replace(of_run, resume=True))
+    document = runner.run_row(with_options(row, resume=True))
     seconds = time.monotonic() - started
     assert document["summary"]["solved"] == 3 and document["wall_seconds"] > seconds
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["latch.json", "latch.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["6a.json", "6a.png"]
 
 
 def test_a_worker_ends_with_its_parent():

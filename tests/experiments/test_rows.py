@@ -1,105 +1,111 @@
-"""The binaries under experiments/: what they write, what they print, what they refuse."""
+"""The commands that run rows: what they write and print, and what becomes of existing results."""
 
 from __future__ import annotations
 
 import io
 import pathlib
-import subprocess
+import shutil
 import sys
 
 import pytest
-from binaries import BINARIES, ROOT, assert_is_a_picture
+from binaries import BINARIES, assert_is_a_picture, run_forks
 from small_tasks import binary_environment
 
+from experiments.__main__ import overview
 from experiments.cli import progress
+from experiments.rows.collection import all_rows
+from experiments.rows.commands import rows_of
+from lstm_jax.training.recipes.overrides import OVERRIDES
+from lstm_jax.training.recipes.recipe import NAMED
 from lstm_jax.training.runs import progress as bars
-from lstm_jax.training.runs.result_file import read_json
-from lstm_jax.training.trials.runner import Progress
+from lstm_jax.training.runs.result_file import read_result
+from lstm_jax.training.trials.records import Progress
 
-# Every binary that runs rows: the row that its smoke test runs, and how it is told.
+# Every command that runs rows: the row that its smoke test runs, and its flags.
 ROWS = {
     "adding": ("4-100", []),
+    "baselines": ("2a-4.rtrl-1", ["--task=2a-4.rtrl-1"]),
     "embedded_reber": ("1-1", []),
     "multiplication": ("5-140", []),
     "noise_free": ("2a", []),
     "reproduce": ("2c-50-50", ["--rows=2a,2c-50-50", "--workers=2"]),
-    "rivals": ("2a-4.rtrl-1", []),
     "temporal_order": ("6a", ["--task=6a"]),
     "two_sequence": ("3c-100-3", ["--task=3c-100-3"]),
     "very_long_lags": ("2c-50-50", []),
 }
 # Tested elsewhere:
-OTHER_BINARIES = {"benchmark", "claims", "diagnose", "error_flow", "notebooks", "readings"}
-OTHER_BINARIES |= {"reference", "report", "sweep", "tables", "tune"}
+OTHER_BINARIES = {"ablations", "benchmark", "claims", "diagnose", "error_flow", "notebooks"}
+OTHER_BINARIES |= {"reference", "report", "search", "tables"}
+TINY = ["--trials=2", "--max_sequences=20", "--devices=1"]
 
 
-@pytest.fixture(scope="module")
-def environment() -> dict[str, str]:
-    return binary_environment()
-
-
-def run_binary(name: str, *flags: str, environment: dict[str, str]) -> tuple[str, str]:
-    """Runs a binary with a tiny budget to its end; returns what it printed."""
-    tiny = ["--trials=2", "--max_sequences=20", "--devices=1"]
-    done = subprocess.run(
-        [sys.executable, "-m", f"experiments.{name}", *tiny, *flags],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
-
-
-def test_every_binary_has_a_smoke_test():
+def test_every_command_has_a_smoke_test():
     assert {*BINARIES} == ROWS.keys() | OTHER_BINARIES
 
 
+def test_every_row_has_one_command_and_all_are_in_the_overview():
+    found = [row for name in ROWS for row in rows_of(name)]
+    assert sorted(found) == sorted(all_rows())
+    words = {word.partition("=")[0] for word in overview().split()}
+    assert {*found, *BINARIES, *NAMED, *OVERRIDES} <= words
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The folder to which every command has written its row, with a tiny budget and --quiet."""
+    folder = tmp_path_factory.mktemp("rows")
+    runs = [
+        [name, *flags, *TINY, f"--out={folder / name}", "--quiet"]
+        for name, (_, flags) in ROWS.items()
+    ]
+    outcomes = run_forks(runs, binary_environment())
+    assert outcomes == [(0, "", "")] * len(runs)
+    return folder
+
+
 @pytest.mark.parametrize("name", ROWS)
-def test_a_binary_writes_its_row(name: str, tmp_path: pathlib.Path, environment: dict[str, str]):
-    """With --quiet, and nothing printed."""
-    row, flags = ROWS[name]
-    printed = run_binary(name, *flags, f"--out={tmp_path}", "--quiet", environment=environment)
-    assert printed == ("", "")
-    document = read_json(tmp_path / f"{row}.json")
+def test_a_command_writes_its_row(name: str, written: pathlib.Path):
+    row, folder = ROWS[name][0], written / name
+    document = read_result(folder / f"{row}.json")
     assert (document["task"], document["recipe"], document["seed"]) == (row, "paper", 0)
     assert [trial["index"] for trial in document["trials"]] == [0, 1]
     for trial in document["trials"]:
         assert (trial["sequences"], trial["solved"], trial["finite"]) == (20, False, True)
         assert [point[0] for point in trial["curve"]] == [20] and trial["test_error"] > 0
     assert document["max_sequences"] == 20 and document["wall_seconds"] > 0
-    assert f"-m experiments.{name} " in document["command"]
-    assert_is_a_picture(tmp_path / f"{row}.png")
+    module = "very_long_lags" if name == "reproduce" else name
+    assert document["command"] == (
+        f"python -m experiments.{module} --task={row} --recipe=paper --trials=2 --seed=0 "
+        f"--batch_size=8 --max_sequences=20 --out={folder}"
+    )
+    assert_is_a_picture(folder / f"{row}.png")
     rows = {"2a", row} if name == "reproduce" else {row}
-    written = {f"{row}{ending}" for row in rows for ending in (".json", ".png")}
-    assert {path.name for path in tmp_path.iterdir()} == written
+    files = {f"{row}{ending}" for row in rows for ending in (".json", ".png")}
+    assert {path.name for path in folder.iterdir()} == files
 
 
-def test_lines_of_progress_a_table_and_the_word_of_existing_results(
-    tmp_path: pathlib.Path, environment: dict[str, str]
+def test_a_result_is_not_run_again_with_resume_and_is_replaced_with_overwrite(
+    written: pathlib.Path, tmp_path: pathlib.Path
 ):
-    """A result is replaced if told so, is not run again with --resume, and not as another run."""
-    flags = (f"--out={tmp_path}",)
-    out, err = run_binary("temporal_order", *flags, environment=environment)
-    assert err.startswith("6a: 2/2 trials ended, 20 sequences each, ") and err.count("\n") == 1
-    wrote, header, _, row = out.splitlines()
-    assert wrote == f"wrote {tmp_path / '6a.json'} and {tmp_path / '6a.png'}"
-    assert header.split()[0] == "row" and row.split()[:2] == ["6a", "paper"] and "31,390" in row
+    """...with lines of progress, the path of the result and a table."""
     path = tmp_path / "6a.json"
-    document, written_at = read_json(path), path.stat().st_mtime_ns
-    again, err = run_binary("temporal_order", "--resume", *flags, environment=environment)
-    assert (again, err) == (
-        out.removeprefix(f"{wrote}\n"),
-        "",
-    ) and path.stat().st_mtime_ns == written_at
-    flags = (*flags, "--overwrite", "--seed=1", "--recipe=paper")
-    run_binary("temporal_order", *flags, environment=environment)
-    replaced = read_json(path)
-    assert replaced["seed"] == 1 and replaced["trials"] != document["trials"]
+    shutil.copy2(written / "temporal_order" / "6a.json", path)
+    flags = [*TINY, f"--out={tmp_path}"]
+    runs = [["temporal_order", "--resume", *flags]]
+    runs += [["temporal_order", "--overwrite", "--seed=1", *flags]]
+    before = read_result(path)
+    (status, table, err), replaced = run_forks(runs, binary_environment())
+    header, _, row = table.splitlines()
+    assert (status, err) == (0, "")  # nothing was run
+    assert header.split()[0] == "row" and row.split()[:2] == ["6a", "paper"] and "31,390" in row
+    status, out, err = replaced
+    assert status == 0 and out.startswith(f"wrote {path} and {tmp_path / '6a.png'}\n")
+    assert err.startswith("6a: 2/2 trials ended, 0 solved, 20 seq, ") and err.count("\n") == 1
+    after = read_result(path)
+    assert after["seed"] == 1 and after["trials"] != before["trials"]
 
 
-# Parts -----------------------------------------------------------------------------------------
+# Progress --------------------------------------------------------------------------------------
 
 
 class Terminal(io.StringIO):
@@ -113,29 +119,28 @@ STATE = Progress(
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
-    """...with the trials ended, sequences, their rate, the solved trials and the error."""
+    """...with the trials that have ended, their sequences, the solved ones and the error."""
     monkeypatch.setattr(sys, "stderr", Terminal())
-    meter = progress.make_progress("6a")
-    meter.show(STATE)
-    meter.close()
+    with progress.display_progress("6a") as display:
+        display(STATE)
     displayed = sys.stderr.getvalue()
-    for part in ("6a:", "67%", "| 2/3", "3,000 sequences each", "2 solved", "error 0.1250"):
+    for part in ("6a:", "67%", "| 2/3", "3,000 seq", "2 solved", "err 0.125"):
         assert part in displayed, displayed
 
 
 def test_other_outputs_get_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):
-    """...with the rate since the first round, which has the compilation in it."""
+    """...with the rate since the first chunk, which includes the compilation."""
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
-    meter = progress.make_progress("6a")
-    for now[0], num_sequences in ((1.0, 1000), (3.0, 2000), (20.0, 3000)):
-        meter.show(STATE._replace(num_sequences=num_sequences, total_sequences=3 * num_sequences))
-    now[0] = 21.0
-    meter.show(STATE._replace(running=0, total_sequences=9000))
+    with progress.display_progress("6a") as display:
+        for now[0], n in ((1.0, 1000), (3.0, 2000), (20.0, 3000)):
+            display(STATE._replace(num_sequences=n, total_sequences=3 * n))
+        now[0] = 21.0
+        display(STATE._replace(running=0, total_sequences=9000))
     lines = sys.stderr.getvalue().splitlines()
     assert lines == [
-        "6a: 2/3 trials ended, 3,000 sequences each, 316/s in all, 2 solved, training error 0.1250",
-        "6a: 3/3 trials ended, 3,000 sequences each, 300/s in all, 2 solved, training error 0.1250",
+        "6a: 2/3 trials ended, 2 solved, 3,000 seq, err 0.125, 316 seq/s",
+        "6a: 3/3 trials ended, 2 solved, 3,000 seq, err 0.125, 300 seq/s",
     ]

@@ -1,4 +1,4 @@
-"""A run restored from a checkpoint is the run that was saved, to the last bit, or is refused."""
+"""A run restored from a checkpoint is bit for bit the run that was saved, or is refused."""
 
 from __future__ import annotations
 
@@ -17,47 +17,36 @@ import pytest
 from helpers import assert_equal
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
-from lstm_jax.training.runs import checkpoints
-from lstm_jax.training.runs.checkpoints import (
-    KEEP,
-    Checkpoints,
-    InUseError,
-    check_unused,
-    discard,
-    lock,
-)
+from lstm_jax.training.runs import checkpoints, folder_lock
+from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, check_unused, discard, lock
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import RUNNING
 
-pytest.importorskip("orbax.checkpoint")
-
-WHAT = ("opened", "read", "written")
 RUN = {"task": "latch", "seed": 0}
-# So many that the state fills a file of its own, as that of every real run.
-LEARNING, TRIALS, ROUNDS = sgd(LATCH), 40, 4
+LOOP, TRIALS, CHUNKS = sgd(LATCH), 40, 4
 
 
 def new_runner() -> TrialRunner:
-    return make_runner(LEARNING, range(TRIALS))
+    return make_runner(LOOP, range(TRIALS))
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[RunState]]:
-    """A folder with a checkpoint of each of the last rounds, and the states that were saved."""
+    """A folder with checkpoints of the last two chunks, and the states after all of them."""
     folder = tmp_path_factory.mktemp("run") / "latch.checkpoints"
     runner, states = new_runner(), []
     with Checkpoints(folder, RUN) as opened:
-        for number in range(ROUNDS):
+        for number in range(CHUNKS):
             runner.run_chunk()
-            opened.save(runner, seconds=float(number))
+            assert opened.save(runner, seconds=float(number))
             states.append(runner.state())
     return folder, states
 
 
 @pytest.fixture
 def folder(saved: tuple[pathlib.Path, list[RunState]], tmp_path: pathlib.Path) -> pathlib.Path:
-    """A copy of it, to be spoilt."""
+    """A copy of it."""
     return shutil.copytree(saved[0], tmp_path / "latch.checkpoints")
 
 
@@ -69,165 +58,139 @@ def restore(folder: pathlib.Path) -> tuple[RunState, float, list[str]]:
 
 
 def assert_same_state(found: RunState, expected: RunState) -> None:
-    """Asserts equality of all but the windows of trials that have ended, which nobody reads."""
+    """Assert equality of everything but the windows of trials that have ended, which are unused."""
 
-    def readable(state: RunState) -> RunState:
+    def used(state: RunState) -> RunState:
         running = state.trials.status == RUNNING
         window = jax.tree.map(lambda a: np.where(running, a, 0), state.trials.window)
         return state._replace(trials=state.trials._replace(window=window))
 
-    assert_equal(readable(found), readable(expected))
+    assert_equal(used(found), used(expected))
 
 
-def largest(folder: pathlib.Path) -> pathlib.Path:
-    """The file that holds the state."""
-    return max(
-        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
-    )
-
-
-def steps(folder: pathlib.Path) -> list[str]:
+def names(folder: pathlib.Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_newest_checkpoint_serves_and_the_one_before_is_kept(folder, saved):
-    assert KEEP == 2 and steps(folder) == ["150", "200"]
+def test_the_last_two_checkpoints_are_kept_and_the_newest_is_restored(folder, saved):
+    assert names(folder) == ["150", "200"]
     state, seconds, damaged = restore(folder)
     assert_same_state(state, saved[1][-1])
     assert (seconds, damaged) == (3.0, [])
 
 
-def test_a_restored_run_ends_as_one_that_was_never_cut_off(folder):
-    runner = new_runner()
+def test_a_restored_run_ends_like_one_that_was_never_interrupted(folder):
+    runner, finished = new_runner(), new_runner()
     with Checkpoints(folder, RUN) as opened:
         opened.restore(runner)
         assert not runner.finished
         for result, expected in zip(runner.run(), new_runner().run(), strict=True):
             assert_same_result(result, expected)
-        opened.save(runner)  # a finished run can be saved and restored as well
-        finished = new_runner()
+        assert opened.save(runner)  # a finished run can be saved and restored as well
         opened.restore(finished)
-        assert finished.finished
-        assert_same_state(finished.state(), runner.state())
+    assert finished.finished
+    assert_same_state(finished.state(), runner.state())
 
 
-def test_an_empty_folder_leaves_the_run_at_its_start(tmp_path):
-    state, seconds, damaged = restore(tmp_path / "a" / "new" / "folder")
-    assert_same_state(state, new_runner().state())
-    assert (seconds, damaged) == (0.0, [])
+def test_a_run_without_a_checkpoint_starts_anew_and_leaves_no_folder(tmp_path):
+    folder = tmp_path / "latch.checkpoints"
+    with Checkpoints(folder, RUN) as opened:
+        runner = new_runner()
+        assert opened.restore(runner) == (0.0, []) and folder.exists()
+    assert_same_state(runner.state(), new_runner().state())
+    assert names(tmp_path) == []
 
 
-def halve(path: pathlib.Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+# Damage ----------------------------------------------------------------------------------------
 
 
-def garble(path: pathlib.Path) -> None:
-    """Flips one bit in the middle."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+def halve(content: bytes) -> bytes:
+    return content[: len(content) // 2]
 
 
-@pytest.mark.parametrize("damage", [halve, garble, pathlib.Path.unlink], ids=lambda f: f.__name__)
-def test_damage_to_any_file_is_found_or_does_no_harm(folder, saved, damage: Callable):
-    """What is restored is the newest checkpoint, or the one before it with the newest one named.
+def flip_a_bit(at: float) -> Callable[[bytes], bytes]:
+    def flip(content: bytes) -> bytes:
+        place = int(at * (len(content) - 1))
+        return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
-    Some files matter to nobody, such as marks that the folder was complete; the large one, which
-    holds the state, is never among these.
-    """
-    states, newest, found = saved[1], folder / "200", []
-    paths = [p.relative_to(newest) for p in newest.rglob("*") if p.is_file() and p.stat().st_size]
-    for number, path in enumerate(paths):
-        copy = shutil.copytree(folder, folder.with_name(f"copy{number}"))
-        damage(copy / "200" / path)
-        state, seconds, damaged = restore(copy)
-        if damaged:
-            found.append(path)
-            assert len(damaged) == 1
-            assert damaged[0].startswith(f"checkpoint {copy / '200'} is damaged: ")
-            assert "\n" not in damaged[0]
-        assert_same_state(state, states[-2] if damaged else states[-1])
-        assert seconds == (2.0 if damaged else 3.0)
-    assert largest(newest).relative_to(newest) in found and len(found) >= 2
+    return flip
 
 
-def test_a_folder_whose_files_are_gone_is_damaged(folder, saved):
-    shutil.rmtree(folder / "200")
-    (folder / "200").mkdir()
-    state, _, damaged = restore(folder)
-    assert len(damaged) == 1
+def empty(content: bytes) -> bytes:
+    return b""
+
+
+DAMAGE = [halve, empty, *map(flip_a_bit, (0.0, 0.001, 0.5, 1.0))]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_after_damage_the_checkpoint_before_is_restored_and_the_damaged_named(
+    folder, saved, damage: Callable
+):
+    newest = folder / "200"
+    newest.write_bytes(damage(newest.read_bytes()))
+    state, seconds, damaged = restore(folder)
     assert_same_state(state, saved[1][-2])
+    assert seconds == 2.0 and len(damaged) == 1
+    assert damaged[0].startswith(f"checkpoint {newest} is damaged: ") and "\n" not in damaged[0]
 
 
-def test_when_all_are_damaged_the_run_starts_afresh_and_saves_again(folder):
-    """New checkpoints take the place of damaged ones, older or younger."""
-    for step in ("150", "200"):
-        halve(largest(folder / step))
+@pytest.mark.parametrize("names_of_damaged", [["200"], ["150", "200"]])
+def test_new_checkpoints_replace_damaged_ones(folder, names_of_damaged: list[str]):
+    for name in names_of_damaged:
+        (folder / name).write_bytes(halve((folder / name).read_bytes()))
     runner = new_runner()
     with Checkpoints(folder, RUN) as opened:
-        seconds, damaged = opened.restore(runner)
-        assert (seconds, runner.num_sequences, len(damaged)) == (0.0, 0, 2)
-        assert "200 is damaged" in damaged[0] and "150 is damaged" in damaged[1]
+        _, damaged = opened.restore(runner)
+        assert len(damaged) == len(names_of_damaged)
+        assert runner.num_sequences == (150 if len(damaged) == 1 else 0)
         runner.run_chunk()
-        opened.save(runner)
-    state, _, damaged = restore(folder)
-    assert damaged == []
+        assert opened.save(runner, seconds=7.0)
+    state, seconds, damaged = restore(folder)
+    assert (seconds, damaged) == (7.0, [])
     assert_same_state(state, runner.state())
 
 
-def test_a_damaged_checkpoint_is_replaced_when_the_run_comes_there_again(folder, saved):
-    garble(largest(folder / "200"))
-    runner = new_runner()
-    with Checkpoints(folder, RUN) as opened:
-        opened.restore(runner)
-        runner.run_chunk()
-        opened.save(runner, seconds=7.0)
-    assert steps(folder) == ["150", "200"]
-    state, seconds, damaged = restore(folder)
-    assert_same_state(state, saved[1][-1])
-    assert (seconds, damaged) == (7.0, [])
-
-
-def test_what_a_killed_save_left_is_not_taken_for_a_checkpoint(folder, saved):
-    shutil.copytree(folder / "200", folder / "240.orbax-checkpoint-tmp")
-    halve(largest(folder / "240.orbax-checkpoint-tmp"))
+def test_the_remains_of_a_killed_write_are_ignored_and_removed(folder, saved):
+    (folder / ".250.abc").write_bytes(halve((folder / "200").read_bytes()))
     state, _, damaged = restore(folder)
-    assert damaged == []
+    assert damaged == [] and names(folder) == ["150", "200"]
     assert_same_state(state, saved[1][-1])
 
 
-def test_checkpoints_of_another_run_are_refused(folder):
+# Other runs and processes ----------------------------------------------------------------------
+
+
+def test_checkpoints_of_another_run_or_format_are_refused(folder, monkeypatch):
     with (
-        Checkpoints(folder, RUN | {"seed": 1}) as opened,
-        pytest.raises(ValueError, match=r"200 is of the run .*'seed': 0.*, not .*'seed': 1"),
+        Checkpoints(folder, RUN | {"seed": 1, "task": "latch"}) as opened,
+        pytest.raises(ValueError, match=r"200 differs in seed: 0, not 1$"),
     ):
         opened.restore(new_runner())
-    assert steps(folder) == ["150", "200"]  # nothing was touched
-
-
-def test_checkpoints_of_another_format_are_refused(folder, monkeypatch):
-    """The state's leaves might be taken for one another."""
     monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
-    with (
-        Checkpoints(folder, RUN) as opened,
-        pytest.raises(ValueError, match=r"200 is of the run .*'format': 5.*, not .*'format': 6"),
-    ):
-        opened.restore(new_runner())
+    with pytest.raises(ValueError, match=r"200 differs in format: 6, not 7$"):
+        restore(folder)
+    assert names(folder) == ["150", "200"]  # nothing was changed
 
 
-def test_a_folder_serves_one_run_at_a_time(folder):
-    with (
-        Checkpoints(folder, RUN),
-        pytest.raises(ValueError, match=f"{folder} is in use by another process"),
-    ):
-        Checkpoints(folder, RUN)
+def test_a_folder_in_use_is_refused_and_not_discarded(folder):
+    actions = (lambda folder: Checkpoints(folder, RUN), check_unused, discard)
+    with Checkpoints(folder, RUN):
+        for action in actions:
+            with pytest.raises(ValueError, match=f"{folder} is in use by another process"):
+                action(folder)
+    assert names(folder) == ["150", "200"]
     with Checkpoints(folder, RUN) as opened:
         opened.remove()
+    for action in (check_unused, discard):
+        assert not folder.exists()
+        action(folder)  # is harmless without a folder
+    folder.mkdir()
+    discard(folder)
     assert not folder.exists()
 
 
-def test_of_many_that_make_and_remove_a_folder_each_has_it_alone(tmp_path):
-    """...and none is told that it exists, or exists no longer."""
+def test_many_that_make_and_remove_a_folder_have_it_one_at_a_time(tmp_path):
     folder, inside, most = tmp_path / "latch.checkpoints", [], []
 
     def use(_: int) -> None:
@@ -246,40 +209,20 @@ def test_of_many_that_make_and_remove_a_folder_each_has_it_alone(tmp_path):
     assert most == [1] * 200 and not folder.exists()
 
 
-def test_checkpoints_that_are_in_use_are_not_discarded(folder):
-    """...nor in the way of others once their run has ended."""
-    with Checkpoints(folder, RUN):
-        for action in (check_unused, discard):
-            with pytest.raises(ValueError, match=f"{folder} is in use by another process"):
-                action(folder)
-    assert steps(folder) == ["150", "200"]
-    check_unused(folder)
-    discard(folder)
-    assert not folder.exists()
-    for action in (check_unused, discard):
-        action(folder)  # there is nothing to be in use
+# Failures --------------------------------------------------------------------------------------
 
 
-def test_a_run_without_a_checkpoint_leaves_no_folder(tmp_path):
-    with Checkpoints(tmp_path / "latch.checkpoints", RUN):
-        assert steps(tmp_path) == ["latch.checkpoints"]
-    assert steps(tmp_path) == []
-
-
-# Trouble ---------------------------------------------------------------------------------------
-
-
-def assert_one_line_each(said: list[str], *beginnings: str) -> None:
-    assert len(said) == len(beginnings), said
-    for sentence, beginning in zip(said, beginnings, strict=True):
+def assert_one_line_each(warnings: list[str], *beginnings: str) -> None:
+    assert len(warnings) == len(beginnings), warnings
+    for sentence, beginning in zip(warnings, beginnings, strict=True):
         assert sentence.startswith(beginning) and "\n" not in sentence
 
 
-def test_a_full_disk_is_said_in_a_line_and_tried_again(folder):
-    """Files may not grow: the library's write fails, as on a full disk, and then does not."""
-    said: list[str] = []
+def test_a_full_disk_is_a_warning_and_the_next_checkpoint_is_tried(folder):
+    """Files may not grow, as on a full disk, and then they may."""
+    warnings: list[str] = []
     runner = new_runner()
-    with Checkpoints(folder, RUN, said.append) as opened:
+    with Checkpoints(folder, RUN, warnings.append) as opened:
         opened.restore(runner)
         runner.run_chunk()
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -288,52 +231,47 @@ def test_a_full_disk_is_said_in_a_line_and_tried_again(folder):
             assert [opened.save(runner), opened.save(runner)] == [False, False]
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        assert_one_line_each(said, *[f"checkpoints {folder} could not be written: "] * 2)
+        assert_one_line_each(warnings, *[f"checkpoints {folder} could not be written: "] * 2)
+        assert names(folder) == ["150", "200"]
         assert opened.save(runner, seconds=5.0)
         with pytest.raises(ValueError, match="in use"):
-            check_unused(folder)  # all the while
+            check_unused(folder)  # throughout
     state, seconds, damaged = restore(folder)
-    assert (seconds, damaged, len(said)) == (5.0, [], 2)
+    assert (seconds, damaged, len(warnings)) == (5.0, [], 2)
     assert_same_state(state, runner.state())
 
 
-def test_many_lines_of_a_library_become_one():
-    text = "RESOURCE_EXHAUSTED: Error writing\n  [write: No space left on device]\n  [and so on]"
-    assert checkpoints._reason(ValueError(text)) == "No space left on device"
-    assert checkpoints._reason(ValueError("first\nsecond")) == "first"
-    assert checkpoints._reason(KeyError()) == "KeyError"
-
-
-def test_a_file_system_without_locks_does_not_end_the_run(folder, saved, monkeypatch):
+def test_a_run_on_a_file_system_without_locks_goes_on(folder, saved, monkeypatch):
     def refuse(descriptor: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(checkpoints.fcntl, "flock", refuse)
-    said, runner = [], new_runner()
-    with Checkpoints(folder, RUN, said.append) as opened:
+    monkeypatch.setattr(folder_lock.fcntl, "flock", refuse)
+    warnings, runner = [], new_runner()
+    with Checkpoints(folder, RUN, warnings.append) as opened:
         opened.restore(runner)
         assert_same_state(runner.state(), saved[1][-1])
         runner.run_chunk()
         assert opened.save(runner)
-    assert_one_line_each(said, f"{folder} could not be locked against other processes: No locks")
+    assert_one_line_each(warnings, f"{folder} could not be locked against other processes: No lock")
 
 
 def test_a_run_that_cannot_have_checkpoints_has_its_results(tmp_path):
     (tmp_path / "file").write_text("mine")
-    folder, said, runner = tmp_path / "file" / "latch.checkpoints", [], new_runner()
-    with Checkpoints(folder, RUN, said.append) as opened:
+    folder, warnings, runner = tmp_path / "file" / "latch.checkpoints", [], new_runner()
+    with Checkpoints(folder, RUN, warnings.append) as opened:
         assert opened.restore(runner) == (0.0, [])
         runner.run_chunk()
         assert not opened.save(runner)
         results = runner.run()
         opened.remove()
-    trouble = (f"checkpoints {folder} could not be {what}: Not a" for what in WHAT)
-    assert_one_line_each(said, *trouble)
+    verbs = ("opened", "read", "written")
+    beginnings = (f"checkpoints {folder} could not be {verb}: Not a" for verb in verbs)
+    assert_one_line_each(warnings, *beginnings)
     for result, expected in zip(results, new_runner().run(), strict=True):
         assert_same_result(result, expected)
 
 
-def test_a_folder_that_is_deleted_under_a_run_is_made_again(folder):
+def test_a_folder_that_is_deleted_during_a_run_is_made_again(folder):
     with Checkpoints(folder, RUN) as opened:
         runner = new_runner()
         runner.run_chunk()

@@ -1,4 +1,4 @@
-"""A run that is asked to end does so after its round, and what it has done is not lost."""
+"""A run that receives a signal ends after its chunk, and a checkpoint can be written."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from small_tasks import LATCH, assert_same_result, make_runner, sgd
 from lstm_jax.training.host.interrupts import SIGNALS, defer_signals
 from lstm_jax.training.runs.checkpoints import Checkpoints
 
-pytest.importorskip("orbax.checkpoint")
-LEARNING = sgd(LATCH)
+LOOP = sgd(LATCH)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_run_that_is_asked_to_end_can_write_a_checkpoint(
-    number: signal.Signals, tmp_path: pathlib.Path
-):
-    """...from which it ends as one that was never asked."""
-    runner = make_runner(LEARNING, range(3))
+def test_a_checkpoint_can_be_written_after_a_signal(number: signal.Signals, tmp_path: pathlib.Path):
+    """The resumed run has the results of a run without a signal."""
+    pytest.importorskip("orbax.checkpoint")
+    runner = make_runner(LOOP, range(3))
     with Checkpoints(tmp_path, {}) as checkpoints, defer_signals() as interrupts:
         while not interrupts.requested():
             runner.run_chunk()
@@ -30,36 +28,32 @@ def test_a_run_that_is_asked_to_end_can_write_a_checkpoint(
                 os.kill(os.getpid(), number)
         assert (runner.num_sequences, interrupts.signal) == (100, number)
         assert checkpoints.save(runner)
-    resumed = make_runner(LEARNING, range(3))
+    resumed = make_runner(LOOP, range(3))
     with Checkpoints(tmp_path, {}) as checkpoints:
         checkpoints.restore(resumed)
     assert resumed.num_sequences == 100
-    for found, expected in zip(resumed.run(), make_runner(LEARNING, range(3)).run(), strict=True):
+    for found, expected in zip(resumed.run(), make_runner(LOOP, range(3)).run(), strict=True):
         assert_same_result(found, expected)
 
 
-def test_the_impatient_are_heard():
+def test_a_second_signal_ends_the_process_at_once_and_handlers_are_restored():
+    before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(KeyboardInterrupt), defer_signals() as interrupts:
+        assert [signal.getsignal(number) for number in SIGNALS] != before
         signal.raise_signal(signal.SIGTERM)
         assert interrupts.requested()
         signal.raise_signal(signal.SIGINT)
-
-
-def test_handlers_are_what_they_were():
-    before = [signal.getsignal(number) for number in SIGNALS]
-    with defer_signals():
-        assert [signal.getsignal(number) for number in SIGNALS] != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def test_other_threads_may_run_trials_too():
-    heard: list[bool] = []
+def test_outside_the_main_thread_nothing_changes():
+    requested: list[bool] = []
 
     def run() -> None:
         with defer_signals() as interrupts:
-            heard.append(interrupts.requested())
+            requested.append(interrupts.requested())
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    assert heard == [False]
+    assert requested == [False]

@@ -1,4 +1,4 @@
-"""Several processes run one program, over loopback as over a network: the numbers are the same."""
+"""Several processes run one program, over loopback as over a network, with the same numbers."""
 
 from __future__ import annotations
 
@@ -15,93 +15,63 @@ from small_tasks import binary_environment
 
 from lstm_jax.training.host import processes
 
-RUN = ("--trials=9", "--max_sequences=8500")  # more than one device has lanes for, and 9 rounds
+RUN = ("--trials=9", "--max_sequences=8500")  # more trials than one device has, and 9 chunks
 
 
-@pytest.fixture(scope="module")
-def environment() -> dict[str, str]:
-    return binary_environment()
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> pathlib.Path:
-    """The results of one process on one device."""
-    out = tmp_path_factory.mktemp("alone")
-    finish(start(out, *RUN, "--devices=1", environment=environment))
-    assert len(numbers(out)["trials"]) == 9
-    return out
-
-
-def start_two(
-    first: pathlib.Path, second: pathlib.Path, *flags: str, environment: dict[str, str]
-) -> list[subprocess.Popen]:
-    """The binary twice, as on two hosts; {i} in a flag is the number of the process."""
+def start_two(first: pathlib.Path, second: pathlib.Path, *flags: str) -> list[subprocess.Popen]:
+    """The binary twice, as on two hosts; {i} in a flag is the index of the process."""
     with socket.create_server(("", 0)) as free:
         port = free.getsockname()[1]
     flags = (f"--coordinator=127.0.0.1:{port}", "--num_processes=2", "--process_id={i}", *flags)
     return [
-        start(out, *(flag.format(i=i) for flag in flags), environment=environment)
+        start(out, *(flag.format(i=i) for flag in flags), environment=binary_environment())
         for i, out in enumerate((first, second))
     ]
 
 
 def refusals(both: list[subprocess.Popen]) -> list[str]:
-    """What two processes that are to end with a user's mistake say."""
-    said = [process.communicate(timeout=PATIENCE)[1] for process in both]
-    assert [process.returncode for process in both] == [2, 2], said
-    return said
+    """The messages of two processes that end with a user's mistake."""
+    messages = [process.communicate(timeout=PATIENCE)[1] for process in both]
+    assert [process.returncode for process in both] == [2, 2], messages
+    return messages
 
 
-def test_the_same_trials_have_the_same_numbers_everywhere(
-    alone: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
-):
-    """On 1 device, on 3, and on 2 processes with 2 devices each; only the first one writes."""
-    three, first, second = (tmp_path / name for name in ("three", "first", "second"))
-    finish(start(three, *RUN, "--devices=3", environment=environment))
-    assert numbers(three) == numbers(alone)
-    for process in start_two(first, second, *RUN, "--devices=2", environment=environment):
-        finish(process)
-    assert numbers(first) == numbers(alone)
+def test_a_run_of_two_processes_survives_the_death_of_either(tmp_path: pathlib.Path):
+    """The other process ends too, and the run continues on one process to the same numbers.
+
+    Only the first process writes files.
+    """
+    first, second, alone = (tmp_path / name for name in ("first", "second", "alone"))
+    for victim in (1, 0):
+        both = start_two(first, second, *RUN, "--resume", "--devices=1")
+        kill_after_another_checkpoint(both[victim], first, 0.0)
+        _, message = both[1 - victim].communicate(timeout=PATIENCE)
+        assert both[1 - victim].returncode != 0
+        assert "another process has ended" in message or "another task died" in message, message
+    assert 0 < newest(first) < 8500
+    for out, flag in ((first, "--resume"), (alone, "--devices=1")):
+        finish(start(out, *RUN, flag, environment=binary_environment()))
+    assert numbers(first) == numbers(alone) and len(numbers(alone)["trials"]) == 9
     assert not second.exists()
 
 
-def test_when_a_process_dies_the_other_ends_and_the_run_goes_on_elsewhere(
-    alone: pathlib.Path, tmp_path: pathlib.Path, environment: dict[str, str]
-):
-    """Killed are the second of two, then the first; what is left goes on as one process."""
-    for victim in (1, 0):
-        flags = (*RUN, "--resume", "--devices=1")
-        both = start_two(tmp_path, tmp_path, *flags, environment=environment)
-        kill_after_another_checkpoint(both[victim], tmp_path, 0.0)
-        _, said = both[1 - victim].communicate(timeout=PATIENCE)
-        assert both[1 - victim].returncode != 0
-        assert "another process has ended" in said or "another task died" in said, said
-    assert 0 < newest(tmp_path) < 8500
-    finish(start(tmp_path, *RUN, "--resume", environment=environment))
-    assert numbers(tmp_path) == numbers(alone)
-
-
-def test_a_mistake_that_one_sees_ends_all(tmp_path: pathlib.Path, environment: dict[str, str]):
+def test_a_mistake_of_the_first_process_ends_all(tmp_path: pathlib.Path):
     (tmp_path / "6a.json").write_text("mine")
-    for said in refusals(start_two(tmp_path, tmp_path / "second", environment=environment)):
-        assert said == f"error: {tmp_path}/6a.json exists; --overwrite replaces it\n"
-    assert not (tmp_path / "second").exists()
+    for message in refusals(start_two(tmp_path, tmp_path / "second")):
+        assert message == f"error: {tmp_path}/6a.json exists; --overwrite replaces it\n"
 
 
-def test_processes_that_would_run_different_trials_are_refused(
-    tmp_path: pathlib.Path, environment: dict[str, str]
-):
-    both = start_two(tmp_path, tmp_path, "--seed={i}", environment=environment)
-    for i, said in enumerate(refusals(both)):
-        assert said.startswith("error: rows and flags must be the same on all processes, here ")
-        assert f"'seed': {i}" in said and said.count("\n") == 1
+def test_processes_with_different_flags_are_refused(tmp_path: pathlib.Path):
+    for i, message in enumerate(refusals(start_two(tmp_path, tmp_path, "--seed={i}"))):
+        assert message.startswith("error: rows and flags must be the same on all processes, here ")
+        assert f"'seed': {i}" in message and message.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
 # One process -----------------------------------------------------------------------------------
 
 
-def test_alone_the_first_is_the_only_one():
+def test_a_single_process_is_the_first():
     def fail() -> None:
         raise OSError("no space left on device")
 
@@ -111,10 +81,10 @@ def test_alone_the_first_is_the_only_one():
     processes.check_same("numbers", [1, 2])
 
 
-def test_arrays_come_to_the_host_whole():
-    """...from one device or two, and those that are there stay what they are."""
-    mesh = jax.sharding.Mesh(jax.devices()[:2], ("lanes",))
-    sharding = jax.NamedSharding(mesh, jax.P("lanes"))
+def test_whole_arrays_are_copied_to_the_host():
+    """They may be on the host, on one device, or on two."""
+    mesh = jax.sharding.Mesh(jax.devices()[:2], ("trials",))
+    sharding = jax.NamedSharding(mesh, jax.P("trials"))
     values = np.arange(6.0, dtype=np.float32)
     tree = {"here": values, "there": jax.device_put(values, sharding), "one": jax.numpy.ones(2)}
     found = processes.on_host(tree)

@@ -1,21 +1,23 @@
-"""Random search: each trial learns as the paper says, by settings that are its own."""
+"""Random search: each trial is trained as the paper's, with hyperparameters of its own."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
-from lstm_jax.training.recipes.random_search import RandomSearch, SearchSpace
-from lstm_jax.training.recipes.settings import Settings
+from helpers import assert_close
 from scipy import stats
-from small_tasks import LATCH, assert_same_result, make_runner, sgd
+from small_tasks import LATCH, assert_same_result, make_loop, make_runner, trial_key
 
-from lstm_jax.tasks.task import Task
+from lstm_jax.network.optimisers import make_injected_optimiser, make_optimiser
+from lstm_jax.tasks import Task, replace_hyperparameters
 from lstm_jax.training.trials.records import TrialResult
-from lstm_jax.training.trials.training_loop import TrainingLoop
-from lstm_jax.training.update_rules.base import vmap_trials
+from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS, TrainingLoop
+from lstm_jax.training.update_rules.random_search import RandomSearchUpdate, Sample, SearchSpace
 
 SPACE = SearchSpace(
     learning_rate=(0.5, 8.0),
@@ -25,68 +27,78 @@ SPACE = SearchSpace(
 )
 
 
-def by_hand(settings: Settings) -> Task:
-    """The task with a trial's settings as its conditions."""
-    hyperparameters = dataclasses.replace(
-        LATCH.hyperparameters,
-        learning_rate=float(settings.learning_rate),
-        init_range=float(settings.init_range),
-        input_gate_bias=tuple(map(float, settings.input_gate_bias)),
-        output_gate_bias=tuple(map(float, settings.output_gate_bias)),
-    )
-    return dataclasses.replace(LATCH, hyperparameters=hyperparameters)
+def run(task: Task, space: SearchSpace, trials: range) -> tuple[list[TrialResult], list[Sample]]:
+    """The results of a search, and the hyperparameters of its trials."""
+    rule = RandomSearchUpdate(task, space=space)
+    results = make_runner(TrainingLoop(task, rule, 50), trials).run()
+    keys = [jax.random.fold_in(trial_key(trial), INITIAL_WEIGHTS) for trial in trials]
+    samples = [rule.sample(key) for key in keys]
+    for result, sample in zip(results, samples, strict=True):
+        rate = optax.tree_utils.tree_get(result.model.optimiser_state, "learning_rate")
+        np.testing.assert_array_equal(rate, sample.learning_rate)
+    return results, samples
 
 
-def as_by_hand(result: TrialResult, expected: TrialResult) -> TrialResult:
-    """A search's result with the optimiser's state of another trial, where settings are not."""
-    state = expected.model.optimiser_state
-    models = {
-        name: getattr(result, name)._replace(optimiser_state=state)
-        for name in ("model", "best_model")
-    }
-    return dataclasses.replace(result, **models)
+def run_alone(sample: Sample, trial: int) -> TrialResult:
+    """The result of one trial of a task that has the sample as its hyperparameters."""
+    values = {name: np.asarray(value).tolist() for name, value in sample._asdict().items()}
+    task = replace_hyperparameters(LATCH, **values)
+    injected = make_injected_optimiser("sgd", task.hyperparameters.learning_rate)
+    (result,) = make_runner(make_loop(injected, task, 50), [trial]).run()
+    return result
 
 
-def test_a_trial_learns_as_if_its_settings_were_the_task_s():
-    """...to the last bit, and does not depend on the trials beside it."""
-    results = make_runner(TrainingLoop(LATCH, RandomSearch(LATCH, space=SPACE), 50), range(9)).run()
-    settings = [result.model.optimiser_state.settings for result in results]
-    assert len({float(s.learning_rate) for s in settings}) == 9
-    for i in (0, 8):
-        (expected,) = make_runner(sgd(by_hand(settings[i])), [i]).run()
-        assert_same_result(as_by_hand(results[i], expected), expected)
+def test_a_trial_is_trained_as_if_its_sample_were_the_task_s_hyperparameters():
+    """The results are equal to the last bit, and do not depend on the other trials."""
+    results, samples = run(LATCH, SPACE, range(9))
+    assert len({float(sample.learning_rate) for sample in samples}) == 9
+    for trial in (0, 8):
+        assert_same_result(results[trial], run_alone(samples[trial], trial))
 
 
-def test_an_empty_space_is_the_task_s_own():
-    """Nothing is drawn, and the trials are those of the paper's recipe."""
-    found = make_runner(TrainingLoop(LATCH, RandomSearch(LATCH), 50), range(2)).run()
-    for result, expected in zip(found, make_runner(sgd(LATCH), range(2)).run(), strict=True):
-        settings = result.model.optimiser_state.settings
-        assert settings.output_gate_bias is None
-        assert settings.learning_rate == np.float32(LATCH.hyperparameters.learning_rate)
-        assert_same_result(as_by_hand(result, expected), expected)
+def test_an_empty_space_is_the_task_s_hyperparameters():
+    (result,), (sample,) = run(LATCH, SearchSpace(), range(1))
+    hyperparameters = LATCH.hyperparameters
+    assert sample.output_gate_bias is None
+    assert sample.learning_rate == np.float32(hyperparameters.learning_rate)
+    assert sample.init_range == np.float32(hyperparameters.init_range)
+    assert tuple(sample.input_gate_bias) == hyperparameters.input_gate_bias
+    rate = hyperparameters.learning_rate
+    (expected,) = make_runner(make_loop(make_injected_optimiser("sgd", rate), LATCH, 50), [0]).run()
+    assert_same_result(result, expected)
 
 
-def test_settings_are_spread_as_the_space_says():
-    """Log-uniform rates and ranges, uniform biases, by the Kolmogorov-Smirnov test."""
+@jax.numpy_dtype_promotion("standard")  # as Adam needs it
+@pytest.mark.parametrize("name", ["sgd", "adam", "adam_inverse_sqrt"])
+def test_an_injected_learning_rate_is_that_of_the_optimiser(name: str):
+    injected, fixed = make_injected_optimiser(name, 0.5), make_optimiser(name, 0.3)
+    weights = jnp.array([0.2, -1.0])
+    state, fixed_state = injected.init(weights), fixed.init(weights)
+    state = optax.tree_utils.tree_set(state, learning_rate=jnp.float32(0.3))
+    for factor in (1.0, -0.5, 3.0):
+        gradient = factor * (weights + 0.1)
+        found, state = injected.update(gradient, state, weights)
+        expected, fixed_state = fixed.update(gradient, fixed_state, weights)
+        assert_close(found, expected, 1e-6)
+
+
+def test_samples_are_distributed_as_the_space_says():
+    """Rates and ranges are log-uniform and biases uniform, by the Kolmogorov-Smirnov test."""
     keys = jax.random.split(jax.random.key(3), 2000)
-    draw = lambda key: SPACE.draw(key, LATCH.hyperparameters, num_blocks=2)
-    drawn = jax.device_get(jax.vmap(draw)(keys))
-    logs = {name: np.log(getattr(drawn, name)) for name in ("learning_rate", "init_range")}
-    biases = {
-        f"{kind}_gate_bias {j}": getattr(drawn, f"{kind}_gate_bias")[:, j]
-        for kind in ("input", "output")
-        for j in (0, 1)
-    }
-    columns = list((logs | biases).values())
-    for name, values in (logs | biases).items():
-        low, high = getattr(SPACE, name.split()[0])
-        if name in logs:
-            low, high = np.log(low), np.log(high)
+    sample = lambda key: SPACE.sample(key, LATCH.hyperparameters, num_blocks=2)
+    samples = jax.device_get(jax.vmap(sample)(keys))
+    columns = {name: np.log(getattr(samples, name)) for name in ("learning_rate", "init_range")}
+    bounds = {name: np.log(getattr(SPACE, name)) for name in columns}
+    for name in ("input_gate_bias", "output_gate_bias"):
+        for block in (0, 1):
+            columns[name, block] = getattr(samples, name)[:, block]
+            bounds[name, block] = getattr(SPACE, name)
+    for name, values in columns.items():
+        low, high = bounds[name]
         assert values.min() >= low - 1e-6 and values.max() <= high + 1e-6
         assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 1e-3, name
-    correlations = np.corrcoef(columns) - np.eye(len(columns))
-    assert np.abs(correlations).max() < 0.1  # each by itself
+    correlations = np.corrcoef(list(columns.values())) - np.eye(len(columns))
+    assert np.abs(correlations).max() < 0.1  # they are independent
 
 
 @pytest.mark.parametrize(
@@ -104,10 +116,11 @@ def test_bad_bounds_are_named(bounds: dict, message: str):
         SearchSpace(**bounds)
 
 
-def test_biases_need_gates_that_have_one():
-    architecture = dataclasses.replace(LATCH.architecture, biases="none")
-    hyperparameters = dataclasses.replace(LATCH.hyperparameters, input_gate_bias=None)
-    task = dataclasses.replace(LATCH, architecture=architecture, hyperparameters=hyperparameters)
-    init = vmap_trials(lambda key: RandomSearch(task, space=SPACE).init_trial(key))
+def test_tasks_without_gate_biases_to_set_are_refused():
+    with pytest.raises(ValueError, match="add_gate_bias must be False"):
+        RandomSearchUpdate(replace_hyperparameters(LATCH, add_gate_bias=True))
+    task = replace_hyperparameters(LATCH, input_gate_bias=None)
+    architecture = dataclasses.replace(task.architecture, biases="none")
+    task = dataclasses.replace(task, architecture=architecture)
     with pytest.raises(ValueError, match="the architecture has no such bias"):
-        jax.eval_shape(init, jax.random.split(jax.random.key(0), 2))
+        jax.eval_shape(RandomSearchUpdate(task, space=SPACE).init_trial, jax.random.key(0))

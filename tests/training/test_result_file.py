@@ -1,4 +1,4 @@
-"""A result file is whole, valid JSON, and says all there is to say of a row's run."""
+"""A result file is complete, valid JSON, from which everything about a run can be read."""
 
 from __future__ import annotations
 
@@ -17,8 +17,17 @@ from small_tasks import COPY, LATCH
 
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.network.files import network_from_document
-from lstm_jax.training.runs import result_file as results
-from lstm_jax.training.runs.result_file import make_document, read_json, summarise, thin, write_json
+from lstm_jax.training.runs.result_file import (
+    complete,
+    make_document,
+    pack_curve,
+    read_json,
+    read_result,
+    summarise,
+    thin,
+    unpack_curve,
+    write_json,
+)
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.update_rules.per_sequence import Model
 
@@ -62,39 +71,33 @@ RESULTS = [
     make_result(2, **UNSOLVED, first_rule_sequences=400),
     make_result(3, **NON_FINITE),
 ]
+ABOUT = {"recipe": "paper", "changes": "", "wall_seconds": 1.5, "seed": 7, "command": "x"}
 
 
-@pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    return make_document(
-        LATCH,
-        RESULTS,
-        recipe="paper",
-        changes="",
-        wall_seconds=1.5,
-        seed=7,
-        command="python -m x",
-    )
+@pytest.fixture
+def written(tmp_path: pathlib.Path) -> pathlib.Path:
+    """The result file of four trials."""
+    write_json(tmp_path / "latch.json", make_document(LATCH, RESULTS, **ABOUT))
+    return tmp_path / "latch.json"
 
 
-def test_the_keys_of_a_document(document: dict[str, Any]):
-    """Those promised to every reader of result files, and a few more."""
-    promised = """schema_version task recipe architecture weights learning_rate trials published
-        summary wall_seconds sequences_per_second seed versions machine date command"""
-    more = "title recipe_changes conditions rule max_sequences network"
-    assert set(document) == {*promised.split(), *more.split()}
-    promised = "index solved sequences test_wrong test_size test_error finite"
-    more = "first_rule_sequences test_squared_error curve"
-    for trial in document["trials"]:
-        assert set(trial) == {*promised.split(), *more.split()}
+def test_a_file_contains_nothing_that_follows_from_the_rest(written: pathlib.Path):
+    document = json.loads(written.read_text())
+    fields = """schema_version task title published recipe changes architecture hyperparameters rule
+        max_sequences test_size trials network wall_seconds seed versions machine date command"""
+    assert list(document) == fields.split()
+    fields = """index sequences test_wrong solved finite first_rule_sequences test_error
+        test_squared_error curve"""
+    assert all(list(trial) == fields.split() for trial in document["trials"])
 
 
-def test_the_values_of_a_document(document: dict[str, Any]):
+def test_the_values_of_a_file(written: pathlib.Path):
+    document = read_result(written)
     assert (document["task"], document["recipe"], document["seed"]) == ("latch", "paper", 7)
-    assert document["weights"] == LATCH.architecture.num_weights
-    assert document["architecture"]["num_inputs"] == 4 and document["learning_rate"] == 4.0
-    assert document["published"]["mean_sequences"] == 200.0 and document["published"]["trials"] == 3
-    assert document["sequences_per_second"] == round((100 + 301 + 500 + 2) / 1.5, 1)
+    assert document["architecture"]["num_inputs"] == 4
+    hyperparameters = document["hyperparameters"]
+    assert (hyperparameters["learning_rate"], hyperparameters["loss"]["squared"]) == (4.0, 1.0)
+    assert document["published"]["mean_sequences"] == 200.0 and document["test_size"] == 64
     assert {"python", "jax", "jaxlib", "optax", "numpy", "prng"} == set(document["versions"])
     assert document["machine"]["cores"] == os.cpu_count()
     assert datetime.date.fromisoformat(document["date"])
@@ -104,43 +107,37 @@ def test_the_values_of_a_document(document: dict[str, Any]):
     assert last["curve"] == [[2, None, 1]] and last["finite"] is False
 
 
-def test_a_document_is_json_without_nan_and_comes_back(document: dict[str, Any], tmp_path):
-    write_json(tmp_path / "latch.json", document)
-
+def test_a_file_is_one_line_of_json_without_nan(written: pathlib.Path):
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
-    text = (tmp_path / "latch.json").read_text()
+    text = written.read_text()
     json.loads(text, parse_constant=refuse)
-    as_json = json.loads(json.dumps(document))
-    assert read_json(tmp_path / "latch.json") == as_json
-    assert text.endswith("}\n") and [p.name for p in tmp_path.iterdir()] == ["latch.json"]
+    assert (
+        text.endswith("}\n") and text.count("\n") == 1 and [*written.parent.iterdir()] == [written]
+    )
 
 
-def test_a_summary_by_hand():
+def test_a_summary_by_hand(written: pathlib.Path):
     """Means are over the solved trials; the first rule's over all that met it."""
-    assert summarise(RESULTS) == {
+    assert read_result(written)["summary"] == {
         "trials": 4,
         "solved": 2,
         "success_rate": 50.0,
-        "mean_sequences": 200.5,
         "median_sequences": 200.5,
         "first_mean_sequences": 217.0,
-        "test_size": 64,
-        "mean_test_wrong": 1.5,
         "max_test_wrong": 3,
+        "mean_sequences": 200.5,
+        "mean_test_wrong": 1.5,
         "mean_test_error": 0.25,
         "mean_test_squared_error": 0.09375,
-        "non_finite": 1,
     }
 
 
 def test_a_summary_of_failures_has_no_means():
-    summary = summarise(RESULTS[2:])
-    nothing = {name for name, value in summary.items() if value is None}
-    means = {name for name in summary if "mean" in name or "median" in name or "max" in name}
-    assert nothing == means - {"first_mean_sequences"}
-    assert (summary["success_rate"], summary["solved"], summary["non_finite"]) == (0.0, 0, 1)
+    summary = summarise(complete(make_document(LATCH, RESULTS[2:], **ABOUT))["trials"])
+    counts = {"trials": 2, "solved": 0, "success_rate": 0.0, "first_mean_sequences": 400.0}
+    assert summary == dict.fromkeys(summary) | counts
 
 
 def test_thin_keeps_short_curves_and_averages_long_ones():
@@ -153,14 +150,39 @@ def test_thin_keeps_short_curves_and_averages_long_ones():
             np.testing.assert_array_equal(thinned, curve)
             continue
         sizes = np.diff(thinned[:, 0], prepend=0) / 1000
-        assert thinned[-1, 0] == curve[-1, 0] and set(sizes) <= {
-            length // points,
-            length // points + 1,
-        }
-        # No sequence is lost: stretches weighted by their lengths have the curve's mean.
-        np.testing.assert_allclose(
-            np.average(thinned[:, 1:], axis=0, weights=sizes), curve[:, 1:].mean(0)
-        )
+        assert thinned[-1, 0] == curve[-1, 0]
+        assert set(sizes) <= {length // points, length // points + 1}
+        # No sequence is lost: segments weighted by their lengths have the curve's mean.
+        mean = np.average(thinned[:, 1:], axis=0, weights=sizes)
+        np.testing.assert_allclose(mean, curve[:, 1:].mean(0))
+
+
+def test_a_packed_curve_is_short_and_has_its_points():
+    points = [[1000 * (i + 1), 0.123456 / (i + 1), 0.5] for i in range(99)] + [[99_001, 0.0, 0.0]]
+    packed = pack_curve(points)
+    assert packed["sequences"] == [[1000, 99], [1, 1]]
+    found = unpack_curve(packed)
+    assert [p[0] for p in found] == [p[0] for p in points]
+    np.testing.assert_allclose(found, points, rtol=5e-4)
+    assert unpack_curve(pack_curve([])) == []
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"sequences": [[1000, 3]]},
+        {"sequences": [[1000, 10**15]]},
+        {"sequences": [1000, 2000]},
+        {"sequences": [[-1, 2]]},
+        {"error": [0.5]},
+        {"wrong": [0.5, "none"]},
+        {"wrong": None},
+    ],
+)
+def test_columns_that_are_not_a_curve_are_refused(column: dict[str, Any]):
+    packed = {"sequences": [[1000, 2]], "error": [0.5, 0.25], "wrong": [1, 0]} | column
+    with pytest.raises(ValueError, match=r"a\.json must have"):
+        unpack_curve(packed, "a.json")
 
 
 # Networks --------------------------------------------------------------------------------------
@@ -170,10 +192,8 @@ def network_document(solved: bool, path: pathlib.Path) -> tuple[Parameters, dict
     """The weights of trial 3, and the document of trials 2 and 3 as it is read from its file."""
     parameters = jax.device_get(initialise(jax.random.key(1), COPY.architecture))
     found = make_result(3, model=Model(parameters, None, None, None), solved=solved)
-    trials = [make_result(2, **UNSOLVED), found]
-    about = {"recipe": "paper", "changes": "", "wall_seconds": 1.0, "seed": 0, "command": "x"}
-    write_json(path, make_document(COPY, trials, **about))
-    return parameters, read_json(path)
+    write_json(path, make_document(COPY, [make_result(2, **UNSOLVED), found], **ABOUT))
+    return parameters, read_result(path)
 
 
 def test_the_first_solved_network_comes_back_to_the_last_bit(tmp_path: pathlib.Path):
@@ -210,7 +230,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     call: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "a.json"
-    write_json(path, {"schema_version": 1})
+    write_json(path, {"schema_version": 2})
 
     def fail(*arguments: Any) -> None:
         raise OSError("no space left on device")
@@ -218,14 +238,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
         with pytest.raises(OSError, match="no space left"):
-            write_json(path, {"schema_version": 1, "more": 1})
-    assert read_json(path) == {"schema_version": 1}
-    assert list(tmp_path.iterdir()) == [path]
-    write_json(path, {"schema_version": 1, "more": 1})
+            write_json(path, {"schema_version": 2, "more": 1})
+    assert read_json(path) == {"schema_version": 2} and list(tmp_path.iterdir()) == [path]
+    write_json(path, {"schema_version": 2, "more": 1})
     assert read_json(path)["more"] == 1 and path.stat().st_mode & 0o777 == 0o644
 
 
-def test_what_is_no_json_is_not_written(tmp_path: pathlib.Path):
+def test_what_is_not_json_is_not_written(tmp_path: pathlib.Path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"error": math.nan})
     assert list(tmp_path.iterdir()) == []
@@ -235,23 +254,18 @@ def test_what_is_no_json_is_not_written(tmp_path: pathlib.Path):
     ("content", "message"),
     [
         (b"", "is not JSON"),
-        (b'{"schema_version": 1', "is not JSON"),
+        (b'{"schema_version": 2', "is not JSON"),
         (b"\xff\xfe\x00", "is not JSON"),
-        (b"[1, 2]", "must have schema_version 1, got None"),
-        (b"{}", "must have schema_version 1, got None"),
-        (b'{"schema_version": 2}', "must have schema_version 1, got 2"),
-        (b'{"schema_version": "1"}', "must have schema_version 1, got '1'"),
+        (b"[" * 100_000, "nests too deeply"),
+        (b"[1, 2]", "must have schema_version 2, got None"),
+        (b"{}", "must have schema_version 2, got None"),
+        (b'{"schema_version": "2"}', "must have schema_version 2, got '2'"),
+        (b'{"schema_version": 1}', "must have schema_version 2, got 1: an older format"),
     ],
 )
-def test_what_is_no_result_file_is_refused(content: bytes, message: str, tmp_path: pathlib.Path):
+def test_other_files_are_refused_in_one_line(content: bytes, message: str, tmp_path: pathlib.Path):
     path = tmp_path / "a.json"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{re.escape(str(path))} {message}") as error:
         read_json(path)
     assert "\n" not in str(error.value)
-
-
-def test_the_schema_version_is_that_of_the_committed_files():
-    folder = pathlib.Path(__file__).parents[2] / "experiments" / "results"
-    for path in folder.glob("[0-9]*/*.json"):
-        assert read_json(path)["schema_version"] == results.SCHEMA_VERSION, path

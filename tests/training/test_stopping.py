@@ -1,4 +1,4 @@
-"""A trial is solved at the first sequence, or test, that meets its rule, and by nothing else."""
+"""A trial is solved at the first sequence, or the first test, that meets its rule."""
 
 from __future__ import annotations
 
@@ -11,26 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small_tasks import LATCH, make_update_rule, start, training_key, trial_key
+from small_tasks import LATCH, make_loop, start, training_key, trial_key
 
 from lstm_jax import tasks
 from lstm_jax.tasks.task import StreamRule, Task
-from lstm_jax.training.trials.runner import stopping
-from lstm_jax.training.trials.stopping import (
-    TestMetrics,
-    init_window,
-    record,
-    refresh,
-    stream_rule_met,
-)
+from lstm_jax.training.trials import stopping
+from lstm_jax.training.trials.stopping import init_window, record, refresh, stream_rule_met
 from lstm_jax.training.trials.training_loop import SOLVED, TEST, UNSOLVED, Trials
 
-NO_LEARNING = optax.sgd(0.0)
 TRIALS = 6
 
 
-def deque_says(rule: StreamRule, wrong: np.ndarray, errors: np.ndarray) -> Iterator[bool]:
-    """The rule as the paper's sentence has it, on a deque of the last sequences of one trial."""
+def deque_rule(rule: StreamRule, wrong: np.ndarray, errors: np.ndarray) -> Iterator[bool]:
+    """Whether the rule is met after each sequence of one trial, by a deque of the last ones."""
     last: collections.deque = collections.deque([(True, 1.0)] * rule.window, maxlen=rule.window)
     for pair in zip(wrong, errors, strict=True):
         last.append(pair)
@@ -40,7 +33,7 @@ def deque_says(rule: StreamRule, wrong: np.ndarray, errors: np.ndarray) -> Itera
 
 
 def run_rule(rule: StreamRule, wrong: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """The same by `record` and `stream_rule_met`, [sequences, L]."""
+    """The same by `record` and `stream_rule_met`, [sequences, B]."""
 
     def train_step(window, numbered):
         window = record(window, *numbered)
@@ -64,19 +57,20 @@ def run_rule(rule: StreamRule, wrong: np.ndarray, errors: np.ndarray) -> np.ndar
     ids=str,
 )
 def test_a_stream_rule_is_a_deque_of_the_last_sequences(rule: StreamRule):
-    """Over random streams that wrap the window up to 400 times.
+    """The random streams fill the window up to 400 times.
 
-    Errors are multiples of 1/256, whose sums are exact, so that equality is asked for even where
+    Errors are multiples of 1/256, whose sums are exact, so that the results are equal even where
     the mean error is the limit itself.
     """
     rng = np.random.default_rng(rule.window)
-    luck = np.repeat(rng.random((20, 4)) ** 4, 20, axis=0)  # good and bad times
-    wrong = rng.random(luck.shape) < luck
-    errors = (np.round(rng.random(luck.shape) * (luck + 0.5) * 256) / 256).astype(np.float32)
+    difficulty = np.repeat(rng.random((20, 4)) ** 4, 20, axis=0)
+    wrong = rng.random(difficulty.shape) < difficulty
+    errors = np.round(rng.random(difficulty.shape) * (difficulty + 0.5) * 256) / 256
+    errors = errors.astype(np.float32)
     met = run_rule(rule, wrong, errors)
-    for lane in range(wrong.shape[1]):
-        expected = list(deque_says(rule, wrong[:, lane], errors[:, lane]))
-        np.testing.assert_array_equal(met[:, lane], expected)
+    for trial in range(wrong.shape[1]):
+        expected = list(deque_rule(rule, wrong[:, trial], errors[:, trial]))
+        np.testing.assert_array_equal(met[:, trial], expected)
     assert rule.window == 300 or (np.any(met) and not np.all(met))
 
 
@@ -87,10 +81,10 @@ def test_a_mean_error_equal_to_the_limit_is_not_below_it():
     np.testing.assert_array_equal(met[:, 0], [False, False, False, False, False, True])
 
 
-def test_refresh_takes_away_the_rounding_errors_of_the_running_sum():
-    """A sum of m terms that stays below the window's size is off by at most m roundings of that.
+def test_refresh_removes_the_rounding_errors_of_the_running_sum():
+    """A sum of m terms below N is off by at most m roundings of N.
 
-    The running sum has had two terms a sequence, the refreshed one has the window's.
+    The running sum has two terms per sequence, the refreshed one has N.
     """
     rule = StreamRule(window=50, mean_error=0.1)
     errors = np.random.default_rng(0).random((10_000, 3)).astype(np.float32)
@@ -110,35 +104,30 @@ def test_refresh_takes_away_the_rounding_errors_of_the_running_sum():
 
 
 def test_a_test_rule_by_hand():
-    score = TestMetrics(np.int32([0, 1, 2, 1]), np.float32([0.2, 0.1, 0.1, 0.2]), np.zeros(4))
+    test = stopping.TestMetrics(
+        np.int32([0, 1, 2, 1]), np.float32([0.2, 0.1, 0.1, 0.2]), np.zeros(4)
+    )
     table = {
-        tasks.TestRule(interval=1, size=9): [True, False, False, False],
-        tasks.TestRule(interval=1, size=9, max_wrong=1): [True, True, False, True],
-        tasks.TestRule(interval=1, size=9, max_wrong=1, mean_error=0.15): [
-            False,
-            True,
-            False,
-            False,
-        ],
-        tasks.TestRule(interval=1, size=9, max_wrong=9, mean_error=0.1): [False] * 4,
+        tasks.TestRule(1, 9): [True, False, False, False],
+        tasks.TestRule(1, 9, max_wrong=1): [True, True, False, True],
+        tasks.TestRule(1, 9, max_wrong=1, mean_error=0.15): [False, True, False, False],
+        tasks.TestRule(1, 9, max_wrong=9, mean_error=0.1): [False] * 4,
     }
     for rule, expected in table.items():
-        np.testing.assert_array_equal(
-            stopping.test_rule_met(rule, score), expected, err_msg=str(rule)
-        )
+        np.testing.assert_array_equal(stopping.test_rule_met(rule, test), expected, str(rule))
 
 
-# Whole runs whose outcome does not hang on what is learned -----------------------------------
+# Whole runs whose outcome does not depend on the network -----------------------------------------
 
 
 def scripted(**changes) -> Task:
-    """A task at which an untrained network is right or wrong by the sequence alone: 3 in 4."""
+    """A task whose sequences are correct for any outputs, with probability 3/4."""
     is_correct = lambda outputs, example: ~((example.inputs[0] == 1) & (example.inputs[1] == 3))
     return dataclasses.replace(LATCH, is_correct=is_correct, **changes)
 
 
 def is_wrong(task: Task, keys: jax.Array) -> np.ndarray:
-    """Which of the sequences drawn with `keys` are wrong."""
+    """Which of the sequences drawn from `keys` are incorrect."""
     examples = jax.vmap(lambda key: task.sample(key, None))(keys)
     return ~np.asarray(jax.vmap(task.is_correct)(jnp.zeros(len(keys)), examples))
 
@@ -148,8 +137,8 @@ def training_keys(trial: int, count: int) -> jax.Array:
 
 
 def run(task: Task, chunk: int) -> Trials:
-    """The trials of `task` at their ends."""
-    loop = make_update_rule(NO_LEARNING, task, chunk)
+    """The trials of a task when all have ended, without any training."""
+    loop = make_loop(optax.sgd(0.0), task, chunk)
     run_chunk = jax.jit(loop.run_chunk)
     trials = start(loop, TRIALS)
     for num_sequences in range(0, task.max_sequences, chunk):
@@ -158,27 +147,27 @@ def run(task: Task, chunk: int) -> Trials:
 
 
 def test_solved_exactly_at_the_first_sequence_that_meets_the_rule():
-    """...or unsolved at exactly `max_sequences`, which is no multiple of the chunk."""
+    """Otherwise unsolved at exactly `max_sequences`, which is not a multiple of the chunk."""
     task = scripted(rule=StreamRule(window=12, max_wrong=1), max_sequences=60)
     trials = run(task, chunk=7)
     for trial in range(TRIALS):
         wrong = is_wrong(task, training_keys(trial, task.max_sequences))
-        met = list(deque_says(task.rule, wrong, np.zeros(len(wrong))))
+        met = list(deque_rule(task.rule, wrong, np.zeros(len(wrong))))
         expected = (SOLVED, met.index(True) + 1) if True in met else (UNSOLVED, task.max_sequences)
         assert (trials.status[trial], trials.ended_at[trial]) == expected
     assert set(trials.status) == {SOLVED, UNSOLVED} and len(set(trials.ended_at)) > 2
 
 
-def test_a_mean_error_is_asked_for_as_well():
-    """Untrained errors are about 0.5; what has not been presented counts as 1.0 and is wrong."""
+def test_the_mean_error_of_a_stream_rule_must_be_met_too():
+    """Untrained errors are about 0.5; before the first sequence, all errors count as 1.0."""
     task = scripted(rule=StreamRule(window=3, max_wrong=3, mean_error=0.65), max_sequences=20)
     trials = run(task, chunk=20)
     np.testing.assert_array_equal(trials.status, SOLVED)
     np.testing.assert_array_equal(trials.ended_at, 3)
 
 
-def test_a_test_rule_is_asked_at_every_interval_with_tests_of_its_own():
-    """Tests come after 10, 20, ... sequences and at the end of the budget, with fresh sequences."""
+def test_a_test_rule_is_evaluated_at_every_interval_on_fresh_sequences():
+    """Tests follow 10, 20, ... sequences and the last one of the budget."""
     rule = tasks.TestRule(interval=10, size=16, max_wrong=1)
     first_rule = tasks.TestRule(interval=10, size=16, max_wrong=4)
     trials = run(scripted(rule=rule, first_rule=first_rule, max_sequences=75), chunk=10)
@@ -195,11 +184,3 @@ def test_a_test_rule_is_asked_at_every_interval_with_tests_of_its_own():
         assert (trials.status[trial], trials.ended_at[trial]) == expected
         assert trials.first_rule_at[trial] == (first_met[0] if first_met else 0)
     assert set(trials.status) == {SOLVED, UNSOLVED} and len(set(trials.first_rule_at)) > 1
-
-
-def test_learning_refuses_a_chunk_that_is_no_test_interval():
-    task = dataclasses.replace(LATCH, rule=tasks.TestRule(interval=10, size=4))
-    with pytest.raises(ValueError, match="chunk must be the task's test interval, 10, got 1000"):
-        make_update_rule(NO_LEARNING, task)
-    with pytest.raises(ValueError, match="chunk must be an integer of at least 1 and below"):
-        make_update_rule(NO_LEARNING, LATCH, chunk=0)

@@ -1,1 +1,1 @@
-"""The host: devices, processes, signals and CPU flags."""
+"""The machine that a run uses: CPU flags, devices, processes and signals."""

@@ -1,8 +1,7 @@
-"""Lanes shared among devices, each of which runs a program that was compiled for it alone.
+"""Division of trials among devices, each of which runs a program compiled for it alone.
 
-One program for all devices would let the compiler partition it, which rewrites its constants, fuses
-its sums in another way, and so changes the last bits of a trial's numbers with the number of
-devices. A program that knows of no other device has the same bits everywhere.
+If the compiler partitioned one program for all devices, it would rewrite constants and sums. The
+last bits of a trial's numbers would then depend on the number of devices.
 """
 
 from __future__ import annotations
@@ -23,17 +22,19 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """The devices of a one-dimensional mesh, of this process or of all, each with `batch_size` lanes.
+    """The devices of a one-dimensional mesh, each with `batch_size` trials; W trials in all.
 
-    Arrays with lanes have them on their last axis. On the devices, a pytree of such arrays is a
-    list of parts: one, with its own lanes, for each device that is this process's.
+    Trials are on the last axis of every array. On the devices, a pytree of such arrays is a list of
+    parts, one for each device of this process.
 
     Raises:
-      ValueError: if the mesh has not one axis, or none of its devices is this process's.
+      ValueError: if the mesh does not have one axis, or has no device of this process.
     """
 
     mesh: Mesh
+    """The devices, of this process or of all processes."""
     batch_size: int
+    """Trials side by side on each device."""
 
     def __post_init__(self) -> None:
         if len(self.mesh.axis_names) != 1:
@@ -43,29 +44,28 @@ class Devices:
 
     @property
     def width(self) -> int:
-        """W, the lanes of all devices."""
+        """W, the number of trials on all devices."""
         return self.batch_size * self.mesh.size
 
-    def spread(self, tree: T) -> list[T]:
-        """Puts arrays of the host, [..., W], onto the devices, each with its own lanes."""
+    def scatter(self, tree: T) -> list[T]:
+        """Copy each device's trials from arrays on the host, [..., W], to the device."""
 
-        def part(place: int, device: Any) -> T:
-            lanes = slice(place * self.batch_size, (place + 1) * self.batch_size)
-            return jax.device_put(jax.tree.map(lambda a: a[..., lanes], tree), device)
+        def part(position: int, device: Any) -> T:
+            trials = slice(position * self.batch_size, (position + 1) * self.batch_size)
+            return jax.device_put(jax.tree.map(lambda a: a[..., trials], tree), device)
 
-        own = jax.process_index()
-        devices = enumerate(self.mesh.devices)
-        return [part(place, d) for place, d in devices if d.process_index == own]
+        process, devices = jax.process_index(), enumerate(self.mesh.devices)
+        return [part(i, device) for i, device in devices if device.process_index == process]
 
-    def collect(self, parts: Sequence[T]) -> T:
-        """Brings arrays back to the host, whole, [..., W]; on every process."""
+    def gather(self, parts: Sequence[T]) -> T:
+        """Copy the trials of all devices to arrays on the host, [..., W], on every process."""
         if len(parts) == self.mesh.size:
             parts = jax.device_get(list(parts))
-            return jax.tree.map(lambda *lanes: np.concatenate(lanes, axis=-1), *parts)
-        return on_host(jax.tree.map(self._global, *parts))
+            return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=-1), *parts)
+        return on_host(jax.tree.map(self._global_array, *parts))
 
-    def _global(self, *parts: jax.Array) -> jax.Array:
-        """The array of all processes of which this one has these parts."""
+    def _global_array(self, *parts: jax.Array) -> jax.Array:
+        """Return the array of all processes from this process's parts."""
         axes = (*(None for _ in parts[0].shape[1:]), *self.mesh.axis_names)
         shape = (*parts[0].shape[:-1], self.width)
         sharding = NamedSharding(self.mesh, P(*axes))

@@ -1,11 +1,12 @@
-"""SIGTERM, which clusters send, and Ctrl-C: taken note of, to be acted on between rounds."""
+"""Ctrl-C and SIGTERM, which clusters send: they end a program at once, or after a chunk."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from lstm_jax.training.host.processes import any_process
@@ -13,42 +14,81 @@ from lstm_jax.training.host.processes import any_process
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Interrupts:
-    """Which signal has asked this process to end, if one has."""
+class Interrupted(KeyboardInterrupt):
+    """The end of a program by a signal.
 
-    def __init__(self) -> None:
+    Attributes:
+      number: of the signal.
+      status: the exit status of the process.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
+        self.status = 128 + number
+
+
+class Interrupts:
+    """The signal that this process has received, if any."""
+
+    def __init__(self, notice: str | None = None) -> None:
         self.signal: signal.Signals | None = None
+        self._notice = notice
 
     def requested(self) -> bool:
-        """Whether this process, or another of the run's, was asked to end; all make this call."""
+        """Return whether any process of the run has received a signal; all make this call."""
         return any_process(self.signal is not None)
 
-    def _take_note(self, number: int, frame: FrameType | None) -> None:
-        """Of the first; the second ends the process at once, as without this module."""
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        """Note the first signal; end the process at the second."""
         del frame
         if self.signal is not None:
-            raise KeyboardInterrupt
+            raise Interrupted("interrupted", number)
         self.signal = signal.Signals(number)
+        if self._notice is not None and number == signal.SIGINT:
+            # A `print` could interrupt another one to the same file, which Python refuses.
+            os.write(2, f"{self._notice}\n".encode())
 
 
 @contextlib.contextmanager
-def defer_signals() -> Iterator[Interrupts]:
-    """Lets SIGTERM and Ctrl-C wait for the end of a round, so that a checkpoint can be written.
+def defer_signals(notice: str | None = None) -> Iterator[Interrupts]:
+    """Let SIGTERM and Ctrl-C wait for the end of a chunk, so that a checkpoint can be written.
 
-    A second one raises KeyboardInterrupt wherever the process is. Outside of the main thread, where
-    Python hears no signals, nothing changes.
+    A second one raises `Interrupted` wherever the process is. Outside of the main thread, which
+    alone receives signals in Python, nothing changes.
 
     >>> with defer_signals() as interrupts:
     ...     interrupts.requested()
     False
+
+    Args:
+      notice: a line to write to standard error at the first Ctrl-C.
     """
-    interrupts = Interrupts()
+    interrupts = Interrupts(notice)
+    with _handle_signals(interrupts._receive):
+        yield interrupts
+
+
+@contextlib.contextmanager
+def end_on_signals() -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C raise `Interrupted`, in the main thread."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise Interrupted("interrupted", number)
+
+    with _handle_signals(end):
+        yield
+
+
+@contextlib.contextmanager
+def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield interrupts
+        yield
         return
-    before = {number: signal.signal(number, interrupts._take_note) for number in SIGNALS}
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
-        yield interrupts
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)

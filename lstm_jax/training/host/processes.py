@@ -1,8 +1,8 @@
-"""Several processes, on one machine or many, that run one program: `jax.distributed` does it all.
+"""Several processes, on one machine or many, that run the same program by `jax.distributed`.
 
-Every process runs the same lines, with the same arguments, on its own devices. What only one may
-do, such as writing files or looking at the clock, the first one does, and all hear what came of it.
-On one process, each of these functions is next to nothing.
+Every process runs the same code with the same arguments on its devices. The first process alone
+writes files and reads the clock, and all processes receive the outcome. On one process, each of
+these functions is trivial.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ AUTO = "auto"
 def connect(
     coordinator: str, num_processes: int | None = None, process_id: int | None = None
 ) -> None:
-    """Joins this process to the others; to be called before JAX computes anything.
+    """Connect this process to the others; call it before JAX computes anything.
 
-    Afterwards `jax.devices()` are those of all processes, in order. When one dies, the others end:
-    at once when its connections are closed, after JAX's 100 seconds without a sign of life when a
-    whole machine falls silent.
+    Afterwards, `jax.devices()` are the devices of all processes, in order. When a process dies, the
+    others end: at once if its connections are closed, after JAX's timeout of 100 seconds if its
+    whole machine fails.
 
     Args:
-      coordinator: "HOST:PORT", where the first process can be reached by the others: any free port
-        of its machine. "auto": all is found out from the cluster (Slurm, Open MPI, Kubernetes,
-        TPU), and the numbers are not given.
-      num_processes: how many there are.
-      process_id: the number of this one, from 0.
+      coordinator: "HOST:PORT", an address of the first process with a free port; or "auto" to
+        detect everything from the cluster (Slurm, Open MPI, Kubernetes, TPU).
+      num_processes: the number of processes; not with "auto".
+      process_id: the index of this process, from 0; not with "auto".
 
     Raises:
-      ValueError: if an argument is missing, wrong or not to be given, the host has no address, the
-        port is not free, or there is no cluster to be found.
+      ValueError: if an argument is missing, wrong or not allowed, the host is unknown, the port is
+        not free, or no cluster is detected.
     """
     _check(coordinator, num_processes, process_id)
-    # Else a process that is told to end, by SIGTERM, would only take note of it.
+    # With the service, SIGTERM would not end a process.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
@@ -61,6 +60,7 @@ def connect(
 
 
 def _check(coordinator: str, num_processes: int | None, process_id: int | None) -> None:
+    """Raise ValueError for arguments on which JAX would wait for minutes, or crash."""
     if coordinator == AUTO:
         if (num_processes, process_id) != (None, None):
             raise ValueError(
@@ -68,8 +68,8 @@ def _check(coordinator: str, num_processes: int | None, process_id: int | None) 
                 f"{num_processes} and {process_id}"
             )
         return
-    address = re.fullmatch(r"[^\s/]+:(\d{1,5})", coordinator)
-    if address is None or not 1 <= int(address[1]) <= 65535:
+    address = re.fullmatch(r"([^\s/]+):(\d{1,5})", coordinator)
+    if address is None or not 1 <= int(address[2]) <= 65535:
         raise ValueError(f"coordinator must be HOST:PORT or 'auto', got {coordinator!r}")
     if num_processes is None or num_processes < 1:
         raise ValueError(f"num_processes must be at least 1, got {num_processes}")
@@ -77,50 +77,41 @@ def _check(coordinator: str, num_processes: int | None, process_id: int | None) 
         raise ValueError(
             f"process_id must be at least 0 and below {num_processes}, got {process_id}"
         )
-    _check_address(coordinator, is_own=process_id == 0)
-
-
-def _check_address(coordinator: str, is_own: bool) -> None:
-    """What JAX would wait minutes for, or crash of."""
-    host, _, port = coordinator.rpartition(":")
+    host, port = address.groups()
+    allowed = "a known host"
     try:
         socket.getaddrinfo(host.strip("[]"), port)
+        if process_id == 0:
+            allowed = "a free port"
+            socket.create_server(("", int(port))).close()
     except OSError as error:
         raise ValueError(
-            f"coordinator must be at a known host, got {coordinator}: {error.strerror}"
-        ) from error
-    if not is_own:
-        return
-    try:
-        socket.create_server(("", int(port))).close()
-    except OSError as error:
-        raise ValueError(
-            f"coordinator must be at a free port, got {coordinator}: {error.strerror}"
+            f"coordinator must be at {allowed}, got {coordinator}: {error.strerror}"
         ) from error
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that writes files and prints."""
+    """Return whether this is the process that writes files and prints."""
     return jax.process_index() == 0
 
 
 def on_host(tree: T) -> T:
-    """The arrays of a pytree, each whole, as NumPy arrays; on every process that calls."""
+    """Copy the whole arrays of a pytree to the host; all processes must make this call."""
 
-    def whole(array: object) -> object:
+    def gather(array: object) -> object:
         if isinstance(array, jax.Array) and not array.is_fully_addressable:
-            with _others_answer():
+            with _explain_failure():
                 return multihost_utils.process_allgather(array, tiled=True)
         return array
 
-    return jax.device_get(jax.tree.map(whole, tree))
+    return jax.device_get(jax.tree.map(gather, tree))
 
 
 def on_first_process(compute: Callable[[], T]) -> T:
-    """Computes something on the first process alone, and returns it on every process.
+    """Compute something on the first process alone, and return it on every process.
 
     Raises:
-      Exception: on every process, what `compute` raised; they then no longer belong together, so
+      Exception: on every process, if `compute` raised it; the processes are then disconnected, so
         that each can end by itself.
       ConnectionError: if another process has ended.
     """
@@ -132,7 +123,7 @@ def on_first_process(compute: Callable[[], T]) -> T:
             result = compute()
         except Exception as caught:
             error = caught
-    result, error = _tell((result, error))
+    result, error = _broadcast((result, error))
     if error is not None:
         jax.distributed.shutdown()
         raise error
@@ -140,11 +131,11 @@ def on_first_process(compute: Callable[[], T]) -> T:
 
 
 def check_same(what: str, value: object) -> None:
-    """Raises ValueError, on every process, if `value`, plain data, is not the same on all."""
+    """Raise ValueError, on every process, if `value`, plain data, differs between processes."""
     if not jax.distributed.is_initialized():
         return
     digest = np.frombuffer(hashlib.sha256(repr(value).encode()).digest(), np.uint8)
-    with _others_answer():
+    with _explain_failure():
         digests = multihost_utils.process_allgather(digest)
     if (digests != digests[0]).any():
         jax.distributed.shutdown()
@@ -152,24 +143,24 @@ def check_same(what: str, value: object) -> None:
 
 
 def any_process(value: bool) -> bool:
-    """Whether a value is true on any process; all make this call.
+    """Return whether a value is true on any process; all must make this call.
 
     Raises:
       ConnectionError: if another process has ended.
     """
     if not jax.distributed.is_initialized():
         return value
-    with _others_answer():
+    with _explain_failure():
         return bool(np.any(multihost_utils.process_allgather(np.asarray(value))))
 
 
-def _tell(message: object) -> Any:
-    """What the first process says, on every process.
+def _broadcast(message: object) -> Any:
+    """Return the first process's message on every process.
 
-    Nothing but the first process's own words, over JAX's connection, is ever unpickled.
+    Only what the first process sent over JAX's connection is ever unpickled.
     """
     packed = np.frombuffer(pickle.dumps(message), np.uint8)
-    with _others_answer():
+    with _explain_failure():
         size = int(multihost_utils.broadcast_one_to_all(np.asarray(packed.size)))
         if not is_first_process():
             packed = np.zeros(size, np.uint8)
@@ -177,8 +168,8 @@ def _tell(message: object) -> Any:
 
 
 @contextlib.contextmanager
-def _others_answer() -> Iterator[None]:
-    """Says in words what the failure of a collective means."""
+def _explain_failure() -> Iterator[None]:
+    """Turn the failure of a collective into a ConnectionError."""
     try:
         yield
     except (ValueError, RuntimeError) as error:  # JAX raises either

@@ -1,1 +1,1 @@
-"""Recipes: named overrides of the paper's hyperparameters."""
+"""Recipes: named sets of overrides of the paper's hyperparameters."""

@@ -1,12 +1,11 @@
-"""Recipes: named sets of overrides, by which the trials of a task are run.
+"""Recipes: named sets of overrides of a task's hyperparameters.
 
-`paper` has the paper's conditions to the letter. Every other recipe overrides some of them
-(`lstm_jax.training.recipes.overrides`); overrides are joined by "+", values follow "=":
+The recipe `paper` changes nothing. Every other recipe consists of a named set of overrides
+(`lstm_jax.training.recipes.overrides`) and further ones, separated by "+", with values after "=":
 
     paper+linear-output+input-gate-bias=-3,-6
 
-Some sets have a short name, which may be followed by further overrides. `Recipe.changes` says what
-a recipe changes; results are never shown without that label.
+`Recipe.changes` describes what a recipe changes; results are always displayed with it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import NamedTuple
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
 from lstm_jax.training.recipes.overrides import OVERRIDES, LSTMTask, OverrideSpec, Value
 
-MAX_NAME_LENGTH = 200  # of a recipe, so that file systems accept it in a file's name
+MAX_NAME_LENGTH = 200  # of a recipe, whose name is part of file names
 
 _LINEAR = "cross-entropy+g=centred_1+h=identity"
 _SWAPPED = "cross-entropy+g=centred_1+h=centred_2"
@@ -27,7 +26,7 @@ _MODERN = "cross-entropy+g=tanh+h=tanh+recurrent=cells+forget-gates+forget-gate-
 _NEGATIVE = "biases=all+input-gate-bias=-1,-2,-3,-4"
 _ADAM = "optimiser=adam-inverse-sqrt+learning-rate=0.01"
 
-# Sets of overrides that have a name.
+# The named sets of overrides.
 NAMED = {
     "paper": "",
     "cross-entropy": "cross-entropy",
@@ -43,7 +42,7 @@ NAMED = {
     "modern": f"{_MODERN}+biases=all+{_ADAM}+full-gradient",
 }
 
-# Overrides that a named set replaces, or adds, in some rows.
+# Overrides that a named set adds or replaces in some rows.
 NAMED_IN_ROWS = {
     "swapped": dict.fromkeys(VERY_LONG_LAGS, "learning-rate=0.005"),
     "adam": {"2a": "learning-rate=0.03"},
@@ -57,7 +56,7 @@ class Override(NamedTuple):
     name: str
     """A key of `OVERRIDES`."""
     text: str
-    """The value as it is written; "" if it takes none."""
+    """The value's text; "" if it takes no value."""
     value: Value
     """The parsed value."""
 
@@ -68,8 +67,13 @@ class Override(NamedTuple):
 
     @property
     def description(self) -> str:
-        """What it changes, in words."""
+        """Its effect in words."""
         return self.spec.description.format(self.text)
+
+    @property
+    def group(self) -> str:
+        """The thing that it changes; a recipe has at most one override of each."""
+        return self.spec.group or self.name.replace("-", " ")
 
     def __str__(self) -> str:
         return f"{self.name}={self.text}" if self.text else self.name
@@ -77,7 +81,7 @@ class Override(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A named set of overrides of the paper's conditions.
+    """A named set of overrides of the paper's hyperparameters.
 
     >>> make_recipe("paper+tolerance=0.1").changes
     'no loss where an output is within 0.1 of its target'
@@ -86,18 +90,18 @@ class Recipe:
     name: str
     """The label of results and of their files: letters, digits and "+-=_.,"."""
     overrides: tuple[Override, ...]
-    """What differs from the printed conditions."""
+    """The overrides, in the order in which they are applied."""
     overrides_in_rows: Mapping[str, Override]
-    """For some rows, a further override, which replaces one of the same thing."""
+    """A further override for some rows, which replaces one of the same group."""
 
     @property
     def changes(self) -> str:
-        """What differs from the printed conditions, in words; "" if nothing does."""
+        """The differences from the paper, in words; "" if there are none."""
         rows = [f"{o.description} for {row}" for row, o in self.overrides_in_rows.items()]
         return "; ".join([o.description for o in self.overrides] + rows)
 
     def apply(self, task: LSTMTask) -> LSTMTask:
-        """Returns the task under this recipe.
+        """Return the task with this recipe's overrides.
 
         >>> from lstm_jax.tasks import make_task
         >>> make_recipe("adam").apply(make_task("6a")).hyperparameters.optimiser
@@ -114,11 +118,11 @@ class Recipe:
         if row not in self.overrides_in_rows:
             return self.overrides
         further = self.overrides_in_rows[row]
-        return (*(o for o in self.overrides if o.spec.changes != further.spec.changes), further)
+        return (*(o for o in self.overrides if o.group != further.group), further)
 
 
 def make_recipe(text: str) -> Recipe:
-    """Makes a recipe from a named set and further overrides.
+    """Make a recipe from a named set and further overrides.
 
     >>> make_recipe("paper").changes
     ''
@@ -129,10 +133,11 @@ def make_recipe(text: str) -> Recipe:
     'linear output units; initial input gate biases -3,-6'
 
     Args:
-      text: such as "paper" or "adam+tolerance=0.1"; overrides may come in any order.
+      text: such as "paper" or "adam+tolerance=0.1"; the overrides may be in any order.
 
     Raises:
-      ValueError: if a name is unknown, a value is not allowed, or two overrides change the same.
+      ValueError: if a name is unknown, a value is not allowed, or two overrides change the same
+        thing.
     """
     base, *further = text.split("+") if isinstance(text, str) else (None,)
     if base not in NAMED:
@@ -164,7 +169,7 @@ def _parse(text: str) -> Override:
 
 
 def _spelled(value: object) -> str:
-    """Spells a value in one way, so that equal recipes have equal names."""
+    """Return the text of a value; equal values have the same text."""
     if isinstance(value, tuple):
         return ",".join(map(_spelled, value))
     if isinstance(value, float):
@@ -173,16 +178,17 @@ def _spelled(value: object) -> str:
 
 
 def _in_order(overrides: Iterable[Override]) -> tuple[Override, ...]:
-    """Sorts overrides as in the table, in which order they are also applied."""
+    """Sort overrides as in the table, the order in which they are applied."""
     order = list(OVERRIDES)
     return tuple(sorted(overrides, key=lambda override: order.index(override.name)))
 
 
 def _check_distinct(overrides: list[Override]) -> None:
+    """Raise ValueError if two overrides change the same thing."""
     seen: dict[str, Override] = {}
     for override in overrides:
-        other = seen.setdefault(override.spec.changes, override)
+        other = seen.setdefault(override.group, override)
         if other is not override:
             raise ValueError(
-                f"recipe must change the {override.spec.changes} once, got {other} and {override}"
+                f"recipe must change the {override.group} once, got {other} and {override}"
             )

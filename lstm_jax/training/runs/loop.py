@@ -21,21 +21,21 @@ def run_trials(
     interrupts: Interrupts | None = None,
     on_chunk: Callable[[Progress], bool | None] = lambda progress: None,
 ) -> bool:
-    """Runs all trials to their end, with checkpoints.
+    """Run all trials to their end, with checkpoints.
 
     Args:
       runner: the trials, before their first chunk or as restored.
-      checkpoints: where the run is saved.
-      started: the time at which the run started, by `time.monotonic`, less what it took before.
-      checkpoint_seconds: time between two checkpoints, at least.
-      interrupts: signals that were deferred; one of them ends the run with a checkpoint.
-      on_chunk: called after every chunk; returns True to stop the trials where they are.
+      checkpoints: the checkpoints of the run.
+      started: the time at which the run started (`time.monotonic`), minus what it took before.
+      checkpoint_seconds: the least time between two checkpoints.
+      interrupts: deferred signals; a signal ends the run after a checkpoint.
+      on_chunk: called after every chunk; returns True to stop the trials there.
 
     Returns:
       Whether all trials have ended; False if `on_chunk` stopped them.
 
     Raises:
-      KeyboardInterrupt: if a signal was deferred, after a checkpoint.
+      KeyboardInterrupt: if there was a signal, after a checkpoint.
     """
     saved_at = time.monotonic()
     while not runner.finished:

@@ -1,23 +1,23 @@
-"""A bar of a run's progress, for terminals and notebooks; needs the extra `progress`."""
+"""A progress bar of a run, for terminals and notebooks. Needs the extra `progress`."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lstm_jax.training.trials.runner import Progress
+from lstm_jax.training.trials.records import Progress
+
+_FORMAT = "{desc}: {percentage:.0f}%|{bar}| {n}/{total} [{elapsed}<{remaining}{postfix}]"
 
 
 class Speed:
-    """How fast a run goes; its first round, in which it is compiled, does not count."""
+    """The speed of a run after its first chunk, which includes compilation."""
 
     def __init__(self) -> None:
         self._first: tuple[float, int] | None = None
 
     def rate(self, progress: Progress) -> float:
-        """Training sequences a second, of all trials, since the first call."""
+        """Return the training sequences per second of all trials, since the first call."""
         now = time.monotonic()
         if self._first is None:
             self._first = now, progress.total_sequences
@@ -25,28 +25,26 @@ class Speed:
         return (progress.total_sequences - sequences) / max(now - started, 1e-9)
 
 
-def describe(progress: Progress, rate: float) -> str:
-    """Where a run stands, in words."""
-    return (
-        f"{progress.num_sequences:,} sequences each, {rate:,.0f}/s in all, "
-        f"{progress.solved} solved, training error {progress.error:.4f}"
-    )
+def describe(progress: Progress) -> str:
+    """Return a summary of the trials, the sequences of each and the training error, in short."""
+    sequences = f"{progress.num_sequences:,} seq"
+    return f"{progress.solved} solved, {sequences}, err {progress.error:.3f}"
 
 
 class Bar:
-    """A bar of the trials that have ended, with the time left.
+    """A progress bar of the trials that have ended, with the time left.
 
         with Bar("6a") as bar:
-            runner.run(on_round=bar.show)
+            runner.run(on_chunk=bar.show)
 
-    In a notebook it is the notebook's own widget.
+    In a notebook it is a widget.
     """
 
-    def __init__(self, title: str = "") -> None:
-        """Shows an empty bar.
+    def __init__(self, title: str = "trials") -> None:
+        """Display an empty bar.
 
         Args:
-          title: before the bar.
+          title: the text before the bar.
 
         Raises:
           ImportError: if tqdm is not installed.
@@ -55,8 +53,7 @@ class Bar:
             warnings.simplefilter("ignore")  # a notebook without widgets gets a bar of text
             from tqdm.auto import tqdm
 
-        self._bar = tqdm(desc=title or None, unit=" trials", dynamic_ncols=True)
-        self._speed = Speed()
+        self._bar = tqdm(desc=title, bar_format=_FORMAT, dynamic_ncols=True)
 
     def __enter__(self) -> Bar:
         return self
@@ -65,13 +62,13 @@ class Bar:
         self.close()
 
     def show(self, progress: Progress) -> None:
-        """Shows the state after a round; to be given to `TrialRunner.run` as `on_chunk`."""
+        """Display the state after a chunk; an `on_chunk` of `TrialRunner.run`."""
         self._bar.total = progress.trials
         self._bar.n = progress.trials - progress.running
-        self._bar.set_postfix_str(describe(progress, self._speed.rate(progress)))
+        self._bar.set_postfix_str(describe(progress))
         if not progress.running:
             self.close()
 
     def close(self) -> None:
-        """Leaves the bar as it is; by itself after the last round."""
+        """Leave the bar as it is; called after the last chunk."""
         self._bar.close()

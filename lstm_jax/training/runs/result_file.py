@@ -1,29 +1,60 @@
-"""Result files: one JSON document a row, the same for every experiment."""
+"""Result files: the trials of a task as one JSON document, the same for every experiment.
+
+`make_document` makes what is written, `ROW`, `TRIAL` and `CURVE` are its schema, and `read_result`
+returns a checked document with everything that follows from it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
 import importlib.metadata
+import itertools
 import json
 import math
 import os
 import pathlib
 import platform
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from lstm_jax.network.files import Document, write_atomically
-from lstm_jax.tasks.task import Task
+from lstm_jax.tasks.task import Published, Task
+from lstm_jax.training.runs.schema import (
+    COUNT,
+    LIST,
+    MAYBE,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    YES_NO,
+    FieldType,
+    check_fields,
+)
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.update_rules.per_sequence import Model
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CURVE_POINTS = 100
-_INNERMOST_LIST = re.compile(r"\[[-+.,\s\w]*\]")  # of numbers and null
+
+ROW = {
+    **dict.fromkeys(("task", "recipe", "changes", "date", "command", "title"), TEXT),
+    **dict.fromkeys(("published", "hyperparameters", "rule", "versions", "machine"), OBJECT),
+    **dict.fromkeys(("max_sequences", "test_size", "seed"), COUNT),
+    "wall_seconds": NUMBER,
+    "trials": LIST,
+}
+TRIAL = {  # fields of `TrialResult`; a trial has its curve as well
+    **dict.fromkeys(("index", "sequences", "test_wrong"), COUNT),
+    **dict.fromkeys(("solved", "finite"), YES_NO),
+    **dict.fromkeys(("first_rule_sequences", "test_error", "test_squared_error"), MAYBE),
+}
+CURVE: dict[str, FieldType] = dict.fromkeys(("sequences", "error", "wrong"), LIST)
+NOT_PUBLISHED = dataclasses.asdict(Published())
+PUBLISHED = dict.fromkeys(NOT_PUBLISHED, MAYBE) | {"table": TEXT}
 
 
 def make_document(
@@ -36,41 +67,37 @@ def make_document(
     seed: int,
     command: str,
 ) -> Document:
-    """Everything there is to know of a row's run, as plain data for JSON.
+    """Return the content of a result file, as plain data for JSON.
 
     Args:
-      task: what was learned.
-      results: of its trials.
-      recipe: what the run is labelled with.
-      changes: what differs from the paper's conditions, in words; "" if nothing does.
-      wall_seconds: that it took.
-      seed: of all random numbers.
-      command: by which it can be made again.
+      task: the task that was learned.
+      results: the results of its trials.
+      recipe: the label of the run.
+      changes: what differs from the paper's hyperparameters, in words; "" if nothing does.
+      wall_seconds: the time that the run took.
+      seed: the seed of all random numbers.
+      command: the command that repeats the run.
     """
-    sequences = sum(result.sequences for result in results)
     return {
         "schema_version": SCHEMA_VERSION,
         "task": task.name,
         "title": task.title,
+        "published": dataclasses.asdict(task.published),
         "recipe": recipe,
-        "recipe_changes": changes,
+        "changes": changes,
         "architecture": dataclasses.asdict(task.architecture),
-        "weights": task.architecture.num_weights,
-        "learning_rate": task.hyperparameters.learning_rate,
-        "conditions": dataclasses.asdict(task.hyperparameters),
+        "hyperparameters": dataclasses.asdict(task.hyperparameters),
         "rule": dataclasses.asdict(task.rule),
         "max_sequences": task.max_sequences,
+        "test_size": results[0].test_size,
         "trials": [_trial(result) for result in results],
-        "published": dataclasses.asdict(task.published) | {"trials": task.trials},
-        "summary": summarise(results),
         "network": _network(results),
         "wall_seconds": round(wall_seconds, 2),
-        "sequences_per_second": round(sequences / wall_seconds, 1),
     } | about_run(seed, command)
 
 
 def about_run(seed: int, command: str) -> Document:
-    """What a figure must have beside it so that anyone can make it again."""
+    """Return the fields by which anyone can repeat a run."""
     return {
         "seed": seed,
         "versions": versions(),
@@ -80,48 +107,14 @@ def about_run(seed: int, command: str) -> Document:
     }
 
 
-def summarise(results: Sequence[TrialResult]) -> Document:
-    """What goes into a table; means are over the solved trials, None where there are none."""
-    solved = [result for result in results if result.solved]
-
-    def mean(values: list[float]) -> float | None:
-        return float(np.mean(values)) if values else None
-
-    return {
-        "trials": len(results),
-        "solved": len(solved),
-        "success_rate": 100.0 * len(solved) / len(results),
-        "mean_sequences": mean([r.sequences for r in solved]),
-        "median_sequences": float(np.median([r.sequences for r in solved])) if solved else None,
-        "first_mean_sequences": mean(
-            [r.first_rule_sequences for r in results if r.first_rule_sequences]
-        ),
-        "test_size": results[0].test_size,
-        "mean_test_wrong": mean([r.test_wrong for r in solved]),
-        "max_test_wrong": max((r.test_wrong for r in solved), default=None),
-        "mean_test_error": mean([r.test_error for r in solved]),
-        "mean_test_squared_error": mean([r.test_squared_error for r in solved]),
-        "non_finite": sum(not result.finite for result in results),
-    }
-
-
 def _trial(result: TrialResult) -> Document:
-    return {
-        "index": result.index,
-        "solved": result.solved,
-        "sequences": result.sequences,
-        "first_rule_sequences": result.first_rule_sequences,
-        "test_wrong": result.test_wrong,
-        "test_size": result.test_size,
-        "test_error": plain_number(result.test_error),
-        "test_squared_error": plain_number(result.test_squared_error),
-        "finite": result.finite,
-        "curve": [[plain_number(v) for v in point] for point in thin(result.curve)],
+    return {name: _plain(getattr(result, name)) for name in TRIAL} | {
+        "curve": pack_curve(thin(result.curve).tolist())
     }
 
 
 def _network(results: Sequence[TrialResult]) -> Document | None:
-    """The weights of the first solved LSTM, by their places in `Parameters`."""
+    """Return the weights of the first solved LSTM, by their paths in `Parameters`."""
     for result in results:
         if result.solved and isinstance(result.model, Model):
             leaves = jax.tree_util.tree_leaves_with_path(result.model.parameters)
@@ -131,12 +124,12 @@ def _network(results: Sequence[TrialResult]) -> Document | None:
 
 
 def _weights(array: np.ndarray) -> list:
-    """Nested lists of the shortest decimals that stand for the array's own floats."""
+    """Return nested lists of the shortest decimals that determine the floats of an array."""
     return np.vectorize(lambda w: float(str(w)), otypes=[float])(array).tolist()
 
 
 def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:
-    """At most `points` points of a curve: each the mean of a stretch, at the stretch's end.
+    """Return at most `points` points of a curve, each the mean of a segment, at its end.
 
     >>> thin(np.array([[1.0, 0.4], [2.0, 0.2], [3.0, 0.0]]), points=2)
     array([[2. , 0.3],
@@ -144,19 +137,59 @@ def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:
     """
     if len(curve) <= points:
         return curve
-    stretches = np.array_split(curve, points)
-    return np.array([[part[-1, 0], *part[:, 1:].mean(0)] for part in stretches])
+    segments = np.array_split(curve, points)
+    return np.array([[segment[-1, 0], *segment[:, 1:].mean(0)] for segment in segments])
 
 
-def plain_number(value: float) -> float | int | None:
-    """Six significant digits; JSON has no NaN and no infinity."""
+def pack_curve(points: Sequence[Sequence[float]]) -> Document:
+    """Return a curve as columns, with four significant digits of errors and three of fractions.
+
+    The column of sequences holds pairs of an increment and the number of points that it leads to.
+
+    >>> pack_curve([[1000, 0.5, 1.0], [2000, 0.25, 0.7], [2500, 0.123456, 0.0]])
+    {'sequences': [[1000, 2], [500, 1]], 'error': [0.5, 0.25, 0.1235], 'wrong': [1, 0.7, 0]}
+    """
+    sequences = [0, *(int(point[0]) for point in points)]
+    increments = itertools.groupby(b - a for a, b in itertools.pairwise(sequences))
+    return {
+        "sequences": [[increment, len(list(group))] for increment, group in increments],
+        "error": [plain_number(point[1], 4) for point in points],
+        "wrong": [plain_number(point[2], 3) for point in points],
+    }
+
+
+def unpack_curve(columns: Document, name: object = "", place: str = "curve.") -> list[list]:
+    """Return the points of a packed curve: sequences, mean error, fraction wrong.
+
+    >>> unpack_curve({"sequences": [[1000, 2]], "error": [0.5, 0.25], "wrong": [1, None]})
+    [[1000, 0.5, 1], [2000, 0.25, None]]
+
+    Raises:
+      ValueError: if the columns are not those of a curve.
+    """
+    check_fields(columns, CURVE, name, place)
+    runs, error, wrong = (columns[field] for field in CURVE)
+    is_run = lambda run: isinstance(run, list) and len(run) == 2 and all(map(COUNT[1], run))
+    are_columns = all(map(is_run, runs)) and all(map(MAYBE[1], [*error, *wrong]))
+    if not are_columns or not sum(count for _, count in runs) == len(error) == len(wrong):
+        raise ValueError(f"{name} must have numbers in {place.rstrip('.')}, as many in each column")
+    sequences = itertools.accumulate(step for step, count in runs for _ in range(count))
+    return [list(point) for point in zip(sequences, error, wrong, strict=True)]
+
+
+def plain_number(value: float, digits: int = 6) -> float | int | None:
+    """Return a number with so many significant digits, and None for NaN and infinity."""
     if not math.isfinite(value):
         return None
-    return int(value) if float(value).is_integer() else float(f"{value:.6g}")
+    return int(value) if float(value).is_integer() else float(f"{value:.{digits}g}")
+
+
+def _plain(value: bool | float | None) -> bool | float | int | None:
+    return plain_number(value) if isinstance(value, float) else value
 
 
 def versions() -> dict[str, str]:
-    """The versions that decide a trial's numbers."""
+    """Return the versions that decide a trial's numbers."""
     packages = ("jax", "jaxlib", "optax", "numpy")
     found = {name: importlib.metadata.version(name) for name in packages}
     prng = str(jax.config.values["jax_default_prng_impl"])
@@ -164,7 +197,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> Document:
-    """What a run was timed on."""
+    """Return what a run was timed on."""
     device = jax.devices()[0]
     cpu = platform.processor() or platform.machine()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
@@ -181,23 +214,79 @@ def machine() -> Document:
 
 
 def write_json(path: pathlib.Path, document: Document) -> None:
-    """Writes a document whole or not at all; innermost lists take one line each."""
-    text = json.dumps(document, indent=1, allow_nan=False)
-    text = _INNERMOST_LIST.sub(lambda found: " ".join(found[0].split()), text)
+    """Write a document atomically, without spaces."""
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
     write_atomically(path, (text + "\n").encode())
 
 
 def read_json(path: pathlib.Path) -> Document:
-    """Reads a result file.
+    """Read a document of this schema version.
 
     Raises:
-      ValueError: if it is no result file of a known version.
+      ValueError: if it is not one.
     """
     try:
         document = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ValueError(f"{path} nests too deeply") from error
+    except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     found = document.get("schema_version") if isinstance(document, dict) else None
     if found != SCHEMA_VERSION:
-        raise ValueError(f"{path} must have schema_version {SCHEMA_VERSION}, got {found!r}")
+        raise ValueError(
+            f"{path} must have schema_version {SCHEMA_VERSION}, got {found!r}"
+            + (": an older format, run its command again" if found == 1 else "")
+        )
     return document
+
+
+def read_result(path: pathlib.Path) -> Document:
+    """Read the result file of a task and return its document, as `complete` returns it.
+
+    Raises:
+      ValueError: if it is not one.
+    """
+    document = {"title": "", "published": NOT_PUBLISHED} | read_json(path)
+    check_fields(document, ROW, path)
+    check_fields(document["published"], PUBLISHED, path, "published.")
+    if not document["trials"]:
+        raise ValueError(f"{path} must have trials, got none")
+    for i, trial in enumerate(document["trials"]):
+        check_fields(trial, TRIAL | {"curve": OBJECT}, path, f"trials[{i}].")
+    return complete(document, path)
+
+
+def complete(document: Document, name: object = "document") -> Document:
+    """Return the content of a result file with a `summary`, and with curves as points.
+
+    Args:
+      document: the content.
+      name: the name of the file, for messages.
+
+    Raises:
+      ValueError: if a curve is not one.
+    """
+    trials = [
+        trial | {"curve": unpack_curve(trial["curve"], name, f"trials[{i}].curve.")}
+        for i, trial in enumerate(document["trials"])
+    ]
+    return document | {"trials": trials, "summary": summarise(trials)}
+
+
+def summarise(trials: Sequence[Mapping[str, Any]]) -> Document:
+    """Return the numbers for tables; means are over the solved trials, None if there are none."""
+    solved = [trial for trial in trials if trial["solved"]]
+
+    def over(trials: Sequence[Mapping[str, Any]], field: str, compute: Callable = np.mean) -> Any:
+        values = [trial[field] for trial in trials if trial[field] is not None]
+        return compute(values).item() if values else None
+
+    measures = ("sequences", "test_wrong", "test_error", "test_squared_error")
+    return {
+        "trials": len(trials),
+        "solved": len(solved),
+        "success_rate": 100.0 * len(solved) / len(trials),
+        "median_sequences": over(solved, "sequences", np.median),
+        "first_mean_sequences": over(trials, "first_rule_sequences"),
+        "max_test_wrong": over(solved, "test_wrong", np.max),
+    } | {f"mean_{name}": over(solved, name) for name in measures}

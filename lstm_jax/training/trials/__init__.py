@@ -1,1 +1,1 @@
-"""Trials: the training loop, its stopping rules, and many trials on many devices."""
+"""Trials of a task: the compiled training loop, stopping rules, and the runner of many trials."""

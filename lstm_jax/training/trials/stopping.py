@@ -1,4 +1,7 @@
-"""When a trial is solved: the paper's stopping rules, evaluated inside the compiled loop."""
+"""The paper's stopping rules, evaluated inside the compiled training loop.
+
+B is the number of trials in a batch, N the window of a `StreamRule`.
+"""
 
 from __future__ import annotations
 
@@ -12,44 +15,44 @@ from lstm_jax.tasks.task import StreamRule, TestRule
 
 
 class Ring(NamedTuple):
-    """The last N values of L trials each, and the one that leaves next.
+    """Ring buffers of the last N values of B trials.
 
-    That one is read when the one before it leaves, so that a loop writes the ring in place: were
-    both done at once, XLA would copy all of the ring for every value.
+    The oldest value is read one step before it is overwritten. If both happened in one step, XLA
+    would copy the whole buffer for every value instead of writing in place.
     """
 
     values: jax.Array
-    """[N, L]; value number n is at place n mod N."""
-    leaving: jax.Array
-    """[L], the oldest."""
+    """[N, B]; value number n is at index n mod N."""
+    oldest: jax.Array
+    """[B], the value that the next one replaces."""
 
 
 class Window(NamedTuple):
-    """What `StreamRule` needs to know of the last sequences of L trials: rings and their sums."""
+    """The last N training sequences of B trials, for a `StreamRule`, and their sums."""
 
     wrong: Ring
-    """bool, whether a sequence was wrong."""
+    """bool, whether a sequence was incorrect."""
     num_wrong: jax.Array
-    """[L] int32, how many in the ring are."""
+    """[B] int32, the number of incorrect sequences in the window."""
     errors: Ring | None
-    """float32, of each sequence; None where the rule asks for no mean error."""
+    """float32, the error of each sequence; None if the rule has no mean error."""
     sum_errors: jax.Array | None
-    """[L] float32, of those in the ring."""
+    """[B] float32, the sum of the errors in the window."""
 
 
 class TestMetrics(NamedTuple):
-    """The outcome of a test, for L trials."""
+    """The outcome of a test, for B trials."""
 
     wrong: jax.Array
-    """[L] int32, sequences that were not correct."""
+    """[B] int32, the number of incorrect sequences."""
     error: jax.Array
-    """[L] float32, mean absolute error of an output."""
+    """[B] float32, mean absolute error of an output."""
     squared_error: jax.Array
-    """[L] float32, mean squared error of an output."""
+    """[B] float32, mean squared error of an output."""
 
 
 def init_window(rule: StreamRule, shape: tuple[int, ...]) -> Window:
-    """A window in which no sequence has been presented: all count as wrong."""
+    """Return the window before the first sequence, in which all N count as incorrect."""
 
     def ring(dtype: DTypeLike) -> Ring:
         return Ring(jnp.ones((rule.window, *shape), dtype), jnp.ones(shape, dtype))
@@ -59,43 +62,43 @@ def init_window(rule: StreamRule, shape: tuple[int, ...]) -> Window:
 
 
 def refresh(window: Window) -> Window:
-    """Adds the sums up afresh, so that rounding errors of a running sum cannot gather."""
+    """Recompute the sums, so that rounding errors of the running sum do not accumulate."""
     num_wrong = window.wrong.values.sum(0, dtype=jnp.int32)
     sum_errors = None if window.errors is None else window.errors.values.sum(0)
     return window._replace(num_wrong=num_wrong, sum_errors=sum_errors)
 
 
 def record(window: Window, n: jax.Array, wrong: jax.Array, error: jax.Array) -> Window:
-    """Enters sequence number n (from 0), [L] each, in place of the oldest one."""
-    change = wrong.astype(jnp.int32) - window.wrong.leaving.astype(jnp.int32)
+    """Replace the oldest sequence by number n, from 0; `wrong` and `error` are [B]."""
+    change = wrong.astype(jnp.int32) - window.wrong.oldest.astype(jnp.int32)
     window = window._replace(
-        wrong=_enter(window.wrong, n, wrong), num_wrong=window.num_wrong + change
+        wrong=_push(window.wrong, n, wrong), num_wrong=window.num_wrong + change
     )
     if window.errors is None or window.sum_errors is None:
         return window
     return window._replace(
-        errors=_enter(window.errors, n, error),
-        sum_errors=window.sum_errors + error - window.errors.leaving,
+        errors=_push(window.errors, n, error),
+        sum_errors=window.sum_errors + error - window.errors.oldest,
     )
 
 
-def _enter(ring: Ring, n: jax.Array, value: jax.Array) -> Ring:
-    """Puts value number n in the place of the one that leaves."""
+def _push(ring: Ring, n: jax.Array, value: jax.Array) -> Ring:
+    """Replace the oldest value by number n."""
     size = ring.values.shape[0]
     values = jax.lax.dynamic_update_index_in_dim(ring.values, value, n % size, 0)
-    leaving = jax.lax.dynamic_index_in_dim(values, (n + 1) % size, keepdims=False)
-    return Ring(values, leaving)
+    oldest = jax.lax.dynamic_index_in_dim(values, (n + 1) % size, keepdims=False)
+    return Ring(values, oldest)
 
 
 def stream_rule_met(rule: StreamRule, window: Window) -> jax.Array:
-    """Whether the last `rule.window` sequences were good enough, [L] bool."""
+    """Return whether the last `rule.window` sequences meet the rule, [B] bool."""
     met = window.num_wrong <= rule.max_wrong
     if window.sum_errors is not None:
         met &= window.sum_errors < rule.mean_error * rule.window
     return met
 
 
-def test_rule_met(rule: TestRule, score: TestMetrics) -> jax.Array:
-    """Whether a test of `rule.size` sequences went well enough, [L] bool."""
-    met = score.wrong <= rule.max_wrong
-    return met if rule.mean_error is None else met & (score.error < rule.mean_error)
+def test_rule_met(rule: TestRule, test: TestMetrics) -> jax.Array:
+    """Return whether a test of `rule.size` sequences meets the rule, [B] bool."""
+    met = test.wrong <= rule.max_wrong
+    return met if rule.mean_error is None else met & (test.error < rule.mean_error)

@@ -1,1 +1,1 @@
-"""Update rules: how a network changes after a sequence or after a step."""
+"""Update rules: how a model changes after a training sequence or a time step."""

@@ -1,9 +1,9 @@
-"""Update rules: how a network is trained on the sequences that a training loop draws.
+"""Interface of update rules, for one trial and for a batch of trials.
 
-`TrainingLoop` draws the sequences of a task, judges the outputs and decides when a trial is solved.
-The update rule, the LSTM's or a baseline's, turns a sequence into new weights. It is written for
-one trial, as an `UpdateRule`; `Vmapped` lifts it to the `BatchUpdateRule` that the loop calls. In a
-batch of B trials the batch axis is the last axis of every array.
+A `TrainingLoop` draws the sequences of a task, evaluates the outputs and decides when a trial is
+solved. The update rule, the LSTM's or a baseline's, turns a sequence into new weights. An
+`UpdateRule` is written for one trial; `Vmapped` lifts it to the `BatchUpdateRule` that the loop
+calls. A batch has B trials, and the batch axis is the last axis of every array.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from lstm_jax.training.update_rules.keys import as_key
 ModelT = TypeVar("ModelT")
 AnyModel = Any
 
+# Default of a dataclass field that `__post_init__` derives from the task.
+FROM_TASK: Any = None
+
 
 class Metrics(NamedTuple):
     """Sums over the training sequences of a chunk, for a batch of trials."""
@@ -36,7 +39,7 @@ class Metrics(NamedTuple):
     """[B] int32, the number of incorrect sequences."""
 
     def mean_error(self) -> jax.Array:
-        """Returns the mean over the chunk's sequences, [B]; 0 where there were none."""
+        """Return the mean error of the chunk's sequences, [B]; 0 where there were none."""
         return jnp.asarray(self.error) / jnp.maximum(self.sequences, 1).astype(jnp.float32)
 
 
@@ -44,19 +47,19 @@ class UpdateRule(Protocol[ModelT]):
     """An update rule for one trial; subclass it to train a model of your own."""
 
     def init(self, key: jax.Array) -> ModelT:
-        """Returns the untrained model, from a PRNG key that nothing else draws from."""
+        """Return the untrained model, from a PRNG key that nothing else draws from."""
         ...
 
     def train_step(self, model: ModelT, example: Example, n: jax.Array) -> tuple[ModelT, jax.Array]:
-        """Trains on sequence number n, from 0; returns the model and its `outputs` before that."""
+        """Train on sequence number n, from 0; return the model and its `outputs` before that."""
         ...
 
     def outputs(self, model: ModelT, example: Example) -> jax.Array:
-        """Returns the outputs [K], or [T, K] for a task with a target at every step."""
+        """Return the outputs [K], or [T, K] for a task with a target at every step."""
         ...
 
     def end_chunk(self, model: ModelT, metrics: Metrics) -> ModelT:
-        """Changes the model between chunks; by default returns it unchanged."""
+        """Change the model between chunks; by default, return it unchanged."""
         del metrics
         return model
 
@@ -65,19 +68,19 @@ class BatchUpdateRule(Protocol[ModelT]):
     """An update rule for a batch of B trials; the batch axis is last."""
 
     def init(self, keys: jax.Array) -> ModelT:
-        """Returns the untrained models, from the raw data of a PRNG key per trial, [2, B] uint32."""
+        """Return the untrained models, from the raw data of a PRNG key per trial, [2, B] uint32."""
         ...
 
     def train_step(
         self, model: ModelT, example: Example, n: jax.Array, running: jax.Array
     ) -> tuple[ModelT, jax.Array]:
-        """Trains each trial that is `running`, [B] bool, on a sequence of its own.
+        """Train each running trial on its sequence.
 
         Args:
-          model: of all trials.
+          model: the models of all trials.
           example: one sequence per trial.
           n: int32, the number of the sequence, from 0.
-          running: the models of other trials are returned unchanged.
+          running: [B] bool; the models of other trials are returned unchanged.
 
         Returns:
           The models, and the outputs before the update, as `outputs`.
@@ -85,42 +88,42 @@ class BatchUpdateRule(Protocol[ModelT]):
         ...
 
     def outputs(self, model: ModelT, example: Example) -> jax.Array:
-        """Returns the outputs [K, B], or [T, K, B] for a task with a target at every step."""
+        """Return the outputs [K, B], or [T, K, B] for a task with a target at every step."""
         ...
 
     def end_chunk(self, model: ModelT, metrics: Metrics, running: jax.Array) -> ModelT:
-        """Changes the models of running trials, [B] bool, between chunks."""
+        """Change the models of running trials, [B] bool, between chunks."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Vmapped:
-    """Lifts an `UpdateRule` to a `BatchUpdateRule` by `jax.vmap`."""
+    """A `BatchUpdateRule` that is an `UpdateRule` lifted by `jax.vmap`."""
 
     rule: UpdateRule[AnyModel]
     """The update rule of one trial."""
 
     def init(self, keys: jax.Array) -> AnyModel:
-        """Returns the untrained models."""
+        """Return the untrained models."""
         return vmap_trials(lambda key: self.rule.init(as_key(key)))(keys)
 
     def train_step(
         self, model: AnyModel, example: Example, n: jax.Array, running: jax.Array
     ) -> tuple[AnyModel, jax.Array]:
-        """Trains each running trial on a sequence of its own."""
+        """Train each running trial on its sequence."""
         train_step = vmap_trials(lambda model, example: self.rule.train_step(model, example, n))
         new, outputs = train_step(model, example)
         return tree_where(running, new, model), outputs
 
     def outputs(self, model: AnyModel, example: Example) -> jax.Array:
-        """Returns the outputs."""
+        """Return the outputs."""
         return vmap_trials(self.rule.outputs)(model, example)
 
     def end_chunk(self, model: AnyModel, metrics: Metrics, running: jax.Array) -> AnyModel:
-        """Changes the models of running trials."""
+        """Change the models of running trials."""
         return tree_where(running, vmap_trials(self.rule.end_chunk)(model, metrics), model)
 
 
 def vmap_trials(fun: Callable) -> Callable:
-    """Lifts a function of one trial to a batch of trials, on the last axis of everything."""
+    """Lift a function of one trial to a batch of trials, on the last axis of every array."""
     return jax.vmap(fun, in_axes=-1, out_axes=-1)

@@ -1,8 +1,8 @@
-"""Sequential construction: memory blocks join a network one after another (section 4).
+"""Sequential construction: memory blocks are added to the network one by one (section 4).
 
-A cure of the abuse problem, and a way to start small: "a memory cell and the corresponding gate
-units are added to the network whenever the error stops decreasing". All blocks are there from the
-start, with their random weights; what has not joined is not seen and learns nothing.
+It is the paper's remedy for the abuse problem: "a memory cell and the corresponding gate units are
+added to the network whenever the error stops decreasing". All blocks and their random weights exist
+from the start. Until a block is added, no unit receives its activations, so it learns nothing.
 """
 
 from __future__ import annotations
@@ -15,63 +15,68 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.cell.units import UNIT_TYPES, Layer
 
-# An error that falls by less than this factor from one chunk to the next has stopped decreasing.
+# An error has stopped decreasing if it is at least this fraction of the previous chunk's.
 STALLED = 0.95
 
 
-def joined(architecture: Architecture, parameters: Parameters, number: jax.Array) -> Parameters:
-    """The network of the first blocks: nobody sees the others, so that no error reaches them.
+def mask_blocks(
+    architecture: Architecture, parameters: Parameters, num_blocks: jax.Array
+) -> Parameters:
+    """Set all weights from blocks that have not been added to 0.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> import jax
     >>> net = Architecture(num_inputs=1, blocks=(2, 1), num_outputs=1)
-    >>> parameters = joined(net, initialise(jax.random.key(0), net), jnp.int32(1))
+    >>> parameters = mask_blocks(net, initialise(jax.random.key(0), net), jnp.int32(1))
     >>> [bool(weight) for weight in parameters.output.cell[:, 0]]
     [True, True, False]
 
     Args:
-      architecture: of all blocks.
-      parameters: of all blocks, or the gradient, with lanes last.
-      number: int32, how many have joined, of every lane.
+      architecture: the network with all blocks.
+      parameters: its weights, or their gradient, for one trial or a batch of B.
+      num_blocks: [] or [B] int32, the number of blocks that have been added.
     """
     cells = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
     gates = np.arange(architecture.num_blocks)
-    blocks = Layer(*(gates if k.is_gate else cells for k in UNIT_TYPES))._replace(hidden=-1)
-    own = zip(blocks, architecture.sizes, architecture.is_recurrent, strict=True)
-    sources = [np.broadcast_to(block, size) for block, size, is_seen in own if size * is_seen]
+    block_of = Layer(*(gates if t.is_gate else cells for t in UNIT_TYPES))._replace(hidden=-1)
+    units = zip(block_of, architecture.sizes, architecture.is_recurrent, strict=True)
+    sources = [np.broadcast_to(block, size) for block, size, is_source in units if size * is_source]
 
     def mask(weights: jax.Array, blocks: np.ndarray) -> jax.Array:
-        """Weights [sources, n] without those from blocks that have not joined."""
-        places = blocks.reshape(-1, 1, *(1,) * number.ndim).astype(number.dtype)
-        return jnp.where(places < number[None, None], weights, 0)
+        """Mask weights [S, n] whose source s is in block `blocks[s]`; -1 is in none."""
+        column = blocks.reshape(-1, 1, *(1,) * num_blocks.ndim).astype(num_blocks.dtype)
+        return jnp.where(column < num_blocks[None, None], weights, 0)
 
     layer = parameters.layer
     if sources:
         all_sources = np.concatenate(sources)
-        seeing = {k: w for k, w in layer._asdict().items() if w is not None}
-        layer = layer._replace(
-            **{k: w._replace(recurrent=mask(w.recurrent, all_sources)) for k, w in seeing.items()}
-        )
+        masked = {
+            name: weights._replace(recurrent=mask(weights.recurrent, all_sources))
+            for name, weights in layer._asdict().items()
+            if weights is not None
+        }
+        layer = layer._replace(**masked)
     output = parameters.output._replace(cell=mask(parameters.output.cell, cells))
     return Parameters(layer, output)
 
 
-def grown(
-    architecture: Architecture, number: jax.Array, error: jax.Array, last_error: jax.Array
+def next_num_blocks(
+    architecture: Architecture, num_blocks: jax.Array, error: jax.Array, last_error: jax.Array
 ) -> jax.Array:
-    """How many blocks have joined after a chunk: one more where its error has hardly fallen.
+    """Return the number of blocks after a chunk: one more where its error has hardly decreased.
 
-    It never quite stops decreasing: the outputs that should be 0 fall as t^(-1/2).
+    The error never stops decreasing altogether: outputs whose target is 0 fall as t^(-1/2).
 
     >>> net = Architecture(num_inputs=1, blocks=(2, 1), num_outputs=1)
-    >>> grown(net, jnp.array([0, 0, 2]), jnp.array([0.9, 0.99, 0.99]), jnp.ones(3)).tolist()
+    >>> error = jnp.array([0.9, 0.99, 0.99])
+    >>> next_num_blocks(net, jnp.array([0, 0, 2]), error, jnp.ones(3)).tolist()
     [0, 1, 2]
 
     Args:
-      architecture: of all blocks.
-      number: how many had joined before.
-      error: mean training error of the chunk.
-      last_error: of the chunk before; infinity if there was none.
+      architecture: the network with all blocks.
+      num_blocks: the number before the chunk.
+      error: the chunk's mean training error.
+      last_error: that of the previous chunk; infinity if there was none.
     """
     stalled = (error >= STALLED * last_error).astype(jnp.int32)
-    return jnp.minimum(number + stalled, architecture.num_blocks)
+    return jnp.minimum(num_blocks + stalled, architecture.num_blocks)

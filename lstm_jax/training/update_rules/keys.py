@@ -1,9 +1,9 @@
-"""The random numbers of trials: one generator, whatever JAX's settings say, and whole numbers.
+"""PRNG keys of trials, with one generator under all settings of JAX.
 
-A trial's numbers come from its own key, `fold_in(root_key(seed), index)`. JAX's settings name
-another generator for keys that do not name theirs (`jax_default_prng_impl`), and another order of
-its numbers (`jax_threefry_partitionable`); neither reaches a trial. "rbg", which some clusters set,
-would even let a lane's numbers depend on the lanes beside it.
+The random numbers of a trial come from its key, `fold_in(root_key(seed), index)`. Two settings of
+JAX would change them: `jax_default_prng_impl`, the generator of keys that do not name one, and
+`jax_threefry_partitionable`, the order of its numbers. With the generator "rbg", which some
+clusters set, a trial's numbers would even depend on the other trials of its batch.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ R = TypeVar("R")
 
 
 def root_key(seed: int) -> jax.Array:
-    """The key that all keys of a run are folded from.
+    """Return the key that all keys of a run are folded from.
 
     Raises:
-      ValueError: if the seed is no whole number in [0, 2^32): JAX would take it for another one.
+      ValueError: if the seed is not an integer in [0, 2^32); JAX would wrap it around.
     """
     return jax.random.key(as_integer("seed", seed, 0, 2**32), impl=GENERATOR)
 
 
 def as_key(key_data: jax.Array) -> jax.Array:
-    """The PRNG key whose raw data, uint32, is given."""
+    """Return the PRNG key with this raw data, uint32."""
     return jax.random.wrap_key_data(key_data, impl=GENERATOR)
 
 
 def with_fixed_prng(fun: Callable[P, R]) -> Callable[P, R]:
-    """Lets a function draw, or be traced to draw, the same numbers under all settings of JAX."""
+    """Make a function draw the same random numbers, also when traced, under all settings of JAX."""
 
     @functools.wraps(fun)
-    def settled(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         with jax.threefry_partitionable(True):
             return fun(*args, **kwargs)
 
-    return settled
+    return wrapped

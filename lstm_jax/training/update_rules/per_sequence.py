@@ -1,10 +1,10 @@
-"""The paper's update rule: weights minus a times the gradient, after every sequence."""
+"""The paper's update rule: one update by the gradient after every sequence."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters, UnitWeights, initialise
+from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.step import State
 from lstm_jax.cell.units import GATES
 from lstm_jax.network.layer import RunOptions, Steps
@@ -21,8 +21,8 @@ from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.network.outputs import At, apply, net_inputs_only
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
-from lstm_jax.training.update_rules.base import Metrics, vmap_trials
-from lstm_jax.training.update_rules.construction import grown, joined
+from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, vmap_trials
+from lstm_jax.training.update_rules.construction import mask_blocks, next_num_blocks
 from lstm_jax.training.update_rules.keys import as_key
 
 
@@ -30,15 +30,15 @@ class Model(NamedTuple):
     """A network in training; in a batch of B trials, the batch axis of every array is last."""
 
     parameters: Parameters
-    """The weights, which tests use."""
+    """The weights."""
     optimiser_state: optax.OptState
-    """As the optimiser's `init` makes it."""
-    constructed: jax.Array
-    """[B] int32, how many memory blocks have joined the network."""
+    """The state of the optimiser, from its `init`."""
+    num_blocks: jax.Array
+    """[B] int32, the memory blocks that have been added to the network."""
     last_error: jax.Array
-    """[B] float32, mean training error of the chunk before."""
+    """[B] float32, the mean training error of the previous chunk; infinity if there was none."""
     previous: Parameters | None = None
-    """The weights before the last update, where the next sequence's first step still uses them."""
+    """The weights before the last update, if the first step of a sequence still uses them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,40 +52,33 @@ class PerSequenceUpdate:
 
     task: Task[Architecture]
     """The task, whose hyperparameters decide how the network starts and is trained."""
-    optimiser: optax.GradientTransformation = cast("optax.GradientTransformation", None)
-    """Any optax transformation; None: the optimiser of the hyperparameters."""
+    optimiser: optax.GradientTransformation = FROM_TASK
+    """Any optax transformation (default: the optimiser of the hyperparameters)."""
+
+    _make_optimiser = staticmethod(make_optimiser)
 
     def __post_init__(self) -> None:
         hyperparameters = self.task.hyperparameters
         if self.optimiser is None:
-            own = make_optimiser(hyperparameters.optimiser, hyperparameters.learning_rate)
-            object.__setattr__(self, "optimiser", own)
+            default = self._make_optimiser(hyperparameters.optimiser, hyperparameters.learning_rate)
+            object.__setattr__(self, "optimiser", default)
         check_optimiser(self.optimiser)
         hyperparameters.loss.check(self.task.architecture.output)
 
     def init(self, keys: jax.Array) -> Model:
-        """Draws initial weights from the raw data of a key per trial, [2, B] uint32."""
-        init_trial = lambda key: self.init_trial(as_key(key))
-        parameters, optimiser_state = vmap_trials(init_trial)(keys)
-        batch = keys.shape[-1:]
-        is_delayed = self.task.hyperparameters.update_after == "next_first_step"
-        return Model(
-            parameters=parameters,
-            optimiser_state=optimiser_state,
-            constructed=jnp.full(batch, initial_blocks(self.task), jnp.int32),
-            last_error=jnp.full(batch, jnp.inf, jnp.float32),
-            previous=parameters if is_delayed else None,
-        )
+        """Draw initial weights from the raw data of a key per trial, [2, B] uint32."""
+        init_trial = lambda key: initial_model(self.task, *self.init_trial(as_key(key)))
+        return vmap_trials(init_trial)(keys)
 
     def init_trial(self, key: jax.Array) -> tuple[Parameters, optax.OptState]:
-        """Returns one trial's initial weights and optimiser state, from a PRNG key."""
+        """Return one trial's initial weights and optimiser state, from a PRNG key."""
         parameters = draw_weights(key, self.task.architecture, self.task.hyperparameters)
         return parameters, self.optimiser.init(parameters)
 
     def train_step(
         self, model: Model, example: Example, n: jax.Array, running: jax.Array
     ) -> tuple[Model, jax.Array]:
-        """Updates each running trial's weights by the gradient of its own sequence."""
+        """Update each running trial's weights by the gradient of its sequence."""
         del n
         gradient, outputs = self._gradient(model, example)
         updates, optimiser_state = vmap_trials(self.optimiser.update)(
@@ -99,29 +92,26 @@ class PerSequenceUpdate:
         return tree_where(running, new, model), outputs
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
-        """Returns the outputs [K, B], or [T, K, B] with a target at every step."""
-        net = self._net(model.parameters, model.constructed, example)
+        """Return the outputs [K, B], or [T, K, B] for a task with a target at every step."""
+        net = self._net((model.parameters,), model.num_blocks, example)
         return self._activate(net, example)
 
     def end_chunk(self, model: Model, metrics: Metrics, running: jax.Array) -> Model:
-        """Adds a memory block where the chunk's error has hardly fallen."""
+        """Add a memory block to running trials whose error has hardly decreased."""
         return tree_where(running, after_chunk(self.task, model, metrics), model)
 
     def _gradient(self, model: Model, example: Example) -> tuple[Parameters, jax.Array]:
-        """Returns the gradient and the outputs; where two sets of weights act, the gradients' sum."""
+        """Return the gradient, summed over two sets of weights if two are used, and the outputs."""
         previous = () if model.previous is None else (model.previous,)
         weights = (*previous, model.parameters)
-        gradients, outputs = jax.grad(self._loss, has_aux=True)(weights, model.constructed, example)
+        gradients, outputs = jax.grad(self._loss, has_aux=True)(weights, model.num_blocks, example)
         return functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), gradients), outputs
 
     def _loss(
-        self, weights: tuple[Parameters, ...], constructed: jax.Array, example: Example
+        self, weights: tuple[Parameters, ...], num_blocks: jax.Array, example: Example
     ) -> tuple[jax.Array, jax.Array]:
-        """Returns the loss, summed over the trials, which share nothing, and the outputs."""
-        if len(weights) == 1:
-            net = self._net(weights[0], constructed, example)
-        else:
-            net = self._net_of_two(weights[0], weights[1], constructed, example)
+        """Return the loss, summed over the independent trials, and the outputs."""
+        net = self._net(weights, num_blocks, example)
         step_weights = None
         if self.task.error_at == "every_step":
             step_weights = real_steps(example).astype(net.dtype)
@@ -132,24 +122,14 @@ class PerSequenceUpdate:
         )
 
     def _net(
-        self,
-        parameters: Parameters,
-        constructed: jax.Array,
-        example: Example,
-        state: State | None = None,
+        self, weights: tuple[Parameters, ...], num_blocks: jax.Array, example: Example
     ) -> jax.Array:
-        """Returns the net inputs of the output units, [K, B] or [T, K, B]."""
-        net, _ = self._apply(parameters, constructed, example, self.task.error_at, state)
-        return net
+        """Return the net inputs of the output units, [K, B] or [T, K, B].
 
-    def _net_of_two(
-        self,
-        previous: Parameters,
-        parameters: Parameters,
-        constructed: jax.Array,
-        example: Example,
-    ) -> jax.Array:
-        """As `_net`, where the first step still uses the weights before the last update."""
+        Of two sets of weights, the first acts at the first step, the second at all others.
+        """
+        if len(weights) == 1:
+            return self._apply(weights[0], num_blocks, example, self.task.error_at)[0]
         first, rest = (
             example._replace(inputs=example.inputs[steps], length=length)
             for steps, length in (
@@ -157,8 +137,8 @@ class PerSequenceUpdate:
                 (slice(1, None), example.length - 1),
             )
         )
-        net_1, state = self._apply(previous, constructed, first, "every_step")
-        net = self._net(parameters, constructed, rest, state)
+        net_1, state = self._apply(weights[0], num_blocks, first, "every_step")
+        net, _ = self._apply(weights[1], num_blocks, rest, self.task.error_at, state)
         if self.task.error_at == "every_step":
             return jnp.concatenate([net_1, net])
         return jnp.where(example.length == 1, net_1[0], net)
@@ -166,14 +146,14 @@ class PerSequenceUpdate:
     def _apply(
         self,
         parameters: Parameters,
-        constructed: jax.Array,
+        num_blocks: jax.Array,
         example: Example,
         at: At,
         state: State | None = None,
     ) -> tuple[jax.Array, State]:
         task = self.task
         if task.sequential_construction:
-            parameters = joined(task.architecture, parameters, constructed)
+            parameters = mask_blocks(task.architecture, parameters, num_blocks)
         return apply(
             net_inputs_only(task.architecture),
             parameters,
@@ -185,46 +165,49 @@ class PerSequenceUpdate:
         )
 
     def _activate(self, net: jax.Array, example: Example) -> jax.Array:
-        """Returns the outputs of net inputs, 0 at padding."""
+        """Return the outputs of net inputs, 0 at padding."""
         outputs = ACTIVATIONS[self.task.architecture.output](net)
         if self.task.error_at == "end" or self.task.fixed_length:
             return outputs
         return jnp.where(real_steps(example)[:, None], outputs, 0)
 
 
+def initial_model(
+    task: Task[Architecture], parameters: Parameters, optimiser_state: optax.OptState
+) -> Model:
+    """Return one trial's model before its first sequence."""
+    is_delayed = task.hyperparameters.update_after == "next_first_step"
+    return Model(
+        parameters=parameters,
+        optimiser_state=optimiser_state,
+        num_blocks=jnp.int32(0 if task.sequential_construction else task.architecture.num_blocks),
+        last_error=jnp.float32(jnp.inf),
+        previous=parameters if is_delayed else None,
+    )
+
+
 def after_chunk(task: Task[Architecture], model: Model, metrics: Metrics) -> Model:
-    """Returns the models after a chunk, with a further memory block where the error has stalled."""
+    """Return the models after a chunk, with one more memory block where the error has stalled."""
     if not task.sequential_construction:
         return model
     error = metrics.mean_error()
-    number = grown(task.architecture, model.constructed, error, model.last_error)
-    return model._replace(constructed=number, last_error=error)
-
-
-def initial_blocks(task: Task[Architecture]) -> int:
-    """Returns how many memory blocks the network starts with."""
-    return 0 if task.sequential_construction else task.architecture.num_blocks
+    number = next_num_blocks(task.architecture, model.num_blocks, error, model.last_error)
+    return model._replace(num_blocks=number, last_error=error)
 
 
 def draw_weights(
     key: jax.Array, architecture: Architecture, hyperparameters: Hyperparameters
 ) -> Parameters:
-    """Draws the initial weights of a trial; numeric hyperparameters may be traced values."""
-    biases = {
-        name: getattr(hyperparameters, name) for name in (f"{gate.name}_bias" for gate in GATES)
-    }
+    """Draw the initial weights of a trial, with the given gate biases set or added."""
+    biases = {gate.name: getattr(hyperparameters, f"{gate.name}_bias") for gate in GATES}
     draw = functools.partial(initialise, key, architecture, init_range=hyperparameters.init_range)
-    parameters = draw(**biases)
+    parameters = draw(**{f"{gate}_bias": bias for gate, bias in biases.items()})
     if not hyperparameters.add_gate_bias:
         return parameters
-    random, given = draw().layer, parameters.layer
-    added = {
-        gate.name: _add_bias(getattr(given, gate.name), getattr(random, gate.name))
-        for gate in GATES
-        if biases[f"{gate.name}_bias"] is not None
-    }
-    return parameters._replace(layer=given._replace(**added))
-
-
-def _add_bias(given: UnitWeights, random: UnitWeights) -> UnitWeights:
-    return given._replace(bias=given.bias + random.bias)
+    random, layer = draw().layer, parameters.layer
+    for gate, bias in biases.items():
+        if bias is not None:
+            weights = getattr(layer, gate)
+            total = weights.bias + getattr(random, gate).bias
+            layer = layer._replace(**{gate: weights._replace(bias=total)})
+    return parameters._replace(layer=layer)

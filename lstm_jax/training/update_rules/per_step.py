@@ -1,9 +1,8 @@
-"""An update after every step that has a loss, by the truncated gradient in forward mode."""
+"""Update rule with one update after every step that has a loss, by forward-mode gradients."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +13,13 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.network import online
 from lstm_jax.tasks.task import Example, Task, real_steps
-from lstm_jax.training.update_rules.base import Metrics, UpdateRule
-from lstm_jax.training.update_rules.construction import joined
+from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, UpdateRule
+from lstm_jax.training.update_rules.construction import mask_blocks
 from lstm_jax.training.update_rules.per_sequence import (
     Model,
     PerSequenceUpdate,
     after_chunk,
-    initial_blocks,
+    initial_model,
 )
 
 
@@ -28,8 +27,8 @@ from lstm_jax.training.update_rules.per_sequence import (
 class PerStepUpdate(UpdateRule[Model]):
     """The `UpdateRule` of the LSTM that updates the weights at every step (`lstm_jax.online`).
 
-    The traces of eqs. 25 and 27 are kept when the weights change under them, as in all real-time
-    learning (Williams & Zipser 1989): at small rates it makes no difference.
+    The traces of eqs. 25 and 27 are not recomputed when the weights change, as in all real-time
+    learning (Williams & Zipser 1989). At small learning rates the difference is negligible.
 
     Raises:
       ValueError: as `PerSequenceUpdate`.
@@ -37,26 +36,24 @@ class PerStepUpdate(UpdateRule[Model]):
 
     task: Task[Architecture]
     """The task, whose hyperparameters decide how the network starts and is trained."""
-    optimiser: optax.GradientTransformation = cast("optax.GradientTransformation", None)
-    """Any optax transformation; None: the optimiser of the hyperparameters."""
+    optimiser: optax.GradientTransformation = FROM_TASK
+    """Any optax transformation (default: the optimiser of the hyperparameters)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "optimiser", self._per_sequence.optimiser)
 
     def init(self, key: jax.Array) -> Model:
-        """Draws initial weights."""
-        parameters, optimiser_state = self._per_sequence.init_trial(key)
-        constructed = jnp.int32(initial_blocks(self.task))
-        return Model(parameters, optimiser_state, constructed, jnp.float32(jnp.inf))
+        """Draw initial weights."""
+        return initial_model(self.task, *self._per_sequence.init_trial(key))
 
     def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
-        """Makes one update for each step of the sequence that has a loss."""
+        """Make one update for each step of the sequence that has a loss."""
         del n
         learner = online.init_learner(self.task.architecture, model.parameters, self.optimiser)
         learner = learner._replace(optimiser_state=model.optimiser_state)
 
         def body(learner: online.Learner, at: tuple) -> tuple[online.Learner, jax.Array]:
-            return self._step(learner, model.constructed, *at)
+            return self._step(learner, model.num_blocks, *at)
 
         has_loss, targets = self._targets(example)
         learner, outputs = jax.lax.scan(body, learner, (example.inputs, targets, has_loss))
@@ -68,11 +65,11 @@ class PerStepUpdate(UpdateRule[Model]):
         return model, jnp.where(real_steps(example)[:, None], outputs, 0)
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
-        """Returns the outputs [K], or [T, K] with a target at every step."""
+        """Return the outputs [K], or [T, K] for a task with a target at every step."""
         return self._per_sequence.outputs(model, example)
 
     def end_chunk(self, model: Model, metrics: Metrics) -> Model:
-        """Adds a memory block where the chunk's error has hardly fallen."""
+        """Add a memory block if the chunk's error has hardly decreased."""
         return after_chunk(self.task, model, metrics)
 
     @property
@@ -80,7 +77,7 @@ class PerStepUpdate(UpdateRule[Model]):
         return PerSequenceUpdate(self.task, self.optimiser)
 
     def _targets(self, example: Example) -> tuple[jax.Array, jax.Array]:
-        """Returns which steps have a loss, [T] bool, and the targets of all steps, [T, K]."""
+        """Return which steps have a loss, [T] bool, and the targets of all steps, [T, K]."""
         has_loss, targets = real_steps(example), example.targets
         if self.task.error_at == "end":
             has_loss = has_loss & ~jnp.append(has_loss[1:], False)
@@ -90,28 +87,25 @@ class PerStepUpdate(UpdateRule[Model]):
     def _step(
         self,
         learner: online.Learner,
-        constructed: jax.Array,
+        num_blocks: jax.Array,
         x_t: jax.Array,
         target: jax.Array,
         has_loss: jax.Array,
     ) -> tuple[online.Learner, jax.Array]:
-        """Learns from one step."""
+        """Run one step and update the weights if it has a loss."""
 
-        def without_missing_blocks(parameters: Parameters) -> Parameters:
+        def mask(parameters: Parameters) -> Parameters:
             if not self.task.sequential_construction:
                 return parameters
-            return joined(self.task.architecture, parameters, constructed)
+            return mask_blocks(self.task.architecture, parameters, num_blocks)
 
-        seen = learner._replace(parameters=without_missing_blocks(learner.parameters))
-        outputs, seen = online.learn(
+        outputs, new = online.learn(
             self.task.architecture,
-            seen,
+            learner._replace(parameters=mask(learner.parameters)),
             x_t,
             target,
             weight=has_loss.astype(jnp.float32),
             loss=self.task.hyperparameters.loss,
         )
-        seen = seen._replace(
-            parameters=learner.parameters, gradient=without_missing_blocks(seen.gradient)
-        )
-        return tree_where(has_loss, online.update(self.optimiser, seen), seen), outputs
+        new = new._replace(parameters=learner.parameters, gradient=mask(new.gradient))
+        return tree_where(has_loss, online.update(self.optimiser, new), new), outputs

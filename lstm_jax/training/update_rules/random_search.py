@@ -1,7 +1,7 @@
-"""Random search: every trial trains by hyperparameters that are drawn from its own key.
+"""Random search: each trial is trained with hyperparameters that are drawn from its key.
 
-All trials are one compiled program, and a trial's numbers depend on the seed and its index alone.
-What changes the shape of the weights, such as the size of the blocks, needs another program.
+All trials share one compiled program, and a trial's numbers depend on the seed and its index alone.
+Hyperparameters that change the shape of the weights, such as the blocks, need another program.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 Bounds = tuple[float, float]  # lowest and highest
 
-# What a trial's key for its initial weights is folded with, far from the numbers of the arrays.
+# Folded into the key of the initial weights, from which the weights use only small numbers.
 HYPERPARAMETERS = 2**32 - 1
 
 
 class Sample(NamedTuple):
-    """One trial's hyperparameters in a random search, those that need no other program."""
+    """The hyperparameters that a random search can draw for one trial."""
 
     learning_rate: jax.Array
     """[] float32."""
@@ -42,7 +42,7 @@ class Sample(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class SearchSpace:
-    """The distribution of each hyperparameter in a random search; None: the task's own value.
+    """The distribution of each hyperparameter in a random search; None: the task's value.
 
     Raises:
       ValueError: if bounds are not finite and in order, or not positive where they must be.
@@ -58,20 +58,21 @@ class SearchSpace:
     """Uniform between these bounds, independently for each block."""
 
     def __post_init__(self) -> None:
+        largest, smallest = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
         for name, bounds in vars(self).items():
             if bounds is None:
                 continue
-            most = float(np.finfo(np.float32).max)
-            least = -most if name.endswith("bias") else float(np.finfo(np.float32).tiny)
+            is_bias = name.endswith("bias")
             found = [*map(as_number, bounds)] if isinstance(bounds, (tuple, list)) else []
-            if len(found) != 2 or not least <= found[0] <= found[1] <= most:
-                allowed = "finite" if name.endswith("bias") else "positive and finite"
+            limit = -largest if is_bias else smallest
+            if len(found) != 2 or not limit <= found[0] <= found[1] <= largest:
+                allowed = "finite numbers" if is_bias else "positive and finite numbers"
                 raise ValueError(
-                    f"{name} must be two {allowed} numbers, the lower first, got {displayed(bounds)}"
+                    f"{name} must be two {allowed}, the lower first, got {displayed(bounds)}"
                 )
 
     def sample(self, key: jax.Array, default: Hyperparameters, num_blocks: int) -> Sample:
-        """Draws one trial's hyperparameters, from a PRNG key."""
+        """Draw one trial's hyperparameters, from a PRNG key."""
         keys = jax.random.split(key, len(Sample._fields))
         uniform = lambda i, shape: jax.random.uniform(keys[i], shape, jnp.float32)
 
@@ -97,42 +98,38 @@ class SearchSpace:
 
 @dataclasses.dataclass(frozen=True)
 class RandomSearchUpdate(PerSequenceUpdate):
-    """`PerSequenceUpdate` by hyperparameters that are drawn for each trial."""
+    """`PerSequenceUpdate` with hyperparameters that are drawn for each trial."""
 
-    space: SearchSpace = SearchSpace()
-    """What they are drawn from."""
+    space: SearchSpace = dataclasses.field(default_factory=SearchSpace)
+    """The space that they are drawn from (default: the task's hyperparameters for all trials)."""
+
+    _make_optimiser = staticmethod(make_injected_optimiser)
 
     def __post_init__(self) -> None:
-        hyperparameters = self.task.hyperparameters
-        if self.optimiser is None:
-            injected = make_injected_optimiser(
-                hyperparameters.optimiser, hyperparameters.learning_rate
-            )
-            object.__setattr__(self, "optimiser", injected)
         super().__post_init__()
         if self.task.hyperparameters.add_gate_bias:
             raise ValueError("add_gate_bias must be False in a search, which sets the biases")
 
     def init_trial(self, key: jax.Array) -> tuple[Parameters, optax.OptState]:
-        """Returns one trial's initial weights and optimiser state by its own hyperparameters."""
+        """Return one trial's initial weights and optimiser state, by its hyperparameters."""
         return start_trial(self, key, self.sample(key))
 
     def sample(self, key: jax.Array) -> Sample:
-        """Returns the hyperparameters of the trial whose initial weights have this PRNG key."""
+        """Return the hyperparameters of the trial whose initial weights have this PRNG key."""
         task = self.task
-        own_key = jax.random.fold_in(key, HYPERPARAMETERS)
-        return self.space.sample(own_key, task.hyperparameters, task.architecture.num_blocks)
+        sample_key = jax.random.fold_in(key, HYPERPARAMETERS)
+        return self.space.sample(sample_key, task.hyperparameters, task.architecture.num_blocks)
 
 
 def start_trial(
     rule: PerSequenceUpdate, key: jax.Array, sample: Sample
 ) -> tuple[Parameters, optax.OptState]:
-    """Returns a trial's initial weights and optimiser state by some hyperparameters.
+    """Return a trial's initial weights and optimiser state for given hyperparameters.
 
     Args:
-      rule: with the optimiser of its task's hyperparameters.
+      rule: an update rule whose optimiser is from `make_injected_optimiser`.
       key: the PRNG key of the initial weights.
-      sample: the trial's hyperparameters, in place of the task's.
+      sample: the trial's hyperparameters, which replace the task's.
     """
     values = sample._asdict()
     learning_rate = values.pop("learning_rate")

@@ -1,4 +1,4 @@
-"""Selects the update rule that a task's hyperparameters ask for."""
+"""Selection of the LSTM's update rule by a task's hyperparameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lstm_jax.training.update_rules.per_step import PerStepUpdate
 
 
 def make_update_rule(task: Task) -> BatchUpdateRule[AnyModel]:
-    """Makes the LSTM's update rule for a task.
+    """Make the LSTM's update rule for a task.
 
     >>> from lstm_jax.tasks import make_task
     >>> type(make_update_rule(make_task("6a"))).__name__

@@ -1,0 +1,130 @@
+"""Random search: each trial is a configuration, and all trials of one shape are one program."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from experiments.cli.command import command_line
+from experiments.cli.files import read_object
+from experiments.rows.row import Row, RowOptions
+from experiments.rows.text import text_table
+from experiments.search import picture
+from experiments.search.plan import SearchPlan
+from lstm_jax.network.files import Document
+from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run, plain_number
+from lstm_jax.training.runs.schema import LIST, TEXT, check_fields
+from lstm_jax.training.trials.runner import TrialResult
+from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
+from lstm_jax.training.update_rules.keys import root_key, with_fixed_prng
+from lstm_jax.training.update_rules.random_search import RandomSearchUpdate, Sample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BEST = 10  # trials that are printed
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomSearch(Row):
+    """The random search of one shape of blocks, which is run as a row is."""
+
+    plan: SearchPlan
+    """The plan."""
+    shape: str
+    """One of its shapes."""
+
+    @property
+    def label(self) -> str:
+        """Name of the files."""
+        return self.plan.label(self.shape)
+
+    @property
+    def command(self) -> str:
+        """The running command, which makes the same search again."""
+        return command_line()
+
+    def fingerprint(self) -> Document:
+        """Return all that decides the numbers, as plain data."""
+        space = self.plan.document()["space"]
+        return super().fingerprint() | {"blocks": self.shape, "space": space}
+
+    def document(self, results: Sequence[TrialResult], wall_seconds: float) -> Document:
+        """Return the content of the result file, with one list of numbers per trial."""
+        columns = self._hyperparameters([result.index for result in results]) | {
+            "sequences": [result.sequences for result in results],
+            "solved": [int(result.solved) for result in results],
+            "error": [r.curve[-1, 1] if r.finite else np.nan for r in results],  # last chunk's
+            "wrong in test": [result.test_wrong for result in results],
+        }
+        sequences = sum(columns["sequences"])
+        return (
+            {"schema_version": SCHEMA_VERSION, "columns": list(columns)}
+            | self.fingerprint()
+            | {
+                "recipe_changes": self.recipe.changes,
+                "test_size": results[0].test_size,
+                "trials": [[*map(plain_number, r)] for r in zip(*columns.values(), strict=True)],
+                "solved": sum(columns["solved"]),
+                "non_finite": sum(not result.finite for result in results),
+                "wall_seconds": round(wall_seconds, 2),
+                "sequences_per_second": round(sequences / wall_seconds, 1),
+            }
+            | about_run(self.options.seed, self.command)
+        )
+
+    def _hyperparameters(self, trials: list[int]) -> dict[str, list]:
+        """Return the trials' indices and hyperparameters, each as a column."""
+        rule, root = self.loop.update_rule, root_key(self.options.seed)
+        assert isinstance(rule, RandomSearchUpdate)
+
+        def sample(trial: jax.Array) -> Sample:
+            return rule.sample(jax.random.fold_in(jax.random.fold_in(root, trial), INITIAL_WEIGHTS))
+
+        found = jax.device_get(with_fixed_prng(jax.jit(jax.vmap(sample)))(np.array(trials)))
+        columns = {"learning rate": found.learning_rate, "initial range": found.init_range}
+        for gate in ("input", "output"):
+            biases = getattr(found, f"{gate}_gate_bias")
+            for j, bias in enumerate([] if biases is None else biases.T):
+                columns[f"{gate} gate bias {j + 1}"] = bias
+        return {"trial": trials} | {name: column.tolist() for name, column in columns.items()}
+
+    def read(self, path: pathlib.Path) -> Document:
+        """Read the file of such a search.
+
+        Raises:
+          ValueError: if it is not one.
+        """
+        document = read_object(path)
+        check_fields(document, {"columns": LIST, "trials": LIST, "blocks": TEXT}, path)
+        return document
+
+    def draw(self, document: Document) -> Figure:
+        """Draw the errors over the hyperparameters."""
+        return picture.random_search(document)
+
+
+def make_row(plan: SearchPlan, shape: str, options: RowOptions) -> RandomSearch:
+    """Return the random search of one shape of a plan."""
+    name, recipe = f"{plan.task} {shape}", make_recipe(plan.recipe)
+    return RandomSearch(name, recipe, plan.loop(shape), options, plan, shape)
+
+
+def best(document: Document, number: int = BEST) -> str:
+    """Return a table of the trials solved soonest, then of those with the lowest error."""
+    names = document["columns"]
+    solved, sequences, error = map(names.index, ("solved", "sequences", "error"))
+    trials = [trial for trial in document["trials"] if trial[error] is not None]
+    trials.sort(key=lambda trial: (-trial[solved], trial[sequences], trial[error]))
+    found = f"{document['solved']} of {len(document['trials'])} trials solved; the best:"
+    if not document["solved"]:
+        found = "no trial was solved; the lowest errors:"
+    columns = [(name, lambda trial, i=i: str(trial[i])) for i, name in enumerate(names)]
+    title = f"{document['task']}, blocks {document['blocks']}: {found}"
+    return f"{title}\n{text_table(trials[:number], columns)}"
