@@ -13,7 +13,7 @@ from small_tasks import binary_environment
 
 from experiments.cli import progress
 from lstm_jax.training.runs import progress as bars
-from lstm_jax.training.runs.result_file import read_json
+from lstm_jax.training.runs.result_file import read_result
 from lstm_jax.training.trials.runner import Progress
 
 # Every binary that runs rows: the row that its smoke test runs, and how it is told.
@@ -62,7 +62,7 @@ def test_a_binary_writes_its_row(name: str, tmp_path: pathlib.Path, environment:
     row, flags = ROWS[name]
     printed = run_binary(name, *flags, f"--out={tmp_path}", "--quiet", environment=environment)
     assert printed == ("", "")
-    document = read_json(tmp_path / f"{row}.json")
+    document = read_result(tmp_path / f"{row}.json")
     assert (document["task"], document["recipe"], document["seed"]) == (row, "paper", 0)
     assert [trial["index"] for trial in document["trials"]] == [0, 1]
     for trial in document["trials"]:
@@ -82,12 +82,12 @@ def test_lines_of_progress_a_table_and_the_word_of_existing_results(
     """A result is replaced if told so, is not run again with --resume, and not as another run."""
     flags = (f"--out={tmp_path}",)
     out, err = run_binary("temporal_order", *flags, environment=environment)
-    assert err.startswith("6a: 2/2 trials ended, 20 sequences each, ") and err.count("\n") == 1
+    assert err.startswith("6a: 2/2 trials ended, 0 solved, 20 seq, ") and err.count("\n") == 1
     wrote, header, _, row = out.splitlines()
     assert wrote == f"wrote {tmp_path / '6a.json'} and {tmp_path / '6a.png'}"
     assert header.split()[0] == "row" and row.split()[:2] == ["6a", "paper"] and "31,390" in row
     path = tmp_path / "6a.json"
-    document, written_at = read_json(path), path.stat().st_mtime_ns
+    document, written_at = read_result(path), path.stat().st_mtime_ns
     again, err = run_binary("temporal_order", "--resume", *flags, environment=environment)
     assert (again, err) == (
         out.removeprefix(f"{wrote}\n"),
@@ -95,7 +95,7 @@ def test_lines_of_progress_a_table_and_the_word_of_existing_results(
     ) and path.stat().st_mtime_ns == written_at
     flags = (*flags, "--overwrite", "--seed=1", "--recipe=paper")
     run_binary("temporal_order", *flags, environment=environment)
-    replaced = read_json(path)
+    replaced = read_result(path)
     assert replaced["seed"] == 1 and replaced["trials"] != document["trials"]
 
 
@@ -113,13 +113,13 @@ STATE = Progress(
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
-    """...with the trials ended, sequences, their rate, the solved trials and the error."""
+    """...with the trials ended and solved, their sequences and the error."""
     monkeypatch.setattr(sys, "stderr", Terminal())
     meter = progress.make_progress("6a")
     meter.show(STATE)
     meter.close()
     displayed = sys.stderr.getvalue()
-    for part in ("6a:", "67%", "| 2/3", "3,000 sequences each", "2 solved", "error 0.1250"):
+    for part in ("6a:", "67%", "| 2/3", "3,000 seq", "2 solved", "err 0.125"):
         assert part in displayed, displayed
 
 
@@ -136,6 +136,6 @@ def test_other_outputs_get_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):
     meter.show(STATE._replace(running=0, total_sequences=9000))
     lines = sys.stderr.getvalue().splitlines()
     assert lines == [
-        "6a: 2/3 trials ended, 3,000 sequences each, 316/s in all, 2 solved, training error 0.1250",
-        "6a: 3/3 trials ended, 3,000 sequences each, 300/s in all, 2 solved, training error 0.1250",
+        "6a: 2/3 trials ended, 2 solved, 3,000 seq, err 0.125, 316 seq/s",
+        "6a: 3/3 trials ended, 2 solved, 3,000 seq, err 0.125, 300 seq/s",
     ]
