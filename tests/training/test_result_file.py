@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from small_tasks import COPY, LATCH
 
-from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.parameters import initialise
 from lstm_jax.network.files import network_from_document
 from lstm_jax.training.runs.result_file import (
     complete,
@@ -30,7 +30,6 @@ from lstm_jax.training.runs.result_file import (
 )
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.update_rules.per_sequence import Model
-
 
 FIELDS: dict[str, Any] = {
     "index": 0,
