@@ -115,7 +115,7 @@ CLAIM_SECTION = """
 `python -m experiments.claims` checks what the paper says outside its tables, what its baselines do,
 and what later variants of the LSTM do. BUILD_NOTES.md discusses the findings.
 
-| claim | shown |
+| claim | description |
 |---|---|"""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from small_tasks import COPY, LATCH
 
-from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.parameters import initialise
 from lstm_jax.network.files import network_from_document
 from lstm_jax.training.runs.result_file import (
     complete,
@@ -31,46 +31,26 @@ from lstm_jax.training.runs.result_file import (
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.update_rules.per_sequence import Model
 
-
-def make_result(index: int, **changes: Any) -> TrialResult:
-    fields: dict[str, Any] = {
-        "index": index,
-        "solved": True,
-        "sequences": 100,
-        "finite": True,
-        "first_rule_sequences": None,
-        "test_wrong": 0,
-        "test_size": 64,
-        "test_error": 0.125,
-        "test_squared_error": 0.03125,
-        "curve": np.float32([[50, 0.5, 1.0], [100, 0.25, 0.0]]),
-        "model": None,
-    }
-    return TrialResult(**fields | changes)
-
-
-SOLVED_LATE = {
-    "sequences": 301,
-    "test_wrong": 3,
-    "test_error": 0.375,
-    "test_squared_error": 0.15625,
+FIELDS: dict[str, Any] = {
+    "index": 0,
+    "solved": True,
+    "sequences": 100,
+    "finite": True,
+    "first_rule_sequences": 50,
+    "test_wrong": 0,
+    "test_size": 64,
+    "test_error": 0.125,
+    "test_squared_error": 0.03125,
+    "curve": np.float32([[50, 0.5, 1.0], [100, 0.25, 0.0]]),
+    "model": None,
 }
-UNSOLVED = {"solved": False, "sequences": 500, "test_wrong": 50, "test_error": 0.5}
-NON_FINITE = {
-    "solved": False,
-    "finite": False,
-    "sequences": 2,
-    "test_wrong": 64,
-    "test_error": math.nan,
-    "test_squared_error": math.inf,
-    "curve": np.float32([[2, np.nan, 1.0]]),
-}
-RESULTS = [
-    make_result(0, first_rule_sequences=50),
-    make_result(1, **SOLVED_LATE, first_rule_sequences=201),
-    make_result(2, **UNSOLVED, first_rule_sequences=400),
-    make_result(3, **NON_FINITE),
-]
+LATE = {"index": 1, "sequences": 301, "test_wrong": 3, "first_rule_sequences": 201}
+LATE |= {"test_error": 0.375, "test_squared_error": 0.15625}
+UNSOLVED = {"index": 2, "solved": False, "sequences": 500, "first_rule_sequences": 400}
+NON_FINITE = UNSOLVED | {"index": 3, "finite": False, "first_rule_sequences": None}
+NON_FINITE |= {"test_error": math.nan, "test_squared_error": math.inf}
+NON_FINITE |= {"curve": np.float32([[2, np.nan, 1.0]])}
+RESULTS = [TrialResult(**FIELDS | fields) for fields in ({}, LATE, UNSOLVED, NON_FINITE)]
 ABOUT = {"recipe": "paper", "changes": "", "wall_seconds": 1.5, "seed": 7, "command": "x"}
 
 
@@ -188,36 +168,27 @@ def test_columns_that_are_not_a_curve_are_refused(column: dict[str, Any]):
 # Networks --------------------------------------------------------------------------------------
 
 
-def network_document(solved: bool, path: pathlib.Path) -> tuple[Parameters, dict[str, Any]]:
-    """The weights of trial 3, and the document of trials 2 and 3 as it is read from its file."""
-    parameters = jax.device_get(initialise(jax.random.key(1), COPY.architecture))
-    found = make_result(3, model=Model(parameters, None, None, None), solved=solved)
-    write_json(path, make_document(COPY, [make_result(2, **UNSOLVED), found], **ABOUT))
-    return parameters, read_result(path)
-
-
 def test_the_first_solved_network_comes_back_to_the_last_bit(tmp_path: pathlib.Path):
-    parameters, document = network_document(True, tmp_path / "copy.json")
+    parameters = jax.device_get(initialise(jax.random.key(1), COPY.architecture))
+    solved = TrialResult(**FIELDS | {"index": 3, "model": Model(parameters, None, None, None)})
+    write_json(tmp_path / "a.json", make_document(COPY, [RESULTS[2], solved], **ABOUT))
+    document = read_result(tmp_path / "a.json")
     assert document["network"]["trial"] == 3
     architecture, found = network_from_document(document)
     assert architecture == COPY.architecture
     jax.tree.map(np.testing.assert_array_equal, found, parameters)
 
-
-def test_weights_that_do_not_fit_are_refused(tmp_path: pathlib.Path):
-    _, document = network_document(True, tmp_path / "copy.json")
     weights = document["network"]["parameters"]
+    weights[".output.cell"] = [[1.0]]
     with pytest.raises(ValueError, match=r"parameters\.output\.cell must have shape \(3, 1\)"):
-        network_from_document(
-            document | {"network": {"parameters": weights | {".output.cell": [[1.0]]}}}
-        )
+        network_from_document(document)
     del weights[".output.cell"]
     with pytest.raises(ValueError, match=r"parameters lack output.cell"):
         network_from_document(document)
 
 
-def test_a_row_without_a_solved_trial_has_no_network(tmp_path: pathlib.Path):
-    _, document = network_document(False, tmp_path / "copy.json")
+def test_a_row_without_a_solved_trial_has_no_network():
+    document = make_document(COPY, RESULTS[2:], **ABOUT)
     with pytest.raises(ValueError, match="the result of copy has no solved trial"):
         network_from_document(document)
 
@@ -240,14 +211,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         with pytest.raises(OSError, match="no space left"):
             write_json(path, {"schema_version": 2, "more": 1})
     assert read_json(path) == {"schema_version": 2} and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"error": math.nan})
     write_json(path, {"schema_version": 2, "more": 1})
     assert read_json(path)["more"] == 1 and path.stat().st_mode & 0o777 == 0o644
-
-
-def test_what_is_not_json_is_not_written(tmp_path: pathlib.Path):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(tmp_path / "a.json", {"error": math.nan})
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: one file each, written atomically, of which the last two are kept.
+"""Checkpoints of a run: one file each, written atomically, the last two of which remain.
 
 A checkpoint is a line with the SHA-256 digest of the rest, a line of JSON (`run`, `seconds`) and
 the leaves of the run's state in NumPy's format. Reading one never unpickles anything.

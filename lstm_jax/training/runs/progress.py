@@ -53,7 +53,7 @@ class Bar:
             warnings.simplefilter("ignore")  # a notebook without widgets gets a bar of text
             from tqdm.auto import tqdm
 
-        self._bar = tqdm(desc=title, bar_format=_FORMAT, dynamic_ncols=True)
+        self._bar = tqdm(desc=title, total=0, bar_format=_FORMAT, dynamic_ncols=True)
 
     def __enter__(self) -> Bar:
         return self
