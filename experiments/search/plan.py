@@ -34,7 +34,7 @@ from lstm_jax.training.update_rules.random_search import (
 DIGITS = 3  # significant digits of a number in a configuration
 TEST_SIZE = 256  # sequences of a trial's final test
 
-# The flag of each hyperparameter, the override that sets it, and the name of what it changes.
+# The flag of each hyperparameter, the override that sets it, and its name in configurations.
 OVERRIDES = {
     "input_gate_bias": ("input-gate-bias", "input gate bias"),
     "output_gate_bias": ("output-gate-bias", "output gate bias"),
@@ -183,10 +183,10 @@ def search_space(values: FlagValues) -> SearchSpace:
     bounds = {name: _bounds(name, getattr(values, name)) for name in OVERRIDES}
     recipe, net = make_recipe(values.recipe), _task_of(values.task, values.recipe).architecture
     of_row = [o for row, o in recipe.overrides_in_rows.items() if row == values.task]
-    changed = {override.group for override in (*recipe.overrides, *of_row)}
+    changed = {o.name.removesuffix("-factor") for o in (*recipe.overrides, *of_row)}
     for flag, (override, name) in OVERRIDES.items():
         gate = name.removesuffix(" gate bias")
-        if override.replace("-", " ") in changed:
+        if override in changed:
             reason = f"with --recipe={values.recipe}, which sets the {name}"
         elif gate != name and not (f"{gate}_gate" in net.biased and getattr(net, f"{gate}_gates")):
             reason = f"for {values.task}, whose {gate} gates have no biases"
