@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from small_tasks import LATCH, take_trial, make_runner, training_key
+from small_tasks import LATCH, make_runner, take_trial, training_key
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, apply
 from lstm_jax.baselines.guessing import Guess, Guessing
@@ -132,7 +132,9 @@ def test_in_the_trial_loop_a_guess_is_kept_as_long_as_it_is_right():
     task = dataclasses.replace(LATCH, architecture=net, hyperparameters=Hyperparameters(0.0, 20.0))
     method, count = Guessing(task), 30
     runner = make_runner(TrainingLoop(task, Vmapped(method), count), range(2))
-    first = [jax.tree.map(jnp.asarray, take_trial(runner.state().trials.model, i)) for i in range(2)]
+    first = [
+        jax.tree.map(jnp.asarray, take_trial(runner.state().trials.model, i)) for i in range(2)
+    ]
     runner.run_chunk()
     for trial, model in enumerate(first):
         guesses, weights = 1, model.weights
