@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from small_tasks import LATCH, take_trial, make_runner, training_key
+from small_tasks import LATCH, make_runner, take_trial, training_key
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, apply
 from lstm_jax.baselines.guessing import GuessedModel, Guessing
