@@ -46,7 +46,7 @@ def load_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise ImportError("--sampler=tpe needs Optuna: pip install 'lstm_jax[tune]'") from error
+        raise ImportError("--sampler=tpe needs Optuna: pip install 'lstm_jax[search]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

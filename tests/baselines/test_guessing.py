@@ -111,7 +111,9 @@ def test_a_guess_is_given_up_at_its_first_wrong_sequence_and_not_before():
     rule, count = Guessing(task), 30
     sample, run, draw = jax.jit(task.sample), jax.jit(apply, static_argnums=0), jax.jit(rule._draw)
     runner = make_runner(TrainingLoop(task, Vmapped(rule), count), range(2))
-    first = [jax.tree.map(jnp.asarray, take_trial(runner.state().trials.model, i)) for i in range(2)]
+    first = [
+        jax.tree.map(jnp.asarray, take_trial(runner.state().trials.model, i)) for i in range(2)
+    ]
     runner.run_chunk()
     for trial, model in enumerate(first):
         guesses, weights = 1, model.weights

@@ -13,7 +13,7 @@ import optax
 import pytest
 from helpers import assert_close, assert_equal
 from recurrent_problems import offline
-from small_tasks import COPY, LATCH, assert_same_result, take_trial, make_runner, training_key
+from small_tasks import COPY, LATCH, assert_same_result, make_runner, take_trial, training_key
 
 from lstm_jax import baselines as baselines
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
