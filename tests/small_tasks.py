@@ -20,7 +20,7 @@ from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.trials.programs import Programs, make_programs
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.runner import runner as trials
+from lstm_jax.training.trials import runner as trials
 from lstm_jax.training.trials.stopping import init_window
 from lstm_jax.training.trials.training_loop import TRAINING, TrainingLoop, Trials
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate

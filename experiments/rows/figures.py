@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.rows.collection import task_of
-from experiments.rows.text import row_label
 from lstm_jax import plots
 from lstm_jax.network.files import Document, network_from_document
 from lstm_jax.plots import style
@@ -22,38 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NEVER = 100.0  # where the overview puts a row of which nothing was solved: so many times the paper
-
-
-def sequences_to_success(
-    documents: Sequence[Document], label: Callable[[Document], str] = row_label
-) -> Figure:
-    """Draws every trial's number of sequences until success, a line a row, beside the paper's."""
-    figure, (axes,) = style.new_figure(9, 1.2 + 0.28 * len(documents))
-    is_published = False
-    for place, document in enumerate(documents):
-        solved = [t["sequences"] for t in document["trials"] if t["solved"]]
-        failed = [t["sequences"] for t in document["trials"] if not t["solved"]]
-        axes.plot(solved, [place] * len(solved), "o", color=style.OURS, alpha=0.4, markersize=4)
-        axes.plot(failed, [place] * len(failed), "x", color=style.FAILED, markersize=5)
-        mean, published = (document[of]["mean_sequences"] for of in ("summary", "published"))
-        if mean:
-            axes.plot(mean, place, "|", color=style.OURS, markersize=14, markeredgewidth=2)
-        if published:
-            is_published = True
-            axes.plot(published, place, "|", color=style.PAPER, markersize=14, markeredgewidth=2)
-    kinds: list[tuple[str, Document]] = [
-        ("a solved trial", {"marker": "o", "color": style.OURS, "alpha": 0.4}),
-        ("an unsolved one, at its end", {"marker": "x", "color": style.FAILED}),
-        ("mean of the solved", {"marker": "|", "color": style.OURS, "markeredgewidth": 2}),
-        ("the paper's mean", {"marker": "|", "color": style.PAPER, "markeredgewidth": 2}),
-    ]
-    for name, options in kinds[: 4 if is_published else 3]:
-        axes.plot([], [], linestyle="", label=name, **options)
-    names = [f"{label(d)}  {d['summary']['solved']}/{len(d['trials'])}" for d in documents]
-    axes.set_yticks(range(len(documents)), names)
-    axes.set(xscale="log", xlabel="training sequences", ylim=(len(documents) - 0.5, -0.5))
-    style.add_legend(figure, ncols=4, loc="outside upper center")
-    return figure
 
 
 def overview(documents: Sequence[Document]) -> Figure:
@@ -114,95 +81,6 @@ def _draw_ratio(axes: Axes, document: Document, place: float) -> None:
             ha="left" if right else "right",
             **options,
         )
-
-
-def fraction_wrong(lengths: Sequence[int], fractions: Mapping[str, Any], xlabel: str) -> Figure:
-    """Draws the fraction of wrong sequences against their length, a line a network."""
-    figure, (axes,) = style.new_figure(10, 4.5)
-    for i, (label, wrong) in enumerate(fractions.items()):
-        axes.plot(lengths, wrong, label=label, **style.line_style(i))
-    axes.set(xscale="log", xlabel=xlabel, ylim=(-0.02, 1.02))
-    axes.set_xticks(lengths, [f"{length:,}" for length in lengths])
-    axes.minorticks_off()
-    axes.set_ylabel("fraction of wrong sequences")
-    style.add_legend(figure, loc="outside right upper")
-    return figure
-
-
-def over_training(variants: Mapping[str, Document], panels: Mapping[str, str]) -> Figure:
-    """Draws what was measured in every trial while it learned, a panel a measure, a line a variant.
-
-    The line is the median of the trials, the band goes from the least to the largest.
-
-    Args:
-      variants: of each its `sequences` and, where it has that measure, the trials' values then.
-      panels: the measures, each with its label.
-    """
-    figure, places = style.new_figure(5 * len(panels), 5, columns=len(panels))
-    for axes, (measure, label) in zip(places, panels.items(), strict=True):
-        for i, (variant, found) in enumerate(variants.items()):
-            if measure in found:
-                sequences, values = found["sequences"], np.array(found[measure])
-                own = style.line_style(i)
-                axes.plot(sequences, np.median(values, 1), label=variant, **own)
-                axes.fill_between(
-                    sequences, values.min(1), values.max(1), color=own["color"], alpha=0.15, lw=0
-                )
-        axes.set(xlabel="training sequences", ylabel=label, ylim=(0, None))
-        style.with_thousands(axes)
-    style.add_legend(
-        figure, *places[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
-    )
-    return figure
-
-
-def lags(documents: Sequence[Document]) -> Figure:
-    """Draws the mean sequences of task 2c, with as many symbols as the lag, and with fewer.
-
-    On the left p = q grows, on the right p alone does, at q = 1000; beside the paper's, one line a
-    recipe. Where not all trials are solved, their share stands at the point.
-    """
-    figure, panels = style.new_figure(11, 4.5, columns=2, sharey=True)
-    rows = [tuple(int(part) for part in d["task"].split("-")[1:]) for d in documents]
-    for axes, x, is_shown in (
-        (panels[0], "q = p", [q == p for q, p in rows]),
-        (panels[1], "p, with q = 1000", [q == 1000 for q, _ in rows]),
-    ):
-        displayed = [
-            (p, d) for (_, p), d, yes in zip(rows, documents, is_shown, strict=True) if yes
-        ]
-        axes.set_visible(bool(displayed))
-        if displayed:
-            _draw_lags(axes, displayed)
-            axes.set(xscale="log", xlabel=x, yscale="log")
-            ticks = sorted({p for p, _ in displayed})
-            axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-            axes.minorticks_off()
-            style.add_legend(axes)
-    panels[0].set_ylabel("training sequences")
-    return figure
-
-
-def _draw_lags(axes: Axes, displayed: Sequence[tuple[int, Document]]) -> None:
-    learned = [(p, d) for p, d in displayed if d["summary"]["solved"]]
-    for i, recipe in enumerate(sorted({d["recipe"] for _, d in learned})):
-        points = sorted(
-            (p, d["summary"]["mean_sequences"], d["summary"]["success_rate"])
-            for p, d in learned
-            if d["recipe"] == recipe
-        )
-        own = style.line_style((0, 2, 3, 4, 5)[i % 5])  # vermilion is the paper's
-        axes.plot(*_columns(points)[:2], label=f"ours, {recipe}", **own)
-        for p, mean, rate in points:
-            if rate < 100:
-                axes.annotate(f" {rate:.0f} %", (p, mean), fontsize=8, color=own["color"])
-    published = sorted({(p, d["published"]["mean_sequences"]) for p, d in displayed})
-    axes.plot(*_columns(published), "o:", color=style.PAPER, mfc="none", label="the paper's")
-
-
-def _columns(rows: Sequence[tuple]) -> list[list]:
-    """Rows as columns, of which there are some even if there are no rows."""
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[], []]
 
 
 def sweep(document: Document) -> Figure:

@@ -58,7 +58,7 @@ def _draw_errors(axes: Axes, configurations: list[Document], best: Document) -> 
     for label, colour in (("stopped", style.FAILED), ("to the end", style.OURS)):
         axes.plot([], [], color=colour, label=label)
     axes.plot([], [], color=style.VERMILION, linewidth=2, label="the best")
-    style.with_thousands(axes)
+    style.format_counts(axes)
     axes.locator_params(axis="x", nbins=4)
     style.add_legend(axes)
 
