@@ -110,8 +110,10 @@ def train(net, learner, with_reset):
     def chunk(carry, key):
         learner, count = carry
         symbols, counts, is_target = stream(key, CHUNK, count)
-        options = {"weights": is_target.astype(float), "reset": (symbols == 0) & with_reset}
-        predictions, learner = lstm.learn_chunk(net, learner, symbols, counts, **options)
+        predictions, learner = lstm.learn_chunk(
+            net, learner, symbols, counts, weights=is_target.astype(float),
+            steps=lstm.Steps(reset=(symbols == 0) & with_reset),
+        )  # fmt: skip
         errors = jnp.abs(predictions - counts)[:, 0] * is_target
         count = jnp.rint(to_count(counts[-1, 0])).astype(int)
         return (lstm.update(adam, learner), count), (errors.sum(), is_target.sum())

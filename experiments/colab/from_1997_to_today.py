@@ -75,20 +75,15 @@ for name, net in (cells | {"today": today}).items():
 # %%
 def train(net, gradient="truncated"):
     """Run eight trials with Adam, each solved after 500 sequences with at most 5 wrong."""
+    forget_gate_bias = (3.0, 3.0, 3.0) if net.forget_gates else None
+    hyperparameters = Hyperparameters(
+        learning_rate=0.01, optimiser="adam", gradient=gradient,
+        init_range=0.2, forget_gate_bias=forget_gate_bias,
+    )  # fmt: skip
     task = Task(
-        architecture=net,
-        sample=sample,
-        is_correct=within(0.13),
-        hyperparameters=Hyperparameters(
-            learning_rate=0.01,
-            optimiser="adam",
-            gradient=gradient,
-            init_range=0.2,
-            forget_gate_bias=(3.0, 3.0, 3.0) if net.forget_gates else None,
-        ),
-        rule=StreamRule(500, max_wrong=5),
-        max_sequences=10_000,
-    )
+        architecture=net, sample=sample, is_correct=within(0.13), hyperparameters=hyperparameters,
+        rule=StreamRule(500, max_wrong=5), max_sequences=10_000,
+    )  # fmt: skip
     return lstm.TrialRunner(lstm.TrainingLoop(task, chunk=500), range(8)).run()
 
 
@@ -96,7 +91,8 @@ def train(net, gradient="truncated"):
 plots.compare_trials({name: train(net) for name, net in cells.items()})
 
 # %% [markdown]
-# RESULT_1
+# In the run shown here half of the trials of 1997 and of 2000 solve the task. With forget gates
+# most of them are much faster. Peepholes add nine weights, and only two trials solve the task.
 #
 # ## Both gradients
 # Today's libraries use the full gradient. Here is today's layer with the full gradient, and with
@@ -111,7 +107,9 @@ plots.compare_trials(modern)
 
 # %% [markdown]
 # ## What the gates learned
-# RESULT_2
+# In the run shown here the forget gate of block 2 closes at `#`, where the count starts again, and
+# is open at `.`, since the count must last. Block 3 keeps its forget gate open, and its state
+# drifts as in 1997.
 
 # %%
 solved = next(trial for trial in modern["today, full gradient"] if trial.solved)
