@@ -212,8 +212,10 @@ def _sharded(train: Any, trials: int, weights: Any, *data: np.ndarray) -> tuple[
     num_devices = max(n for n in range(1, jax.device_count() + 1) if trials % n == 0)
     mesh = Mesh(np.array(jax.devices()[:num_devices]), ("trials",))
     arguments = jax.device_put((weights, *data), NamedSharding(mesh, P("trials")))
-    specs = {"in_specs": P("trials"), "out_specs": P("trials")}
-    return jax.shard_map(jax.vmap(train), mesh=mesh, check_vma=False, **specs), arguments
+    sharded = jax.shard_map(
+        jax.vmap(train), mesh=mesh, in_specs=P("trials"), out_specs=P("trials"), check_vma=False
+    )
+    return sharded, arguments
 
 
 def _measure_torch_layer(plan: BenchmarkPlan, task: Task) -> Measurement:

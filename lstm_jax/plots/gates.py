@@ -39,7 +39,8 @@ def gates_at_symbols(
     ["block 1's input gate", "block 1's output gate"]
 
     Args:
-      architecture, parameters: the network; it must have gates.
+      architecture: the network's description; it must have gates.
+      parameters: its weights.
       inputs: [B, T] integers, a batch as from `Task.sample_batch`.
       length: [B] integers, the steps before the padding (default: T).
       symbols: names of the I inputs, as from `symbol_names` (default: their numbers).
