@@ -79,9 +79,11 @@ def start(net, **biases):
 
 
 def num_bytes(learner):
+    """Return the size of a learner."""
     return sum(leaf.nbytes for leaf in jax.tree.leaves(learner))
 
 
+# %%
 learner = start(net_2000)
 for t in range(40):
     weight = float(is_target[t])
