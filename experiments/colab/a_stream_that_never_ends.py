@@ -37,6 +37,7 @@ from lstm_jax.plots import style
 
 # %%
 SYMBOLS, MAX_COUNT = "#|.?", 3
+CHUNK, NUM_CHUNKS = 20, 10_000  # steps between updates, updates
 
 
 def stream(key, steps, count=0):
@@ -101,10 +102,8 @@ for t in range(40):
 # 2. the same cells, with `reset=` at every `#`;
 # 3. cells with **forget gates** (Gers, Schmidhuber & Cummins 2000), which must learn to reset.
 
+
 # %%
-CHUNK, NUM_CHUNKS = 20, 10_000
-
-
 @functools.partial(jax.jit, static_argnums=(0, 2))
 def train(net, learner, with_reset):
     """Return the learner after 200,000 steps, and the summed error and targets of each chunk."""
@@ -112,10 +111,9 @@ def train(net, learner, with_reset):
     def chunk(carry, key):
         learner, count = carry
         symbols, counts, is_target = stream(key, CHUNK, count)
-        predictions, learner = lstm.learn_chunk(
-            net, learner, symbols, counts, weights=is_target.astype(float),
-            steps=lstm.Steps(reset=(symbols == 0) & with_reset),
-        )  # fmt: skip
+        steps = lstm.Steps(reset=(symbols == 0) & with_reset)
+        options = {"weights": is_target.astype(float), "steps": steps}
+        predictions, learner = lstm.learn_chunk(net, learner, symbols, counts, **options)
         errors = jnp.abs(predictions - counts)[:, 0] * is_target
         count = jnp.rint(to_count(counts[-1, 0])).astype(int)
         return (lstm.update(adam, learner), count), (errors.sum(), is_target.sum())
