@@ -1,11 +1,11 @@
-"""What troubles the networks of result files, with the paper's remedies, and what they attend to.
+"""Diagnosis of the networks in result files: problems, the paper's remedies, active gates.
 
     python -m experiments.diagnose --files=experiments/results/6a/6a.json
     python -m experiments.diagnose --files=out/4-100.json,out/4-100.adam.json --sequences=500
     python -m experiments.diagnose --files=out/6b.json --seed=1
 
-A result file has the network of its first solved trial. It is run on fresh sequences of its task,
-and what the library's `diagnose` finds is printed, a finding a line.
+A result file has the network of its first solved trial. The network is run on fresh sequences of
+its task, and the findings of the library's `diagnose` are printed, one per line.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from lstm_jax.tasks import make_task
 
 
 def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
-    """What is found in the network of a result file, in words.
+    """Return the findings for the network of a result file.
 
     Raises:
-      ValueError: if it is no result file, or has no network of one of the paper's tasks.
+      ValueError: if it is not a result file with a network of one of the paper's tasks.
     """
     document = read_result(path)
     try:
@@ -44,14 +44,14 @@ def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
 
 
 def define(flags: FlagSet) -> None:
-    """Which files, and how many sequences."""
-    flags.items("files", [], "Result files, as experiments write them; must be given.")
-    flags.integer("sequences", 200, "Fresh sequences that each network is run on.", 1, 100_000)
+    """Define the flags."""
+    flags.items("files", [], "Result files (required).")
+    flags.integer("sequences", 200, "Fresh sequences for each network.", 1, 100_000)
     flags.seed()
 
 
 def main(values: FlagValues) -> None:
-    """Prints the findings, file by file."""
+    """Print the findings of each file."""
     if not values.files:
         raise ValueError("--files must name at least one result file")
     for path in map(pathlib.Path, values.files):

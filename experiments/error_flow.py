@@ -1,14 +1,14 @@
-"""Error flow back in time, measured: the reason that the paper gives for the LSTM (eqs. 1-2, A.2).
+"""Error flow back in time, the paper's argument for the LSTM (eqs. 1-2, appendix A.2), measured.
 
     python -m experiments.error_flow --out=DIR
     python -m experiments.error_flow --steps=200 --sequences=5000 --out=DIR
     python -m experiments.error_flow --seed=1 --out=DIR
 
-Draws the size of the error that arrives q steps back. On the left, for random weights and inputs:
-in a fully recurrent net of logistic units for several ranges of weights, each with the bound of
-eq. 2, and in an LSTM, by its truncated gradient (exactly 1.0) and by the full one. On the right, on
-a sequence of task 3a, before, midway through and after training: in the LSTM, and in a fully
-recurrent net of about as many weights that BPTT trains at the same rate. Takes a minute or two.
+Draws the size of the error that arrives q steps back. Left: random weights and inputs, in a fully
+recurrent net of logistic units for several ranges of weights, each with the bound of eq. 2, and in
+an LSTM with the truncated gradient (exactly 1.0) and the full one. Right: a sequence of task 3a
+before, midway through and after training, in the LSTM and in a fully recurrent net of about as many
+weights trained by BPTT at the same learning rate. Takes a minute or two.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 from absl.flags import FlagValues
 
-from experiments.claims.bptt import by_bptt
+from experiments.claims.bptt import with_bptt
 from experiments.cli.command import Command
 from experiments.cli.files import check_free, make_folder, save_picture
 from experiments.cli.flag_set import FlagSet
@@ -40,22 +40,22 @@ from lstm_jax.training.trials.training_loop import TrainingLoop
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Lines = Document  # the largest |error at t-q| for a unit error at t, [steps] each
+Lines = Document  # by label, the largest |error at t-q| for a unit error at t, [steps]
 
-INPUTS, UNITS = 8, 8  # of both nets with random weights, as many as in task 6a
-RANGES = (0.2, 1.0, 4.0)  # of the recurrent net's weights
+INPUTS, UNITS = 8, 8  # of the nets with random weights, as in task 6a
+INIT_RANGES = (0.2, 1.0, 4.0)  # of the recurrent net
 ROW, NET = "3a-100-3", RecurrentNet(1, 8, 1, "full", bias=True)
 COLOURS = (style.SKY, style.BLUE, style.GREEN)  # of the ranges
-TIMES = ("before", "midway", "after")  # of training
+TIMES = ("before", "midway", "after")  # relative to training
 
 
 def of_random_weights(steps: int, seed: int) -> Lines:
-    """Error flow at initialisation, for random inputs."""
+    """Compute error flow at initialisation, for random inputs."""
     key = jax.random.key(seed)
     inputs = jax.random.normal(jax.random.fold_in(key, 1), (steps + 1, INPUTS))
     lines = {}
     net = RecurrentNet(INPUTS, 0, UNITS, "full")
-    for init_range in RANGES:
+    for init_range in INIT_RANGES:
         weights = fully_recurrent.initialise(key, net, init_range=init_range)
         factors = error_flow.recurrent_factors(net, weights, inputs)
         lines[f"fully recurrent, |w| < {init_range:g}"] = _largest(factors)
@@ -69,7 +69,7 @@ def of_random_weights(steps: int, seed: int) -> Lines:
 
 
 def over_training(sequences: int, seed: int) -> Lines:
-    """Error flow through one sequence of a task, at three times of the training of two nets."""
+    """Compute error flow through one sequence at three times of the training of two nets."""
     task = dataclasses.replace(make_task(ROW), max_sequences=sequences)
     inputs = task.sample(jax.random.key(seed), None).inputs[:100]
     lines = {}
@@ -80,8 +80,9 @@ def over_training(sequences: int, seed: int) -> Lines:
                 task.architecture, model.parameters, inputs, paths
             )
             lines[f"LSTM, {paths} gradient, {time}"] = _largest(factors)
-    rate, init_range = task.hyperparameters.learning_rate, task.hyperparameters.init_range
-    baseline = by_bptt(task, NET, Hyperparameters(rate, init_range), optax.sgd(rate))
+    learning_rate = task.hyperparameters.learning_rate
+    hyperparameters = Hyperparameters(learning_rate, task.hyperparameters.init_range)
+    baseline = with_bptt(task, NET, hyperparameters, optax.sgd(learning_rate))
     for time, model in zip(TIMES, snapshots(baseline, seed), strict=True):
         factors = error_flow.recurrent_factors(NET, model.weights, inputs)
         lines[f"fully recurrent, {time}"] = _largest(factors)
@@ -89,11 +90,11 @@ def over_training(sequences: int, seed: int) -> Lines:
 
 
 def snapshots(loop: TrainingLoop, seed: int) -> list[Any]:
-    """The first trial's model before its first sequence, midway through its budget, and after."""
+    """Return the first trial's model before, midway through and after its training."""
     runner = TrialRunner(loop, [0], seed=seed)
     models = []
-    for part in (0.0, 0.5, 1.0):
-        while runner.num_sequences < part * loop.task.max_sequences and not runner.finished:
+    for fraction in (0.0, 0.5, 1.0):
+        while runner.num_sequences < fraction * loop.task.max_sequences and not runner.finished:
             runner.run_chunk()
         models.append(jax.tree.map(lambda a: jnp.asarray(a[..., 0]), runner.state().trials.model))
     return models
@@ -104,17 +105,17 @@ def _largest(factors: jax.Array) -> jax.Array:
 
 
 def draw(panels: dict[str, Lines]) -> Figure:
-    """Sizes against lags, a panel each."""
-    figure, places = style.new_figure(7.5 * len(panels), 5, columns=len(panels))
-    for axes, (title, lines) in zip(places, panels.items(), strict=True):
+    """Draw sizes against lags, one panel per group of lines."""
+    figure, axes_of = style.new_figure(7.5 * len(panels), 5, columns=len(panels))
+    for axes, (title, lines) in zip(axes_of, panels.items(), strict=True):
         draw_lines(axes, lines, {label: _style(label) for label in lines})
         axes.set_title(title)
     return figure
 
 
 def _style(label: str) -> Document:
-    """The colour tells the net, the dashes tell a bound or a time."""
-    colours = {f"|w| < {r:g}": c for r, c in zip(RANGES, COLOURS, strict=True)}
+    """Return the net's colour, and the dashes of a bound or a time."""
+    colours = {f"|w| < {r:g}": c for r, c in zip(INIT_RANGES, COLOURS, strict=True)}
     colours |= {"full gradient": style.ORANGE, "truncated gradient": style.BLACK, "": style.BLUE}
     dashes = {"bound": ":", "before": ":", "midway": "--", "": "-"}
     find = lambda table: next(value for part, value in table.items() if part in label)
@@ -122,16 +123,16 @@ def _style(label: str) -> Document:
 
 
 def define(flags: FlagSet) -> None:
-    """How far back, and how long to train."""
-    flags.folder("out", "Folder for error_flow.png; must be given.")
-    flags.integer("steps", 1000, "The largest lag q.", 2, 100_000)
-    flags.integer("sequences", 20_000, "To train on.")
+    """Define the flags."""
+    flags.folder("out", "Folder for error_flow.png (required).")
+    flags.integer("steps", 1000, "Largest lag q.", 2, 100_000)
+    flags.integer("sequences", 20_000, "Training sequences.")
     flags.seed()
-    flags.switch("overwrite", False, "Replace a picture that exists.")
+    flags.switch("overwrite", False, "Replace an existing picture.")
 
 
 def main(values: FlagValues) -> None:
-    """Measures and draws."""
+    """Measure and draw."""
     path = values.out / "error_flow.png"
     check_free(path, values.overwrite)
     make_folder(values.out)

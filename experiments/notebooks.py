@@ -1,12 +1,12 @@
-"""The notebooks of `experiments/colab`: made from their sources, run from start to end.
+"""The notebooks of `experiments/colab`, executed from their sources.
 
     python -m experiments.notebooks
     python -m experiments.notebooks --names=inside_a_cell,your_own_task
     python -m experiments.notebooks --check
 
-A source is a Python file with `# %%` before each cell. Without --check, each NAME.ipynb is written
-anew from NAME.py, with all outputs. With it nothing is written: a notebook that differs from its
-source, or whose cells do not run, is an error.
+A source is a Python file with `# %%` before each cell. Each NAME.ipynb is written from NAME.py with
+all outputs. With --check nothing is written; a notebook that differs from its source or fails is an
+error.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from experiments.cli.flag_set import FlagSet
 from lstm_jax.training.runs.result_file import write_atomically
 
 FOLDER = pathlib.Path(__file__).parent / "colab"
-SECONDS = 600  # that a cell may take, on a machine that has much else to do
+TIMEOUT = 600  # seconds per cell
 
 
 def names() -> list[str]:
-    """Of all notebooks."""
+    """Return the names of all notebooks."""
     return sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
 def from_source(name: str) -> Any:
-    """A notebook as its source says, without outputs."""
+    """Return the notebook of a source, without outputs."""
     import jupytext
 
     notebook = jupytext.read(FOLDER / f"{name}.py")
@@ -45,27 +45,24 @@ def from_source(name: str) -> Any:
 
 
 def committed(name: str) -> Any:
-    """A notebook as it was last written."""
+    """Return the notebook as last written."""
     import nbformat
 
     return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
 
 def cells(notebook: Any) -> list[tuple[str, str]]:
-    """Kind and text of each cell."""
+    """Return type and text of each cell."""
     return [(cell.cell_type, cell.source) for cell in notebook.cells]
 
 
 def execute(notebook: Any) -> float:
-    """Runs all cells in a kernel of their own; returns the seconds it took.
-
-    The library is this checkout's, whatever else may be installed.
-    """
+    """Run all cells in a new kernel, with the library of this checkout; return the seconds."""
     from nbclient import NotebookClient
 
     started = time.monotonic()
-    place = {"metadata": {"path": str(FOLDER)}}
-    client = NotebookClient(notebook, timeout=SECONDS, resources=place, record_timing=False)
+    resources = {"metadata": {"path": str(FOLDER)}}
+    client = NotebookClient(notebook, timeout=TIMEOUT, resources=resources, record_timing=False)
     client.execute(env=os.environ | {"PYTHONPATH": str(FOLDER.parents[1])})
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -74,36 +71,38 @@ def execute(notebook: Any) -> float:
 
 
 def _tidy(outputs: list[Any]) -> list[Any]:
-    """Each stream as one text, and of lines that were overwritten the last, as one sees them."""
+    """Join the texts of each stream, and keep the last text of overwritten lines."""
     texts: dict[str, Any] = {}
-    kept = []
+    tidy = []
     for output in outputs:
         if output.output_type == "stream":
             if output.name in texts:
                 texts[output.name].text += output.text
                 continue
             texts[output.name] = output
-        kept.append(output)
+        tidy.append(output)
     for output in texts.values():
         lines = output.text.rstrip().split("\n")
         output.text = "\n".join(line.rsplit("\r", 1)[-1] for line in lines) + "\n"
-    return kept
+    return tidy
 
 
 def define(flags: FlagSet) -> None:
-    """Which notebooks, and whether they are written."""
-    flags.items("names", [], "Notebooks to run; none: all.")
-    flags.switch("check", False, "Write nothing; fail where a notebook differs or does not run.")
+    """Define the flags."""
+    flags.items("names", [], "Notebooks to run (default: all).")
+    flags.switch("check", False, "Write nothing; fail if a notebook differs or does not run.")
 
 
 def main(values: FlagValues) -> None:
-    """Runs notebooks, and writes them unless they are checked."""
+    """Run notebooks, and write them without --check."""
     for name in values.names or names():
         if name not in names():
             raise ValueError(f"--names must be of {', '.join(names())}, got {name!r}")
         notebook = from_source(name)
         if values.check and cells(notebook) != cells(committed(name)):
-            raise ValueError(f"{name}.ipynb differs from {name}.py; write it anew without --check")
+            raise ValueError(
+                f"{name}.ipynb differs from {name}.py; run without --check to write it"
+            )
         seconds = execute(notebook)
         if not values.check:
             _write(name, notebook)

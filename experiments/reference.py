@@ -1,4 +1,4 @@
-"""The reference: a page for every module of the library, made from its docstrings.
+"""The API reference: a page for every module of the library, from its docstrings.
 
     python -m experiments.reference --out=reference
     python -m experiments.reference --out=reference --overwrite
@@ -21,7 +21,7 @@ from experiments.cli.flag_set import FlagSet
 
 LIBRARY = "lstm_jax"
 PAGE = f"{LIBRARY}.html"
-# A NamedTuple's constructor has no words of its own: its fields follow.
+# Omit the constructors of NamedTuples, which have no docstrings.
 TEMPLATE = """
 {% extends "default/module.html.jinja2" %}
 {% macro is_public(doc) %}
@@ -33,12 +33,12 @@ TEMPLATE = """
 
 
 def write_reference(out: pathlib.Path) -> list[pathlib.Path]:
-    """Writes the pages into a folder; returns their paths."""
+    """Write the pages into a folder and return their paths."""
     import pdoc
     import pdoc.render
 
     with tempfile.TemporaryDirectory() as templates, warnings.catch_warnings():
-        # The types of constructors that are not shown.
+        # The types of omitted constructors.
         warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
         pathlib.Path(templates, "module.html.jinja2").write_text(TEMPLATE)
         pdoc.render.configure(docformat="google", template_directory=pathlib.Path(templates))
@@ -47,29 +47,25 @@ def write_reference(out: pathlib.Path) -> list[pathlib.Path]:
 
 
 def define(flags: FlagSet) -> None:
-    """Where to write."""
-    flags.folder("out", "Folder for the pages; must be given.", required=True)
-    flags.switch("overwrite", False, "Replace pages that exist.")
+    """Define the flags."""
+    flags.folder("out", "Folder for the pages (required).")
+    flags.switch("overwrite", False, "Replace existing pages.")
 
 
 def main(values: FlagValues) -> None:
-    """Writes the pages.
-
-    Raises:
-      ValueError: if there are pages already that may not be replaced.
-    """
+    """Write the pages."""
     out: pathlib.Path = values.out
     check_free(out / PAGE, values.overwrite)
     make_folder(out)
     with tempfile.TemporaryDirectory() as folder:
         pages = write_reference(pathlib.Path(folder))
-        found = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
-        places = {path: out / path.relative_to(folder) for path in found}
-        for place in places.values():
-            check_free(place, values.overwrite)
-        for path, place in places.items():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_file(place, path.read_bytes(), values.overwrite)
+        written = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
+        targets = {path: out / path.relative_to(folder) for path in written}
+        for target in targets.values():
+            check_free(target, values.overwrite)
+        for path, target in targets.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_file(target, path.read_bytes(), values.overwrite)
     print(f"wrote {len(pages)} pages: open {out / 'index.html'}")
 
 

@@ -1,17 +1,15 @@
 """The LSTM of Hochreiter & Schmidhuber (1997) in JAX: the cell, its truncated gradient, its tasks.
 
-From a description to a trained network, data flows one way:
+    Architecture -> initialise -> apply -> loss -> jax.grad -> optax
 
-    Task -> unroll (cell) -> network (outputs, error) -> gradient -> update -> record
-
-`Architecture` says what a network looks like, `initialise` makes its weights, `apply` computes its
-outputs, and `jax.grad` of an error on them is the paper's truncated gradient. `online` has the same
-gradient in forward mode, for streams. `make_task`, `make_recipe` and `TrialRunner` rerun the paper;
-whatever is a `BatchUpdateRule` can learn there, and `baselines` has those that the paper compares itself with.
+`Architecture` describes a network, `initialise` draws its weights, `apply` computes its outputs for
+one sequence, and `jax.grad` of a loss on them is the paper's truncated gradient. `learn` and
+`update` are the same gradient in forward mode, for streams. `make_task`, `make_recipe`,
+`TrainingLoop` and `TrialRunner` reproduce the paper's experiments; `baselines` has the methods that
+it compares with. Functions are for one sequence and one network; `jax.vmap` lifts them.
 """
 
-from lstm_jax import baselines as baselines
-from lstm_jax import network, plots, tasks, training
+from lstm_jax import baselines, network, plots, tasks, training
 from lstm_jax.analysis.diagnostics import Finding, Thresholds, diagnose
 from lstm_jax.cell.activations import ACTIVATIONS, Activation
 from lstm_jax.cell.architecture import Architecture
@@ -59,10 +57,11 @@ from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import BatchUpdateRule, UpdateRule, Vmapped
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = (
     "ACTIVATIONS",
+    "LOSSES",
     "Activation",
     "Activations",
     "AdditiveAttention",
@@ -73,7 +72,6 @@ __all__ = (
     "Example",
     "Finding",
     "Hyperparameters",
-    "LOSSES",
     "Layer",
     "Learner",
     "Loss",

@@ -1,1 +1,1 @@
-"""The measurements of `experiments.benchmark`, one module for each group of cases."""
+"""The cases of `experiments.benchmark`."""

@@ -1,4 +1,4 @@
-"""The benchmark's cases: what each measures, its goal, and under which settings of XLA."""
+"""The benchmark's cases: titles, goals, and the settings of XLA's flags."""
 
 from __future__ import annotations
 
@@ -6,21 +6,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from experiments.benchmarks import (
-    big_nets,
-    growth,
-    long_sequences,
-    online_training,
-    scaling,
-)
-from experiments.benchmarks.measure import Measurement, Plan
+from experiments.benchmarks import big_nets, growth, long_sequences, online_training, scaling
+from experiments.benchmarks.measure import BenchmarkPlan, Measurement
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEFAULT, SMALL_LOOPS, TWO_DEVICES = "default", "small loops", "small loops, 2 devices"
 MANY_DEVICES = "small loops, 64 devices"
-DEVICES = {TWO_DEVICES: 2, MANY_DEVICES: 64}  # where not 1
+DEVICES = {TWO_DEVICES: 2, MANY_DEVICES: 64}  # default: 1
 
 
 class Case(NamedTuple):
@@ -28,86 +22,35 @@ class Case(NamedTuple):
 
     title: str
     goal: str
-    settings: tuple[str, ...]  # of XLA; all contenders run under each
-    run: Callable[[Plan], list[Measurement]]
+    settings: tuple[str, ...]  # every contender runs under each
+    run: Callable[[BenchmarkPlan], list[Measurement]]
     draw: Callable[[Sequence[Measurement]], Figure] | None = None
 
 
+_CASES = (
+    ("a", "online training, 6a, one trial", "20,000/s, 4x", SMALL_LOOPS, DEFAULT),
+    ("b", "online training, 6a, 20 trials", "150,000/s, 3x", TWO_DEVICES, DEFAULT),
+    ("c", "online training, 6a, 1,000 trials", "300,000/s", TWO_DEVICES),
+    ("d", "gradient, T = 200, batch 32, 64 inputs, 256 cells", "60 ms", DEFAULT, SMALL_LOOPS),
+    ("e", "gradient, T = 1,000, batch 16, 32 inputs, 128 cells", "70 ms", DEFAULT, SMALL_LOOPS),
+    ("f", "endless stream, 64 cells, loss at all steps", "3x forward", SMALL_LOOPS, DEFAULT),
+    ("g", "2c, p = 1,000 against p = 50", "1.3x", SMALL_LOOPS),
+    ("h", "compilation of a gradient, T = 10 to 10,000", "constant, 2 s", SMALL_LOOPS),
+    ("i", "gradient of the modern cell, sizes of d", "1.2x truncated, 0.95x full", DEFAULT),
+    ("j", "gradient of the modern cell, sizes of e", "1.2x truncated, 0.95x full", DEFAULT),
+    ("scaling", "6a on 2 devices, and on up to 64", "1.9x on 2", TWO_DEVICES, MANY_DEVICES),
+    ("width", "6a, trials side by side on one device", "more per trial", SMALL_LOOPS, DEFAULT),
+    ("growth", "time and memory against every size", "linear", DEFAULT),
+)
+_RUN = {name: partial(online_training.run, name) for name in "abc"}
+_RUN |= {name: partial(big_nets.run, name) for name in "de"}
+_RUN |= {"i": partial(big_nets.run_modern, "d"), "j": partial(big_nets.run_modern, "e")}
+_RUN |= {"f": long_sequences.run_stream, "h": long_sequences.run_compilation}
+_RUN |= {"g": online_training.run_alphabets, "width": online_training.run_batch_sizes}
+_RUN |= {"scaling": scaling.run, "growth": growth.run}
+
 CASES = {
-    "a": Case(
-        "online training, 6a, one trial",
-        "20,000/s, 4x",
-        (SMALL_LOOPS, DEFAULT),
-        partial(online_training.run, "a"),
-    ),
-    "b": Case(
-        "online training, 6a, 20 trials",
-        "150,000/s, 3x",
-        (TWO_DEVICES, DEFAULT),
-        partial(online_training.run, "b"),
-    ),
-    "c": Case(
-        "online training, 6a, 1,000 trials",
-        "300,000/s",
-        (TWO_DEVICES,),
-        partial(online_training.run, "c"),
-    ),
-    "d": Case(
-        "gradient, T = 200, batch 32, 64 inputs, 256 cells",
-        "60 ms",
-        (DEFAULT, SMALL_LOOPS),
-        partial(big_nets.run, "d"),
-    ),
-    "e": Case(
-        "gradient, T = 1,000, batch 16, 32 inputs, 128 cells",
-        "70 ms",
-        (DEFAULT, SMALL_LOOPS),
-        partial(big_nets.run, "e"),
-    ),
-    "f": Case(
-        "endless stream, 64 cells, errors at all steps",
-        "3x forward",
-        (SMALL_LOOPS, DEFAULT),
-        long_sequences.run_stream,
-    ),
-    "g": Case(
-        "2c, p = 1,000 against p = 50",
-        "1.3x",
-        (SMALL_LOOPS,),
-        online_training.run_alphabets,
-    ),
-    "h": Case(
-        "compilation of a gradient, T = 10 to 10,000",
-        "constant, 2 s",
-        (SMALL_LOOPS,),
-        long_sequences.run_compilation,
-    ),
-    "i": Case(
-        "gradient of the modern cell, sizes of d",
-        "1.2x truncated, 0.95x full",
-        (DEFAULT,),
-        partial(big_nets.run_modern, "d"),
-    ),
-    "j": Case(
-        "gradient of the modern cell, sizes of e",
-        "1.2x truncated, 0.95x full",
-        (DEFAULT,),
-        partial(big_nets.run_modern, "e"),
-    ),
-    "scaling": Case(
-        "6a on 2 devices, and on up to 64",
-        "1.9x on 2",
-        (TWO_DEVICES, MANY_DEVICES),
-        scaling.run,
-    ),
-    "width": Case(
-        "online training, 6a, trials side by side on one device",
-        "more with every trial",
-        (SMALL_LOOPS, DEFAULT),
-        online_training.run_widths,
-    ),
-    "growth": Case(
-        "time and memory against every size", "straight lines", (DEFAULT,), growth.run, growth.draw
-    ),
+    name: Case(title, goal, tuple(settings), _RUN[name], growth.draw if name == "growth" else None)
+    for name, title, goal, *settings in _CASES
 }
 SETTINGS = sorted({setting for case in CASES.values() for setting in case.settings})

@@ -1,4 +1,4 @@
-"""How a measurement is made: compiled ahead, warmed up, waited for; the median of the runs."""
+"""Measurements: compile first, warm up, wait for the result, take the median of the runs."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ OURS = "lstm_jax"
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """How thoroughly to measure.
+class BenchmarkPlan:
+    """Options of a benchmark.
 
     Attributes:
-      repeats: timed runs, after one that warms up; the median counts.
-      quick: whether sizes are cut down, so that everything is exercised in seconds.
-      beside_xla: whether contenders that XLA's settings do not touch are measured too.
+      repeats: number of timed runs, after one to warm up.
+      quick: whether to use small sizes, to exercise everything in seconds.
+      with_torch: whether to measure PyTorch too, which XLA's flags do not affect.
     """
 
     repeats: int = 10
     quick: bool = False
-    beside_xla: bool = True
+    with_torch: bool = True
 
     def size(self, full: int, quick: int) -> int:
-        """A size of a case, cut down in a quick run."""
+        """Return one of two sizes."""
         return quick if self.quick else full
 
 
 @dataclasses.dataclass
 class Measurement:
-    """What was found out about one contender of a case."""
+    """The times and memory of one contender of a case."""
 
     contender: str
-    unit: str  # what there are `work` of in a run, such as "sequences"
-    work: float
+    unit: str  # of `work`, such as "sequences"
+    work: float  # per run
     run_seconds: float  # median
     fastest_seconds: float
-    check: str  # which answer was checked against which, and how far it was off
-    compile_seconds: float | None = None  # None: nothing is compiled
-    temporary_bytes: int | None = None  # XLA's own figure; None: not an XLA program
-    cpu_seconds: float | None = None  # of all threads, median: steadier on a busy machine
-    peak_bytes: int | None = None  # resident memory of the process while it was measured
-    setting: str = ""  # of XLA; filled in by `experiments.benchmark`
+    check: str  # which answer was checked against which, and the difference
+    compile_seconds: float | None = None  # None if nothing is compiled
+    temporary_bytes: int | None = None  # according to XLA; None if not an XLA program
+    cpu_seconds: float | None = None  # of all threads, median; steadier on a busy machine
+    peak_bytes: int | None = None  # resident memory of the process
+    setting: str = ""  # of XLA's flags, set by `experiments.benchmark`
     notes: Document = dataclasses.field(default_factory=dict)
 
     @property
@@ -62,18 +62,18 @@ class Measurement:
         return self.work / self.run_seconds
 
     def to_json(self) -> Document:
-        """All fields and the rate."""
+        """Return all fields and the rate."""
         return {**dataclasses.asdict(self), "rate": self.rate}
 
     @classmethod
     def from_json(cls, document: Document) -> Measurement:
-        """Undoes `to_json`."""
+        """Invert `to_json`."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in document.items() if name in names})
 
 
 def measure_jax(
-    plan: Plan,
+    plan: BenchmarkPlan,
     contender: str,
     function: Callable,
     *arguments: Any,
@@ -81,23 +81,28 @@ def measure_jax(
     unit: str,
     check: str,
 ) -> Measurement:
-    """Compiles a pure function for its arguments, then times it."""
+    """Compile a pure function for its arguments, then time it."""
     started = time.perf_counter()
     compiled = jax.jit(function).lower(*arguments).compile()
     compile_seconds = time.perf_counter() - started
-    measurement = measure_call(
-        plan, contender, lambda: compiled(*arguments), work=work, unit=unit, check=check
-    )
+    call = lambda: compiled(*arguments)
+    measurement = measure_call(plan, contender, call, work=work, unit=unit, check=check)
     measurement.compile_seconds = compile_seconds
     measurement.temporary_bytes = temporary_bytes(compiled)
     return measurement
 
 
 def measure_call(
-    plan: Plan, contender: str, call: Callable[[], Any], *, work: float, unit: str, check: str
+    plan: BenchmarkPlan,
+    contender: str,
+    call: Callable[[], Any],
+    *,
+    work: float,
+    unit: str,
+    check: str,
 ) -> Measurement:
-    """Times `call` as it is, waiting for whatever arrays it returns."""
-    reset_peak()
+    """Time `call`, including the wait for the arrays that it returns."""
+    _reset_peak()
     jax.block_until_ready(call())
     seconds, cpu_seconds = [], []
     for _ in range(plan.repeats):
@@ -114,24 +119,24 @@ def measure_call(
         fastest_seconds=min(seconds),
         check=check,
         cpu_seconds=statistics.median(cpu_seconds),
-        peak_bytes=peak_bytes(),
+        peak_bytes=_peak_bytes(),
     )
 
 
 def temporary_bytes(compiled: jax.stages.Compiled) -> int | None:
-    """XLA's temporary memory of a compiled program, where the backend tells."""
+    """Return the temporary memory of a compiled program, if the backend reports it."""
     analysis = compiled.memory_analysis()
     return None if analysis is None else int(analysis.temp_size_in_bytes)
 
 
-def reset_peak() -> None:
-    """Starts the process's peak of resident memory afresh, where Linux lets it."""
+def _reset_peak() -> None:
+    """Reset the process's peak of resident memory, where Linux allows it."""
     with contextlib.suppress(OSError):
         pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
-def peak_bytes() -> int:
-    """The process's peak of resident memory since `reset_peak`; else since its start."""
+def _peak_bytes() -> int:
+    """Return the peak of resident memory since `_reset_peak`, or since the start of the process."""
     status = pathlib.Path("/proc/self/status")
     if status.exists():
         for line in status.read_text().splitlines():
@@ -142,10 +147,10 @@ def peak_bytes() -> int:
 
 
 def check_close(what: str, actual: Any, expected: Any, tolerance: float) -> str:
-    """Says how far two trees of arrays are apart, relative to the largest entry of each array.
+    """Describe the difference of two trees, relative to the largest entry of each array.
 
     Raises:
-      AssertionError: if by more than `tolerance`: no time is reported for a wrong answer.
+      AssertionError: if it exceeds `tolerance`. No time is reported for a wrong answer.
     """
     worst = 0.0
     for x, y in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
@@ -157,8 +162,8 @@ def check_close(what: str, actual: Any, expected: Any, tolerance: float) -> str:
     return f"{what}: off by {worst:.0e} (limit {tolerance:.0e})"
 
 
-def check_slope(what: str, loss: Callable, parameters: Any, gradient: Any) -> str:
-    """Holds a gradient against the loss's slope along it, by forward mode: it is |gradient|²."""
-    slope = jax.jit(lambda p, g: jax.jvp(loss, (p,), (g,))[1])(parameters, gradient)
+def check_gradient(what: str, loss: Callable, parameters: Any, gradient: Any) -> str:
+    """Check a gradient against the loss's derivative along it in forward mode, |gradient|²."""
+    derivative = jax.jit(lambda p, g: jax.jvp(loss, (p,), (g,))[1])(parameters, gradient)
     squares = [np.sum(np.square(np.asarray(g, np.float64))) for g in jax.tree.leaves(gradient)]
-    return check_close(f"{what} against forward mode", slope, sum(squares), 1e-3)
+    return check_close(f"{what} against forward mode", derivative, sum(squares), 1e-3)

@@ -1,13 +1,14 @@
-"""Cases a, b, c, g and width: online learning, one update a sequence, as the experiments do it.
+"""Cases a, b, c, g and width: online training, one update per sequence.
 
-What is timed for this library is `TrialRunner.run_chunk`: sequences are drawn inside, 100 to 110 steps
-padded to 110, stopping rules are evaluated, and the host hears a report. The peers get sequences
-of 105 steps that were drawn beforehand, without padding, rules or reports, in one compiled scan.
+Ours is `TrialRunner.run_chunk`: it draws sequences of 100 to 110 steps, pads them to 110, evaluates
+the stopping rules and returns metrics to the host. The peers receive sequences of 105 steps drawn
+beforehand, without padding, rules or metrics, in one compiled scan.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import Any
 
 import jax
@@ -19,16 +20,18 @@ from jax.sharding import PartitionSpec as P
 from experiments.benchmarks import torch_peers
 from experiments.benchmarks.measure import (
     OURS,
+    BenchmarkPlan,
     Measurement,
-    Plan,
     check_close,
-    check_slope,
+    check_gradient,
     measure_call,
     measure_jax,
     temporary_bytes,
 )
 from experiments.benchmarks.peers import Peer, jax_peers
 from lstm_jax import (
+    RunOptions,
+    Steps,
     Task,
     TrainingLoop,
     TrialRunner,
@@ -36,44 +39,42 @@ from lstm_jax import (
     half_squared_error,
     make_task,
 )
-from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions
 from lstm_jax.tasks.task import StreamRule
 from lstm_jax.training.host.cpu import default_batch_size
 from lstm_jax.training.trials.training_loop import TRAINING
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}
-WIDTHS = (8, 128, 1024, 8192)
+CHUNKS = {"a": 1000, "b": 500, "c": 1000}
+BATCH_SIZES = (8, 128, 1024, 8192)
 STEPS = 105
 UNIT = "sequences"
 CHECKED_UPDATES = 20
 
 
-def run(case: str, plan: Plan) -> list[Measurement]:
-    """Measures task 6a with the case's number of trials; peers for one and for 20 of them."""
+def run(case: str, plan: BenchmarkPlan) -> list[Measurement]:
+    """Measure task 6a with the case's number of trials, and the peers in cases a and b."""
     trials = TRIALS[case] if not plan.quick else min(TRIALS[case], 3)
-    chunk = plan.size({"a": 1000, "b": 500, "c": 1000}[case], 5)
-    # What a user gets who says nothing: fewer batch_size where whole loops are compiled.
-    widths = (1, 8) if case == "a" else (default_batch_size(jax.default_backend()),)
-    ours = [_ours(plan, "6a", trials, chunk, batch_size) for batch_size in widths]
+    chunk = plan.size(CHUNKS[case], 5)
+    sizes = (1, 8) if case == "a" else (default_batch_size(jax.default_backend()),)
+    ours = [_measure_ours(plan, "6a", trials, chunk, batch_size) for batch_size in sizes]
     if case == "c":
         return ours
     count = plan.size(500, 3)
     task = make_task("6a")
     peers = [
-        _jax_peer(plan, task, peer, trials, count)
+        _measure_peer(plan, task, peer, trials, count)
         for peer in jax_peers(task.architecture.num_inputs, task.architecture.num_cells)
     ]
-    if case == "a" and plan.beside_xla and torch_peers.is_installed():
-        peers += [_torch_layer(plan, task), _torch_loop(plan, task)]
+    if case == "a" and plan.with_torch and torch_peers.is_installed():
+        peers += [_measure_torch_layer(plan, task), _measure_torch_loop(plan, task)]
     return ours + peers
 
 
-def run_alphabets(plan: Plan) -> list[Measurement]:
-    """Case g: task 2c with 1,004 and with 54 one-hot inputs; `work` counts steps."""
+def run_alphabets(plan: BenchmarkPlan) -> list[Measurement]:
+    """Measure task 2c with 54 and with 1,004 one-hot inputs; `work` counts steps."""
     measurements = []
     for row in ("2c-1000-50", "2c-1000-1000"):
-        measurement = _ours(plan, row, 8, plan.size(20, 2), 8)
+        measurement = _measure_ours(plan, row, 8, plan.size(20, 2), 8)
         measurement.work *= make_task(row).max_length
         measurement.unit = "steps"
         measurement.contender = f"{OURS} {row}"
@@ -83,48 +84,43 @@ def run_alphabets(plan: Plan) -> list[Measurement]:
     return measurements
 
 
-def run_widths(plan: Plan) -> list[Measurement]:
-    """Case width: as many trials of 6a as lie side by side in one wave, on one device."""
-    widths = WIDTHS[: plan.size(len(WIDTHS), 2)]
+def run_batch_sizes(plan: BenchmarkPlan) -> list[Measurement]:
+    """Measure one batch of trials of 6a on one device, at increasing batch sizes."""
+    sizes = BATCH_SIZES[: plan.size(len(BATCH_SIZES), 2)]
     chunk = plan.size(20, 2)
-    return [_ours(plan, "6a", width, chunk, width, num_devices=1) for width in widths]
+    return [_measure_ours(plan, "6a", size, chunk, size, num_devices=1) for size in sizes]
 
 
-def _ours(
-    plan: Plan, row: str, trials: int, chunk: int, batch_size: int, num_devices: int | None = None
+def _measure_ours(
+    plan: BenchmarkPlan,
+    row: str,
+    trials: int,
+    chunk: int,
+    batch_size: int,
+    num_devices: int | None = None,
 ) -> Measurement:
-    """Measures rounds of trials; on all devices, if it isn't said on how many."""
+    """Measure chunks of trials, on all devices by default."""
     check = _check_updates(make_task(row), batch_size)
     loop = _endless(make_task(row), chunk)
     mesh = Mesh(np.array(jax.devices()[: 1 if trials == 1 else num_devices]), ("trials",))
     runner = TrialRunner(loop, range(trials), mesh=mesh, batch_size=batch_size)
+    name = f"{OURS}, batch size {batch_size}, {mesh.size} device(s)"
     measurement = measure_call(
-        plan,
-        f"{OURS}, {batch_size} {'batch_size' if batch_size > 1 else 'lane'}, {mesh.size} device(s)",
-        runner.run_chunk,
-        work=trials * chunk,
-        unit=UNIT,
-        check=check,
+        plan, name, runner.run_chunk, work=trials * chunk, unit=UNIT, check=check
     )
     if plan.quick:
         return measurement
-    wave = jax.tree.map(lambda a: a[..., np.arange(batch_size) % trials], runner.state().trials)
-    lowered = jax.jit(loop.run_chunk).lower(wave, jnp.int32(0))
-    compiled, measurement.compile_seconds = _timed_compile(lowered)
+    batch = jax.tree.map(lambda a: a[..., np.arange(batch_size) % trials], runner.state().trials)
+    lowered = jax.jit(loop.run_chunk).lower(batch, jnp.int32(0))
+    started = time.perf_counter()
+    compiled = lowered.compile()
+    measurement.compile_seconds = time.perf_counter() - started
     measurement.temporary_bytes = temporary_bytes(compiled)
     return measurement
 
 
-def _timed_compile(lowered: jax.stages.Lowered) -> tuple[jax.stages.Compiled, float]:
-    import time
-
-    started = time.perf_counter()
-    compiled = lowered.compile()
-    return compiled, time.perf_counter() - started
-
-
 def _endless(task: Task, chunk: int) -> TrainingLoop:
-    """Learning by the paper's recipe under a rule of the same cost that is never met."""
+    """Return the paper's training loop with a stopping rule of the same cost that is never met."""
     rule = task.rule
     assert isinstance(rule, StreamRule)
     rule = dataclasses.replace(rule, mean_error=1e-30)
@@ -133,13 +129,14 @@ def _endless(task: Task, chunk: int) -> TrainingLoop:
 
 
 def _check_updates(task: Task, batch_size: int) -> str:
-    """Holds a chunk against the same updates made one by one, by the other form of the rule."""
+    """Check a chunk against the same updates one by one, with the gradient by autodiff."""
     loop = _endless(task, CHECKED_UPDATES if task.max_length < 200 else 3)
     runner = TrialRunner(loop, range(batch_size), batch_size=batch_size)
     before = jax.tree.map(lambda a: a[..., -1], runner.state().trials)
     runner.run_chunk()
     after = jax.tree.map(lambda a: a[..., -1], runner.state().trials)
     key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(before.keys)), TRAINING)
+    learning_rate = task.hyperparameters.learning_rate
 
     @jax.jit
     def update(parameters: Any, n: jax.Array) -> Any:
@@ -156,19 +153,19 @@ def _check_updates(task: Task, batch_size: int) -> str:
             )
             return half_squared_error(outputs, example.targets)
 
-        rate = task.hyperparameters.learning_rate
-        return jax.tree.map(lambda p, g: p - rate * g, parameters, jax.grad(loss)(parameters))
+        return jax.tree.map(
+            lambda p, g: p - learning_rate * g, parameters, jax.grad(loss)(parameters)
+        )
 
     parameters = jax.tree.map(jnp.asarray, before.model.parameters)
     for n in range(loop.chunk):
         parameters = update(parameters, jnp.int32(n))
-    return check_close(
-        f"{loop.chunk} updates one by one", after.model.parameters, parameters, tolerance=1e-4
-    )
+    what = f"{loop.chunk} updates one by one"
+    return check_close(what, after.model.parameters, parameters, tolerance=1e-4)
 
 
 def _draw(task: Task, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Symbols [count, 105] and targets [count, K]; the last step's symbol stays the last."""
+    """Draw symbols [count, 105], the last of which is the sequence's last, and targets."""
     examples = jax.device_get(task.sample_batch(jax.random.key(1), count))
     ends = examples.length - 1
     symbols = examples.inputs[:, :STEPS].copy()
@@ -176,14 +173,15 @@ def _draw(task: Task, count: int) -> tuple[np.ndarray, np.ndarray]:
     return symbols, examples.targets
 
 
-def _jax_peer(plan: Plan, task: Task, peer: Peer, trials: int, count: int) -> Measurement:
-    net, rate = task.architecture, task.hyperparameters.learning_rate
+def _measure_peer(
+    plan: BenchmarkPlan, task: Task, peer: Peer, trials: int, count: int
+) -> Measurement:
+    net, learning_rate = task.architecture, task.hyperparameters.learning_rate
     symbols, targets = _draw(task, trials * count)
     inputs = np.eye(net.num_inputs, dtype=np.float32)[symbols]
     inputs = inputs.reshape(trials, count, STEPS, 1, net.num_inputs)
     targets = targets.reshape(trials, count, -1)
-    key = jax.random.key(3)
-    output = 0.1 * jax.random.normal(key, (net.num_cells, net.num_outputs))
+    output = 0.1 * jax.random.normal(jax.random.key(3), (net.num_cells, net.num_outputs))
     weights = (peer.weights, output, jnp.zeros(net.num_outputs))
 
     def loss(weights: Any, inputs: jax.Array, target: jax.Array) -> jax.Array:
@@ -194,29 +192,33 @@ def _jax_peer(plan: Plan, task: Task, peer: Peer, trials: int, count: int) -> Me
     def train(weights: Any, inputs: jax.Array, targets: jax.Array) -> Any:
         def update(weights: Any, example: tuple) -> tuple[Any, None]:
             gradient = jax.grad(loss)(weights, *example)
-            return jax.tree.map(lambda w, g: w - rate * g, weights, gradient), None
+            return jax.tree.map(lambda w, g: w - learning_rate * g, weights, gradient), None
 
         return jax.lax.scan(update, weights, (inputs, targets))[0]
 
     found = jax.jit(jax.grad(loss))(weights, inputs[0, 0], targets[0, 0])
     first = jax.jit(lambda weights: loss(weights, inputs[0, 0], targets[0, 0]))
-    check = check_slope("gradient", first, weights, found)
-    if trials == 1:
-        arguments = (weights, inputs[0], targets[0])
-    else:
-        weights = jax.tree.map(lambda w: jnp.broadcast_to(w, (trials, *w.shape)), weights)
-        num_devices = max(n for n in range(1, jax.device_count() + 1) if trials % n == 0)
-        mesh = Mesh(np.array(jax.devices()[:num_devices]), ("trials",))
-        arguments = jax.device_put((weights, inputs, targets), NamedSharding(mesh, P("trials")))
-        train = jax.shard_map(
-            jax.vmap(train), mesh=mesh, in_specs=P("trials"), out_specs=P("trials"), check_vma=False
-        )
-    return measure_jax(
-        plan, peer.name, train, *arguments, work=trials * count, unit=UNIT, check=check
+    check = check_gradient("gradient", first, weights, found)
+    arguments = (weights, inputs[0], targets[0])
+    if trials > 1:
+        train, arguments = _sharded(train, trials, weights, inputs, targets)
+    work = trials * count
+    return measure_jax(plan, peer.name, train, *arguments, work=work, unit=UNIT, check=check)
+
+
+def _sharded(train: Any, trials: int, weights: Any, *data: np.ndarray) -> tuple[Any, tuple]:
+    """Return `train` for many trials, on as many devices as divide them, and its arguments."""
+    weights = jax.tree.map(lambda w: jnp.broadcast_to(w, (trials, *w.shape)), weights)
+    num_devices = max(n for n in range(1, jax.device_count() + 1) if trials % n == 0)
+    mesh = Mesh(np.array(jax.devices()[:num_devices]), ("trials",))
+    arguments = jax.device_put((weights, *data), NamedSharding(mesh, P("trials")))
+    sharded = jax.shard_map(
+        jax.vmap(train), mesh=mesh, in_specs=P("trials"), out_specs=P("trials"), check_vma=False
     )
+    return sharded, arguments
 
 
-def _torch_layer(plan: Plan, task: Task) -> Measurement:
+def _measure_torch_layer(plan: BenchmarkPlan, task: Task) -> Measurement:
     net, count = task.architecture, plan.size(20, 3)
     call = torch_peers.train_layer(
         *_draw(task, count), net.num_inputs, net.num_cells, task.hyperparameters.learning_rate
@@ -225,7 +227,7 @@ def _torch_layer(plan: Plan, task: Task) -> Measurement:
     return measure_call(plan, "torch.nn.LSTM", call, work=count, unit=UNIT, check=check)
 
 
-def _torch_loop(plan: Plan, task: Task) -> Measurement:
+def _measure_torch_loop(plan: BenchmarkPlan, task: Task) -> Measurement:
     count = plan.size(4, 1)
     symbols, targets = _draw(task, count)
     trial = TrialRunner(_endless(task, 1), [0], batch_size=1).state().trials
@@ -236,9 +238,8 @@ def _torch_loop(plan: Plan, task: Task) -> Measurement:
         outputs, _ = apply(task.architecture, parameters, jnp.asarray(symbols[0]), at="end")
         return half_squared_error(outputs, jnp.asarray(targets[0]))
 
-    expected = jax.jit(jax.grad(loss))(parameters)
+    expected = jax.jit(jax.grad(loss))(parameters).output
     found = loop.gradient(symbols[0], targets[0])[3:]
-    output = expected.output
-    check = check_close("output weights against ours", found, [output.cell, output.bias], 1e-4)
+    check = check_close("output weights against ours", found, [expected.cell, expected.bias], 1e-4)
     call = lambda: loop.train(symbols, targets, task.hyperparameters.learning_rate)
     return measure_call(plan, "torch 1997 loop", call, work=count, unit=UNIT, check=check)

@@ -1,8 +1,6 @@
 """The LSTM layers of other JAX libraries, as pure functions of their weights.
 
-They are today's LSTM (with forget gates, trained by backpropagation through time), so what they
-compute differs from the paper's; what they are for, a layer of that many cells trained on that
-many sequences, is the same.
+They have forget gates and the full gradient, unlike the paper's cell.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import jax.numpy as jnp
 
 
 class Peer(NamedTuple):
-    """A layer of memory cells."""
+    """A layer."""
 
     name: str
     weights: Any
@@ -24,7 +22,7 @@ class Peer(NamedTuple):
 
 
 def jax_peers(num_inputs: int, num_cells: int) -> list[Peer]:
-    """Those of flax, haiku and equinox that are installed."""
+    """Return the layers of flax, haiku and equinox, as far as installed."""
     makers = {"haiku": _haiku, "flax": _flax, "equinox": _equinox}
     found = []
     for package, make in makers.items():

@@ -1,8 +1,8 @@
-"""Case scaling: online training of 6a on more devices, and what the devices cost by themselves.
+"""Case scaling: online training of 6a on several devices.
 
-Strong: the 20 trials of case b on one device and on two. Weak: 8 trials a device on 2, 4, 8, ...
-devices, each beside one device that does the same total work. Devices beyond the machine's cores
-are simulated, so that their time says what sharding costs, not what more machines would gain.
+Strong scaling: the 20 trials of case b on one device and on two. Weak scaling: 8 trials per device
+on 2, 4, 8, ... devices, against one device with the same total work. More devices than cores are
+simulated: their time shows the cost of sharding, not the gain from more machines.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.benchmarks.measure import OURS, Measurement, Plan, measure_call
-from lstm_jax import TrialRunner, make_task
+from experiments.benchmarks.measure import OURS, BenchmarkPlan, Measurement, measure_call
+from lstm_jax import TrainingLoop, TrialRunner, make_task
 from lstm_jax.training.host.cpu import BATCH_SIZE
-from lstm_jax.training.trials.training_loop import TrainingLoop
 
 TRIALS = 20  # of case b
-# Twice 8 batch_size hold 16 of the 20 trials, twice 10 hold all.
+# Two devices with 8 trials each hold 16 of the 20, with 10 each all.
 STRONG = ((TRIALS, BATCH_SIZE), (TRIALS, TRIALS // 2), (4 * BATCH_SIZE, BATCH_SIZE))
 
 
-def run(plan: Plan) -> list[Measurement]:
-    """Strong scaling on two devices, weak scaling on all that there are."""
+def run(plan: BenchmarkPlan) -> list[Measurement]:
+    """Measure strong scaling on two devices and weak scaling on all devices."""
     measurements = []
     for trials, batch_size in STRONG[: plan.size(len(STRONG), 1)]:
         one, two = _pair(plan, trials, 2, batch_size)
@@ -43,10 +42,10 @@ def run(plan: Plan) -> list[Measurement]:
 
 
 def _pair(
-    plan: Plan, trials: int, num_devices: int, batch_size: int
+    plan: BenchmarkPlan, trials: int, num_devices: int, batch_size: int
 ) -> tuple[Measurement, Measurement]:
-    """The same trials on one device and on many."""
-    chunk = plan.size(200, 2)  # far from the end of any trial, for all repeats
+    """Measure the same trials on one device and on many."""
+    chunk = plan.size(200, 2)  # no trial ends within all repeats
     loop = dataclasses.replace(TrainingLoop(make_task("6a")), chunk=chunk)
     one, many = (
         TrialRunner(
@@ -74,11 +73,7 @@ def _pair(
 
 
 def _check_same(one: TrialRunner, many: TrialRunner) -> str:
-    """Holds a round of the trials on many devices against the same round on one.
-
-    Raises:
-      AssertionError: if a bit differs: no time is reported for a wrong answer.
-    """
+    """Check a chunk on many devices bit by bit against one device, or raise AssertionError."""
     for runner in (one, many):
         runner.run_chunk()
     for a, b in zip(*map(jax.tree.leaves, (one.state(), many.state())), strict=True):

@@ -1,4 +1,4 @@
-"""The table of a case: every contender, and how it compares."""
+"""The table of a case: every contender, compared with the best peer."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ ROW = "  {:<34} {:<22} {:>9} {:>10} {:>10} {:>12} {:>8} {:>8} {:>9}"
 
 
 def table(document: Document) -> str:
-    """All measurements of a case, each with its ratio to the best one of any peer.
+    """Return all measurements of a case, each with its ratio to the best peer.
 
-    Those of a quick run, of other sizes than the goal's, have neither goal nor ratio.
+    A quick run has other sizes than the goal's, and therefore neither goal nor ratio.
     """
     quick, measurements = document["quick"], document["measurements"]
     goal = "quick, at other sizes" if quick else f"goal: {document['goal']}"

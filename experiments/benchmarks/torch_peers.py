@@ -1,4 +1,4 @@
-"""PyTorch as a peer: its own LSTM layer, and the 1997 cell written as a loop with `detach`."""
+"""PyTorch as a peer: its LSTM layer, and the 1997 cell as a loop with `detach`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from lstm_jax.cell.parameters import Parameters
 
 
 def is_installed() -> bool:
-    """Whether PyTorch can be measured."""
+    """Return whether PyTorch is installed."""
     return torch is not None
 
 
 def layer_gradient(inputs: np.ndarray, targets: np.ndarray) -> Callable[[], Any]:
-    """One gradient of torch.nn.LSTM, loss on every output; [T, B, I] and [T, B, C].
+    """Return one gradient of torch.nn.LSTM, loss on every output; [T, B, I] and [T, B, C].
 
-    On a GPU, where JAX uses one, by the library that its maker wrote for it; in full float32.
+    It runs in full float32, on a GPU (cuDNN) if JAX uses one.
     """
     torch.manual_seed(0)
     device = "cuda" if jax.default_backend() == "gpu" else "cpu"
@@ -45,7 +45,7 @@ def layer_gradient(inputs: np.ndarray, targets: np.ndarray) -> Callable[[], Any]
 def train_layer(
     symbols: np.ndarray, targets: np.ndarray, num_inputs: int, num_cells: int, rate: float
 ) -> Callable[[], Any]:
-    """Online learning of torch.nn.LSTM and logistic outputs; symbols [N, T], targets [N, K]."""
+    """Return online training of torch.nn.LSTM and logistic outputs, for [N, T] and [N, K]."""
     torch.manual_seed(0)
     layer = torch.nn.LSTM(num_inputs, num_cells)
     readout = torch.nn.Linear(num_cells, targets.shape[1])
@@ -65,24 +65,21 @@ def train_layer(
 
 
 class Loop1997:
-    """The net of task 6a as one would write it in PyTorch: a loop, cut by `detach`."""
+    """The net of task 6a as a PyTorch loop, truncated by `detach`."""
 
     def __init__(self, architecture: Architecture, parameters: Parameters) -> None:
         sizes = set(architecture.blocks)
         assert len(sizes) == 1 and architecture.biases == "all" and not architecture.num_hidden
         self._size = sizes.pop()
         self._blocks = architecture.num_blocks
-        kinds = (
-            parameters.layer.input_gate,
-            parameters.layer.output_gate,
-            parameters.layer.cell,
-        )
-        arrays = [np.concatenate([kind[i] for kind in kinds], axis=-1) for i in range(3)]
+        layer = parameters.layer
+        units = (layer.input_gate, layer.output_gate, layer.cell)
+        arrays = [np.concatenate([unit[i] for unit in units], axis=-1) for i in range(3)]
         arrays += [parameters.output.cell, parameters.output.bias]
         self.weights = [torch.tensor(np.array(a), requires_grad=True) for a in arrays]
 
     def loss(self, symbols: np.ndarray, target: np.ndarray) -> Any:
-        """E / 2 at the end of one sequence."""
+        """Return E / 2 at the end of one sequence."""
         into, recurrent, bias, output, output_bias = self.weights
         blocks, size = self._blocks, self._size
         y = torch.zeros(recurrent.shape[0])
@@ -99,12 +96,12 @@ class Loop1997:
         return 0.5 * (outputs - torch.tensor(np.array(target))).square().sum()
 
     def gradient(self, symbols: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
-        """The truncated gradient: of input, recurrent and bias weights, then of the outputs'."""
+        """Return the truncated gradient of input, recurrent, bias and output weights."""
         gradients = torch.autograd.grad(self.loss(symbols, target), self.weights)
         return [gradient.numpy() for gradient in gradients]
 
     def train(self, symbols: np.ndarray, targets: np.ndarray, rate: float) -> None:
-        """One update a sequence; symbols [N, T], targets [N, K]."""
+        """Make one update per sequence; symbols [N, T], targets [N, K]."""
         for sequence, target in zip(symbols, targets, strict=True):
             gradients = torch.autograd.grad(self.loss(sequence, target), self.weights)
             with torch.no_grad():

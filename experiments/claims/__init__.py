@@ -1,7 +1,4 @@
-"""What the paper claims beyond its tables, a module each, shown by `python -m experiments.claims`.
-
-A module is a `base.Claim`: `run` makes the document of its JSON file, `draw` its picture from that.
-"""
+"""Claims of the paper beyond its tables, one module each; run by `python -m experiments.claims`."""
 
 from experiments.claims import (
     adam,

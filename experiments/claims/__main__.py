@@ -1,4 +1,4 @@
-"""What the paper claims beyond its tables, each shown by a small run: a JSON file and a picture.
+"""Claims of the paper beyond its tables, each as a small run: a JSON file and a picture.
 
     python -m experiments.claims --claim=length --out=DIR
     python -m experiments.claims --claim=gates --trials=4 --out=DIR
@@ -11,21 +11,21 @@
     lags            task 2c: sequences until success against the minimal time lag
     xor             strongly delayed XOR: the limit of the truncated gradient
 
-and of the rivals
+Claims about the baselines:
 
     noise           the chunker, as the middle of its sequences becomes random
     time-constants  units of fixed time constants, over a lag that is fixed or varies
     other-lags      the same, trained at one lag and tested at others
-    adam            recurrent nets by BPTT and Adam, against the LSTM
-    tolerance       RTRL on task 2a, if an output near its target has no error
-    reach           how far the first symbol of task 2a reaches, as the rivals and the LSTM learn
+    adam            recurrent nets with BPTT and Adam, against the LSTM
+    tolerance       RTRL on task 2a, with no error for outputs near their targets
+    reach           the last step at which nets tell the first symbol of task 2a, during training
 
-and of its descendants
+Claims about the LSTM's descendants:
 
-    continual       a stream that nothing resets: with and without forget gates
-    counting        a^n b^n and a^n b^n c^n: how far beyond what they were trained on
+    continual       a stream without resets, with and without forget gates
+    counting        a^n b^n and a^n b^n c^n: generalisation beyond the training lengths
     timing          spikes generated, and their delays measured, with and without peepholes
-    composed        both directions where one cannot do, attention where the end cannot
+    composed        both directions where one fails, attention where the last step fails
 
 `length` and `lags` train nothing: they read the result files in experiments/results.
 """
@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
-from experiments.claims.base import Claim, Settings
+from experiments.claims.base import Claim, ClaimOptions
 from experiments.cli.command import Command, command_line
 from experiments.cli.files import (
     check_free,
@@ -57,52 +57,44 @@ if TYPE_CHECKING:
 
 
 def define(flags: FlagSet) -> None:
-    """Which claim, and how it is shown."""
-    flags.choice("claim", None, list(CLAIMS), "Which claim to show; must be given.")
-    flags.folder("out", "Folder of the JSON file and the picture; must be given.")
+    """Define the flags."""
+    flags.choice("claim", None, list(CLAIMS), "Claim to run (required).")
+    flags.folder("out", "Folder for the JSON file and the picture (required).")
     flags.integer("trials", 8, "Trials of each variant.", most=2**20)
     flags.seed()
-    flags.switch("redraw", False, "Only draw the picture anew, from the JSON file.")
-    flags.switch("overwrite", False, "Replace files that exist.")
-    flags.switch("quiet", False, "Print nothing but errors.")
+    flags.switch("redraw", False, "Only draw the picture again, from the JSON file.")
+    flags.switch("overwrite", False, "Replace existing files.")
+    flags.switch("quiet", False, "Print errors only.")
 
 
 def main(values: FlagValues) -> None:
-    """Shows the claim that the flags name."""
+    """Run or redraw a claim."""
     out, claim = values.out, CLAIMS[values.claim]
     path = out / f"claim.{values.claim}.json"
     if values.redraw:
-        figure = drawn(claim, path, read(path, values.claim))
+        figure = draw(claim, path, read(path, values.claim))
         print(f"wrote {save_picture(figure, path.with_suffix('.png'), True)}")
         return
     check_free(path, values.overwrite)
     make_folder(out)
     configure()
     check_platform()
-    settings = Settings(values.trials, values.seed, values.quiet)
+    options = ClaimOptions(values.trials, values.seed, values.quiet)
     about = {"claim": values.claim} | about_run(values.seed, command_line())
-    document = about | claim.run(settings)
+    document = about | claim.run(options)
     save_result(path, document, claim.draw, overwrite=values.overwrite, quiet=values.quiet)
 
 
 def read(path: pathlib.Path, claim: str) -> Document:
-    """Reads the file of a claim.
-
-    Raises:
-      ValueError: if it is not one.
-    """
+    """Read the file of a claim, or raise ValueError if it is of another one."""
     document = read_object(path)
     if document.get("claim") != claim:
         raise ValueError(f"{path} must be of the claim {claim}, got {document.get('claim')!r}")
     return document
 
 
-def drawn(claim: Claim, path: pathlib.Path, document: Document) -> Figure:
-    """The picture of a file of a claim.
-
-    Raises:
-      ValueError: if the file lacks what the claim found, or has something else in its place.
-    """
+def draw(claim: Claim, path: pathlib.Path, document: Document) -> Figure:
+    """Draw the document of a file, or raise ValueError if it lacks the claim's results."""
     try:
         return claim.draw(document)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

@@ -1,13 +1,12 @@
-"""Fully recurrent nets of about as many weights as the LSTM, by BPTT and Adam."""
+"""Fully recurrent nets of about as many weights as the LSTM, trained by BPTT and Adam."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from experiments.claims.base import Settings, by_descent, compare, draw_comparison
-from experiments.claims.bptt import by_adam
+from experiments.claims.base import comparison, draw_comparison
+from experiments.claims.bptt import with_adam
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
-from lstm_jax.network.files import Document
 from lstm_jax.tasks import make_task
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
@@ -15,25 +14,21 @@ NETS = {
     "3a-100-3": RecurrentNet(1, 8, 1, "full", bias=True),
     "6a": RecurrentNet(8, 5, 4, "full", bias=True),
 }
-RATES = (0.01, 0.001)
-BUDGETS = (50_000, 100_000)  # sequences a trial: the LSTM's, BPTT's, which take longer
+LEARNING_RATES = (0.01, 0.001)
+MAX_SEQUENCES, MAX_SEQUENCES_BPTT = 50_000, 100_000
 
 
 def variants() -> dict[str, TrainingLoop]:
-    """The LSTM by its own rule, its rivals by a modern optimiser; the file has both wall times."""
+    """Return the LSTM with the paper's update rule, and its baselines with Adam."""
     loops = {}
     for row, net in NETS.items():
         task = make_task(row)
-        shorter, longer = (dataclasses.replace(task, max_sequences=n) for n in BUDGETS)
-        loops[f"{row}, LSTM"] = by_descent(shorter)
-        for rate in RATES:
-            loops[f"{row}, BPTT by Adam at {rate:g}"] = by_adam(longer, net, rate)
+        loops[f"{row}, LSTM"] = TrainingLoop(dataclasses.replace(task, max_sequences=MAX_SEQUENCES))
+        longer = dataclasses.replace(task, max_sequences=MAX_SEQUENCES_BPTT)
+        for rate in LEARNING_RATES:
+            loops[f"{row}, BPTT by Adam at {rate:g}"] = with_adam(longer, net, rate)
     return loops
 
 
-def run(settings: Settings) -> Document:
-    """The trials of every variant."""
-    return compare(variants(), settings)
-
-
+run = comparison(variants)
 draw = draw_comparison

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-from experiments.claims.base import Settings, by_descent, compare, draw_comparison
-from lstm_jax.network.files import Document
-from lstm_jax.tasks import make_task
+from experiments.claims.base import comparison, draw_comparison
+from lstm_jax.tasks import make_task, replace_architecture, replace_hyperparameters
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 SHAPES = ((1,), (2,), (4,), (1, 1), (2, 2), (3, 3), (1, 1, 1), (1, 1, 1, 1))
 
 
 def variants() -> dict[str, TrainingLoop]:
-    """Task 6a by blocks of different sizes, with input gate biases -2, -4, ... as in the paper."""
-    task, loops = make_task("6a"), {}
+    """Return task 6a with blocks of different sizes, and input gate biases -2, -4, ..."""
+    loops = {}
     for blocks in SHAPES:
-        architecture = dataclasses.replace(task.architecture, blocks=blocks)
         biases = tuple(-2.0 * (j + 1) for j in range(len(blocks)))
-        hyperparameters = dataclasses.replace(task.hyperparameters, input_gate_bias=biases)
-        changed = dataclasses.replace(
-            task, architecture=architecture, hyperparameters=hyperparameters
-        )
-        label = f"6a, {len(blocks)} x {blocks[0]} cells, {architecture.num_weights} weights"
-        loops[label] = by_descent(changed)
+        task = replace_architecture(make_task("6a"), blocks=blocks)
+        task = replace_hyperparameters(task, input_gate_bias=biases)
+        weights = task.architecture.num_weights
+        label = f"6a, {len(blocks)} x {blocks[0]} cells, {weights} weights"
+        loops[label] = TrainingLoop(task)
     return loops
 
 
-def run(settings: Settings) -> Document:
-    """The trials of every variant."""
-    return compare(variants(), settings)
-
-
+run = comparison(variants)
 draw = draw_comparison

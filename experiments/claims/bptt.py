@@ -1,4 +1,4 @@
-"""Recurrent nets that learn a task of the LSTM's by backpropagation through time."""
+"""Recurrent nets trained by backpropagation through time on a task of the LSTM."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
 
 
-def by_bptt(
+def with_bptt(
     task: Task,
     net: RecurrentNet,
     hyperparameters: Hyperparameters,
     optimiser: optax.GradientTransformation,
 ) -> TrainingLoop:
-    """The task learned by BPTT through a recurrent net."""
+    """Return the training loop of a recurrent net with BPTT."""
     task = dataclasses.replace(task, architecture=net, hyperparameters=hyperparameters)
     return TrainingLoop(task, Vmapped(RecurrentPerSequence(task, optimiser, bptt_gradient)))
 
 
-def by_adam(task: Task, net: RecurrentNet, rate: float) -> TrainingLoop:
-    """The same with Adam, from weights in [-1, 1]."""
-    return by_bptt(task, net, Hyperparameters(rate, init_range=1.0), optax.adam(rate))
+def with_adam(task: Task, net: RecurrentNet, learning_rate: float) -> TrainingLoop:
+    """Return the training loop with BPTT and Adam, from weights in [-1, 1]."""
+    hyperparameters = Hyperparameters(learning_rate, init_range=1.0)
+    return with_bptt(task, net, hyperparameters, optax.adam(learning_rate))

@@ -1,10 +1,10 @@
-"""What is composed of networks: two directions where one cannot do, attention where the end cannot.
+"""Compositions of networks: two directions where one fails, attention where the last step fails.
 
-Both tasks are learned from batches by Adam, with the truncated gradient.
+Both tasks are learned from batches with Adam and the truncated gradient.
 
-    echo      at every step of a row of random bits, the bit before and the next one
-    recall    pairs of a key and a value, then a key again: its value; by the cells at the end
-              alone, or by what attention reads, asked by these cells, of all steps
+    echo      at every step of a sequence of random bits, the previous bit and the next one
+    recall    pairs of a key and a value, then one of the keys again: its value, from the cells at
+              the end alone, or from all steps by attention with the cells at the end as the query
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.claims.base import Settings
+from experiments.claims.base import ClaimOptions
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
@@ -31,17 +31,15 @@ from lstm_jax.plots import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BATCH, RATE, CHUNK = 32, 0.01, 50  # sequences an update; of Adam; updates between two tests
+BATCH, LEARNING_RATE, CHUNK = 32, 0.01, 50  # sequences per update; updates between tests
 UPDATES = {"echo": 500, "recall": 4_000}
 STEPS, DISTANCE = 20, 1  # of echo
 PAIRS, VALUES, CELLS = 12, 4, 16  # of recall
 TESTS = 256
 
-Read = Callable[[Any, jax.Array], jax.Array]
-
 
 class Model(NamedTuple):
-    """What learns: pure functions for one sequence."""
+    """A task and a network, as pure functions for one sequence."""
 
     task: str
     """A key of `UPDATES`."""
@@ -49,22 +47,22 @@ class Model(NamedTuple):
     """A key to inputs [T, I] and targets, [K] or [T, K]."""
     init: Callable[[jax.Array], Any]
     """A key to weights."""
-    net: Read
-    """(weights, inputs) to the net inputs of logistic output units, shaped as the targets."""
+    net: Callable[[Any, jax.Array], jax.Array]
+    """Weights and inputs to the net inputs of logistic output units, shaped as the targets."""
 
 
-def run(settings: Settings) -> Document:
-    """How often each model is wrong, as it learns."""
+def run(options: ClaimOptions) -> Document:
+    """Return how often each model is wrong during training."""
     found = {}
     for label, model in models().items():
-        found[label] = one = learn(model, settings)
+        found[label] = one = train(model, options)
         wrong = np.median(one["wrong"][-1])
-        settings.say(f"{label}: {wrong:.1%} wrong after {one['updates'][-1]} updates")
-    return {"trials": settings.trials, "batch": BATCH, "variants": found}
+        options.log(f"{label}: {wrong:.1%} wrong after {one['updates'][-1]} updates")
+    return {"trials": options.trials, "batch": BATCH, "variants": found}
 
 
 def models() -> dict[str, Model]:
-    """Each task by what cannot solve it, and by what can."""
+    """Return each task with the models that cannot solve it, and one that can."""
     return {
         "echo, forward": echo("forward"),
         "echo, backward": echo("backward"),
@@ -74,17 +72,17 @@ def models() -> dict[str, Model]:
     }
 
 
-def learn(model: Model, settings: Settings) -> Document:
-    """Trains the trials side by side.
+def train(model: Model, options: ClaimOptions) -> Document:
+    """Train the trials side by side.
 
     Returns:
-      `task`, `updates` and, of each trial then, `wrong`: the fraction of test steps (echo) or
-      sequences (recall) of which not all targets are met.
+      `task`, `updates` and, for each trial then, `wrong`: the fraction of test steps (echo) or
+      sequences (recall) in which a target is missed.
     """
-    optimiser = optax.adam(RATE)
-    keys = jax.random.split(jax.random.key(settings.seed), settings.trials)
+    optimiser = optax.adam(LEARNING_RATE)
+    keys = jax.random.split(jax.random.key(options.seed), options.trials)
     weights = jax.vmap(model.init)(keys)
-    state = jax.vmap(optimiser.init)(weights)
+    carry = weights, jax.vmap(optimiser.init)(weights)
 
     def loss(weights: Any, batch: tuple) -> jax.Array:
         nets = jax.vmap(model.net, (None, 0))(weights, batch[0])
@@ -98,21 +96,18 @@ def learn(model: Model, settings: Settings) -> Document:
 
     @jax.jit
     @jax.vmap
-    def cell_step(carry: tuple, key: jax.Array) -> tuple[tuple, jax.Array]:
+    def train_chunk(carry: tuple, key: jax.Array) -> tuple[tuple, jax.Array]:
         training, testing = jax.random.split(key)
         carry, _ = jax.lax.scan(update, carry, jax.random.split(training, CHUNK))
         return carry, _fraction_wrong(model, carry[0], testing)
 
-    carry, wrong = (weights, state), []
+    wrong = []
     for chunk in range(UPDATES[model.task] // CHUNK):
-        now = jax.vmap(lambda key, chunk=chunk: jax.random.fold_in(key, chunk))(keys)
-        carry, found = cell_step(carry, now)
+        chunk_keys = jax.vmap(lambda key, chunk=chunk: jax.random.fold_in(key, chunk))(keys)
+        carry, found = train_chunk(carry, chunk_keys)
         wrong.append(np.round(np.asarray(found, float), 4).tolist())
-    return {
-        "task": model.task,
-        "updates": [CHUNK * (n + 1) for n in range(len(wrong))],
-        "wrong": wrong,
-    }
+    updates = [CHUNK * (n + 1) for n in range(len(wrong))]
+    return {"task": model.task, "updates": updates, "wrong": wrong}
 
 
 def _fraction_wrong(model: Model, weights: Any, key: jax.Array) -> jax.Array:
@@ -122,20 +117,15 @@ def _fraction_wrong(model: Model, weights: Any, key: jax.Array) -> jax.Array:
 
 
 def echo(directions: str) -> Model:
-    """Bits of before and after, by one network or by two.
-
-    Args:
-      directions: "forward", "backward" or "both".
-    """
+    """Return the model of echo, with `directions` "forward", "backward" or "both"."""
     both = directions == "both"
-    blocks = (1,) * (6 if both else 12)  # what they hear of is soon to be forgotten
+    blocks = (1,) * (6 if both else 12)
     architecture = Architecture(1, blocks, 2, cell_input="tanh", forget_gates=True)
 
     def sample(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         bits = jax.random.bernoulli(key, shape=(STEPS + 2 * DISTANCE,)).astype(jnp.float32)
         targets = jnp.stack([bits[: -2 * DISTANCE], bits[2 * DISTANCE :]], axis=1)
-        # All bits are there to be seen; only the middle ones are asked about.
-        return 2 * bits[:, None] - 1, targets
+        return 2 * bits[:, None] - 1, targets  # of the middle bits
 
     def init(key: jax.Array) -> Any:
         first, second, third = jax.random.split(key, 3)
@@ -158,17 +148,17 @@ def echo(directions: str) -> Model:
 
 
 def recall(*, attention: bool) -> Model:
-    """The value of a key, read at the end or by attention."""
+    """Return the model of the value of a key, read at the end or by attention."""
     architecture = Architecture(PAIRS + VALUES, (1,) * CELLS, VALUES, cell_input="tanh")
 
     def sample(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         first, second, third = jax.random.split(key, 3)
         keys = jax.random.permutation(first, PAIRS)
         values = jax.random.randint(second, (PAIRS,), 0, VALUES)
-        asked = jax.random.randint(third, (), 0, PAIRS)
+        queried = jax.random.randint(third, (), 0, PAIRS)
         pairs = jnp.concatenate([jax.nn.one_hot(keys, PAIRS), jax.nn.one_hot(values, VALUES)], 1)
-        query = jnp.concatenate([jax.nn.one_hot(keys[asked], PAIRS), jnp.zeros(VALUES)])
-        return jnp.concatenate([pairs, query[None]]), jax.nn.one_hot(values[asked], VALUES)
+        query = jnp.concatenate([jax.nn.one_hot(keys[queried], PAIRS), jnp.zeros(VALUES)])
+        return jnp.concatenate([pairs, query[None]]), jax.nn.one_hot(values[queried], VALUES)
 
     def init(key: jax.Array) -> Any:
         first, second, third, fourth = jax.random.split(key, 4)
@@ -181,31 +171,32 @@ def recall(*, attention: bool) -> Model:
         network, scores, readout, bias = weights
         activations, final = unroll(architecture, network, inputs)
         end, steps = final.cell_output, activations.cell_output
-        seen = jnp.zeros_like(end)
+        context = jnp.zeros_like(end)
         if attention:
-            seen = dot_product_attention(scores, end, steps, steps=Steps(length=PAIRS)).context
-        return jnp.concatenate([end, seen]) @ readout + bias
+            context = dot_product_attention(scores, end, steps, steps=Steps(length=PAIRS)).context
+        return jnp.concatenate([end, context]) @ readout + bias
 
     return Model("recall", sample, init, net)
 
 
 def draw(document: Document) -> Figure:
-    """The fraction of wrong ones against the updates, a panel a task; a thin line is a trial."""
+    """Draw the fraction of wrong steps or sequences against the updates, one panel per task.
+
+    Thin lines are trials, thick ones their medians.
+    """
     figure, panels = style.new_figure(11, 4.5, columns=2)
-    for axes, (task, (title, told)) in zip(panels, _TOLD.items(), strict=True):
+    labels = {
+        "echo": ("echo: the bit before and the next one", "wrong steps"),
+        "recall": (f"recall: the value of one of {PAIRS} keys", "wrong sequences"),
+    }
+    for axes, (task, (title, ylabel)) in zip(panels, labels.items(), strict=True):
         of_task = {k: v for k, v in document["variants"].items() if v["task"] == task}
         for i, (label, found) in enumerate(of_task.items()):
             color, wrong = style.line_style(i)["color"], np.asarray(found["wrong"])
             axes.plot(found["updates"], wrong, color=color, alpha=0.35, linewidth=0.8)
             name = label.removeprefix(f"{task}, ")
             axes.plot(found["updates"], np.median(wrong, 1), color=color, linewidth=2.5, label=name)
-        axes.set(title=title, xlabel="updates", ylabel=told, ylim=(-0.02, 1.02))
-        style.with_thousands(axes)
+        axes.set(title=title, xlabel="updates", ylabel=ylabel, ylim=(-0.02, 1.02))
+        style.format_counts(axes)
         style.add_legend(axes, loc="best")
     return figure
-
-
-_TOLD = {
-    "echo": ("echo: the bit before and the next one", "wrong steps"),
-    "recall": (f"recall: the value of one of {PAIRS} keys", "wrong sequences"),
-}

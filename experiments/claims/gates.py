@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-from experiments.claims.base import Settings, by_descent, compare, draw_comparison
-from lstm_jax.network.files import Document
-from lstm_jax.tasks import make_task
+from experiments.claims.base import comparison, draw_comparison
+from lstm_jax.tasks import make_task, replace_hyperparameters
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
-BIASES = (("6a", "input"), ("3a-100-3", "input"), ("3a-100-3", "output"))  # rows, kinds of gate
+GATES = (("6a", "input"), ("3a-100-3", "input"), ("3a-100-3", "output"))
 
 
 def variants() -> dict[str, TrainingLoop]:
-    """Gate biases as in the paper, random, and the wrong way round."""
+    """Return rows with the paper's gate biases, random ones, and the negated ones."""
     loops = {}
-    for row, kind in BIASES:
-        given = getattr(make_task(row).hyperparameters, f"{kind}_gate_bias")
+    for row, gate in GATES:
+        published = getattr(make_task(row).hyperparameters, f"{gate}_gate_bias")
         for label, bias in (
-            ("as in the paper", given),
+            ("as in the paper", published),
             ("random", None),
-            ("positive", tuple(-b for b in given)),
+            ("positive", tuple(-b for b in published)),
         ):
-            loops[f"{row}, {kind} gate bias {label}"] = with_bias(row, kind, bias)
+            loops[f"{row}, {gate} gate bias {label}"] = with_bias(row, gate, bias)
     return loops
 
 
-def with_bias(row: str, kind: str, bias: tuple[float, ...] | None) -> TrainingLoop:
-    """A row learned with other initial biases of its "input" or "output" gates."""
-    task = make_task(row)
-    hyperparameters = dataclasses.replace(task.hyperparameters, **{f"{kind}_gate_bias": bias})
-    return by_descent(dataclasses.replace(task, hyperparameters=hyperparameters))
+def with_bias(row: str, gate: str, bias: tuple[float, ...] | None) -> TrainingLoop:
+    """Return the training loop of a row with other biases of its "input" or "output" gates."""
+    return TrainingLoop(replace_hyperparameters(make_task(row), **{f"{gate}_gate_bias": bias}))
 
 
-def run(settings: Settings) -> Document:
-    """The trials of every variant."""
-    return compare(variants(), settings)
-
-
+run = comparison(variants)
 draw = draw_comparison

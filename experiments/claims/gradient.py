@@ -1,9 +1,8 @@
-"""The truncated gradient against the full one, on tasks that both can be run on quickly."""
+"""The truncated gradient against the full one, on tasks that are quick with both."""
 
 from __future__ import annotations
 
-from experiments.claims.base import Settings, by_descent, compare, draw_comparison
-from lstm_jax.network.files import Document
+from experiments.claims.base import comparison, draw_comparison, with_gradient
 from lstm_jax.network.layer import Gradient
 from lstm_jax.tasks import make_task
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -13,17 +12,13 @@ GRADIENTS: tuple[Gradient, ...] = ("truncated", "full")
 
 
 def variants() -> dict[str, TrainingLoop]:
-    """Each row by either gradient."""
+    """Return each row with either gradient."""
     return {
-        f"{row}, {gradient} gradient": by_descent(make_task(row), gradient)
+        f"{row}, {gradient} gradient": with_gradient(make_task(row), gradient)
         for row in ROWS
         for gradient in GRADIENTS
     }
 
 
-def run(settings: Settings) -> Document:
-    """The trials of every variant."""
-    return compare(variants(), settings)
-
-
+run = comparison(variants)
 draw = draw_comparison

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import jax
 
-from experiments.claims.base import Settings
-from experiments.rows import figures as pictures
+from experiments.claims.base import ClaimOptions, draw_fraction_wrong
 from experiments.rows.collection import read_results
 from experiments.rows.text import row_label
 from lstm_jax.cell.scan import Steps
@@ -24,14 +23,14 @@ NUM_TESTS = 256  # sequences of each length
 ROWS_AT_100 = ("2c-100-100", "3a-100-3", "3b-100-3", "3c-100-3", "4-100", "6a", "6b")
 
 
-def run(settings: Settings) -> Document:
-    """The fraction of wrong sequences of each length, for a solved network of each row."""
-    del settings  # the networks are those of the result files
-    return longer_sequences(read_results())
+def run(options: ClaimOptions) -> Document:
+    """Test the solved network of each row's result file."""
+    del options
+    return measure_networks(read_results())
 
 
-def longer_sequences(documents: Sequence[Document]) -> Document:
-    """The same, of these result files."""
+def measure_networks(documents: Sequence[Document]) -> Document:
+    """Return the fraction of wrong sequences at each length, for the networks of result files."""
     fractions = {
         row_label(document): [fraction_wrong(document, length) for length in LENGTHS]
         for document in documents
@@ -41,13 +40,13 @@ def longer_sequences(documents: Sequence[Document]) -> Document:
 
 
 def draw(document: Document) -> Figure:
-    """The fraction of wrong sequences against their length."""
-    told = "T of the tests (trained at T = 100)"
-    return pictures.fraction_wrong(document["lengths"], document["fraction_wrong"], told)
+    """Draw the fraction of wrong sequences against their length."""
+    xlabel = "T of the tests (trained at T = 100)"
+    return draw_fraction_wrong(document["lengths"], document["fraction_wrong"], xlabel)
 
 
 def fraction_wrong(document: Document, length: int) -> float:
-    """How many of `NUM_TESTS` sequences a row's solved network gets wrong at T = `length`."""
+    """Return the fraction of `NUM_TESTS` sequences of this length that a network gets wrong."""
     architecture, parameters = network_from_document(document)
     row = document["task"]
     is_correct = make_task(row).is_correct
@@ -65,7 +64,7 @@ def fraction_wrong(document: Document, length: int) -> float:
 
 
 def sample_longer(key: jax.Array, row: str, length: int) -> Example:
-    """Draws a sequence of one of `ROWS_AT_100`, with T = `length` in place of 100."""
+    """Draw a sequence of one of `ROWS_AT_100`, with T = `length` instead of 100."""
     if row == "2c-100-100":
         return very_long_lags.sample_very_long(key, length, num_distractors=100)
     if row == "4-100":

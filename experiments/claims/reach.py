@@ -1,4 +1,4 @@
-"""How far the first symbol of task 2a reaches, as the rivals and the LSTM learn."""
+"""The last step at which nets tell the first symbol of task 2a, as baselines and the LSTM learn."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.claims.base import Settings, measure
-from experiments.claims.tolerance import changed
-from experiments.rows import figures as pictures
+from experiments.claims.base import ClaimOptions, band, draw_band, measure
+from experiments.claims.tolerance import with_tolerance
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.network.files import Document
+from lstm_jax.plots import style
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
@@ -23,90 +23,92 @@ from lstm_jax.training.update_rules.base import Vmapped, vmap_trials
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NEAR = 0.01  # two outputs that differ by less are the same
+THRESHOLD = 0.01  # smaller differences between outputs are ignored
 PANELS = {
     "reach": "last step that tells the first symbol",
     "last_error": "largest error at the last step",
-    "told": "change of C's hidden unit\nby the first symbol",
+    "hidden_change": "change of C's hidden unit\nby the first symbol",
 }
 
 
-def run(settings: Settings) -> Document:
-    """What the nets know of the first symbol, chunk by chunk."""
-    return {"trials": settings.trials, "variants": measure(variants(), reach, settings)}
+def run(options: ClaimOptions) -> Document:
+    """Measure all variants."""
+    return {"trials": options.trials, "variants": measure(variants(), reach, options)}
 
 
 def draw(document: Document) -> Figure:
-    """The measures against the training sequences."""
-    return pictures.over_training(document["variants"], PANELS)
+    """Draw each measure against the training sequences, one line per variant."""
+    figure, panels = style.new_figure(5 * len(PANELS), 5, columns=len(PANELS))
+    for axes, (measure_, ylabel) in zip(panels, PANELS.items(), strict=True):
+        for i, (label, found) in enumerate(document["variants"].items()):
+            if measure_ in found:
+                line = style.line_style(i)
+                draw_band(axes, found["sequences"], found[measure_], label, **line)
+        axes.set(xlabel="training sequences", ylabel=ylabel, ylim=(0, None))
+        style.format_counts(axes)
+    lines = panels[0].get_legend_handles_labels()
+    style.add_legend(figure, *lines, loc="outside lower center", ncols=3)
+    return figure
 
 
 def variants() -> dict[str, TrainingLoop]:
-    """Task 2a with a delay of 100: RTRL for 20,000 sequences, BPTT 50,000, the chunker 100,000."""
+    """Return task 2a with a delay of 100, learned by RTRL, BPTT, the chunker and the LSTM."""
     loops = {}
-    for title, row, budget, settings in (
+    for title, row, max_sequences, pairs in (
         ("RTRL", "2a-100.rtrl", 20_000, [(1.0, 0.0)]),
         ("BPTT", "2a-100.bptt", 50_000, [(1.0, 0.0), (0.2, 0.2)]),
         ("chunker", "2a-100.chunker", 100_000, [(1.0, 0.0), (0.2, 0.0), (0.2, 0.2)]),
     ):
-        for init_range, tolerance in settings:
+        for init_range, tolerance in pairs:
             label = f"{title}, |w| < {init_range:g}, tolerance {tolerance:g}"
-            loops[label] = changed(row, budget, init_range, tolerance)
-    lstm = dataclasses.replace(make_task("2a"), max_sequences=50_000)
-    loops["LSTM (adam)"] = TrainingLoop(make_recipe("adam").apply(lstm))
-    return {label: dataclasses.replace(one, chunk=2500) for label, one in loops.items()}
+            loops[label] = with_tolerance(row, max_sequences, init_range, tolerance)
+    task = dataclasses.replace(make_task("2a"), max_sequences=50_000)
+    loops["LSTM (adam)"] = TrainingLoop(make_recipe("adam").apply(task))
+    return {label: dataclasses.replace(loop, chunk=2500) for label, loop in loops.items()}
 
 
-def reach(loop: TrainingLoop, settings: Settings) -> Document:
-    """What the nets of task 2a know of a sequence's first symbol, chunk by chunk.
+def reach(loop: TrainingLoop, options: ClaimOptions) -> Document:
+    """Measure after each chunk how far the first symbol reaches.
 
     Returns:
-      `sequences`, and for each trial then: `reach`, the last step at which an output depends on
-      the first symbol by more than `NEAR`; `last_error`, the largest at the last step, in the worse
-      of both sequences. Of the chunker also `c_error`, the same of C's prediction of the last
-      symbol; `c_hidden`, the lower value of C's hidden unit after the first symbol; `told`, by how
-      much that symbol changes it. `solved`, how many trials were.
+      `solved`, the number of solved trials; `sequences` after each chunk; and the `band` over the
+      trials then of the measures of `PANELS`: `reach`, the last step at which an output depends on
+      the first symbol by more than `THRESHOLD`; `last_error`, the largest error at the last step
+      of two sequences that differ in the first symbol; for the chunker also `hidden_change`.
     """
-    trials = settings.trials
-    runner = TrialRunner(loop, range(trials), seed=settings.seed)
-    look = jax.jit(lambda model: _look(loop, model, trials))
-    found = []
+    runner = TrialRunner(loop, range(options.trials), seed=options.seed)
+    look = jax.jit(lambda model: measure_model(loop, model, options.trials))
+    chunks = []
     while not runner.finished:
         runner.run_chunk()
-        looks = {
-            name: np.round(np.asarray(value, np.float64), 4).tolist()
-            for name, value in look(runner.state().trials.model).items()
-        }
-        found.append({"sequences": runner.num_sequences} | looks)
+        found = look(runner.state().trials.model)
+        chunks.append({"sequences": runner.num_sequences} | jax.device_get(found))
+    of_trials = {name: np.stack([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    sequences = of_trials.pop("sequences").tolist()
+    bands = {name: band(values, 4) for name, values in of_trials.items()}
     solved = sum(result.solved for result in runner.results())
-    return {name: [one[name] for one in found] for name in found[0]} | {"solved": solved}
+    return {"solved": solved, "sequences": sequences} | bands
 
 
-def _look(loop: TrainingLoop, model: Any, trials: int) -> dict[str, jax.Array]:
-    """Of the models as they are, see `reach`."""
+def measure_model(loop: TrainingLoop, model: Any, trials: int) -> dict[str, jax.Array]:
+    """Return the measures of `reach` for the current model of every trial, each [R]."""
     batch = loop.task.sample_batch(jax.random.key(0), 32)
-    places = [batch.inputs[:, 0].argmin(), batch.inputs[:, 0].argmax()]  # one with x, one with y
-    both = [
+    first = batch.inputs[:, 0]
+    both = [  # one sequence with x, one with y
         jax.tree.map(lambda array, i=i: jnp.repeat(array[i][..., None], trials, -1), batch)
-        for i in places
+        for i in (first.argmin(), first.argmax())
     ]
-    targets = jnp.stack([one.targets[-1] for one in both])  # [2, K, R]
-    outputs = jnp.stack([loop.update_rule.outputs(model, one) for one in both])  # [2, T, K, R]
-    is_told = jnp.abs(outputs[0] - outputs[1]).max(1) > NEAR
-    steps = jnp.arange(1, len(is_told) + 1)
+    targets = jnp.stack([example.targets[-1] for example in both])  # [2, K, R]
+    outputs = jnp.stack([loop.update_rule.outputs(model, example) for example in both])
+    is_different = jnp.abs(outputs[0] - outputs[1]).max(1) > THRESHOLD  # [T, R]
+    steps = jnp.arange(1, len(is_different) + 1)
     found = {
-        "reach": jnp.where(is_told, steps[:, None], 0).max(0),
+        "reach": jnp.where(is_different, steps[:, None], 0).max(0),
         "last_error": jnp.abs(outputs[:, -1] - targets).max((0, 1)),
     }
-    method = loop.update_rule.rule if isinstance(loop.update_rule, Vmapped) else None
-    if isinstance(method, Chunker):
-        follow = vmap_trials(lambda pair, one: method.follow(pair, one, train=False)[1])
-        courses = [follow(model, one) for one in both]
-        predictions = jnp.stack([course.chunker_outputs[-1] for course in courses])
-        hidden = jnp.stack([course.chunker_hidden[0] for course in courses])  # [2, R]
-        found |= {
-            "c_error": jnp.abs(predictions - targets).max((0, 1)),
-            "c_hidden": hidden.min(0),
-            "told": jnp.abs(hidden[0] - hidden[1]),
-        }
+    rule = loop.update_rule.rule if isinstance(loop.update_rule, Vmapped) else None
+    if isinstance(rule, Chunker):
+        follow = vmap_trials(lambda pair, example: rule.follow(pair, example, train=False)[1])
+        x, y = (follow(model, example).chunker_hidden[0] for example in both)
+        found["hidden_change"] = jnp.abs(x - y)
     return found

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from experiments.claims.base import Settings, by_descent, compare, draw_comparison
-from experiments.claims.bptt import by_adam
+from experiments.claims.base import comparison, draw_comparison
+from experiments.claims.bptt import with_adam
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
-from lstm_jax.network.files import Document
 from lstm_jax.tasks.lag import make as lag_task
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
-LAGS = ((10, 10), (40, 40), (2, 40))  # shortest and longest
+LAGS = ((10, 10), (40, 40), (2, 40))  # shortest, longest
 SPANS = (1, 10, 40)  # 1 / (1 - τ)
 
 
 def variants() -> dict[str, TrainingLoop]:
-    """Every kind of net at every range of lags."""
+    """Return every type of net at every range of lags."""
     loops = {}
     for shortest, longest in LAGS:
         lag = f"lag {longest}" if shortest == longest else f"lag {shortest} to {longest}"
@@ -24,19 +23,15 @@ def variants() -> dict[str, TrainingLoop]:
 
 
 def at_lag(shortest: int, longest: int) -> dict[str, TrainingLoop]:
-    """The LSTM of one cell, and three units of one time constant, by BPTT and Adam."""
+    """Return an LSTM of one cell, and three units of one time constant with BPTT and Adam."""
     task = lag_task(shortest, longest)
-    loops = {"LSTM": by_descent(task)}
+    loops = {"LSTM": TrainingLoop(task)}
     for span in SPANS:
         tau = round(1 - 1 / span, 12)
         net = RecurrentNet(3, 3, 1, "simple", (tau,) * 3, bias=True)
-        loops[f"time constants of {span}"] = by_adam(task, net, 0.01)
+        loops[f"time constants of {span}"] = with_adam(task, net, 0.01)
     return loops
 
 
-def run(settings: Settings) -> Document:
-    """The trials of every variant."""
-    return compare(variants(), settings)
-
-
+run = comparison(variants)
 draw = draw_comparison

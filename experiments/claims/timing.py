@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.claims.base import Settings
+from experiments.claims.base import ClaimOptions, draw_trials
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import Document
 from lstm_jax.network.layer import unroll
@@ -27,40 +27,41 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ASKED: tuple[tuple[timing.Mode, int, int], ...] = (  # of F and the number of cells
+TASKS: tuple[tuple[timing.Mode, int, int], ...] = (  # type, F, number of cells
     ("generating", 5, 1),
     ("generating", 5, 2),
     ("measuring", 10, 1),
 )
-SEQUENCES = 200_000  # a trial's budget
-RATE, LONGEST = 0.003, 0.1  # of Adam, falling to 0; a gradient
-# By the publication's conditions, a trial needs millions of sequences.
+MAX_SEQUENCES = 200_000
+LEARNING_RATE, MAX_NORM = 0.003, 0.1  # of Adam, decreasing to 0; of a gradient
+# With the publication's hyperparameters, a trial needs millions of sequences.
 CHANGES = (
     "g is tanh; weights start in [-0.5, 0.5], biases of forget and output gates at 2 and -1; cross "
-    f"entropy; the exact gradient, no longer than {LONGEST}, by Adam at a rate from {RATE} to 0"
+    f"entropy; the full gradient, clipped to norm {MAX_NORM}, by Adam at a rate from "
+    f"{LEARNING_RATE} to 0"
 )
 TESTED = 1000  # spikes
-SHOWN = 45  # steps
+DISPLAYED = 45  # steps
 
 
-def run(settings: Settings) -> Document:
-    """How long every trial is right, and the best of each variant at work."""
+def run(options: ClaimOptions) -> Document:
+    """Train and test all variants."""
     found = {}
-    for kind, period, cells in ASKED:
+    for kind, period, cells in TASKS:
         for peepholes in (True, False):
-            loop = learn(kind, period, cells, peepholes=peepholes)
+            loop = training_loop(kind, period, cells, peepholes=peepholes)
             size = f"{cells} cell{'s' if cells > 1 else ''}"
             label = f"{loop.task.title}, {size} {'with' if peepholes else 'without'} peepholes"
-            found[label] = one = how_long(kind, period, loop, settings)
-            settings.say(f"{label}: {one['solved']} of {settings.trials}, right: {one['right']}")
-    return {"changes": CHANGES, "trials": settings.trials, "variants": found}
+            found[label] = one = test(kind, period, loop, options)
+            options.log(f"{label}: {one['solved']} of {options.trials}, right: {one['right']}")
+    return {"changes": CHANGES, "trials": options.trials, "variants": found}
 
 
-def learn(kind: timing.Mode, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
-    """A task with what departs from the publication."""
+def training_loop(kind: timing.Mode, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
+    """Return the training loop of a task with `CHANGES`."""
     task = timing.make(kind, period, cells=cells, peepholes=peepholes)
     task = replace_architecture(
-        dataclasses.replace(task, max_sequences=SEQUENCES), cell_input="tanh"
+        dataclasses.replace(task, max_sequences=MAX_SEQUENCES), cell_input="tanh"
     )
     task = replace_hyperparameters(
         task,
@@ -70,26 +71,26 @@ def learn(kind: timing.Mode, period: int, cells: int, *, peepholes: bool) -> Tra
         gradient="full",
         loss=LOSSES["cross_entropy"],
     )
-    adam = optax.adam(optax.linear_schedule(RATE, 0.0, SEQUENCES))
-    optimiser = optax.chain(optax.clip_by_global_norm(LONGEST), adam)
+    adam = optax.adam(optax.linear_schedule(LEARNING_RATE, 0.0, MAX_SEQUENCES))
+    optimiser = optax.chain(optax.clip_by_global_norm(MAX_NORM), adam)
     return TrainingLoop(task, PerSequenceUpdate(task, optimiser))
 
 
-def how_long(kind: timing.Mode, period: int, loop: TrainingLoop, settings: Settings) -> Document:
-    """Trains, then tests every trial on one train of `TESTED` spikes.
+def test(kind: timing.Mode, period: int, loop: TrainingLoop, options: ClaimOptions) -> Document:
+    """Train, then test every trial on one train of `TESTED` spikes.
 
     Returns:
-      `solved`, how many trials were; of each trial `sequences` it was trained on, and `right`, how
-      many spikes were over before its first wrong output; `at_work`, what the trial that was right
-      for longest does in the first steps.
+      `solved`, the number of solved trials; for each trial the training `sequences`, and `right`,
+      the number of spikes before its first wrong output; `at_work`, the activations of the trial
+      that was right for longest.
     """
-    runner = TrialRunner(loop, range(settings.trials), seed=settings.seed)
+    runner = TrialRunner(loop, range(options.trials), seed=options.seed)
     results = runner.run()
     model = runner.state().trials.model
-    late = np.random.default_rng(settings.seed).integers(0, 2, TESTED, np.int32)
+    late = np.random.default_rng(options.seed).integers(0, 2, TESTED, np.int32)
     example = timing.train(kind, jnp.asarray(late), period)
-    along = jax.tree.map(lambda a: jnp.repeat(a[..., None], settings.trials, -1), example)
-    outputs = np.asarray(jax.jit(loop.update_rule.outputs)(model, along))
+    batch = jax.tree.map(lambda a: jnp.repeat(a[..., None], options.trials, -1), example)
+    outputs = np.asarray(jax.jit(loop.update_rule.outputs)(model, batch))
     ends = np.cumsum(period + late)
     right = [int(np.sum(ends <= right_steps(y, example))) for y in np.moveaxis(outputs, -1, 0)]
     best = jax.tree.map(lambda a: a[..., int(np.argmax(right))], model.parameters)
@@ -102,21 +103,21 @@ def how_long(kind: timing.Mode, period: int, loop: TrainingLoop, settings: Setti
 
 
 def right_steps(outputs: np.ndarray, example: Example) -> int:
-    """How many steps come before the first output, [T, 1], that is too far from its target."""
-    far = np.abs(outputs - np.asarray(example.targets)) >= timing.TOLERANCE
-    wrong = np.flatnonzero(far[: int(example.length)])
+    """Return the number of steps before the first output, of [T, 1], too far from its target."""
+    is_far = np.abs(outputs - np.asarray(example.targets)) >= timing.TOLERANCE
+    wrong = np.flatnonzero(is_far[: int(example.length)])
     return int(wrong[0]) if len(wrong) else int(example.length)
 
 
 def _at_work(architecture: Architecture, parameters: Any, example: Example) -> Document:
-    inputs = example.inputs[:SHOWN]
+    """Return the first steps' inputs and outputs, and the activations of the first cell."""
+    inputs = example.inputs[:DISPLAYED]
     activations, _ = unroll(architecture, parameters, inputs)
     outputs = output_units(architecture, parameters.output, activations, inputs)
-    # Of the first cell, where there are two.
     rounded = lambda array: np.round(np.asarray(array, np.float64)[:, 0], 3).tolist()
     return {
         "input": rounded(inputs),
-        "target": rounded(example.targets[:SHOWN]),
+        "target": rounded(example.targets[:DISPLAYED]),
         "output": rounded(outputs),
         "internal_state": rounded(activations.internal_state),
         "output_gate": rounded(activations.output_gate),
@@ -124,23 +125,18 @@ def _at_work(architecture: Architecture, parameters: Any, example: Example) -> D
 
 
 def draw(document: Document) -> Figure:
-    """A mark for every trial, a line a variant; and the first variant's best network at work."""
+    """Draw one mark per trial, and the best network of the first variant at work."""
     variants = document["variants"]
     figure, (left, right) = style.new_figure(12, 4.5, columns=2)
-    for place, found in enumerate(variants.values()):
-        spikes = np.maximum(found["right"], 0.5)
-        spread = place + np.linspace(-0.25, 0.25, len(spikes))
-        left.plot(spikes, spread, "o", color=style.OURS, alpha=0.5, markersize=5)
-    left.plot([], [], "o", color=style.OURS, alpha=0.5, label="a trial")
-    left.axvspan(0.5, timing.SPIKES, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
-    named = [
+    lines = {
         "{}, {}\n{}: {} of {} solved".format(
             *label.split(", "), found["solved"], document["trials"]
-        )
+        ): found["right"]
         for label, found in variants.items()
-    ]
-    left.set_yticks(range(len(variants)), named)
-    left.set(xscale="log", xlim=(0.4, 1.3 * TESTED), ylim=(len(variants) - 0.5, -0.5))
+    }
+    draw_trials(left, lines, spread=0.25)
+    left.axvspan(0.5, timing.SPIKES, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
+    left.set_xlim(0.4, 1.3 * TESTED)
     left.set_xlabel(f"spikes until the first wrong output, {TESTED} tested")
     style.add_legend(left, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
     label, first = next(iter(variants.items()))
@@ -151,8 +147,8 @@ def draw(document: Document) -> Figure:
 def _draw_at_work(axes: Axes, label: str, found: Document) -> None:
     steps = 1 + np.arange(len(found["output"]))
     spikes = steps[np.asarray(found["target"]) > 0.5]
-    axes.vlines(spikes, 0, 1, color=style.PAPER, alpha=0.3, linewidth=5, label="wanted")
-    axes.step(steps, found["input"], color=style.GREY, where="mid", label="I, what is seen")
+    axes.vlines(spikes, 0, 1, color=style.PAPER, alpha=0.3, linewidth=5, label="target")
+    axes.step(steps, found["input"], color=style.GREY, where="mid", label="input I")
     axes.plot(steps, found["output"], color=style.BLACK, marker=".", label="output")
     state = np.asarray(found["internal_state"])
     state = state / np.abs(state).max()

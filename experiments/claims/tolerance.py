@@ -1,54 +1,49 @@
-"""RTRL on task 2a, if an output near its target has no error."""
+"""RTRL on task 2a, with no error for outputs near their targets."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from experiments.claims.base import Settings, compare, draw_comparison
+from experiments.claims.base import comparison, draw_comparison
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.rows import METHODS, ROWS, make_baseline_task, make_training_loop
 from lstm_jax.baselines.update_rules import RecurrentPerSequence, RecurrentPerStep
-from lstm_jax.network.files import Document
+from lstm_jax.tasks import replace_hyperparameters
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
 
 BASELINES = ("2a-4.rtrl-1", "2a-4.rtrl-4", "2a-4.rtrl-10", "2a-10.rtrl")
-RANGES, TOLERANCES = (0.2, 1.0), (0.0, 0.02, 0.2)
+INIT_RANGES, TOLERANCES = (0.2, 1.0), (0.0, 0.02, 0.2)
 MAX_SEQUENCES = 1_000_000
 
 
 def variants() -> dict[str, TrainingLoop]:
-    """The delays and rates of the paper's rows.
+    """Return the delays and learning rates of the paper's rows, by range and tolerance.
 
-    By the range of the initial weights, of which the paper does not tell, and by the tolerance.
+    The paper does not state the range of the initial weights.
     """
     loops = {}
     for row in BASELINES:
-        for init_range in RANGES:
+        for init_range in INIT_RANGES:
             for tolerance in TOLERANCES:
-                loop = changed(row, MAX_SEQUENCES, init_range, tolerance)
+                loop = with_tolerance(row, MAX_SEQUENCES, init_range, tolerance)
                 task = loop.task
                 title = f"p = {task.max_length}, a = {task.hyperparameters.learning_rate:g}"
                 loops[f"{title}, |w| < {init_range:g}, tolerance {tolerance:g}"] = loop
     return loops
 
 
-def changed(row: str, budget: int, init_range: float, tolerance: float) -> TrainingLoop:
-    """A rival's row with a budget, a range of initial weights and a tolerance of its own."""
-    task = make_baseline_task(row)
-    hyperparameters = dataclasses.replace(task.hyperparameters, init_range=init_range)
-    task = dataclasses.replace(task, hyperparameters=hyperparameters, max_sequences=budget)
-    method = METHODS[ROWS[row].method](task)
-    assert isinstance(
-        method, (RecurrentPerSequence, RecurrentPerStep, Chunker)
-    )  # those that have a tolerance
-    method = Vmapped(dataclasses.replace(method, tolerance=tolerance))
-    return dataclasses.replace(make_training_loop(row), task=task, update_rule=method)
+def with_tolerance(
+    row: str, max_sequences: int, init_range: float, tolerance: float
+) -> TrainingLoop:
+    """Return a baseline's loop with another budget, initial range and tolerance."""
+    task = replace_hyperparameters(make_baseline_task(row), init_range=init_range)
+    task = dataclasses.replace(task, max_sequences=max_sequences)
+    rule = METHODS[ROWS[row].method](task)
+    assert isinstance(rule, (RecurrentPerSequence, RecurrentPerStep, Chunker))
+    rule = Vmapped(dataclasses.replace(rule, tolerance=tolerance))
+    return dataclasses.replace(make_training_loop(row), task=task, update_rule=rule)
 
 
-def run(settings: Settings) -> Document:
-    """The trials of every variant."""
-    return compare(variants(), settings)
-
-
+run = comparison(variants)
 draw = draw_comparison

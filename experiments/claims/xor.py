@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.claims.base import Settings, by_descent, compare, draw_comparison
+from experiments.claims.base import comparison, draw_comparison, with_gradient
 from experiments.claims.gradient import GRADIENTS
-from lstm_jax.network.files import Document
 from lstm_jax.tasks import delayed_xor
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
@@ -13,9 +12,9 @@ MAX_SEQUENCES = 100_000
 
 
 def variants() -> dict[str, TrainingLoop]:
-    """Delayed XOR at growing lengths, by either gradient."""
+    """Return delayed XOR at increasing lengths, with either gradient."""
     return {
-        f"XOR, T = {length}, {gradient} gradient": by_descent(
+        f"XOR, T = {length}, {gradient} gradient": with_gradient(
             delayed_xor.make(length, MAX_SEQUENCES), gradient
         )
         for length in LENGTHS
@@ -23,9 +22,5 @@ def variants() -> dict[str, TrainingLoop]:
     }
 
 
-def run(settings: Settings) -> Document:
-    """The trials of every variant."""
-    return compare(variants(), settings)
-
-
+run = comparison(variants)
 draw = draw_comparison

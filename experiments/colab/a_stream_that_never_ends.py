@@ -1,28 +1,29 @@
 # %% [markdown]
 # # A stream that never ends
 #
-# Most learning looks back over a finished sequence. This one has no end: the learner takes one
-# symbol after the other, predicts, hears the truth if there is any, learns, and forgets the symbol.
+# Most training looks back over a finished sequence. This stream has no end. At every step the
+# learner receives a symbol, predicts, learns if there is a target, and discards the symbol.
 #
-# The stream is a counter's: `|` counts one up (to three at most), `#` sets it back to nothing, `.`
-# means nothing, and at `?` the count must be told. Nobody marks where something begins or ends.
+# The stream is a counter: `|` adds one (up to three), `#` resets the count, `.` does nothing, and
+# at `?` the count is the target. Nothing marks where a count begins or ends.
 
 # %%
+# @title Setup { display-mode: "form" }
+# If JAX was imported before this cell or is too old, restart the session and run this cell first.
 import importlib
 import pathlib
 import subprocess
 import sys
 from importlib.util import find_spec
 
-SOURCE = "git+https://github.com/OWNER/lstm_jax"  # whence it is installed, if no checkout is around
 if not all(map(find_spec, ("lstm_jax", "matplotlib", "tqdm"))):
-    around = [f.as_uri() for f in pathlib.Path.cwd().parents if (f / "lstm_jax").is_dir()]
-    package = f"lstm_jax[plots,progress] @ {[*around, SOURCE][0]}"
+    clones = [f.as_uri() for f in pathlib.Path.cwd().parents if (f / "lstm_jax").is_dir()]
+    package = f"lstm_jax[plots,progress] @ {[*clones, 'git+https://github.com/OWNER/lstm_jax'][0]}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
     importlib.invalidate_caches()
 import lstm_jax as lstm
 
-lstm.configure_cpu()  # small networks run five times as fast; before JAX computes anything
+lstm.configure_cpu()  # faster loops for small networks
 
 # %%
 import functools
@@ -35,125 +36,136 @@ from lstm_jax import plots
 from lstm_jax.plots import style
 
 # %%
-SYMBOLS, MOST = "#|.?", 3
+SYMBOLS, MAX_COUNT = "#|.?", 3
+CHUNK, NUM_CHUNKS = 20, 10_000  # steps between updates, updates
 
 
-def stream(key, steps, before=0):
-    """Symbols [T], counts [T, 1], as numbers in [0.1, 0.9], and where they are asked for [T]."""
+def stream(key, steps, count=0):
+    """Draw symbols [T], counts [T, 1] scaled to [0.1, 0.9], and whether each is a target [T]."""
     symbols = jax.random.choice(key, 4, (steps,), p=jnp.array([0.12, 0.18, 0.4, 0.3]))
 
-    def count(before, symbol):
-        now = jnp.where(symbol == 0, 0, jnp.minimum(before + (symbol == 1), MOST))
-        return now, now
+    def step(count, symbol):
+        count = jnp.where(symbol == 0, 0, jnp.minimum(count + (symbol == 1), MAX_COUNT))
+        return count, count
 
-    _, counts = jax.lax.scan(count, before, symbols)
-    return symbols, 0.1 + 0.8 * counts[:, None] / MOST, symbols == 3
+    _, counts = jax.lax.scan(step, count, symbols)
+    return symbols, 0.1 + 0.8 * counts[:, None] / MAX_COUNT, symbols == 3
+
+
+def to_count(scaled):
+    """Invert the scaling to [0.1, 0.9]."""
+    return (scaled - 0.1) / 0.8 * MAX_COUNT
 
 
 # %%
-symbols, counts, asked = stream(jax.random.key(0), 60)
-told = [round((float(count) - 0.1) / 0.8 * MOST) for count in counts[:, 0]]
+symbols, counts, is_target = stream(jax.random.key(0), 60)
 print("".join(SYMBOLS[i] for i in symbols))
-print("".join(str(count) if ask else " " for count, ask in zip(told, asked)))
+print("".join(f"{to_count(c):.0f}" if t else " " for c, t in zip(counts[:, 0], is_target)))
 
 # %% [markdown]
 # ## One step at a time
-# `learn` takes a symbol, the target and how much the target counts (0 where nothing is asked), and
-# returns the prediction and the new learner. All that it knows is in the learner.
+# `learn` takes a symbol, a target and the weight of the target's loss (0 without a target). It
+# returns the prediction and the new learner. The learner holds the weights, the state and the
+# gradient so far. Its size is constant.
 
 # %%
-net = lstm.Architecture(4, (1, 1, 1), 1, forget_gates=True)
+net_2000 = lstm.Architecture(4, (1, 1, 1), 1, forget_gates=True)
 adam = optax.adam(0.01)
 
 
 def start(net, **biases):
-    """A learner at the start of its stream."""
+    """Return a learner at the start of the stream."""
     parameters = lstm.initialise(jax.random.key(1), net, init_range=0.3, **biases)
     return lstm.init_learner(net, parameters, adam)
 
 
-learner = start(net)
-size = lambda learner: sum(leaf.nbytes for leaf in jax.tree.leaves(learner))
+def num_bytes(learner):
+    """Return the size of a learner."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(learner))
+
+
+# %%
+learner = start(net_2000)
 for t in range(40):
-    prediction, learner = lstm.learn(net, learner, symbols[t], counts[t], weight=float(asked[t]))
+    weight = float(is_target[t])
+    prediction, learner = lstm.learn(net_2000, learner, symbols[t], counts[t], weight=weight)
     learner = lstm.update(adam, learner)
     if t in (0, 39):
-        print(f"after step {t + 1}: {size(learner):,} bytes, prediction {prediction[0]:.2f}")
+        print(f"after step {t + 1}: {num_bytes(learner):,} bytes, prediction {prediction[0]:.2f}")
 
 # %% [markdown]
 # ## 200,000 steps
-# As many as one likes: the learner stays as large as it is. `learn_chunk` does the same by a
-# stretch at a time, which is faster. Three learners hear the same stream:
+# `learn_chunk` learns several steps at once, which is faster. Three learners receive the same
+# stream:
 #
-# 1. memory cells of 1997, which keep what they have for ever;
-# 2. the same, but told where something new begins: `reset=` at every `#`;
-# 3. cells with **forget gates** (Gers, Schmidhuber & Cummins 2000), which must find that out.
+# 1. memory cells of 1997, which never forget;
+# 2. the same cells, with `reset=` at every `#`;
+# 3. cells with **forget gates** (Gers, Schmidhuber & Cummins 2000), which must learn to reset.
+
 
 # %%
-STRETCH, STRETCHES = 20, 10_000
-
-
 @functools.partial(jax.jit, static_argnums=(0, 2))
-def live(net, learner, told):
-    """Learns on and on; the mean error of what was asked for, by stretch."""
+def train(net, learner, with_reset):
+    """Return the learner after 200,000 steps, and the summed error and targets of each chunk."""
 
-    def stretch(carry, key):
+    def chunk(carry, key):
         learner, count = carry
-        symbols, counts, asked = stream(key, STRETCH, count)
-        steps = {"weights": asked.astype(float), "reset": (symbols == 0) & told}
-        predictions, learner = lstm.learn_chunk(net, learner, symbols, counts, **steps)
-        errors = jnp.abs(predictions - counts)[:, 0] * asked
-        count = jnp.rint((counts[-1, 0] - 0.1) / 0.8 * MOST).astype(int)
-        return (lstm.update(adam, learner), count), (errors.sum(), asked.sum())
+        symbols, counts, is_target = stream(key, CHUNK, count)
+        steps = lstm.Steps(reset=(symbols == 0) & with_reset)
+        options = {"weights": is_target.astype(float), "steps": steps}
+        predictions, learner = lstm.learn_chunk(net, learner, symbols, counts, **options)
+        errors = jnp.abs(predictions - counts)[:, 0] * is_target
+        count = jnp.rint(to_count(counts[-1, 0])).astype(int)
+        return (lstm.update(adam, learner), count), (errors.sum(), is_target.sum())
 
-    keys = jax.random.split(jax.random.key(2), STRETCHES)
-    (learner, _), errors = jax.lax.scan(stretch, (learner, jnp.array(0)), keys)
+    keys = jax.random.split(jax.random.key(2), NUM_CHUNKS)
+    (learner, _), errors = jax.lax.scan(chunk, (learner, jnp.array(0)), keys)
     return learner, errors
 
 
 # %%
-old = lstm.Architecture(4, (1, 1, 1), 1)
+net_1997 = lstm.Architecture(4, (1, 1, 1), 1)
 learners, curves = {}, {}
-for name, of, told, biases in (
-    ("1997", old, False, {}),
-    ("1997, told where to start anew", old, True, {}),
-    ("with forget gates", net, False, {"forget_gate_bias": (2.0, 2.0, 2.0)}),
+for name, net, with_reset, biases in (
+    ("1997", net_1997, False, {}),
+    ("1997, with resets", net_1997, True, {}),
+    ("with forget gates", net_2000, False, {"forget_gate_bias": (2.0, 2.0, 2.0)}),
 ):
-    learners[name], (errors, number) = live(of, start(of, **biases), told)
-    by_part = lambda a: a.reshape(100, -1).sum(1)
-    curves[name] = by_part(errors) / by_part(number) / 0.8 * MOST
-    print(f"{name}: {size(learners[name]):,} bytes, error at the end {curves[name][-1]:.2f}")
+    learners[name], (errors, targets) = train(net, start(net, **biases), with_reset)
+    sums = [array.reshape(100, -1).sum(1) for array in (errors, targets)]
+    curves[name] = sums[0] / sums[1] / 0.8 * MAX_COUNT
+    print(f"{name}: {num_bytes(learners[name]):,} bytes, final error {curves[name][-1]:.2f}")
 
 # %% [markdown]
-# Without a way to forget, the cells drown in all that they ever counted. Told where to start anew,
-# they learn; with forget gates they need not be told.
+# Without resets, the states of the 1997 cells grow and the error stays. With resets they learn.
+# Cells with forget gates need no resets.
 
 # %%
 figure, (axes,) = style.new_figure(7.5, 3.4)
-steps = STRETCH * STRETCHES / 100 * jnp.arange(1, 101)
+steps = CHUNK * NUM_CHUNKS / 100 * jnp.arange(1, 101)
 for (name, curve), colour in zip(curves.items(), (style.VERMILION, style.BLACK, style.BLUE)):
     axes.plot(steps, curve, color=colour, label=name)
 axes.set(xlabel="steps of the stream", ylabel="mean error of the count", ylim=(0, None))
-style.with_thousands(axes)
+style.format_counts(axes)
 style.add_legend(axes)
 figure
 
 # %% [markdown]
 # ## What the forget gates do
-# A forget gate of 1 keeps the state, one of 0 drops it. Look for the block whose forget gate shuts
-# at `#`: there the count starts anew. At `.` and `?` it is wide open, for the count must last.
+# A forget gate at 1 keeps the state, one at 0 clears it. Look for the block whose forget gate
+# closes at `#`, where the count starts again. At `.` and `?` it is open, since the count must last.
 
 # %%
-parameters = learners["with forget gates"].parameters
-symbols, counts, asked = stream(jax.random.key(3), 60)
+trained = learners["with forget gates"].parameters
+shown_symbols, shown_counts, is_shown = stream(jax.random.key(3), 60)
 plots.network_at_work(
-    net, parameters, symbols, targets=jnp.where(asked[:, None], counts, jnp.nan),
+    net_2000, trained, shown_symbols, targets=jnp.where(is_shown[:, None], shown_counts, jnp.nan),
     symbols=SYMBOLS, classes=("count",), title="after 200,000 steps",
 )  # fmt: skip
 
 # %%
 batch = jax.vmap(lambda key: stream(key, 100)[0])(jax.random.split(jax.random.key(4), 50))
-plots.gates_at_symbols(net, parameters, batch, symbols=SYMBOLS, title="how open the gates are")
+plots.gates_at_symbols(net_2000, trained, batch, symbols=SYMBOLS, title="mean gate activations")
 
 # %% [markdown]
-# A gap in the stream, where nothing is known, is `mask=False`: the learner stays as it is.
+# If the stream has a gap, pass `mask=False` for those steps: the learner does not change.

@@ -3,25 +3,26 @@
 #
 # One memory cell, twelve steps, weights set by hand: every gate and state, step by step.
 #
-# The cell is given three numbers at each step: a *value*, and two signals, *store* and *read*.
-# It is to remember the value at which *store* came, and to show it when *read* comes.
+# The cell has three inputs: a *value* and two signals, *store* and *read*. It must remember the
+# value at *store* and output it at *read*.
 
 # %%
+# @title Setup { display-mode: "form" }
+# If JAX was imported before this cell or is too old, restart the session and run this cell first.
 import importlib
 import pathlib
 import subprocess
 import sys
 from importlib.util import find_spec
 
-SOURCE = "git+https://github.com/OWNER/lstm_jax"  # whence it is installed, if no checkout is around
 if not all(map(find_spec, ("lstm_jax", "matplotlib", "tqdm"))):
-    around = [f.as_uri() for f in pathlib.Path.cwd().parents if (f / "lstm_jax").is_dir()]
-    package = f"lstm_jax[plots,progress] @ {[*around, SOURCE][0]}"
+    clones = [f.as_uri() for f in pathlib.Path.cwd().parents if (f / "lstm_jax").is_dir()]
+    package = f"lstm_jax[plots,progress] @ {[*clones, 'git+https://github.com/OWNER/lstm_jax'][0]}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
     importlib.invalidate_caches()
 import lstm_jax as lstm
 
-lstm.configure_cpu()  # small networks run five times as fast; before JAX computes anything
+lstm.configure_cpu()  # faster loops for small networks
 
 # %%
 import jax
@@ -37,19 +38,19 @@ names = ("value", "store", "read")
 net = lstm.Architecture(num_inputs=3, blocks=(1,), num_outputs=1, recurrent="none")
 
 # %% [markdown]
-# ## The weights, by hand
-# - The **input gate** is nearly shut (bias -4) and is pushed open by *store* (weight 8).
-# - The **output gate** is nearly shut and is pushed open by *read*.
-# - The **cell input** sees the value.
+# ## The weights
+# - The **input gate** is nearly closed (bias -4); *store* opens it (weight 8).
+# - The **output gate** is nearly closed; *read* opens it.
+# - The **cell input** receives the value.
 
 
 # %%
 def by_hand(input_bias=-4.0, output_bias=-4.0, store_weight=8.0, read_weight=8.0):
-    """The weights of the cell; what is not named is 0."""
+    """Return the weights of the cell; all others are 0."""
     zeros = jax.tree.map(jnp.zeros_like, lstm.initialise(jax.random.key(0), net))
 
-    def unit(weights, given, bias):
-        return weights._replace(input=jnp.array(given)[:, None], bias=jnp.array([bias]))
+    def unit(weights, values, bias):
+        return weights._replace(input=jnp.array(values)[:, None], bias=jnp.array([bias]))
 
     layer = zeros.layer._replace(
         input_gate=unit(zeros.layer.input_gate, [0.0, store_weight, 0.0], input_bias),
@@ -62,17 +63,16 @@ def by_hand(input_bias=-4.0, output_bias=-4.0, store_weight=8.0, read_weight=8.0
 plots.network_at_work(net, by_hand(), inputs, symbols=names, title="store at step 2, read at 9")
 
 # %% [markdown]
-# Read it from the top. At step 2 the input gate opens, and the internal state takes what the cell
-# input holds. From then on it stays where it is, whatever the value does: $s(t) = s(t-1) +
-# y^{in}(t)\,g(net_c(t))$ with $y^{in} \approx 0$. At step 9 the output gate opens, and the cell's
-# output shows the state for that one step. Before and after, nobody sees it.
+# Read it from the top. At step 2 the input gate opens, and the cell input is added to the internal
+# state. After that the state stays, whatever the value does: $s(t) = s(t-1) +
+# y^{in}(t)\,g(net_c(t))$ with $y^{in} \approx 0$. At step 9 the output gate opens, and the cell
+# outputs its state for that step only.
 #
-# ## Every number
-# The same in figures, with the equations of the paper.
+# ## The numbers
+# The same as a table, with the equations of the paper.
 
 # %%
 activations, _ = lstm.unroll(net, by_hand(), inputs)
-outputs = lstm.output_units(net, by_hand().output, activations)
 print("step  y_in   g(net_c)    s     y_out   y_c")
 state = 0.0
 for t in range(12):
@@ -85,8 +85,8 @@ for t in range(12):
 
 # %% [markdown]
 # ## Change a weight
-# What if the input gate is less tightly shut? At a bias of -4 the state keeps the stored value; at
-# -2 a little of everything leaks in; at 2 the cell is a sum of all that comes by.
+# The more open the input gate, the more of the other values leaks into the state. With bias -4 the
+# state keeps the stored value; with bias 2 it is a sum of all values.
 
 # %%
 figure, (axes,) = style.new_figure(7.5, 3.2)
@@ -99,31 +99,30 @@ style.add_legend(axes)
 figure
 
 # %% [markdown]
-# And the output gate: the less tightly it is shut, the more the rest of the network is disturbed
-# by a memory that it has not asked for.
+# The more open the output gate, the more the stored value disturbs the rest of the network before
+# and after *read*.
 
 # %%
 figure, (axes,) = style.new_figure(7.5, 3.2)
 for bias, colour in zip((-4.0, -2.0, 0.0, 2.0), style.LINES):
-    displayed = lstm.unroll(net, by_hand(output_bias=bias), inputs)[0].cell_output
-    axes.plot(displayed[:, 0], "o-", color=colour, label=f"output gate bias {bias:g}")
+    outputs = lstm.unroll(net, by_hand(output_bias=bias), inputs)[0].cell_output
+    axes.plot(outputs[:, 0], "o-", color=colour, label=f"output gate bias {bias:g}")
 axes.axvline(9, color=style.GREY, linestyle=":", label="read")
-axes.set(xlabel="step", ylabel="cell output", title="the output gate protects the others")
+axes.set(xlabel="step", ylabel="cell output", title="the output gate protects the other units")
 axes.set_xlim(-0.5, 15)
 style.add_legend(axes, loc="center right")
 figure
 
 # %% [markdown]
-# With sliders, where the notebook's front end has them; a picture, where it has not.
+# With sliders, if `ipywidgets` is installed; otherwise as a picture.
 
 
 # %%
 def picture(input_bias=-4.0, output_bias=-4.0, store_weight=4.0, read_weight=8.0):
-    """The cell at work with other weights."""
+    """Draw the cell with other weights."""
     weights = by_hand(input_bias, output_bias, store_weight, read_weight)
-    return plots.network_at_work(
-        net, weights, inputs, symbols=names, title=f"weight from store: {store_weight:g}"
-    )
+    title = f"weight from store: {store_weight:g}"
+    return plots.network_at_work(net, weights, inputs, symbols=names, title=title)
 
 
 try:
@@ -131,16 +130,16 @@ try:
 except ImportError:
     displayed = picture()
 else:
-    ranges = ("input_bias", "output_bias", "store_weight", "read_weight")
-    displayed = interact(picture, **dict.fromkeys(ranges, (-8.0, 8.0)))
+    sliders = ("input_bias", "output_bias", "store_weight", "read_weight")
+    displayed = interact(picture, **dict.fromkeys(sliders, (-8.0, 8.0)))
 displayed
 
 # %% [markdown]
-# ## What the cell remembers in order to learn
-# A weight that let the value in at step 2 must be told at step 9 whether that was right. So the
-# cell keeps, for each weight into its input gate and its cell input, a running sum: the derivative
-# of its state by that weight (eqs. 25, 27). It grows while the gate is open and then stays, as the
-# state does; this is all the memory that learning needs.
+# ## What the cell keeps in order to learn
+# The error at step 9 must reach the weight that let the value in at step 2. For each weight into
+# its input gate and its cell input, the cell keeps a running sum: the derivative of its state with
+# respect to that weight (eqs. 25, 27). It grows while the gate is open and then stays, like the
+# state. Learning needs no other memory of the past.
 
 # %%
 import optax
@@ -151,8 +150,8 @@ for x_t in inputs:
     _, learner = lstm.learn(net, learner, x_t)
     traces.append((learner.traces.input_gate.input[1, 0], learner.traces.cell.input[0, 0]))
 figure, (axes,) = style.new_figure(7.5, 3.2)
-for sizes, name in zip(zip(*traces), ("store → input gate", "value → cell input")):
-    axes.plot(sizes, "o-", label=f"∂s/∂w, {name}")
-axes.set(xlabel="step", ylabel="derivative of the state", title="what is kept for the error")
+for trace, name in zip(zip(*traces), ("store → input gate", "value → cell input")):
+    axes.plot(trace, "o-", label=f"∂s/∂w, {name}")
+axes.set(xlabel="step", ylabel="derivative of the state", title="the traces of two weights")
 style.add_legend(axes)
 figure

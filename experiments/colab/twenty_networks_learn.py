@@ -1,30 +1,31 @@
 # %% [markdown]
 # # Twenty networks learn
 #
-# A stream of letters: `E`, some forty to fifty of `a`, `b`, `c`, `d` at random, an `X` or a `Y`
-# among them, as many random ones again, another `X` or `Y`, some fifty more, and at last `B`.
-# At `B` the network must say in which order the two came: `XX`, `XY`, `YX` or `YY`.
+# This is experiment 6a of Hochreiter & Schmidhuber (1997). A sequence begins with `E` and ends with
+# the trigger `B` at position 100 to 110. In between are random letters `a`, `b`, `c`, `d`, except
+# at two positions: one from 10 to 20 and one from 50 to 60. Each of these holds an `X` or a `Y`.
+# At `B` the network must classify their order: `XX`, `XY`, `YX` or `YY`.
 #
-# This is experiment 6a of Hochreiter & Schmidhuber (1997). What matters is seen twice, for one
-# step each, up to a hundred steps before it is asked for. Twenty networks learn it here, and then
-# one of them is opened.
+# Each `X` or `Y` lasts one step, and the first one comes 80 to 100 steps before the answer. Twenty
+# networks learn the task here. Then we look inside one of them.
 
 # %%
+# @title Setup { display-mode: "form" }
+# If JAX was imported before this cell or is too old, restart the session and run this cell first.
 import importlib
 import pathlib
 import subprocess
 import sys
 from importlib.util import find_spec
 
-SOURCE = "git+https://github.com/OWNER/lstm_jax"  # whence it is installed, if no checkout is around
 if not all(map(find_spec, ("lstm_jax", "matplotlib", "tqdm"))):
-    around = [f.as_uri() for f in pathlib.Path.cwd().parents if (f / "lstm_jax").is_dir()]
-    package = f"lstm_jax[plots,progress] @ {[*around, SOURCE][0]}"
+    clones = [f.as_uri() for f in pathlib.Path.cwd().parents if (f / "lstm_jax").is_dir()]
+    package = f"lstm_jax[plots,progress] @ {[*clones, 'git+https://github.com/OWNER/lstm_jax'][0]}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
     importlib.invalidate_caches()
 import lstm_jax as lstm
 
-lstm.configure_cpu()  # small networks run five times as fast; before JAX computes anything
+lstm.configure_cpu()  # faster loops for small networks
 
 # %%
 import jax
@@ -39,16 +40,17 @@ for inputs, length, target in zip(batch.inputs, batch.length, batch.targets):
     print("".join(symbols[i] for i in inputs[:length]), "→", classes[target.argmax()])
 
 # %% [markdown]
-# The network is small: two memory blocks of two cells, 156 weights. Its input gates start nearly
-# shut (their biases at -2 and -4), so that nothing is stored before the network knows what for.
+# The network has two memory blocks of two cells and 156 weights. The input gate biases start at -2
+# and -4, so that little is stored before training.
 
 # %%
-task.architecture
+net = task.architecture
+net
 
 # %% [markdown]
-# ## They learn
-# Each of the twenty starts from weights and sequences of its own, and sees every sequence once.
-# One is solved when its last 2,000 sequences were all right.
+# ## Training
+# Every network has its own initial weights and sequences, and sees each sequence once. It is
+# solved when its last 2,000 sequences were classified correctly, with a mean error below 0.1.
 
 # %%
 loop = lstm.TrainingLoop(task)
@@ -61,68 +63,70 @@ while not runner.finished:
 trials = runner.results()
 
 # %% [markdown]
-# Nothing happens for a long time: guessing "each class with a quarter" is all that can be done
-# until some gate, by chance, opens a little more at X than at Y. Then it goes fast. Every line is
-# a network; its dot is where it was solved.
+# For a long time the networks can only predict a quarter for each class. When a gate responds a
+# little more to X than to Y, the error falls quickly. Each line is a network; its dot marks where
+# it was solved.
 
 # %%
-published = task.published
 plots.learning_curves(
     trials,
-    title="temporal order (6a), the paper's conditions",
-    published_mean=published.mean_sequences,
-    published_rate=published.success_rate,
+    title="temporal order (6a), the paper's hyperparameters",
+    published_mean=task.published.mean_sequences,
+    published_rate=task.published.success_rate,
 )
 
 # %%
 for trial in trials[:5]:
-    found = "solved after" if trial.solved else "unsolved after"
-    print(f"network {trial.index}: {found} {trial.sequences:,} sequences,", end=" ")
-    print(f"{trial.test_wrong} of {trial.test_size} new ones wrong")
+    result = "solved after" if trial.solved else "unsolved after"
+    print(f"network {trial.index}: {result} {trial.sequences:,} sequences,", end=" ")
+    print(f"{trial.test_wrong} of {trial.test_size} test sequences wrong")
 
 # %% [markdown]
-# ## One of them, opened
-# Blue is the first block, vermilion the second; dashes are a block's second cell. A state that
-# steps and then stays is a memory: the constant error carrousel holds it without any loss.
+# ## Inside one network
+# The first block is blue, the second vermilion; the second cell of a block is dashed. A state that
+# changes in a step and then stays is a memory: the constant error carrousel keeps it without loss.
 
 # %%
-net = task.architecture
 solved = next(trial for trial in trials if trial.solved)
 parameters = jax.tree.map(jax.numpy.asarray, solved.model.parameters)
-wanted = task.sample_batch(jax.random.key(1), 64)
-one = [int((wanted.targets.argmax(1) == k).argmax()) for k in range(4)]  # of each class
-plots.network_at_work(
-    net, parameters, wanted.inputs[one[1]], length=int(wanted.length[one[1]]),
-    targets=wanted.targets[one[1]], symbols=symbols, classes=classes,
-    title=f"network {solved.index}, a sequence with X, then Y",
-)  # fmt: skip
+samples = task.sample_batch(jax.random.key(1), 64)
+first_of = [int((samples.targets.argmax(1) == k).argmax()) for k in range(4)]  # of each class
+
+
+def draw(k):
+    """Draw a sequence of a class."""
+    i = first_of[k]
+    return plots.network_at_work(
+        net, parameters, samples.inputs[i], length=int(samples.length[i]),
+        targets=samples.targets[i], symbols=symbols, classes=classes,
+        title=f"network {solved.index}, a sequence of class {classes[k]}",
+    )  # fmt: skip
+
+
+draw(1)
 
 # %% [markdown]
-# The same network with Y first. Compare where the states go.
+# The same network with Y first. Compare the states.
 
 # %%
-plots.network_at_work(
-    net, parameters, wanted.inputs[one[2]], length=int(wanted.length[one[2]]),
-    targets=wanted.targets[one[2]], symbols=symbols, classes=classes,
-    title=f"network {solved.index}, a sequence with Y, then X",
-)  # fmt: skip
+draw(2)
 
 # %% [markdown]
-# ## What its gates do at X, at Y, at the trigger
-# The mean of every gate at every symbol, over 200 new sequences. Nobody told the network that X,
-# Y and B matter and that a, b, c and d do not.
+# ## The gates at each symbol
+# The mean of every gate at every symbol, over 200 test sequences. The network has learned that X, Y
+# and B matter and that a, b, c and d do not.
 
 # %%
 test = task.sample_batch(jax.random.key(2), 200)
 plots.gates_at_symbols(
-    net, parameters, test.inputs, test.length, symbols=symbols, title="how open the gates are"
+    net, parameters, test.inputs, test.length, symbols=symbols, title="mean gate activations"
 )
 
 # %% [markdown]
-# The library says the same in words. A finding with a remedy is a trouble, as the paper knows
-# them; one without says what a gate listens to. A trouble need not be fatal: in the run that is
-# shown here the second block does the work, while the first one drifts, its two cells doing the
-# same, and yet the task is solved.
+# `diagnose` states the same in words. A finding with a remedy is one of the problems that the paper
+# describes; the others say which symbols open a gate. A problem need not prevent the solution: in
+# the run shown here the first block drifts and its two cells do the same, but the second block
+# solves the task.
 
 # %%
 for finding in lstm.diagnose(net, parameters, test.inputs, test.length, symbols=symbols):

@@ -1,1 +1,1 @@
-"""One question each, answered by a page that runs: `python -m experiments.examples.NAME`."""
+"""Runnable examples of a page each: `python -m experiments.examples.NAME`."""

@@ -1,9 +1,9 @@
-"""How do I give a trained network to a program that does not have this library?
+"""A trained network for a program without this library.
 
     python -m experiments.examples.export NETWORK.bin
 
-`jax.export` writes a compiled function with its weights to a file, for sequences of any length and
-for both CPUs and GPUs. The other program needs JAX alone, of this version or a later one:
+`jax.export` writes a compiled function with its weights to a file, for sequences of any length, on
+CPUs and GPUs. The other program needs only JAX, of the same version or a later one:
 
     import jax, pathlib
     network = jax.export.deserialize(bytearray(pathlib.Path("NETWORK.bin").read_bytes()))
@@ -25,12 +25,12 @@ NET = lstm.Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
 
 
 def network(inputs: jax.Array) -> jax.Array:
-    """The outputs [T, 1] for a sequence [T, 3], by weights that take the place of trained ones."""
+    """Compute the outputs [T, 1] of a sequence [T, 3], with random weights as an example."""
     return lstm.apply(NET, lstm.initialise(jax.random.key(0), NET), inputs)[0]
 
 
 def main(path: str) -> pathlib.Path:
-    """Writes the network to a file."""
+    """Write the network to a file."""
     (steps,) = export.symbolic_shape("T")
     inputs = jax.ShapeDtypeStruct((steps, NET.num_inputs), jnp.float32)
     exported = export.export(jax.jit(network), platforms=["cpu", "cuda"])(inputs)

@@ -1,8 +1,8 @@
-"""How do I use the layer as an Equinox module?
+"""The layer as an Equinox module.
 
     python -m experiments.examples.in_equinox
 
-The architecture is static, the parameters are a pytree as they are. Needs the extra `interop`.
+The architecture is static, the parameters are a pytree. Needs the extra `interop`.
 """
 
 import equinox as eqx
@@ -13,7 +13,7 @@ import lstm_jax as lstm
 
 
 class LSTM(eqx.Module):
-    """A network as a module: sequences [T, I] to outputs [T, K]."""
+    """A network as a module, from sequences [T, I] to outputs [T, K]."""
 
     parameters: lstm.Parameters
     architecture: lstm.Architecture = eqx.field(static=True)
@@ -23,7 +23,7 @@ class LSTM(eqx.Module):
         self.parameters = lstm.initialise(key, architecture)
 
     def __call__(self, inputs):
-        """The outputs at every step."""
+        """Compute the outputs at every step."""
         return lstm.apply(self.architecture, self.parameters, inputs)[0]
 
 
@@ -32,20 +32,20 @@ NET = lstm.Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
 
 @eqx.filter_jit
 @eqx.filter_value_and_grad
-def error(model, inputs, targets):
-    """Of one sequence, and its gradient, shaped as the model."""
+def loss(model, inputs, targets):
+    """Return the loss of one sequence, and its gradient, shaped as the model."""
     return lstm.half_squared_error(model(inputs), targets)
 
 
 def main() -> list[float]:
-    """The errors of ten steps of gradient descent."""
-    model, errors = LSTM(NET, key=jax.random.key(0)), []
+    """Return the losses of ten steps of gradient descent."""
+    model, losses = LSTM(NET, key=jax.random.key(0)), []
     for _ in range(10):
-        value, gradient = error(model, jnp.ones((5, 3)), jnp.full((5, 1), 0.9))
+        value, gradient = loss(model, jnp.ones((5, 3)), jnp.full((5, 1), 0.9))
         model = eqx.apply_updates(model, jax.tree.map(lambda g: -0.1 * g, gradient))
-        errors.append(float(value))
-    print(f"error {errors[0]:.4f} at first, {errors[-1]:.4f} at last")
-    return errors
+        losses.append(float(value))
+    print(f"loss {losses[0]:.4f} at first, {losses[-1]:.4f} at the end")
+    return losses
 
 
 if __name__ == "__main__":

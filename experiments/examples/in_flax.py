@@ -1,9 +1,8 @@
-"""How do I use the layer as a module of flax.nnx?
+"""The layer as a module of flax.nnx.
 
     python -m experiments.examples.in_flax
 
-Every weight array becomes an `nnx.Param` in its place, which Flax's optimisers and filters see.
-Needs the extra `interop`.
+Every weight array is an `nnx.Param`, for Flax's optimisers and filters. Needs the extra `interop`.
 """
 
 import jax
@@ -15,7 +14,7 @@ import lstm_jax as lstm
 
 
 class LSTM(nnx.Module):
-    """A network as a module: sequences [T, I] to outputs [T, K]."""
+    """A network as a module, from sequences [T, I] to outputs [T, K]."""
 
     def __init__(self, architecture, *, rngs: nnx.Rngs):
         self.architecture = architecture
@@ -23,7 +22,7 @@ class LSTM(nnx.Module):
         self.parameters = nnx.data(jax.tree.map(nnx.Param, parameters))
 
     def __call__(self, inputs):
-        """The outputs at every step."""
+        """Compute the outputs at every step."""
         is_param = lambda node: isinstance(node, nnx.Param)
         parameters = jax.tree.map(lambda w: w[...], self.parameters, is_leaf=is_param)
         return lstm.apply(self.architecture, parameters, inputs)[0]
@@ -34,21 +33,21 @@ NET = lstm.Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
 
 @nnx.jit
 @nnx.value_and_grad
-def error(model, inputs, targets):
-    """Of one sequence, and its gradient."""
+def loss(model, inputs, targets):
+    """Return the loss of one sequence, and its gradient."""
     return lstm.half_squared_error(model(inputs), targets)
 
 
 def main() -> list[float]:
-    """The errors of ten steps of gradient descent."""
-    model, errors = LSTM(NET, rngs=nnx.Rngs(0)), []
+    """Return the losses of ten steps of gradient descent."""
+    model, losses = LSTM(NET, rngs=nnx.Rngs(0)), []
     optimiser = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
     for _ in range(10):
-        value, gradient = error(model, jnp.ones((5, 3)), jnp.full((5, 1), 0.9))
+        value, gradient = loss(model, jnp.ones((5, 3)), jnp.full((5, 1), 0.9))
         optimiser.update(model, gradient)
-        errors.append(float(value))
-    print(f"error {errors[0]:.4f} at first, {errors[-1]:.4f} at last")
-    return errors
+        losses.append(float(value))
+    print(f"loss {losses[0]:.4f} at first, {losses[-1]:.4f} at the end")
+    return losses
 
 
 if __name__ == "__main__":

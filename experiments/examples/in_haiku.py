@@ -1,8 +1,8 @@
-"""How do I use the layer in a Haiku transform?
+"""The layer in a Haiku transform.
 
     python -m experiments.examples.in_haiku
 
-Every weight array is a parameter of the module, by its own name. Needs the extra `interop`.
+Every weight array is a named parameter of the module. Needs the extra `interop`.
 """
 
 import functools
@@ -15,7 +15,7 @@ import lstm_jax as lstm
 
 
 class LSTM(hk.Module):
-    """A network as a module: sequences [T, I] to outputs [T, K]."""
+    """A network as a module, from sequences [T, I] to outputs [T, K]."""
 
     def __init__(self, architecture, init_range=0.1):
         super().__init__()
@@ -23,7 +23,7 @@ class LSTM(hk.Module):
         self.init = hk.initializers.RandomUniform(-init_range, init_range)
 
     def __call__(self, inputs):
-        """The outputs at every step."""
+        """Compute the outputs at every step."""
         make = functools.partial(lstm.initialise, architecture=self.architecture)
         shapes = jax.eval_shape(make, jax.random.key(0))
         name = functools.partial(jax.tree_util.keystr, simple=True, separator="_")
@@ -39,21 +39,21 @@ MODEL = hk.without_apply_rng(hk.transform(lambda inputs: LSTM(NET)(inputs)))
 
 @jax.jit
 @jax.value_and_grad
-def error(parameters, inputs, targets):
-    """Of one sequence, and its gradient."""
+def loss(parameters, inputs, targets):
+    """Return the loss of one sequence, and its gradient."""
     return lstm.half_squared_error(MODEL.apply(parameters, inputs), targets)
 
 
 def main() -> list[float]:
-    """The errors of ten steps of gradient descent."""
-    inputs, targets, errors = jnp.ones((5, 3)), jnp.full((5, 1), 0.9), []
+    """Return the losses of ten steps of gradient descent."""
+    inputs, targets, losses = jnp.ones((5, 3)), jnp.full((5, 1), 0.9), []
     parameters = MODEL.init(jax.random.key(0), inputs)
     for _ in range(10):
-        value, gradient = error(parameters, inputs, targets)
+        value, gradient = loss(parameters, inputs, targets)
         parameters = jax.tree.map(lambda w, g: w - 0.1 * g, parameters, gradient)
-        errors.append(float(value))
-    print(f"error {errors[0]:.4f} at first, {errors[-1]:.4f} at last")
-    return errors
+        losses.append(float(value))
+    print(f"loss {losses[0]:.4f} at first, {losses[-1]:.4f} at the end")
+    return losses
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""How do I run trials of a task of my own, and a rival beside them?
+"""Trials of a new task, and of a baseline.
 
     python -m experiments.examples.own_task
 
-Of eight symbols the first, 0 or 1, is to be told at the end. A network, a generator and a criterion
-make the task; the trial loop, the stopping rule and the final test are those of the paper's tasks.
+The target at the end of eight symbols is the first of them, 0 or 1. A task has a network, a
+generator and a criterion. The training loop, the stopping rule and the final test are those of the
+paper's tasks.
 """
 
 import jax
@@ -14,8 +15,8 @@ from lstm_jax.tasks import Hyperparameters, within
 
 
 def sample(key, data):
-    """A sequence: the first symbol, then noise of the symbols 2 and 3."""
-    del data  # what the sequences of a trial share: nothing
+    """Draw the first symbol, then noise of the symbols 2 and 3."""
+    del data  # for tasks whose sequences share data
     first, noise = jax.random.split(key)
     bit = jax.random.bernoulli(first).astype(jnp.int32)
     symbols = jax.random.randint(noise, (8,), 2, 4).at[0].set(bit)
@@ -33,12 +34,12 @@ TASK = lstm.Task(
 
 
 def main() -> dict[str, list[lstm.TrialResult]]:
-    """Five trials of the LSTM and of Elman's procedure, which sees one step back."""
+    """Run five trials of the LSTM and of Elman's procedure, which looks back one step."""
     loops = {
         "LSTM": lstm.TrainingLoop(TASK),
         "Elman's procedure": lstm.baselines.training_loop(TASK, "Elman's procedure", num_hidden=4),
     }
-    results = {name: lstm.TrialRunner(each, range(5)).run() for name, each in loops.items()}
+    results = {name: lstm.TrialRunner(loop, range(5)).run() for name, loop in loops.items()}
     for name, trials in results.items():
         solved = [trial.sequences for trial in trials if trial.solved]
         print(f"{name}: {len(solved)} of 5 trials solved, after {solved} sequences")

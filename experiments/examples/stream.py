@@ -1,10 +1,10 @@
-"""How do I learn from a stream that never ends, in memory that does not grow?
+"""Online learning from an endless stream, in constant memory.
 
     python -m experiments.examples.stream
 
-Numbers go by, every fifth or so with a mark; the target of every step is the last marked one. There
-are no sequences and no resets, so cells must forget, which takes forget gates (2000). `learn`
-carries the paper's gradient forward in time; the weights change every 10 steps.
+About every fifth number of the stream is marked; the target of every step is the last marked one.
+There are no sequences and no resets, so cells need forget gates (2000). `learn` computes the
+paper's gradient forward in time; the weights change every 10 steps.
 """
 
 import jax
@@ -17,30 +17,33 @@ NET = lstm.Architecture(
     2, blocks=(1,) * 4, num_outputs=1, forget_gates=True, cell_output="identity", output="identity"
 )
 OPTIMISER = optax.adam(0.01)
-STEPS, EVERY = 20_000, 10
+STEPS, INTERVAL = 20_000, 10
 
 
-def take(carry, given):
-    """One step of the stream: a prediction, its error, what is learned from it."""
+def step(carry, data):
+    """Predict and learn one step of the stream; return the absolute error."""
     learner, n = carry
-    x_t, target = given
+    x_t, target = data
     prediction, learner = lstm.learn(NET, learner, x_t, target)
     learner = jax.lax.cond(
-        n % EVERY == EVERY - 1, lambda one: lstm.update(OPTIMISER, one), lambda one: one, learner
+        n % INTERVAL == INTERVAL - 1,
+        lambda one: lstm.update(OPTIMISER, one),
+        lambda one: one,
+        learner,
     )
     return (learner, n + 1), jnp.abs(prediction - target)[0]
 
 
 def main() -> jax.Array:
-    """The absolute error of every step, [STEPS]."""
+    """Return the absolute error of every step, [STEPS]."""
     first, second = jax.random.split(jax.random.key(0))
     numbers = jax.random.uniform(first, (STEPS,), minval=-1.0)
     marks = jax.random.bernoulli(second, 0.2, (STEPS,))
     last = jnp.maximum.accumulate(jnp.where(marks, jnp.arange(STEPS), 0))
-    given = (jnp.stack([numbers, marks.astype(jnp.float32)], -1), numbers[last][:, None])
+    data = (jnp.stack([numbers, marks.astype(jnp.float32)], -1), numbers[last][:, None])
     parameters = lstm.initialise(first, NET, forget_gate_bias=(1.0,) * 4)
     learner = lstm.init_learner(NET, parameters, OPTIMISER)
-    _, errors = jax.lax.scan(take, (learner, jnp.int32(0)), given)
+    _, errors = jax.lax.scan(step, (learner, jnp.int32(0)), data)
     print(f"mean error of the first 1000 steps {errors[:1000].mean():.3f}", end=", ")
     print(f"of the last 1000 {errors[-1000:].mean():.3f}")
     return errors

@@ -193,7 +193,7 @@ class Record(NamedTuple):
     def gates(self) -> Iterator[tuple[str, int, np.ndarray]]:
         """Type, block and activation at all real steps, [M], of every gate."""
         for gate in GATES:
-            values = getattr(self.activations, gate.activity)
+            values = getattr(self.activations, gate.activation)
             for block in range(0 if values is None else self.architecture.num_blocks):
                 yield gate.name, block, values[self.is_real, block]
 

@@ -1,7 +1,7 @@
-"""Pictures of trials, of a network at work and of error flow; needs the extra `plots`.
+"""Plots of trials, of a network's activations and of error flow (extra `plots`).
 
-Every function returns a Matplotlib figure, which a notebook shows by itself and `save` writes.
-Nothing here touches Matplotlib's global state; colours and fonts are in `style` alone.
+Every function returns a Matplotlib figure. A notebook displays it, `save` writes it to a file.
+Matplotlib's global state is not touched. `style` defines the colours and fonts.
 """
 
 from lstm_jax.plots.at_work import network_at_work

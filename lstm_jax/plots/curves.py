@@ -1,4 +1,4 @@
-"""Learning curves: the training error of every trial, and the paper's number beside ours."""
+"""Learning curves: the training error of every trial, with the paper's number of sequences."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def learning_curves(
     published_mean: float | None = None,
     published_rate: float | None = None,
 ) -> Figure:
-    """Draws the mean absolute training error of every trial against the sequences presented.
+    """Draw the mean absolute training error of every trial against the training sequences.
 
-    A solved trial's line ends in a dot, an unsolved one's is grey. Upright lines are the mean
-    number of sequences of the solved trials, and the paper's.
+    The line of a solved trial ends in a dot; unsolved trials are grey. Vertical lines mark the
+    mean number of sequences of the solved trials, and the paper's.
 
     >>> curve = [[1000, 0.5, 1.0], [2000, 0.1, 0.0]]  # sequences, mean error, fraction wrong
     >>> trial = {"index": 0, "solved": True, "sequences": 2000, "curve": curve}
@@ -38,10 +38,10 @@ def learning_curves(
     'my run'
 
     Args:
-      trials: what `TrialRunner` returns, or the document of a result file.
-      title: above the picture; None: what the document says, or nothing.
-      published_mean: the paper's mean number of sequences; None: what the document says.
-      published_rate: the paper's percentage of solved trials; None: what the document says.
+      trials: the results of a `TrialRunner`, or the document of a result file.
+      title: title of the figure (default: from the document).
+      published_mean: the paper's mean number of sequences (default: from the document).
+      published_rate: the paper's percentage of solved trials (default: from the document).
 
     Returns:
       The figure.
@@ -62,43 +62,45 @@ def learning_curves(
     figure, (axes,) = style.new_figure(7.5, 4.2)
     for trial in rows:
         _draw_trial(axes, trial)
-    _draw_means(axes, rows, published_mean, published_rate)
+    _draw_mean(axes, rows)
+    _draw_published(axes, published_mean, published_rate)
     axes.set(xlabel="training sequences", ylabel="mean absolute training error", ylim=(0, None))
-    axes.set_title(textwrap.fill(title or "", 80))
-    style.with_thousands(axes)
+    axes.set_title(style.literal(textwrap.fill(title or "", 80)))
+    style.format_counts(axes)
     style.add_legend(figure, loc="outside lower center", ncols=2)
     return figure
 
 
 def compare_trials(groups: Mapping[str, Sequence[TrialResult]]) -> Figure:
-    """Draws the learning curves of several groups of trials side by side, on the same axes.
+    """Draw the learning curves of several groups of trials, one panel per group.
 
     >>> figure = compare_trials({"memory cells": [], "conventional net": []})
     >>> [axes.get_title() for axes in figure.axes]
     ['memory cells: 0 of 0 solved', 'conventional net: 0 of 0 solved']
 
     Args:
-      groups: the trials of each name, as `TrialRunner` returns them.
+      groups: the results of a `TrialRunner` by name.
 
     Returns:
-      The figure; above each panel is how many are solved, unsolved trials are grey.
+      The figure. Panels share their axes; unsolved trials are grey.
 
     Raises:
       ValueError: if there is no group.
     """
     if not groups:
         raise ValueError("groups must hold at least one group of trials, got none")
-    figure, places = style.new_figure(
+    figure, panels = style.new_figure(
         4.5 * len(groups), 3.2, columns=len(groups), sharex=True, sharey=True
     )
-    for axes, (name, trials) in zip(places, groups.items(), strict=True):
+    for axes, (name, trials) in zip(panels, groups.items(), strict=True):
         for trial in trials:
             _draw_trial(axes, vars(trial))
         solved = sum(trial.solved for trial in trials)
-        axes.set(title=f"{name}: {solved} of {len(trials)} solved", xlabel="training sequences")
-    for axes in places:
-        style.with_thousands(axes)
-    places[0].set(ylabel="mean absolute training error", ylim=(0, None))
+        title = f"{style.literal(name)}: {solved} of {len(trials)} solved"
+        axes.set(title=title, xlabel="training sequences")
+    for axes in panels:
+        style.format_counts(axes)
+    panels[0].set(ylabel="mean absolute training error", ylim=(0, None))
     return figure
 
 
@@ -116,23 +118,22 @@ def _draw_trial(axes: Axes, trial: Fields) -> None:
         axes.plot(*curve[-1], "o", color=colour, markersize=4)
 
 
-def _draw_means(
-    axes: Axes,
-    rows: Sequence[Fields],
-    published_mean: float | None,
-    published_rate: float | None,
-) -> None:
-    """The upright lines, and a legend that says what became of the trials, here and there."""
+def _draw_mean(axes: Axes, rows: Sequence[Fields]) -> None:
     solved = [trial["sequences"] for trial in rows if trial["solved"]]
-    told = f"ours: {len(solved)} of {len(rows)} solved"
+    label = f"ours: {len(solved)} of {len(rows)} solved"
     if solved:
         mean = float(np.mean(solved))
-        axes.axvline(mean, color=style.OURS, linestyle="--", label=f"{told}, mean {mean:,.0f}")
+        axes.axvline(mean, color=style.OURS, linestyle="--", label=f"{label}, mean {mean:,.0f}")
     else:
-        axes.plot([], [], color=style.FAILED, label=told)
-    paper = "paper: " if published_rate is None else f"paper: {published_rate:.0f} % solved, "
-    if published_mean is not None:
-        told = f"{paper}mean {published_mean:,.0f}"
-        axes.axvline(published_mean, color=style.PAPER, linestyle=":", linewidth=2, label=told)
-    elif published_rate is not None:
-        axes.plot([], [], color=style.PAPER, linestyle=":", label=paper.rstrip(", "))
+        axes.plot([], [], color=style.FAILED, label=label)
+
+
+def _draw_published(axes: Axes, mean: float | None, rate: float | None) -> None:
+    """Draw the paper's mean as a line, or its success rate alone in the legend."""
+    parts = [] if rate is None else [f"{rate:.0f} % solved"]
+    options: style.Options = {"color": style.PAPER, "linestyle": ":", "linewidth": 2}
+    if mean is not None:
+        label = f"paper: {', '.join([*parts, f'mean {mean:,.0f}'])}"
+        axes.axvline(mean, label=label, **options)
+    elif parts:
+        axes.plot([], [], label=f"paper: {parts[0]}", **options)

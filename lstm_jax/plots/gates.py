@@ -1,4 +1,4 @@
-"""What opens which gate: how open every gate is, on average, at every input symbol."""
+"""The mean activation of every gate at every input symbol."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def gates_at_symbols(
     symbols: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draws the mean activation of every gate at every symbol, as a table in shades and numbers.
+    """Draw the mean activation of every gate at every symbol as a table of shades and numbers.
 
     >>> from lstm_jax import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
@@ -39,17 +39,19 @@ def gates_at_symbols(
     ["block 1's input gate", "block 1's output gate"]
 
     Args:
-      architecture, parameters: the network; it must have gates.
-      inputs: [B, T] integers, a batch such as `Task.sample_batch` draws.
-      length: [B] integers, the steps before the padding; None: T.
-      symbols: the names of the I inputs, as of `symbol_names`; None: their numbers.
-      title: above the picture.
+      architecture: the network's description; it must have gates.
+      parameters: its weights.
+      inputs: [B, T] integers, a batch as from `Task.sample_batch`.
+      length: [B] integers, the steps before the padding (default: T).
+      symbols: names of the I inputs, as from `symbol_names` (default: their numbers).
+      title: title of the figure.
 
     Returns:
       The figure. Symbols that do not occur have no number.
 
     Raises:
-      ValueError: if there are no gates, inputs are no symbols or names do not fit the network.
+      ValueError: if there are no gates, the inputs are not symbols, or the number of names does
+        not fit.
     """
     inputs = np.asarray(inputs)
     if inputs.ndim != 2 or not np.issubdtype(inputs.dtype, np.integer):
@@ -64,28 +66,28 @@ def gates_at_symbols(
             colour = "white" if mean > 0.6 else style.BLACK
             axes.text(column, row, f"{mean:.2f}", ha="center", va="center", color=colour)
     axes.set_yticks(range(len(names)), names)
-    axes.set_xticks(range(architecture.num_inputs), symbols)
-    axes.set_title(title)
+    labels = symbols and [style.literal(name) for name in symbols]
+    axes.set_xticks(range(architecture.num_inputs), labels)
+    axes.set_title(style.literal(title))
     return figure
 
 
 def _mean_gates(
     architecture: Architecture, parameters: Parameters, inputs: np.ndarray, length: ArrayLike | None
 ) -> tuple[list[str], np.ndarray]:
-    """The gates' names, and their mean activations [gates, I]; NaN where a symbol is absent."""
+    """Return the gates' names and mean activations [gates, I]; NaN where a symbol is absent."""
     lengths = np.full(len(inputs), inputs.shape[1]) if length is None else np.asarray(length)
-    run = lambda one: unroll(architecture, parameters, one)[0]
-    activations = jax.vmap(run)(inputs)
+    activations = jax.vmap(lambda one: unroll(architecture, parameters, one)[0])(inputs)
     is_real = np.arange(inputs.shape[1]) < lengths[:, None]
-    at = inputs[is_real][:, None] == np.arange(architecture.num_inputs)  # [M, I]
+    is_symbol = inputs[is_real][:, None] == np.arange(architecture.num_inputs)  # [M, I]
     names, values = [], []
-    for kind in GATES:
-        gates = getattr(activations, kind.activity)
+    for gate in GATES:
+        gates = getattr(activations, gate.activation)
         for j in range(0 if gates is None else architecture.num_blocks):
-            names.append(f"block {j + 1}'s {kind.name.replace('_', ' ')}")
+            names.append(f"block {j + 1}'s {gate.name.replace('_', ' ')}")
             values.append(np.asarray(gates, np.float64)[is_real, j])
     if not names:
         raise ValueError("architecture must have gates, got none")
-    count = at.sum(0)
-    sums = np.array(values) @ at
+    count = is_symbol.sum(0)
+    sums = np.array(values) @ is_symbol
     return names, np.where(count > 0, sums / np.maximum(count, 1), np.nan)

@@ -1,4 +1,4 @@
-"""A learning curve that grows while trials run, for notebooks."""
+"""A learning curve that grows in a notebook while trials run."""
 
 from __future__ import annotations
 
@@ -12,74 +12,74 @@ from lstm_jax.training.trials.runner import Progress
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SECONDS_BETWEEN_PICTURES = 0.5
+SECONDS_BETWEEN_UPDATES = 0.5
 
 
 class LiveCurve:
-    """The training error and the solved trials so far, drawn again after every round.
+    """The training error and the number of solved trials, redrawn after every chunk.
 
         live = LiveCurve("6a")
-        results = TrialRunner(learning, range(20)).run(on_round=live.show)
+        results = TrialRunner(loop, range(20)).run(on_chunk=live.show)
 
     >>> from lstm_jax.training.trials.runner import Progress
-    >>> live = LiveCurve("a round")
+    >>> live = LiveCurve("one chunk")
     >>> live.show(Progress(1000, 3000, trials=3, running=2, solved=1, error=0.25))
     >>> [axes.get_ylabel() != "" for axes in live.draw().axes]
     [True, True]
 
-    In a notebook the picture stands under the cell and grows; elsewhere nothing is shown, and
-    `draw` gives the figure.
+    In a notebook the figure is displayed below the cell and updated in place. Elsewhere nothing is
+    displayed, and `draw` returns the figure.
     """
 
     def __init__(self, title: str = "") -> None:
-        """Starts with no points.
+        """Start with no points.
 
         Args:
-          title: above the picture.
+          title: title of the figure.
         """
         self._title = title
         self._points: list[Progress] = []
-        self._display: Any = None  # IPython's handle of what stands under the cell
-        self._displayed = -SECONDS_BETWEEN_PICTURES
+        self._handle: Any = None  # IPython's display handle
+        self._updated = -SECONDS_BETWEEN_UPDATES
 
     def show(self, progress: Progress) -> None:
-        """Adds a round, and shows the picture if the last one is half a second old."""
+        """Add a chunk, and update the figure at most twice a second."""
         self._points.append(progress)
         now = time.monotonic()
-        if now - self._displayed >= SECONDS_BETWEEN_PICTURES or not progress.running:
-            self._displayed = now
+        if now - self._updated >= SECONDS_BETWEEN_UPDATES or not progress.running:
+            self._updated = now
             self._update()
+
+    def draw(self) -> Figure:
+        """Draw the chunks so far: the error above, the solved trials below."""
+        figure, (above, below) = style.new_figure(
+            7.5, 4.2, rows=2, sharex=True, height_ratios=(3, 1)
+        )
+        sequences = [point.num_sequences for point in self._points]
+        above.plot(sequences, [point.error for point in self._points], color=style.OURS)
+        above.set(title=style.literal(self._title), ylabel="mean training error", ylim=(0, None))
+        below.step(sequences, [p.solved for p in self._points], where="post", color=style.GREEN)
+        trials = self._points[-1].trials if self._points else 1
+        below.set_ylabel(f"solved of {trials}")
+        below.set(xlabel="training sequences", ylim=(0, 1.05 * trials))
+        style.format_counts(below)
+        return figure
 
     def _update(self) -> None:
         display = _notebook_display()
         if display is None:
             return
-        if self._display is None:
-            self._display = display(self.draw(), display_id=True)
+        if self._handle is None:
+            self._handle = display(self.draw(), display_id=True)
         else:
-            self._display.update(self.draw())
-
-    def draw(self) -> Figure:
-        """The rounds so far: the error above, the trials solved below."""
-        figure, (above, below) = style.new_figure(
-            7.5, 4.2, rows=2, sharex=True, height_ratios=(3, 1)
-        )
-        num_sequences = [point.num_sequences for point in self._points]
-        above.plot(num_sequences, [point.error for point in self._points], color=style.OURS)
-        above.set(title=self._title, ylabel="mean training error", ylim=(0, None))
-        below.step(num_sequences, [p.solved for p in self._points], where="post", color=style.GREEN)
-        most = self._points[-1].trials if self._points else 1
-        below.set(xlabel="training sequences", ylabel=f"solved of {most}", ylim=(0, 1.05 * most))
-        style.with_thousands(below)
-        return figure
+            self._handle.update(self.draw())
 
 
 def _notebook_display() -> Callable | None:
-    """IPython's `display`, if this runs in a notebook."""
+    """Return IPython's `display` in a notebook, None elsewhere."""
     try:
         from IPython import get_ipython  # type: ignore[import-not-found]
         from IPython.display import display  # type: ignore[import-not-found]
     except ImportError:
         return None
-    shell = get_ipython()
-    return display if hasattr(shell, "kernel") else None
+    return display if hasattr(get_ipython(), "kernel") else None

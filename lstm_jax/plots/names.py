@@ -1,4 +1,4 @@
-"""What the inputs and outputs of the paper's tasks are called."""
+"""The names of the inputs and outputs of the paper's tasks."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from lstm_jax.tasks import reber, temporal_order
 
 
 def symbol_names(row: str) -> tuple[str, ...] | None:
-    """The names of a row's inputs, in order; None where the row is not one of the paper's.
+    """Return the names of a row's inputs in order, or None if it is not one of the paper's.
 
     >>> symbol_names("6a")
     ('E', 'a', 'b', 'c', 'd', 'X', 'Y', 'B')
 
     Args:
-      row: of the paper's tables, or a task's name.
+      row: the name of a row of the paper's tables.
     """
     task, *numbers = row.split(".")[0].split("-")
     match task:
         case "1":
             return tuple(reber.SYMBOLS)
         case "2a" | "2b":
-            return (*_numbered(int(numbers[0]) if numbers else 100, 1), "x", "y")
+            return (*_numbered(int(numbers[0]) - 1 if numbers else 99), "x", "y")
         case "2c":
-            return (*_numbered(int(numbers[1]), 0), "e", "b", "x", "y")
+            return (*_numbered(int(numbers[1])), "e", "b", "x", "y")
         case "3a" | "3b" | "3c":
             return ("signal or noise",)
         case "4" | "5":
@@ -34,13 +34,13 @@ def symbol_names(row: str) -> tuple[str, ...] | None:
 
 
 def class_names(row: str) -> tuple[str, ...] | None:
-    """The names of a row's outputs, in order; None where the row is not one of the paper's.
+    """Return the names of a row's outputs in order, or None if it is not one of the paper's.
 
     >>> class_names("6a")
     ('XX', 'XY', 'YX', 'YY')
 
     Args:
-      row: of the paper's tables, or a task's name.
+      row: the name of a row of the paper's tables.
     """
     task = row.split(".")[0].split("-")[0]
     match task:
@@ -57,5 +57,5 @@ def class_names(row: str) -> tuple[str, ...] | None:
     return None
 
 
-def _numbered(delay: int, less: int) -> tuple[str, ...]:
-    return tuple(f"a{i}" for i in range(1, delay + 1 - less))
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(f"a{i + 1}" for i in range(count))

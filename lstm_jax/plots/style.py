@@ -1,4 +1,4 @@
-"""One style for all pictures: colours that the colour-blind tell apart, and what they stand for."""
+"""Colours, fonts and helpers shared by all figures."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours (2008), without the yellow, which is too light for lines.
+# The colour-blind safe palette of Okabe & Ito (2008), without yellow, which is too light for lines.
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#BBBBBB"
 
-OURS, PAPER, FAILED = BLUE, VERMILION, GREY  # a trial of ours, the paper's number, an unsolved one
-BLOCKS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)  # memory blocks, in order
-CELLS = ("-", "--", ":", "-.")  # the cells of a block, in order
-OUTPUTS = (BLACK, ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILION, GREY)  # output units, in order
-LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)  # whatever else is compared
+OURS, PAPER, FAILED = BLUE, VERMILION, GREY  # our trials, the paper's numbers, unsolved trials
+BLOCKS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)  # memory blocks
+CELLS = ("-", "--", ":", "-.")  # the cells of a block
+OUTPUTS = (BLACK, ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILION, GREY)  # output units
+LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)  # all other comparisons
 MARKERS = "osD^vPX*"
 
-Options = dict[str, Any]  # Matplotlib's, by name
+Options = dict[str, Any]  # keyword arguments of Matplotlib
 
 DPI = 120
-_SETTINGS: Any = {
+_RC: Any = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -39,11 +39,11 @@ _SETTINGS: Any = {
 
 
 def line_style(number: int) -> Options:
-    """Colour, marker and dashes of line `number`, from 0, of those that are compared."""
-    turn, place = divmod(number, len(LINES))
+    """Return colour, marker and dashes of the line with this number, from 0."""
+    turn, index = divmod(number, len(LINES))
     return {
-        "color": LINES[place],
-        "marker": MARKERS[place],
+        "color": LINES[index],
+        "marker": MARKERS[index],
         "linestyle": CELLS[turn % len(CELLS)],
         "markersize": 4,
     }
@@ -52,14 +52,16 @@ def line_style(number: int) -> Options:
 def new_figure(
     width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure in inches and its axes, row by row; options are those of `Figure.subplots`.
+    """Return a figure, sized in inches, and its axes row by row.
+
+    Further options are passed to `Figure.subplots`.
 
     Raises:
       ImportError: if Matplotlib is not installed.
     """
     import matplotlib
 
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(_RC):
         figure = _figure_class()(figsize=(width, height), layout="constrained", dpi=DPI)
         axes = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, list(axes.flat)
@@ -69,36 +71,49 @@ def new_figure(
 def _figure_class() -> type[Figure]:
     from matplotlib.figure import Figure
 
-    class Picture(Figure):
-        """A figure that notebooks show without `pyplot`."""
+    class NotebookFigure(Figure):
+        """A figure that notebooks display without `pyplot`."""
 
         def _repr_png_(self) -> bytes:
             return as_png(self)
 
-    return Picture
+    return NotebookFigure
 
 
-def add_legend(place: Axes | Figure, *lines: Any, **options: Any) -> None:
-    """A small legend without a frame, of axes or of a whole figure; options are Matplotlib's."""
-    place.legend(*lines, **{"fontsize": "small", "frameon": False, **options})
+def literal(text: str) -> str:
+    """Return text that Matplotlib draws as written.
+
+    Dollar signs do not start mathematics, and a leading underscore does not hide a legend entry.
+    """
+    text = text.replace("$", r"\$")
+    return f"\N{ZERO WIDTH SPACE}{text}" if text.startswith("_") else text
 
 
-def with_thousands(axes: Axes) -> None:
-    """Numbers of sequences on the x axis, from 0, in words that can be read."""
+def add_legend(axes: Axes | Figure, *lines: Any, **options: Any) -> None:
+    """Add a small legend without a frame to axes or to a whole figure."""
+    axes.legend(*lines, **{"fontsize": "small", "frameon": False, **options})
+
+
+def format_counts(axes: Axes) -> None:
+    """Start the x axis at 0 and separate the thousands of its numbers."""
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xlim(0, None)
     axes.locator_params(axis="x", nbins=6)
 
 
 def as_png(figure: Figure) -> bytes:
-    """The figure as the content of a PNG file."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=DPI)
+    """Return the figure as the content of a PNG file, with a palette of 256 colours."""
+    from PIL import Image  # Matplotlib needs it too
+
+    drawn, content = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    with Image.open(drawn) as image:
+        image.convert("RGB").quantize().save(content, format="png", optimize=True)
     return content.getvalue()
 
 
 def save(figure: Figure, path: str | pathlib.Path) -> None:
-    """Writes a figure as a PNG file, whole or not at all.
+    """Write a figure to a PNG file atomically.
 
     >>> import tempfile
     >>> from lstm_jax.plots import error_flow
@@ -108,10 +123,10 @@ def save(figure: Figure, path: str | pathlib.Path) -> None:
     b'PNG'
 
     Args:
-      figure: what the functions of `lstm_jax.plots` return.
-      path: of the file, which is replaced if it is there; its folder must be.
+      figure: a figure.
+      path: the file, which is replaced if it exists; its folder must exist.
 
     Raises:
-      OSError: if it cannot be written.
+      OSError: if the file cannot be written.
     """
     write_atomically(pathlib.Path(path), as_png(figure))

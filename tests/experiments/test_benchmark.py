@@ -1,47 +1,47 @@
+"""The benchmark checks answers before it times them, and writes what it measured."""
+
 import json
-import subprocess
-import sys
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from binaries import run_forks
 from small_tasks import LATCH, make_runner, sgd
 
 from experiments.benchmarks import growth, long_sequences, scaling
-from experiments.benchmarks.measure import Measurement, Plan, check_close, check_slope, measure_jax
-
-
-def run(*arguments):
-    command = [sys.executable, "-m", "experiments.benchmark", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+from experiments.benchmarks.measure import (
+    BenchmarkPlan,
+    Measurement,
+    check_close,
+    check_gradient,
+    measure_jax,
+)
 
 
 def test_a_quick_case_prints_a_table_and_writes_its_file_once(tmp_path):
-    arguments = ("--case=h", "--quick", "--repeats=1", f"--out={tmp_path}")
-    done = run(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert "T = 100" in done.stdout and "answers checked" in done.stdout
-
+    arguments = ["benchmark", "--case=h", "--quick", "--repeats=1", f"--out={tmp_path}"]
+    (status, printed, errors), (again, _, refusal) = run_forks([arguments] * 2)
+    assert status == 0, errors
+    assert "T = 100" in printed and "answers checked" in printed
     document = json.loads((tmp_path / "benchmark.h.json").read_text())
     assert document["quick"] and document["settings"]
     assert {"versions", "machine", "date", "command"} <= document.keys()
     measurements = [Measurement.from_json(m) for m in document["measurements"]]
     assert all(m.compile_seconds > 0 and m.run_seconds > 0 for m in measurements)
-
-    again = run(*arguments)
-    assert again.returncode == 2
-    assert again.stderr.count("\n") == 1 and "--overwrite" in again.stderr
+    assert again == 2 and refusal.count("\n") == 1 and "--overwrite" in refusal
 
 
-@pytest.mark.parametrize("argument", ["--case=z", "--case=", "--setting=fast"])
-def test_unknown_names_end_with_one_line(argument):
-    done = run(argument)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+def test_unknown_names_end_with_one_line():
+    arguments = ("--case=z", "--case=", "--setting=fast")
+    for status, _, errors in run_forks([["benchmark", argument] for argument in arguments]):
+        assert status == 2
+        assert errors.startswith("error: ") and errors.count("\n") == 1
 
 
 def test_a_measurement_survives_json():
-    found = measure_jax(Plan(3), "x", jnp.sin, jnp.ones(4), work=4, unit="sines", check="none")
+    found = measure_jax(
+        BenchmarkPlan(3), "x", jnp.sin, jnp.ones(4), work=4, unit="sines", check="none"
+    )
     assert found.rate == 4 / found.run_seconds
     assert Measurement.from_json(json.loads(json.dumps(found.to_json()))) == found
 
@@ -51,13 +51,14 @@ def test_a_wrong_answer_has_no_time():
     for wrong in (np.ones(3) + 1e-3, np.array([1.0, 1.0, np.nan])):
         with pytest.raises(AssertionError, match="sum"):
             check_close("sum", [wrong], [np.ones(3)], 1e-6)
-    with pytest.raises(AssertionError, match="slope"):
-        check_slope("slope", lambda x: jnp.sum(x * x), jnp.ones(3), jnp.ones(3))
-    check_slope("slope", lambda x: jnp.sum(x * x), jnp.ones(3), 2 * jnp.ones(3))
+    loss = lambda x: jnp.sum(x * x)
+    with pytest.raises(AssertionError, match="gradient"):
+        check_gradient("gradient", loss, jnp.ones(3), jnp.ones(3))
+    check_gradient("gradient", loss, jnp.ones(3), 2 * jnp.ones(3))
 
 
-def test_a_stream_s_learners_are_checked_against_the_truncated_gradient_before_they_are_timed():
-    measurements = long_sequences.run_stream(Plan(repeats=1, quick=True))
+def test_a_stream_s_learners_are_checked_against_the_truncated_gradient():
+    measurements = long_sequences.run_stream(BenchmarkPlan(repeats=1, quick=True))
     assert {m.contender.split(", ")[0] for m in measurements} == {
         "lstm_jax forward alone",
         "lstm_jax learner",
@@ -67,15 +68,15 @@ def test_a_stream_s_learners_are_checked_against_the_truncated_gradient_before_t
 
 def test_slopes_are_those_of_powers():
     sizes = [1, 10, 100, 1000]
-    assert growth.derivative(sizes, [3.0 * n**1.5 for n in sizes]) == 1.5
-    assert growth.derivative(sizes, [7.0] * 4) == 0.0
-    assert growth.derivative([1], [1.0]) is None
+    assert growth.slope(sizes, [3.0 * n**1.5 for n in sizes]) == 1.5
+    assert growth.slope(sizes, [7.0] * 4) == 0.0
+    assert growth.slope([1], [1.0]) is None
 
 
 def test_scaling_compares_the_same_trials_on_more_devices(monkeypatch):
     monkeypatch.setattr(scaling, "make_task", lambda row: LATCH)
     monkeypatch.setattr(scaling, "TrialRunner", make_runner)
-    measurements = scaling.run(Plan(repeats=1, quick=True))
+    measurements = scaling.run(BenchmarkPlan(repeats=1, quick=True))
     assert [m.work for m in measurements] == [2 * 20, 2 * 20, 2 * 16, 2 * 16]
     assert all("to the last bit" in m.check for m in measurements)
     assert "speed to 1 device" in measurements[1].notes

@@ -1,4 +1,4 @@
-"""What is said of a result file is what the library finds in its network."""
+"""The findings of a result file are those of the library for its network."""
 
 import pathlib
 
@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from experiments import diagnose
-from lstm_jax import diagnose as library_s
+from lstm_jax import diagnose as library_diagnose
 from lstm_jax import plots
 from lstm_jax.network.files import network_from_document
 from lstm_jax.tasks import make_task
@@ -19,7 +19,7 @@ def test_the_network_of_a_file_is_diagnosed_on_fresh_sequences_of_its_task(capsy
     net, parameters = network_from_document(read_json(COMMITTED))
     batch = make_task("6a").sample_batch(jax.random.key(1), 20)
     names = plots.symbol_names("6a")
-    found = library_s(net, parameters, batch.inputs, batch.length, symbols=names)
+    found = library_diagnose(net, parameters, batch.inputs, batch.length, symbols=names)
     diagnose.COMMAND.call([f"--files={COMMITTED}", "--sequences=20", "--seed=1"])
     first, *others = capsys.readouterr().out.splitlines()
     assert first == f"6a: {len(found)} findings"

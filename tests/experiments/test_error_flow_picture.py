@@ -1,4 +1,4 @@
-"""The picture of error flow: the argument for random weights, and what training makes of it."""
+"""The picture of error flow, for random weights and during training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_lines_of_random_weights_are_the_papers_argument():
     lines = picture.of_random_weights(60, seed=0)
     np.testing.assert_array_equal(lines["LSTM, truncated gradient"], np.ones(60))
     assert not np.array_equal(lines["LSTM, full gradient"], np.ones(60))
-    for init_range in picture.RANGES:
+    for init_range in picture.INIT_RANGES:
         size = f"|w| < {init_range:g}"
         assert np.all(lines[f"fully recurrent, {size}"] <= lines[f"bound, {size}"])
     assert np.all(lines["fully recurrent, |w| < 0.2"][:10] > 0)
@@ -35,8 +35,7 @@ def over_training() -> picture.Lines:
     return picture.over_training(2000, seed=0)
 
 
-def test_training_leaves_the_carrousel_s_error_flow_at_1(over_training: picture.Lines):
-    """...and changes that of all other paths, of either net."""
+def test_training_changes_error_flow_except_on_the_carrousel(over_training: picture.Lines):
     for time in picture.TIMES:
         np.testing.assert_array_equal(over_training[f"LSTM, truncated gradient, {time}"], 1.0)
     for net in ("LSTM, full gradient", "fully recurrent"):
@@ -45,8 +44,7 @@ def test_training_leaves_the_carrousel_s_error_flow_at_1(over_training: picture.
     assert over_training["fully recurrent, before"][29] < 1e-20
 
 
-def test_snapshots_are_of_the_training_that_the_trial_loop_does():
-    """The first is the model that a trial starts from, the last that of its result."""
+def test_snapshots_are_those_of_a_trial():
     task = dataclasses.replace(make_task(picture.ROW), max_sequences=2000)
     loop = TrainingLoop(task)
     first, midway, last = picture.snapshots(loop, seed=0)

@@ -1,4 +1,4 @@
-"""Every example runs, shows what it says, and fits on a page."""
+"""Every example runs, does what it says, and fits on a page."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from experiments.examples import export, own_task, stream, training_loop, two_la
 
 
 @pytest.fixture(autouse=True)
-def as_a_user_has_it() -> Iterator[None]:
-    """JAX's own settings, which the examples run by, instead of the tests' stricter ones."""
+def as_a_user() -> Iterator[None]:
+    """JAX's defaults instead of the tests' stricter settings."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
@@ -30,17 +30,16 @@ INPUTS = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
 TARGETS = np.full((7, 1), 0.9, np.float32)
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
-def test_an_example_is_a_page_that_says_how_it_is_run(path: pathlib.Path):
-    text = path.read_text()
-    assert len(text.splitlines()) <= 60
-    name = "NAME" if path.stem == "__init__" else path.stem
-    assert f"python -m experiments.examples.{name}" in text
+def test_an_example_is_a_page_with_its_command():
+    for path in FOLDER.glob("*.py"):
+        text, name = path.read_text(), path.stem.replace("__init__", "NAME")
+        assert len(text.splitlines()) <= 60
+        assert f"python -m experiments.examples.{name}" in text
 
 
 def test_padded_batches_are_learned():
-    errors = training_loop.main()
-    assert errors[0] > 0.05 and max(errors[-20:]) < 0.02
+    losses = training_loop.main()
+    assert losses[0] > 0.05 and max(losses[-20:]) < 0.02
 
 
 def test_a_stream_is_learned():
@@ -49,12 +48,12 @@ def test_a_stream_is_learned():
 
 
 def test_the_upper_layer_s_error_reaches_the_lower_one():
-    cut, full, by_change = two_layers.main()
-    assert abs(full - by_change) < 1e-4 * abs(full)
-    assert cut != full and abs(cut) > 0.1 * abs(full)
+    truncated, full, numerical = two_layers.main()
+    assert abs(full - numerical) < 1e-4 * abs(full)
+    assert truncated != full and abs(truncated) > 0.1 * abs(full)
 
 
-def test_an_own_task_is_solved_where_a_step_of_memory_does_not_do():
+def test_a_new_task_is_solved_by_the_lstm_and_not_with_one_step_of_memory():
     solved = {n: [trial.solved for trial in trials] for n, trials in own_task.main().items()}
     assert solved == {"LSTM": [True] * 5, "Elman's procedure": [False] * 5}
 
@@ -78,8 +77,7 @@ assert "lstm_jax" not in sys.modules
 """
 
 
-def test_an_exported_network_runs_where_the_library_is_not(tmp_path: pathlib.Path):
-    """...for sequences of any length, with the outputs that it had here."""
+def test_an_exported_network_computes_the_same_without_the_library(tmp_path: pathlib.Path):
     pytest.importorskip("flatbuffers")
     export.main(str(tmp_path / "network.bin"))
     np.save(tmp_path / "inputs.npy", INPUTS)
@@ -92,16 +90,21 @@ def test_an_exported_network_runs_where_the_library_is_not(tmp_path: pathlib.Pat
         assert_close(np.load(tmp_path / f"outputs.{steps}.npy"), expected, 1e-6)
 
 
-def library_s(parameters: Any, net: Any) -> tuple[Any, list[Any]]:
-    """The library's own error, and its gradient array by array."""
+def expected_gradient(parameters: Any, net: Any) -> tuple[Any, list[Any]]:
+    """The library's loss, and its gradient array by array."""
 
-    def error(parameters: Any) -> jax.Array:
+    def loss(parameters: Any) -> jax.Array:
         return lstm_jax.half_squared_error(
             lstm_jax.apply(net, parameters, INPUTS)[0], jnp.asarray(TARGETS)
         )
 
-    value, gradient = jax.value_and_grad(error)(parameters)
+    value, gradient = jax.value_and_grad(loss)(parameters)
     return value, jax.tree.leaves(gradient)
+
+
+def assert_learns(example: Any) -> None:
+    losses = example.main()
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_an_equinox_module_has_the_truncated_gradient():
@@ -109,11 +112,10 @@ def test_an_equinox_module_has_the_truncated_gradient():
     from experiments.examples import in_equinox
 
     model = in_equinox.LSTM(in_equinox.NET, key=jax.random.key(3))
-    value, gradient = in_equinox.error(model, INPUTS, TARGETS)
+    value, gradient = in_equinox.loss(model, INPUTS, TARGETS)
     found = (value, jax.tree.leaves(gradient))
-    assert_close(found, library_s(model.parameters, in_equinox.NET), 1e-5)
-    errors = in_equinox.main()
-    assert errors[-1] < 0.7 * errors[0]
+    assert_close(found, expected_gradient(model.parameters, in_equinox.NET), 1e-5)
+    assert_learns(in_equinox)
 
 
 def test_a_flax_module_has_the_truncated_gradient():
@@ -124,13 +126,12 @@ def test_a_flax_module_has_the_truncated_gradient():
 
     model = in_flax.LSTM(in_flax.NET, rngs=nnx.Rngs(3))
     parameters = lstm_jax.initialise(nnx.Rngs(3).params(), in_flax.NET)
-    value, gradient = in_flax.error(model, INPUTS, TARGETS)
-    expected_value, expected = library_s(parameters, in_flax.NET)
+    value, gradient = in_flax.loss(model, INPUTS, TARGETS)
+    expected_value, expected = expected_gradient(parameters, in_flax.NET)
     assert_close(value, expected_value, 1e-5)
     in_order = lambda leaves: np.sort(np.concatenate([np.ravel(leaf) for leaf in leaves]))
     assert_close(in_order(jax.tree.leaves(gradient)), in_order(expected), 1e-5)
-    errors = in_flax.main()
-    assert errors[-1] < 0.7 * errors[0]
+    assert_learns(in_flax)
 
 
 def test_a_haiku_module_has_the_truncated_gradient():
@@ -138,14 +139,11 @@ def test_a_haiku_module_has_the_truncated_gradient():
     from experiments.examples import in_haiku
 
     weights = in_haiku.MODEL.init(jax.random.key(3), INPUTS)
-    value, gradient = in_haiku.error(weights, INPUTS, TARGETS)
-    names = jax.tree_util.tree_leaves_with_path(
-        lstm_jax.initialise(jax.random.key(0), in_haiku.NET)
-    )
-    keys = [jax.tree_util.keystr(path, simple=True, separator="_") for path, _ in names]
-    structure = jax.tree.structure(lstm_jax.initialise(jax.random.key(0), in_haiku.NET))
+    value, gradient = in_haiku.loss(weights, INPUTS, TARGETS)
+    template = lstm_jax.initialise(jax.random.key(0), in_haiku.NET)
+    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
+    keys = [jax.tree_util.keystr(path, simple=True, separator="_") for path, _ in leaves]
     parameters = jax.tree.unflatten(structure, [weights["lstm"][key] for key in keys])
     found = (value, [gradient["lstm"][key] for key in keys])
-    assert_close(found, library_s(parameters, in_haiku.NET), 1e-5)
-    errors = in_haiku.main()
-    assert errors[-1] < 0.7 * errors[0]
+    assert_close(found, expected_gradient(parameters, in_haiku.NET), 1e-5)
+    assert_learns(in_haiku)

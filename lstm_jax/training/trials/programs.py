@@ -24,7 +24,7 @@ class Program(Generic[T]):
     """A function of one device's trials, compiled once per device at its first call."""
 
     def __init__(self, fun: Callable[..., T], donate: bool = False) -> None:
-        """Wraps a function.
+        """Wrap a function.
 
         Args:
           fun: a function of arrays on one device and of scalars.

@@ -72,7 +72,7 @@ class TrialRunner:
         mesh: Mesh | None = None,
         batch_size: int | None = None,
     ) -> None:
-        """Sets up all trials before their first sequence.
+        """Set up all trials before their first sequence.
 
         Args:
           loop: the training loop.
