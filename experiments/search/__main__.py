@@ -45,9 +45,8 @@ def main(values: FlagValues) -> None:
     options = row_flags.start(values)  # before anything is computed
     planned = plan.make_plan(values)
     for shape in planned.shapes:  # raise ValueError if the recipe does not allow it
-        planned.loop(shape)
         lowest = {name: bounds[0] for name, bounds in planned.bounds(shape).items()}
-        planned.recipe_of({"blocks": shape} | lowest)
+        planned.loop({"blocks": shape} | lowest)
     if values.sampler == "tpe":
         tpe.search(planned, options, values.configurations)
     else:

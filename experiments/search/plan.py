@@ -18,7 +18,6 @@ from experiments.cli.flag_set import FlagSet
 from experiments.rows.row import RowOptions, resolve
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Task, make_task, row_names
-from lstm_jax.training.recipes.overrides import replace_blocks
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.random_search import Bounds, RandomSearchUpdate, SearchSpace
@@ -56,7 +55,7 @@ class SearchPlan:
     def __post_init__(self) -> None:
         if len(self.shapes) == 1 and not any(dataclasses.astuple(self.space)):
             raise ValueError(f"--blocks or one of --{', --'.join(NAMES)} must leave a choice")
-        if task_of(self.task, self.recipe).hyperparameters.update_after == "step":
+        if _task_of(self.task, self.recipe).hyperparameters.update_after == "step":
             raise ValueError("a search needs updates after sequences, got update=step")
 
     def document(self) -> Document:
@@ -79,11 +78,15 @@ class SearchPlan:
                 found[name] = bounds
         return found
 
-    def loop(self, shape: str) -> TrainingLoop:
-        """Return the training loop of all trials with this shape of blocks."""
-        task = replace_blocks(task_of(self.task, self.recipe), block_sizes(shape))
+    def loop(self, configuration: Mapping[str, object]) -> TrainingLoop:
+        """Return the training loop of a configuration's trials.
+
+        Of {"blocks": shape} alone, each trial draws the numbers from the space.
+        """
+        task = _task_of(self.task, self.recipe_of(configuration))
         task = dataclasses.replace(task, max_sequences=self.max_sequences, test_size=TEST_SIZE)
-        return TrainingLoop(task, RandomSearchUpdate(task, space=self.space))
+        space = self.space if len(configuration) == 1 else SearchSpace()
+        return TrainingLoop(task, RandomSearchUpdate(task, space=space))
 
     def recipe_of(self, configuration: Mapping[str, object]) -> str:
         """Return the recipe that a configuration stands for."""
@@ -111,14 +114,13 @@ def block_sizes(shape: str) -> tuple[int, ...]:
 
 def _task_shape(row: str, recipe: str) -> str:
     """Return the shape of the row's blocks."""
-    blocks = task_of(row, recipe).architecture.blocks
+    blocks = _task_of(row, recipe).architecture.blocks
     if len(set(blocks)) > 1:
         raise ValueError(f"--recipe must have blocks of one size in a search, got {recipe}")
     return f"{len(blocks)}x{blocks[0]}"
 
 
-def task_of(row: str, recipe: str) -> Task:
-    """Return the task of a row by a recipe."""
+def _task_of(row: str, recipe: str) -> Task:
     return make_recipe(recipe).apply(make_task(row))
 
 
@@ -159,7 +161,7 @@ def make_plan(values: FlagValues) -> SearchPlan:
 
 def _space(values: FlagValues) -> SearchSpace:
     """Return the space of the flags, less what the recipe sets and the biases of unbiased gates."""
-    task, changed = make_task(values.task), task_of(values.task, values.recipe)
+    task, changed = make_task(values.task), _task_of(values.task, values.recipe)
     net, found = changed.architecture, {}
     for field, name in NAMES.items():
         gate = name.removesuffix(" gate bias")

@@ -111,18 +111,22 @@ class RandomSearch(Row):
 
 def search(plan: SearchPlan, options: RowOptions) -> None:
     """Run the random search of each shape of a plan, and print the best trials."""
-    rows = [make_row(plan, shape, options) for shape in plan.shapes]
+    rows = [
+        RandomSearch(
+            name=f"{plan.task} {shape}",
+            recipe=make_recipe(plan.recipe),
+            loop=plan.loop({"blocks": shape}),
+            options=options,
+            plan=plan,
+            shape=shape,
+        )
+        for shape in plan.shapes
+    ]
     run.prepare(rows)
     for row in rows:
         document = run.run_row(row)
         if not options.quiet:
             print(best(document))
-
-
-def make_row(plan: SearchPlan, shape: str, options: RowOptions) -> RandomSearch:
-    """Return the random search of one shape of a plan."""
-    name, recipe = f"{plan.task} {shape}", make_recipe(plan.recipe)
-    return RandomSearch(name, recipe, plan.loop(shape), options, plan, shape)
 
 
 def best(document: Document) -> str:

@@ -20,9 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh
 
 from experiments.cli import files
@@ -30,20 +28,16 @@ from experiments.cli.command import command_line
 from experiments.rows.row import RowOptions
 from experiments.rows.text import Column, text_table
 from experiments.search import picture
-from experiments.search.plan import SearchPlan, task_of
-from lstm_jax.cell.parameters import Parameters
+from experiments.search.plan import SearchPlan
 from lstm_jax.network.files import Document
 from lstm_jax.training.host.interrupts import Interrupted
+from lstm_jax.training.runs import schema
 from lstm_jax.training.runs.checkpoints import differences
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run
-from lstm_jax.training.runs.schema import LIST, NUMBER, check_fields
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS, NON_FINITE, SOLVED
-from lstm_jax.training.update_rules.base import vmap_trials
-from lstm_jax.training.update_rules.keys import as_key, with_fixed_prng
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
-from lstm_jax.training.update_rules.random_search import Bounds, Sample, start_trial
+from lstm_jax.training.trials.training_loop import NON_FINITE, SOLVED
+from lstm_jax.training.update_rules.random_search import Bounds
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -53,6 +47,9 @@ RANDOM = 10  # configurations that are drawn at random before the estimator take
 PARTS = 32  # of the budget; at the end of each, the error is noted
 JUDGED = (4, 8, 16)  # parts at whose end a configuration may be pruned
 MIN_ERRORS = 4  # of which a median is taken
+# The fields that are relied on, of the file and of a configuration.
+FILE = {"configurations": schema.LIST, "wall_seconds": schema.NUMBER}
+CONFIGURATION = {"recipe": schema.TEXT, "solved": schema.COUNT, "sequences": schema.MAYBE}
 BEST = 5  # configurations that are printed
 COLUMNS: tuple[Column, ...] = (
     ("cost", lambda c: f"{c['cost']:.3f}"),
@@ -73,11 +70,12 @@ def search(plan: SearchPlan, options: RowOptions, number: int) -> None:
     if options.resume and path.exists():
         document = _read(path, plan)
     else:
-        document = {"schema_version": SCHEMA_VERSION} | plan.document()
+        document: Document = {"schema_version": SCHEMA_VERSION} | plan.document()
         document |= {"configurations": [], "wall_seconds": 0.0}
         document |= about_run(plan.seed, command_line())
     files.make_folder(options.out)
-    evaluator, tried, is_written = Evaluator(plan), document["configurations"], may_replace
+    tried: list[Document] = document["configurations"]
+    evaluator, is_written = Evaluator(plan), may_replace
     try:
         while len(tried) < number:
             started = time.monotonic()
@@ -86,7 +84,12 @@ def search(plan: SearchPlan, options: RowOptions, number: int) -> None:
             document["wall_seconds"] = round(seconds, 2)
             path, is_written = files.write_result(path, document, overwrite=is_written), True
             if not options.quiet:
-                print(_progress(tried, number), file=sys.stderr, flush=True)
+                cost = tried[-1]["cost"]
+                found = (
+                    "pruned" if cost is None else f"{tried[-1]['solved']} solved, cost {cost:.3f}"
+                )
+                line = f"{len(tried)} of {number}: {tried[-1]['recipe']}: {found}"
+                print(line, file=sys.stderr, flush=True)
     except KeyboardInterrupt as error:
         message = f"interrupted: {path}, --resume continues after {len(tried)} configurations"
         raise Interrupted(message, getattr(error, "number", signal.SIGINT)) from error
@@ -101,27 +104,18 @@ def search(plan: SearchPlan, options: RowOptions, number: int) -> None:
             print("no configuration solved a trial: widen the bounds, or raise --max_sequences")
 
 
-def _progress(tried: Sequence[Document], number: int) -> str:
-    """Return the line on the last configuration."""
-    last = tried[-1]
-    _, sequences, error = last["errors"][-1]
-    end = f"pruned after {sequences:,} sequences, error {error:.3f}"
-    if last["cost"] is not None:
-        end = f"{last['solved']} solved, cost {last['cost']:.3f}"
-    return f"{len(tried)} of {number}: {last['recipe']}: {end}"
-
-
 def _read(path: pathlib.Path, plan: SearchPlan) -> Document:
     """Read the file of an interrupted search; raise ValueError if it is not one of this plan."""
     document, expected = files.read_object(path), plan.document()
-    check_fields(document, {"configurations": LIST, "wall_seconds": NUMBER}, path)
+    schema.check_fields(document, FILE, path)
     found = {name: document.get(name) for name in expected}
     if found != expected:
         difference = differences(found, expected)
         raise ValueError(f"{path} differs in {difference}; --overwrite replaces it")
     for i, entry in enumerate(document["configurations"]):
         try:
-            _as_trial(plan, {key: entry[key] for key in (*entry, "recipe", "solved", "sequences")})
+            schema.check_fields(entry, CONFIGURATION, path)
+            _as_trial(plan, entry)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} has a wrong configurations[{i}]") from error
     return document
@@ -223,9 +217,9 @@ class Evaluator:
                 state = runner.state()
                 error = float(np.mean(_trial_errors(runner, state)))
                 errors.append([part, runner.num_sequences, error])
+                known = [e for one in tried for at, _, e in one["errors"] if at == part] + [error]
                 is_judged = any(before < at <= part for at in JUDGED) and not runner.finished
-                known = [e for one in tried for at, _, e in one["errors"] if at == part]
-                is_pruned = is_judged and _is_above_median(error, known)
+                is_pruned = is_judged and len(known) >= MIN_ERRORS and error > np.median(known)
         sequences = np.asarray(state.trials.ended_at)[state.trials.status == SOLVED]
         return {
             "values": values,
@@ -240,33 +234,21 @@ class Evaluator:
         """Return the runner of a shape, set to its start with a configuration's numbers."""
         shape, plan = values["blocks"], self._plan
         if shape not in self._runners:
-            loop, indices = plan.loop(shape), range(plan.trials)
-            options = {"seed": plan.seed, "batch_size": plan.batch_size}
-            runner = TrialRunner(loop, indices, mesh=self._mesh, **options)
+            runner = TrialRunner(
+                plan.loop({"blocks": shape}),
+                range(plan.trials),
+                seed=plan.seed,
+                mesh=self._mesh,
+                batch_size=plan.batch_size,
+            )
             self._runners[shape] = runner, runner.state()
         runner, state = self._runners[shape]
-        rule = runner.loop.update_rule
-        assert isinstance(rule, PerSequenceUpdate)
-        found = task_of(plan.task, plan.recipe_of(values)).hyperparameters
-        numbers = [getattr(found, name) for name in Sample._fields]
-        sample = Sample(*(n if n is None else jnp.asarray(n, jnp.float32) for n in numbers))
-
-        def start(key_data: jax.Array) -> tuple[Parameters, optax.OptState]:
-            return start_trial(rule, jax.random.fold_in(as_key(key_data), INITIAL_WEIGHTS), sample)
-
-        started = with_fixed_prng(vmap_trials(start))(state.trials.keys)
-        parameters, optimiser_state = jax.device_get(started)
-        model = state.trials.model._replace(parameters=parameters, optimiser_state=optimiser_state)
-        if model.previous is not None:
-            model = model._replace(previous=parameters)
-        best = state.best._replace(model=jax.tree.map(np.array, model))
-        runner.restore(state._replace(trials=state.trials._replace(model=model), best=best))
+        keys, data = jax.numpy.asarray(state.trials.keys), state.trials.data
+        trials = jax.device_get(plan.loop(values).init_trials(keys, data))
+        best = state.best._replace(model=jax.tree.map(np.array, trials.model))
+        state = state._replace(trials=trials, best=best)
+        runner.restore(state)
         return runner, state
-
-
-def _is_above_median(error: float, known: list[float]) -> bool:
-    """Return whether an error is above the median of all errors at that part of the budget."""
-    return len(known) + 1 >= MIN_ERRORS and bool(error > np.median([*known, error]))
 
 
 def _trial_errors(runner: TrialRunner, state: RunState) -> np.ndarray:
