@@ -14,7 +14,6 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -77,7 +76,10 @@ class Results:
 
     def add(self, cell: Cell, outcome: Document, about: Document) -> None:
         """Write the outcome of a cell to the file, beside what other processes have added."""
-        with _locked(self._path.with_suffix(".adding")):
+        folder = self._path.with_suffix(".adding")  # locked between processes
+        while (descriptor := _try_lock(folder)) is None:
+            time.sleep(0.01)
+        try:
             self._read()
             row, runs, cells = (self._document[name] for name in ROW)
             if about not in runs:
@@ -87,23 +89,17 @@ class Results:
             lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in cells.items()]
             head = f'{{"row": {json.dumps(row)},\n"runs": {json.dumps(runs)},\n"cells": {{\n'
             write_atomically(self._path, (head + ",\n".join(lines) + "\n}}\n").encode())
+        finally:
+            with contextlib.suppress(OSError):  # without locks, the other may have removed it
+                folder.rmdir()
+            os.close(descriptor)
 
 
-@contextlib.contextmanager
-def _locked(folder: pathlib.Path) -> Iterator[None]:
-    """Wait for a lock between processes, which is a folder as long as it is held."""
-    while True:
-        try:
-            descriptor = lock(folder)
-            break
-        except InUseError:
-            time.sleep(0.01)
+def _try_lock(folder: pathlib.Path) -> int | None:
     try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # without locks, the other may have removed it
-            folder.rmdir()
-        os.close(descriptor)
+        return lock(folder)
+    except InUseError:
+        return None
 
 
 def run_once(cell: Cell, results: Results, about: Document) -> Document | None:

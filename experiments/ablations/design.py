@@ -105,15 +105,13 @@ def ratio(row: str, mean: float | None) -> float | None:
 
 def make_cell(row: str, recipe: str, seed: int = CHOICE_SEED) -> Cell:
     """Return the cell of a recipe from which to choose, or which confirms or repeats a choice."""
-    trials, uncounted = make_task(row).trials, UNCOUNTED.get(row, 0)
-    trials_by_seed = {
-        CHOICE_SEED: CHOICE_TRIALS,
-        CONFIRMATION_SEED: trials,
-        REPETITION_SEED: REPETITION * trials,
-    }
-    budget = BUDGET if seed == CHOICE_SEED else CONFIRMED_BUDGET
+    trials, budget, uncounted = make_task(row).trials, CONFIRMED_BUDGET, UNCOUNTED.get(row, 0)
+    if seed == CHOICE_SEED:
+        trials, budget = CHOICE_TRIALS, BUDGET
+    elif seed == REPETITION_SEED:
+        trials *= REPETITION
     sequences = uncounted + budget * (published_sequences(row) - uncounted)
-    return Cell(row, make_recipe(recipe).name, seed, trials_by_seed[seed], sequences)
+    return Cell(row, make_recipe(recipe).name, seed, trials, sequences)
 
 
 def singles(row: str) -> list[Cell]:

@@ -55,7 +55,6 @@ def write_page(folder: pathlib.Path) -> str:
     tables = {
         "rows": rows_table(gathered, repeated),
         "interpretations": shared_table(gathered),
-        "few interpretations": cover_table(gathered),
         "effects": effects_table(gathered),
         "cut short": cut_short_table(read_results()),
     }
@@ -145,30 +144,6 @@ def shared_recipes(gathered: Gathered) -> set[str]:
         for recipe in {o["recipe"] for o in outcomes if is_confirmed(row, o)}
     )
     return {recipe for recipe, count in counts.items() if count > 1}
-
-
-def cover_table(gathered: Gathered) -> str:
-    """Return the table of a few interpretations that together serve all rows.
-
-    The next one is always that which serves most of the remaining rows, or of several such, that
-    which ranks best there.
-    """
-    ranks: dict[str, dict[str, tuple]] = collections.defaultdict(dict)
-    for row, outcomes in gathered.items():
-        for outcome in outcomes:
-            if is_confirmed(row, outcome) and works(row, outcome):
-                ranks[outcome["recipe"]][row] = design.rank(row, outcome)
-    lines = []
-    remaining = set().union(*ranks.values())
-    while remaining:
-        served = {
-            recipe: {row: rank for row, rank in ranked.items() if row in remaining}
-            for recipe, ranked in ranks.items()
-        }
-        most = min(served, key=lambda name: (-len(served[name]), [*served[name].values()]))
-        lines.append([_code(most), str(len(served[most])), ", ".join(served[most])])
-        remaining.difference_update(served[most])
-    return _markdown(("interpretation", "number of rows", "rows"), lines)
 
 
 class Effect(NamedTuple):

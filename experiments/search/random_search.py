@@ -111,17 +111,10 @@ class RandomSearch(Row):
 
 def search(plan: SearchPlan, options: RowOptions) -> None:
     """Run the random search of each shape of a plan, and print the best trials."""
-    rows = [
-        RandomSearch(
-            name=f"{plan.task} {shape}",
-            recipe=make_recipe(plan.recipe),
-            loop=plan.loop({"blocks": shape}),
-            options=options,
-            plan=plan,
-            shape=shape,
-        )
-        for shape in plan.shapes
-    ]
+    recipe, rows = make_recipe(plan.recipe), []
+    for shape in plan.shapes:
+        loop = plan.loop({"blocks": shape})
+        rows.append(RandomSearch(f"{plan.task} {shape}", recipe, loop, options, plan, shape))
     run.prepare(rows)
     for row in rows:
         document = run.run_row(row)

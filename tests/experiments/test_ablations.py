@@ -194,35 +194,6 @@ def test_an_interpretation_confirmed_on_two_rows_is_in_the_table_with_both():
     assert table.splitlines()[2:] == ["| `h=identity+tolerance=0.1` | 6a | 6b |"]
 
 
-def test_a_few_interpretations_serve_all_rows_that_have_one():
-    """...first the one that serves most, then most of the rest; of equals the better one."""
-    means = {row: design.published_sequences(row) for row in row_names()}
-
-    def confirmed(row: str, *overrides: str) -> list[Any]:
-        trials = make_task(row).trials
-        return [outcome(text, trials, means[row], seed=1, trials=trials) for text in overrides]
-
-    both = "linear-output+initial-activation=0.5"
-    gathered = {
-        "3a-100-3": confirmed("3a-100-3", both, "h=identity"),
-        "3a-100-1": confirmed("3a-100-1", both, "h=identity", "tolerance=0.1"),
-        "6a": confirmed("6a", both, "tolerance=0.1", "initial-activation=0.5"),
-        "6b": [outcome("h=identity", 8, means["6b"])],  # not confirmed
-    }
-    assert page.cover_table(gathered).splitlines()[2:] == [
-        f"| `{both}` | 3 | 3a-100-3, 3a-100-1, 6a |"
-    ]
-    gathered["6a"] = confirmed("6a", "g=centred_1+initial-activation=0.5", "tolerance=0.1")
-    gathered["3a-100-1"].pop()
-    assert page.cover_table(gathered).splitlines()[2:] == [
-        "| `h=identity` | 2 | 3a-100-3, 3a-100-1 |",
-        "| `tolerance=0.1` | 1 | 6a |",
-    ]
-    slow, fast = confirmed("6a", "derivative-offset=0.02", "tolerance=0.1")
-    table = page.cover_table({"6a": [slow | {"mean": 1.5 * means["6a"]}, fast]})
-    assert table.splitlines()[2:] == ["| `tolerance=0.1` | 1 | 6a |"]
-
-
 def test_the_page_has_what_was_confirmed_and_its_prose_stays(tmp_path: pathlib.Path, no_rows: None):
     results = Results(tmp_path, "6a")
     chosen, confirmed = (
@@ -254,9 +225,7 @@ def test_the_committed_page_is_that_of_the_committed_results():
     text = (RESULTS / "ablations" / "README.md").read_text()
     gathered, repeated = page.gather(RESULTS / "ablations")
     rows = page.rows_table(gathered, repeated)
-    assert all(
-        table in text for table in (rows, page.shared_table(gathered), page.cover_table(gathered))
-    )
+    assert all(table in text for table in (rows, page.shared_table(gathered)))
     for path in (RESULTS / "ablations").glob("*.json"):
         for key, entry in json.loads(path.read_text())["cells"].items():
             assert make_recipe(entry["recipe"]).name == entry["recipe"] == key.split()[0]
