@@ -84,11 +84,10 @@ def search(plan: SearchPlan, options: RowOptions, number: int) -> None:
             document["wall_seconds"] = round(seconds, 2)
             path, is_written = files.write_result(path, document, overwrite=is_written), True
             if not options.quiet:
-                cost = tried[-1]["cost"]
-                found = (
-                    "pruned" if cost is None else f"{tried[-1]['solved']} solved, cost {cost:.3f}"
-                )
-                line = f"{len(tried)} of {number}: {tried[-1]['recipe']}: {found}"
+                last, found = tried[-1], "pruned"
+                if last["cost"] is not None:
+                    found = f"{last['solved']} solved, cost {last['cost']:.3f}"
+                line = f"{len(tried)} of {number}: {last['recipe']}: {found}"
                 print(line, file=sys.stderr, flush=True)
     except KeyboardInterrupt as error:
         message = f"interrupted: {path}, --resume continues after {len(tried)} configurations"
