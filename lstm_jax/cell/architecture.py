@@ -20,8 +20,7 @@ from lstm_jax.cell.validation import as_integer, check_choice, check_number
 Biases = Literal["none", "gates", "hidden", "all"]
 Sources = Literal["all", "cells", "none"]
 
-_OUTPUT = "output"  # the output units may have a bias, like the types of the hidden layer
-_UNITS = (*(unit_type.name for unit_type in UNIT_TYPES), _OUTPUT)
+_UNITS = (*(unit_type.name for unit_type in UNIT_TYPES), "output")  # all that may have a bias
 _BIASED: dict[str, tuple[str, ...]] = {
     "none": (),
     "gates": tuple(gate.name for gate in GATES),
@@ -42,13 +41,6 @@ class Architecture:
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)  # task 6a
     >>> net.num_cells, net.num_units, net.num_weights
     (4, 8, 156)
-
-    The cell that most libraries have today, with its 4 H (I + H + 1) weights:
-
-    >>> modern = Architecture(3, (1,) * 5, 1, forget_gates=True, recurrent="cells",
-    ...                       biases="hidden", cell_input="tanh", cell_output="tanh")
-    >>> modern.num_weights - modern.num_cells == 4 * 5 * (3 + 5 + 1)
-    True
 
     Attributes:
       num_inputs: I, input units, at least 1.
@@ -75,7 +67,7 @@ class Architecture:
         by its authors. Internal states start at 0.
 
     Raises:
-      ValueError: if a field is out of its range, naming the field, its value and what is allowed.
+      ValueError: if a field is out of its range.
     """
 
     num_inputs: int
@@ -139,18 +131,13 @@ class Architecture:
         into_layer = self.num_units * (self.num_inputs + self.num_sources)
         output_fan_in = self.num_cells + self.num_hidden + self.num_inputs * self.input_to_output
         num_biases = sum(self.count(t) for t in UNIT_TYPES if t.name in self.biased)
-        num_biases += self.num_outputs * (_OUTPUT in self.biased)
+        num_biases += self.num_outputs * ("output" in self.biased)
         num_peepholes = self.num_cells * sum(self.has_peephole(t) for t in UNIT_TYPES)
         return into_layer + self.num_outputs * output_fan_in + num_biases + num_peepholes
 
     @property
     def sizes(self) -> Layer[int]:
-        """The number of units of each type in the hidden layer.
-
-        >>> net = Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1, output_gates=False)
-        >>> net.sizes
-        Layer(input_gate=2, forget_gate=0, output_gate=0, cell=4, hidden=0)
-        """
+        """The number of units of each type in the hidden layer."""
         return Layer(*map(self.count, UNIT_TYPES))
 
     @property

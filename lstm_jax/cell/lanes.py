@@ -1,10 +1,9 @@
 """Sums over sources and over time, for one network or for many side by side in "lanes".
 
 The hidden layer is written for one sequence and one network, on arrays `[units]` or `[T, units]`
-and weights `[sources, units]`. The same code accepts further axes *after* these, the lanes: each is
-another network with its own sequence. `jax.vmap` works as everywhere, but puts its axis first. With
-the lanes in the last, contiguous axis, small networks run fast, because one vector instruction
-serves as many networks as fit into it.
+and weights `[sources, units]`. The same code accepts further axes after these, the lanes: each is
+another network with its own sequence. `jax.vmap` works too, but puts its axis first. In the last,
+contiguous axis, one vector instruction serves many small networks.
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax.cell.sharding import vary_alike
+T = TypeVar("T")
 
 # Up to this many sources, the products of small networks are written out as multiply-adds, which
 # the compiler fuses and vectorises over the lanes; above it, they are matrix products. Measured in
@@ -146,11 +146,9 @@ def _in_groups(terms: jax.Array, width: int) -> jax.Array:
 
 # The matrix product of one network -------------------------------------------------------------
 #
-# The gradient of `jnp.matmul` has the error on net inputs as its left factor, which XLA first
-# copies into another order. That error is four times as wide as what a layer of gated cells sees,
-# and under `jax.vmap` a loop over time has it in yet another order than the batch. The gradient
-# here has the error as its right factor, and a batch becomes more rows, after the axis of time. A
-# `custom_vjp` could do the former, but would compute a gradient per sequence of a batch.
+# The gradient of `jnp.matmul` has the error on net inputs, the widest array, as its left factor,
+# which XLA first copies into another order. Here it is the right factor, and a batch becomes more
+# rows, after the axis of time. A `custom_vjp` would compute a gradient per sequence of a batch.
 
 
 def product(rows: jax.Array, weights: jax.Array) -> jax.Array:
@@ -162,17 +160,13 @@ def _value(rows: jax.Array, weights: jax.Array) -> jax.Array:
     return jax.lax.dot_general(rows, weights, (((rows.ndim - 1,), (0,)), ((), ())))
 
 
-def _delta_rows(delta: jax.Array, _: object, weights: jax.Array) -> jax.Array:
-    return product(delta, weights.T)
-
-
 def _delta_weights(delta: jax.Array, rows: jax.Array, _: object) -> jax.Array:
     axes = tuple(range(rows.ndim - 1))
     return jax.lax.dot_general(rows, delta, ((axes, axes), ((), ())))
 
 
 def _batch(arrays: tuple, axes: tuple) -> tuple[jax.Array, int]:
-    """Turn a batch of rows into more rows; with a batch of weights, compute a product for each."""
+    """Turn a batch of rows into more rows; of weights, into a batch of products."""
     (rows, weights), (rows_axis, weights_axis) = arrays, axes
     if isinstance(weights_axis, int):
         return jax.vmap(_value, in_axes=axes)(rows, weights), 0
@@ -183,6 +177,21 @@ def _batch(arrays: tuple, axes: tuple) -> tuple[jax.Array, int]:
 _product = Primitive("rows_times_weights")
 _product.def_impl(jax.jit(_value))
 _product.def_abstract_eval(lambda rows, w: rows.update(shape=(*rows.shape[:-1], w.shape[1])))
-ad.defbilinear(_product, _delta_rows, _delta_weights)
+ad.defbilinear(_product, lambda delta, _, weights: product(delta, weights.T), _delta_weights)
 batching.primitive_batchers[_product] = _batch
 mlir.register_lowering(_product, mlir.lower_fun(_value, multiple_results=False))
+
+
+# Devices ---------------------------------------------------------------------------------------
+
+
+def vary_alike(tree: T) -> T:
+    """Mark all arrays as varying over every `shard_map` axis that one of them varies over.
+
+    A loop's carry must vary like what is added to it, and the error on weights that all devices
+    share is summed over the devices. Outside of `shard_map` this does nothing.
+    """
+    axes_of = lambda leaf: jax.typeof(leaf).manual_axis_type.varying
+    axes = frozenset().union(*map(axes_of, jax.tree.leaves(tree)))
+    vary = lambda leaf: jax.lax.pcast(leaf, tuple(axes - axes_of(leaf)), to="varying")
+    return jax.tree.map(vary, tree) if axes else tree

@@ -34,12 +34,11 @@ class UnitType(NamedTuple):
     name: str
     """Its field in `Layer`, and so in `Parameters.layer`."""
     count_field: str
-    """The field of `Architecture` that holds the number of units; for a gate, whether there are
-    any: then there is one per memory block."""
+    """The field of `Architecture` with the number of units; for a gate, whether there are any."""
     activation: str
     """The field of `State` and `Activations` that holds what the hidden layer sees of it."""
     is_gate: bool = False
-    """Whether there is one per memory block, which multiplies a value of each cell of the block."""
+    """Whether there is one per memory block, as a factor of a value of each of its cells."""
     enters_state: bool = False
     """Whether its value enters the internal state, so that there are traces (eqs. 25, 27)."""
     peephole: Literal["s(t-1)", "s(t)", "none"] = "none"
@@ -60,8 +59,7 @@ GATES = tuple(unit_type for unit_type in UNIT_TYPES if unit_type.is_gate)
 class Layer(NamedTuple, Generic[T]):
     """One entry per type of unit of the hidden layer, in the layer's order.
 
-    Holds weights (`Layer[UnitWeights]`) or arrays over the units. The entry of a type that the
-    architecture lacks is None.
+    Entries are weights (`Layer[UnitWeights]`) or arrays over the units; None for absent types.
     """
 
     input_gate: T | MaybeNone

@@ -32,11 +32,7 @@ def displayed(value: object) -> str:
 
 
 def as_number(value: Any) -> float:
-    """Return a number as a float: NaN if it is not a number, infinite if it is too large.
-
-    >>> as_number(np.float32(0.5)), as_number(10**400), as_number("1"), as_number(True)
-    (0.5, inf, nan, nan)
-    """
+    """Return a number as a float: NaN if it is not a number, infinite if it is too large."""
     if isinstance(value, (bool, np.bool_, str, bytes)):
         return math.nan
     try:
@@ -48,20 +44,14 @@ def as_number(value: Any) -> float:
 
 
 def as_integer(name: str, value: Any, least: int, below: float = math.inf) -> int:
-    """Return an integer in [least, below), of Python, NumPy or JAX, as an int.
-
-    >>> as_integer("chunk", 10.0, 1, 100)
-    Traceback (most recent call last):
-    ValueError: chunk must be an integer of at least 1 and below 100, got 10.0
-    """
+    """Return an integer in [least, below), of Python, NumPy or JAX, as an int."""
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = None
     if number is None or not least <= number < below:
-        bound = "" if below == math.inf else f" and below {below}"
-        wanted = f"an integer of at least {least}{bound}"
-        raise ValueError(f"{name} must be {wanted}, got {displayed(value)}")
+        wanted = f"{least}" if below == math.inf else f"{least} and below {below}"
+        raise ValueError(f"{name} must be an integer of at least {wanted}, got {displayed(value)}")
     return number
 
 
@@ -114,24 +104,20 @@ def check_key(name: str, key: jax.Array) -> None:
     dtype = getattr(key, "dtype", np.dtype(object))
     is_new = jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.ndim == 0
     if not (is_new or (dtype == np.uint32 and np.ndim(key) == 1)):
-        wanted = "a PRNG key, such as jax.random.key(0)"
-        raise ValueError(f"{name} must be {wanted}, got {displayed(key)}")
+        message = f"{name} must be a PRNG key, such as jax.random.key(0), got {displayed(key)}"
+        raise ValueError(message)
 
 
 # Arrays ----------------------------------------------------------------------------------------
 
 
 def as_array(name: str, value: object) -> jax.Array:
-    """Convert an array-like to an array.
-
-    Integers that the array's dtype cannot hold are refused; JAX would wrap them around.
-    """
+    """Convert an array-like; refuse integers that its dtype cannot hold, which JAX would wrap."""
     try:
         array = jnp.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0]
-        wanted = f"an array of numbers, got {displayed(value)}: {reason}"
-        raise ValueError(f"{name} must be {wanted}") from error
+        found = f"{displayed(value)}: {str(error).splitlines()[0]}"
+        raise ValueError(f"{name} must be an array of numbers, got {found}") from error
     is_on_host = not isinstance(value, jax.Array) and not isinstance(array, Tracer)
     if is_on_host and jnp.issubdtype(array.dtype, jnp.integer):
         given, limits = np.asarray(value), np.iinfo(array.dtype)
@@ -155,10 +141,8 @@ def as_length(length: ArrayLike, steps: int, lanes: tuple[int, ...] = ()) -> jax
     if not jnp.issubdtype(length.dtype, jnp.integer) or length.shape not in ((), lanes):
         wanted = f"an integer, or integers of shape {lanes}" if lanes else "an integer"
         raise ValueError(f"length must be {wanted}, got {length.dtype} {length.shape}")
-    if not isinstance(length, Tracer):
-        known = np.asarray(length)
-        if np.any(known < 0) or np.any(known > steps):
-            raise ValueError(f"length must be in [0, {steps}], got {length}")
+    if not isinstance(length, Tracer) and not np.all((length >= 0) & (length <= steps)):
+        raise ValueError(f"length must be in [0, {steps}], got {length}")
     return length
 
 
@@ -169,10 +153,7 @@ def check_symbols(
     mask: jax.Array | np.ndarray | None = None,
     length: jax.Array | np.ndarray | None = None,
 ) -> None:
-    """Raise ValueError unless the symbols [T, *lanes] that are not padding are in [0, I).
-
-    Floating inputs and traced values pass.
-    """
+    """Raise ValueError unless symbols [T, *lanes] that are known and not padding are in [0, I)."""
     is_known = not any(isinstance(array, Tracer) for array in (symbols, mask, length))
     if not is_known or not jnp.issubdtype(symbols.dtype, jnp.integer):
         return
@@ -195,9 +176,8 @@ def as_inputs(inputs: ArrayLike, num_inputs: int, lanes: tuple[int, ...] = ()) -
     if inputs.ndim == 0 or inputs.shape[1:] != shape:
         is_batch = inputs.shape[2:] == shape
         hint = "; for a batch of sequences, lift the function by jax.vmap" if is_batch else ""
-        name = f"inputs of dtype {inputs.dtype}"
-        wanted = ", ".join(["T", *map(str, shape)])
-        raise ValueError(f"{name} must be [{wanted}], got {inputs.shape}{hint}")
+        wanted = f"[{', '.join(['T', *map(str, shape)])}], got {inputs.shape}{hint}"
+        raise ValueError(f"inputs of dtype {inputs.dtype} must be {wanted}")
     return inputs
 
 
@@ -242,9 +222,7 @@ def _as_shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array
 def check_same_fields(name: str, value: T, like: T) -> None:
     """Raise ValueError unless a named tuple's arrays have the shapes and dtypes of another's."""
     check_type(name, value, type(like))
-    for field, array, wanted in zip(like._fields, value, like, strict=True):
-        given, fits = (
-            "None" if a is None else f"{a.dtype} of shape {jnp.shape(a)}" for a in (array, wanted)
-        )
-        if given != fits:
-            raise ValueError(f"{name}.{field} must be {fits}, got {given}")
+    describe = lambda a: "None" if a is None else f"{a.dtype} of shape {jnp.shape(a)}"
+    for field, given, wanted in zip(like._fields, map(describe, value), map(describe, like)):
+        if given != wanted:
+            raise ValueError(f"{name}.{field} must be {wanted}, got {given}")

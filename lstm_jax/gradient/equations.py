@@ -18,9 +18,8 @@ e_s(τ) ∂s(τ)/∂w over τ with the forward traces of eqs. 25 and 27 and summ
 traces' increments over t are the same double sum in two orders: `lstm_jax.network.online` computes
 the first, `reverse_mode` the second, both by the functions here.
 
-Peepholes are treated like other weights: an error changes the peephole and goes no further ("no
-error signals are propagated back from gates via peephole connections to the CEC", Gers, Schraudolph
-& Schmidhuber 2002, p. 121).
+Peepholes are treated like other weights: an error changes the peephole and goes no further (Gers,
+Schraudolph & Schmidhuber 2002, p. 121).
 
 Here delta_x is ∂E/∂x, and so is e_s: the paper's e_x with the opposite sign.
 """
@@ -41,13 +40,7 @@ from lstm_jax.cell.scan import (
     last_step,
     previous_states,
 )
-from lstm_jax.cell.step import (
-    State,
-    apply_gate,
-    broadcast_to_cells,
-    by_unit_type,
-    sum_over_blocks,
-)
+from lstm_jax.cell.step import State, apply_gate, broadcast_to_cells, by_unit_type, sum_over_blocks
 from lstm_jax.cell.units import Layer, UnitType, add_layers, map_layer
 
 # One step, or all steps at once with `axis` 1: from activations to net inputs -------------------
@@ -59,17 +52,10 @@ def unit_errors(
     delta: State | Activations,
     axis: int = 0,
 ) -> tuple[jax.Array, Layer[jax.Array]]:
-    """Send the errors on a step's activations to the units of the same step (eqs. 21, 23).
+    """Send the errors `delta` on a step's activations to the units of the same step (eqs. 21, 23).
 
-    Args:
-      architecture: the network.
-      activations: the activations of the step, units in `axis`.
-      delta: the error on each of them.
-      axis: 0, or 1 for all steps at once.
-
-    Returns:
-      e_s, the error on the internal states [C], and the error on the values of the units: y_in,
-      y_phi, y_out, y_i and, if `delta` holds it, g(net_c).
+    Returns e_s, the error on the internal states [C], and the error on the values of the units:
+    y_in, y_phi, y_out, y_i and, if `delta` holds it, g(net_c).
     """
     h = ACTIVATIONS[architecture.cell_output]
     h_s = h(activations.internal_state)
@@ -89,18 +75,7 @@ def errors_through_state(
     delta_s: jax.Array,
     axis: int = 0,
 ) -> Layer[jax.Array]:
-    """Send the errors on internal states to the values that entered them, cell by cell.
-
-    Args:
-      architecture: the network.
-      activations: the activations of the step, units in `axis`.
-      s_tm1: [C] in `axis`, the internal states before the step; used with forget gates only.
-      delta_s: [C] in `axis`.
-      axis: 0, or 1 for all steps at once.
-
-    Returns:
-      [C] in `axis` for the input gates, the forget gates and the cells; None for the others.
-    """
+    """Send the errors on internal states to the values that entered them, cell by cell, [C]."""
     return Layer(
         input_gate=None if activations.input_gate is None else activations.cell_input * delta_s,
         forget_gate=None if activations.forget_gate is None else s_tm1 * delta_s,
@@ -150,10 +125,7 @@ def derivatives_of_state(
 def carrousel_factors(
     architecture: Architecture, sequence: Sequence, activations: Activations
 ) -> jax.Array | None:
-    """Return ∂s(t)/∂s(t-1) at every step, [T, C, *lanes]; None if it is 1.0 everywhere.
-
-    It is y_phi with forget gates, 1 at a masked step, and 0 where the state is reset.
-    """
+    """Return ∂s(t)/∂s(t-1) at every step, [T, C, *lanes]; None if it is 1.0 everywhere."""
     if activations.forget_gate is None and sequence.reset is None:
         return None
     factors = jnp.ones_like(activations.cell_input)
@@ -168,16 +140,7 @@ def carrousel_factors(
 def carrousel_errors(
     e_s: jax.Array, factors: jax.Array | None, delta_final: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Compute delta_s(t) = e_s(t) + factors(t+1) delta_s(t+1) for all steps.
-
-    Args:
-      e_s: [T, C, *lanes], the error that each step injects.
-      factors: [T, C, *lanes], see `carrousel_factors`; None: 1.0.
-      delta_final: [C, *lanes], the error on the state after the last step.
-
-    Returns:
-      delta_s [T, C, *lanes], and the error on the state before the first step, [C, *lanes].
-    """
+    """Return delta_s(t) = e_s(t) + factors(t+1) delta_s(t+1), and the error on the initial state."""
 
     def body(delta_s: jax.Array, xs: tuple) -> tuple[jax.Array, jax.Array]:
         e_s_t, factor = xs
@@ -191,21 +154,13 @@ def carrousel_errors(
 def backward_pass(
     layer: LayerScan, sequence: Sequence, record: tuple[State, Activations], delta: ScanOutput
 ) -> tuple[Layer[jax.Array], State]:
-    """Run the whole backward pass: from the error on a scan's output to that on its net inputs.
+    """Return the errors on all net inputs [T, n, *lanes] and on the initial state.
 
-    Args:
-      layer: the layer that was run.
-      sequence: its inputs.
-      record: the final state, and the activations at every step.
-      delta: the error on the final state, and on the activations if they are part of the output.
-
-    Returns:
-      The error on every net input, [T, n, *lanes] each, and on the initial state: exact along the
-      carrousel, and 0 on its activations, where the gradient is truncated.
+    `delta` is the error on the final state and, if they were recorded, on the activations. The
+    error on the initial state is exact along the carrousel, and 0 on the initial activations.
     """
     architecture = layer.architecture
-    final, activations = record
-    delta_final, delta_steps = delta
+    (final, activations), (delta_final, delta_steps) = record, delta
     is_last, is_any = last_step(sequence, activations.cell_input.shape[0])
     delta_s_final, at_end = unit_errors(architecture, final, delta_final)
     values = jax.tree.map(lambda error: jnp.where(is_last[:, None], error[None], 0), at_end)

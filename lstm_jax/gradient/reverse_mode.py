@@ -2,8 +2,8 @@
 
 The scan is differentiated with respect to its net inputs alone, by a `custom_vjp` whose backward
 pass is `equations.backward_pass`. The net inputs are linear in weights and inputs, with the layer's
-previous activations given; JAX differentiates them by itself. So, under `jax.vmap`, the gradient of
-weights that a batch shares is one product over all sequences and steps.
+previous activations given; JAX differentiates them. So, under `jax.vmap`, the gradient of weights
+that a batch shares is one product over all sequences and steps.
 """
 
 from __future__ import annotations
@@ -45,12 +45,10 @@ T = TypeVar("T")
 def truncated(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
     """Run `layer`; under `jax.grad`, errors flow back by the paper's truncation rule.
 
-    The values are those of `layer(weights, sequence)`. Only first derivatives in reverse mode are
-    defined; others raise TypeError. The error on the inputs is what each step's net inputs send
-    down; that on the initial internal state is exact along the carrousel; that on the initial
-    activations is 0, like every activation's.
+    Only first derivatives in reverse mode are defined; others raise TypeError. The error on the
+    initial internal state is exact along the carrousel; that on the initial activations is 0.
     """
-    weights, sequence = _reverse_mode_only((weights, sequence))
+    weights, sequence = jax.tree.map(_reverse_mode_identity.bind, (weights, sequence))
     record: Any = _record(layer, weights, sequence)
     net = _net_inputs(layer, weights, sequence, record[1])
     return _truncated(layer, net, weights, sequence, record)
@@ -71,10 +69,7 @@ _record.defvjp(lambda *arguments: (_record(*arguments), None), lambda *_: (None,
 def _truncated(
     layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
 ) -> ScanOutput:
-    """Run the layer; errors flow to `net` and the initial internal state alone.
-
-    The record serves the gradient; without one, neither it nor the net inputs are computed.
-    """
+    """Run the layer; errors flow to `net` and the initial internal state alone."""
     del net, record
     return layer(weights, sequence)
 
@@ -103,10 +98,7 @@ _backward_pass = jax.jit(backward_pass, static_argnums=0, inline=True)
 def _net_inputs(
     layer: LayerScan, weights: UnitWeights, sequence: Sequence, activations: Activations
 ) -> Layer[jax.Array]:
-    """Return the net inputs at all steps, [T, n, *lanes], with the layer's activations given.
-
-    Only their derivatives are used: their values are those of the scan.
-    """
+    """Return the net inputs at all steps, [T, n, *lanes], of which only derivatives are used."""
     architecture = layer.architecture
     given = previous_states(layer, sequence, activations), activations.internal_state
     before, s = jax.lax.stop_gradient(given)
@@ -167,11 +159,6 @@ _linear_in_lanes.defvjp(lambda *arguments: (_linear(*arguments), arguments), _li
 _ALTERNATIVES = (
     'gradient="truncated_autodiff", the same derivative, or gradient="full", the exact one'
 )
-
-
-def _reverse_mode_only(tree: T) -> T:
-    """Return the tree; forward mode (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) raises TypeError."""
-    return jax.tree.map(_reverse_mode_identity.bind, tree)
 
 
 def _first_order_only(tree: T) -> T:

@@ -37,11 +37,9 @@ def zero_traces(architecture: Architecture, layer: Layer[UnitWeights]) -> Traces
     def trace(unit_type: UnitType, weights: UnitWeights) -> UnitWeights | None:
         if not unit_type.enters_state:
             return None
-        zeros = lambda w: jnp.zeros((*w.shape[:-1], num_cells), w.dtype)
-        peephole = weights.peephole
-        if peephole is not None:  # of each cell's state by each state that is seen
-            peephole = jnp.zeros((num_cells, num_cells), peephole.dtype)
-        return jax.tree.map(zeros, weights._replace(peephole=None))._replace(peephole=peephole)
+        if weights.peephole is not None:  # of each cell's state by each state that is seen
+            weights = weights._replace(peephole=weights.peephole[:, None])
+        return jax.tree.map(lambda w: jnp.zeros((*w.shape[:-1], num_cells), w.dtype), weights)
 
     return map_layer(trace, layer)
 
@@ -58,9 +56,7 @@ def outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitW
 def add_outer(traces: Traces, sources: UnitWeights, increments: Layer[jax.Array]) -> Traces:
     """Add to every trace the contribution of one step, or of T steps."""
 
-    def add(_: UnitType, trace: UnitWeights, increment: jax.Array) -> UnitWeights:
-        return jax.tree.map(jnp.add, trace, outer(trace, sources, increment))
-
+    add = lambda _, trace, by_net: jax.tree.map(jnp.add, trace, outer(trace, sources, by_net))
     return map_layer(add, traces, increments)
 
 

@@ -15,9 +15,9 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import Parameters, join
 from lstm_jax.cell.scan import Activations, LayerScan, Steps
-from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State
 from lstm_jax.cell.units import Layer
 from lstm_jax.cell.validation import as_target, as_weights, check_type

@@ -26,6 +26,7 @@ from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import (
     OutputWeights,
     Parameters,
@@ -34,7 +35,6 @@ from lstm_jax.cell.parameters import (
     join,
 )
 from lstm_jax.cell.scan import Activations, project
-from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
 from lstm_jax.cell.validation import as_array, as_flags, as_input, as_target, as_weights, check_type
 from lstm_jax.gradient.equations import derivatives_of_state, net_input_errors, unit_errors
