@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, UnitType
-from lstm_jax.cell.validation import as_integer, check_choice, check_number
+from lstm_jax.cell.validation import as_integer, check_choice, check_number, require
 
 Biases = Literal["none", "gates", "hidden", "all"]
 Sources = Literal["all", "cells", "none"]
@@ -88,9 +88,8 @@ class Architecture:
 
     def __post_init__(self) -> None:
         normalise = lambda name, value: object.__setattr__(self, name, value)
-        if not isinstance(self.blocks, (tuple, list)) or not self.blocks:
-            wanted = "a non-empty tuple of cells per block"
-            raise ValueError(f"blocks must be {wanted}, got {self.blocks!r}")
+        is_tuple = isinstance(self.blocks, (tuple, list)) and len(self.blocks) > 0
+        require(is_tuple, "blocks", "a non-empty tuple of cells per block", self.blocks)
         normalise("blocks", tuple(as_integer("each of blocks", size, 1) for size in self.blocks))
         for name, least in (("num_inputs", 1), ("num_outputs", 1), ("num_hidden", 0)):
             normalise(name, as_integer(name, getattr(self, name), least))

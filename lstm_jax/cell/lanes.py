@@ -37,16 +37,18 @@ def weighted_sum(weights: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
     if weights.shape[0] > FEW_SOURCES:
         return jnp.einsum("mn...,m...->n...", weights, jnp.concatenate(rows))
     sources = [source for row in rows for source in row]
-    return _add_up([w * y[None] for w, y in zip(weights, sources, strict=True)])
+    products = [w * y[None] for w, y in zip(weights, sources, strict=True)]
+    return functools.reduce(jnp.add, products)
 
 
 def weighted_sum_over_time(weights: jax.Array, rows: jax.Array) -> jax.Array:
     """Return Σ_m w_lm y_m(t): [U, n, *lanes] and [T, U, *lanes] to [T, n, *lanes]."""
     if rows.ndim == 2:
         return product(rows, weights)
-    if not _is_written_out(rows):
+    if len(weights) > FEW_SOURCES:
         return jnp.einsum("mn...,tm...->tn...", weights, rows)
-    return _add_up([rows[:, m, None] * weights[None, m] for m in range(weights.shape[0])])
+    products = [rows[:, m, None] * weights[None, m] for m in range(len(weights))]
+    return functools.reduce(jnp.add, products)
 
 
 def one_hot_sum_over_time(weights: jax.Array, symbols: jax.Array) -> jax.Array:
@@ -54,8 +56,8 @@ def one_hot_sum_over_time(weights: jax.Array, symbols: jax.Array) -> jax.Array:
 
     Integers outside [0, U) stand for rows of zeros, as in `jax.nn.one_hot`.
     """
-    rows = take_rows(weights, symbols)
-    return jnp.where(_is_symbol(symbols, len(weights))[:, None], rows, 0)
+    is_symbol = (symbols >= 0) & (symbols < len(weights))
+    return jnp.where(is_symbol[:, None], take_rows(weights, symbols), 0)
 
 
 def take_rows(weights: jax.Array, indices: jax.Array) -> jax.Array:
@@ -70,11 +72,11 @@ def take_rows(weights: jax.Array, indices: jax.Array) -> jax.Array:
 
 def outer_sum_over_time(rows: jax.Array, deltas: jax.Array) -> jax.Array:
     """Return Σ_t y_m(t) delta_l(t): [T, U, *lanes] and [T, n, *lanes] to [U, n, *lanes]."""
-    if not _is_written_out(rows):
+    if rows.ndim == 2 or rows.shape[1] > FEW_SOURCES:
         return jnp.einsum("tm...,tn...->mn...", rows, deltas)
-    width = _tree_width(rows.shape[0])
-    rows, deltas = _in_groups(rows, width), _in_groups(deltas, width)
-    return sum_over_time(_add_up([rows[:, i, :, None] * deltas[:, i, None] for i in range(width)]))
+    rows, deltas = _in_groups(rows), _in_groups(deltas)
+    products = [rows[:, i, :, None] * deltas[:, i, None] for i in range(rows.shape[1])]
+    return sum_over_time(functools.reduce(jnp.add, products))
 
 
 def one_hot_outer_sum_over_time(
@@ -86,7 +88,8 @@ def one_hot_outer_sum_over_time(
         rows = jnp.arange(num_rows, dtype=symbols.dtype)
         one_hot = jax.vmap(lambda row: symbols == row, out_axes=1)(rows)
         return outer_sum_over_time(one_hot.astype(deltas.dtype), deltas)
-    deltas = jnp.where(_is_symbol(symbols, num_rows)[:, None], deltas, 0)
+    is_symbol = (symbols >= 0) & (symbols < num_rows)
+    deltas = jnp.where(is_symbol[:, None], deltas, 0)
     if symbols.ndim == 1:
         return jnp.zeros_like(weights).at[symbols].add(deltas)
     return _scatter_add_in_lanes(weights, symbols, deltas)
@@ -97,9 +100,8 @@ def sum_over_time(terms: jax.Array) -> jax.Array:
     if terms.ndim < 3:
         return terms.sum(0)
     while terms.shape[0] > 1:
-        width = _tree_width(terms.shape[0])
-        terms = _in_groups(terms, width)
-        terms = _add_up([terms[:, i] for i in range(width)])
+        terms = _in_groups(terms)
+        terms = functools.reduce(jnp.add, [terms[:, i] for i in range(terms.shape[1])])
     return terms.sum(0)
 
 
@@ -120,26 +122,11 @@ def _scatter_add_in_lanes(weights: jax.Array, indices: jax.Array, deltas: jax.Ar
     return jnp.moveaxis(totals, 0, -1).reshape(weights.shape)
 
 
-def _is_symbol(symbols: jax.Array, num_symbols: int) -> jax.Array:
-    return (symbols >= 0) & (symbols < num_symbols)
-
-
-def _add_up(terms: list[jax.Array]) -> jax.Array:
-    return functools.reduce(jnp.add, terms)
-
-
-def _is_written_out(rows: jax.Array) -> bool:
-    """Return whether a product with [T, U, *lanes] is written out as multiply-adds."""
-    return rows.ndim > 2 and rows.shape[1] <= FEW_SOURCES
-
-
-def _tree_width(length: int) -> int:
-    return min(32, math.ceil(math.sqrt(length))) if length > 16 else max(length, 1)
-
-
-def _in_groups(terms: jax.Array, width: int) -> jax.Array:
+def _in_groups(terms: jax.Array) -> jax.Array:
     """Reshape [T, ...] to [T / width, width, ...], padded with zeros."""
-    padding = -terms.shape[0] % width
+    length = terms.shape[0]
+    width = min(32, math.ceil(math.sqrt(length))) if length > 16 else max(length, 1)
+    padding = -length % width
     terms = jnp.pad(terms, [(0, padding)] + [(0, 0)] * (terms.ndim - 1))
     return terms.reshape(-1, width, *terms.shape[1:])
 

@@ -15,7 +15,14 @@ from numpy.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, MaybeNone, UnitType
-from lstm_jax.cell.validation import as_number, check_floating, check_key, check_type, displayed
+from lstm_jax.cell.validation import (
+    as_number,
+    check_floating,
+    check_key,
+    check_type,
+    displayed,
+    require,
+)
 
 
 class UnitWeights(NamedTuple):
@@ -130,9 +137,8 @@ def initialise(
     check_key("key", key)
     check_floating("dtype", dtype)
     largest = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
-    if not isinstance(init_range, Tracer) and not 0 < as_number(init_range) <= largest:
-        allowed = f"positive and at most {largest:.4g}"
-        raise ValueError(f"init_range must be {allowed}, got {displayed(init_range)}")
+    is_met = isinstance(init_range, Tracer) or 0 < as_number(init_range) <= largest
+    require(is_met, "init_range", f"positive and at most {largest:.4g}", init_range)
     shapes, treedef = jax.tree.flatten(parameter_shapes(architecture), is_leaf=is_shape)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(shapes)))
     leaves = draw_weights(keys, shapes, init_range, dtype)

@@ -27,17 +27,17 @@ class Activations(NamedTuple):
     cell_output: jax.Array
     """[T, C], y_c."""
     hidden: jax.Array | MaybeNone
-    """[T, N], y_i, in [0, 1]."""
+    """[T, N], y_i."""
     internal_state: jax.Array
     """[T, C], s_c."""
     input_gate: jax.Array | MaybeNone
-    """[T, J], y_in, in [0, 1]."""
+    """[T, J], y_in."""
     output_gate: jax.Array | MaybeNone
-    """[T, J], y_out, in [0, 1]."""
+    """[T, J], y_out."""
     cell_input: jax.Array
     """[T, C], g(net_c)."""
     forget_gate: jax.Array | MaybeNone = None
-    """[T, J], y_phi, in [0, 1]."""
+    """[T, J], y_phi."""
 
 
 ScanOutput = tuple[State, Activations | None]

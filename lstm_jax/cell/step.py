@@ -22,10 +22,8 @@ In the network of 1997 there is no y_phi, its factor is exactly 1, and there are
 | t - 1              | suffix `_tm1`                     |                  |
 
 References:
-  F. A. Gers, J. Schmidhuber and F. Cummins. Learning to forget: continual prediction with LSTM.
-  Neural Computation 12(10):2451-2471, 2000.
-  F. A. Gers, N. N. Schraudolph and J. Schmidhuber. Learning precise timing with LSTM recurrent
-  networks. Journal of Machine Learning Research 3:115-143, 2002.
+  F. A. Gers, J. Schmidhuber and F. Cummins. Learning to forget. Neural Computation 12(10), 2000.
+  F. A. Gers, N. N. Schraudolph and J. Schmidhuber. Learning precise timing. JMLR 3, 2002.
 """
 
 from __future__ import annotations

@@ -1,16 +1,9 @@
 """The types of unit in the hidden layer: one table that the rest of the library loops over.
 
 Counts, weights, initial biases, peepholes, states, traces and argument checks follow from a row of
-`UNIT_TYPES`. For a new type, these remain to be written by hand:
-
-- its row in `UNIT_TYPES` and its field of `Layer`;
-- the field of `Architecture` that counts it, and its fields of `State` and `Activations`;
-- its equation in `lstm_jax.cell.step.cell_step`;
-- in `lstm_jax.gradient.equations`: its derivative in `activation_derivatives` if it is not
-  logistic, its term in `errors_through_state` (and `carrousel_factors`) if it enters the internal
-  state, its term in `unit_errors` if it acts on the cell output;
-- for a gate, its bias in `lstm_jax.cell.parameters.initialise` and in `Hyperparameters`;
-- its weights in `OutputWeights` and `output_units` if the output units see it.
+`UNIT_TYPES`. A new type also needs its fields of `Architecture`, `State` and `Activations`, its
+equations in `cell.step` and `gradient.equations`, for a gate its bias in `initialise` and
+`Hyperparameters`, and its weights in `OutputWeights` if the output units see it.
 """
 
 from __future__ import annotations

@@ -28,7 +28,10 @@ def displayed(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-# Numbers ---------------------------------------------------------------------------------------
+def require(is_met: object, name: str, wanted: str, value: object) -> None:
+    """Raise ValueError, "NAME must be WANTED, got VALUE", unless a requirement is met."""
+    if not is_met:
+        raise ValueError(f"{name} must be {wanted}, got {displayed(value)}")
 
 
 def as_number(value: Any) -> float:
@@ -46,12 +49,11 @@ def as_number(value: Any) -> float:
 def as_integer(name: str, value: Any, least: int, below: float = math.inf) -> int:
     """Return an integer in [least, below), of Python, NumPy or JAX, as an int."""
     try:
-        number = None if isinstance(value, bool) else operator.index(value)
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        number = None
-    if number is None or not least <= number < below:
-        wanted = f"{least}" if below == math.inf else f"{least} and below {below}"
-        raise ValueError(f"{name} must be an integer of at least {wanted}, got {displayed(value)}")
+        number = least - 1
+    bound = "" if below == math.inf else f" and below {below}"
+    require(least <= number < below, name, f"an integer of at least {least}{bound}", value)
     return number
 
 
@@ -59,13 +61,12 @@ def check_number(
     name: str, value: object, *, least: float = -math.inf, above: float = -math.inf
 ) -> None:
     """Raise ValueError unless a value is a number of float32, at least or above a bound."""
-    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
-        size, float32 = abs(as_number(value)), np.finfo(np.float32)
-        is_float32 = size == 0 or float(float32.tiny) <= size <= float(float32.max)
-        if is_float32 and value >= least and value > above:
-            return
-    allowed = {0.0: "positive and "}.get(above, "") + {0.0: "not negative and "}.get(least, "")
-    raise ValueError(f"{name} must be {allowed}a finite number of float32, got {displayed(value)}")
+    number = as_number(value) if isinstance(value, (int, float, np.number)) else math.nan
+    float32 = np.finfo(np.float32)
+    is_float32 = number == 0 or float(float32.tiny) <= abs(number) <= float(float32.max)
+    sign = "positive and " if above == 0 else "not negative and " if least == 0 else ""
+    is_met = is_float32 and number >= least and number > above
+    require(is_met, name, f"{sign}a finite number of float32", value)
 
 
 def check_tolerance(tolerance: object) -> None:
@@ -74,19 +75,15 @@ def check_tolerance(tolerance: object) -> None:
         raise ValueError(f"tolerance must not be negative, got {displayed(tolerance)}")
 
 
-# Choices, classes, dtypes, keys ----------------------------------------------------------------
-
-
 def check_choice(name: str, value: object, allowed: tuple) -> None:
     """Raise ValueError unless a value is one of those that are allowed, all of one class."""
-    if not isinstance(value, type(allowed[0])) or value not in allowed:
-        raise ValueError(f"{name} must be one of {allowed}, got {displayed(value)}")
+    is_met = isinstance(value, type(allowed[0])) and value in allowed
+    require(is_met, name, f"one of {allowed}", value)
 
 
 def check_type(name: str, value: object, cls: type) -> None:
     """Raise ValueError unless a value is an instance of a class."""
-    if not isinstance(value, cls):
-        raise ValueError(f"{name} must be of class {cls.__name__}, got {displayed(value)}")
+    require(isinstance(value, cls), name, f"of class {cls.__name__}", value)
 
 
 def check_floating(name: str, dtype: DTypeLike) -> None:
@@ -95,20 +92,15 @@ def check_floating(name: str, dtype: DTypeLike) -> None:
         is_floating = jnp.issubdtype(dtype, jnp.floating)
     except TypeError:
         is_floating = False
-    if not is_floating:
-        raise ValueError(f"{name} must be a floating dtype, got {dtype!r}")
+    require(is_floating, name, "a floating dtype", dtype)
 
 
 def check_key(name: str, key: jax.Array) -> None:
     """Raise ValueError unless a value is a single PRNG key, new style or old style."""
     dtype = getattr(key, "dtype", np.dtype(object))
     is_new = jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.ndim == 0
-    if not (is_new or (dtype == np.uint32 and np.ndim(key) == 1)):
-        message = f"{name} must be a PRNG key, such as jax.random.key(0), got {displayed(key)}"
-        raise ValueError(message)
-
-
-# Arrays ----------------------------------------------------------------------------------------
+    is_old = dtype == np.uint32 and np.ndim(key) == 1
+    require(is_new or is_old, name, "a PRNG key, such as jax.random.key(0)", key)
 
 
 def as_array(name: str, value: object) -> jax.Array:
@@ -141,8 +133,9 @@ def as_length(length: ArrayLike, steps: int, lanes: tuple[int, ...] = ()) -> jax
     if not jnp.issubdtype(length.dtype, jnp.integer) or length.shape not in ((), lanes):
         wanted = f"an integer, or integers of shape {lanes}" if lanes else "an integer"
         raise ValueError(f"length must be {wanted}, got {length.dtype} {length.shape}")
-    if not isinstance(length, Tracer) and not np.all((length >= 0) & (length <= steps)):
-        raise ValueError(f"length must be in [0, {steps}], got {length}")
+    known = np.zeros(()) if isinstance(length, Tracer) else np.asarray(length)
+    is_met = np.all((known >= 0) & (known <= steps))
+    require(is_met, "length", f"in [0, {steps}]", known.tolist())
     return length
 
 
@@ -223,6 +216,8 @@ def check_same_fields(name: str, value: T, like: T) -> None:
     """Raise ValueError unless a named tuple's arrays have the shapes and dtypes of another's."""
     check_type(name, value, type(like))
     describe = lambda a: "None" if a is None else f"{a.dtype} of shape {jnp.shape(a)}"
-    for field, given, wanted in zip(like._fields, map(describe, value), map(describe, like)):
+    for field, given, wanted in zip(
+        like._fields, map(describe, value), map(describe, like), strict=True
+    ):
         if given != wanted:
             raise ValueError(f"{name}.{field} must be {wanted}, got {given}")

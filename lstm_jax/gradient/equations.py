@@ -1,4 +1,4 @@
-"""The paper's truncated gradient: eqs. 19-28.
+"""The paper's truncated gradient: eqs. 19-28, and the traces that forward mode needs.
 
 An error that reaches a net input changes the weights into that unit and goes no further back in
 time; inside a cell it flows back through the internal state, unchanged (eqs. 30-35). So nothing
@@ -26,12 +26,17 @@ Here delta_x is ∂E/∂x, and so is e_s: the paper's e_x with the opposite sign
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import UnitWeights
 from lstm_jax.cell.scan import (
     Activations,
     LayerScan,
@@ -39,6 +44,7 @@ from lstm_jax.cell.scan import (
     Sequence,
     last_step,
     previous_states,
+    recurrent_sources_over_time,
 )
 from lstm_jax.cell.step import State, apply_gate, broadcast_to_cells, by_unit_type, sum_over_blocks
 from lstm_jax.cell.units import Layer, UnitType, add_layers, map_layer
@@ -76,13 +82,10 @@ def errors_through_state(
     axis: int = 0,
 ) -> Layer[jax.Array]:
     """Send the errors on internal states to the values that entered them, cell by cell, [C]."""
-    return Layer(
-        input_gate=None if activations.input_gate is None else activations.cell_input * delta_s,
-        forget_gate=None if activations.forget_gate is None else s_tm1 * delta_s,
-        output_gate=None,
-        cell=apply_gate(architecture, activations.input_gate, delta_s, axis),
-        hidden=None,
-    )
+    to_input_gate = None if activations.input_gate is None else activations.cell_input * delta_s
+    to_forget_gate = None if activations.forget_gate is None else s_tm1 * delta_s
+    to_cell = apply_gate(architecture, activations.input_gate, delta_s, axis)
+    return Layer(to_input_gate, to_forget_gate, None, to_cell, None)
 
 
 def activation_derivatives(architecture: Architecture, activations: Activations) -> Layer:
@@ -140,7 +143,7 @@ def carrousel_factors(
 def carrousel_errors(
     e_s: jax.Array, factors: jax.Array | None, delta_final: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Return delta_s(t) = e_s(t) + factors(t+1) delta_s(t+1), and the error on the initial state."""
+    """Return delta_s(t) = e_s(t) + factors(t+1) delta_s(t+1), and that before the first step."""
 
     def body(delta_s: jax.Array, xs: tuple) -> tuple[jax.Array, jax.Array]:
         e_s_t, factor = xs
@@ -194,3 +197,100 @@ def backward_pass(
         is_any = is_any | sequence.reset.any(0)
     delta_initial = jax.tree.map(lambda error: jnp.where(is_any[None], 0, error), delta_final)
     return delta_net, delta_initial._replace(internal_state=delta_start)
+
+
+# Traces ----------------------------------------------------------------------------------------
+#
+# For each type of unit that enters the internal state, a trace is ∂s_v/∂w_m for every cell v and
+# source m (eqs. 25, 27): shaped as the weights of C units, one per cell, though a block shares its
+# gate. A peephole's sources are the states of all cells; only those of its block count in the end.
+
+Traces = Layer[UnitWeights]
+
+
+def zero_traces(architecture: Architecture, layer: Layer[UnitWeights]) -> Traces:
+    """Return the traces before the first step, when no state depends on a weight."""
+    num_cells = architecture.num_cells
+
+    def trace(unit_type: UnitType, weights: UnitWeights) -> UnitWeights | None:
+        if not unit_type.enters_state:
+            return None
+        if weights.peephole is not None:  # of each cell's state by each state that is seen
+            weights = weights._replace(peephole=weights.peephole[:, None])
+        return jax.tree.map(lambda w: jnp.zeros((*w.shape[:-1], num_cells), w.dtype), weights)
+
+    return map_layer(trace, layer)
+
+
+def outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:
+    """Return y_m delta_l for every weight that `weights` has, summed over the steps if any."""
+    absent = {name: None for name, w in weights._asdict().items() if w is None}
+    present = sources._replace(**absent)
+    if delta.ndim == 1:
+        return jax.tree.map(lambda y: jnp.multiply.outer(y, delta), present)
+    return jax.tree.map(lambda y: jnp.tensordot(y, delta, axes=(0, 0)), present)
+
+
+def add_outer(traces: Traces, sources: UnitWeights, increments: Layer[jax.Array]) -> Traces:
+    """Add to every trace the contribution of one step, or of T steps."""
+    add = lambda _, trace, by_net: jax.tree.map(jnp.add, trace, outer(trace, sources, by_net))
+    return map_layer(add, traces, increments)
+
+
+def decay(traces: Traces, factors: jax.Array) -> Traces:
+    """Multiply the traces of each cell by its factor, [C]."""
+    return jax.tree.map(lambda trace: trace * jnp.broadcast_to(factors, trace.shape), traces)
+
+
+def gradient_from_traces(
+    architecture: Architecture, traces: Traces, delta_s: jax.Array
+) -> Layer[UnitWeights]:
+    """Return the gradient by all weights that enter the states, from delta_s [C] (eqs. 26, 28)."""
+    sum_up = functools.partial(sum_over_blocks, architecture, axis=-1)
+    block = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
+    is_same_block = block[:, None] == block[None]
+
+    def gradient(unit_type: UnitType, by_cell: UnitWeights) -> UnitWeights:
+        if not unit_type.is_gate:
+            return by_cell
+        peephole = by_cell.peephole
+        if peephole is not None:  # a cell's state is seen by the gate of its block alone
+            peephole = (peephole * jnp.asarray(is_same_block, peephole.dtype)).sum(-1)
+        others = by_cell._replace(peephole=None)
+        return jax.tree.map(sum_up, others)._replace(peephole=peephole)
+
+    return map_layer(gradient, decay(traces, delta_s))
+
+
+def advance_traces(
+    layer: LayerScan, traces: Traces, sequence: Sequence, activations: Activations
+) -> Traces:
+    """Return the traces at the end of a chunk from those at its start (eqs. 25, 27)."""
+    architecture = layer.architecture
+    before = previous_states(layer, sequence, activations)
+    increments = derivatives_of_state(architecture, activations, before.internal_state)
+    if sequence.mask is not None:
+        is_real = sequence.mask[:, None]
+        increments = jax.tree.map(lambda part: jnp.where(is_real, part, 0), increments)
+    factors = carrousel_factors(architecture, sequence, activations)
+    if factors is not None:  # a trace decays with the states that it is a derivative of
+        body = lambda product, factor: (product * factor, product)
+        ones = jnp.ones_like(factors, shape=factors.shape[1:])
+        all_factors, later = jax.lax.scan(body, ones, factors, reverse=True)
+        increments = jax.tree.map(lambda part: part * later, increments)
+        traces = decay(traces, all_factors)
+    dtype = activations.cell_input.dtype
+    sources = UnitWeights(
+        one_hot(architecture, sequence.inputs, dtype),
+        recurrent_sources_over_time(architecture, before),
+        jnp.ones(sequence.inputs.shape[0], dtype),
+        before.internal_state,
+    )
+    return add_outer(traces, sources, increments)
+
+
+def one_hot(architecture: Architecture, inputs: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """Return inputs [I] or [T, I] of a dtype; integers become one-hot vectors."""
+    if jnp.issubdtype(inputs.dtype, jnp.integer):
+        return jax.nn.one_hot(inputs, architecture.num_inputs, dtype=dtype)
+    return inputs.astype(dtype)

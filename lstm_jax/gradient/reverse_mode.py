@@ -9,7 +9,7 @@ that a batch shares is one product over all sequences and steps.
 from __future__ import annotations
 
 import functools
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,6 @@ from lstm_jax.cell.units import GATES, Layer
 from lstm_jax.gradient.equations import backward_pass
 
 Record = tuple[State, Activations]
-T = TypeVar("T")
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)  # drops what is not used
@@ -83,7 +82,9 @@ def _forward(
 
 
 def _backward(layer: LayerScan, residuals: tuple[Sequence, Record], delta: ScanOutput) -> tuple:
-    delta_net, delta_start = _backward_pass(layer, *_first_order_only(residuals), delta)
+    is_floating = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
+    refuse = lambda x: _first_order_identity(x) if is_floating(x) else x
+    delta_net, delta_start = _backward_pass(layer, *jax.tree.map(refuse, residuals), delta)
     return delta_net, None, Sequence(None, delta_start), None
 
 
@@ -156,15 +157,7 @@ _linear_in_lanes.defvjp(lambda *arguments: (_linear(*arguments), arguments), _li
 # A `custom_vjp` alone would refuse forward mode without naming an alternative, and would return
 # wrong second derivatives without an error.
 
-_ALTERNATIVES = (
-    'gradient="truncated_autodiff", the same derivative, or gradient="full", the exact one'
-)
-
-
-def _first_order_only(tree: T) -> T:
-    """Return the tree; a derivative of it raises TypeError."""
-    is_floating = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
-    return jax.tree.map(lambda x: _first_order_identity(x) if is_floating(x) else x, tree)
+_ALTERNATIVES = 'gradient="truncated_autodiff", the same derivative, or gradient="full", the exact'
 
 
 @jax.custom_jvp
@@ -174,9 +167,7 @@ def _first_order_identity(x: jax.Array) -> jax.Array:
 
 @_first_order_identity.defjvp
 def _refuse_second_order(*_: object) -> NoReturn:
-    raise TypeError(
-        f'gradient="truncated" has no second derivatives; for these use {_ALTERNATIVES}'
-    )
+    raise TypeError(f'gradient="truncated" has no second derivatives; use {_ALTERNATIVES}')
 
 
 def _refuse_forward_mode(*_: object, **__: object) -> NoReturn:

@@ -21,8 +21,8 @@ from lstm_jax.cell.scan import Activations, LayerScan, Steps
 from lstm_jax.cell.step import State
 from lstm_jax.cell.units import Layer
 from lstm_jax.cell.validation import as_target, as_weights, check_type
+from lstm_jax.gradient.equations import advance_traces, gradient_from_traces
 from lstm_jax.gradient.reverse_mode import truncated
-from lstm_jax.gradient.traces import advance_traces, gradient_from_traces
 from lstm_jax.network.layer import RunArguments, as_sequence, check_run, clear_padding
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.online import Learner

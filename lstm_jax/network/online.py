@@ -37,14 +37,16 @@ from lstm_jax.cell.parameters import (
 from lstm_jax.cell.scan import Activations, project
 from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
 from lstm_jax.cell.validation import as_array, as_flags, as_input, as_target, as_weights, check_type
-from lstm_jax.gradient.equations import derivatives_of_state, net_input_errors, unit_errors
-from lstm_jax.gradient.traces import (
+from lstm_jax.gradient.equations import (
     Traces,
     add_outer,
     decay,
+    derivatives_of_state,
     gradient_from_traces,
+    net_input_errors,
     one_hot,
     outer,
+    unit_errors,
     zero_traces,
 )
 from lstm_jax.network.layer import check_run, check_state
