@@ -15,14 +15,7 @@ from numpy.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, MaybeNone, UnitType
-from lstm_jax.cell.validation import (
-    as_number,
-    check_floating,
-    check_key,
-    check_type,
-    displayed,
-    require,
-)
+from lstm_jax.cell.validation import as_number, check_floating, check_key, check_type, require
 
 
 class UnitWeights(NamedTuple):
@@ -240,11 +233,8 @@ def _check_gate_bias(
     if not architecture.count(gate) or gate.name not in architecture.biased:
         raise ValueError(f"{name} is {values!r}, but the architecture has no such bias")
     try:
-        is_finite = isinstance(values, Tracer) or np.all(
-            np.abs(np.asarray(values, float)) <= largest
-        )
+        known = np.zeros(values.shape) if isinstance(values, Tracer) else np.asarray(values, float)
+        is_met = known.shape == (num_blocks,) and np.all(np.abs(known) <= largest)
     except (TypeError, ValueError, OverflowError):
-        is_finite = False
-    if not is_finite or np.shape(values) != (num_blocks,):
-        wanted = f"{num_blocks} finite numbers, one for each memory block"
-        raise ValueError(f"{name} must hold {wanted}, got {displayed(values)}")
+        is_met = False
+    require(is_met, name, f"{num_blocks} finite numbers, one for each memory block", values)

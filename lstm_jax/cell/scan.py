@@ -40,7 +40,7 @@ class Activations(NamedTuple):
     """[T, J], y_phi."""
 
 
-ScanOutput = tuple[State, Activations | None]
+ScanOutput = tuple[State, Activations | MaybeNone]
 
 
 class Steps(NamedTuple):

@@ -216,8 +216,6 @@ def check_same_fields(name: str, value: T, like: T) -> None:
     """Raise ValueError unless a named tuple's arrays have the shapes and dtypes of another's."""
     check_type(name, value, type(like))
     describe = lambda a: "None" if a is None else f"{a.dtype} of shape {jnp.shape(a)}"
-    for field, given, wanted in zip(
-        like._fields, map(describe, value), map(describe, like), strict=True
-    ):
-        if given != wanted:
-            raise ValueError(f"{name}.{field} must be {wanted}, got {given}")
+    for field, array, wanted in zip(like._fields, value, map(describe, like), strict=True):
+        if describe(array) != wanted:
+            raise ValueError(f"{name}.{field} must be {wanted}, got {describe(array)}")

@@ -155,7 +155,7 @@ def carrousel_errors(
 
 
 def backward_pass(
-    layer: LayerScan, sequence: Sequence, record: tuple[State, Activations], delta: ScanOutput
+    layer: LayerScan, sequence: Sequence, record: ScanOutput, delta: ScanOutput
 ) -> tuple[Layer[jax.Array], State]:
     """Return the errors on all net inputs [T, n, *lanes] and on the initial state.
 

@@ -33,11 +33,9 @@ from lstm_jax.cell.scan import (
     project,
     recurrent_sources_over_time,
 )
-from lstm_jax.cell.step import State, sum_over_blocks
+from lstm_jax.cell.step import sum_over_blocks
 from lstm_jax.cell.units import GATES, Layer
 from lstm_jax.gradient.equations import backward_pass
-
-Record = tuple[State, Activations]
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)  # drops what is not used
@@ -54,11 +52,9 @@ def truncated(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> Sca
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _record(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> Record:
+def _record(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
     """Run the layer for the record, through which no error flows."""
-    final, activations = layer._replace(record=True)(weights, sequence)
-    assert activations is not None
-    return final, activations
+    return layer._replace(record=True)(weights, sequence)
 
 
 _record.defvjp(lambda *arguments: (_record(*arguments), None), lambda *_: (None, None))
@@ -66,7 +62,7 @@ _record.defvjp(lambda *arguments: (_record(*arguments), None), lambda *_: (None,
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _truncated(
-    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
+    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: ScanOutput
 ) -> ScanOutput:
     """Run the layer; errors flow to `net` and the initial internal state alone."""
     del net, record
@@ -74,14 +70,14 @@ def _truncated(
 
 
 def _forward(
-    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
-) -> tuple[ScanOutput, tuple[Sequence, Record]]:
+    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: ScanOutput
+) -> tuple[ScanOutput, tuple[Sequence, ScanOutput]]:
     del net, weights
     final, activations = record
     return (final, activations if layer.record else None), (sequence._replace(inputs=None), record)
 
 
-def _backward(layer: LayerScan, residuals: tuple[Sequence, Record], delta: ScanOutput) -> tuple:
+def _backward(layer: LayerScan, residuals: tuple[Sequence, ScanOutput], delta: ScanOutput) -> tuple:
     is_floating = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
     refuse = lambda x: _first_order_identity(x) if is_floating(x) else x
     delta_net, delta_start = _backward_pass(layer, *jax.tree.map(refuse, residuals), delta)
