@@ -13,8 +13,7 @@ from jax.core import Tracer
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, MaybeNone, UnitType
+from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer, MaybeNone, UnitType
 from lstm_jax.cell.validation import as_number, check_floating, check_key, check_type, require
 
 

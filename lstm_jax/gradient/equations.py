@@ -35,19 +35,22 @@ from jax.typing import DTypeLike
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture, Layer, UnitType, add_layers, map_layer
 from lstm_jax.cell.parameters import UnitWeights
 from lstm_jax.cell.scan import (
     Activations,
     LayerScan,
     ScanOutput,
     Sequence,
+    State,
+    apply_gate,
+    broadcast_to_cells,
+    by_unit_type,
     last_step,
     previous_states,
     recurrent_sources_over_time,
+    sum_over_blocks,
 )
-from lstm_jax.cell.step import State, apply_gate, broadcast_to_cells, by_unit_type, sum_over_blocks
-from lstm_jax.cell.units import Layer, UnitType, add_layers, map_layer
 
 # One step, or all steps at once with `axis` 1: from activations to net inputs -------------------
 

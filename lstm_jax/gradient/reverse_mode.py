@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from lstm_jax.cell.architecture import GATES, Layer
 from lstm_jax.cell.lanes import (
     FEW_SOURCES,
     one_hot_outer_sum_over_time,
@@ -32,9 +33,8 @@ from lstm_jax.cell.scan import (
     previous_states,
     project,
     recurrent_sources_over_time,
+    sum_over_blocks,
 )
-from lstm_jax.cell.step import sum_over_blocks
-from lstm_jax.cell.units import GATES, Layer
 from lstm_jax.gradient.equations import backward_pass
 
 

@@ -19,7 +19,7 @@ from helpers import (
     random_parameters,
 )
 
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture, UnitType, map_layer
 from lstm_jax.cell.parameters import (
     Parameters,
     UnitWeights,
@@ -31,7 +31,6 @@ from lstm_jax.cell.parameters import (
     parameter_shapes,
     split,
 )
-from lstm_jax.cell.units import UnitType, map_layer
 
 KEY = jax.random.key(1997)
 draw = quick_jit(initialise, static_argnums=1, static_argnames=("init_range",))
