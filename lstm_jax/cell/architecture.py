@@ -44,11 +44,8 @@ class UnitType(NamedTuple):
     """Which internal states of its block a peephole feeds to it."""
 
 
-# The types of unit in the hidden layer: counts, weights, initial biases, peepholes, states, traces
-# and argument checks follow from a row of `UNIT_TYPES`. A new type also needs its fields of
-# `Architecture`, `State` and `Activations`, its equations in `cell.scan` and `gradient.equations`,
-# for a gate its bias in `initialise` and `Hyperparameters`, and its weights in `OutputWeights` if
-# the output units see it.
+# Counts, weights, initial biases, peepholes, states, traces and argument checks follow from a row.
+# CONTRIBUTING.md, "Add a type of unit", lists the rest.
 UNIT_TYPES = (
     UnitType("input_gate", "input_gates", "input_gate", True, True, "s(t-1)"),
     UnitType("forget_gate", "forget_gates", "forget_gate", True, True, "s(t-1)"),
@@ -77,7 +74,7 @@ class Layer(NamedTuple, Generic[T]):
     """Of the N conventional hidden units, i."""
 
 
-def map_layer(function: Callable[..., Any], *layers: Layer) -> Layer:
+def map_layer(function: Callable[..., T | None], *layers: Layer) -> Layer[T]:
     """Return function(unit_type, *entries) per type; None where one of the layers has None."""
     is_absent = lambda entries: any(entry is None for entry in entries)
     rows = zip(UNIT_TYPES, *layers, strict=True)
@@ -171,7 +168,12 @@ class Architecture:
         if isinstance(self.recurrent, bool):
             normalise("recurrent", "all" if self.recurrent else "none")
         check_choice("recurrent", self.recurrent, get_args(Sources))
-        normalise("biases", _as_biases(self.biases))
+        if isinstance(self.biases, (tuple, list)):  # JSON makes lists of tuples
+            for name in self.biases:
+                check_choice("biases", name, _UNITS)
+            normalise("biases", tuple(name for name in _UNITS if name in self.biases))
+        else:
+            check_choice("biases", self.biases, get_args(Biases))
         for name in ("cell_input", "cell_output", "output"):
             check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
         check_number("initial_activation", self.initial_activation)
@@ -231,13 +233,3 @@ class Architecture:
     def has_peephole(self, unit_type: UnitType) -> bool:
         """Return whether units of a type see internal states."""
         return self.peepholes and unit_type.peephole != "none" and self.count(unit_type) > 0
-
-
-def _as_biases(biases: Biases | tuple[str, ...]) -> Biases | tuple[str, ...]:
-    """Return a name, or types in the layer's order; JSON makes lists of tuples."""
-    if isinstance(biases, (tuple, list)):
-        for name in biases:
-            check_choice("biases", name, _UNITS)
-        return tuple(name for name in _UNITS if name in biases)
-    check_choice("biases", biases, get_args(Biases))
-    return biases

@@ -26,9 +26,6 @@ T = TypeVar("T")
 FEW_SOURCES = 32
 
 
-# Sums over sources -----------------------------------------------------------------------------
-
-
 def weighted_sum(weights: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
     """Return Σ_m w_lm y_m at one step: [U, n, *lanes] and rows [U_k, *lanes] to [n, *lanes].
 
@@ -65,9 +62,6 @@ def take_rows(weights: jax.Array, indices: jax.Array) -> jax.Array:
     if indices.ndim == 1:
         return weights[indices]
     return jax.vmap(take_rows, in_axes=-1, out_axes=-1)(weights, indices)
-
-
-# Sums over time --------------------------------------------------------------------------------
 
 
 def outer_sum_over_time(rows: jax.Array, deltas: jax.Array) -> jax.Array:
@@ -167,9 +161,6 @@ _product.def_abstract_eval(lambda rows, w: rows.update(shape=(*rows.shape[:-1], 
 ad.defbilinear(_product, lambda delta, _, weights: product(delta, weights.T), _delta_weights)
 batching.primitive_batchers[_product] = _batch
 mlir.register_lowering(_product, mlir.lower_fun(_value, multiple_results=False))
-
-
-# Devices ---------------------------------------------------------------------------------------
 
 
 def vary_alike(tree: T) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ class UnitWeights(NamedTuple):
     """[S, n], the sources in the order of `Layer`; None if the layer does not see itself."""
     bias: jax.Array | MaybeNone
     """[n]; None without biases."""
-    peephole: Any = None
+    peephole: MaybeNone = None
     """[C], from each cell to its block's gate; None without peepholes. After `join`, a `Layer`."""
 
 
@@ -81,7 +81,7 @@ def parameter_shapes(architecture: Architecture) -> Parameters:
     return Parameters(Layer(*map(unit, UNIT_TYPES)), output)
 
 
-def shape_leaf(*sizes: int) -> Any:
+def shape_leaf(*sizes: int) -> MaybeNone:
     """Return a shape that takes the place of an array in a pytree of shapes."""
     return sizes
 

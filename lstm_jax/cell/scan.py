@@ -29,7 +29,7 @@ References:
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -139,7 +139,7 @@ def cell_step(
     return state, cell_input
 
 
-def by_unit_type(fields: Any) -> Layer[jax.Array]:
+def by_unit_type(fields: State | Activations) -> Layer[jax.Array]:
     """Return the activations y in a `State` or `Activations`, or the errors on them, by type."""
     return Layer(*(getattr(fields, unit_type.activation) for unit_type in UNIT_TYPES))
 
@@ -182,22 +182,19 @@ def sum_over_blocks(architecture: Architecture, cells: jax.Array, axis: int = 0)
 
 
 class Activations(NamedTuple):
-    """The activations of the hidden layer over a sequence; absent types of unit are None."""
+    """The activations of the hidden layer over a sequence: [T, ...], None for absent types of unit.
+
+    The fields of `State`, `cell_output`, `hidden`, `internal_state`, `input_gate`, `output_gate`
+    and `forget_gate`, with a leading axis T; and `cell_input`, g(net_c), [T, C].
+    """
 
     cell_output: jax.Array
-    """[T, C], y_c."""
     hidden: jax.Array | MaybeNone
-    """[T, N], y_i."""
     internal_state: jax.Array
-    """[T, C], s_c."""
     input_gate: jax.Array | MaybeNone
-    """[T, J], y_in."""
     output_gate: jax.Array | MaybeNone
-    """[T, J], y_out."""
     cell_input: jax.Array
-    """[T, C], g(net_c)."""
     forget_gate: jax.Array | MaybeNone = None
-    """[T, J], y_phi."""
 
 
 ScanOutput = tuple[State, Activations | MaybeNone]

@@ -193,19 +193,13 @@ def _input_shape(name: str, inputs: jax.Array, num_inputs: int) -> tuple[int, ..
     return (num_inputs,)
 
 
-def as_target(
-    target: ArrayLike, steps: tuple[int, ...], num_outputs: int, name: str = "target"
-) -> jax.Array:
-    """Convert targets [*steps, K] to an array."""
-    return _as_shaped(name, target, (*steps, num_outputs))
-
-
 def as_weights(weights: ArrayLike | None, steps: tuple[int, ...]) -> jax.Array:
     """Convert the weights of steps [*steps] to an array; None stands for ones."""
-    return jnp.ones(steps) if weights is None else _as_shaped("weights", weights, steps)
+    return jnp.ones(steps) if weights is None else as_shaped("weights", weights, steps)
 
 
-def _as_shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
+def as_shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
+    """Convert an array-like of a shape to an array."""
     array = as_array(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")

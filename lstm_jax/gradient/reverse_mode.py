@@ -89,9 +89,6 @@ _truncated.defvjp(_forward, _backward)
 _backward_pass = jax.jit(backward_pass, static_argnums=0, inline=True)
 
 
-# Net inputs ------------------------------------------------------------------------------------
-
-
 def _net_inputs(
     layer: LayerScan, weights: UnitWeights, sequence: Sequence, activations: Activations
 ) -> Layer[jax.Array]:

@@ -43,7 +43,7 @@ from lstm_jax.cell.scan import (
     recurrent_sources,
     zero_state,
 )
-from lstm_jax.cell.validation import as_array, as_flags, as_input, as_target, as_weights, check_type
+from lstm_jax.cell.validation import as_array, as_flags, as_input, as_shaped, as_weights, check_type
 from lstm_jax.gradient.equations import (
     Traces,
     add_outer,
@@ -170,7 +170,7 @@ def learn(
     if weight.shape != ():
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
     if target is not None:
-        target = as_target(target, (), architecture.num_outputs)
+        target = as_shaped("target", target, (architecture.num_outputs,))
     if reset is not None:
         start = start_sequence(architecture, learner)
         learner = tree_where(as_flags("reset", reset, ()), start, learner)
@@ -310,7 +310,7 @@ def online_gradient(
     """
     arguments = check_run(architecture, parameters, inputs)
     steps = arguments.inputs.shape[:1]
-    targets = as_target(targets, steps, architecture.num_outputs, "targets")
+    targets = as_shaped("targets", targets, (*steps, architecture.num_outputs))
     check_loss(architecture, loss)
     return _online_gradient(
         architecture, loss, parameters, arguments.inputs, targets, as_weights(weights, steps)
