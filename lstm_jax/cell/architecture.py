@@ -129,10 +129,9 @@ class Architecture:
       cell_input: the activation function g, a key of `ACTIVATIONS`.
       cell_output: the activation function h, a key of `ACTIVATIONS`.
       output: the activation function of the output units, a key of `ACTIVATIONS`.
-      forget_gates: whether blocks have forget gates (Gers, Schmidhuber & Cummins 2000), which
-        multiply the internal state at every step; otherwise the factor is exactly 1.
-      peepholes: whether gates see the internal states of their block's cells (Gers, Schraudolph &
-        Schmidhuber 2002), by one weight per cell.
+      forget_gates: whether blocks have forget gates (Gers et al. 2000); otherwise y_phi = 1.
+      peepholes: whether gates see the internal states of their block, by one weight per cell (Gers
+        et al. 2002).
       initial_activation: y(0) of gates, cells and hidden units; 0 in the paper, 0.5 in a simulator
         by its authors. Internal states start at 0.
 

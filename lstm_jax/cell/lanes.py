@@ -21,8 +21,7 @@ from jax.interpreters import ad, batching, mlir
 T = TypeVar("T")
 
 # Up to this many sources, the products of small networks are written out as multiply-adds, which
-# the compiler fuses and vectorises over the lanes; above it, they are matrix products. Measured in
-# BUILD_NOTES, "Speed".
+# the compiler fuses and vectorises over the lanes; above it, they are matrix products.
 FEW_SOURCES = 32
 
 

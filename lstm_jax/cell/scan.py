@@ -7,19 +7,13 @@
 
 In the network of 1997 there is no y_phi, its factor is exactly 1, and there are no peepholes p.
 
-| paper              | here                              | shape            |
-|--------------------|-----------------------------------|------------------|
-| net_in, net_out, net_c, net_i | `net` (a `Layer`)      | [J] [J] [C] [N]  |
-| y_in, y_out        | `input_gate`, `output_gate`       | [J]              |
-| y_phi (2000)       | `forget_gate`                     | [J]              |
-| g(net_c)           | `cell_input`                      | [C]              |
-| s_c                | `internal_state`                  | [C]              |
-| h(s_c)             | `h_s`                             | [C]              |
-| y_c                | `cell_output`                     | [C]              |
-| y_i                | `hidden`                          | [N]              |
-| e_s, e_out, ...    | `delta_*`, `e_s` (sign of dE)     | as the unit      |
-| w_lm               | `weights[m, l]`                   | sources, units   |
-| t - 1              | suffix `_tm1`                     |                  |
+| paper                         | here: the fields of `State`, and | shape           |
+|-------------------------------|----------------------------------|-----------------|
+| net_in, net_out, net_c, net_i | `net` (a `Layer`)                | [J] [J] [C] [N] |
+| g(net_c), h(s_c)              | `cell_input`, `h_s`              | [C]             |
+| e_s, e_out, ...               | `delta_*`, `e_s` (sign of dE)    | as the unit     |
+| w_lm                          | `weights[m, l]`                  | sources, units  |
+| t - 1                         | suffix `_tm1`                    |                 |
 
 References:
   F. A. Gers, J. Schmidhuber and F. Cummins. Learning to forget. Neural Computation 12(10), 2000.
@@ -230,14 +224,13 @@ class Sequence(NamedTuple):
 
 
 class LayerScan(NamedTuple):
-    """The hidden layer of an architecture, as a static (hashable) function of its weights."""
+    """The hidden layer of an `architecture`, as a static (hashable) function of its weights."""
 
     architecture: Architecture
-    """The network."""
     record: bool
     """Whether to return the activations of every step."""
     truncate: bool = False
-    """Whether autodiff gives the truncated gradient: see `cell_step`."""
+    """Whether autodiff gives the truncated gradient, as in `cell_step`."""
 
     def __call__(self, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
         """Run the layer."""
@@ -268,7 +261,9 @@ class LayerScan(NamedTuple):
             return final, None
         states, cell_input = record
         if final_from_record:
-            final = _state_after_length(sequence, states)
+            index = jnp.maximum(sequence.length - 1, 0)[None]
+            last = jax.tree.map(lambda states: take_rows(states, index)[0], states)
+            final = tree_where((sequence.length > 0)[None], last, sequence.initial_state)
         return final, Activations(cell_input=cell_input, **states._asdict())
 
     def state_at_reset(self, sequence: Sequence) -> State:
@@ -287,13 +282,6 @@ def _inputs_of_loop(
     if is_symbols or recurrent is None or recurrent.ndim > 2 or len(recurrent) <= FEW_SOURCES:
         return weights, project(weights, inputs), None
     return weights._replace(recurrent=jnp.concatenate([weights.input, recurrent])), None, inputs
-
-
-def _state_after_length(sequence: Sequence, states: State) -> State:
-    """Return the state after the sequence's last real step, from those after every step."""
-    index, is_any = jnp.maximum(sequence.length - 1, 0)[None], sequence.length > 0
-    last = jax.tree.map(lambda states: take_rows(states, index)[0], states)
-    return tree_where(is_any[None], last, sequence.initial_state)
 
 
 def previous_states(layer: LayerScan, sequence: Sequence, activations: Activations) -> State:

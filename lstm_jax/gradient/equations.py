@@ -94,10 +94,7 @@ def errors_through_state(
 def activation_derivatives(architecture: Architecture, activations: Activations) -> Layer:
     """Return f', and g' for the cells, at the net inputs of one step or of all steps."""
     g = ACTIVATIONS[architecture.cell_input]
-
-    def derivative(unit_type: UnitType, value: jax.Array) -> jax.Array:
-        return (g if unit_type.name == "cell" else logistic).derivative(value)
-
+    derivative = lambda t, value: (g if t.name == "cell" else logistic).derivative(value)
     return map_layer(derivative, by_unit_type(activations)._replace(cell=activations.cell_input))
 
 
@@ -116,13 +113,11 @@ def derivatives_of_state(
     axis = activations.cell_input.ndim - 1
     ones = jnp.ones_like(activations.cell_input)
     by_value = errors_through_state(architecture, activations, s_tm1, ones, axis)
-
-    def by_net(unit_type: UnitType, by_value: jax.Array, derivative: jax.Array) -> jax.Array:
-        if unit_type.is_gate:
-            derivative = broadcast_to_cells(architecture, derivative, axis)
-        return by_value * derivative
-
-    return map_layer(by_net, by_value, activation_derivatives(architecture, activations))
+    by_net = activation_derivatives(architecture, activations)
+    by_cell = map_layer(
+        lambda t, d: broadcast_to_cells(architecture, d, axis) if t.is_gate else d, by_net
+    )
+    return map_layer(lambda _, value, derivative: value * derivative, by_value, by_cell)
 
 
 # All steps: along the carrousel ----------------------------------------------------------------

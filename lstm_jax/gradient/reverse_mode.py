@@ -153,12 +153,6 @@ _linear_in_lanes.defvjp(lambda *arguments: (_linear(*arguments), arguments), _li
 _ALTERNATIVES = 'gradient="truncated_autodiff", the same derivative, or gradient="full", the exact'
 
 
-@jax.custom_jvp
-def _first_order_identity(x: jax.Array) -> jax.Array:
-    return x
-
-
-@_first_order_identity.defjvp
 def _refuse_second_order(*_: object) -> NoReturn:
     raise TypeError(f'gradient="truncated" has no second derivatives; use {_ALTERNATIVES}')
 
@@ -169,6 +163,9 @@ def _refuse_forward_mode(*_: object, **__: object) -> NoReturn:
         f"for forward mode (jax.jvp, jax.jacfwd, jax.linearize) use {_ALTERNATIVES}"
     )
 
+
+_first_order_identity = jax.custom_jvp(lambda x: x)
+_first_order_identity.defjvp(_refuse_second_order)
 
 # A linear map that can be staged out and transposed, but neither evaluated nor compiled.
 _tangent_identity = Primitive("tangent_identity")
