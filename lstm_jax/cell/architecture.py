@@ -104,9 +104,8 @@ class Architecture:
     """The topology of an LSTM network (section 4, appendix A.1), of 1997 or a descendant.
 
     The hidden layer holds, in this order, the J input gates, J forget gates, J output gates, the C
-    memory cells and the N conventional hidden units. Every one of its units sees the inputs and,
-    depending on `recurrent`, the hidden layer one step before. The output units see the cells and
-    the conventional hidden units, and the inputs if `input_to_output`; they do not see the gates.
+    memory cells and the N conventional hidden units, all of which see the inputs. The output units
+    see the cells and the conventional hidden units, not the gates.
 
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)  # task 6a
     >>> net.num_cells, net.num_units, net.num_weights

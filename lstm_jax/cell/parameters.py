@@ -18,10 +18,7 @@ from lstm_jax.cell.validation import as_number, check_floating, check_key, check
 
 
 class UnitWeights(NamedTuple):
-    """The incoming weights of the n units of one type in the hidden layer.
-
-    The paper's `w_lm`, from source m to unit l, is `[m, l]` here.
-    """
+    """The incoming weights of the n units of one type; the paper's `w_lm` is `[m, l]` here."""
 
     input: jax.Array
     """[I, n] floating."""
@@ -103,8 +100,6 @@ def initialise(
 ) -> Parameters:
     """Draw every weight uniformly from [-init_range, init_range], then set the gate biases.
 
-    The range and the biases may be traced values, of which only the shape is checked.
-
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)
     >>> parameters = initialise(jax.random.key(0), net, input_gate_bias=(-2.0, -4.0))
     >>> parameters.layer.input_gate.bias
@@ -113,7 +108,8 @@ def initialise(
     Args:
       key: a PRNG key; each array is drawn with its `fold_in`.
       architecture: the network.
-      init_range: half the width of the uniform distribution, positive; 0.1 or 0.2 in the paper.
+      init_range: half the width of the uniform distribution, positive; 0.1 or 0.2 in the paper. It
+        and the biases may be traced values, of which only the shape is checked.
       input_gate_bias: J initial biases of the input gates, usually negative against drift of the
         internal state; None keeps the random ones.
       output_gate_bias: the same for the output gates, usually negative against the abuse of memory
@@ -163,10 +159,7 @@ def draw_weights(
 
 
 def join(architecture: Architecture, layer: Layer[UnitWeights]) -> UnitWeights:
-    """Return the weights of the whole hidden layer as one `UnitWeights`, [I, H], [S, H], [H].
-
-    Units without a bias get a constant 0. Peepholes stay a `Layer` of [C].
-    """
+    """Join the weights of all types of unit, [I, H], [S, H] and [H]; absent biases become 0."""
     present = [weights for weights in layer if weights is not None]
     recurrent = bias = None
     if architecture.num_sources:
@@ -175,9 +168,8 @@ def join(architecture: Architecture, layer: Layer[UnitWeights]) -> UnitWeights:
         zeros = lambda w: jnp.zeros(w.input.shape[1:], w.input.dtype)
         bias = jnp.concatenate([zeros(w) if w.bias is None else w.bias for w in present])
     peephole = Layer(*(None if w is None else w.peephole for w in layer))
-    return UnitWeights(
-        jnp.concatenate([w.input for w in present], axis=1), recurrent, bias, peephole
-    )
+    inputs = jnp.concatenate([w.input for w in present], axis=1)
+    return UnitWeights(inputs, recurrent, bias, peephole)
 
 
 def split(architecture: Architecture, units: jax.Array, axis: int = 0) -> Layer[jax.Array]:

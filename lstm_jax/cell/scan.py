@@ -209,18 +209,16 @@ class Steps(NamedTuple):
 
 
 class Sequence(NamedTuple):
-    """The inputs of the hidden layer, as arrays."""
+    """The inputs of the hidden layer, as arrays; `mask` and `reset` are those of `Steps`."""
 
     inputs: jax.Array | MaybeNone
     """[T, I] floating, or [T] integers for one-hot vectors; None where they are not needed."""
     initial_state: State
     """Before the first step."""
     mask: jax.Array | None = None
-    """[T] bool, True at real steps; None: all are."""
     length: jax.Array | None = None
     """[] integer, if the mask is that of the first steps; otherwise None."""
     reset: jax.Array | None = None
-    """As in `Steps`."""
 
 
 class LayerScan(NamedTuple):
@@ -303,10 +301,7 @@ def recurrent_sources_over_time(architecture: Architecture, states: State) -> ja
 
 
 def project(weights: UnitWeights, inputs: jax.Array) -> jax.Array:
-    """Return the contribution of inputs and biases to every net input, [T, H].
-
-    Integers outside [0, I) stand for vectors of zeros.
-    """
+    """Return the contribution of inputs and biases to every net input, [T, H]."""
     is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
     sum_up = one_hot_sum_over_time if is_symbols else weighted_sum_over_time
     net = sum_up(weights.input, inputs)

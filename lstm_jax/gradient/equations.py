@@ -13,10 +13,9 @@ in the backward pass is sequential but a sum, that of delta_s. At every step,
     delta_net_i   = f'(net_i) delta_y_i                  eq. 20
 
 where y_phi = 1 without forget gates, and delta_y comes from the output units by JAX (eq. 19).
-Every weight gradient is Σ_t y_m(t-1) delta_net_l(t), one product over all steps. Summing
-e_s(τ) ∂s(τ)/∂w over τ with the forward traces of eqs. 25 and 27 and summing delta_s(t) times the
-traces' increments over t are the same double sum in two orders: `lstm_jax.network.online` computes
-the first, `reverse_mode` the second, both by the functions here.
+Every weight gradient is Σ_t y_m(t-1) delta_net_l(t), one product over all steps. The sum of
+e_s(τ) ∂s(τ)/∂w over τ, with the traces of eqs. 25 and 27, as in `lstm_jax.network.online`, and that
+of delta_s(t) times the traces' increments, as in `reverse_mode`, are one double sum in two orders.
 
 Peepholes are treated like other weights: an error changes the peephole and goes no further (Gers,
 Schraudolph & Schmidhuber 2002, p. 121).
@@ -25,8 +24,6 @@ Here delta_x is ∂E/∂x, and so is e_s: the paper's e_x with the opposite sign
 """
 
 from __future__ import annotations
-
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -244,7 +241,6 @@ def gradient_from_traces(
     architecture: Architecture, traces: Traces, delta_s: jax.Array
 ) -> Layer[UnitWeights]:
     """Return the gradient by all weights that enter the states, from delta_s [C] (eqs. 26, 28)."""
-    sum_up = functools.partial(sum_over_blocks, architecture, axis=-1)
     block = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
     is_same_block = block[:, None] == block[None]
 
@@ -254,8 +250,8 @@ def gradient_from_traces(
         peephole = by_cell.peephole
         if peephole is not None:  # a cell's state is seen by the gate of its block alone
             peephole = (peephole * jnp.asarray(is_same_block, peephole.dtype)).sum(-1)
-        others = by_cell._replace(peephole=None)
-        return jax.tree.map(sum_up, others)._replace(peephole=peephole)
+        sum_up = lambda cells: sum_over_blocks(architecture, cells, -1)
+        return jax.tree.map(sum_up, by_cell._replace(peephole=None))._replace(peephole=peephole)
 
     return map_layer(gradient, decay(traces, delta_s))
 
