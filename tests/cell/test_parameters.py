@@ -186,10 +186,10 @@ def test_weights_that_the_architecture_lacks_are_named():
 BAD_INITIAL_VALUES = {
     r"init_range must be positive and at most 1.701e\+38, got 1e\+39": {"init_range": 1e39},
     "dtype must be a floating dtype, got <class 'jax.numpy.int32'>": {"dtype": jnp.int32},
-    r"input_gate_bias must hold 2 finite numbers, .* got \(-1, -2, -3\)": {
+    r"input_gate_bias must be 2 finite numbers, .* got \(-1, -2, -3\)": {
         "input_gate_bias": (-1, -2, -3)
     },
-    r"output_gate_bias must hold 2 finite numbers, .* got \(0, nan\)": {
+    r"output_gate_bias must be 2 finite numbers, .* got \(0, nan\)": {
         "output_gate_bias": (0, float("nan"))
     },
 }
