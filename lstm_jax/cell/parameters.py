@@ -146,11 +146,10 @@ def draw_weights(
     init_range: float | jax.Array,
     dtype: DTypeLike,
 ) -> list[jax.Array]:
-    """Draw arrays uniformly from [-init_range, init_range], each with its key.
+    """Draw arrays as `jax.random.uniform` in [-init_range, init_range] does, each with its key.
 
-    Each array equals `jax.random.uniform` with its key and shape, but all are drawn in one call:
-    a call takes XLA longer to compile than a small network's step. Entry n of a draw depends only
-    on n (`jax_threefry_partitionable`), so all are drawn at the size of the largest and cut.
+    One call draws all, which compiles faster. Entry n of a draw depends only on n
+    (`jax_threefry_partitionable`), so all are drawn at the size of the largest and cut.
     """
     sizes = [math.prod(shape) for shape in shapes]
     draw = lambda key: jax.random.uniform(key, (max(sizes),), dtype, -init_range, init_range)

@@ -176,19 +176,22 @@ def sum_over_blocks(architecture: Architecture, cells: jax.Array, axis: int = 0)
 
 
 class Activations(NamedTuple):
-    """The activations of the hidden layer over a sequence: [T, ...], None for absent types of unit.
-
-    The fields of `State`, `cell_output`, `hidden`, `internal_state`, `input_gate`, `output_gate`
-    and `forget_gate`, with a leading axis T; and `cell_input`, g(net_c), [T, C].
-    """
+    """The activations of the hidden layer over a sequence; absent types of unit are None."""
 
     cell_output: jax.Array
+    """[T, C], y_c."""
     hidden: jax.Array | MaybeNone
+    """[T, N], y_i."""
     internal_state: jax.Array
+    """[T, C], s_c."""
     input_gate: jax.Array | MaybeNone
+    """[T, J], y_in."""
     output_gate: jax.Array | MaybeNone
+    """[T, J], y_out."""
     cell_input: jax.Array
+    """[T, C], g(net_c)."""
     forget_gate: jax.Array | MaybeNone = None
+    """[T, J], y_phi."""
 
 
 ScanOutput = tuple[State, Activations | MaybeNone]

@@ -145,10 +145,8 @@ def _linear_backward(
 _linear_in_lanes.defvjp(lambda *arguments: (_linear(*arguments), arguments), _linear_backward)
 
 
-# Other derivatives are refused -----------------------------------------------------------------
-#
-# A `custom_vjp` alone would refuse forward mode without naming an alternative, and would return
-# wrong second derivatives without an error.
+# Other derivatives are refused. A `custom_vjp` alone would refuse forward mode without naming an
+# alternative, and would return wrong second derivatives without an error.
 
 _ALTERNATIVES = 'gradient="truncated_autodiff", the same derivative, or gradient="full", the exact'
 
