@@ -14,15 +14,13 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture, Layer
+from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import Parameters, join
-from lstm_jax.cell.scan import Activations, LayerScan, Steps
-from lstm_jax.cell.sharding import vary_alike
-from lstm_jax.cell.step import State
-from lstm_jax.cell.units import Layer
-from lstm_jax.cell.validation import as_target, as_weights, check_type
+from lstm_jax.cell.scan import Activations, LayerScan, State, Steps
+from lstm_jax.cell.validation import as_shaped, as_weights, check_type
+from lstm_jax.gradient.equations import advance_traces, gradient_from_traces
 from lstm_jax.gradient.reverse_mode import truncated
-from lstm_jax.gradient.traces import advance_traces, gradient_from_traces
 from lstm_jax.network.layer import RunArguments, as_sequence, check_run, clear_padding
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.online import Learner
@@ -65,7 +63,7 @@ def learn_chunk(
     check_loss(architecture, loss)
     num_steps = arguments.inputs.shape[:1]
     if targets is not None:
-        targets = as_target(targets, num_steps, architecture.num_outputs, "targets")
+        targets = as_shaped("targets", targets, (*num_steps, architecture.num_outputs))
         weights = as_weights(weights, num_steps)
     return _learn_chunk(architecture, loss, learner, arguments, targets, weights)
 

@@ -26,6 +26,7 @@ from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import (
     OutputWeights,
     Parameters,
@@ -33,18 +34,26 @@ from lstm_jax.cell.parameters import (
     check_parameters,
     join,
 )
-from lstm_jax.cell.scan import Activations, project
-from lstm_jax.cell.sharding import vary_alike
-from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
-from lstm_jax.cell.validation import as_array, as_flags, as_input, as_target, as_weights, check_type
-from lstm_jax.gradient.equations import derivatives_of_state, net_input_errors, unit_errors
-from lstm_jax.gradient.traces import (
+from lstm_jax.cell.scan import (
+    Activations,
+    State,
+    broadcast_to_cells,
+    cell_step,
+    project,
+    recurrent_sources,
+    zero_state,
+)
+from lstm_jax.cell.validation import as_array, as_flags, as_input, as_shaped, as_weights, check_type
+from lstm_jax.gradient.equations import (
     Traces,
     add_outer,
     decay,
+    derivatives_of_state,
     gradient_from_traces,
+    net_input_errors,
     one_hot,
     outer,
+    unit_errors,
     zero_traces,
 )
 from lstm_jax.network.layer import check_run, check_state
@@ -161,7 +170,7 @@ def learn(
     if weight.shape != ():
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
     if target is not None:
-        target = as_target(target, (), architecture.num_outputs)
+        target = as_shaped("target", target, (architecture.num_outputs,))
     if reset is not None:
         start = start_sequence(architecture, learner)
         learner = tree_where(as_flags("reset", reset, ()), start, learner)
@@ -301,7 +310,7 @@ def online_gradient(
     """
     arguments = check_run(architecture, parameters, inputs)
     steps = arguments.inputs.shape[:1]
-    targets = as_target(targets, steps, architecture.num_outputs, "targets")
+    targets = as_shaped("targets", targets, (*steps, architecture.num_outputs))
     check_loss(architecture, loss)
     return _online_gradient(
         architecture, loss, parameters, arguments.inputs, targets, as_weights(weights, steps)
