@@ -20,7 +20,8 @@ from lstm_jax.cell.parameters import (
     check_parameters,
     initialise,
 )
-from lstm_jax.cell.scan import Activations, State, Steps, zero_state
+from lstm_jax.cell.scan import Activations, Steps
+from lstm_jax.cell.step import State, zero_state
 from lstm_jax.network import online
 from lstm_jax.network.attention import (
     AdditiveAttention,

@@ -18,7 +18,7 @@ from lstm_jax.cell.parameters import (
     UnitWeights,
     parameter_shapes,
 )
-from lstm_jax.cell.scan import State, zero_state
+from lstm_jax.cell.step import State, zero_state
 
 # Compiles in half the time of `jax.jit`; for tests of many networks, on few steps of each.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

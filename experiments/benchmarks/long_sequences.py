@@ -32,7 +32,7 @@ from lstm_jax import (
     zero_state,
 )
 from lstm_jax.cell.parameters import Parameters, join
-from lstm_jax.cell.scan import cell_step
+from lstm_jax.cell.step import cell_step
 
 STREAM_NET = Architecture(num_inputs=8, blocks=(4,) * 16, num_outputs=4)  # 64 cells
 STREAM_STEPS = (1_000, 1_000_000)

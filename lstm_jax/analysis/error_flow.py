@@ -19,7 +19,8 @@ from lstm_jax.baselines import fully_recurrent
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, Weights, as_vectors
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, join
-from lstm_jax.cell.scan import State, cell_step, project
+from lstm_jax.cell.scan import project
+from lstm_jax.cell.step import State, cell_step
 from lstm_jax.cell.validation import check_choice
 from lstm_jax.network.layer import as_sequence, check_run
 

@@ -1,178 +1,23 @@
-"""The hidden layer, a step of it and its scan: eqs. 6-9, forget gates (2000), peepholes (2002).
-
-    net_l(t) = Σ_m w_lm y_m    over the inputs x(t), the activations y(t-1) and a bias    (7), (8)
-    y_in = f(net_in + p_in s(t-1))    y_phi = f(net_phi + p_phi s(t-1))    y_i = f(net_i)      (7)
-    s_c(t) = y_phi s_c(t-1) + y_in g(net_c)                                                    (9)
-    y_out = f(net_out + p_out s(t))    y_c = y_out h(s_c(t))                              (8), (9)
-
-In the network of 1997 there is no y_phi, its factor is exactly 1, and there are no peepholes p.
-
-| paper                         | here: the fields of `State`, and | shape           |
-|-------------------------------|----------------------------------|-----------------|
-| net_in, net_out, net_c, net_i | `net` (a `Layer`)                | [J] [J] [C] [N] |
-| g(net_c), h(s_c)              | `cell_input`, `h_s`              | [C]             |
-| e_s, e_out, ...               | `delta_*`, `e_s` (sign of dE)    | as the unit     |
-| w_lm                          | `weights[m, l]`                  | sources, units  |
-| t - 1                         | suffix `_tm1`                    |                 |
-
-References:
-  F. A. Gers, J. Schmidhuber and F. Cummins. Learning to forget. Neural Computation 12(10), 2000.
-  F. A. Gers, N. N. Schraudolph and J. Schmidhuber. Learning precise timing. JMLR 3, 2002.
-"""
+"""The hidden layer over a whole sequence: one `lax.scan` that carries only the state."""
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
-from lstm_jax.cell.activations import ACTIVATIONS, logistic
-from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Layer, MaybeNone
+from lstm_jax.cell.architecture import Architecture, MaybeNone
 from lstm_jax.cell.lanes import (
     FEW_SOURCES,
     one_hot_sum_over_time,
     take_rows,
-    weighted_sum,
     weighted_sum_over_time,
 )
-from lstm_jax.cell.parameters import UnitWeights, split
-from lstm_jax.cell.validation import check_floating, check_type
-
-
-class State(NamedTuple):
-    """The hidden layer's carry from one step to the next; absent types of unit are None."""
-
-    internal_state: jax.Array
-    """[C], s_c: the constant error carrousels."""
-    cell_output: jax.Array
-    """[C], y_c."""
-    input_gate: jax.Array | MaybeNone
-    """[J], y_in, in [0, 1]."""
-    output_gate: jax.Array | MaybeNone
-    """[J], y_out, in [0, 1]."""
-    hidden: jax.Array | MaybeNone
-    """[N], y_i, in [0, 1]."""
-    forget_gate: jax.Array | MaybeNone = None
-    """[J], y_phi, in [0, 1]."""
-
-
-def zero_state(
-    architecture: Architecture, dtype: DTypeLike = jnp.float32, lanes: tuple[int, ...] = ()
-) -> State:
-    """Return the state before the first step: activations `initial_activation`, internal states 0.
-
-    >>> state = zero_state(Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1))
-    >>> state.internal_state.shape, state.input_gate.shape, state.hidden
-    ((4,), (2,), None)
-
-    Args:
-      architecture: the network.
-      dtype: of every array; that of the parameters.
-      lanes: axes after all others, as on the parameters: [C, *lanes], [J, *lanes], [N, *lanes].
-
-    Raises:
-      ValueError: if the dtype is not floating, or `lanes` is not a tuple.
-    """
-    check_type("architecture", architecture, Architecture)
-    check_floating("dtype", dtype)
-    check_type("lanes", lanes, tuple)
-
-    def full(size: int, value: float) -> jax.Array | MaybeNone:  # each a new array, to be donated
-        return jnp.full((size, *lanes), value, dtype) if size else None
-
-    activations = {
-        unit_type.activation: full(size, architecture.initial_activation)
-        for unit_type, size in zip(UNIT_TYPES, architecture.sizes, strict=True)
-    }
-    return State(internal_state=full(architecture.num_cells, 0.0), **activations)
-
-
-def cell_step(
-    architecture: Architecture,
-    weights: UnitWeights,
-    state_tm1: State,
-    net_input: jax.Array,
-    truncate: bool = False,
-    x_t: jax.Array | None = None,
-) -> tuple[State, jax.Array]:
-    """Return the state after step t, and g(net_c) [C], which only a gradient needs.
-
-    `net_input` [H] is the contribution of the inputs x(t) and the biases to the net inputs; with
-    `x_t` [I], of the biases alone, [] for none, and `weights.recurrent` is then [I + S, H], the
-    input weights first. With `truncate`, no error flows from net inputs to the activations and
-    states that they see, which is the paper's truncation: only the carrousel stays open.
-    """
-    g, h = ACTIVATIONS[architecture.cell_input], ACTIVATIONS[architecture.cell_output]
-    cut_gradient = jax.lax.stop_gradient if truncate else lambda array: array
-    joined = net_input
-    if weights.recurrent is not None:
-        inputs = [] if x_t is None else [x_t]
-        sources = [*inputs, *map(cut_gradient, recurrent_sources(architecture, state_tm1))]
-        joined = joined + weighted_sum(weights.recurrent, sources)
-    net, peephole, s_tm1 = split(architecture, joined), weights.peephole, state_tm1.internal_state
-
-    def gate(net: jax.Array | None, peephole: jax.Array | None, s: jax.Array) -> jax.Array | None:
-        if peephole is not None:
-            net = net + sum_over_blocks(architecture, peephole * cut_gradient(s))
-        return None if net is None else logistic(net)
-
-    input_gate = gate(net.input_gate, peephole.input_gate, s_tm1)  # (7)
-    forget_gate = gate(net.forget_gate, peephole.forget_gate, s_tm1)
-    hidden = None if net.hidden is None else logistic(net.hidden)
-    cell_input = g(net.cell)
-    remembered = apply_gate(architecture, forget_gate, s_tm1)
-    internal_state = remembered + apply_gate(architecture, input_gate, cell_input)  # (9)
-    output_gate = gate(net.output_gate, peephole.output_gate, internal_state)  # (8)
-    cell_output = apply_gate(architecture, output_gate, h(internal_state))  # (9)
-    state = State(internal_state, cell_output, input_gate, output_gate, hidden, forget_gate)
-    return state, cell_input
-
-
-def by_unit_type(fields: State | Activations) -> Layer[jax.Array]:
-    """Return the activations y in a `State` or `Activations`, or the errors on them, by type."""
-    return Layer(*(getattr(fields, unit_type.activation) for unit_type in UNIT_TYPES))
-
-
-def recurrent_sources(architecture: Architecture, state: State) -> list[jax.Array]:
-    """Return the activations that the hidden layer sees one step later, in the layer's order."""
-    pairs = zip(by_unit_type(state), architecture.is_recurrent, strict=True)
-    return [y for y, is_recurrent in pairs if is_recurrent and y is not None]
-
-
-def apply_gate(
-    architecture: Architecture, gate: jax.Array | None, cells: jax.Array, axis: int = 0
-) -> jax.Array:
-    """Multiply each cell by its block's gate; without gates, return the cells."""
-    return cells if gate is None else cells * broadcast_to_cells(architecture, gate, axis)
-
-
-def broadcast_to_cells(architecture: Architecture, gate: jax.Array, axis: int = 0) -> jax.Array:
-    """Repeat the gate of each block for each of its cells: [J] to [C] along `axis`."""
-    blocks = architecture.blocks
-    if len(set(blocks)) == 1:  # compiles to a broadcast; unequal blocks need a gather
-        return jnp.repeat(gate, blocks[0], axis)
-    return jnp.repeat(gate, np.array(blocks), axis, total_repeat_length=architecture.num_cells)
-
-
-def sum_over_blocks(architecture: Architecture, cells: jax.Array, axis: int = 0) -> jax.Array:
-    """Sum the cells of each block, [C] to [J] along `axis`: the transpose of broadcasting."""
-    size = architecture.blocks[0]
-    axis %= cells.ndim
-    if len(set(architecture.blocks)) > 1:
-        ends = np.cumsum(architecture.blocks)[:-1].tolist()
-        return jnp.stack([block.sum(axis) for block in jnp.split(cells, ends, axis)], axis)
-    # Sums of slices: one sum per block takes long to compile for many blocks, and a reduction
-    # becomes a library call, around which XLA cannot fuse.
-    by_block = cells.reshape(
-        *cells.shape[:axis], architecture.num_blocks, size, *cells.shape[axis + 1 :]
-    )
-    parts = [jax.lax.index_in_dim(by_block, v, axis + 1, keepdims=False) for v in range(size)]
-    return functools.reduce(jnp.add, parts)
+from lstm_jax.cell.parameters import UnitWeights
+from lstm_jax.cell.step import State, cell_step, recurrent_sources, zero_state
 
 
 class Activations(NamedTuple):

@@ -39,15 +39,11 @@ from lstm_jax.cell.scan import (
     LayerScan,
     ScanOutput,
     Sequence,
-    State,
-    apply_gate,
-    broadcast_to_cells,
-    by_unit_type,
     last_step,
     previous_states,
     recurrent_sources_over_time,
-    sum_over_blocks,
 )
+from lstm_jax.cell.step import State, apply_gate, broadcast_to_cells, by_unit_type, sum_over_blocks
 
 # One step, or all steps at once with `axis` 1: from activations to net inputs -------------------
 

@@ -33,8 +33,8 @@ from lstm_jax.cell.scan import (
     previous_states,
     project,
     recurrent_sources_over_time,
-    sum_over_blocks,
 )
+from lstm_jax.cell.step import sum_over_blocks
 from lstm_jax.gradient.equations import backward_pass
 
 

@@ -12,7 +12,8 @@ from jax import export
 
 from lstm_jax.cell.architecture import Layer
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights
-from lstm_jax.cell.scan import Activations, State
+from lstm_jax.cell.scan import Activations
+from lstm_jax.cell.step import State
 
 # So that `jax.export` can write compiled functions of these to files.
 for _fields in (Parameters, Layer, UnitWeights, OutputWeights, State, Activations):

@@ -16,7 +16,8 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters
-from lstm_jax.cell.scan import Activations, State, Steps
+from lstm_jax.cell.scan import Activations, Steps
+from lstm_jax.cell.step import State
 from lstm_jax.network.layer import RunOptions, unroll
 
 

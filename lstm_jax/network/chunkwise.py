@@ -17,7 +17,8 @@ from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture, Layer
 from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import Parameters, join
-from lstm_jax.cell.scan import Activations, LayerScan, State, Steps
+from lstm_jax.cell.scan import Activations, LayerScan, Steps
+from lstm_jax.cell.step import State
 from lstm_jax.cell.validation import as_shaped, as_weights, check_type
 from lstm_jax.gradient.equations import advance_traces, gradient_from_traces
 from lstm_jax.gradient.reverse_mode import truncated

@@ -13,16 +13,8 @@ from jax.typing import ArrayLike
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import Parameters, check_parameters, join
-from lstm_jax.cell.scan import (
-    Activations,
-    LayerScan,
-    Sequence,
-    State,
-    Steps,
-    cell_step,
-    project,
-    zero_state,
-)
+from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, project
+from lstm_jax.cell.step import State, cell_step, zero_state
 from lstm_jax.cell.validation import (
     as_flags,
     as_input,

@@ -34,15 +34,8 @@ from lstm_jax.cell.parameters import (
     check_parameters,
     join,
 )
-from lstm_jax.cell.scan import (
-    Activations,
-    State,
-    broadcast_to_cells,
-    cell_step,
-    project,
-    recurrent_sources,
-    zero_state,
-)
+from lstm_jax.cell.scan import Activations, project
+from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
 from lstm_jax.cell.validation import as_array, as_flags, as_input, as_shaped, as_weights, check_type
 from lstm_jax.gradient.equations import (
     Traces,

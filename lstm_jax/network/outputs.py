@@ -14,7 +14,8 @@ from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import one_hot_sum_over_time, weighted_sum, weighted_sum_over_time
 from lstm_jax.cell.parameters import OutputWeights, Parameters
-from lstm_jax.cell.scan import Activations, Sequence, State, Steps, last_step
+from lstm_jax.cell.scan import Activations, Sequence, Steps, last_step
+from lstm_jax.cell.step import State
 from lstm_jax.cell.validation import check_choice, check_type
 from lstm_jax.network.layer import (
     RunArguments,
@@ -81,7 +82,7 @@ def output_units(
     """Return y_k = f_k(net_k) of one step, or of all steps.
 
     >>> from lstm_jax.cell.parameters import initialise
-    >>> from lstm_jax.cell.scan import zero_state
+    >>> from lstm_jax.cell.step import zero_state
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1, biases="none")
     >>> parameters = initialise(jax.random.key(0), net)
     >>> output_units(net, parameters.output, zero_state(net))

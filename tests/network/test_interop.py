@@ -14,7 +14,7 @@ import pytest
 from helpers import EVERYTHING, assert_close, assert_equal, quick_jit, random_parameters
 
 from lstm_jax.cell.parameters import check_parameters, initialise
-from lstm_jax.cell.scan import zero_state
+from lstm_jax.cell.step import zero_state
 from lstm_jax.network.interop import LAYOUTS, from_library, modern, to_library
 from lstm_jax.network.layer import RunOptions
 from lstm_jax.network.outputs import apply

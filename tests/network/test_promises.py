@@ -25,7 +25,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
-from lstm_jax.cell.scan import Steps, zero_state
+from lstm_jax.cell.scan import Steps
+from lstm_jax.cell.step import zero_state
 from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.layer import RunOptions, step, unroll
 from lstm_jax.network.losses import half_squared_error

@@ -14,7 +14,7 @@ from optax.tree_utils import tree_where
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
-from lstm_jax.cell.scan import State
+from lstm_jax.cell.step import State
 from lstm_jax.network.layer import RunOptions, Steps
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.network.outputs import At, apply, net_inputs_only
