@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from helpers import assert_close, assert_equal, quick_jit
 
+from experiments.claims.noise import sample_noisy
 from lstm_jax.baselines.chunker import (
     Chunker,
     NetWeights,
@@ -20,7 +21,6 @@ from lstm_jax.baselines.chunker import (
     run_net,
     zero_net_state,
 )
-from lstm_jax.tasks.noise_free import sample_noisy
 from lstm_jax.tasks.task import Example
 
 DELAY = 4  # p: symbols a_1 a_2 a_3 x y
