@@ -23,6 +23,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lstm_jax.cell.validation import check_number
+
 
 class QuickpropState(NamedTuple):
     """The previous step; arrays have the shapes of the weights."""
@@ -36,15 +38,6 @@ class QuickpropState(NamedTuple):
 def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.GradientTransformation:
     """Return quickprop as an optax transformation that descends.
 
-    >>> descent = quickprop(epsilon=2.0)  # on E = (w - 3)² / 2, with the gradient w - 3
-    >>> w = jnp.array(1.0)
-    >>> state = descent.init(w)
-    >>> for _ in range(2):
-    ...     step, state = descent.update(w - 3, state, w)
-    ...     w += step
-    >>> float(w)
-    3.0
-
     Args:
       epsilon: the rate of the first step and of the linear term, positive.
       mu: the largest growth of a step, positive; 1.75 to 2.25 in the source.
@@ -53,11 +46,9 @@ def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.Grad
     Raises:
       ValueError: if an argument is out of its range.
     """
-    for name, value in (("epsilon", epsilon), ("mu", mu)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value!r}")
-    if not decay >= 0:
-        raise ValueError(f"decay must not be negative, got {decay!r}")
+    check_number("epsilon", epsilon, above=0.0)
+    check_number("mu", mu, above=0.0)
+    check_number("decay", decay, least=0.0)
 
     def init(params: optax.Params) -> QuickpropState:
         zeros = jax.tree.map(jnp.zeros_like, params)

@@ -1,63 +1,55 @@
-"""Update rules of recurrent nets that learn by a gradient.
+"""Update rules of recurrent nets that learn by a gradient, and their training loop on any task.
 
 `RecurrentPerSequence` updates the weights after every sequence, `RecurrentPerStep` after every step
-that has a target, both for tasks whose `architecture` is a `RecurrentNet`.
+that has a target, both for tasks whose `architecture` is a `RecurrentNet`. `training_loop` runs
+them on a task of the LSTM, with its sequences, criterion, stopping rule and tests.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from lstm_jax.baselines.fully_recurrent import (
+    Connections,
     RecurrentNet,
     SupervisedSequence,
     Weights,
     apply,
     as_vectors,
+    bptt_gradient,
     initialise,
 )
-from lstm_jax.cell.validation import check_tolerance
+from lstm_jax.baselines.step_gradients import ELMAN, RTRL, StepGradient
+from lstm_jax.cell.validation import check_choice, check_tolerance, check_type
 from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.tasks.task import Example, Task, real_steps
-from lstm_jax.training.update_rules.base import UpdateRule
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, Task, real_steps
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
 
-CarriedT = TypeVar("CarriedT")
-
+BaselineMethod = Literal["BPTT", "RTRL", "Elman's procedure"]
+_PROCEDURE = "'s procedure"
 # (net, weights, sequence) -> the gradient of the sequence's E / 2 and the outputs [T, K].
 SequenceGradient = Callable[[RecurrentNet, Weights, SupervisedSequence], tuple[Weights, jax.Array]]
-
-
-class StepGradient(NamedTuple, Generic[CarriedT]):
-    """A gradient that is known step by step, forward in time."""
-
-    init: Callable[[Weights], CarriedT]
-    """(weights) -> the state before a sequence's first step."""
-    step: Callable[
-        [RecurrentNet, Weights, CarriedT, SupervisedSequence], tuple[CarriedT, Weights, jax.Array]
-    ]
-    """(net, weights, state, sequence_t) -> the state, the gradient of this step's E / 2, and the
-    outputs [K]."""
 
 
 class Model(NamedTuple):
     """A trial's recurrent net."""
 
     weights: Weights
-    """The weights."""
     optimiser_state: optax.OptState
-    """The state of the optimiser."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _RecurrentUpdate(UpdateRule[Model]):
     task: Task
-    """The task; its `architecture` is a `RecurrentNet`."""
     optimiser: optax.GradientTransformation
     """Any optax transformation that needs only a gradient."""
     tolerance: float = dataclasses.field(default=0.0, kw_only=True)
@@ -89,11 +81,7 @@ class _RecurrentUpdate(UpdateRule[Model]):
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentPerSequence(_RecurrentUpdate):
-    """One update per sequence.
-
-    Raises:
-      ValueError: if the tolerance is negative, or the optimiser needs more than a gradient.
-    """
+    """One update per sequence."""
 
     gradient: SequenceGradient
     """The gradient of a sequence, such as `bptt_gradient`."""
@@ -111,11 +99,7 @@ class RecurrentPerSequence(_RecurrentUpdate):
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentPerStep(_RecurrentUpdate):
-    """One update per step that has a target.
-
-    Raises:
-      ValueError: if the tolerance is negative, or the optimiser needs more than a gradient.
-    """
+    """One update per step that has a target."""
 
     gradient: StepGradient
     """The gradient of a step, such as `RTRL`."""
@@ -179,3 +163,75 @@ def _at_targets(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
     if task.error_at == "end":
         return outputs[example.length - 1]
     return jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
+# (task, optimiser, tolerance=) -> the update rule.
+BY_GRADIENT: dict[str, Callable[..., RecurrentPerSequence | RecurrentPerStep]] = {
+    "BPTT": functools.partial(RecurrentPerSequence, gradient=bptt_gradient),
+    "RTRL": functools.partial(RecurrentPerStep, gradient=RTRL),
+    "Elman's procedure": functools.partial(RecurrentPerStep, gradient=ELMAN),
+}
+
+
+def training_loop(
+    task: Task,
+    method: BaselineMethod = "BPTT",
+    *,
+    num_hidden: int = 4,
+    connections: Connections = "simple",
+    bias: bool = True,
+    learning_rate: float | None = None,
+    init_range: float | None = None,
+    optimiser: optax.GradientTransformation | None = None,
+    tolerance: float = 0.0,
+) -> TrainingLoop:
+    """Return the training loop of a recurrent net without memory cells, for `TrialRunner`.
+
+    Its task is named after the method, such as "own.bptt".
+
+    >>> from lstm_jax.tasks import make_task
+    >>> loop = training_loop(make_task("6a"), "RTRL", num_hidden=10, learning_rate=0.5)
+    >>> loop.task.name, loop.task.architecture.num_weights
+    ('6a.rtrl', 230)
+
+    Args:
+      task: the LSTM's task, with targets in [0, 1].
+      method: "BPTT", the exact gradient with one update per sequence; "RTRL", the same gradient
+        forward in time, or "Elman's procedure", through one step, with one update per step.
+      num_hidden: the number of recurrent units that are not outputs, at least 1; at least 0 if
+        `connections` is "full".
+      connections: where the outputs are; see `lstm_jax.baselines.fully_recurrent`.
+      bias: whether units that see the inputs have a bias; the paper's baselines have none.
+      learning_rate: of gradient descent, not negative; None: the task's.
+      init_range: weights are uniform in [-init_range, init_range]; None: the task's.
+      optimiser: any optax transformation in place of gradient descent.
+      tolerance: the distance within which an output counts as equal to its target.
+
+    Raises:
+      ValueError: if `learning_rate` and `optimiser` are both given, the task's output units are not
+        logistic, a number is out of its range or a choice is unknown.
+    """
+    check_type("task", task, Task)
+    check_choice("method", method, get_args(BaselineMethod))
+    if optimiser is not None and learning_rate is not None:
+        raise ValueError(f"give learning_rate or optimiser, not both, got {learning_rate!r}")
+    output = getattr(task.architecture, "output", "logistic")
+    if output != "logistic":
+        raise ValueError(f"output units must be logistic, but those of the task are {output}")
+    if learning_rate is None:
+        learning_rate = task.hyperparameters.learning_rate
+    if init_range is None:
+        init_range = task.hyperparameters.init_range
+    inputs, outputs = task.architecture.num_inputs, task.architecture.num_outputs
+    baseline = dataclasses.replace(
+        task,
+        name=f"{task.name}.{method.removesuffix(_PROCEDURE).lower()}",
+        title=f"{task.title}, {method}",
+        architecture=RecurrentNet(inputs, num_hidden, outputs, connections, bias=bias),
+        hyperparameters=Hyperparameters(learning_rate, init_range),
+        published=Published(),
+        sequential_construction=False,
+    )
+    descent = optax.sgd(learning_rate) if optimiser is None else optimiser
+    rule = BY_GRADIENT[method](baseline, descent, tolerance=tolerance)
+    return TrainingLoop(baseline, Vmapped(rule))
