@@ -44,6 +44,7 @@ from optax.tree_utils import tree_where
 
 from lstm_jax.baselines.quickprop import quickprop
 from lstm_jax.cell.activations import logistic
+from lstm_jax.cell.validation import as_integer, check_number
 from lstm_jax.tasks.task import Example, real_steps
 from lstm_jax.training.update_rules.base import UpdateRule
 from lstm_jax.training.update_rules.keys import as_key
@@ -143,10 +144,8 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
     def __post_init__(self) -> None:
         counts = ("num_inputs", "num_outputs", "epoch", "max_units", "num_candidates")
         for name in (*counts, "patience", "max_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
-        if not self.init_range > 0:
-            raise ValueError(f"init_range must be positive, got {self.init_range!r}")
+            as_integer(name, getattr(self, name), 1)
+        check_number("init_range", self.init_range, above=0.0)
 
     @property
     def _down(self) -> optax.GradientTransformation:
@@ -206,20 +205,31 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
     def train_step(
         self, model: CascadeModel, example: Example, n: jax.Array
     ) -> tuple[CascadeModel, jax.Array]:
-        """Add a training sequence to the sums of its pass, and end the pass if it is the last one.
-
-        The model counts its sequences, so n is not used.
-        """
-        del n
+        """Add a training sequence to the sums of its pass; the last one ends the pass."""
+        del n  # the model counts its sequences
         sources = self._sources(model, example)
         outputs = logistic(sources @ model.output)
         weights = real_steps(example).astype(outputs.dtype)
         errors = (outputs - example.targets.astype(outputs.dtype)) * weights[:, None]
-        sums = jax.lax.cond(
-            model.phase == OUTPUTS,
-            lambda: self._output_sums(model, sources, outputs, errors, weights),
-            lambda: self._candidate_sums(model, sources, errors, weights),
+        common = jax.tree.map(jnp.zeros_like, model.sums)._replace(
+            steps=weights.sum(), squared_error=jnp.sum(errors * errors)
         )
+
+        def output_sums() -> PassSums:
+            deltas = (logistic.derivative(outputs) + self.derivative_offset) * errors
+            return common._replace(output_gradient=sources.T @ deltas)
+
+        def candidate_sums() -> PassSums:
+            values, derivatives = run_candidates(model.candidate, sources)
+            return common._replace(
+                error=errors.sum(0),
+                value=weights @ values,
+                value_error=values.T @ errors,
+                derivative=jnp.einsum("t,tcm->cm", weights, derivatives),
+                derivative_error=jnp.einsum("tk,tcm->cmk", errors, derivatives),
+            )
+
+        sums = jax.lax.cond(model.phase == OUTPUTS, output_sums, candidate_sums)
         sums = jax.tree.map(jnp.add, model.sums, sums)
         model = model._replace(sums=sums, num_sequences=model.num_sequences + 1)
         model = jax.lax.cond(
@@ -243,35 +253,6 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
         if jnp.issubdtype(inputs.dtype, jnp.integer):
             inputs = jax.nn.one_hot(inputs, self.num_inputs)
         return run_units(model.hidden, model.num_units, inputs.astype(model.output.dtype))
-
-    def _output_sums(
-        self,
-        model: CascadeModel,
-        sources: jax.Array,
-        outputs: jax.Array,
-        errors: jax.Array,
-        weights: jax.Array,
-    ) -> PassSums:
-        deltas = (logistic.derivative(outputs) + self.derivative_offset) * errors
-        return jax.tree.map(jnp.zeros_like, model.sums)._replace(
-            steps=weights.sum(),
-            squared_error=jnp.sum(errors * errors),
-            output_gradient=sources.T @ deltas,
-        )
-
-    def _candidate_sums(
-        self, model: CascadeModel, sources: jax.Array, errors: jax.Array, weights: jax.Array
-    ) -> PassSums:
-        values, derivatives = run_candidates(model.candidate, sources)
-        return jax.tree.map(jnp.zeros_like, model.sums)._replace(
-            steps=weights.sum(),
-            squared_error=jnp.sum(errors * errors),
-            error=errors.sum(0),
-            value=weights @ values,
-            value_error=values.T @ errors,
-            derivative=jnp.einsum("t,tcm->cm", weights, derivatives),
-            derivative_error=jnp.einsum("tk,tcm->cmk", errors, derivatives),
-        )
 
     def _end_pass(self, model: CascadeModel) -> CascadeModel:
         model = jax.lax.cond(

@@ -24,15 +24,17 @@ from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.guessing import Guessing
-from lstm_jax.baselines.update_rules import BY_GRADIENT
+from lstm_jax.baselines.update_rules import GRADIENTS, RecurrentUpdate
 from lstm_jax.tasks import Hyperparameters, Published, Task, make_task, noise_free, reber
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel, UpdateRule, Vmapped
 
 
-def _by_gradient(method: str) -> Callable[[Task], UpdateRule[AnyModel]]:
-    make = BY_GRADIENT[method]
-    return lambda task: make(task, optax.sgd(task.hyperparameters.learning_rate))
+def _by_gradient(method: str) -> Callable[[Task], RecurrentUpdate]:
+    gradient = GRADIENTS[method]
+    return lambda task: RecurrentUpdate(
+        task, optax.sgd(task.hyperparameters.learning_rate), gradient
+    )
 
 
 def _chunker(task: Task) -> Chunker:
@@ -44,7 +46,7 @@ def _chunker(task: Task) -> Chunker:
 
 # The update rule of each method, from a row's task.
 METHODS: dict[str, Callable[[Task], UpdateRule[AnyModel]]] = {
-    **{method: _by_gradient(method) for method in BY_GRADIENT},
+    **{method: _by_gradient(method) for method in GRADIENTS},
     "cascade correlation": lambda task: task.architecture,
     "chunker": _chunker,
     "guessing": Guessing,

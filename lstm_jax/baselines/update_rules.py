@@ -1,20 +1,19 @@
-"""Update rules of recurrent nets that learn by a gradient, and their training loop on any task.
+"""The update rule of recurrent nets that learn by a gradient, and their training loop on any task.
 
-`RecurrentPerSequence` updates the weights after every sequence, `RecurrentPerStep` after every step
-that has a target, both for tasks whose `architecture` is a `RecurrentNet`. `training_loop` runs
-them on a task of the LSTM, with its sequences, criterion, stopping rule and tests.
+`RecurrentUpdate` is for tasks whose `architecture` is a `RecurrentNet`. `training_loop` runs it on
+a task of the LSTM, with its sequences, criterion, stopping rule and tests.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from optax.tree_utils import tree_where
 
 from lstm_jax.baselines.fully_recurrent import (
     Connections,
@@ -35,7 +34,7 @@ from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
 
 BaselineMethod = Literal["BPTT", "RTRL", "Elman's procedure"]
-_PROCEDURE = "'s procedure"
+GRADIENTS = {"BPTT": bptt_gradient, "RTRL": RTRL, "Elman's procedure": ELMAN}
 # (net, weights, sequence) -> the gradient of the sequence's E / 2 and the outputs [T, K].
 SequenceGradient = Callable[[RecurrentNet, Weights, SupervisedSequence], tuple[Weights, jax.Array]]
 
@@ -48,11 +47,18 @@ class Model(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class _RecurrentUpdate(UpdateRule[Model]):
+class RecurrentUpdate(UpdateRule[Model]):
+    """Descent after every sequence or, with a `StepGradient`, after every step with a loss.
+
+    Raises:
+      ValueError: if the tolerance is negative, or the optimiser needs more than a gradient.
+    """
+
     task: Task
     optimiser: optax.GradientTransformation
-    """Any optax transformation that needs only a gradient."""
-    tolerance: float = dataclasses.field(default=0.0, kw_only=True)
+    gradient: SequenceGradient | StepGradient
+    """`bptt_gradient`, `RTRL` or `ELMAN`."""
+    tolerance: float = 0.0
     """The distance within which an output counts as equal to its target; not negative."""
 
     def __post_init__(self) -> None:
@@ -64,6 +70,17 @@ class _RecurrentUpdate(UpdateRule[Model]):
         init_range = self.task.hyperparameters.init_range
         weights = initialise(key, self.task.architecture, init_range=init_range)
         return Model(weights, self.optimiser.init(weights))
+
+    def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
+        """Update the weights along a sequence or after it."""
+        del n
+        net, sequence = self.task.architecture, self._supervised(example)
+        if isinstance(self.gradient, StepGradient):
+            model, outputs = learn_online(self.gradient, net, self.optimiser, model, sequence)
+        else:
+            gradient, outputs = self.gradient(net, model.weights, sequence)
+            model = _descend(self.optimiser, model, gradient)
+        return model, _at_targets(self.task, outputs, example)
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
         """Return the outputs at the targets, [K] or [T, K]."""
@@ -79,39 +96,9 @@ class _RecurrentUpdate(UpdateRule[Model]):
         return SupervisedSequence(example.inputs, targets, at_steps, tolerance)
 
 
-@dataclasses.dataclass(frozen=True)
-class RecurrentPerSequence(_RecurrentUpdate):
-    """One update per sequence."""
-
-    gradient: SequenceGradient
-    """The gradient of a sequence, such as `bptt_gradient`."""
-
-    def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
-        """Update the weights by the gradient of a sequence."""
-        del n
-        weights, state = model
-        sequence = self._supervised(example)
-        gradient, outputs = self.gradient(self.task.architecture, weights, sequence)
-        updates, state = self.optimiser.update(gradient, state, weights)
-        new = Model(jax.tree.map(jnp.add, weights, updates), state)
-        return new, _at_targets(self.task, outputs, example)
-
-
-@dataclasses.dataclass(frozen=True)
-class RecurrentPerStep(_RecurrentUpdate):
-    """One update per step that has a target."""
-
-    gradient: StepGradient
-    """The gradient of a step, such as `RTRL`."""
-
-    def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
-        """Update the weights step by step along a sequence."""
-        del n
-        sequence = self._supervised(example)
-        model, outputs = learn_online(
-            self.gradient, self.task.architecture, self.optimiser, model, sequence
-        )
-        return model, _at_targets(self.task, outputs, example)
+def _descend(optimiser: optax.GradientTransformation, model: Model, gradient: Weights) -> Model:
+    updates, state = optimiser.update(gradient, model.optimiser_state, model.weights)
+    return Model(jax.tree.map(jnp.add, model.weights, updates), state)
 
 
 def learn_online(
@@ -140,10 +127,8 @@ def learn_online(
         t, carried, model, all_outputs = carry
         sequence_t = jax.tree.map(lambda a: a[t], sequence)
         carried, gradient_t, outputs = gradient.step(net, model.weights, carried, sequence_t)
-        updates, state = optimiser.update(gradient_t, model.optimiser_state, model.weights)
-        changed = Model(jax.tree.map(jnp.add, model.weights, updates), state)
-        counts = sequence_t.at_steps != 0
-        model = jax.tree.map(lambda a, b: jnp.where(counts, a, b), changed, model)
+        changed = _descend(optimiser, model, gradient_t)
+        model = tree_where(sequence_t.at_steps != 0, changed, model)
         all_outputs = jax.lax.dynamic_update_index_in_dim(all_outputs, outputs, t, 0)
         return t + 1, carried, model, all_outputs
 
@@ -163,14 +148,6 @@ def _at_targets(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
     if task.error_at == "end":
         return outputs[example.length - 1]
     return jnp.where(real_steps(example)[:, None], outputs, 0)
-
-
-# (task, optimiser, tolerance=) -> the update rule.
-BY_GRADIENT: dict[str, Callable[..., RecurrentPerSequence | RecurrentPerStep]] = {
-    "BPTT": functools.partial(RecurrentPerSequence, gradient=bptt_gradient),
-    "RTRL": functools.partial(RecurrentPerStep, gradient=RTRL),
-    "Elman's procedure": functools.partial(RecurrentPerStep, gradient=ELMAN),
-}
 
 
 def training_loop(
@@ -212,7 +189,7 @@ def training_loop(
         logistic, a number is out of its range or a choice is unknown.
     """
     check_type("task", task, Task)
-    check_choice("method", method, get_args(BaselineMethod))
+    check_choice("method", method, tuple(GRADIENTS))
     if optimiser is not None and learning_rate is not None:
         raise ValueError(f"give learning_rate or optimiser, not both, got {learning_rate!r}")
     output = getattr(task.architecture, "output", "logistic")
@@ -223,9 +200,10 @@ def training_loop(
     if init_range is None:
         init_range = task.hyperparameters.init_range
     inputs, outputs = task.architecture.num_inputs, task.architecture.num_outputs
+    suffix = method.split("'")[0].lower()
     baseline = dataclasses.replace(
         task,
-        name=f"{task.name}.{method.removesuffix(_PROCEDURE).lower()}",
+        name=f"{task.name}.{suffix}",
         title=f"{task.title}, {method}",
         architecture=RecurrentNet(inputs, num_hidden, outputs, connections, bias=bias),
         hyperparameters=Hyperparameters(learning_rate, init_range),
@@ -233,5 +211,5 @@ def training_loop(
         sequential_construction=False,
     )
     descent = optax.sgd(learning_rate) if optimiser is None else optimiser
-    rule = BY_GRADIENT[method](baseline, descent, tolerance=tolerance)
+    rule = RecurrentUpdate(baseline, descent, GRADIENTS[method], tolerance)
     return TrainingLoop(baseline, Vmapped(rule))

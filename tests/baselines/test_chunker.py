@@ -204,8 +204,8 @@ def test_noise_leaves_the_chunker_nothing_to_reduce():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_symbols": 1}, "num_symbols must be at least 2, got 1"),
-        ({"num_symbols": 5, "threshold": 0.0}, "threshold must be positive, got 0.0"),
+        ({"num_symbols": 1}, "num_symbols must be an integer of at least 2, got 1"),
+        ({"num_symbols": 5, "threshold": 0.0}, "threshold must be positive and"),
         ({"num_symbols": 5, "tolerance": -0.1}, "tolerance must not be negative, got -0.1"),
     ],
 )
