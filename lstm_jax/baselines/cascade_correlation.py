@@ -232,10 +232,8 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
         sums = jax.lax.cond(model.phase == OUTPUTS, output_sums, candidate_sums)
         sums = jax.tree.map(jnp.add, model.sums, sums)
         model = model._replace(sums=sums, num_sequences=model.num_sequences + 1)
-        model = jax.lax.cond(
-            model.num_sequences == self.epoch, self._end_pass, lambda model: model, model
-        )
-        return model, outputs
+        is_over = model.num_sequences == self.epoch
+        return jax.lax.cond(is_over, self._end_pass, lambda model: model, model), outputs
 
     def outputs(self, model: CascadeModel, example: Example) -> jax.Array:
         """Return the outputs [T, K]."""

@@ -16,7 +16,6 @@ Reference:
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -54,6 +53,15 @@ def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.Grad
         zeros = jax.tree.map(jnp.zeros_like, params)
         return QuickpropState(zeros, zeros)
 
+    def step(g: jax.Array, g_tm1: jax.Array, step_tm1: jax.Array) -> jax.Array:
+        # Relative to the direction of the previous step; a downhill derivative is positive.
+        downhill, downhill_tm1 = -g * jnp.sign(step_tm1), -g_tm1 * jnp.sign(step_tm1)
+        is_far = downhill >= mu / (1 + mu) * downhill_tm1
+        change = jnp.where(is_far, 1, downhill_tm1 - downhill)
+        parabola = jnp.where(is_far, mu, downhill / change) * step_tm1
+        is_linear = (downhill > 0) | (step_tm1 == 0)
+        return parabola - jnp.where(is_linear, epsilon * g, 0)
+
     def update(
         updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
     ) -> tuple[optax.Updates, optax.OptState]:
@@ -61,20 +69,7 @@ def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.Grad
         gradient = updates
         if decay:
             gradient = jax.tree.map(lambda g, w: g + decay * w, updates, params)
-        step = functools.partial(_step, epsilon=epsilon, mu=mu)
         steps = jax.tree.map(step, gradient, state.gradient, state.step)
         return steps, QuickpropState(steps, gradient)
 
     return optax.GradientTransformation(init, update)
-
-
-def _step(
-    g: jax.Array, g_tm1: jax.Array, step_tm1: jax.Array, *, epsilon: float, mu: float
-) -> jax.Array:
-    # Relative to the direction of the previous step; a downhill derivative is positive.
-    downhill, downhill_tm1 = -g * jnp.sign(step_tm1), -g_tm1 * jnp.sign(step_tm1)
-    is_far = downhill >= mu / (1 + mu) * downhill_tm1
-    change = jnp.where(is_far, 1, downhill_tm1 - downhill)
-    parabola = jnp.where(is_far, mu, downhill / change) * step_tm1
-    is_linear = (downhill > 0) | (step_tm1 == 0)
-    return parabola - jnp.where(is_linear, epsilon * g, 0)
