@@ -146,6 +146,5 @@ def main(values: FlagValues) -> None:
 
 
 COMMAND = Command("error_flow", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

@@ -6,6 +6,5 @@ The symbols between the relevant ones are fixed in row 2a and random in row 2b.
 from experiments.rows.flags import row_command
 
 COMMAND = row_command("noise_free", __doc__)
-
 if __name__ == "__main__":
     COMMAND.run()

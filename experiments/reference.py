@@ -19,8 +19,6 @@ from experiments.cli.command import Command
 from experiments.cli.files import check_free, make_folder, write_file
 from experiments.cli.flag_set import FlagSet
 
-LIBRARY = "lstm_jax"
-PAGE = f"{LIBRARY}.html"
 # Omit the constructors of NamedTuples, which have no docstrings.
 TEMPLATE = """
 {% extends "default/module.html.jinja2" %}
@@ -32,8 +30,8 @@ TEMPLATE = """
 """
 
 
-def write_reference(out: pathlib.Path) -> list[pathlib.Path]:
-    """Write the pages into a folder and return their paths."""
+def render(out: pathlib.Path) -> None:
+    """Write the pages into an empty folder."""
     import pdoc
     import pdoc.render
 
@@ -42,8 +40,7 @@ def write_reference(out: pathlib.Path) -> list[pathlib.Path]:
         warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
         pathlib.Path(templates, "module.html.jinja2").write_text(TEMPLATE)
         pdoc.render.configure(docformat="google", template_directory=pathlib.Path(templates))
-        pdoc.pdoc(LIBRARY, output_directory=out)
-    return sorted(out.rglob("*.html"))
+        pdoc.pdoc("lstm_jax", output_directory=out)
 
 
 def define(flags: FlagSet) -> None:
@@ -54,22 +51,21 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Write the pages."""
-    out: pathlib.Path = values.out
-    check_free(out / PAGE, values.overwrite)
-    make_folder(out)
+    index = values.out / "index.html"
+    check_free(index, values.overwrite)
+    make_folder(values.out)
     with tempfile.TemporaryDirectory() as folder:
-        pages = write_reference(pathlib.Path(folder))
-        written = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
-        targets = {path: out / path.relative_to(folder) for path in written}
-        for target in targets.values():
+        render(pathlib.Path(folder))
+        pages = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
+        targets = [values.out / page.relative_to(folder) for page in pages]
+        for target in targets:
             check_free(target, values.overwrite)
-        for path, target in targets.items():
+        for page, target in zip(pages, targets, strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_file(target, path.read_bytes(), values.overwrite)
-    print(f"wrote {len(pages)} pages: open {out / 'index.html'}")
+            write_file(target, page.read_bytes(), values.overwrite)
+    print(f"wrote {len(pages)} files: open {index}")
 
 
 COMMAND = Command("reference", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

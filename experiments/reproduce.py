@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from absl.flags import FlagValues
 
@@ -73,9 +73,6 @@ def run_workers(rows: Sequence[Row], values: FlagValues) -> dict[str, int]:
     """Run each row in a process, --workers at a time; return the exit status of each.
 
     When a signal ends this process, it ends the workers, and each leaves a checkpoint.
-
-    Raises:
-      Interrupted: if a signal ended this process.
     """
     waiting, running, statuses = [row.name for row in rows], {}, {}
     try:
@@ -91,32 +88,26 @@ def run_workers(rows: Sequence[Row], values: FlagValues) -> dict[str, int]:
         number = getattr(error, "number", signal.SIGINT)
         if number == signal.SIGINT:
             print(run.ENDING, file=sys.stderr, flush=True)
-        _end_all(running.values())
+        for worker in running.values():
+            worker.terminate()
+        for worker in running.values():
+            worker.wait()
         message = "interrupted; --resume continues the remaining rows"
         raise Interrupted(message, number) from None
     return statuses
 
 
-def _end_all(workers: Iterable[subprocess.Popen]) -> None:
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.wait()
-
-
-def _start(row: str, values: FlagValues) -> subprocess.Popen:
+def _start(row: str, values: FlagValues) -> subprocess.Popen[bytes]:
     """Start the worker of a row with the other flags of this process."""
-    given = [
-        f"--{name}={values[name].value}"
-        for name in values
-        if values[name].present and name not in ("rows", "workers")
-    ]
     command = [sys.executable, "-m", "experiments.reproduce", f"--rows={row}", "--devices=1"]
-    environment = os.environ | {_IS_WORKER: "1"}
+    for name in values:
+        if values[name].present and name not in ("rows", "workers"):
+            command.append(f"--{name}={values[name].value}")
     # In a process group of its own: Ctrl-C in the terminal reaches the parent alone, which ends the
     # workers once.
+    environment = os.environ | {_IS_WORKER: "1"}
     return subprocess.Popen(
-        [*command, *given], stdin=subprocess.PIPE, env=environment, start_new_session=True
+        command, stdin=subprocess.PIPE, env=environment, start_new_session=True
     )
 
 
@@ -127,6 +118,5 @@ def _end_with_parent() -> None:
 
 
 COMMAND = Command("reproduce", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

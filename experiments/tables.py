@@ -273,6 +273,5 @@ def main(values: FlagValues) -> None:
 
 
 COMMAND = Command("tables", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

@@ -6,6 +6,5 @@ Row 3x-T-N has sequences of minimal length T, of which the first N steps carry t
 from experiments.rows.flags import row_command
 
 COMMAND = row_command("two_sequence", __doc__)
-
 if __name__ == "__main__":
     COMMAND.run()

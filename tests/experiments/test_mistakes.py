@@ -17,7 +17,7 @@ from experiments import report
 from experiments.ablations.cells import Results
 from experiments.claims import CLAIMS
 from experiments.rows import collection
-from experiments.rows.commands import BASELINES, COMMANDS
+from experiments.rows.collection import BASELINES, COMMANDS
 from lstm_jax.training.trials.runner import TrialRunner
 
 ROW_COMMANDS = (*dict.fromkeys(COMMANDS.values()), BASELINES)

@@ -14,7 +14,7 @@ from small_tasks import binary_environment
 from experiments.__main__ import overview
 from experiments.cli import progress
 from experiments.rows.collection import all_rows
-from experiments.rows.commands import rows_of
+from experiments.rows.collection import rows_of
 from lstm_jax.training.recipes.overrides import OVERRIDES
 from lstm_jax.training.recipes.recipe import NAMED
 from lstm_jax.training.runs import progress as bars
