@@ -106,9 +106,7 @@ def _start(row: str, values: FlagValues) -> subprocess.Popen[bytes]:
     # In a process group of its own: Ctrl-C in the terminal reaches the parent alone, which ends the
     # workers once.
     environment = os.environ | {_IS_WORKER: "1"}
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, env=environment, start_new_session=True
-    )
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
 
 
 def _end_with_parent() -> None:

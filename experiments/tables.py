@@ -2,21 +2,17 @@
 
     python -m experiments.tables
     python -m experiments.tables --nopictures
-    python -m experiments.tables --check
 
 Writes the short table in README.md, and experiments/results/README.md with all tables and pictures:
-an overview and, for each task, its learning curves and a solved network on one sequence. --check
-only checks that the tables agree with the result files.
+an overview and, for each task, its learning curves and a solved network on one sequence.
 """
 
 from __future__ import annotations
 
-import io
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
@@ -37,7 +33,6 @@ from experiments.rows.text import (
     markdown_table,
     num_weights,
     percent,
-    published_wrong,
     show,
     solved,
 )
@@ -50,7 +45,6 @@ if TYPE_CHECKING:
 
 ROOT = RESULTS.parents[1]
 BEGIN, END = "<!-- results -->\n", "<!-- end results -->\n"
-SHADES = 6  # of each colour, in a committed picture
 
 TITLES = {
     "1": "embedded Reber grammar",
@@ -65,9 +59,18 @@ TITLES = {
     "6a": "temporal order, two symbols",
     "6b": "temporal order, three symbols",
 }
+
+
+def published_wrong(document: Document) -> float | None:
+    """Return the paper's number of wrong sequences in the final test."""
+    published = document["published"]
+    number, fraction = published["test_wrong"], published["test_fraction"]
+    return fraction * document["test_size"] if number is None and fraction is not None else number
+
+
 # README shows the first row of each task.
 FIRST_ROWS = {task_of(row): row for row in reversed(row_names())}
-LONG: tuple[Column, ...] = (
+LONG: tuple[Column[Document], ...] = (
     ("row", lambda d: d["task"]),
     ("recipe", lambda d: d["recipe"]),
     ("weights", lambda d: show(num_weights(d))),
@@ -81,7 +84,7 @@ LONG: tuple[Column, ...] = (
     ("median", lambda d: show(d["summary"]["median_sequences"])),
     ("paper", lambda d: show(d["published"]["mean_sequences"])),
     ("wrong", lambda d: show(d["summary"]["mean_test_wrong"], 1)),
-    ("paper", published_wrong),
+    ("paper", lambda d: show(published_wrong(d), 1)),
     ("most wrong", lambda d: show(d["summary"]["max_test_wrong"])),
     ("tests", lambda d: show(d["test_size"])),
     ("absolute error", lambda d: show(d["summary"]["mean_test_error"], 4)),
@@ -125,11 +128,11 @@ def readme_table(documents: Sequence[Document]) -> str:
     paper = best([d for d in of_lstm if d["recipe"] == "paper"])
     other = best([d for d in of_lstm if d["recipe"] != "paper"])
     page = "experiments/results/README.md"
-    columns: tuple[Column, ...] = (
+    columns: tuple[Column[str], ...] = (
         ("row", lambda task: f"[{FIRST_ROWS[task]}]({page}#task-{task}) {TITLES[task]}"),
         ("published", lambda task: show(make_task(FIRST_ROWS[task]).published.mean_sequences)),
         ("`paper`", lambda task: _outcome(paper.get(FIRST_ROWS[task]))),
-        ("best recipe", lambda task: _named_outcome(other.get(FIRST_ROWS[task]))),
+        ("best recipe", lambda task: _outcome(other.get(FIRST_ROWS[task]))),
     )
     return markdown_table(TITLES, columns) + "\n" + minutes(of_lstm)
 
@@ -137,12 +140,9 @@ def readme_table(documents: Sequence[Document]) -> str:
 def _outcome(document: Document | None) -> str:
     if document is None:
         return "-"
-    mean = document["summary"]["mean_sequences"]
-    return solved(document) + (f", {show(mean)}" if mean else "")
-
-
-def _named_outcome(document: Document | None) -> str:
-    return f"`{document['recipe']}` {_outcome(document)}" if document else "-"
+    mean, recipe = document["summary"]["mean_sequences"], document["recipe"]
+    label = "" if recipe == "paper" else f"`{recipe}` "
+    return f"{label}{solved(document)}" + (f", {show(mean)}" if mean else "")
 
 
 def minutes(documents: Sequence[Document]) -> str:
@@ -172,19 +172,21 @@ def page(documents: Sequence[Document]) -> str:
 
 def _section(task: str, documents: Sequence[Document]) -> str:
     """Return a task's table, its learning curves and its solved network."""
-    pictures = [f"![Learning curves of each row]({task}/curves.{task}.png)\n"]
+    pictures = f"![Learning curves of each row]({task}/curves.{task}.png)\n"
     if solved_network(documents):
-        pictures.append(f"![A solved network on one sequence]({task}/network.{task}.png)\n")
+        pictures += f"![A solved network on one sequence]({task}/network.{task}.png)\n"
     table = markdown_table(documents, LONG)
-    return f"\n## Task {task}\n\n{TITLES[task].capitalize()}.\n\n{table}\n{''.join(pictures)}"
+    return f"\n## Task {task}\n\n{TITLES[task].capitalize()}.\n\n{table}\n{pictures}"
 
 
 def _claims() -> str:
     """Return a line and a picture for each claim that was run."""
     names = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
-    abouts = {name: (CLAIMS[name].__doc__ or "").partition("\n")[0] for name in names}
-    lines = [f"| [{name}](claims/claim.{name}.json) | {about} |" for name, about in abouts.items()]
-    pictures = [f"![{name}](claims/claim.{name}.png)" for name in names]
+    lines, pictures = [], []
+    for name in names:
+        about = (CLAIMS[name].__doc__ or "").partition("\n")[0]
+        lines.append(f"| [{name}](claims/claim.{name}.json) | {about} |")
+        pictures.append(f"![{name}](claims/claim.{name}.png)")
     return "\n".join([CLAIM_SECTION, *lines, "", *pictures, ""])
 
 
@@ -193,83 +195,51 @@ def solved_network(documents: Sequence[Document]) -> Document | None:
     return next((d for d in best_of_each(documents) if d["network"]), None)
 
 
-def with_table(text: str, table: str) -> str:
-    """Return the text with `table` between the markers.
+def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
+    """Return the required content of the files that contain tables.
 
     Raises:
-      ValueError: if the markers are missing.
+      ValueError: if README.md lacks a marker.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the text must contain {BEGIN.strip()} and {END.strip()}")
-    return f"{before}{begin}\n{table}\n{end}{after}"
-
-
-def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
-    """Return the required content of the files that contain tables."""
     readme = ROOT / "README.md"
-    return {
-        readme: with_table(readme.read_text(), readme_table(documents)),
-        RESULTS / "README.md": page(documents),
-    }
+    before, begin, rest = readme.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{readme} must contain {BEGIN.strip()} and {END.strip()}")
+    text = f"{before}{begin}\n{readme_table(documents)}\n{end}{after}"
+    return {readme: text, RESULTS / "README.md": page(documents)}
 
 
-def draw_all(documents: Sequence[Document]) -> list[pathlib.Path]:
-    """Draw the overview and the pictures of each task, and return their files."""
+def draw_all(documents: Sequence[Document]) -> dict[pathlib.Path, Figure]:
+    """Return the overview and the pictures of each task, by their files."""
     of_lstm = [d for d in documents if d["task"] in row_names()]
     drawn = {RESULTS / "overview.png": figures.overview(best_of_each(of_lstm))}
     for task in TITLES:
         of_task = [d for d in documents if task_of(d["task"]) == task]
         if of_task:
-            path = RESULTS / task / f"curves.{task}.png"
-            drawn[path] = figures.learning_curves(best_of_each(of_task))
+            curves = figures.learning_curves(best_of_each(of_task))
+            drawn[RESULTS / task / f"curves.{task}.png"] = curves
         document = solved_network(of_task)
         if document is not None:
-            path = RESULTS / task / f"network.{task}.png"
-            drawn[path] = figures.network_at_work(document)
-    for path, figure in drawn.items():
-        write_atomically(path, _small_png(figure))
-    return list(drawn)
-
-
-def _small_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file with the style's colours alone, a quarter of the usual size."""
-    from matplotlib.colors import to_rgb
-    from PIL import Image
-
-    shades = np.arange(1, SHADES + 1)[:, None] / SHADES
-    colours = [1 - shades * (1 - np.array(to_rgb(colour))) for colour in style.LINES]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(
-        np.rint(255 * np.vstack([np.ones((1, 3)), *colours])).astype(int).ravel().tolist()
-    )
-    content = io.BytesIO()
-    picture = Image.open(io.BytesIO(style.as_png(figure))).convert("RGB")
-    picture = picture.quantize(palette=palette, dither=Image.Dither.NONE)
-    picture.save(content, "png", optimize=True)
-    return content.getvalue()
+            network = figures.network_at_work(document)
+            drawn[RESULTS / task / f"network.{task}.png"] = network
+    return drawn
 
 
 def define(flags: FlagSet) -> None:
     """Define what is written."""
-    flags.switch("check", False, "Write nothing; fail if a table is out of date.")
     flags.switch("pictures", True, "Draw the pictures too.")
 
 
 def main(values: FlagValues) -> None:
-    """Write the tables and the pictures, or compare the tables."""
+    """Write the tables and the pictures."""
     documents = read_results()
-    for path, wanted in texts(documents).items():
-        if values.check:
-            if not path.exists() or path.read_text() != wanted:
-                raise ValueError(f"{path.relative_to(ROOT)} does not agree with the result files")
-        else:
-            write_atomically(path, wanted.encode())
-            print(f"wrote {path}")
-    if values.pictures and not values.check:
-        for path in draw_all(documents):
-            print(f"wrote {path}")
+    for path, text in texts(documents).items():
+        write_atomically(path, text.encode())
+        print(f"wrote {path}")
+    for path, figure in draw_all(documents).items() if values.pictures else ():
+        style.save(figure, path)
+        print(f"wrote {path}")
 
 
 COMMAND = Command("tables", __doc__, define, main)

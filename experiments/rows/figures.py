@@ -1,4 +1,4 @@
-"""Pictures of many results side by side, of sweeps, and of a row's solved network."""
+"""Pictures of many results side by side, and of a row's solved network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from experiments.rows.text import row_label, solved
 from lstm_jax import plots
 from lstm_jax.network.files import Document, network_from_document
 from lstm_jax.plots import style
-from lstm_jax.tasks import Example, Task, make_task
+from lstm_jax.tasks import make_task
 from lstm_jax.training.trials.training_loop import DATA
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NEVER = 100.0  # the place in the overview of a row without a solved trial
+NEVER = 100.0  # the position in the overview of a row without a solved trial
 COLUMNS = 4  # of panels with learning curves
 
 
@@ -34,9 +34,9 @@ def learning_curves(documents: Sequence[Document]) -> Figure:
         axes.set_visible(False)
     for axes, document in zip(panels, documents, strict=False):
         for trial in document["trials"]:
-            sequences, errors, _ = _columns(trial["curve"], 3)
+            points = np.array(trial["curve"], np.float64).reshape(-1, 3)
             colour = style.OURS if trial["solved"] else style.FAILED
-            axes.plot(sequences, np.array(errors, np.float64), color=colour, lw=0.6, alpha=0.7)
+            axes.plot(points[:, 0], points[:, 1], color=colour, lw=0.6, alpha=0.7)
         axes.set(xscale="log", ylim=(0, 1.05 * axes.get_ylim()[1]))
         if document["published"]["mean_sequences"]:
             axes.axvline(document["published"]["mean_sequences"], color=style.PAPER, ls=":")
@@ -44,9 +44,8 @@ def learning_curves(documents: Sequence[Document]) -> Figure:
         axes.tick_params(labelsize=7)
     figure.supxlabel("training sequences", fontsize=9)
     figure.supylabel("mean absolute training error", fontsize=9)
-    entries = {"solved trial": style.OURS, "unsolved trial": style.FAILED}
-    for name, colour in entries.items():
-        panels[0].plot([], [], color=colour, label=name)
+    panels[0].plot([], [], color=style.OURS, label="solved trial")
+    panels[0].plot([], [], color=style.FAILED, label="unsolved trial")
     panels[0].plot([], [], ":", color=style.PAPER, label="the paper's mean")
     handles = panels[0].get_legend_handles_labels()
     style.add_legend(figure, *handles, ncols=3, loc="outside upper center")
@@ -99,31 +98,21 @@ def _draw_ratio(axes: Axes, document: Document, y: float) -> None:
     axes.plot(ratio, y, marker, color=colour, mfc=fill, markersize=5)
     if rate < 100:
         offset, align = (7, "left") if ratio > 1 else (-7, "right")
-        axes.annotate(
-            f"{rate:.0f}%",
-            (ratio, y),
-            (offset, 0),
-            textcoords="offset points",
-            ha=align,
-            va="center",
-            fontsize=7,
-            color=colour,
-        )
-
-
-def _columns(rows: Sequence[Sequence], number: int) -> list[list]:
-    """Return the columns of rows, of which there may be none."""
-    return [[row[i] for row in rows] for i in range(number)]
+        place = {"xytext": (offset, 0), "textcoords": "offset points", "ha": align, "va": "center"}
+        axes.annotate(f"{rate:.0f}%", (ratio, y), fontsize=7, color=colour, **place)
 
 
 def network_at_work(document: Document) -> Figure:
-    """Draw the activations of a row's solved network over one sequence."""
+    """Draw the activations of a row's solved network over one sequence of median length."""
     architecture, parameters = network_from_document(document)
     row, index = document["task"], document["network"]["trial"]
-    example = _example(make_task(row), document["seed"], index)
+    task, root = make_task(row), jax.random.key(document["seed"])
+    data = task.prepare and task.prepare(jax.random.fold_in(root, DATA), index)
+    batch = task.sample_batch(jax.random.fold_in(root, 1), 9, data)
+    middle = jnp.argsort(batch.length)[4]
+    example = jax.tree.map(lambda array: array[middle], batch)
     after = next(t["sequences"] for t in document["trials"] if t["index"] == index)
-    symbols, classes = plots.symbol_names(row), plots.class_names(row)
-    fits = len(classes or ()) == architecture.num_outputs
+    classes = plots.class_names(row)
     title = f"{row}: {document['title']}\n"
     title += f"the network of trial {index} after {after:,} training sequences"
     if document["recipe"] != "paper":
@@ -134,16 +123,7 @@ def network_at_work(document: Document) -> Figure:
         example.inputs,
         length=int(example.length),
         targets=example.true_targets,
-        symbols=symbols,
-        classes=classes if fits else None,
+        symbols=plots.symbol_names(row),
+        classes=classes if len(classes or ()) == architecture.num_outputs else None,
         title=title,
     )
-
-
-def _example(task: Task, seed: int, trial: int) -> Example:
-    """Return a training sequence of the median length of nine."""
-    root = jax.random.key(seed)
-    data = task.prepare and task.prepare(jax.random.fold_in(root, DATA), trial)
-    batch = task.sample_batch(jax.random.fold_in(root, 1), 9, data)
-    middle = jnp.argsort(batch.length)[4]
-    return jax.tree.map(lambda array: array[middle], batch)

@@ -50,7 +50,9 @@ def define_flags(flags: FlagSet) -> None:
     """Define the flags of a command that runs rows."""
     flags.integer("trials", None, "Number of trials (default: as in the paper).", most=MAX_TRIALS)
     flags.folder("out", "Folder for result files and pictures (required).")
-    recipe = "Hyperparameters: one of {}, which +OVERRIDE[=VALUE] may follow; {} lists the overrides."
+    recipe = (
+        "Hyperparameters: one of {}, which +OVERRIDE[=VALUE] may follow; {} lists the overrides."
+    )
     flags.text("recipe", "paper", recipe.format(", ".join(NAMED), "`python -m experiments`"))
     flags.seed()
     budget = "Maximum training sequences per trial (default: the task's)."
