@@ -1,7 +1,4 @@
-"""Experiment 4: the adding problem (section 5.4).
-
-Row 4-T has sequences of minimal length T.
-"""
+"""Experiment 4: the adding problem (section 5.4). Row 4-T has sequences of minimal length T."""
 
 from experiments.rows.flags import row_command
 

@@ -2,11 +2,9 @@
 
     python -m experiments.notebooks
     python -m experiments.notebooks --names=inside_a_cell,your_own_task
-    python -m experiments.notebooks --check
 
 A source is a Python file with `# %%` before each cell. Each NAME.ipynb is written from NAME.py with
-all outputs. With --check nothing is written; a notebook that differs from its source or fails is an
-error.
+all outputs.
 """
 
 from __future__ import annotations
@@ -47,18 +45,6 @@ def from_source(name: str) -> NotebookNode:
     return notebook
 
 
-def committed(name: str) -> NotebookNode:
-    """Return the notebook as last written."""
-    import nbformat
-
-    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-
-
-def cells(notebook: NotebookNode) -> list[tuple[str, str]]:
-    """Return type and text of each cell."""
-    return [(cell.cell_type, cell.source) for cell in notebook.cells]
-
-
 def execute(notebook: NotebookNode) -> None:
     """Run all cells in a new kernel, with the library of this checkout."""
     from nbclient import NotebookClient
@@ -76,26 +62,19 @@ def execute(notebook: NotebookNode) -> None:
 def define(flags: FlagSet) -> None:
     """Define the flags."""
     flags.items("names", [], "Notebooks to run (default: all).")
-    flags.switch("check", False, "Write nothing; fail if a notebook differs or does not run.")
 
 
 def main(values: FlagValues) -> None:
-    """Run notebooks, and write them without --check."""
+    """Run notebooks and write them."""
     import nbformat
 
+    unknown = [name for name in values.names if name not in names()]
+    if unknown:
+        raise ValueError(f"--names must be of {', '.join(names())}, got {unknown[0]!r}")
     for name in values.names or names():
-        if name not in names():
-            raise ValueError(f"--names must be of {', '.join(names())}, got {name!r}")
-        notebook = from_source(name)
-        if values.check and cells(notebook) != cells(committed(name)):
-            raise ValueError(
-                f"{name}.ipynb differs from {name}.py; run without --check to write it"
-            )
-        started = time.monotonic()
+        started, notebook = time.monotonic(), from_source(name)
         execute(notebook)
-        if not values.check:
-            text = nbformat.writes(notebook) + "\n"
-            write_atomically(FOLDER / f"{name}.ipynb", text.encode())
+        write_atomically(FOLDER / f"{name}.ipynb", f"{nbformat.writes(notebook)}\n".encode())
         seconds = time.monotonic() - started
         print(f"{name}: {len(notebook.cells)} cells ran in {seconds:.0f} seconds", flush=True)
 

@@ -30,19 +30,6 @@ TEMPLATE = """
 """
 
 
-def render(out: pathlib.Path) -> None:
-    """Write the pages into an empty folder."""
-    import pdoc
-    import pdoc.render
-
-    with tempfile.TemporaryDirectory() as templates, warnings.catch_warnings():
-        # The types of omitted constructors.
-        warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
-        pathlib.Path(templates, "module.html.jinja2").write_text(TEMPLATE)
-        pdoc.render.configure(docformat="google", template_directory=pathlib.Path(templates))
-        pdoc.pdoc("lstm_jax", output_directory=out)
-
-
 def define(flags: FlagSet) -> None:
     """Define the flags."""
     flags.folder("out", "Folder for the pages (required).")
@@ -51,13 +38,22 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Write the pages."""
+    import pdoc
+    import pdoc.render
+
     index = values.out / "index.html"
     check_free(index, values.overwrite)
     make_folder(values.out)
-    with tempfile.TemporaryDirectory() as folder:
-        render(pathlib.Path(folder))
-        pages = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
-        targets = [values.out / page.relative_to(folder) for page in pages]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # The types of omitted constructors.
+        warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
+        templates, rendered = pathlib.Path(folder, "templates"), pathlib.Path(folder, "rendered")
+        templates.mkdir()
+        (templates / "module.html.jinja2").write_text(TEMPLATE)
+        pdoc.render.configure(docformat="google", template_directory=templates)
+        pdoc.pdoc("lstm_jax", output_directory=rendered)
+        pages = [path for path in rendered.rglob("*") if path.is_file()]
+        targets = [values.out / page.relative_to(rendered) for page in pages]
         for target in targets:
             check_free(target, values.overwrite)
         for page, target in zip(pages, targets, strict=True):

@@ -1,7 +1,4 @@
-"""Experiment 6: temporal order (section 5.6).
-
-Row 6a has two relevant symbols, row 6b three.
-"""
+"""Experiment 6: temporal order (section 5.6) of two symbols (row 6a) or three (row 6b)."""
 
 from experiments.rows.flags import row_command
 
