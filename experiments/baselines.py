@@ -2,7 +2,8 @@
 
 A row's name is its task, a dot, its method and what distinguishes it. Trials have the paper's
 maximum number of sequences where it gives one. Where nothing was learned within 5,000,000
-sequences, --max_sequences sets a smaller one, which the result file records."""
+sequences, --max_sequences sets a smaller one, which the result file records.
+"""
 
 from experiments.rows.flags import row_command
 

@@ -1,7 +1,8 @@
 """Experiment 1: the embedded Reber grammar (section 5.1).
 
 Row 1-1 has 4 blocks of 1 cell and learning rate 0.1; rows 1-2 and 1-3 have 3 blocks of 2 cells at
-0.1 and 0.2; row 1-4 has 4 blocks of 1 cell at 0.5; row 1-5 has 3 blocks of 2 cells at 0.5."""
+0.1 and 0.2; row 1-4 has 4 blocks of 1 cell at 0.5; row 1-5 has 3 blocks of 2 cells at 0.5.
+"""
 
 from experiments.rows.flags import row_command
 

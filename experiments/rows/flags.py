@@ -43,7 +43,7 @@ def row_command(name: str, about: str | None) -> Command:
         define_flags(flags)
 
     main = lambda values: run_rows([values.task], values)
-    return Command(name, f"{about}\n\n{examples}", define, main)
+    return Command(name, f"{(about or '').strip()}\n\n{examples}", define, main)
 
 
 def define_flags(flags: FlagSet) -> None:
