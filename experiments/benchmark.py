@@ -53,9 +53,8 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Run the cases of the flags."""
-    unknown = [case for case in values.case if case not in CASES]
-    if unknown or not values.case:
-        raise ValueError(f"--case must be of {','.join(CASES)}, got {','.join(unknown)!r}")
+    if not values.case or not CASES.keys() >= {*values.case}:
+        raise ValueError(f"--case must be of {','.join(CASES)}, got {','.join(values.case)!r}")
     if values.setting not in (None, *SETTINGS):
         raise ValueError(f"--setting must be one of {SETTINGS}, got {values.setting!r}")
     if values.out is not None:
@@ -124,8 +123,7 @@ def _report(case: str, documents: Sequence[Document], values: FlagValues) -> Non
         return
     path = write_result(_path(case, values.out), document, values.overwrite)
     print(f"wrote {path}", flush=True)
-    draw = CASES[case].draw
-    if draw is not None:
+    if (draw := CASES[case].draw) is not None:
         found = [Measurement.from_json(m) for m in measurements]
         draw_beside(path.with_name(f"{case}.png"), lambda: draw(found), values.overwrite)
 

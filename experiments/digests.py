@@ -2,11 +2,9 @@
 
     python -m experiments.digests
     python -m experiments.digests --rows=6a,1-1
-    python -m experiments.digests --rows=2a-100.bptt
 
-A line has the row, the recipe and a digest of all numbers of three trials: sequences, tests, curves
-and weights. The recipes are `paper`, the best other one of the committed results, and that of the
-row's best interpretation in the ablation study. The digests depend on the versions and the CPU.
+A digest is of sequences, tests, curves and weights of three trials. The recipes are `paper`, the
+best other one of the committed results, and that of the row's best interpretation in the ablations.
 """
 
 from __future__ import annotations

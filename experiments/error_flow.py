@@ -46,7 +46,9 @@ Lines = Document  # by label, the largest |error at t-q| for a unit error at t, 
 INPUTS, UNITS = 8, 8  # of the nets with random weights, as in task 6a
 INIT_RANGES = (0.2, 1.0, 4.0)  # of the recurrent net
 ROW, NET = "3a-100-3", RecurrentNet(1, 8, 1, "full", bias=True)
-COLOURS = (style.SKY, style.BLUE, style.GREEN)  # of the ranges
+COLOURS = {"|w| < 0.2": style.SKY, "|w| < 1": style.BLUE, "|w| < 4": style.GREEN}
+COLOURS |= {"full gradient": style.ORANGE, "truncated gradient": style.BLACK, "": style.BLUE}
+DASHES = {"bound": ":", "before": ":", "midway": "--", "": "-"}
 TIMES = ("before", "midway", "after")  # relative to training
 
 
@@ -112,13 +114,10 @@ def draw(panels: dict[str, Lines]) -> Figure:
     return figure
 
 
-def _style(label: str) -> Document:
+def _style(label: str) -> style.Options:
     """Return the net's colour, and the dashes of a bound or a time."""
-    colours = {f"|w| < {r:g}": c for r, c in zip(INIT_RANGES, COLOURS, strict=True)}
-    colours |= {"full gradient": style.ORANGE, "truncated gradient": style.BLACK, "": style.BLUE}
-    dashes = {"bound": ":", "before": ":", "midway": "--", "": "-"}
     find = lambda table: next(value for part, value in table.items() if part in label)
-    return {"color": find(colours), "linestyle": find(dashes)}
+    return {"color": find(COLOURS), "linestyle": find(DASHES)}
 
 
 def define(flags: FlagSet) -> None:

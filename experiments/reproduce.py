@@ -54,19 +54,14 @@ def main(values: FlagValues) -> None:
     options = row_flags.make_options(values)
     rows = [resolve(name, options) for name in names]
     run.prepare(rows)
-    statuses = run_workers(sorted(rows, key=expected_steps, reverse=True), values)
+    expected = lambda task: task.published.mean_sequences or task.max_sequences
+    steps = lambda row: expected(row.task) * row.task.max_length * row.task.trials
+    statuses = run_workers(sorted(rows, key=steps, reverse=True), values)
     if not options.quiet:
         print(text_table([row.read(row.result) for row in rows if row.result.exists()]))
     failed = [name for name in names if statuses[name]]
     if failed:
         raise ValueError(f"{len(failed)} of {len(names)} rows failed: {', '.join(failed)}")
-
-
-def expected_steps(row: Row) -> float:
-    """Return the number of time steps that all trials of a row take by the paper's mean."""
-    task = row.task
-    sequences = task.published.mean_sequences or task.max_sequences
-    return sequences * task.max_length * task.trials
 
 
 def run_workers(rows: Sequence[Row], values: FlagValues) -> dict[str, int]:

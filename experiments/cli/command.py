@@ -67,11 +67,7 @@ class Command:
             _end(traceback.format_exc(), 1)
 
     def call(self, arguments: Sequence[str]) -> None:
-        """Run with other arguments, for programs and notebooks.
-
-        Raises:
-          ValueError: if a flag is wrong.
-        """
+        """Run with other arguments, as programs do; raise ValueError if a flag is wrong."""
         values = self.parse(arguments)
         line = shlex.join(["python", "-m", f"experiments.{self.name}", *arguments])
         token = _LINE.set(line)
@@ -81,11 +77,7 @@ class Command:
             _LINE.reset(token)
 
     def parse(self, arguments: Sequence[str]) -> FlagValues:
-        """Return the flags with these arguments.
-
-        Raises:
-          ValueError: if one is unknown, wrong or missing.
-        """
+        """Return the flags with these arguments; raise ValueError if one is wrong or missing."""
         values = self.flags()
         try:
             rest = values([self.name, *arguments])[1:]

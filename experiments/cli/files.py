@@ -59,7 +59,8 @@ def write_result(path: pathlib.Path, document: Document, overwrite: bool) -> pat
     """Write a result, beside a file that has appeared, with a warning; return its path."""
     saved = _write(path, lambda free: write_json(free, document), overwrite)
     if saved != path:
-        _warn(f"{path} appeared during this run, whose result is saved in {saved}")
+        warning = f"warning: {path} appeared during this run, whose result is saved in {saved}"
+        print(warning, file=sys.stderr, flush=True)
     return saved
 
 
@@ -71,7 +72,7 @@ def draw_beside(
         return save_picture(draw(), result.with_suffix(".png"), overwrite)
     except Exception as error:  # whatever a drawing library raises
         reason = " ".join(str(error).split()) or type(error).__name__
-        _warn(f"no picture of {result}: {reason}")
+        print(f"warning: no picture of {result}: {reason}", file=sys.stderr, flush=True)
         return None
 
 
@@ -122,7 +123,3 @@ def read_object(path: pathlib.Path) -> Document:
     if not isinstance(document, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(document).__name__}")
     return document
-
-
-def _warn(sentence: str) -> None:
-    print(f"warning: {sentence}", file=sys.stderr, flush=True)

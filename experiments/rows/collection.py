@@ -70,10 +70,7 @@ def read_result(path: pathlib.Path) -> Document:
 
 
 def with_paper(document: Document) -> Document:
-    """Return a document with the title and the published numbers of a row of the paper.
-
-    They follow from the row's name, and are not in its file.
-    """
+    """Return a document with the title and the published numbers, which follow from its row."""
     task = paper_task(document["task"])
     if task is None:
         return document
@@ -87,10 +84,7 @@ def paper_order(document: Document) -> tuple[int, str, bool, str]:
 
 
 def read_results(folder: pathlib.Path = RESULTS) -> list[Document]:
-    """Read the result files of rows in a folder and in its folders that are named by tasks.
-
-    Returns:
-      The documents in the paper's order, the recipe `paper` first in each row.
+    """Return the results of rows in a folder and in its folders named by tasks, in paper order.
 
     Raises:
       ValueError: if one of the files is not a result file, or not of one of the paper's rows.

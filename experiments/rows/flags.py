@@ -82,10 +82,7 @@ def run_rows(names: Sequence[str], values: FlagValues) -> None:
 def start(values: FlagValues) -> RowOptions:
     """Set the machine up, join the other processes, and return the options of this one.
 
-    Of several processes, only the first prints.
-
-    Raises:
-      ValueError: if flags exclude each other, or the machine is not as they say.
+    Of several processes, only the first prints. Raises ValueError for flags that do not fit.
     """
     options = make_options(values)
     numbers = values.num_processes, values.process_id

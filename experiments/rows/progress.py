@@ -61,12 +61,7 @@ def _lines(title: str) -> OnChunk:
 
 
 def check_scalars(folder: pathlib.Path, may_replace: bool) -> None:
-    """Check, before anything is run, that a row's scalars can be written.
-
-    Raises:
-      ImportError: if the writer is not installed.
-      ValueError: if there are scalars that may not be replaced, or no folder can be made.
-    """
+    """Raise ImportError or ValueError if a row's scalars cannot be written to a folder."""
     try:
         import tensorboardX  # noqa: F401
     except ImportError as error:
@@ -79,11 +74,9 @@ def check_scalars(folder: pathlib.Path, may_replace: bool) -> None:
 
 @contextlib.contextmanager
 def write_scalars(folder: pathlib.Path | None, runner: TrialRunner) -> Iterator[OnChunk]:
-    """Open the scalars of a run; the first process alone writes them.
+    """Write the scalars of a run into a folder, in place of older ones, by the first process.
 
-    Args:
-      folder: the folder of this run, whose older scalars are replaced; None: nothing is written.
-      runner: the run, before its first chunk or as restored.
+    The runner is before its first chunk or as restored. Without a folder, nothing is written.
     """
     state = None if folder is None else runner.state()  # which all processes must call
     if folder is None or state is None or not processes.is_first_process():

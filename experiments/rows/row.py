@@ -8,13 +8,8 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from experiments.rows.collection import (
-    all_rows,
-    command_of,
-    paper_task,
-    read_result,
-    with_paper,
-)
+from experiments.rows import collection
+from experiments.rows.collection import all_rows, command_of, paper_task
 from lstm_jax import baselines, plots
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Task, make_task
@@ -30,11 +25,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class RowOptions:
-    """The flags that all commands for rows share, which `experiments.rows.flags` describes.
-
-    Raises:
-      ValueError: if both `resume` and `overwrite` are set.
-    """
+    """The flags that all commands for rows share, which `experiments.rows.flags` describes."""
 
     out: pathlib.Path
     recipe: str = "paper"
@@ -134,11 +125,11 @@ class Row:
 
     def read(self, path: pathlib.Path) -> Document:
         """Read a result file of such a row; raise ValueError if it is not one."""
-        return read_result(path)
+        return collection.read_result(path)
 
     def draw(self, document: Document) -> Figure:
         """Draw the picture that belongs to the result file."""
-        return plots.learning_curves(complete(with_paper(document)))
+        return plots.learning_curves(complete(collection.with_paper(document)))
 
 
 def resolve(name: str, options: RowOptions) -> Row:

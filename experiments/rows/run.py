@@ -21,7 +21,6 @@ from lstm_jax.training.host import processes
 from lstm_jax.training.host.interrupts import Interrupted, Interrupts, defer_signals
 from lstm_jax.training.runs.checkpoints import Checkpoints, check_unused, differences, discard
 from lstm_jax.training.runs.loop import run_trials
-from lstm_jax.training.trials.records import Progress
 from lstm_jax.training.trials.runner import TrialRunner
 
 ENDING = "ending after this chunk; press Ctrl-C again to end now"
@@ -30,12 +29,9 @@ ENDING = "ending after this chunk; press Ctrl-C again to end now"
 def prepare(rows: Sequence[Row]) -> None:
     """Check all that can be wrong before anything is computed, and make the output folder.
 
-    Args:
-      rows: rows with the same options.
-
     Raises:
-      ValueError: if the rows or options are not the same on all processes, two rows are the same, a
-        file exists that may not be replaced, or a result or checkpoint is not one of this run.
+      ValueError: if the rows or options, which all rows share, are not the same on all processes,
+        two rows are the same, a file exists that may not be replaced, or is not one of this run.
     """
     # Folders may differ between processes, but scalars need all processes or none.
     options = dataclasses.replace(rows[0].options, quiet=False)
@@ -133,22 +129,15 @@ def _run(row: Row, interrupts: Interrupts) -> Document:
             started -= restored.seconds
             for sentence in restored.damaged:
                 print(sentence, file=sys.stderr)
-        with (
-            display_progress(row.name, options.quiet) as display,
-            write_scalars(row.log_folder, runner) as write,
-        ):
-
-            def on_chunk(progress: Progress) -> None:
-                display(progress)
-                write(progress)
-
+        show_progress = display_progress(row.name, options.quiet)
+        with show_progress as display, write_scalars(row.log_folder, runner) as write:
             run_trials(
                 runner,
                 checkpoints,
                 started=started,
                 checkpoint_seconds=options.checkpoint_seconds,
                 interrupts=interrupts,
-                on_chunk=on_chunk,
+                on_chunk=lambda progress: display(progress) or write(progress),
             )
         document = row.document(runner.results(), time.monotonic() - started)
         save = lambda: save_result(
