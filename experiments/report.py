@@ -74,11 +74,7 @@ def curves_csv(document: Document) -> str:
 
 
 def read_folder(folder: pathlib.Path) -> dict[pathlib.Path, Document]:
-    """Read the result files of a folder: the paper's rows in order, then those of other tasks.
-
-    Raises:
-      ValueError: if there is none.
-    """
+    """Return the results in a folder, at least one: the paper's rows, then those of other tasks."""
     found = {}
     for path in sorted(folder.glob("*.json")):
         try:

@@ -39,14 +39,14 @@ class Command:
       about: the module's docstring: what the command does, in a paragraph, with examples.
       define: defines its flags.
       main: runs it by the parsed flags.
-      operands: the flag that receives the arguments which are not flags.
+      operands: the flag that takes the arguments without a flag, a list; "" if none may be given.
     """
 
     name: str
     about: str | None
     define: Callable[[FlagSet], None]
     main: Callable[[FlagValues], None]
-    operands: str | None = None
+    operands: str = ""
 
     def run(self) -> None:
         """Run with the process's arguments; end a user's mistake with one line and status 2."""
@@ -83,10 +83,10 @@ class Command:
             rest = values([self.name, *arguments])[1:]
         except flags.Error as error:
             raise ValueError(f"{' '.join(str(error).split()).rstrip('.')}; see --help") from error
-        if rest and self.operands is None:
+        if rest and not self.operands:
             raise ValueError(f"unexpected argument {rest[0]!r}; options begin with --")
         if rest:
-            values[self.operands].value = [*values[self.operands].value, *rest]
+            values[self.operands].value = [*getattr(values, self.operands), *rest]
         return values
 
     def flags(self) -> FlagValues:

@@ -21,6 +21,7 @@ from lstm_jax.training.host import processes
 from lstm_jax.training.host.interrupts import Interrupted, Interrupts, defer_signals
 from lstm_jax.training.runs.checkpoints import Checkpoints, check_unused, differences, discard
 from lstm_jax.training.runs.loop import run_trials
+from lstm_jax.training.trials.records import Progress
 from lstm_jax.training.trials.runner import TrialRunner
 
 ENDING = "ending after this chunk; press Ctrl-C again to end now"
@@ -131,13 +132,18 @@ def _run(row: Row, interrupts: Interrupts) -> Document:
                 print(sentence, file=sys.stderr)
         show_progress = display_progress(row.name, options.quiet)
         with show_progress as display, write_scalars(row.log_folder, runner) as write:
+
+            def on_chunk(progress: Progress) -> None:
+                display(progress)
+                write(progress)
+
             run_trials(
                 runner,
                 checkpoints,
                 started=started,
                 checkpoint_seconds=options.checkpoint_seconds,
                 interrupts=interrupts,
-                on_chunk=lambda progress: display(progress) or write(progress),
+                on_chunk=on_chunk,
             )
         document = row.document(runner.results(), time.monotonic() - started)
         save = lambda: save_result(
