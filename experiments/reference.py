@@ -16,7 +16,7 @@ import warnings
 from absl.flags import FlagValues
 
 from experiments.cli.command import Command
-from experiments.cli.files import check_free, make_folder, write_file
+from experiments.cli.files import check_free, make_folder
 from experiments.cli.flag_set import FlagSet
 
 # Omit the constructors of NamedTuples, which have no docstrings.
@@ -41,25 +41,17 @@ def main(values: FlagValues) -> None:
     import pdoc
     import pdoc.render
 
-    index = values.out / "index.html"
-    check_free(index, values.overwrite)
-    make_folder(values.out)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    out = values.out
+    if out.is_dir() and any(out.iterdir()):
+        check_free(out, values.overwrite)
+    make_folder(out)
+    with tempfile.TemporaryDirectory() as templates, warnings.catch_warnings():
         # The types of omitted constructors.
         warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
-        templates, rendered = pathlib.Path(folder, "templates"), pathlib.Path(folder, "rendered")
-        templates.mkdir()
-        (templates / "module.html.jinja2").write_text(TEMPLATE)
-        pdoc.render.configure(docformat="google", template_directory=templates)
-        pdoc.pdoc("lstm_jax", output_directory=rendered)
-        pages = [path for path in rendered.rglob("*") if path.is_file()]
-        targets = [values.out / page.relative_to(rendered) for page in pages]
-        for target in targets:
-            check_free(target, values.overwrite)
-        for page, target in zip(pages, targets, strict=True):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_file(target, page.read_bytes(), values.overwrite)
-    print(f"wrote {len(pages)} files: open {index}")
+        pathlib.Path(templates, "module.html.jinja2").write_text(TEMPLATE)
+        pdoc.render.configure(docformat="google", template_directory=pathlib.Path(templates))
+        pdoc.pdoc("lstm_jax", output_directory=out)
+    print(f"wrote {len(list(out.rglob('*.html')))} pages: open {out / 'index.html'}")
 
 
 COMMAND = Command("reference", __doc__, define, main)
