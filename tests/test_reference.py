@@ -53,7 +53,7 @@ def test_a_public_function_documents_arguments_errors_and_an_example(name: str):
     text = inspect.getdoc(function) or ""
     assert ">>> " in text
     parameters = list(inspect.signature(function).parameters.values())
-    refers = re.search(r"rguments (and errors )?are those\s+of `\w+`", text)
+    refers = re.search(r"rguments (and errors )?are those of `\w+`", " ".join(text.split()))
     described = text.partition("Args:\n")[2]
     assert refers or [p.name for p in parameters if p.name not in described] == []
     assert "Raises:\n" in text or refers or not refuses(function)
