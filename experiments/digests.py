@@ -17,8 +17,7 @@ import numpy as np
 from absl.flags import FlagValues
 
 from experiments.ablations.__main__ import RESULTS
-from experiments.ablations.answer import gather
-from experiments.ablations.tables import best_known
+from experiments.ablations.page import best_known, gather
 from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import configure
@@ -59,7 +58,8 @@ def main(values: FlagValues) -> None:
     if unknown or not values.rows:
         raise ValueError(f"--rows must be of {', '.join(all_rows())}, got {','.join(unknown)!r}")
     configure()
-    others, studied = best([d for d in read_results() if d["recipe"] != "paper"]), gather(RESULTS)
+    others = best([d for d in read_results() if d["recipe"] != "paper"])
+    studied, _ = gather(RESULTS)
     for row in values.rows:
         found = (others.get(row), best_known(row, studied[row])) if row in studied else ()
         for recipe in dict.fromkeys(["paper", *(one["recipe"] for one in found if one)]):
