@@ -21,9 +21,8 @@ from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.trials import runner as runner_module
-from lstm_jax.training.trials.programs import Programs, make_programs
 from lstm_jax.training.trials.records import TrialResult
-from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.runner import Programs, TrialRunner, make_programs
 from lstm_jax.training.trials.stopping import init_window
 from lstm_jax.training.trials.training_loop import IDLE, TRAINING, TrainingLoop, Trials
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate

@@ -7,7 +7,6 @@ Gradients are compared with the NumPy oracle's. They are read off one update wit
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any
 
 import jax
@@ -69,9 +68,7 @@ def gradients(
         return [take_trial(change, trial) for trial in range(len(weights))]
 
 
-def test_the_table_of_the_docstring_is_that_of_the_overrides():
-    names = re.findall(r"^\| `([a-z-]+)`", overrides.__doc__ or "", re.MULTILINE)
-    assert names == list(overrides.OVERRIDES)
+def test_every_override_says_what_it_changes():
     for spec in overrides.OVERRIDES.values():
         assert spec.description and ("{" in spec.description) == (spec.parse is not None)
 

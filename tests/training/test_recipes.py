@@ -18,8 +18,7 @@ from lstm_jax.network.interop import modern
 from lstm_jax.network.losses import LOSSES
 from lstm_jax.tasks import replace_architecture, replace_hyperparameters
 from lstm_jax.training.recipes.recipe import NAMED, NAMED_IN_ROWS, make_recipe
-from lstm_jax.training.trials.training_loop import CHUNK, TrainingLoop
-from lstm_jax.training.update_rules.select import make_update_rule
+from lstm_jax.training.trials.training_loop import CHUNK, TrainingLoop, make_update_rule
 
 
 @pytest.mark.parametrize("row", tasks.row_names())
@@ -40,7 +39,7 @@ def test_every_other_recipe_describes_what_it_changes(name: str):
     recipe = make_recipe(name)
     assert recipe.name == name and bool(recipe.changes) == (name != "paper")
     assert all(override.description in recipe.changes for override in recipe.overrides)
-    assert all(f"for {row}" in recipe.changes for row in NAMED_IN_ROWS.get(name, {}))
+    assert all(f" {row}," in f"{recipe.changes}," for row in NAMED_IN_ROWS.get(name, {}))
     is_full = make_recipe(name).apply(LATCH).hyperparameters.gradient == "full"
     assert is_full == ("exact gradient" in recipe.changes)
     assert is_full == (name in {"full-gradient", "adam-full-gradient", "modern"})

@@ -81,11 +81,7 @@ class Override(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A named set of overrides of the paper's hyperparameters.
-
-    >>> make_recipe("paper+tolerance=0.1").changes
-    'no loss where an output is within 0.1 of its target'
-    """
+    """A named set of overrides of the paper's hyperparameters."""
 
     name: str
     """The label of results and of their files: letters, digits and "+-=_.,"."""
@@ -97,8 +93,11 @@ class Recipe:
     @property
     def changes(self) -> str:
         """The differences from the paper, in words; "" if there are none."""
-        rows = [f"{o.description} for {row}" for row, o in self.overrides_in_rows.items()]
-        return "; ".join([o.description for o in self.overrides] + rows)
+        rows_of: dict[str, list[str]] = {}
+        for row, override in self.overrides_in_rows.items():
+            rows_of.setdefault(override.description, []).append(row)
+        in_rows = [f"{change} for {', '.join(rows)}" for change, rows in rows_of.items()]
+        return "; ".join([override.description for override in self.overrides] + in_rows)
 
     def apply(self, task: LSTMTask) -> LSTMTask:
         """Return the task with this recipe's overrides.
@@ -110,22 +109,17 @@ class Recipe:
         Raises:
           ValueError: if an override needs something that the task does not have.
         """
-        for override in self._overrides_for(task.name):
+        overrides, further = self.overrides, self.overrides_in_rows.get(task.name)
+        if further is not None:
+            overrides = (*(o for o in overrides if o.group != further.group), further)
+        for override in overrides:
             task = override.spec.apply(task, override.value)
         return task
-
-    def _overrides_for(self, row: str) -> tuple[Override, ...]:
-        if row not in self.overrides_in_rows:
-            return self.overrides
-        further = self.overrides_in_rows[row]
-        return (*(o for o in self.overrides if o.group != further.group), further)
 
 
 def make_recipe(text: str) -> Recipe:
     """Make a recipe from a named set and further overrides.
 
-    >>> make_recipe("paper").changes
-    ''
     >>> recipe = make_recipe("paper+input-gate-bias=-3.0,-6+linear-output")
     >>> recipe.name
     'paper+linear-output+input-gate-bias=-3,-6'
@@ -147,7 +141,13 @@ def make_recipe(text: str) -> Recipe:
     name = "+".join([base, *map(str, added)])
     if len(name) > MAX_NAME_LENGTH:
         raise ValueError(f"recipe must have at most {MAX_NAME_LENGTH} characters, got {len(name)}")
-    _check_distinct([*named, *added])
+    seen: dict[str, Override] = {}
+    for override in (*named, *added):
+        other = seen.setdefault(override.group, override)
+        if other is not override:
+            raise ValueError(
+                f"recipe must change the {override.group} once, got {other} and {override}"
+            )
     in_rows = {row: _parse(override) for row, override in NAMED_IN_ROWS.get(base, {}).items()}
     return Recipe(name, _in_order([*named, *added]), in_rows)
 
@@ -181,14 +181,3 @@ def _in_order(overrides: Iterable[Override]) -> tuple[Override, ...]:
     """Sort overrides as in the table, the order in which they are applied."""
     order = list(OVERRIDES)
     return tuple(sorted(overrides, key=lambda override: order.index(override.name)))
-
-
-def _check_distinct(overrides: list[Override]) -> None:
-    """Raise ValueError if two overrides change the same thing."""
-    seen: dict[str, Override] = {}
-    for override in overrides:
-        other = seen.setdefault(override.group, override)
-        if other is not override:
-            raise ValueError(
-                f"recipe must change the {override.group} once, got {other} and {override}"
-            )

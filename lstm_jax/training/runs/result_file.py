@@ -16,29 +16,38 @@ import os
 import pathlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
+from lstm_jax.cell.validation import displayed
 from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.tasks.task import Published, Task
-from lstm_jax.training.runs.schema import (
-    COUNT,
-    LIST,
-    MAYBE,
-    NUMBER,
-    OBJECT,
-    TEXT,
-    YES_NO,
-    FieldType,
-    check_fields,
-)
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.update_rules.per_sequence import Model
 
 SCHEMA_VERSION = 2
 CURVE_POINTS = 100
+LARGEST = 1e15  # of any number in a result file
+
+
+def _is_number(value: object) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= LARGEST and math.isfinite(value)
+
+
+def _is_count(value: object) -> bool:
+    return _is_number(value) and isinstance(value, int) and value >= 0
+
+
+FieldType = tuple[str, Callable[[object], bool]]  # its name, and whether a value has it
+TEXT: FieldType = ("text", lambda value: isinstance(value, str))
+YES_NO: FieldType = ("true or false", lambda value: isinstance(value, bool))
+NUMBER: FieldType = ("a number", _is_number)
+COUNT: FieldType = ("a whole number from 0", _is_count)
+MAYBE: FieldType = ("a number or null", lambda value: value is None or _is_number(value))
+LIST: FieldType = ("a list", lambda value: isinstance(value, list))
+OBJECT: FieldType = ("an object", lambda value: isinstance(value, dict))
 
 ROW = {
     **dict.fromkeys(("task", "recipe", "changes", "date", "command", "title"), TEXT),
@@ -55,6 +64,24 @@ TRIAL = {  # fields of `TrialResult`; a trial has its curve as well
 CURVE: dict[str, FieldType] = dict.fromkeys(("sequences", "error", "wrong"), LIST)
 NOT_PUBLISHED = dataclasses.asdict(Published())
 PUBLISHED = dict.fromkeys(NOT_PUBLISHED, MAYBE) | {"table": TEXT}
+
+
+def check_fields(
+    found: object, types: Mapping[str, FieldType], name: object, place: str = ""
+) -> None:
+    """Raise ValueError if an object lacks a field or has one of another type.
+
+    Messages name the file, `name`, and the object's place in it, such as "trials[0].".
+    """
+    if not isinstance(found, Mapping):
+        got = displayed(found)
+        raise ValueError(f"{name} must have an object at {place.rstrip('.')}, got {got}")
+    for field, (type_name, fits) in types.items():
+        if field not in found:
+            raise ValueError(f"{name} must have {place}{field}, {type_name}; it has none")
+        if not fits(found[field]):
+            got = displayed(found[field])
+            raise ValueError(f"{name} must have {place}{field}, {type_name}, got {got}")
 
 
 def make_document(
@@ -90,7 +117,11 @@ def make_document(
         "rule": dataclasses.asdict(task.rule),
         "max_sequences": task.max_sequences,
         "test_size": results[0].test_size,
-        "trials": [_trial(result) for result in results],
+        "trials": [
+            {name: _plain(getattr(result, name)) for name in TRIAL}
+            | {"curve": pack_curve(thin(result.curve).tolist())}
+            for result in results
+        ],
         "network": _network(results),
         "wall_seconds": round(wall_seconds, 2),
     } | about_run(seed, command)
@@ -107,25 +138,17 @@ def about_run(seed: int, command: str) -> Document:
     }
 
 
-def _trial(result: TrialResult) -> Document:
-    return {name: _plain(getattr(result, name)) for name in TRIAL} | {
-        "curve": pack_curve(thin(result.curve).tolist())
-    }
-
-
 def _network(results: Sequence[TrialResult]) -> Document | None:
     """Return the weights of the first solved LSTM, by their paths in `Parameters`."""
+    shortest_decimals = np.vectorize(lambda w: float(str(w)), otypes=[float])
     for result in results:
         if result.solved and isinstance(result.model, Model):
             leaves = jax.tree_util.tree_leaves_with_path(result.model.parameters)
-            weights = {jax.tree_util.keystr(path): _weights(leaf) for path, leaf in leaves}
+            weights = {
+                jax.tree_util.keystr(p): shortest_decimals(leaf).tolist() for p, leaf in leaves
+            }
             return {"trial": result.index, "parameters": weights}
     return None
-
-
-def _weights(array: np.ndarray) -> list:
-    """Return nested lists of the shortest decimals that determine the floats of an array."""
-    return np.vectorize(lambda w: float(str(w)), otypes=[float])(array).tolist()
 
 
 def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:
@@ -159,13 +182,10 @@ def pack_curve(points: Sequence[Sequence[float]]) -> Document:
 
 
 def unpack_curve(columns: Document, name: object = "", place: str = "curve.") -> list[list]:
-    """Return the points of a packed curve: sequences, mean error, fraction wrong.
+    """Return the points of a packed curve; raise ValueError if it is not one.
 
     >>> unpack_curve({"sequences": [[1000, 2]], "error": [0.5, 0.25], "wrong": [1, None]})
     [[1000, 0.5, 1], [2000, 0.25, None]]
-
-    Raises:
-      ValueError: if the columns are not those of a curve.
     """
     check_fields(columns, CURVE, name, place)
     runs, error, wrong = (columns[field] for field in CURVE)
@@ -220,11 +240,7 @@ def write_json(path: pathlib.Path, document: Document) -> None:
 
 
 def read_json(path: pathlib.Path) -> Document:
-    """Read a document of this schema version.
-
-    Raises:
-      ValueError: if it is not one.
-    """
+    """Read a document of this schema version; raise ValueError if it is not one."""
     try:
         document = json.loads(path.read_text())
     except RecursionError as error:
@@ -241,11 +257,7 @@ def read_json(path: pathlib.Path) -> Document:
 
 
 def read_result(path: pathlib.Path) -> Document:
-    """Read the result file of a task and return its document, as `complete` returns it.
-
-    Raises:
-      ValueError: if it is not one.
-    """
+    """Read a result file and return it as `complete` does; raise ValueError if it is not one."""
     document = {"title": "", "published": NOT_PUBLISHED} | read_json(path)
     check_fields(document, ROW, path)
     check_fields(document["published"], PUBLISHED, path, "published.")
@@ -259,12 +271,7 @@ def read_result(path: pathlib.Path) -> Document:
 def complete(document: Document, name: object = "document") -> Document:
     """Return the content of a result file with a `summary`, and with curves as points.
 
-    Args:
-      document: the content.
-      name: the name of the file, for messages.
-
-    Raises:
-      ValueError: if a curve is not one.
+    ValueErrors, for a curve that is not one, begin with `name`.
     """
     trials = [
         trial | {"curve": unpack_curve(trial["curve"], name, f"trials[{i}].curve.")}
@@ -273,11 +280,11 @@ def complete(document: Document, name: object = "document") -> Document:
     return document | {"trials": trials, "summary": summarise(trials)}
 
 
-def summarise(trials: Sequence[Mapping[str, Any]]) -> Document:
+def summarise(trials: Sequence[Document]) -> Document:
     """Return the numbers for tables; means are over the solved trials, None if there are none."""
     solved = [trial for trial in trials if trial["solved"]]
 
-    def over(trials: Sequence[Mapping[str, Any]], field: str, compute: Callable = np.mean) -> Any:
+    def over(trials: Sequence[Document], field: str, compute: Callable = np.mean) -> float | None:
         values = [trial[field] for trial in trials if trial[field] is not None]
         return compute(values).item() if values else None
 

@@ -11,7 +11,7 @@ runs the same code, computes the trials of its devices, and receives the results
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import chex
 import jax
@@ -21,20 +21,55 @@ from jax.sharding import Mesh
 from lstm_jax.cell.validation import as_integer, check_type, displayed
 from lstm_jax.tasks.task import Data
 from lstm_jax.training.host.cpu import default_batch_size
-from lstm_jax.training.host.devices import Devices
-from lstm_jax.training.trials.programs import make_programs
+from lstm_jax.training.host.devices import Devices, Program
 from lstm_jax.training.trials.records import (
+    Best,
     Progress,
     RunState,
+    TrainState,
     TrialResult,
+    init_train_state,
     learning_curve,
     make_result,
     stack_metrics,
+    update_best,
 )
-from lstm_jax.training.trials.train_state import TrainState, pad, split, take, take_batch
-from lstm_jax.training.trials.training_loop import DATA, RUNNING, SOLVED, TrainingLoop
-from lstm_jax.training.update_rules.base import Metrics
-from lstm_jax.training.update_rules.keys import root_key, with_fixed_prng
+from lstm_jax.training.trials.stopping import TestMetrics
+from lstm_jax.training.trials.training_loop import (
+    DATA,
+    IDLE,
+    RUNNING,
+    SOLVED,
+    TrainingLoop,
+    Trials,
+)
+from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_prng
+
+T = TypeVar("T")
+
+
+class Programs(NamedTuple):
+    """The compiled programs of a runner, whose batches all have the same size."""
+
+    init: Program[TrainState]
+    """(keys, data) to a `TrainState`."""
+    run_chunk: Program[tuple[Trials, Metrics]]
+    """(trials, num_sequences) to the trials and a `Metrics`."""
+    update_best: Program[Best]
+    """(best, model, metrics, num_sequences) to the best; separate, so that it cannot change how
+    the chunk is compiled."""
+    final_test: Program[TestMetrics]
+    """(trials,) to a `TestMetrics`."""
+
+
+def make_programs(loop: TrainingLoop) -> Programs:
+    """Make the programs of one runner."""
+    return Programs(
+        Program(lambda keys, data: init_train_state(loop.init_trials(keys, data))),
+        Program(loop.run_chunk, donate=True),
+        Program(update_best, donate=True),
+        Program(loop.final_test),
+    )
 
 
 class Batch(NamedTuple):
@@ -85,9 +120,8 @@ class TrialRunner:
             the compiler may vectorise differently.
 
         Raises:
-          ValueError: if there are no trials, an index is not an integer, negative or given twice,
-            `seed` or `batch_size` is not an integer in its range, or `loop` or `mesh` has another
-            type.
+          ValueError: if there are no trials, an index is negative or given twice, or `seed` or
+            `batch_size` is not an integer in its range.
         """
         check_type("loop", loop, TrainingLoop)
         self.indices = _check_indices(indices)
@@ -160,12 +194,12 @@ class TrialRunner:
             test = self.devices.gather(self._programs.final_test(parts))
             results += [
                 make_result(
-                    index=self.indices[position],
-                    state=take(state, position),
-                    test=take(test, i),
-                    curve=curves[position],
+                    self.indices[position],
+                    _take(state, position),
+                    _take(test, i),
+                    curves[position],
                     test_size=self.loop.task.test_size,
-                    num_sequences=self.num_sequences,
+                    n=self.num_sequences,
                 )
                 for i, position in enumerate(positions)
             ]
@@ -197,15 +231,17 @@ class TrialRunner:
         return np.arange(len(self.indices))
 
     def _split(self, positions: np.ndarray) -> list[np.ndarray]:
-        return split(positions, self.devices.width)
+        """Split positions into batches, the last of which may be smaller."""
+        width = self.devices.width
+        return [positions[i : i + width] for i in range(0, len(positions), width)]
 
     def _init(self, data: Data) -> TrainState:
         """Return all trials before their first sequence, on the host."""
         batches = []
         for positions in self._split(self._all):
-            arguments = take((self._keys, data), pad(positions, self.devices.width))
+            arguments = _take((self._keys, data), self._pad(positions))
             parts = self._programs.init(self.devices.scatter(arguments))
-            batches.append(take(self.devices.gather(parts), np.arange(len(positions))))
+            batches.append(_take(self.devices.gather(parts), np.arange(len(positions))))
         return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=-1), *batches)
 
     def _advance(self, batch: Batch) -> tuple[Batch, list[tuple[chex.Array, Metrics]]]:
@@ -225,7 +261,7 @@ class TrialRunner:
         """Wait for a chunk of all batches, note the trials' status, return the metrics, [R]."""
         sums = np.zeros((len(Metrics._fields), len(self.indices)), np.float32)
         for (positions, _), parts in advanced:
-            status, metrics = take(self.devices.gather(parts), np.arange(len(positions)))
+            status, metrics = _take(self.devices.gather(parts), np.arange(len(positions)))
             self._status[positions] = status
             sums[:, positions] = metrics
         return Metrics(*sums)
@@ -248,8 +284,21 @@ class TrialRunner:
         self._batches = [Batch(at, self._scatter(state, at)) for at in self._split(running)]
 
     def _scatter(self, state: TrainState, positions: np.ndarray) -> list[TrainState]:
-        """Copy trials as a batch to the devices."""
-        return self.devices.scatter(take_batch(state, positions, self.devices.width))
+        """Copy trials as a batch to the devices, filled up with idle ones."""
+        state = _take(state, self._pad(positions))
+        is_idle = np.arange(self.devices.width) >= len(positions)
+        status = np.where(is_idle, IDLE, state.trials.status).astype(np.int32)
+        return self.devices.scatter(state._replace(trials=state.trials._replace(status=status)))
+
+    def _pad(self, positions: np.ndarray) -> np.ndarray:
+        """Fill the positions of a batch up with the first one."""
+        missing = self.devices.width - len(positions)
+        return np.pad(positions, (0, missing), constant_values=positions[0])
+
+
+def _take(tree: T, positions: int | np.ndarray) -> T:
+    """Take one position, or several, from the last axis of every array, on the host."""
+    return jax.tree.map(lambda array: np.asarray(array)[..., positions], tree)
 
 
 def _check_indices(indices: Sequence[int]) -> list[int]:

@@ -19,6 +19,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.validation import as_integer
 from lstm_jax.tasks.task import Data, Example, StreamRule, Task, TestRule, in_turn, real_steps
 from lstm_jax.training.trials.stopping import (
@@ -35,10 +36,13 @@ from lstm_jax.training.update_rules.base import (
     AnyModel,
     BatchUpdateRule,
     Metrics,
+    Vmapped,
+    as_key,
     vmap_trials,
+    with_fixed_prng,
 )
-from lstm_jax.training.update_rules.keys import as_key, with_fixed_prng
-from lstm_jax.training.update_rules.select import make_update_rule
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+from lstm_jax.training.update_rules.per_step import PerStepUpdate
 
 RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 
@@ -73,12 +77,7 @@ class Trials(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingLoop:
-    """The online training of a task by an update rule, as pure functions for `jax.jit`.
-
-    Raises:
-      ValueError: if the chunk or the task's `max_sequences` is not an integer in its range, at
-        most 2^24 and 2^30, or the chunk is not the interval of the task's `TestRule`.
-    """
+    """The online training of a task by an update rule, as pure functions for `jax.jit`."""
 
     task: Task
     """The task: its sequences, its stopping rule and its hyperparameters."""
@@ -117,15 +116,7 @@ class TrainingLoop:
 
     @with_fixed_prng
     def run_chunk(self, trials: Trials, num_sequences: jax.Array) -> tuple[Trials, Metrics]:
-        """Train every running trial on up to `chunk` more sequences.
-
-        Args:
-          trials: the trials; all that run have had the same number of sequences.
-          num_sequences: int32, that number.
-
-        Returns:
-          The trials and the metrics of the chunk.
-        """
+        """Train every running trial, after `num_sequences`, on up to `chunk` more sequences."""
         training_set = _vmap_set(self.task.training_set, trials.data)
         stop = jnp.minimum(num_sequences + self.chunk, self.task.max_sequences)
         if trials.window is not None:
@@ -251,6 +242,18 @@ class TrainingLoop:
         start = (jnp.int32(0), TestMetrics(jnp.zeros(shape, jnp.int32), zeros, zeros))
         _, sums = jax.lax.while_loop(is_needed, body, start)
         return sums._replace(error=sums.error / size, squared_error=sums.squared_error / size)
+
+
+def make_update_rule(task: Task) -> BatchUpdateRule[AnyModel]:
+    """Make the LSTM's update rule by the hyperparameters of a task."""
+    if not isinstance(task.architecture, Architecture):
+        name = type(task.architecture).__name__
+        raise ValueError(f"update_rule must be given for a task whose architecture is a {name}")
+    if task.hyperparameters.update_after != "step":
+        return PerSequenceUpdate(task)
+    if task.hyperparameters.gradient != "truncated":
+        raise ValueError('update_after="step" needs gradient="truncated"')
+    return Vmapped(PerStepUpdate(task))
 
 
 def default_chunk(task: Task) -> int:

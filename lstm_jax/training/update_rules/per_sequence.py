@@ -21,9 +21,8 @@ from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.network.outputs import At, apply, net_inputs_only
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
-from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, vmap_trials
+from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, as_key, vmap_trials
 from lstm_jax.training.update_rules.construction import mask_blocks, next_num_blocks
-from lstm_jax.training.update_rules.keys import as_key
 
 
 class Model(NamedTuple):
