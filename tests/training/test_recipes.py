@@ -182,6 +182,11 @@ def test_the_modern_recipe_is_the_cell_of_current_libraries():
     assert found.hyperparameters.forget_gate_bias == (5.0, 5.0, 5.0)
 
 
+def test_rows_with_the_same_change_are_named_together():
+    *_, change = make_recipe("swapped").changes.split("; ")
+    assert change.startswith("a = 0.005 for 2c-50-50, 2c-100-100, ")
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [

@@ -48,7 +48,13 @@ def configure_cpu(num_devices: int | None = None) -> None:
         missing.append(f"--xla_force_host_platform_device_count={num_devices}")
     if not missing:
         return
-    if _backend_has_started():
+    try:
+        from jax._src import xla_bridge  # there is no public way to ask without starting it
+
+        has_started = xla_bridge.backends_are_initialized()
+    except (ImportError, AttributeError):  # this version of JAX does not say
+        has_started = False
+    if has_started:
         raise RuntimeError(
             "configure_cpu must be called before JAX computes anything: restart Python (in a "
             "notebook: the runtime) and call it first, or go on without it, at about half the speed"
@@ -57,11 +63,7 @@ def configure_cpu(num_devices: int | None = None) -> None:
 
 
 def default_batch_size(platform: str) -> int:
-    """Return the default number of trials side by side on a device of a platform.
-
-    On a CPU without `configure_cpu` it is larger, and a warning is logged once, because the batch
-    size may change the last bits of a trial's numbers.
-    """
+    """Return the default number of trials side by side; log a warning if it is unconfigured."""
     if platform != "cpu" or _SMALL_LOOP in os.environ.get("XLA_FLAGS", ""):
         return BATCH_SIZE
     logging.log_first_n(
@@ -72,13 +74,3 @@ def default_batch_size(platform: str) -> int:
         1,
     )
     return UNCONFIGURED_BATCH_SIZE
-
-
-def _backend_has_started() -> bool:
-    """Return whether it is too late for flags; False if this version of JAX does not say."""
-    try:
-        from jax._src import xla_bridge  # there is no public way to ask without starting it
-
-        return xla_bridge.backends_are_initialized()
-    except (ImportError, AttributeError):
-        return False

@@ -13,7 +13,7 @@ import pickle
 import re
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -30,8 +30,7 @@ def connect(
     """Connect this process to the others; call it before JAX computes anything.
 
     Afterwards, `jax.devices()` are the devices of all processes, in order. When a process dies, the
-    others end: at once if its connections are closed, after JAX's timeout of 100 seconds if its
-    whole machine fails.
+    others end: at once, or after JAX's timeout of 100 seconds if its whole machine fails.
 
     Args:
       coordinator: "HOST:PORT", an address of the first process with a free port; or "auto" to
@@ -40,8 +39,7 @@ def connect(
       process_id: the index of this process, from 0; not with "auto".
 
     Raises:
-      ValueError: if an argument is missing, wrong or not allowed, the host is unknown, the port is
-        not free, or no cluster is detected.
+      ValueError: if an argument is wrong, the port is not free, or no cluster is detected.
     """
     _check(coordinator, num_processes, process_id)
     # With the service, SIGTERM would not end a process.
@@ -143,22 +141,15 @@ def check_same(what: str, value: object) -> None:
 
 
 def any_process(value: bool) -> bool:
-    """Return whether a value is true on any process; all must make this call.
-
-    Raises:
-      ConnectionError: if another process has ended.
-    """
+    """Return whether a value is true on any process; all must make this call."""
     if not jax.distributed.is_initialized():
         return value
     with _explain_failure():
         return bool(np.any(multihost_utils.process_allgather(np.asarray(value))))
 
 
-def _broadcast(message: object) -> Any:
-    """Return the first process's message on every process.
-
-    Only what the first process sent over JAX's connection is ever unpickled.
-    """
+def _broadcast(message: T) -> T:
+    """Return the first process's message, the only thing that is unpickled, on every process."""
     packed = np.frombuffer(pickle.dumps(message), np.uint8)
     with _explain_failure():
         size = int(multihost_utils.broadcast_one_to_all(np.asarray(packed.size)))

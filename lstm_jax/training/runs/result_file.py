@@ -144,10 +144,8 @@ def _network(results: Sequence[TrialResult]) -> Document | None:
     for result in results:
         if result.solved and isinstance(result.model, Model):
             leaves = jax.tree_util.tree_leaves_with_path(result.model.parameters)
-            weights = {
-                jax.tree_util.keystr(p): shortest_decimals(leaf).tolist() for p, leaf in leaves
-            }
-            return {"trial": result.index, "parameters": weights}
+            lists = {jax.tree_util.keystr(p): shortest_decimals(w).tolist() for p, w in leaves}
+            return {"trial": result.index, "parameters": lists}
     return None
 
 

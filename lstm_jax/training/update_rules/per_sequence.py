@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from optax.tree_utils import tree_where
 
@@ -15,14 +16,17 @@ from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.step import State
-from lstm_jax.cell.units import GATES
+from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer
 from lstm_jax.network.layer import RunOptions, Steps
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.network.outputs import At, apply, net_inputs_only
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
 from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, as_key, vmap_trials
-from lstm_jax.training.update_rules.construction import mask_blocks, next_num_blocks
+
+# An error has stopped decreasing if it is at least this fraction of the previous chunk's: outputs
+# whose target is 0 fall as t^(-1/2), so that it never stops altogether.
+STALLED = 0.95
 
 
 class Model(NamedTuple):
@@ -46,7 +50,7 @@ class PerSequenceUpdate:
 
     Raises:
       ValueError: if the output units cannot have the task's loss, or the optimiser needs more than
-        a gradient, as optax's line searches and `reduce_on_plateau` do.
+        a gradient.
     """
 
     task: Task[Architecture]
@@ -114,11 +118,9 @@ class PerSequenceUpdate:
         step_weights = None
         if self.task.error_at == "every_step":
             step_weights = real_steps(example).astype(net.dtype)
-        loss, output = self.task.hyperparameters.loss, self.task.architecture.output
-        return (
-            loss(net, example.targets, step_weights, output=output),
-            self._activate(net, example),
-        )
+        output = self.task.architecture.output
+        loss = self.task.hyperparameters.loss(net, example.targets, step_weights, output=output)
+        return loss, self._activate(net, example)
 
     def _net(
         self, weights: tuple[Parameters, ...], num_blocks: jax.Array, example: Example
@@ -129,18 +131,14 @@ class PerSequenceUpdate:
         """
         if len(weights) == 1:
             return self._apply(weights[0], num_blocks, example, self.task.error_at)[0]
-        first, rest = (
-            example._replace(inputs=example.inputs[steps], length=length)
-            for steps, length in (
-                (slice(1), jnp.ones_like(example.length)),
-                (slice(1, None), example.length - 1),
-            )
-        )
+        length = example.length
+        first = example._replace(inputs=example.inputs[:1], length=jnp.ones_like(length))
+        rest = example._replace(inputs=example.inputs[1:], length=length - 1)
         net_1, state = self._apply(weights[0], num_blocks, first, "every_step")
         net, _ = self._apply(weights[1], num_blocks, rest, self.task.error_at, state)
         if self.task.error_at == "every_step":
             return jnp.concatenate([net_1, net])
-        return jnp.where(example.length == 1, net_1[0], net)
+        return jnp.where(length == 1, net_1[0], net)
 
     def _apply(
         self,
@@ -190,8 +188,40 @@ def after_chunk(task: Task[Architecture], model: Model, metrics: Metrics) -> Mod
     if not task.sequential_construction:
         return model
     error = metrics.mean_error()
-    number = next_num_blocks(task.architecture, model.num_blocks, error, model.last_error)
-    return model._replace(num_blocks=number, last_error=error)
+    stalled = (error >= STALLED * model.last_error).astype(jnp.int32)
+    num_blocks = jnp.minimum(model.num_blocks + stalled, task.architecture.num_blocks)
+    return model._replace(num_blocks=num_blocks, last_error=error)
+
+
+def mask_blocks(
+    architecture: Architecture, parameters: Parameters, num_blocks: jax.Array
+) -> Parameters:
+    """Set all weights from blocks that have not been added to 0 (sequential construction).
+
+    It is the paper's remedy for the abuse problem: "a memory cell and the corresponding gate units
+    are added to the network whenever the error stops decreasing" (section 4). All blocks and their
+    random weights exist from the start. Until a block is added, no unit receives its activations,
+    so it learns nothing. `num_blocks`, [] or [B] int32, have been added.
+    """
+    cells = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
+    gates = np.arange(architecture.num_blocks)
+    block_of = Layer(*(gates if t.is_gate else cells for t in UNIT_TYPES))._replace(hidden=-1)
+    units = zip(block_of, architecture.sizes, architecture.is_recurrent, strict=True)
+    sources = [np.broadcast_to(block, size) for block, size, is_source in units if size * is_source]
+    all_sources = np.concatenate([cells[:0], *sources])
+
+    def mask(weights: jax.Array, blocks: np.ndarray) -> jax.Array:
+        """Mask weights [S, n] whose source s is in block `blocks[s]`; -1 is in none."""
+        column = blocks.reshape(-1, 1, *(1,) * num_blocks.ndim).astype(num_blocks.dtype)
+        return jnp.where(column < num_blocks[None, None], weights, 0)
+
+    masked = {
+        name: weights._replace(recurrent=mask(weights.recurrent, all_sources))
+        for name, weights in parameters.layer._asdict().items()
+        if weights is not None
+    }
+    output = parameters.output._replace(cell=mask(parameters.output.cell, cells))
+    return Parameters(parameters.layer._replace(**masked), output)
 
 
 def draw_weights(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +15,12 @@ from lstm_jax.cell.parameters import Parameters
 from lstm_jax.network import online
 from lstm_jax.tasks.task import Example, Task, real_steps
 from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, UpdateRule
-from lstm_jax.training.update_rules.construction import mask_blocks
 from lstm_jax.training.update_rules.per_sequence import (
     Model,
     PerSequenceUpdate,
     after_chunk,
     initial_model,
+    mask_blocks,
 )
 
 
@@ -29,15 +30,11 @@ class PerStepUpdate(UpdateRule[Model]):
 
     The traces of eqs. 25 and 27 are not recomputed when the weights change, as in all real-time
     learning (Williams & Zipser 1989). At small learning rates the difference is negligible.
-
-    Raises:
-      ValueError: as `PerSequenceUpdate`.
+    Arguments and errors as in `PerSequenceUpdate`.
     """
 
     task: Task[Architecture]
-    """The task, whose hyperparameters decide how the network starts and is trained."""
     optimiser: optax.GradientTransformation = FROM_TASK
-    """Any optax transformation (default: the optimiser of the hyperparameters)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "optimiser", self._per_sequence.optimiser)
@@ -51,12 +48,12 @@ class PerStepUpdate(UpdateRule[Model]):
         del n
         learner = online.init_learner(self.task.architecture, model.parameters, self.optimiser)
         learner = learner._replace(optimiser_state=model.optimiser_state)
-
-        def body(learner: online.Learner, at: tuple) -> tuple[online.Learner, jax.Array]:
-            return self._step(learner, model.num_blocks, *at)
-
-        has_loss, targets = self._targets(example)
-        learner, outputs = jax.lax.scan(body, learner, (example.inputs, targets, has_loss))
+        has_loss, targets = real_steps(example), example.targets
+        if self.task.error_at == "end":
+            has_loss = has_loss & ~jnp.append(has_loss[1:], False)
+            targets = jnp.broadcast_to(targets[None], (len(has_loss), len(targets)))
+        step = functools.partial(self._step, model.num_blocks)
+        learner, outputs = jax.lax.scan(step, learner, (example.inputs, targets, has_loss))
         model = model._replace(
             parameters=learner.parameters, optimiser_state=learner.optimiser_state
         )
@@ -76,23 +73,14 @@ class PerStepUpdate(UpdateRule[Model]):
     def _per_sequence(self) -> PerSequenceUpdate:
         return PerSequenceUpdate(self.task, self.optimiser)
 
-    def _targets(self, example: Example) -> tuple[jax.Array, jax.Array]:
-        """Return which steps have a loss, [T] bool, and the targets of all steps, [T, K]."""
-        has_loss, targets = real_steps(example), example.targets
-        if self.task.error_at == "end":
-            has_loss = has_loss & ~jnp.append(has_loss[1:], False)
-            targets = jnp.broadcast_to(targets[None], (len(has_loss), len(targets)))
-        return has_loss, targets
-
     def _step(
         self,
-        learner: online.Learner,
         num_blocks: jax.Array,
-        x_t: jax.Array,
-        target: jax.Array,
-        has_loss: jax.Array,
+        learner: online.Learner,
+        at: tuple[jax.Array, jax.Array, jax.Array],
     ) -> tuple[online.Learner, jax.Array]:
         """Run one step and update the weights if it has a loss."""
+        x_t, target, has_loss = at
 
         def mask(parameters: Parameters) -> Parameters:
             if not self.task.sequential_construction:
