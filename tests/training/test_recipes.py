@@ -51,13 +51,6 @@ def test_a_chunk_is_the_interval_of_the_rule_or_of_the_construction():
     assert TrainingLoop(tested).chunk == 10
     constructed = dataclasses.replace(LATCH, sequential_construction=True)
     assert TrainingLoop(constructed).chunk == constructed.construction_interval == 100
-    recipe = make_recipe("paper+construction-interval=70")
-    assert TrainingLoop(recipe.apply(LATCH)).chunk == 70
-    row = tasks.make_task("3a-100-3")
-    both = make_recipe("paper+test-interval=70+construction-interval=70").apply(row)
-    assert TrainingLoop(both).chunk == 70 and both.sequential_construction
-    with pytest.raises(ValueError, match=r"construction-interval must be the test interval, 1000"):
-        recipe.apply(row)
 
 
 @pytest.mark.parametrize(

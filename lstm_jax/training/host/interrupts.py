@@ -15,12 +15,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupted(KeyboardInterrupt):
-    """The end of a program by a signal.
-
-    Attributes:
-      number: of the signal.
-      status: the exit status of the process.
-    """
+    """The end of a program by a signal, with its number and the exit status."""
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
         super().__init__(message)
@@ -54,15 +49,9 @@ class Interrupts:
 def defer_signals(notice: str | None = None) -> Iterator[Interrupts]:
     """Let SIGTERM and Ctrl-C wait for the end of a chunk, so that a checkpoint can be written.
 
-    A second one raises `Interrupted` wherever the process is. Outside of the main thread, which
-    alone receives signals in Python, nothing changes.
-
-    >>> with defer_signals() as interrupts:
-    ...     interrupts.requested()
-    False
-
-    Args:
-      notice: a line to write to standard error at the first Ctrl-C.
+    The first Ctrl-C writes `notice` to standard error. A second signal raises `Interrupted`
+    wherever the process is. Outside of the main thread, which alone receives signals in Python,
+    nothing changes.
     """
     interrupts = Interrupts(notice)
     with _handle_signals(interrupts._receive):

@@ -7,12 +7,11 @@ these functions is trivial.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import pickle
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 import jax
@@ -98,8 +97,7 @@ def on_host(tree: T) -> T:
 
     def gather(array: object) -> object:
         if isinstance(array, jax.Array) and not array.is_fully_addressable:
-            with _explain_failure():
-                return multihost_utils.process_allgather(array, tiled=True)
+            return _collective(multihost_utils.process_allgather, array, tiled=True)
         return array
 
     return jax.device_get(jax.tree.map(gather, tree))
@@ -108,10 +106,8 @@ def on_host(tree: T) -> T:
 def on_first_process(compute: Callable[[], T]) -> T:
     """Compute something on the first process alone, and return it on every process.
 
-    Raises:
-      Exception: on every process, if `compute` raised it; the processes are then disconnected, so
-        that each can end by itself.
-      ConnectionError: if another process has ended.
+    What `compute` raises is raised on every process; they are then disconnected, so that each can
+    end by itself.
     """
     if not jax.distributed.is_initialized():
         return compute()
@@ -133,8 +129,7 @@ def check_same(what: str, value: object) -> None:
     if not jax.distributed.is_initialized():
         return
     digest = np.frombuffer(hashlib.sha256(repr(value).encode()).digest(), np.uint8)
-    with _explain_failure():
-        digests = multihost_utils.process_allgather(digest)
+    digests = _collective(multihost_utils.process_allgather, digest)
     if (digests != digests[0]).any():
         jax.distributed.shutdown()
         raise ValueError(f"{what} must be the same on all processes, here {value}")
@@ -144,24 +139,21 @@ def any_process(value: bool) -> bool:
     """Return whether a value is true on any process; all must make this call."""
     if not jax.distributed.is_initialized():
         return value
-    with _explain_failure():
-        return bool(np.any(multihost_utils.process_allgather(np.asarray(value))))
+    return bool(np.any(_collective(multihost_utils.process_allgather, np.asarray(value))))
 
 
 def _broadcast(message: T) -> T:
     """Return the first process's message, the only thing that is unpickled, on every process."""
     packed = np.frombuffer(pickle.dumps(message), np.uint8)
-    with _explain_failure():
-        size = int(multihost_utils.broadcast_one_to_all(np.asarray(packed.size)))
-        if not is_first_process():
-            packed = np.zeros(size, np.uint8)
-        return pickle.loads(multihost_utils.broadcast_one_to_all(packed).tobytes())
+    size = int(_collective(multihost_utils.broadcast_one_to_all, np.asarray(packed.size)))
+    if not is_first_process():
+        packed = np.zeros(size, np.uint8)
+    return pickle.loads(_collective(multihost_utils.broadcast_one_to_all, packed).tobytes())
 
 
-@contextlib.contextmanager
-def _explain_failure() -> Iterator[None]:
-    """Turn the failure of a collective into a ConnectionError."""
+def _collective(fun: Callable[..., np.ndarray], *args: object, **options: bool) -> np.ndarray:
+    """Call a collective of JAX; its failure becomes a ConnectionError."""
     try:
-        yield
+        return fun(*args, **options)
     except (ValueError, RuntimeError) as error:  # JAX raises either
         raise ConnectionError(f"another process has ended: {str(error).splitlines()[0]}") from error

@@ -136,16 +136,6 @@ def _rescale_targets(task: LSTMTask, value: tuple[float, float]) -> LSTMTask:
     return dataclasses.replace(task, **{k: rescaled(f) for k, f in generators.items() if f})
 
 
-def _construct(task: LSTMTask, interval: int) -> LSTMTask:
-    """Start without memory blocks and add them sequentially."""
-    if isinstance(task.rule, TestRule) and task.rule.interval != interval:
-        raise ValueError(
-            f"construction-interval must be the test interval, {task.rule.interval}, for task "
-            f"{task.name}, got {interval}"
-        )
-    return dataclasses.replace(task, sequential_construction=True, construction_interval=interval)
-
-
 def _fix_training_set(task: LSTMTask, size: int) -> LSTMTask:
     """Give every trial a fixed training set; tests still draw fresh sequences."""
     if task.prepare is not None:
@@ -320,10 +310,4 @@ OVERRIDES: dict[str, OverrideSpec] = {
     ),
     "training-set": OverrideSpec("a fixed training set of {} sequences", _fix_training_set, _COUNT),
     "test-interval": OverrideSpec("a test every {} training sequences", _set_test_interval, _COUNT),
-    "construction-interval": OverrideSpec(
-        "memory blocks are added one by one, each when the mean error of {0} sequences is hardly "
-        "below that of the {0} before",
-        _construct,
-        _COUNT,
-    ),
 }

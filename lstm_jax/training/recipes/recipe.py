@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
-from lstm_jax.training.recipes.overrides import OVERRIDES, LSTMTask, OverrideSpec, Value
+from lstm_jax.training.recipes.overrides import OVERRIDES, LSTMTask, Value
 
 MAX_NAME_LENGTH = 200  # of a recipe, whose name is part of file names
 
@@ -61,19 +61,14 @@ class Override(NamedTuple):
     """The parsed value."""
 
     @property
-    def spec(self) -> OverrideSpec:
-        """The entry of the table of overrides."""
-        return OVERRIDES[self.name]
-
-    @property
     def description(self) -> str:
         """Its effect in words."""
-        return self.spec.description.format(self.text)
+        return OVERRIDES[self.name].description.format(self.text)
 
     @property
     def group(self) -> str:
         """The thing that it changes; a recipe has at most one override of each."""
-        return self.spec.group or self.name.replace("-", " ")
+        return OVERRIDES[self.name].group or self.name.replace("-", " ")
 
     def __str__(self) -> str:
         return f"{self.name}={self.text}" if self.text else self.name
@@ -113,7 +108,7 @@ class Recipe:
         if further is not None:
             overrides = (*(o for o in overrides if o.group != further.group), further)
         for override in overrides:
-            task = override.spec.apply(task, override.value)
+            task = OVERRIDES[override.name].apply(task, override.value)
         return task
 
 

@@ -205,7 +205,11 @@ class Checkpoints:
         for number in self._open():
             path = self._folder / str(number)
             try:
-                header, state = _read(path)
+                digest, _, content = path.read_bytes().partition(b"\n")
+                if digest != _digest(content):
+                    raise ValueError("its content does not have its digest")
+                packed, _, state = content.partition(b"\n")
+                header: Document = json.loads(packed)
             except Exception as error:  # whatever a damaged file makes the reader raise
                 damaged.append(f"checkpoint {path} is damaged: {_reason(error)}")
                 continue
@@ -220,14 +224,6 @@ def _unpack(packed: bytes, like: RunState) -> RunState:
     """Return what was saved, in the structure of `like`."""
     file = io.BytesIO(packed)
     return jax.tree.map(lambda _: np.load(file, allow_pickle=False), like)
-
-
-def _read(path: pathlib.Path) -> tuple[Document, bytes]:
-    digest, _, content = path.read_bytes().partition(b"\n")
-    if digest != _digest(content):
-        raise ValueError("its content does not have its digest")
-    header, _, state = content.partition(b"\n")
-    return json.loads(header), state
 
 
 def _digest(content: bytes) -> bytes:

@@ -32,12 +32,13 @@ LARGEST = 1e15  # of any number in a result file
 
 
 def _is_number(value: object) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and abs(value) <= LARGEST and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= LARGEST and math.isfinite(value)
 
 
 def _is_count(value: object) -> bool:
-    return _is_number(value) and isinstance(value, int) and value >= 0
+    return isinstance(value, int) and _is_number(value) and value >= 0
 
 
 FieldType = tuple[str, Callable[[object], bool]]  # its name, and whether a value has it

@@ -23,7 +23,6 @@ from lstm_jax.tasks.task import Data
 from lstm_jax.training.host.cpu import default_batch_size
 from lstm_jax.training.host.devices import Devices, Program
 from lstm_jax.training.trials.records import (
-    Best,
     Progress,
     RunState,
     TrainState,
@@ -34,42 +33,21 @@ from lstm_jax.training.trials.records import (
     stack_metrics,
     update_best,
 )
-from lstm_jax.training.trials.stopping import TestMetrics
-from lstm_jax.training.trials.training_loop import (
-    DATA,
-    IDLE,
-    RUNNING,
-    SOLVED,
-    TrainingLoop,
-    Trials,
-)
+from lstm_jax.training.trials.training_loop import DATA, IDLE, RUNNING, SOLVED, TrainingLoop
 from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_prng
 
 T = TypeVar("T")
 
 
-class Programs(NamedTuple):
+class Programs:
     """The compiled programs of a runner, whose batches all have the same size."""
 
-    init: Program[TrainState]
-    """(keys, data) to a `TrainState`."""
-    run_chunk: Program[tuple[Trials, Metrics]]
-    """(trials, num_sequences) to the trials and a `Metrics`."""
-    update_best: Program[Best]
-    """(best, model, metrics, num_sequences) to the best; separate, so that it cannot change how
-    the chunk is compiled."""
-    final_test: Program[TestMetrics]
-    """(trials,) to a `TestMetrics`."""
-
-
-def make_programs(loop: TrainingLoop) -> Programs:
-    """Make the programs of one runner."""
-    return Programs(
-        Program(lambda keys, data: init_train_state(loop.init_trials(keys, data))),
-        Program(loop.run_chunk, donate=True),
-        Program(update_best, donate=True),
-        Program(loop.final_test),
-    )
+    def __init__(self, loop: TrainingLoop) -> None:
+        self.init = Program(lambda keys, data: init_train_state(loop.init_trials(keys, data)))
+        self.run_chunk = Program(loop.run_chunk, donate=True)
+        # Separate, so that it cannot change how the chunk is compiled.
+        self.update_best = Program(update_best, donate=True)
+        self.final_test = Program(loop.final_test)
 
 
 class Batch(NamedTuple):
@@ -95,7 +73,6 @@ class TrialRunner:
       indices: the indices of the R trials.
       num_sequences: training sequences so far of each trial still running.
       devices: the devices, and the number of trials side by side on each.
-      loop: the training loop.
     """
 
     def __init__(
@@ -132,7 +109,7 @@ class TrialRunner:
             batch_size = default_batch_size(mesh.devices.flat[0].platform)
         self.devices = Devices(mesh, as_integer("batch_size", batch_size, 1, 2**20))
         self.loop = loop
-        self._programs = make_programs(loop)
+        self._programs = Programs(loop)
         self._status = np.full(len(self.indices), RUNNING)
         self._metrics: list[Metrics] = []  # of every chunk, [R] each
         self._total_sequences = 0
@@ -166,7 +143,7 @@ class TrialRunner:
         self._batches = [batch for batch, _ in advanced]
         metrics = self._gather_metrics(advanced)
         self._metrics.append(metrics)
-        self._total_sequences += _count_sequences(metrics)
+        self._total_sequences += int(metrics.sequences.sum(dtype=np.float64))
         limit = self.loop.task.max_sequences
         self.num_sequences = min(self.num_sequences + self.loop.chunk, limit)
         running = np.flatnonzero(self._status == RUNNING)
@@ -184,12 +161,12 @@ class TrialRunner:
     def curves(self) -> list[np.ndarray]:
         """Return every trial's learning curve so far, in order, as `TrialResult.curve`."""
         metrics = stack_metrics(self._metrics, len(self.indices))
-        return [learning_curve(metrics, position) for position in self._all]
+        return [learning_curve(metrics, position) for position in range(len(self.indices))]
 
     def results(self) -> list[TrialResult]:
         """Test the current model of every trial, ended or not, on fresh sequences."""
         state, curves, results = self._train_state(), self.curves(), []
-        for positions in self._split(self._all):
+        for positions in self._split():
             parts = [(part.trials,) for part in self._scatter(state, positions)]
             test = self.devices.gather(self._programs.final_test(parts))
             results += [
@@ -212,33 +189,25 @@ class TrialRunner:
         return RunState(np.array(self.num_sequences), trials, metrics, best)
 
     def restore(self, state: RunState) -> None:
-        """Continue from the state of another runner of the same trials.
-
-        Raises:
-          ValueError: if it had other trials or another seed.
-        """
+        """Continue from the state of another runner of the same trials with the same seed."""
         if not np.array_equal(state.trials.keys, self._keys):
             raise ValueError(f"state must be of the trials {self.indices} with this runner's seed")
         self.num_sequences = int(state.num_sequences)
         self._status = np.array(state.trials.status)
         self._metrics = [Metrics(*sums) for sums in zip(*state.metrics, strict=True)]
-        self._total_sequences = _count_sequences(state.metrics)
+        self._total_sequences = int(state.metrics.sequences.sum(dtype=np.float64))
         self._repack(TrainState(state.trials, state.best))
 
-    @property
-    def _all(self) -> np.ndarray:
-        """The positions of all trials."""
-        return np.arange(len(self.indices))
-
-    def _split(self, positions: np.ndarray) -> list[np.ndarray]:
-        """Split positions into batches, the last of which may be smaller."""
+    def _split(self, positions: np.ndarray | None = None) -> list[np.ndarray]:
+        """Split positions, of all trials by default, into batches; the last may be smaller."""
+        positions = np.arange(len(self.indices)) if positions is None else positions
         width = self.devices.width
         return [positions[i : i + width] for i in range(0, len(positions), width)]
 
     def _init(self, data: Data) -> TrainState:
         """Return all trials before their first sequence, on the host."""
         batches = []
-        for positions in self._split(self._all):
+        for positions in self._split():
             arguments = _take((self._keys, data), self._pad(positions))
             parts = self._programs.init(self.devices.scatter(arguments))
             batches.append(_take(self.devices.gather(parts), np.arange(len(positions))))
@@ -322,8 +291,3 @@ def _keys_and_data(loop: TrainingLoop, indices: list[int], seed: int) -> tuple[n
         return key_data, None
     data = [prepare(jax.random.fold_in(root, DATA), index) for index in indices]
     return key_data, jax.tree.map(lambda *a: np.stack(a, axis=-1), *data)
-
-
-def _count_sequences(metrics: Metrics) -> int:
-    """Return the training sequences of all trials."""
-    return int(metrics.sequences.sum(dtype=np.float64))

@@ -91,7 +91,10 @@ class TrainingLoop:
         if self.update_rule is None:
             object.__setattr__(self, "update_rule", make_update_rule(self.task))
         if self.chunk is None:
-            object.__setattr__(self, "chunk", default_chunk(self.task))
+            rule, is_constructed = self.task.rule, self.task.sequential_construction
+            chunk = self.task.construction_interval if is_constructed else CHUNK
+            chunk = rule.interval if isinstance(rule, TestRule) else chunk
+            object.__setattr__(self, "chunk", chunk)
         as_integer("chunk", self.chunk, 1, MAX_CHUNK + 1)
         as_integer("max_sequences", self.task.max_sequences, 1, MAX_SEQUENCES + 1)
         for rule in (self.task.rule, self.task.first_rule):
@@ -254,13 +257,6 @@ def make_update_rule(task: Task) -> BatchUpdateRule[AnyModel]:
     if task.hyperparameters.gradient != "truncated":
         raise ValueError('update_after="step" needs gradient="truncated"')
     return Vmapped(PerStepUpdate(task))
-
-
-def default_chunk(task: Task) -> int:
-    """Return the interval at which the task's rules make decisions, in training sequences."""
-    if isinstance(task.rule, TestRule):
-        return task.rule.interval
-    return task.construction_interval if task.sequential_construction else CHUNK
 
 
 def _vmap_set(make_set: Callable[[Data], Example] | None, data: Data) -> Example | None:

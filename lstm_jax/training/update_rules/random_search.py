@@ -124,8 +124,8 @@ def start_trial(
     The sample replaces the task's hyperparameters. The optimiser of the rule has to be one of
     `make_injected_optimiser`.
     """
-    values = sample._asdict() | {"forget_gate_bias": rule.task.hyperparameters.forget_gate_bias}
+    values, forget = sample._asdict(), rule.task.hyperparameters.forget_gate_bias
     learning_rate = values.pop("learning_rate")
-    parameters = initialise(key, rule.task.architecture, **values)
+    parameters = initialise(key, rule.task.architecture, forget_gate_bias=forget, **values)
     state = rule.optimiser.init(parameters)
     return parameters, optax.tree_utils.tree_set(state, learning_rate=learning_rate)
