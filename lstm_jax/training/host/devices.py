@@ -76,7 +76,7 @@ class Program(Generic[T]):
     def __init__(self, fun: Callable[..., T], donate: bool = False) -> None:
         """Wrap a function of arrays; if `donate`, its result reuses its first argument's memory."""
         self._jitted = jax.jit(fun, donate_argnums=0 if donate else ())
-        self._compiled: dict[jax.Device, jax.stages.Compiled] = {}
+        self._compiled: dict[object, jax.stages.Compiled] = {}
 
     def __call__(self, arguments: Sequence[tuple]) -> list[T]:
         """Call the function with the arguments of each device, without waiting for results."""

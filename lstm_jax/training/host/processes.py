@@ -111,17 +111,18 @@ def on_first_process(compute: Callable[[], T]) -> T:
     """
     if not jax.distributed.is_initialized():
         return compute()
-    result, error = None, None
+    results: list[T] = []
+    error = None
     if is_first_process():
         try:
-            result = compute()
+            results.append(compute())
         except Exception as caught:
             error = caught
-    result, error = _broadcast((result, error))
+    results, error = _broadcast((results, error))
     if error is not None:
         jax.distributed.shutdown()
         raise error
-    return result
+    return results[0]
 
 
 def check_same(what: str, value: object) -> None:

@@ -11,7 +11,7 @@ The recipe `paper` changes nothing. Every other recipe consists of a named set o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
@@ -100,9 +100,6 @@ class Recipe:
         >>> from lstm_jax.tasks import make_task
         >>> make_recipe("adam").apply(make_task("6a")).hyperparameters.optimiser
         'adam_inverse_sqrt'
-
-        Raises:
-          ValueError: if an override needs something that the task does not have.
         """
         overrides, further = self.overrides, self.overrides_in_rows.get(task.name)
         if further is not None:
@@ -125,14 +122,15 @@ def make_recipe(text: str) -> Recipe:
       text: such as "paper" or "adam+tolerance=0.1"; the overrides may be in any order.
 
     Raises:
-      ValueError: if a name is unknown, a value is not allowed, or two overrides change the same
-        thing.
+      ValueError: if a name or a value is not allowed, or two overrides change the same thing.
     """
     base, *further = text.split("+") if isinstance(text, str) else (None,)
     if base not in NAMED:
         raise ValueError(f"recipe must begin with one of {', '.join(NAMED)}, got {text!r}")
     named = [_parse(override) for override in NAMED[base].split("+") if override]
-    added = _in_order(_parse(override) for override in further)
+    order = list(OVERRIDES)
+    position = lambda override: order.index(override.name)
+    added = sorted(map(_parse, further), key=position)
     name = "+".join([base, *map(str, added)])
     if len(name) > MAX_NAME_LENGTH:
         raise ValueError(f"recipe must have at most {MAX_NAME_LENGTH} characters, got {len(name)}")
@@ -140,11 +138,10 @@ def make_recipe(text: str) -> Recipe:
     for override in (*named, *added):
         other = seen.setdefault(override.group, override)
         if other is not override:
-            raise ValueError(
-                f"recipe must change the {override.group} once, got {other} and {override}"
-            )
+            found = f"{other} and {override}"
+            raise ValueError(f"recipe must change the {override.group} once, got {found}")
     in_rows = {row: _parse(override) for row, override in NAMED_IN_ROWS.get(base, {}).items()}
-    return Recipe(name, _in_order([*named, *added]), in_rows)
+    return Recipe(name, tuple(sorted([*named, *added], key=position)), in_rows)
 
 
 def _parse(text: str) -> Override:
@@ -152,9 +149,9 @@ def _parse(text: str) -> Override:
     if name not in OVERRIDES:
         raise ValueError(f"override must be one of {', '.join(OVERRIDES)}, got {name!r}")
     parse = OVERRIDES[name].parse
+    if parse is None and equals:
+        raise ValueError(f"override {name} takes no value, got {value!r}")
     if parse is None:
-        if equals:
-            raise ValueError(f"override {name} takes no value, got {value!r}")
         return Override(name, "", None)
     try:
         parsed = parse(value)
@@ -170,9 +167,3 @@ def _spelled(value: object) -> str:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e6 else repr(value)
     return str(value)
-
-
-def _in_order(overrides: Iterable[Override]) -> tuple[Override, ...]:
-    """Sort overrides as in the table, the order in which they are applied."""
-    order = list(OVERRIDES)
-    return tuple(sorted(overrides, key=lambda override: order.index(override.name)))

@@ -76,14 +76,11 @@ def run_trials(
       checkpoints: the checkpoints of the run.
       started: the time at which the run started (`time.monotonic`), minus what it took before.
       checkpoint_seconds: the least time between two checkpoints.
-      interrupts: deferred signals; a signal ends the run after a checkpoint.
+      interrupts: deferred signals, which raise KeyboardInterrupt after a checkpoint.
       on_chunk: called after every chunk; returns True to stop the trials there.
 
     Returns:
       Whether all trials have ended; False if `on_chunk` stopped them.
-
-    Raises:
-      KeyboardInterrupt: if there was a signal, after a checkpoint.
     """
     saved_at = time.monotonic()
     while not runner.finished:
@@ -149,11 +146,7 @@ class Checkpoints:
         return on_first_process(lambda: self._try("written", write)) is not None
 
     def restore(self, runner: TrialRunner) -> Restored:
-        """Set the run to its newest readable checkpoint, if there is one.
-
-        Raises:
-          ForeignError: a ValueError, if that checkpoint belongs to another run.
-        """
+        """Set the run to its newest readable checkpoint, if any; ForeignError if of another run."""
         found = on_first_process(lambda: self._try("read", self._read_newest))
         restored, state = found or (Restored(0.0, []), None)
         if state is not None:
@@ -254,11 +247,8 @@ def _reason(error: Exception) -> str:
 def lock(folder: pathlib.Path, warn: Callable[[str], None] = lambda line: None) -> int:
     """Make `folder` and lock it until the returned descriptor is closed, or this process ends.
 
-    On a file system without locks, `warn` is called, and the folder is open to all processes.
-
-    Raises:
-      InUseError: if another process has locked it.
-      OSError: if there is no such folder and it cannot be made.
+    Raise InUseError if another process has locked it. On a file system without locks, `warn` is
+    called, and the folder is open to all processes.
     """
     if fcntl is None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,4 @@
-"""Result files: the trials of a task as one JSON document, the same for every experiment.
-
-`make_document` makes what is written, `ROW`, `TRIAL` and `CURVE` are its schema, and `read_result`
-returns a checked document with everything that follows from it.
-"""
+"""Result files: the trials of a task as one JSON document, the same for every experiment."""
 
 from __future__ import annotations
 
@@ -100,8 +96,8 @@ def make_document(
     Args:
       task: the task that was learned.
       results: the results of its trials.
-      recipe: the label of the run.
-      changes: what differs from the paper's hyperparameters, in words; "" if nothing does.
+      recipe: the name of the recipe.
+      changes: its changes, in words.
       wall_seconds: the time that the run took.
       seed: the seed of all random numbers.
       command: the command that repeats the run.
@@ -119,7 +115,7 @@ def make_document(
         "max_sequences": task.max_sequences,
         "test_size": results[0].test_size,
         "trials": [
-            {name: _plain(getattr(result, name)) for name in TRIAL}
+            {name: plain_number(getattr(result, name)) for name in TRIAL}
             | {"curve": pack_curve(thin(result.curve).tolist())}
             for result in results
         ],
@@ -151,12 +147,7 @@ def _network(results: Sequence[TrialResult]) -> Document | None:
 
 
 def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:
-    """Return at most `points` points of a curve, each the mean of a segment, at its end.
-
-    >>> thin(np.array([[1.0, 0.4], [2.0, 0.2], [3.0, 0.0]]), points=2)
-    array([[2. , 0.3],
-           [3. , 0. ]])
-    """
+    """Return at most `points` points of a curve, each the mean of a segment, at its end."""
     if len(curve) <= points:
         return curve
     segments = np.array_split(curve, points)
@@ -181,11 +172,7 @@ def pack_curve(points: Sequence[Sequence[float]]) -> Document:
 
 
 def unpack_curve(columns: Document, name: object = "", place: str = "curve.") -> list[list]:
-    """Return the points of a packed curve; raise ValueError if it is not one.
-
-    >>> unpack_curve({"sequences": [[1000, 2]], "error": [0.5, 0.25], "wrong": [1, None]})
-    [[1000, 0.5, 1], [2000, 0.25, None]]
-    """
+    """Return the points of a packed curve; raise ValueError if it is not one."""
     check_fields(columns, CURVE, name, place)
     runs, error, wrong = (columns[field] for field in CURVE)
     is_run = lambda run: isinstance(run, list) and len(run) == 2 and all(map(COUNT[1], run))
@@ -196,15 +183,13 @@ def unpack_curve(columns: Document, name: object = "", place: str = "curve.") ->
     return [list(point) for point in zip(sequences, error, wrong, strict=True)]
 
 
-def plain_number(value: float, digits: int = 6) -> float | int | None:
+def plain_number(value: float | None, digits: int = 6) -> float | None:
     """Return a number with so many significant digits, and None for NaN and infinity."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
     if not math.isfinite(value):
         return None
     return int(value) if float(value).is_integer() else float(f"{value:.{digits}g}")
-
-
-def _plain(value: bool | float | None) -> bool | float | int | None:
-    return plain_number(value) if isinstance(value, float) else value
 
 
 def versions() -> dict[str, str]:

@@ -22,17 +22,8 @@ from lstm_jax.cell.validation import as_integer, check_type, displayed
 from lstm_jax.tasks.task import Data
 from lstm_jax.training.host.cpu import default_batch_size
 from lstm_jax.training.host.devices import Devices, Program
-from lstm_jax.training.trials.records import (
-    Progress,
-    RunState,
-    TrainState,
-    TrialResult,
-    init_train_state,
-    learning_curve,
-    make_result,
-    stack_metrics,
-    update_best,
-)
+from lstm_jax.training.trials import records
+from lstm_jax.training.trials.records import Progress, RunState, TrainState, TrialResult
 from lstm_jax.training.trials.training_loop import DATA, IDLE, RUNNING, SOLVED, TrainingLoop
 from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_prng
 
@@ -43,10 +34,12 @@ class Programs:
     """The compiled programs of a runner, whose batches all have the same size."""
 
     def __init__(self, loop: TrainingLoop) -> None:
-        self.init = Program(lambda keys, data: init_train_state(loop.init_trials(keys, data)))
+        self.init = Program(
+            lambda keys, data: records.init_train_state(loop.init_trials(keys, data))
+        )
         self.run_chunk = Program(loop.run_chunk, donate=True)
         # Separate, so that it cannot change how the chunk is compiled.
-        self.update_best = Program(update_best, donate=True)
+        self.update_best = Program(records.update_best, donate=True)
         self.final_test = Program(loop.final_test)
 
 
@@ -88,17 +81,14 @@ class TrialRunner:
 
         Args:
           loop: the training loop.
-          indices: the trials, from 0; a trial's numbers depend on `seed` and its index alone.
+          indices: the trials, distinct and from 0; a trial's numbers depend on `seed` and its index
+            alone.
           seed: the seed of all random numbers, in [0, 2^32).
           mesh: a one-dimensional mesh of the devices that share the trials, of this process or of
             all processes (default: this process's first device).
           batch_size: trials side by side on a device (default: 8, or 24 on a CPU without
             `configure_cpu`). Another number may change the last bits of a trial's numbers, because
             the compiler may vectorise differently.
-
-        Raises:
-          ValueError: if there are no trials, an index is negative or given twice, or `seed` or
-            `batch_size` is not an integer in its range.
         """
         check_type("loop", loop, TrainingLoop)
         self.indices = _check_indices(indices)
@@ -121,7 +111,7 @@ class TrialRunner:
         """[R] float64, mean training errors in the last chunk; NaN for trials that had ended."""
         if not self._metrics:
             return np.full(len(self.indices), np.nan)
-        sequences, error = self._metrics[-1].sequences, np.asarray(self._metrics[-1].error)
+        sequences, error, _ = map(np.asarray, self._metrics[-1])
         return np.where(sequences > 0, error / np.maximum(sequences, 1), np.nan)
 
     @property
@@ -160,8 +150,8 @@ class TrialRunner:
 
     def curves(self) -> list[np.ndarray]:
         """Return every trial's learning curve so far, in order, as `TrialResult.curve`."""
-        metrics = stack_metrics(self._metrics, len(self.indices))
-        return [learning_curve(metrics, position) for position in range(len(self.indices))]
+        metrics = records.stack_metrics(self._metrics, len(self.indices))
+        return [records.learning_curve(metrics, position) for position in range(len(self.indices))]
 
     def results(self) -> list[TrialResult]:
         """Test the current model of every trial, ended or not, on fresh sequences."""
@@ -170,7 +160,7 @@ class TrialRunner:
             parts = [(part.trials,) for part in self._scatter(state, positions)]
             test = self.devices.gather(self._programs.final_test(parts))
             results += [
-                make_result(
+                records.make_result(
                     self.indices[position],
                     _take(state, position),
                     _take(test, i),
@@ -185,7 +175,7 @@ class TrialRunner:
     def state(self) -> RunState:
         """Return the complete state of the run, for `restore`."""
         trials, best = self._train_state()
-        metrics = stack_metrics(self._metrics, len(self.indices))
+        metrics = records.stack_metrics(self._metrics, len(self.indices))
         return RunState(np.array(self.num_sequences), trials, metrics, best)
 
     def restore(self, state: RunState) -> None:
@@ -208,9 +198,9 @@ class TrialRunner:
         """Return all trials before their first sequence, on the host."""
         batches = []
         for positions in self._split():
-            arguments = _take((self._keys, data), self._pad(positions))
-            parts = self._programs.init(self.devices.scatter(arguments))
-            batches.append(_take(self.devices.gather(parts), np.arange(len(positions))))
+            arguments = self.devices.scatter(_take((self._keys, data), self._pad(positions)))
+            state = self.devices.gather(self._programs.init(arguments))
+            batches.append(_take(state, np.arange(len(positions))))
         return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=-1), *batches)
 
     def _advance(self, batch: Batch) -> tuple[Batch, list[tuple[chex.Array, Metrics]]]:
