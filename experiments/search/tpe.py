@@ -26,7 +26,7 @@ from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS, NON_FINITE, SOLVED
 from lstm_jax.training.update_rules.base import as_key, vmap_trials, with_fixed_prng
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
 from lstm_jax.training.update_rules.random_search import Sample, start_trial
 
 RANDOM = 10  # configurations that are drawn at random before the estimator takes over

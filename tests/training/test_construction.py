@@ -17,7 +17,7 @@ from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.units import UNIT_TYPES
 from lstm_jax.network.layer import Gradient, RunOptions
 from lstm_jax.network.outputs import apply
-from lstm_jax.training.update_rules.per_sequence import mask_blocks
+from lstm_jax.training.update_rules.lstm import mask_blocks
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -19,7 +19,6 @@ from lstm_jax.cell.architecture import Architecture, Biases, Sources
 from lstm_jax.cell.units import UNIT_TYPES
 from lstm_jax.tasks import draws
 from lstm_jax.tasks.task import (
-    Data,
     Example,
     Task,
     TestRule,
@@ -70,10 +69,6 @@ def replace_blocks(task: LSTMTask, sizes: tuple[int, ...]) -> LSTMTask:
     return replace_hyperparameters(replace_architecture(task, blocks=sizes), **biases)
 
 
-def _add_biases(task: LSTMTask, types: tuple[str, ...]) -> LSTMTask:
-    return replace_architecture(task, biases=(*task.architecture.biased, *types))
-
-
 def _set_gate_bias(task: LSTMTask, gate: str, values: tuple[float, ...] | str) -> LSTMTask:
     """Set one value for all blocks, or one per block, of which the first J are used."""
     field = f"{gate}_gate_bias"
@@ -95,6 +90,25 @@ def _set_gate_bias(task: LSTMTask, gate: str, values: tuple[float, ...] | str) -
     return replace_hyperparameters(task, **{field: values})
 
 
+def _with_targets(example: Example, change: Callable[[jax.Array], jax.Array]) -> Example:
+    targets, true_targets = change(example.targets), change(example.true_targets)
+    return example._replace(targets=targets, true_targets=true_targets)
+
+
+def _change_targets(
+    task: LSTMTask, change: Callable[[jax.Array], jax.Array], **fields: Value
+) -> LSTMTask:
+    """Change the targets of all sequences, for the loss and for the criterion."""
+
+    def changed(generate: Callable[..., Example]) -> Callable[..., Example]:
+        return lambda *args: _with_targets(generate(*args), change)
+
+    names = ("sample", "sample_test", "training_set", "test_set")
+    generators = {name: getattr(task, name) for name in names}
+    fields |= {name: changed(generate) for name, generate in generators.items() if generate}
+    return dataclasses.replace(task, **fields)
+
+
 def _error_at_end(task: LSTMTask, value: None) -> LSTMTask:
     """Remove all targets but the last step's."""
     del value
@@ -103,37 +117,17 @@ def _error_at_end(task: LSTMTask, value: None) -> LSTMTask:
     if not task.fixed_length:
         raise ValueError(f"error-at-end needs sequences of one length, got task {task.name}")
 
-    def sample(key: jax.Array, data: Data = None) -> Example:
-        example = task.sample(key, data)
-        return example._replace(targets=example.targets[-1], true_targets=example.true_targets[-1])
-
     def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
-        at_steps = example._replace(
-            targets=example.targets[None], true_targets=example.true_targets[None]
-        )
-        return task.is_correct(outputs[None], at_steps)
+        return task.is_correct(outputs[None], _with_targets(example, lambda t: t[None]))
 
-    return dataclasses.replace(task, error_at="end", sample=sample, is_correct=is_correct)
+    last = lambda targets: targets[..., -1, :]
+    return _change_targets(task, last, error_at="end", is_correct=is_correct)
 
 
 def _rescale_targets(task: LSTMTask, value: tuple[float, float]) -> LSTMTask:
-    """Map targets 0 and 1 to low and high, for the loss and for the criterion."""
+    """Map targets 0 and 1 to low and high."""
     low, high = value
-
-    def rescaled(generate: Callable) -> Callable:
-        def rescale(*args: object) -> Example:
-            example = generate(*args)
-            targets, true_targets = (
-                low + (high - low) * t for t in (example.targets, example.true_targets)
-            )
-            return example._replace(targets=targets, true_targets=true_targets)
-
-        return rescale
-
-    generators = {
-        name: getattr(task, name) for name in ("sample", "sample_test", "training_set", "test_set")
-    }
-    return dataclasses.replace(task, **{k: rescaled(f) for k, f in generators.items() if f})
+    return _change_targets(task, lambda targets: low + (high - low) * targets)
 
 
 def _fix_training_set(task: LSTMTask, size: int) -> LSTMTask:
@@ -280,7 +274,10 @@ OVERRIDES: dict[str, OverrideSpec] = {
     ),
     "biases": OverrideSpec("units with a bias: {}", _network("biases"), _one_of(*get_args(Biases))),
     "extra-biases": OverrideSpec(
-        "further units with a bias: {}", _add_biases, _TYPES, group="biases"
+        "further units with a bias: {}",
+        lambda task, types: replace_architecture(task, biases=(*task.architecture.biased, *types)),
+        _TYPES,
+        group="biases",
     ),
     "input-gate-bias": _gate_bias("input"),
     "output-gate-bias": _gate_bias("output"),

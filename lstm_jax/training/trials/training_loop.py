@@ -29,13 +29,11 @@ from lstm_jax.training.update_rules.base import (
     AnyModel,
     BatchUpdateRule,
     Metrics,
-    Vmapped,
     as_key,
     vmap_trials,
     with_fixed_prng,
 )
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
-from lstm_jax.training.update_rules.per_step import PerStepUpdate
+from lstm_jax.training.update_rules.lstm import PerSequenceUpdate, PerStepUpdate
 
 RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 
@@ -247,7 +245,7 @@ def make_update_rule(task: Task) -> BatchUpdateRule[AnyModel]:
         return PerSequenceUpdate(task)
     if task.hyperparameters.gradient != "truncated":
         raise ValueError('update_after="step" needs gradient="truncated"')
-    return Vmapped(PerStepUpdate(task))
+    return PerStepUpdate(task)
 
 
 def _vmap_set(make_set: Callable[[Data], Example] | None, data: Data) -> Example | None:

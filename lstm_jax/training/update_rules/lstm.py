@@ -1,4 +1,4 @@
-"""The paper's update rule: one update by the gradient after every sequence."""
+"""The LSTM's update rules: an update after every sequence, as in the paper, or every step."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.step import State
 from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer
+from lstm_jax.network import online
 from lstm_jax.network.layer import RunOptions, Steps
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.network.outputs import At, apply, net_inputs_only
@@ -70,8 +71,16 @@ class PerSequenceUpdate:
 
     def init(self, keys: jax.Array) -> Model:
         """Draw initial weights from the raw data of a key per trial, [2, B] uint32."""
-        init_trial = lambda key: initial_model(self.task, *self.init_trial(as_key(key)))
-        return vmap_trials(init_trial)(keys)
+        task = self.task
+        is_delayed = task.hyperparameters.update_after == "next_first_step"
+        num_blocks = 0 if task.sequential_construction else task.architecture.num_blocks
+
+        def init_model(key: jax.Array) -> Model:
+            parameters, state = self.init_trial(as_key(key))
+            previous = parameters if is_delayed else None
+            return Model(parameters, state, jnp.int32(num_blocks), jnp.float32(jnp.inf), previous)
+
+        return vmap_trials(init_model)(keys)
 
     def init_trial(self, key: jax.Array) -> tuple[Parameters, optax.OptState]:
         """Return one trial's initial weights and optimiser state, from a PRNG key."""
@@ -101,7 +110,12 @@ class PerSequenceUpdate:
 
     def end_chunk(self, model: Model, metrics: Metrics, running: jax.Array) -> Model:
         """Add a memory block to running trials whose error has hardly decreased."""
-        return tree_where(running, after_chunk(self.task, model, metrics), model)
+        if not self.task.sequential_construction:
+            return model
+        error = metrics.mean_error()
+        stalled = (error >= STALLED * model.last_error).astype(jnp.int32)
+        num_blocks = jnp.minimum(model.num_blocks + stalled, self.task.architecture.num_blocks)
+        return tree_where(running, model._replace(num_blocks=num_blocks, last_error=error), model)
 
     def _gradient(self, model: Model, example: Example) -> tuple[Parameters, jax.Array]:
         """Return the gradient, summed over two sets of weights if two are used, and the outputs."""
@@ -148,18 +162,21 @@ class PerSequenceUpdate:
         at: At,
         state: State | None = None,
     ) -> tuple[jax.Array, State]:
-        task = self.task
-        if task.sequential_construction:
-            parameters = mask_blocks(task.architecture, parameters, num_blocks)
         return apply(
-            net_inputs_only(task.architecture),
-            parameters,
+            net_inputs_only(self.task.architecture),
+            self._mask(parameters, num_blocks),
             example.inputs,
             at=at,
-            steps=Steps(length=None if task.fixed_length else example.length),
+            steps=Steps(length=None if self.task.fixed_length else example.length),
             initial_state=state,
-            options=RunOptions(gradient=task.hyperparameters.gradient),
+            options=RunOptions(gradient=self.task.hyperparameters.gradient),
         )
+
+    def _mask(self, parameters: Parameters, num_blocks: jax.Array) -> Parameters:
+        """Set all weights, or gradients, from blocks that have not been added to 0."""
+        if not self.task.sequential_construction:
+            return parameters
+        return mask_blocks(self.task.architecture, parameters, num_blocks)
 
     def _activate(self, net: jax.Array, example: Example) -> jax.Array:
         """Return the outputs of net inputs, 0 at padding."""
@@ -169,28 +186,63 @@ class PerSequenceUpdate:
         return jnp.where(real_steps(example)[:, None], outputs, 0)
 
 
-def initial_model(
-    task: Task[Architecture], parameters: Parameters, optimiser_state: optax.OptState
-) -> Model:
-    """Return one trial's model before its first sequence."""
-    is_delayed = task.hyperparameters.update_after == "next_first_step"
-    return Model(
-        parameters=parameters,
-        optimiser_state=optimiser_state,
-        num_blocks=jnp.int32(0 if task.sequential_construction else task.architecture.num_blocks),
-        last_error=jnp.float32(jnp.inf),
-        previous=parameters if is_delayed else None,
-    )
+@dataclasses.dataclass(frozen=True)
+class PerStepUpdate(PerSequenceUpdate):
+    """The `BatchUpdateRule` of the LSTM that updates the weights at every step that has a loss.
 
+    It uses forward-mode gradients (`lstm_jax.online`). The traces of eqs. 25 and 27 are not
+    recomputed when the weights change, as in all real-time learning (Williams & Zipser 1989). At
+    small learning rates the difference is negligible.
+    """
 
-def after_chunk(task: Task[Architecture], model: Model, metrics: Metrics) -> Model:
-    """Return the models after a chunk, with one more memory block where the error has stalled."""
-    if not task.sequential_construction:
-        return model
-    error = metrics.mean_error()
-    stalled = (error >= STALLED * model.last_error).astype(jnp.int32)
-    num_blocks = jnp.minimum(model.num_blocks + stalled, task.architecture.num_blocks)
-    return model._replace(num_blocks=num_blocks, last_error=error)
+    def train_step(
+        self, model: Model, example: Example, n: jax.Array, running: jax.Array
+    ) -> tuple[Model, jax.Array]:
+        """Make one update for each step of the sequence that has a loss."""
+        del n
+        new, outputs = vmap_trials(self.train_trial)(model, example)
+        return tree_where(running, new, model), outputs
+
+    def outputs(self, model: Model, example: Example) -> jax.Array:
+        """Return the outputs."""
+        return vmap_trials(super().outputs)(model, example)
+
+    def train_trial(self, model: Model, example: Example) -> tuple[Model, jax.Array]:
+        """Train one trial on its sequence, as `train_step`."""
+        learner = online.init_learner(self.task.architecture, model.parameters, self.optimiser)
+        learner = learner._replace(optimiser_state=model.optimiser_state)
+        has_loss, targets = real_steps(example), example.targets
+        if self.task.error_at == "end":
+            has_loss = has_loss & ~jnp.append(has_loss[1:], False)
+            targets = jnp.broadcast_to(targets[None], (len(has_loss), len(targets)))
+        step = functools.partial(self._step, model.num_blocks)
+        learner, outputs = jax.lax.scan(step, learner, (example.inputs, targets, has_loss))
+        model = model._replace(
+            parameters=learner.parameters, optimiser_state=learner.optimiser_state
+        )
+        if self.task.error_at == "end":
+            return model, outputs[example.length - 1]
+        return model, jnp.where(real_steps(example)[:, None], outputs, 0)
+
+    def _step(
+        self,
+        num_blocks: jax.Array,
+        learner: online.Learner,
+        at: tuple[jax.Array, jax.Array, jax.Array],
+    ) -> tuple[online.Learner, jax.Array]:
+        """Run one step and update the weights if it has a loss."""
+        x_t, target, has_loss = at
+        outputs, new = online.learn(
+            self.task.architecture,
+            learner._replace(parameters=self._mask(learner.parameters, num_blocks)),
+            x_t,
+            target,
+            weight=has_loss.astype(jnp.float32),
+            loss=self.task.hyperparameters.loss,
+        )
+        gradient = self._mask(new.gradient, num_blocks)
+        new = new._replace(parameters=learner.parameters, gradient=gradient)
+        return tree_where(has_loss, online.update(self.optimiser, new), new), outputs
 
 
 def mask_blocks(
