@@ -22,8 +22,7 @@ BATCH_SIZE, UNCONFIGURED_BATCH_SIZE = 8, 24
 def configure_cpu(num_devices: int | None = None) -> None:
     """Set `XLA_FLAGS` for fast small networks; call it before JAX computes anything.
 
-    Flags that are already set in the environment keep their values. On GPUs and TPUs the flags have
-    no effect.
+    Flags that are already set in the environment keep their values. Other devices ignore them.
 
     Args:
       num_devices: the number of CPU devices that JAX makes, to share trials among cores (default:

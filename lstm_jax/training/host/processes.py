@@ -1,8 +1,7 @@
 """Several processes, on one machine or many, that run the same program by `jax.distributed`.
 
 Every process runs the same code with the same arguments on its devices. The first process alone
-writes files and reads the clock, and all processes receive the outcome. On one process, each of
-these functions is trivial.
+writes files and reads the clock, and all processes receive the outcome.
 """
 
 from __future__ import annotations
@@ -60,10 +59,9 @@ def _check(coordinator: str, num_processes: int | None, process_id: int | None) 
     """Raise ValueError for arguments on which JAX would wait for minutes, or crash."""
     if coordinator == AUTO:
         if (num_processes, process_id) != (None, None):
-            raise ValueError(
-                "num_processes and process_id must not be given with the coordinator 'auto', got "
-                f"{num_processes} and {process_id}"
-            )
+            got = f"got {num_processes} and {process_id}"
+            names = "num_processes and process_id"
+            raise ValueError(f"{names} must not be given with the coordinator 'auto', {got}")
         return
     address = re.fullmatch(r"([^\s/]+):(\d{1,5})", coordinator)
     if address is None or not 1 <= int(address[2]) <= 65535:
@@ -71,9 +69,8 @@ def _check(coordinator: str, num_processes: int | None, process_id: int | None) 
     if num_processes is None or num_processes < 1:
         raise ValueError(f"num_processes must be at least 1, got {num_processes}")
     if process_id is None or not 0 <= process_id < num_processes:
-        raise ValueError(
-            f"process_id must be at least 0 and below {num_processes}, got {process_id}"
-        )
+        limits = f"at least 0 and below {num_processes}"
+        raise ValueError(f"process_id must be {limits}, got {process_id}")
     host, port = address.groups()
     allowed = "a known host"
     try:
@@ -82,9 +79,8 @@ def _check(coordinator: str, num_processes: int | None, process_id: int | None) 
             allowed = "a free port"
             socket.create_server(("", int(port))).close()
     except OSError as error:
-        raise ValueError(
-            f"coordinator must be at {allowed}, got {coordinator}: {error.strerror}"
-        ) from error
+        got = f"got {coordinator}: {error.strerror}"
+        raise ValueError(f"coordinator must be at {allowed}, {got}") from error
 
 
 def is_first_process() -> bool:

@@ -51,14 +51,11 @@ NAMED_IN_ROWS = {
 
 
 class Override(NamedTuple):
-    """An override and its value."""
+    """An override, by its key in `OVERRIDES`, and its value; the text is "" if it takes none."""
 
     name: str
-    """A key of `OVERRIDES`."""
     text: str
-    """The value's text; "" if it takes no value."""
     value: Value
-    """The parsed value."""
 
     @property
     def description(self) -> str:
@@ -79,7 +76,7 @@ class Recipe:
     """A named set of overrides of the paper's hyperparameters."""
 
     name: str
-    """The label of results and of their files: letters, digits and "+-=_.,"."""
+    """The label of results and of their files."""
     overrides: tuple[Override, ...]
     """The overrides, in the order in which they are applied."""
     overrides_in_rows: Mapping[str, Override]

@@ -38,7 +38,7 @@ KEEP = 2
 # refused instead of misread.
 FORMAT = 6
 
-_MAX_RACES = 100  # attempts to open a folder that other processes make and remove
+_MAX_RACES = 1000  # attempts to open a folder that other processes make and remove
 
 T = TypeVar("T")
 
@@ -253,8 +253,12 @@ def lock(folder: pathlib.Path, warn: Callable[[str], None] = lambda line: None) 
     if fcntl is None:
         folder.mkdir(parents=True, exist_ok=True)
         return os.open(os.devnull, os.O_RDONLY)
-    while True:
-        descriptor = _make_and_open(folder)
+    for _ in range(_MAX_RACES):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY)
+        except (FileExistsError, FileNotFoundError):
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -265,13 +269,6 @@ def lock(folder: pathlib.Path, warn: Callable[[str], None] = lambda line: None) 
         if _is_at(descriptor, folder):
             return descriptor
         os.close(descriptor)  # its folder has been removed meanwhile
-
-
-def _make_and_open(folder: pathlib.Path) -> int:
-    for _ in range(_MAX_RACES):
-        with contextlib.suppress(FileExistsError, FileNotFoundError):
-            folder.mkdir(parents=True, exist_ok=True)
-            return os.open(folder, os.O_RDONLY)
     raise FileNotFoundError(errno.ENOENT, "other processes remove it", str(folder))
 
 

@@ -33,15 +33,14 @@ def _is_number(value: object) -> bool:
     return abs(value) <= LARGEST and math.isfinite(value)
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and _is_number(value) and value >= 0
-
-
 FieldType = tuple[str, Callable[[object], bool]]  # its name, and whether a value has it
 TEXT: FieldType = ("text", lambda value: isinstance(value, str))
 YES_NO: FieldType = ("true or false", lambda value: isinstance(value, bool))
 NUMBER: FieldType = ("a number", _is_number)
-COUNT: FieldType = ("a whole number from 0", _is_count)
+COUNT: FieldType = (
+    "a whole number from 0",
+    lambda value: isinstance(value, int) and _is_number(value) and value >= 0,
+)
 MAYBE: FieldType = ("a number or null", lambda value: value is None or _is_number(value))
 LIST: FieldType = ("a list", lambda value: isinstance(value, list))
 OBJECT: FieldType = ("an object", lambda value: isinstance(value, dict))
@@ -203,13 +202,11 @@ def versions() -> dict[str, str]:
 def machine() -> Document:
     """Return what a run was timed on."""
     device = jax.devices()[0]
-    cpu = platform.processor() or platform.machine()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return {
-        "cpu": cpu,
+        "cpu": models[0] if models else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "platform": platform.platform(terse=True),
         "device": device.device_kind,
@@ -233,10 +230,8 @@ def read_json(path: pathlib.Path) -> Document:
         raise ValueError(f"{path} is not JSON: {error}") from error
     found = document.get("schema_version") if isinstance(document, dict) else None
     if found != SCHEMA_VERSION:
-        raise ValueError(
-            f"{path} must have schema_version {SCHEMA_VERSION}, got {found!r}"
-            + (": an older format, run its command again" if found == 1 else "")
-        )
+        hint = ": an older format, run its command again" if found == 1 else ""
+        raise ValueError(f"{path} must have schema_version {SCHEMA_VERSION}, got {found!r}{hint}")
     return document
 
 
@@ -253,10 +248,7 @@ def read_result(path: pathlib.Path) -> Document:
 
 
 def complete(document: Document, name: object = "document") -> Document:
-    """Return the content of a result file with a `summary`, and with curves as points.
-
-    ValueErrors, for a curve that is not one, begin with `name`.
-    """
+    """Return the content of a result file with a `summary`, and with curves as points."""
     trials = [
         trial | {"curve": unpack_curve(trial["curve"], name, f"trials[{i}].curve.")}
         for i, trial in enumerate(document["trials"])

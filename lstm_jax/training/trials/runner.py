@@ -5,7 +5,7 @@ bit of its numbers, is therefore the same for any number of trials and devices. 
 still run fit into fewer batches, they are repacked.
 
 The devices may belong to several processes (`lstm_jax.training.host.processes`). Each process then
-runs the same code, computes the trials of its devices, and receives the results of all others.
+computes the trials of its devices, and receives the results of all others.
 """
 
 from __future__ import annotations
@@ -208,9 +208,7 @@ class TrialRunner:
         n = np.int32(self.num_sequences)
         done = self._programs.run_chunk([(part.trials, n) for part in batch.parts])
         pairs = zip(batch.parts, done, strict=True)
-        best = self._programs.update_best(
-            [(part.best, trials.model, metrics, n) for part, (trials, metrics) in pairs]
-        )
+        best = self._programs.update_best([(p.best, t.model, m, n) for p, (t, m) in pairs])
         parts = [TrainState(trials, b) for (trials, _), b in zip(done, best, strict=True)]
         return Batch(batch.positions, parts), [(trials.status, m) for trials, m in done]
 
@@ -228,12 +226,11 @@ class TrialRunner:
     def _train_state(self) -> TrainState:
         """Return a copy of the train state of all trials, in order, on the host."""
         state = jax.tree.map(np.array, self._host_state)
-        for positions, parts in self._batches:
-
-            def write(array: np.ndarray, values: np.ndarray, at: np.ndarray = positions) -> None:
+        arrays = jax.tree.leaves(state)
+        for at, parts in self._batches:
+            found = jax.tree.leaves(self.devices.gather(parts))
+            for array, values in zip(arrays, found, strict=True):
                 array[..., at] = values[..., : len(at)]
-
-            jax.tree.map(write, state, self.devices.gather(parts))
         return state
 
     def _repack(self, state: TrainState) -> None:

@@ -1,8 +1,7 @@
 """The paper's online training, compiled: one random sequence and one update at a time.
 
 A chunk is the unit of compiled work: several hundred or thousand updates of a batch of B trials.
-Sequences are drawn, stopping rules are evaluated and ended trials are frozen inside the chunk. The
-batch axis is the last axis of every array in `Trials`.
+Sequences are drawn, stopping rules are evaluated and ended trials are frozen inside the chunk.
 
 The random numbers of a trial come from its key, `fold_in(root_key(seed), index)`, and from the
 number of the sequence. They do not depend on the other trials, or on when the trial is paused.

@@ -5,10 +5,9 @@ solved. The update rule, the LSTM's or a baseline's, turns a sequence into new w
 `UpdateRule` is written for one trial; `Vmapped` lifts it to the `BatchUpdateRule` that the loop
 calls. A batch has B trials, and the batch axis is the last axis of every array.
 
-The random numbers of a trial come from its key, `fold_in(root_key(seed), index)`. Two settings of
-JAX would change them: `jax_default_prng_impl`, the generator of keys that do not name one, and
-`jax_threefry_partitionable`, the order of its numbers. With the generator "rbg", which some
-clusters set, a trial's numbers would even depend on the other trials of its batch.
+Two settings of JAX would change a trial's random numbers: `jax_default_prng_impl`, the generator
+of keys that do not name one, and `jax_threefry_partitionable`, the order of its numbers. With the
+generator "rbg", a trial's numbers would even depend on the other trials of its batch.
 """
 
 from __future__ import annotations

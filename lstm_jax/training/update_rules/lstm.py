@@ -215,45 +215,37 @@ class PerStepUpdate(PerSequenceUpdate):
         if self.task.error_at == "end":
             has_loss = has_loss & ~jnp.append(has_loss[1:], False)
             targets = jnp.broadcast_to(targets[None], (len(has_loss), len(targets)))
-        step = functools.partial(self._step, model.num_blocks)
+
+        def step(learner: online.Learner, at: tuple) -> tuple[online.Learner, jax.Array]:
+            x_t, target, has_loss = at
+            outputs, new = online.learn(
+                self.task.architecture,
+                learner._replace(parameters=self._mask(learner.parameters, model.num_blocks)),
+                x_t,
+                target,
+                weight=has_loss.astype(jnp.float32),
+                loss=self.task.hyperparameters.loss,
+            )
+            gradient = self._mask(new.gradient, model.num_blocks)
+            new = new._replace(parameters=learner.parameters, gradient=gradient)
+            return tree_where(has_loss, online.update(self.optimiser, new), new), outputs
+
         learner, outputs = jax.lax.scan(step, learner, (example.inputs, targets, has_loss))
-        model = model._replace(
-            parameters=learner.parameters, optimiser_state=learner.optimiser_state
-        )
+        state = learner.optimiser_state
+        model = model._replace(parameters=learner.parameters, optimiser_state=state)
         if self.task.error_at == "end":
             return model, outputs[example.length - 1]
         return model, jnp.where(real_steps(example)[:, None], outputs, 0)
-
-    def _step(
-        self,
-        num_blocks: jax.Array,
-        learner: online.Learner,
-        at: tuple[jax.Array, jax.Array, jax.Array],
-    ) -> tuple[online.Learner, jax.Array]:
-        """Run one step and update the weights if it has a loss."""
-        x_t, target, has_loss = at
-        outputs, new = online.learn(
-            self.task.architecture,
-            learner._replace(parameters=self._mask(learner.parameters, num_blocks)),
-            x_t,
-            target,
-            weight=has_loss.astype(jnp.float32),
-            loss=self.task.hyperparameters.loss,
-        )
-        gradient = self._mask(new.gradient, num_blocks)
-        new = new._replace(parameters=learner.parameters, gradient=gradient)
-        return tree_where(has_loss, online.update(self.optimiser, new), new), outputs
 
 
 def mask_blocks(
     architecture: Architecture, parameters: Parameters, num_blocks: jax.Array
 ) -> Parameters:
-    """Set all weights from blocks that have not been added to 0 (sequential construction).
+    """Set all weights to 0 from blocks beyond the first `num_blocks`, [] or [B] int32.
 
-    It is the paper's remedy for the abuse problem: "a memory cell and the corresponding gate units
-    are added to the network whenever the error stops decreasing" (section 4). All blocks and their
-    random weights exist from the start. Until a block is added, no unit receives its activations,
-    so it learns nothing. `num_blocks`, [] or [B] int32, have been added.
+    Sequential construction is the paper's remedy for the abuse problem: "a memory cell and the
+    corresponding gate units are added to the network whenever the error stops decreasing" (section
+    4). Until a block is added, no unit receives its activations, so it learns nothing.
     """
     cells = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
     gates = np.arange(architecture.num_blocks)

@@ -28,16 +28,15 @@ HYPERPARAMETERS = 2**32 - 1
 
 
 class Sample(NamedTuple):
-    """The hyperparameters that a random search can draw for one trial."""
+    """The hyperparameters that a random search can draw for one trial, float32.
+
+    Gate biases are [J]; None: random like all weights.
+    """
 
     learning_rate: jax.Array
-    """[] float32."""
     init_range: jax.Array
-    """[] float32."""
     input_gate_bias: jax.Array | None
-    """[J] float32; None: random like all weights."""
     output_gate_bias: jax.Array | None
-    """[J] float32; None: random like all weights."""
 
 
 @dataclasses.dataclass(frozen=True)
