@@ -62,9 +62,9 @@ def default_batch_size(platform: str) -> int:
         return BATCH_SIZE
     logging.log_first_n(
         logging.WARNING,
-        f"batch_size is {UNCONFIGURED_BATCH_SIZE} instead of {BATCH_SIZE}, because JAX's CPU is "
-        "not configured. Calling lstm_jax.configure_cpu() before JAX computes anything (in a "
-        "notebook: in the first cell, after a restart) makes trials about twice as fast.",
+        f"batch_size is {UNCONFIGURED_BATCH_SIZE} instead of {BATCH_SIZE}. Calling "
+        "lstm_jax.configure_cpu() before JAX computes anything (in a notebook: in the first cell, "
+        "after a restart) makes trials about twice as fast.",
         1,
     )
     return UNCONFIGURED_BATCH_SIZE

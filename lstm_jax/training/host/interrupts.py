@@ -36,9 +36,8 @@ class Interrupts:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         """Note the first signal; end the process at the second."""
-        del frame
         if self.signal is not None:
-            raise Interrupted("interrupted", number)
+            _end(number, frame)
         self.signal = signal.Signals(number)
         if self._notice is not None and number == signal.SIGINT:
             # A `print` could interrupt another one to the same file, which Python refuses.
@@ -61,13 +60,12 @@ def defer_signals(notice: str | None = None) -> Iterator[Interrupts]:
 @contextlib.contextmanager
 def end_on_signals() -> Iterator[None]:
     """Let SIGTERM and Ctrl-C raise `Interrupted`, in the main thread."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        del frame
-        raise Interrupted("interrupted", number)
-
-    with _handle_signals(end):
+    with _handle_signals(_end):
         yield
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise Interrupted("interrupted", number)
 
 
 @contextlib.contextmanager

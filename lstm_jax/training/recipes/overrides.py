@@ -43,13 +43,9 @@ class OverrideSpec(NamedTuple):
     apply: Change
     """(task, value) to the changed task."""
     parse: Parser | None = None
-    """Parses the value's text; raises a ValueError that names the allowed values. None: it takes no
-    value."""
+    """Parses the value's text, or raises ValueError(what is allowed); None: it takes no value."""
     group: str = ""
     """The group of overrides that exclude each other, if it has more than one member."""
-
-
-# Changes of a task -----------------------------------------------------------------------------
 
 
 def replace_loss(task: Task, **fields: object) -> Task:
@@ -109,9 +105,8 @@ def _change_targets(
     return dataclasses.replace(task, **fields)
 
 
-def _error_at_end(task: LSTMTask, value: None) -> LSTMTask:
+def _error_at_end(task: LSTMTask, _: None) -> LSTMTask:
     """Remove all targets but the last step's."""
-    del value
     if task.error_at == "end":
         return task
     if not task.fixed_length:
@@ -142,8 +137,7 @@ def _fix_training_set(task: LSTMTask, size: int) -> LSTMTask:
         index = draws.integers(draws.words(key, 1)[0], 0, size - 1)
         return jax.tree.map(lambda array: array[index], data)
 
-    def sample_test(key: jax.Array, data: Example) -> Example:
-        del data
+    def sample_test(key: jax.Array, _: Example) -> Example:
         return (task.sample_test or task.sample)(key, None)
 
     return dataclasses.replace(task, prepare=prepare, sample=sample, sample_test=sample_test)

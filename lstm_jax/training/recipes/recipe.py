@@ -4,8 +4,6 @@ The recipe `paper` changes nothing. Every other recipe consists of a named set o
 (`lstm_jax.training.recipes.overrides`) and further ones, separated by "+", with values after "=":
 
     paper+linear-output+input-gate-bias=-3,-6
-
-`Recipe.changes` describes what a recipe changes; results are always displayed with it.
 """
 
 from __future__ import annotations
@@ -125,8 +123,7 @@ def make_recipe(text: str) -> Recipe:
     if base not in NAMED:
         raise ValueError(f"recipe must begin with one of {', '.join(NAMED)}, got {text!r}")
     named = [_parse(override) for override in NAMED[base].split("+") if override]
-    order = list(OVERRIDES)
-    position = lambda override: order.index(override.name)
+    position = lambda override: list(OVERRIDES).index(override.name)
     added = sorted(map(_parse, further), key=position)
     name = "+".join([base, *map(str, added)])
     if len(name) > MAX_NAME_LENGTH:

@@ -95,8 +95,7 @@ def make_document(
     Args:
       task: the task that was learned.
       results: the results of its trials.
-      recipe: the name of the recipe.
-      changes: its changes, in words.
+      recipe, changes: the name of the recipe, and its changes in words.
       wall_seconds: the time that the run took.
       seed: the seed of all random numbers.
       command: the command that repeats the run.

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.training.trials.stopping import TestMetrics
-from lstm_jax.training.trials.training_loop import NON_FINITE, RUNNING, SOLVED, Trials
+from lstm_jax.training.trials.training_loop import Trials
 from lstm_jax.training.update_rules.base import AnyModel, Metrics
 
 
@@ -119,29 +118,6 @@ def update_best(best: Best, model: AnyModel, metrics: Metrics, num_sequences: ja
     is_better = (metrics.sequences > 0) & (error < best.error)
     now = Best(model, error, num_sequences + metrics.sequences)
     return jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
-
-
-def make_result(
-    index: int, state: TrainState, test: TestMetrics, curve: np.ndarray, *, test_size: int, n: int
-) -> TrialResult:
-    """Make the result of one trial, which has had n sequences if it still runs."""
-    trial, best = state
-    return TrialResult(
-        index=index,
-        solved=bool(trial.status == SOLVED),
-        sequences=int(trial.ended_at) if trial.status != RUNNING else n,
-        finite=bool(trial.status != NON_FINITE),
-        first_rule_sequences=int(trial.first_rule_at) or None,
-        test_wrong=int(test.wrong),
-        test_size=test_size,
-        test_error=float(test.error),
-        test_squared_error=float(test.squared_error),
-        curve=curve,
-        model=trial.model,
-        best_model=best.model,
-        best_error=float(best.error),
-        best_sequences=int(best.sequences),
-    )
 
 
 def stack_metrics(chunks: Sequence[Metrics], num_trials: int) -> Metrics:

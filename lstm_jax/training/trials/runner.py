@@ -4,7 +4,7 @@ Trials run in batches of a fixed size per device. The compiled program of a tria
 bit of its numbers, is therefore the same for any number of trials and devices. When the trials that
 still run fit into fewer batches, they are repacked.
 
-The devices may belong to several processes (`lstm_jax.training.host.processes`). Each process then
+The devices may belong to several processes (`lstm_jax.training.host.processes`). Each process
 computes the trials of its devices, and receives the results of all others.
 """
 
@@ -24,7 +24,14 @@ from lstm_jax.training.host.cpu import default_batch_size
 from lstm_jax.training.host.devices import Devices, Program
 from lstm_jax.training.trials import records
 from lstm_jax.training.trials.records import Progress, RunState, TrainState, TrialResult
-from lstm_jax.training.trials.training_loop import DATA, IDLE, RUNNING, SOLVED, TrainingLoop
+from lstm_jax.training.trials.training_loop import (
+    DATA,
+    IDLE,
+    NON_FINITE,
+    RUNNING,
+    SOLVED,
+    TrainingLoop,
+)
 from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_prng
 
 T = TypeVar("T")
@@ -55,10 +62,8 @@ class Batch(NamedTuple):
 class TrialRunner:
     """Runs trials chunk by chunk.
 
-    >>> import dataclasses
     >>> from lstm_jax.tasks import make_task
-    >>> task = dataclasses.replace(make_task("6a"), max_sequences=1, test_size=1)
-    >>> runner = TrialRunner(TrainingLoop(task), range(3), seed=1)
+    >>> runner = TrialRunner(TrainingLoop(make_task("6a")), range(3), seed=1)
     >>> runner.num_sequences, runner.finished  # results = runner.run() runs them
     (0, False)
 
@@ -134,8 +139,8 @@ class TrialRunner:
         metrics = self._gather_metrics(advanced)
         self._metrics.append(metrics)
         self._total_sequences += int(metrics.sequences.sum(dtype=np.float64))
-        limit = self.loop.task.max_sequences
-        self.num_sequences = min(self.num_sequences + self.loop.chunk, limit)
+        self.num_sequences += self.loop.chunk
+        self.num_sequences = min(self.num_sequences, self.loop.task.max_sequences)
         running = np.flatnonzero(self._status == RUNNING)
         if len(self._split(running)) < len(self._batches):
             self._repack(self._train_state())
@@ -158,18 +163,27 @@ class TrialRunner:
         state, curves, results = self._train_state(), self.curves(), []
         for positions in self._split():
             parts = [(part.trials,) for part in self._scatter(state, positions)]
-            test = self.devices.gather(self._programs.final_test(parts))
-            results += [
-                records.make_result(
-                    self.indices[position],
-                    _take(state, position),
-                    _take(test, i),
-                    curves[position],
+            tests = self.devices.gather(self._programs.final_test(parts))
+            for i, position in enumerate(positions):
+                test, (trial, best) = _take(tests, i), _take(state, position)
+                ended_at = trial.ended_at if trial.status != RUNNING else self.num_sequences
+                result = TrialResult(
+                    index=self.indices[position],
+                    solved=bool(trial.status == SOLVED),
+                    sequences=int(ended_at),
+                    finite=bool(trial.status != NON_FINITE),
+                    first_rule_sequences=int(trial.first_rule_at) or None,
+                    test_wrong=int(test.wrong),
                     test_size=self.loop.task.test_size,
-                    n=self.num_sequences,
+                    test_error=float(test.error),
+                    test_squared_error=float(test.squared_error),
+                    curve=curves[position],
+                    model=trial.model,
+                    best_model=best.model,
+                    best_error=float(best.error),
+                    best_sequences=int(best.sequences),
                 )
-                for i, position in enumerate(positions)
-            ]
+                results.append(result)
         return results
 
     def state(self) -> RunState:

@@ -109,7 +109,7 @@ class TrainingLoop:
     @with_fixed_prng
     def run_chunk(self, trials: Trials, num_sequences: jax.Array) -> tuple[Trials, Metrics]:
         """Train every running trial, after `num_sequences`, on up to `chunk` more sequences."""
-        training_set = _vmap_set(self.task.training_set, trials.data)
+        training_set = self.task.training_set and vmap_trials(self.task.training_set)(trials.data)
         stop = jnp.minimum(num_sequences + self.chunk, self.task.max_sequences)
         if trials.window is not None:
             trials = trials._replace(window=stopping.refresh(trials.window))
@@ -206,7 +206,7 @@ class TrainingLoop:
         The test ends early once `is_open`, of the sums so far, is false for every trial.
         """
         sample = self.task.sample_test or self.task.sample
-        test_set = _vmap_set(self.task.test_set, trials.data)
+        test_set = self.task.test_set and vmap_trials(self.task.test_set)(trials.data)
 
         def draw(i: jax.Array) -> Example:
             if test_set is not None:
@@ -245,11 +245,6 @@ def make_update_rule(task: Task) -> BatchUpdateRule[AnyModel]:
     if task.hyperparameters.gradient != "truncated":
         raise ValueError('update_after="step" needs gradient="truncated"')
     return PerStepUpdate(task)
-
-
-def _vmap_set(make_set: Callable[[Data], Example] | None, data: Data) -> Example | None:
-    """Return every trial's fixed set of sequences, their axis first; None if there is none."""
-    return None if make_set is None else vmap_trials(make_set)(data)
 
 
 def _key(key_data: jax.Array, *uses: jax.Array | int) -> jax.Array:

@@ -70,7 +70,6 @@ class UpdateRule(Protocol[ModelT]):
 
     def end_chunk(self, model: ModelT, metrics: Metrics) -> ModelT:
         """Change the model between chunks; by default, return it unchanged."""
-        del metrics
         return model
 
 

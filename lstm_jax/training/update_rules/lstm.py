@@ -47,17 +47,13 @@ class Model(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PerSequenceUpdate:
-    """The `BatchUpdateRule` of the LSTM that updates the weights once per sequence.
-
-    Raises:
-      ValueError: if the output units cannot have the task's loss, or the optimiser needs more than
-        a gradient.
-    """
+    """The `BatchUpdateRule` of the LSTM that updates the weights once per sequence."""
 
     task: Task[Architecture]
     """The task, whose hyperparameters decide how the network starts and is trained."""
     optimiser: optax.GradientTransformation = FROM_TASK
-    """Any optax transformation (default: the optimiser of the hyperparameters)."""
+    """Any optax transformation that needs no more than the gradient (default: the optimiser of the
+    hyperparameters)."""
 
     _make_optimiser = staticmethod(make_optimiser)
 
@@ -91,7 +87,6 @@ class PerSequenceUpdate:
         self, model: Model, example: Example, n: jax.Array, running: jax.Array
     ) -> tuple[Model, jax.Array]:
         """Update each running trial's weights by the gradient of its sequence."""
-        del n
         gradient, outputs = self._gradient(model, example)
         updates, optimiser_state = vmap_trials(self.optimiser.update)(
             gradient, model.optimiser_state, model.parameters
@@ -105,8 +100,7 @@ class PerSequenceUpdate:
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
         """Return the outputs [K, B], or [T, K, B] for a task with a target at every step."""
-        net = self._net((model.parameters,), model.num_blocks, example)
-        return self._activate(net, example)
+        return self._activate(self._net((model.parameters,), model.num_blocks, example), example)
 
     def end_chunk(self, model: Model, metrics: Metrics, running: jax.Array) -> Model:
         """Add a memory block to running trials whose error has hardly decreased."""
@@ -199,7 +193,6 @@ class PerStepUpdate(PerSequenceUpdate):
         self, model: Model, example: Example, n: jax.Array, running: jax.Array
     ) -> tuple[Model, jax.Array]:
         """Make one update for each step of the sequence that has a loss."""
-        del n
         new, outputs = vmap_trials(self.train_trial)(model, example)
         return tree_where(running, new, model), outputs
 

@@ -62,8 +62,8 @@ class SearchSpace:
             limit = -largest if is_bias else smallest
             if len(found) != 2 or not limit <= found[0] <= found[1] <= largest:
                 allowed = "finite numbers" if is_bias else "positive and finite numbers"
-                message = f"must be two {allowed}, the lower first, got {displayed(bounds)}"
-                raise ValueError(f"{name} {message}")
+                got = f"the lower first, got {displayed(bounds)}"
+                raise ValueError(f"{name} must be two {allowed}, {got}")
 
     def sample(self, key: jax.Array, default: Hyperparameters, num_blocks: int) -> Sample:
         """Draw one trial's hyperparameters, from a PRNG key."""
