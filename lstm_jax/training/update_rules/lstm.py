@@ -255,7 +255,7 @@ def mask_blocks(
     masked = {
         name: weights._replace(recurrent=mask(weights.recurrent, all_sources))
         for name, weights in parameters.layer._asdict().items()
-        if weights is not None
+        if weights is not None and sources
     }
     output = parameters.output._replace(cell=mask(parameters.output.cell, cells))
     return Parameters(parameters.layer._replace(**masked), output)
