@@ -245,7 +245,6 @@ def mask_blocks(
     block_of = Layer(*(gates if t.is_gate else cells for t in UNIT_TYPES))._replace(hidden=-1)
     units = zip(block_of, architecture.sizes, architecture.is_recurrent, strict=True)
     sources = [np.broadcast_to(block, size) for block, size, is_source in units if size * is_source]
-    all_sources = np.concatenate([cells[:0], *sources])
 
     def mask(weights: jax.Array, blocks: np.ndarray) -> jax.Array:
         """Mask weights [S, n] whose source s is in block `blocks[s]`; -1 is in none."""
@@ -253,7 +252,7 @@ def mask_blocks(
         return jnp.where(column < num_blocks[None, None], weights, 0)
 
     masked = {
-        name: weights._replace(recurrent=mask(weights.recurrent, all_sources))
+        name: weights._replace(recurrent=mask(weights.recurrent, np.concatenate(sources)))
         for name, weights in parameters.layer._asdict().items()
         if weights is not None and sources
     }
