@@ -54,7 +54,7 @@ from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import BatchUpdateRule, UpdateRule, Vmapped
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
 
 __version__ = "0.2.0"
 

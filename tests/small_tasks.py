@@ -21,12 +21,11 @@ from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.trials import runner as runner_module
-from lstm_jax.training.trials.programs import Programs, make_programs
 from lstm_jax.training.trials.records import TrialResult
-from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.runner import Programs, TrialRunner
 from lstm_jax.training.trials.stopping import init_window
 from lstm_jax.training.trials.training_loop import IDLE, TRAINING, TrainingLoop, Trials
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
 
 MAX_LENGTH = 4
 
@@ -186,14 +185,14 @@ def _init_program(
 @functools.cache
 def _programs(loop: TrainingLoop, batch_size: int) -> Programs:
     del batch_size  # the programs of one runner have batches of one size
-    return make_programs(loop)
+    return Programs(loop)
 
 
 def make_runner(
     loop: TrainingLoop, indices: Any, batch_size: int = BATCH_SIZE, **options: Any
 ) -> TrialRunner:
     """Make a `TrialRunner` that shares its compiled programs with others of the same loop."""
-    with mock.patch.object(runner_module, "make_programs", lambda _: _programs(loop, batch_size)):
+    with mock.patch.object(runner_module, "Programs", lambda _: _programs(loop, batch_size)):
         return TrialRunner(loop, indices, batch_size=batch_size, **options)
 
 

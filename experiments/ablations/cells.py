@@ -22,10 +22,16 @@ from experiments.cli.files import read_object
 from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, lock
-from lstm_jax.training.runs.loop import run_trials
-from lstm_jax.training.runs.result_file import plain_number
-from lstm_jax.training.runs.schema import COUNT, LIST, MAYBE, OBJECT, TEXT, check_fields
+from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, lock, run_trials
+from lstm_jax.training.runs.result_file import (
+    COUNT,
+    LIST,
+    MAYBE,
+    OBJECT,
+    TEXT,
+    check_fields,
+    plain_number,
+)
 from lstm_jax.training.trials.records import Progress
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop

@@ -40,7 +40,7 @@ from lstm_jax.tasks import Hyperparameters, draws
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, real_steps
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

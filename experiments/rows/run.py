@@ -19,8 +19,13 @@ from experiments.rows.row import Row
 from lstm_jax.network.files import Document
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.interrupts import Interrupted, Interrupts, defer_signals
-from lstm_jax.training.runs.checkpoints import Checkpoints, check_unused, differences, discard
-from lstm_jax.training.runs.loop import run_trials
+from lstm_jax.training.runs.checkpoints import (
+    Checkpoints,
+    check_unused,
+    differences,
+    discard,
+    run_trials,
+)
 from lstm_jax.training.trials.records import Progress
 from lstm_jax.training.trials.runner import TrialRunner
 

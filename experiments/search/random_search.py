@@ -19,11 +19,17 @@ from experiments.search import picture
 from experiments.search.plan import NAMES, SearchPlan
 from lstm_jax.network.files import Document
 from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run, plain_number
-from lstm_jax.training.runs.schema import LIST, TEXT, check_fields
+from lstm_jax.training.runs.result_file import (
+    LIST,
+    SCHEMA_VERSION,
+    TEXT,
+    about_run,
+    check_fields,
+    plain_number,
+)
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
-from lstm_jax.training.update_rules.keys import root_key, with_fixed_prng
+from lstm_jax.training.update_rules.base import root_key, with_fixed_prng
 from lstm_jax.training.update_rules.random_search import RandomSearchUpdate, Sample
 
 if TYPE_CHECKING:

@@ -46,8 +46,7 @@ from lstm_jax.baselines.quickprop import quickprop
 from lstm_jax.cell.activations import logistic
 from lstm_jax.cell.validation import as_integer, check_number
 from lstm_jax.tasks.task import Example, real_steps
-from lstm_jax.training.update_rules.base import UpdateRule
-from lstm_jax.training.update_rules.keys import as_key
+from lstm_jax.training.update_rules.base import UpdateRule, as_key
 
 OUTPUTS, CANDIDATES = range(2)  # phases
 

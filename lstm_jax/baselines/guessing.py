@@ -27,8 +27,7 @@ from optax.tree_utils import tree_where
 from lstm_jax.baselines.fully_recurrent import Weights, initialise
 from lstm_jax.baselines.update_rules import task_outputs
 from lstm_jax.tasks.task import Example, Task
-from lstm_jax.training.update_rules.base import UpdateRule
-from lstm_jax.training.update_rules.keys import as_key
+from lstm_jax.training.update_rules.base import UpdateRule, as_key
 
 
 class GuessedModel(NamedTuple):

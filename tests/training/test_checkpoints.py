@@ -17,7 +17,7 @@ import pytest
 from helpers import assert_equal
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
-from lstm_jax.training.runs import checkpoints, folder_lock
+from lstm_jax.training.runs import checkpoints
 from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, check_unused, discard, lock
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
@@ -237,7 +237,7 @@ def test_a_run_on_a_file_system_without_locks_goes_on(folder, saved, monkeypatch
     def refuse(descriptor: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(folder_lock.fcntl, "flock", refuse)
+    monkeypatch.setattr(checkpoints.fcntl, "flock", refuse)
     warnings, runner = [], new_runner()
     with Checkpoints(folder, RUN, warnings.append) as opened:
         opened.restore(runner)

@@ -85,7 +85,9 @@ def test_a_jax_that_does_not_say_whether_it_has_started_is_configured(
 
 @pytest.mark.parametrize("num_devices", [0, -2])
 def test_the_number_of_devices_must_be_positive(num_devices: int):
-    with pytest.raises(ValueError, match=f"num_devices must be at least 1, got {num_devices}"):
+    with pytest.raises(
+        ValueError, match=f"num_devices must be an integer of at least 1, got {num_devices}"
+    ):
         configure_cpu(num_devices)
 
 

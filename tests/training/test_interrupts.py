@@ -19,7 +19,6 @@ LOOP = sgd(LATCH)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_checkpoint_can_be_written_after_a_signal(number: signal.Signals, tmp_path: pathlib.Path):
     """The resumed run has the results of a run without a signal."""
-    pytest.importorskip("orbax.checkpoint")
     runner = make_runner(LOOP, range(3))
     with Checkpoints(tmp_path, {}) as checkpoints, defer_signals() as interrupts:
         while not interrupts.requested():

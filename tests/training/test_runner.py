@@ -25,7 +25,7 @@ from lstm_jax.training.trials.records import RunState, TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
 
 LOOP = sgd(LATCH)
 TRIALS = 20

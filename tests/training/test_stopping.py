@@ -97,10 +97,10 @@ def test_refresh_removes_the_rounding_errors_of_the_running_sum():
     fresh = refresh(window)
     exact = errors[-50:].astype(np.float64).sum(0)
     rounding = np.spacing(np.float32(rule.window)) / 2
-    running_off, fresh_off = (np.abs(w.sum_errors - exact).max() for w in (window, fresh))
+    running_off, fresh_off = (np.abs(w.errors.total - exact).max() for w in (window, fresh))
     assert fresh_off <= rule.window * rounding
     assert fresh_off < running_off <= 2 * len(errors) * rounding
-    np.testing.assert_array_equal(fresh.num_wrong, window.num_wrong)
+    np.testing.assert_array_equal(fresh.wrong.total, window.wrong.total)
 
 
 def test_a_test_rule_by_hand():

@@ -22,19 +22,13 @@ BATCH_SIZE, UNCONFIGURED_BATCH_SIZE = 8, 24
 def configure_cpu(num_devices: int | None = None) -> None:
     """Set `XLA_FLAGS` for fast small networks; call it before JAX computes anything.
 
-    Flags that are already set in the environment keep their values. On GPUs and TPUs the flags have
-    no effect.
-
-    >>> configure_cpu(num_devices=0)
-    Traceback (most recent call last):
-    ValueError: num_devices must be an integer of at least 1, got 0
+    Flags that are already set in the environment keep their values. Other devices ignore them.
 
     Args:
       num_devices: the number of CPU devices that JAX makes, to share trials among cores (default:
         one, or as `XLA_FLAGS` says).
 
     Raises:
-      ValueError: if `num_devices` is not an integer of at least 1.
       RuntimeError: if JAX has already started its CPU backend, which would ignore the flags.
         Everything works without them, at about half the speed.
     """
@@ -48,7 +42,13 @@ def configure_cpu(num_devices: int | None = None) -> None:
         missing.append(f"--xla_force_host_platform_device_count={num_devices}")
     if not missing:
         return
-    if _backend_has_started():
+    try:
+        from jax._src import xla_bridge  # there is no public way to ask without starting it
+
+        has_started = xla_bridge.backends_are_initialized()
+    except (ImportError, AttributeError):  # this version of JAX does not say
+        has_started = False
+    if has_started:
         raise RuntimeError(
             "configure_cpu must be called before JAX computes anything: restart Python (in a "
             "notebook: the runtime) and call it first, or go on without it, at about half the speed"
@@ -57,28 +57,14 @@ def configure_cpu(num_devices: int | None = None) -> None:
 
 
 def default_batch_size(platform: str) -> int:
-    """Return the default number of trials side by side on a device of a platform.
-
-    On a CPU without `configure_cpu` it is larger, and a warning is logged once, because the batch
-    size may change the last bits of a trial's numbers.
-    """
+    """Return the default number of trials side by side; log a warning if it is unconfigured."""
     if platform != "cpu" or _SMALL_LOOP in os.environ.get("XLA_FLAGS", ""):
         return BATCH_SIZE
     logging.log_first_n(
         logging.WARNING,
-        f"batch_size is {UNCONFIGURED_BATCH_SIZE} instead of {BATCH_SIZE}, because JAX's CPU is "
-        "not configured. Calling lstm_jax.configure_cpu() before JAX computes anything (in a "
-        "notebook: in the first cell, after a restart) makes trials about twice as fast.",
+        f"batch_size is {UNCONFIGURED_BATCH_SIZE} instead of {BATCH_SIZE}. Calling "
+        "lstm_jax.configure_cpu() before JAX computes anything (in a notebook: in the first cell, "
+        "after a restart) makes trials about twice as fast.",
         1,
     )
     return UNCONFIGURED_BATCH_SIZE
-
-
-def _backend_has_started() -> bool:
-    """Return whether it is too late for flags; False if this version of JAX does not say."""
-    try:
-        from jax._src import xla_bridge  # there is no public way to ask without starting it
-
-        return xla_bridge.backends_are_initialized()
-    except (ImportError, AttributeError):
-        return False

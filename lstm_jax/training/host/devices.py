@@ -6,9 +6,10 @@ last bits of a trial's numbers would then depend on the number of devices.
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import jax
 import numpy as np
@@ -26,9 +27,6 @@ class Devices:
 
     Trials are on the last axis of every array. On the devices, a pytree of such arrays is a list of
     parts, one for each device of this process.
-
-    Raises:
-      ValueError: if the mesh does not have one axis, or has no device of this process.
     """
 
     mesh: Mesh
@@ -49,13 +47,13 @@ class Devices:
 
     def scatter(self, tree: T) -> list[T]:
         """Copy each device's trials from arrays on the host, [..., W], to the device."""
-
-        def part(position: int, device: Any) -> T:
-            trials = slice(position * self.batch_size, (position + 1) * self.batch_size)
-            return jax.device_put(jax.tree.map(lambda a: a[..., trials], tree), device)
-
-        process, devices = jax.process_index(), enumerate(self.mesh.devices)
-        return [part(i, device) for i, device in devices if device.process_index == process]
+        parts = []
+        for i, device in enumerate(self.mesh.devices):
+            if device.process_index == jax.process_index():
+                trials = slice(i * self.batch_size, (i + 1) * self.batch_size)
+                part = jax.tree.map(lambda array, at=trials: array[..., at], tree)
+                parts.append(jax.device_put(part, device))
+        return parts
 
     def gather(self, parts: Sequence[T]) -> T:
         """Copy the trials of all devices to arrays on the host, [..., W], on every process."""
@@ -70,3 +68,24 @@ class Devices:
         shape = (*parts[0].shape[:-1], self.width)
         sharding = NamedSharding(self.mesh, P(*axes))
         return jax.make_array_from_single_device_arrays(shape, sharding, list(parts))
+
+
+class Program(Generic[T]):
+    """A function of one device's trials, compiled once per device at its first call."""
+
+    def __init__(self, fun: Callable[..., T], donate: bool = False) -> None:
+        """Wrap a function of arrays; if `donate`, its result reuses its first argument's memory."""
+        self._jitted = jax.jit(fun, donate_argnums=0 if donate else ())
+        self._compiled: dict[object, jax.stages.Compiled] = {}
+
+    def __call__(self, arguments: Sequence[tuple]) -> list[T]:
+        """Call the function with the arguments of each device, without waiting for results."""
+        by_device = {next(iter(jax.tree.leaves(args)[0].devices())): args for args in arguments}
+        missing = [device for device in by_device if device not in self._compiled]
+        if missing:
+            lowered = [self._jitted.lower(*by_device[device]) for device in missing]
+            # In parallel threads: the compiler does not hold Python's lock.
+            with concurrent.futures.ThreadPoolExecutor(len(missing)) as threads:
+                compiled = threads.map(jax.stages.Lowered.compile, lowered)
+                self._compiled |= zip(missing, compiled, strict=True)
+        return [self._compiled[device](*args) for device, args in by_device.items()]

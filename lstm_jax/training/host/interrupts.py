@@ -15,12 +15,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupted(KeyboardInterrupt):
-    """The end of a program by a signal.
-
-    Attributes:
-      number: of the signal.
-      status: the exit status of the process.
-    """
+    """The end of a program by a signal, with its number and the exit status."""
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
         super().__init__(message)
@@ -41,9 +36,8 @@ class Interrupts:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         """Note the first signal; end the process at the second."""
-        del frame
         if self.signal is not None:
-            raise Interrupted("interrupted", number)
+            _end(number, frame)
         self.signal = signal.Signals(number)
         if self._notice is not None and number == signal.SIGINT:
             # A `print` could interrupt another one to the same file, which Python refuses.
@@ -54,15 +48,9 @@ class Interrupts:
 def defer_signals(notice: str | None = None) -> Iterator[Interrupts]:
     """Let SIGTERM and Ctrl-C wait for the end of a chunk, so that a checkpoint can be written.
 
-    A second one raises `Interrupted` wherever the process is. Outside of the main thread, which
-    alone receives signals in Python, nothing changes.
-
-    >>> with defer_signals() as interrupts:
-    ...     interrupts.requested()
-    False
-
-    Args:
-      notice: a line to write to standard error at the first Ctrl-C.
+    The first Ctrl-C writes `notice` to standard error. A second signal raises `Interrupted`
+    wherever the process is. Outside of the main thread, which alone receives signals in Python,
+    nothing changes.
     """
     interrupts = Interrupts(notice)
     with _handle_signals(interrupts._receive):
@@ -72,13 +60,12 @@ def defer_signals(notice: str | None = None) -> Iterator[Interrupts]:
 @contextlib.contextmanager
 def end_on_signals() -> Iterator[None]:
     """Let SIGTERM and Ctrl-C raise `Interrupted`, in the main thread."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        del frame
-        raise Interrupted("interrupted", number)
-
-    with _handle_signals(end):
+    with _handle_signals(_end):
         yield
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise Interrupted("interrupted", number)
 
 
 @contextlib.contextmanager

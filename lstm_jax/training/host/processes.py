@@ -1,19 +1,17 @@
 """Several processes, on one machine or many, that run the same program by `jax.distributed`.
 
 Every process runs the same code with the same arguments on its devices. The first process alone
-writes files and reads the clock, and all processes receive the outcome. On one process, each of
-these functions is trivial.
+writes files and reads the clock, and all processes receive the outcome.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import pickle
 import re
 import socket
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -30,8 +28,7 @@ def connect(
     """Connect this process to the others; call it before JAX computes anything.
 
     Afterwards, `jax.devices()` are the devices of all processes, in order. When a process dies, the
-    others end: at once if its connections are closed, after JAX's timeout of 100 seconds if its
-    whole machine fails.
+    others end: at once, or after JAX's timeout of 100 seconds if its whole machine fails.
 
     Args:
       coordinator: "HOST:PORT", an address of the first process with a free port; or "auto" to
@@ -40,8 +37,7 @@ def connect(
       process_id: the index of this process, from 0; not with "auto".
 
     Raises:
-      ValueError: if an argument is missing, wrong or not allowed, the host is unknown, the port is
-        not free, or no cluster is detected.
+      ValueError: if an argument is wrong, the port is not free, or no cluster is detected.
     """
     _check(coordinator, num_processes, process_id)
     # With the service, SIGTERM would not end a process.
@@ -63,10 +59,9 @@ def _check(coordinator: str, num_processes: int | None, process_id: int | None) 
     """Raise ValueError for arguments on which JAX would wait for minutes, or crash."""
     if coordinator == AUTO:
         if (num_processes, process_id) != (None, None):
-            raise ValueError(
-                "num_processes and process_id must not be given with the coordinator 'auto', got "
-                f"{num_processes} and {process_id}"
-            )
+            got = f"got {num_processes} and {process_id}"
+            names = "num_processes and process_id"
+            raise ValueError(f"{names} must not be given with the coordinator 'auto', {got}")
         return
     address = re.fullmatch(r"([^\s/]+):(\d{1,5})", coordinator)
     if address is None or not 1 <= int(address[2]) <= 65535:
@@ -74,9 +69,8 @@ def _check(coordinator: str, num_processes: int | None, process_id: int | None) 
     if num_processes is None or num_processes < 1:
         raise ValueError(f"num_processes must be at least 1, got {num_processes}")
     if process_id is None or not 0 <= process_id < num_processes:
-        raise ValueError(
-            f"process_id must be at least 0 and below {num_processes}, got {process_id}"
-        )
+        limits = f"at least 0 and below {num_processes}"
+        raise ValueError(f"process_id must be {limits}, got {process_id}")
     host, port = address.groups()
     allowed = "a known host"
     try:
@@ -85,9 +79,8 @@ def _check(coordinator: str, num_processes: int | None, process_id: int | None) 
             allowed = "a free port"
             socket.create_server(("", int(port))).close()
     except OSError as error:
-        raise ValueError(
-            f"coordinator must be at {allowed}, got {coordinator}: {error.strerror}"
-        ) from error
+        got = f"got {coordinator}: {error.strerror}"
+        raise ValueError(f"coordinator must be at {allowed}, {got}") from error
 
 
 def is_first_process() -> bool:
@@ -100,8 +93,7 @@ def on_host(tree: T) -> T:
 
     def gather(array: object) -> object:
         if isinstance(array, jax.Array) and not array.is_fully_addressable:
-            with _explain_failure():
-                return multihost_utils.process_allgather(array, tiled=True)
+            return _collective(multihost_utils.process_allgather, array, tiled=True)
         return array
 
     return jax.device_get(jax.tree.map(gather, tree))
@@ -110,24 +102,23 @@ def on_host(tree: T) -> T:
 def on_first_process(compute: Callable[[], T]) -> T:
     """Compute something on the first process alone, and return it on every process.
 
-    Raises:
-      Exception: on every process, if `compute` raised it; the processes are then disconnected, so
-        that each can end by itself.
-      ConnectionError: if another process has ended.
+    What `compute` raises is raised on every process; they are then disconnected, so that each can
+    end by itself.
     """
     if not jax.distributed.is_initialized():
         return compute()
-    result, error = None, None
+    results: list[T] = []
+    error = None
     if is_first_process():
         try:
-            result = compute()
+            results.append(compute())
         except Exception as caught:
             error = caught
-    result, error = _broadcast((result, error))
+    results, error = _broadcast((results, error))
     if error is not None:
         jax.distributed.shutdown()
         raise error
-    return result
+    return results[0]
 
 
 def check_same(what: str, value: object) -> None:
@@ -135,42 +126,31 @@ def check_same(what: str, value: object) -> None:
     if not jax.distributed.is_initialized():
         return
     digest = np.frombuffer(hashlib.sha256(repr(value).encode()).digest(), np.uint8)
-    with _explain_failure():
-        digests = multihost_utils.process_allgather(digest)
+    digests = _collective(multihost_utils.process_allgather, digest)
     if (digests != digests[0]).any():
         jax.distributed.shutdown()
         raise ValueError(f"{what} must be the same on all processes, here {value}")
 
 
 def any_process(value: bool) -> bool:
-    """Return whether a value is true on any process; all must make this call.
-
-    Raises:
-      ConnectionError: if another process has ended.
-    """
+    """Return whether a value is true on any process; all must make this call."""
     if not jax.distributed.is_initialized():
         return value
-    with _explain_failure():
-        return bool(np.any(multihost_utils.process_allgather(np.asarray(value))))
+    return bool(np.any(_collective(multihost_utils.process_allgather, np.asarray(value))))
 
 
-def _broadcast(message: object) -> Any:
-    """Return the first process's message on every process.
-
-    Only what the first process sent over JAX's connection is ever unpickled.
-    """
+def _broadcast(message: T) -> T:
+    """Return the first process's message, the only thing that is unpickled, on every process."""
     packed = np.frombuffer(pickle.dumps(message), np.uint8)
-    with _explain_failure():
-        size = int(multihost_utils.broadcast_one_to_all(np.asarray(packed.size)))
-        if not is_first_process():
-            packed = np.zeros(size, np.uint8)
-        return pickle.loads(multihost_utils.broadcast_one_to_all(packed).tobytes())
+    size = int(_collective(multihost_utils.broadcast_one_to_all, np.asarray(packed.size)))
+    if not is_first_process():
+        packed = np.zeros(size, np.uint8)
+    return pickle.loads(_collective(multihost_utils.broadcast_one_to_all, packed).tobytes())
 
 
-@contextlib.contextmanager
-def _explain_failure() -> Iterator[None]:
-    """Turn the failure of a collective into a ConnectionError."""
+def _collective(fun: Callable[..., np.ndarray], *args: object, **options: bool) -> np.ndarray:
+    """Call a collective of JAX; its failure becomes a ConnectionError."""
     try:
-        yield
+        return fun(*args, **options)
     except (ValueError, RuntimeError) as error:  # JAX raises either
         raise ConnectionError(f"another process has ended: {str(error).splitlines()[0]}") from error

@@ -1,43 +1,14 @@
 """Overrides of the paper's hyperparameters, architecture and task, by name.
 
-| name                    | value                   | effect                                       |
-|-------------------------|-------------------------|----------------------------------------------|
-| `linear-output`         |                         | output units are linear                      |
-| `cross-entropy`         |                         | e_k = target_k - y_k, without f'(net_k)      |
-| `derivative-offset`     | c                       | e_k = (f'(net_k) + c) (target_k - y_k)       |
-| `tolerance`             | distance                | no loss for outputs this close to the target |
-| `error-at-end`          |                         | a loss at the last step of a sequence only   |
-| `targets`               | low,high                | targets 0 and 1 become low and high          |
-| `g`                     | an activation           | activation function of the cell inputs       |
-| `h`                     | an activation           | activation function of the cell outputs      |
-| `blocks`                | cells of each block     | memory blocks                                |
-| `recurrent`             | all, cells, none        | units that feed back into the hidden layer   |
-| `forget-gates`          |                         | blocks have forget gates (2000)              |
-| `peepholes`             |                         | gates see the states of their block (2002)   |
-| `initial-activation`    | activation              | hidden activations before the first step     |
-| `biases`                | none, gates, ...        | units that have a bias                       |
-| `extra-biases`          | types of unit           | further units that have a bias               |
-| `input-gate-bias`       | one or one per block    | initial input gate biases; or `random`       |
-| `output-gate-bias`      | one or one per block    | initial output gate biases; or `random`      |
-| `forget-gate-bias`      | one or one per block    | initial forget gate biases; or `random`      |
-| `add-gate-bias`         |                         | given gate biases are added to random ones   |
-| `init-range`            | range                   | initial weights are in [-range, range]       |
-| `init-range-factor`     | factor                  | the task's initial range times a factor      |
-| `learning-rate`         | a                       | learning rate                                |
-| `learning-rate-factor`  | factor                  | the task's learning rate times a factor      |
-| `optimiser`             | adam, adam-inverse-sqrt | Adam at the rate a or a / sqrt(1 + n / 5000) |
-| `full-gradient`         |                         | the exact gradient, not the truncated one    |
-| `update`                | step, next-first-step   | updates after every step, or one step late   |
-| `training-set`          | size                    | a fixed training set, sampled uniformly      |
-| `test-interval`         | sequences               | training sequences between two tests         |
-| `construction-interval` | sequences               | blocks are added when the error has stalled  |
-
-A recipe has each of them at most once, and one of those that change the same thing.
+`OVERRIDES` is the table of them; `python -m experiments` prints it. A recipe has each of them at
+most once, and one of those that change the same thing.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, get_args
 
@@ -45,28 +16,23 @@ import jax
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture, Biases, Sources
+from lstm_jax.cell.units import UNIT_TYPES
 from lstm_jax.tasks import draws
 from lstm_jax.tasks.task import (
-    Data,
     Example,
     Task,
     TestRule,
     replace_architecture,
     replace_hyperparameters,
 )
-from lstm_jax.training.recipes.values import (
-    one_of,
-    parse_count,
-    parse_gate_bias,
-    parse_number,
-    parse_range,
-    parse_sizes,
-    parse_types,
-)
 
 GATES_OF_1997 = ("input_gate", "output_gate")
+BIASED_TYPES = (*(unit_type.name for unit_type in UNIT_TYPES), "output")
+
 LSTMTask = Task[Architecture]
 Value = Any  # an override's value, as its parser returns it
+Parser = Callable[[str], Value]
+Change = Callable[[LSTMTask, Value], LSTMTask]
 
 
 class OverrideSpec(NamedTuple):
@@ -74,16 +40,12 @@ class OverrideSpec(NamedTuple):
 
     description: str
     """Its effect in words; {} stands for the value's text."""
-    apply: Callable[[LSTMTask, Value], LSTMTask]
+    apply: Change
     """(task, value) to the changed task."""
-    parse: Callable[[str], Value] | None = None
-    """Parses the value's text; raises a ValueError that names the allowed values. None: it takes no
-    value."""
+    parse: Parser | None = None
+    """Parses the value's text, or raises ValueError(what is allowed); None: it takes no value."""
     group: str = ""
     """The group of overrides that exclude each other, if it has more than one member."""
-
-
-# Changes of a task -----------------------------------------------------------------------------
 
 
 def replace_loss(task: Task, **fields: object) -> Task:
@@ -101,10 +63,6 @@ def replace_blocks(task: LSTMTask, sizes: tuple[int, ...]) -> LSTMTask:
         if values:
             biases[name] = (values + values[-1:] * missing)[: len(sizes)]
     return replace_hyperparameters(replace_architecture(task, blocks=sizes), **biases)
-
-
-def _add_biases(task: LSTMTask, types: tuple[str, ...]) -> LSTMTask:
-    return replace_architecture(task, biases=(*task.architecture.biased, *types))
 
 
 def _set_gate_bias(task: LSTMTask, gate: str, values: tuple[float, ...] | str) -> LSTMTask:
@@ -128,55 +86,43 @@ def _set_gate_bias(task: LSTMTask, gate: str, values: tuple[float, ...] | str) -
     return replace_hyperparameters(task, **{field: values})
 
 
-def _error_at_end(task: LSTMTask, value: None) -> LSTMTask:
+def _with_targets(example: Example, change: Callable[[jax.Array], jax.Array]) -> Example:
+    targets, true_targets = change(example.targets), change(example.true_targets)
+    return example._replace(targets=targets, true_targets=true_targets)
+
+
+def _change_targets(
+    task: LSTMTask, change: Callable[[jax.Array], jax.Array], **fields: Value
+) -> LSTMTask:
+    """Change the targets of all sequences, for the loss and for the criterion."""
+
+    def changed(generate: Callable[..., Example]) -> Callable[..., Example]:
+        return lambda *args: _with_targets(generate(*args), change)
+
+    names = ("sample", "sample_test", "training_set", "test_set")
+    generators = {name: getattr(task, name) for name in names}
+    fields |= {name: changed(generate) for name, generate in generators.items() if generate}
+    return dataclasses.replace(task, **fields)
+
+
+def _error_at_end(task: LSTMTask, _: None) -> LSTMTask:
     """Remove all targets but the last step's."""
-    del value
     if task.error_at == "end":
         return task
     if not task.fixed_length:
         raise ValueError(f"error-at-end needs sequences of one length, got task {task.name}")
 
-    def sample(key: jax.Array, data: Data = None) -> Example:
-        example = task.sample(key, data)
-        return example._replace(targets=example.targets[-1], true_targets=example.true_targets[-1])
-
     def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
-        at_steps = example._replace(
-            targets=example.targets[None], true_targets=example.true_targets[None]
-        )
-        return task.is_correct(outputs[None], at_steps)
+        return task.is_correct(outputs[None], _with_targets(example, lambda t: t[None]))
 
-    return dataclasses.replace(task, error_at="end", sample=sample, is_correct=is_correct)
+    last = lambda targets: targets[..., -1, :]
+    return _change_targets(task, last, error_at="end", is_correct=is_correct)
 
 
 def _rescale_targets(task: LSTMTask, value: tuple[float, float]) -> LSTMTask:
-    """Map targets 0 and 1 to low and high, for the loss and for the criterion."""
+    """Map targets 0 and 1 to low and high."""
     low, high = value
-
-    def rescaled(generate: Callable) -> Callable:
-        def rescale(*args: object) -> Example:
-            example = generate(*args)
-            targets, true_targets = (
-                low + (high - low) * t for t in (example.targets, example.true_targets)
-            )
-            return example._replace(targets=targets, true_targets=true_targets)
-
-        return rescale
-
-    generators = {
-        name: getattr(task, name) for name in ("sample", "sample_test", "training_set", "test_set")
-    }
-    return dataclasses.replace(task, **{k: rescaled(f) for k, f in generators.items() if f})
-
-
-def _construct(task: LSTMTask, interval: int) -> LSTMTask:
-    """Start without memory blocks and add them sequentially."""
-    if isinstance(task.rule, TestRule) and task.rule.interval != interval:
-        raise ValueError(
-            f"construction-interval must be the test interval, {task.rule.interval}, for task "
-            f"{task.name}, got {interval}"
-        )
-    return dataclasses.replace(task, sequential_construction=True, construction_interval=interval)
+    return _change_targets(task, lambda targets: low + (high - low) * targets)
 
 
 def _fix_training_set(task: LSTMTask, size: int) -> LSTMTask:
@@ -191,8 +137,7 @@ def _fix_training_set(task: LSTMTask, size: int) -> LSTMTask:
         index = draws.integers(draws.words(key, 1)[0], 0, size - 1)
         return jax.tree.map(lambda array: array[index], data)
 
-    def sample_test(key: jax.Array, data: Example) -> Example:
-        del data
+    def sample_test(key: jax.Array, _: Example) -> Example:
         return (task.sample_test or task.sample)(key, None)
 
     return dataclasses.replace(task, prepare=prepare, sample=sample, sample_test=sample_test)
@@ -207,134 +152,153 @@ def _set_test_interval(task: LSTMTask, interval: int) -> LSTMTask:
     return dataclasses.replace(task, rule=rule, first_rule=first_rule)
 
 
-def _scale(field: str) -> Callable[[LSTMTask, float], LSTMTask]:
+def _scale(field: str) -> Change:
     """Return the change that multiplies a hyperparameter by the override's value."""
     return lambda task, factor: replace_hyperparameters(
         task, **{field: factor * getattr(task.hyperparameters, field)}
     )
 
 
-def _field_of(
-    replace: Callable[..., LSTMTask], field: str
-) -> Callable[[LSTMTask, Value], LSTMTask]:
-    """Return the change that sets a field to the override's value."""
-    return lambda task, value: replace(task, **{field: value})
+def _choose(field: str) -> Change:
+    """Return the change that sets a hyperparameter to a word, in which "-" stands for "_"."""
+    return lambda task, word: replace_hyperparameters(task, **{field: word.replace("-", "_")})
 
 
-def _constant(
-    replace: Callable[..., LSTMTask], **fields: Value
-) -> Callable[[LSTMTask, None], LSTMTask]:
-    """Return the change that sets fields to constants, for an override without a value."""
-    return lambda task, _: replace(task, **fields)
+def _change(replace: Callable[..., LSTMTask], field: str = "", **constants: Value) -> Change:
+    """Return the change that sets a field to the override's value, or fields to constants."""
+    return lambda task, value: replace(task, **({field: value} if field else constants))
 
 
-def _gate_bias(gate: str) -> OverrideSpec:
-    return OverrideSpec(
-        f"initial {gate} gate biases {{}}",
-        lambda task, values: _set_gate_bias(task, gate, values),
-        parse_gate_bias,
-    )
+_loss = functools.partial(_change, replace_loss)
+_network = functools.partial(_change, replace_architecture)
+_training = functools.partial(_change, replace_hyperparameters)
+
+
+# Parsers of values -----------------------------------------------------------------------------
+
+
+def _parser(
+    convert: Parser, allowed: str, fits: Callable[[Value], bool] = lambda value: True
+) -> Parser:
+    """Return a parser of texts that `convert` converts to a value that `fits`."""
+
+    def parse(text: str) -> Value:
+        try:
+            value = convert(text)
+        except ValueError:
+            raise ValueError(allowed) from None
+        if not fits(value):
+            raise ValueError(allowed)
+        return value
+
+    return parse
+
+
+def _one_of(*words: str) -> Parser:
+    return _parser(str, f"one of {', '.join(words)}", words.__contains__)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))
+
+
+_NUMBER = _parser(float, "a positive number", lambda value: 0 < value < math.inf)
+_COUNT = _parser(int, "an integer of at least 1", lambda value: value > 0)
+_SIZES = _parser(
+    lambda text: tuple(map(int, text.split(","))),
+    "integers of at least 1, comma-separated",
+    lambda sizes: min(sizes) > 0,
+)
+_RANGE = _parser(
+    _numbers,
+    "two numbers in [0, 1], the lower first",
+    lambda values: len(values) == 2 and 0 <= values[0] < values[1] <= 1,
+)
+_TYPES = _parser(
+    lambda text: tuple(sorted(text.split(","), key=BIASED_TYPES.index)),
+    f"of {', '.join(BIASED_TYPES)}, comma-separated",
+    lambda types: len(set(types)) == len(types),
+)
+_GATE_BIAS = _parser(
+    lambda text: text if text == "random" else _numbers(text),
+    "finite numbers, comma-separated",
+    lambda values: values == "random" or all(map(math.isfinite, values)),
+)
+_ACTIVATION = _one_of(*ACTIVATIONS)
 
 
 # The table, in the order in which overrides are applied and named -------------------------------
 
-_ACTIVATION = one_of(*ACTIVATIONS)
+
+def _gate_bias(gate: str) -> OverrideSpec:
+    change = lambda task, values: _set_gate_bias(task, gate, values)
+    return OverrideSpec(f"initial {gate} gate biases {{}}", change, _GATE_BIAS)
+
+
 _NET_ERROR = "error at net_k"
 OVERRIDES: dict[str, OverrideSpec] = {
     "linear-output": OverrideSpec(
-        "linear output units", _constant(replace_architecture, output="identity"), group=_NET_ERROR
+        "linear output units", _network(output="identity"), group=_NET_ERROR
     ),
     "cross-entropy": OverrideSpec(
         "e_k = target_k - y_k, without f' of the output units",
-        _constant(replace_loss, squared=0.0, cross_entropy=1.0),
+        _loss(squared=0.0, cross_entropy=1.0),
         group=_NET_ERROR,
     ),
     "derivative-offset": OverrideSpec(
-        "e_k = (f'(net_k) + {}) (target_k - y_k)",
-        _field_of(replace_loss, "cross_entropy"),
-        parse_number,
-        group=_NET_ERROR,
+        "e_k = (f'(net_k) + {}) (target_k - y_k)", _loss("cross_entropy"), _NUMBER, _NET_ERROR
     ),
     "tolerance": OverrideSpec(
-        "no loss where an output is within {} of its target",
-        _field_of(replace_loss, "tolerance"),
-        parse_number,
+        "no loss where an output is within {} of its target", _loss("tolerance"), _NUMBER
     ),
     "error-at-end": OverrideSpec("a loss at the end of the sequence alone", _error_at_end),
-    "targets": OverrideSpec("targets 0 and 1 become {}", _rescale_targets, parse_range),
-    "g": OverrideSpec("g is {}", _field_of(replace_architecture, "cell_input"), _ACTIVATION),
-    "h": OverrideSpec("h is {}", _field_of(replace_architecture, "cell_output"), _ACTIVATION),
-    "blocks": OverrideSpec("memory blocks of {} cells", replace_blocks, parse_sizes),
+    "targets": OverrideSpec("targets 0 and 1 become {}", _rescale_targets, _RANGE),
+    "g": OverrideSpec("g is {}", _network("cell_input"), _ACTIVATION),
+    "h": OverrideSpec("h is {}", _network("cell_output"), _ACTIVATION),
+    "blocks": OverrideSpec("memory blocks of {} cells", replace_blocks, _SIZES),
     "recurrent": OverrideSpec(
-        "recurrent connections: {}",
-        _field_of(replace_architecture, "recurrent"),
-        one_of(*get_args(Sources)),
+        "recurrent connections: {}", _network("recurrent"), _one_of(*get_args(Sources))
     ),
-    "forget-gates": OverrideSpec(
-        "forget gates", _constant(replace_architecture, forget_gates=True)
-    ),
+    "forget-gates": OverrideSpec("forget gates", _network(forget_gates=True)),
     "peepholes": OverrideSpec(
-        "peepholes from the internal states to the gates",
-        _constant(replace_architecture, peepholes=True),
+        "peepholes from the internal states to the gates", _network(peepholes=True)
     ),
     "initial-activation": OverrideSpec(
-        "hidden activations start a sequence at {}",
-        _field_of(replace_architecture, "initial_activation"),
-        parse_number,
+        "hidden activations start a sequence at {}", _network("initial_activation"), _NUMBER
     ),
-    "biases": OverrideSpec(
-        "units with a bias: {}",
-        _field_of(replace_architecture, "biases"),
-        one_of(*get_args(Biases)),
-    ),
+    "biases": OverrideSpec("units with a bias: {}", _network("biases"), _one_of(*get_args(Biases))),
     "extra-biases": OverrideSpec(
-        "further units with a bias: {}", _add_biases, parse_types, group="biases"
+        "further units with a bias: {}",
+        lambda task, types: replace_architecture(task, biases=(*task.architecture.biased, *types)),
+        _TYPES,
+        group="biases",
     ),
     "input-gate-bias": _gate_bias("input"),
     "output-gate-bias": _gate_bias("output"),
     "forget-gate-bias": _gate_bias("forget"),
     "add-gate-bias": OverrideSpec(
-        "given gate biases are added to the random weights",
-        _constant(replace_hyperparameters, add_gate_bias=True),
+        "given gate biases are added to the random weights", _training(add_gate_bias=True)
     ),
     "init-range": OverrideSpec(
-        "initial weights from [-{0}, {0}]",
-        _field_of(replace_hyperparameters, "init_range"),
-        parse_number,
+        "initial weights from [-{0}, {0}]", _training("init_range"), _NUMBER
     ),
     "init-range-factor": OverrideSpec(
-        "initial weights {} times as large", _scale("init_range"), parse_number, group="init range"
+        "initial weights {} times as large", _scale("init_range"), _NUMBER, group="init range"
     ),
-    "learning-rate": OverrideSpec(
-        "a = {}", _field_of(replace_hyperparameters, "learning_rate"), parse_number
-    ),
+    "learning-rate": OverrideSpec("a = {}", _training("learning_rate"), _NUMBER),
     "learning-rate-factor": OverrideSpec(
-        "the learning rate a times {}", _scale("learning_rate"), parse_number, group="learning rate"
+        "the learning rate a times {}", _scale("learning_rate"), _NUMBER, group="learning rate"
     ),
     "optimiser": OverrideSpec(
-        "optimiser {}",
-        lambda task, value: replace_hyperparameters(task, optimiser=value.replace("-", "_")),
-        one_of("adam", "adam-inverse-sqrt"),
+        "optimiser {}", _choose("optimiser"), _one_of("adam", "adam-inverse-sqrt")
     ),
     "full-gradient": OverrideSpec(
         "the exact gradient by backpropagation through time instead of the truncated one",
-        _constant(replace_hyperparameters, gradient="full"),
+        _training(gradient="full"),
     ),
     "update": OverrideSpec(
-        "updates after every {}",
-        lambda task, value: replace_hyperparameters(task, update_after=value.replace("-", "_")),
-        one_of("step", "next-first-step"),
+        "updates after every {}", _choose("update_after"), _one_of("step", "next-first-step")
     ),
-    "training-set": OverrideSpec(
-        "a fixed training set of {} sequences", _fix_training_set, parse_count
-    ),
-    "test-interval": OverrideSpec(
-        "a test every {} training sequences", _set_test_interval, parse_count
-    ),
-    "construction-interval": OverrideSpec(
-        "memory blocks are added one by one, each when the mean error of {0} sequences is hardly "
-        "below that of the {0} before",
-        _construct,
-        parse_count,
-    ),
+    "training-set": OverrideSpec("a fixed training set of {} sequences", _fix_training_set, _COUNT),
+    "test-interval": OverrideSpec("a test every {} training sequences", _set_test_interval, _COUNT),
 }

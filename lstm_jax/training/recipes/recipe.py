@@ -4,18 +4,16 @@ The recipe `paper` changes nothing. Every other recipe consists of a named set o
 (`lstm_jax.training.recipes.overrides`) and further ones, separated by "+", with values after "=":
 
     paper+linear-output+input-gate-bias=-3,-6
-
-`Recipe.changes` describes what a recipe changes; results are always displayed with it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
-from lstm_jax.training.recipes.overrides import OVERRIDES, LSTMTask, OverrideSpec, Value
+from lstm_jax.training.recipes.overrides import OVERRIDES, LSTMTask, Value
 
 MAX_NAME_LENGTH = 200  # of a recipe, whose name is part of file names
 
@@ -51,29 +49,21 @@ NAMED_IN_ROWS = {
 
 
 class Override(NamedTuple):
-    """An override and its value."""
+    """An override, by its key in `OVERRIDES`, and its value; the text is "" if it takes none."""
 
     name: str
-    """A key of `OVERRIDES`."""
     text: str
-    """The value's text; "" if it takes no value."""
     value: Value
-    """The parsed value."""
-
-    @property
-    def spec(self) -> OverrideSpec:
-        """The entry of the table of overrides."""
-        return OVERRIDES[self.name]
 
     @property
     def description(self) -> str:
         """Its effect in words."""
-        return self.spec.description.format(self.text)
+        return OVERRIDES[self.name].description.format(self.text)
 
     @property
     def group(self) -> str:
         """The thing that it changes; a recipe has at most one override of each."""
-        return self.spec.group or self.name.replace("-", " ")
+        return OVERRIDES[self.name].group or self.name.replace("-", " ")
 
     def __str__(self) -> str:
         return f"{self.name}={self.text}" if self.text else self.name
@@ -81,14 +71,10 @@ class Override(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A named set of overrides of the paper's hyperparameters.
-
-    >>> make_recipe("paper+tolerance=0.1").changes
-    'no loss where an output is within 0.1 of its target'
-    """
+    """A named set of overrides of the paper's hyperparameters."""
 
     name: str
-    """The label of results and of their files: letters, digits and "+-=_.,"."""
+    """The label of results and of their files."""
     overrides: tuple[Override, ...]
     """The overrides, in the order in which they are applied."""
     overrides_in_rows: Mapping[str, Override]
@@ -97,8 +83,11 @@ class Recipe:
     @property
     def changes(self) -> str:
         """The differences from the paper, in words; "" if there are none."""
-        rows = [f"{o.description} for {row}" for row, o in self.overrides_in_rows.items()]
-        return "; ".join([o.description for o in self.overrides] + rows)
+        rows_of: dict[str, list[str]] = {}
+        for row, override in self.overrides_in_rows.items():
+            rows_of.setdefault(override.description, []).append(row)
+        in_rows = [f"{change} for {', '.join(rows)}" for change, rows in rows_of.items()]
+        return "; ".join([override.description for override in self.overrides] + in_rows)
 
     def apply(self, task: LSTMTask) -> LSTMTask:
         """Return the task with this recipe's overrides.
@@ -106,26 +95,18 @@ class Recipe:
         >>> from lstm_jax.tasks import make_task
         >>> make_recipe("adam").apply(make_task("6a")).hyperparameters.optimiser
         'adam_inverse_sqrt'
-
-        Raises:
-          ValueError: if an override needs something that the task does not have.
         """
-        for override in self._overrides_for(task.name):
-            task = override.spec.apply(task, override.value)
+        overrides, further = self.overrides, self.overrides_in_rows.get(task.name)
+        if further is not None:
+            overrides = (*(o for o in overrides if o.group != further.group), further)
+        for override in overrides:
+            task = OVERRIDES[override.name].apply(task, override.value)
         return task
-
-    def _overrides_for(self, row: str) -> tuple[Override, ...]:
-        if row not in self.overrides_in_rows:
-            return self.overrides
-        further = self.overrides_in_rows[row]
-        return (*(o for o in self.overrides if o.group != further.group), further)
 
 
 def make_recipe(text: str) -> Recipe:
     """Make a recipe from a named set and further overrides.
 
-    >>> make_recipe("paper").changes
-    ''
     >>> recipe = make_recipe("paper+input-gate-bias=-3.0,-6+linear-output")
     >>> recipe.name
     'paper+linear-output+input-gate-bias=-3,-6'
@@ -136,20 +117,25 @@ def make_recipe(text: str) -> Recipe:
       text: such as "paper" or "adam+tolerance=0.1"; the overrides may be in any order.
 
     Raises:
-      ValueError: if a name is unknown, a value is not allowed, or two overrides change the same
-        thing.
+      ValueError: if a name or a value is not allowed, or two overrides change the same thing.
     """
     base, *further = text.split("+") if isinstance(text, str) else (None,)
     if base not in NAMED:
         raise ValueError(f"recipe must begin with one of {', '.join(NAMED)}, got {text!r}")
     named = [_parse(override) for override in NAMED[base].split("+") if override]
-    added = _in_order(_parse(override) for override in further)
+    position = lambda override: list(OVERRIDES).index(override.name)
+    added = sorted(map(_parse, further), key=position)
     name = "+".join([base, *map(str, added)])
     if len(name) > MAX_NAME_LENGTH:
         raise ValueError(f"recipe must have at most {MAX_NAME_LENGTH} characters, got {len(name)}")
-    _check_distinct([*named, *added])
+    seen: dict[str, Override] = {}
+    for override in (*named, *added):
+        other = seen.setdefault(override.group, override)
+        if other is not override:
+            found = f"{other} and {override}"
+            raise ValueError(f"recipe must change the {override.group} once, got {found}")
     in_rows = {row: _parse(override) for row, override in NAMED_IN_ROWS.get(base, {}).items()}
-    return Recipe(name, _in_order([*named, *added]), in_rows)
+    return Recipe(name, tuple(sorted([*named, *added], key=position)), in_rows)
 
 
 def _parse(text: str) -> Override:
@@ -157,9 +143,9 @@ def _parse(text: str) -> Override:
     if name not in OVERRIDES:
         raise ValueError(f"override must be one of {', '.join(OVERRIDES)}, got {name!r}")
     parse = OVERRIDES[name].parse
+    if parse is None and equals:
+        raise ValueError(f"override {name} takes no value, got {value!r}")
     if parse is None:
-        if equals:
-            raise ValueError(f"override {name} takes no value, got {value!r}")
         return Override(name, "", None)
     try:
         parsed = parse(value)
@@ -175,20 +161,3 @@ def _spelled(value: object) -> str:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e6 else repr(value)
     return str(value)
-
-
-def _in_order(overrides: Iterable[Override]) -> tuple[Override, ...]:
-    """Sort overrides as in the table, the order in which they are applied."""
-    order = list(OVERRIDES)
-    return tuple(sorted(overrides, key=lambda override: order.index(override.name)))
-
-
-def _check_distinct(overrides: list[Override]) -> None:
-    """Raise ValueError if two overrides change the same thing."""
-    seen: dict[str, Override] = {}
-    for override in overrides:
-        other = seen.setdefault(override.group, override)
-        if other is not override:
-            raise ValueError(
-                f"recipe must change the {override.group} once, got {other} and {override}"
-            )

@@ -7,6 +7,7 @@ the leaves of the run's state in NumPy's format. Reading one never unpickles any
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -14,6 +15,7 @@ import os
 import pathlib
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -21,21 +23,32 @@ import jax
 import numpy as np
 
 from lstm_jax.network.files import Document, write_atomically
+from lstm_jax.training.host.interrupts import Interrupts
 from lstm_jax.training.host.processes import is_first_process, on_first_process
-from lstm_jax.training.runs.folder_lock import InUseError, is_at, lock
-from lstm_jax.training.trials.records import RunState
+from lstm_jax.training.trials.records import Progress, RunState
 from lstm_jax.training.trials.runner import TrialRunner
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
 
 KEEP = 2
 # Of the file and of the leaves of `RunState`: raise it with either, so that older checkpoints are
 # refused instead of misread.
 FORMAT = 6
 
+_MAX_RACES = 1000  # attempts to open a folder that other processes make and remove
+
 T = TypeVar("T")
 
 
 class ForeignError(ValueError):
     """A folder of checkpoints that belongs to another run."""
+
+
+class InUseError(ValueError):
+    """A folder that another process has locked."""
 
 
 class Restored(NamedTuple):
@@ -47,19 +60,48 @@ class Restored(NamedTuple):
     """A sentence for each damaged checkpoint that was skipped."""
 
 
-def print_warning(sentence: str) -> None:
-    """Print a line to standard error."""
-    print(sentence, file=sys.stderr, flush=True)
+def run_trials(
+    runner: TrialRunner,
+    checkpoints: Checkpoints,
+    *,
+    started: float,
+    checkpoint_seconds: float = 60.0,
+    interrupts: Interrupts | None = None,
+    on_chunk: Callable[[Progress], bool | None] = lambda progress: None,
+) -> bool:
+    """Run all trials to their end, with checkpoints.
+
+    Args:
+      runner: the trials, before their first chunk or as restored.
+      checkpoints: the checkpoints of the run.
+      started: the time at which the run started (`time.monotonic`), minus what it took before.
+      checkpoint_seconds: the least time between two checkpoints.
+      interrupts: deferred signals, which raise KeyboardInterrupt after a checkpoint.
+      on_chunk: called after every chunk; returns True to stop the trials there.
+
+    Returns:
+      Whether all trials have ended; False if `on_chunk` stopped them.
+    """
+    saved_at = time.monotonic()
+    while not runner.finished:
+        if on_chunk(runner.run_chunk()):
+            return runner.finished
+        elapsed = on_first_process(lambda since=saved_at: time.monotonic() - since)
+        is_interrupted = interrupts is not None and interrupts.requested() and not runner.finished
+        if is_interrupted or elapsed >= checkpoint_seconds:
+            checkpoints.save(runner, time.monotonic() - started)
+            saved_at = time.monotonic()
+        if is_interrupted:
+            raise KeyboardInterrupt
+    return True
 
 
 class Checkpoints:
     """The checkpoints of one run, in a folder that is locked while this context is entered.
 
     A run that is killed at any moment leaves only complete checkpoints. If the newest one is
-    damaged, the one before it is used.
-
-    A checkpoint that cannot be written never ends the run. If the folder cannot be locked, made or
-    written to, there is a warning, and the next checkpoint is tried as usual.
+    damaged, the one before it is used. A checkpoint that cannot be written never ends the run:
+    there is a warning, and the next checkpoint is tried as usual.
 
     With several processes, only the first one accesses the folder; all make the same calls.
     """
@@ -68,7 +110,7 @@ class Checkpoints:
         self,
         folder: pathlib.Path,
         run: Mapping[str, object],
-        warn: Callable[[str], None] = print_warning,
+        warn: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
     ) -> None:
         """Open `folder`, which is made if it does not exist.
 
@@ -96,21 +138,15 @@ class Checkpoints:
             self._unlock()
 
     def save(self, runner: TrialRunner, seconds: float = 0.0) -> bool:
-        """Write the state of a run that has taken `seconds` so far.
-
-        Returns:
-          Whether it could be written. If not, there was a warning.
-        """
-        state = _pack(runner.state())
-        write = lambda: self._write(runner.num_sequences, state, seconds)
+        """Write the state of a run that has taken `seconds`; return whether this succeeded."""
+        state = io.BytesIO()
+        for leaf in jax.tree.leaves(runner.state()):
+            np.save(state, leaf, allow_pickle=False)
+        write = lambda: self._write(runner.num_sequences, state.getvalue(), seconds)
         return on_first_process(lambda: self._try("written", write)) is not None
 
     def restore(self, runner: TrialRunner) -> Restored:
-        """Set the run to its newest readable checkpoint, if there is one.
-
-        Raises:
-          ForeignError: a ValueError, if that checkpoint belongs to another run.
-        """
+        """Set the run to its newest readable checkpoint, if any; ForeignError if of another run."""
         found = on_first_process(lambda: self._try("read", self._read_newest))
         restored, state = found or (Restored(0.0, []), None)
         if state is not None:
@@ -133,7 +169,7 @@ class Checkpoints:
 
     def _open(self) -> list[int]:
         """Lock the folder and return the numbers of its checkpoints, the newest first."""
-        if self._lock is None or not is_at(self._lock, self._folder):
+        if self._lock is None or not _is_at(self._lock, self._folder):
             self._unlock()
             self._lock = lock(self._folder, self._warn)
             for unfinished in self._folder.glob(".*"):  # by a process that was killed
@@ -162,40 +198,25 @@ class Checkpoints:
         for number in self._open():
             path = self._folder / str(number)
             try:
-                header, state = _read(path)
+                digest, _, content = path.read_bytes().partition(b"\n")
+                if digest != _digest(content):
+                    raise ValueError("its content does not have its digest")
+                packed, _, state = content.partition(b"\n")
+                header: Document = json.loads(packed)
             except Exception as error:  # whatever a damaged file makes the reader raise
                 damaged.append(f"checkpoint {path} is damaged: {_reason(error)}")
                 continue
-            self._check_run(header["run"], path)
+            if header["run"] != self._run:
+                differing = differences(header["run"], self._run)
+                raise ForeignError(f"checkpoint {path} differs in {differing}")
             return Restored(header["seconds"], damaged), state
         return Restored(0.0, damaged), None
 
-    def _check_run(self, found: Document, path: pathlib.Path) -> None:
-        """Raise ForeignError, which names the fields that differ, unless the run is the same."""
-        if found != self._run:
-            raise ForeignError(f"checkpoint {path} differs in {differences(found, self._run)}")
-
-
-def _pack(state: RunState) -> bytes:
-    file = io.BytesIO()
-    for leaf in jax.tree.leaves(state):
-        np.save(file, leaf, allow_pickle=False)
-    return file.getvalue()
-
 
 def _unpack(packed: bytes, like: RunState) -> RunState:
-    """Return what was packed, in the structure of `like`."""
+    """Return what was saved, in the structure of `like`."""
     file = io.BytesIO(packed)
-    leaves, structure = jax.tree.flatten(like)
-    return jax.tree.unflatten(structure, [np.load(file, allow_pickle=False) for _ in leaves])
-
-
-def _read(path: pathlib.Path) -> tuple[Document, bytes]:
-    digest, _, content = path.read_bytes().partition(b"\n")
-    if digest != _digest(content):
-        raise ValueError("its content does not have its digest")
-    header, _, state = content.partition(b"\n")
-    return json.loads(header), state
+    return jax.tree.map(lambda _: np.load(file, allow_pickle=False), like)
 
 
 def _digest(content: bytes) -> bytes:
@@ -220,6 +241,45 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+# Locks on folders ------------------------------------------------------------------------------
+
+
+def lock(folder: pathlib.Path, warn: Callable[[str], None] = lambda line: None) -> int:
+    """Make `folder` and lock it until the returned descriptor is closed, or this process ends.
+
+    Raise InUseError if another process has locked it. On a file system without locks, `warn` is
+    called, and the folder is open to all processes.
+    """
+    if fcntl is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(os.devnull, os.O_RDONLY)
+    for _ in range(_MAX_RACES):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY)
+        except (FileExistsError, FileNotFoundError):
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise InUseError(f"{folder} is in use by another process") from None
+        except OSError as error:
+            warn(f"{folder} could not be locked against other processes: {error.strerror}")
+        if _is_at(descriptor, folder):
+            return descriptor
+        os.close(descriptor)  # its folder has been removed meanwhile
+    raise FileNotFoundError(errno.ENOENT, "other processes remove it", str(folder))
+
+
+def _is_at(descriptor: int, folder: pathlib.Path) -> bool:
+    """Return whether the open folder is the one that has this name now."""
+    try:
+        return fcntl is None or os.path.samestat(os.fstat(descriptor), folder.stat())
+    except FileNotFoundError:
+        return False
+
+
 def check_unused(folder: pathlib.Path) -> None:
     """Raise InUseError, a ValueError, if a run has the folder of its checkpoints open."""
     if folder.is_dir():
@@ -227,11 +287,7 @@ def check_unused(folder: pathlib.Path) -> None:
 
 
 def discard(folder: pathlib.Path) -> None:
-    """Delete the checkpoints of an interrupted run, if there are any.
-
-    Raises:
-      InUseError: a ValueError, if the run is still going on; nothing is deleted.
-    """
+    """Delete the checkpoints of an interrupted run, if any; InUseError if it is still going on."""
     if folder.is_dir():
         descriptor = lock(folder)
         shutil.rmtree(folder, ignore_errors=True)

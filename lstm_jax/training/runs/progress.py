@@ -7,6 +7,7 @@ import warnings
 
 from lstm_jax.training.trials.records import Progress
 
+_EMPTY = "{desc}: compiling"  # until the first chunk, which knows the number of trials
 _FORMAT = "{desc}: {percentage:.0f}%|{bar}| {n}/{total} [{elapsed}<{remaining}{postfix}]"
 
 
@@ -32,43 +33,30 @@ def describe(progress: Progress) -> str:
 
 
 class Bar:
-    """A progress bar of the trials that have ended, with the time left.
+    """A progress bar of the trials that have ended, with the time left; in a notebook, a widget.
 
-        with Bar("6a") as bar:
-            runner.run(on_chunk=bar.show)
-
-    In a notebook it is a widget.
+    with Bar("6a") as bar:
+        runner.run(on_chunk=bar.show)
     """
 
     def __init__(self, title: str = "trials") -> None:
-        """Display an empty bar.
-
-        Args:
-          title: the text before the bar.
-
-        Raises:
-          ImportError: if tqdm is not installed.
-        """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a notebook without widgets gets a bar of text
             from tqdm.auto import tqdm
 
-        self._bar = tqdm(desc=title, total=0, bar_format=_FORMAT, dynamic_ncols=True)
+        self._bar = tqdm(desc=title, bar_format=_EMPTY, dynamic_ncols=True)
 
     def __enter__(self) -> Bar:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
+        self._bar.close()
 
     def show(self, progress: Progress) -> None:
         """Display the state after a chunk; an `on_chunk` of `TrialRunner.run`."""
+        self._bar.bar_format = _FORMAT
         self._bar.total = progress.trials
         self._bar.n = progress.trials - progress.running
         self._bar.set_postfix_str(describe(progress))
         if not progress.running:
-            self.close()
-
-    def close(self) -> None:
-        """Leave the bar as it is; called after the last chunk."""
-        self._bar.close()
+            self._bar.close()

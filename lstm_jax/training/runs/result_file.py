@@ -1,8 +1,4 @@
-"""Result files: the trials of a task as one JSON document, the same for every experiment.
-
-`make_document` makes what is written, `ROW`, `TRIAL` and `CURVE` are its schema, and `read_result`
-returns a checked document with everything that follows from it.
-"""
+"""Result files: the trials of a task as one JSON document, the same for every experiment."""
 
 from __future__ import annotations
 
@@ -16,29 +12,38 @@ import os
 import pathlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
+from lstm_jax.cell.validation import displayed
 from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.tasks.task import Published, Task
-from lstm_jax.training.runs.schema import (
-    COUNT,
-    LIST,
-    MAYBE,
-    NUMBER,
-    OBJECT,
-    TEXT,
-    YES_NO,
-    FieldType,
-    check_fields,
-)
 from lstm_jax.training.trials.runner import TrialResult
-from lstm_jax.training.update_rules.per_sequence import Model
+from lstm_jax.training.update_rules.lstm import Model
 
 SCHEMA_VERSION = 2
 CURVE_POINTS = 100
+LARGEST = 1e15  # of any number in a result file
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= LARGEST and math.isfinite(value)
+
+
+FieldType = tuple[str, Callable[[object], bool]]  # its name, and whether a value has it
+TEXT: FieldType = ("text", lambda value: isinstance(value, str))
+YES_NO: FieldType = ("true or false", lambda value: isinstance(value, bool))
+NUMBER: FieldType = ("a number", _is_number)
+COUNT: FieldType = (
+    "a whole number from 0",
+    lambda value: isinstance(value, int) and _is_number(value) and value >= 0,
+)
+MAYBE: FieldType = ("a number or null", lambda value: value is None or _is_number(value))
+LIST: FieldType = ("a list", lambda value: isinstance(value, list))
+OBJECT: FieldType = ("an object", lambda value: isinstance(value, dict))
 
 ROW = {
     **dict.fromkeys(("task", "recipe", "changes", "date", "command", "title"), TEXT),
@@ -57,6 +62,24 @@ NOT_PUBLISHED = dataclasses.asdict(Published())
 PUBLISHED = dict.fromkeys(NOT_PUBLISHED, MAYBE) | {"table": TEXT}
 
 
+def check_fields(
+    found: object, types: Mapping[str, FieldType], name: object, place: str = ""
+) -> None:
+    """Raise ValueError if an object lacks a field or has one of another type.
+
+    Messages name the file, `name`, and the object's place in it, such as "trials[0].".
+    """
+    if not isinstance(found, Mapping):
+        got = displayed(found)
+        raise ValueError(f"{name} must have an object at {place.rstrip('.')}, got {got}")
+    for field, (type_name, fits) in types.items():
+        if field not in found:
+            raise ValueError(f"{name} must have {place}{field}, {type_name}; it has none")
+        if not fits(found[field]):
+            got = displayed(found[field])
+            raise ValueError(f"{name} must have {place}{field}, {type_name}, got {got}")
+
+
 def make_document(
     task: Task,
     results: Sequence[TrialResult],
@@ -72,8 +95,7 @@ def make_document(
     Args:
       task: the task that was learned.
       results: the results of its trials.
-      recipe: the label of the run.
-      changes: what differs from the paper's hyperparameters, in words; "" if nothing does.
+      recipe, changes: the name of the recipe, and its changes in words.
       wall_seconds: the time that the run took.
       seed: the seed of all random numbers.
       command: the command that repeats the run.
@@ -90,7 +112,11 @@ def make_document(
         "rule": dataclasses.asdict(task.rule),
         "max_sequences": task.max_sequences,
         "test_size": results[0].test_size,
-        "trials": [_trial(result) for result in results],
+        "trials": [
+            {name: plain_number(getattr(result, name)) for name in TRIAL}
+            | {"curve": pack_curve(thin(result.curve).tolist())}
+            for result in results
+        ],
         "network": _network(results),
         "wall_seconds": round(wall_seconds, 2),
     } | about_run(seed, command)
@@ -107,34 +133,19 @@ def about_run(seed: int, command: str) -> Document:
     }
 
 
-def _trial(result: TrialResult) -> Document:
-    return {name: _plain(getattr(result, name)) for name in TRIAL} | {
-        "curve": pack_curve(thin(result.curve).tolist())
-    }
-
-
 def _network(results: Sequence[TrialResult]) -> Document | None:
     """Return the weights of the first solved LSTM, by their paths in `Parameters`."""
+    shortest_decimals = np.vectorize(lambda w: float(str(w)), otypes=[float])
     for result in results:
         if result.solved and isinstance(result.model, Model):
             leaves = jax.tree_util.tree_leaves_with_path(result.model.parameters)
-            weights = {jax.tree_util.keystr(path): _weights(leaf) for path, leaf in leaves}
-            return {"trial": result.index, "parameters": weights}
+            lists = {jax.tree_util.keystr(p): shortest_decimals(w).tolist() for p, w in leaves}
+            return {"trial": result.index, "parameters": lists}
     return None
 
 
-def _weights(array: np.ndarray) -> list:
-    """Return nested lists of the shortest decimals that determine the floats of an array."""
-    return np.vectorize(lambda w: float(str(w)), otypes=[float])(array).tolist()
-
-
 def thin(curve: np.ndarray, points: int = CURVE_POINTS) -> np.ndarray:
-    """Return at most `points` points of a curve, each the mean of a segment, at its end.
-
-    >>> thin(np.array([[1.0, 0.4], [2.0, 0.2], [3.0, 0.0]]), points=2)
-    array([[2. , 0.3],
-           [3. , 0. ]])
-    """
+    """Return at most `points` points of a curve, each the mean of a segment, at its end."""
     if len(curve) <= points:
         return curve
     segments = np.array_split(curve, points)
@@ -159,14 +170,7 @@ def pack_curve(points: Sequence[Sequence[float]]) -> Document:
 
 
 def unpack_curve(columns: Document, name: object = "", place: str = "curve.") -> list[list]:
-    """Return the points of a packed curve: sequences, mean error, fraction wrong.
-
-    >>> unpack_curve({"sequences": [[1000, 2]], "error": [0.5, 0.25], "wrong": [1, None]})
-    [[1000, 0.5, 1], [2000, 0.25, None]]
-
-    Raises:
-      ValueError: if the columns are not those of a curve.
-    """
+    """Return the points of a packed curve; raise ValueError if it is not one."""
     check_fields(columns, CURVE, name, place)
     runs, error, wrong = (columns[field] for field in CURVE)
     is_run = lambda run: isinstance(run, list) and len(run) == 2 and all(map(COUNT[1], run))
@@ -177,15 +181,13 @@ def unpack_curve(columns: Document, name: object = "", place: str = "curve.") ->
     return [list(point) for point in zip(sequences, error, wrong, strict=True)]
 
 
-def plain_number(value: float, digits: int = 6) -> float | int | None:
+def plain_number(value: float | None, digits: int = 6) -> float | None:
     """Return a number with so many significant digits, and None for NaN and infinity."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
     if not math.isfinite(value):
         return None
     return int(value) if float(value).is_integer() else float(f"{value:.{digits}g}")
-
-
-def _plain(value: bool | float | None) -> bool | float | int | None:
-    return plain_number(value) if isinstance(value, float) else value
 
 
 def versions() -> dict[str, str]:
@@ -199,13 +201,11 @@ def versions() -> dict[str, str]:
 def machine() -> Document:
     """Return what a run was timed on."""
     device = jax.devices()[0]
-    cpu = platform.processor() or platform.machine()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return {
-        "cpu": cpu,
+        "cpu": models[0] if models else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "platform": platform.platform(terse=True),
         "device": device.device_kind,
@@ -220,11 +220,7 @@ def write_json(path: pathlib.Path, document: Document) -> None:
 
 
 def read_json(path: pathlib.Path) -> Document:
-    """Read a document of this schema version.
-
-    Raises:
-      ValueError: if it is not one.
-    """
+    """Read a document of this schema version; raise ValueError if it is not one."""
     try:
         document = json.loads(path.read_text())
     except RecursionError as error:
@@ -233,19 +229,13 @@ def read_json(path: pathlib.Path) -> Document:
         raise ValueError(f"{path} is not JSON: {error}") from error
     found = document.get("schema_version") if isinstance(document, dict) else None
     if found != SCHEMA_VERSION:
-        raise ValueError(
-            f"{path} must have schema_version {SCHEMA_VERSION}, got {found!r}"
-            + (": an older format, run its command again" if found == 1 else "")
-        )
+        hint = ": an older format, run its command again" if found == 1 else ""
+        raise ValueError(f"{path} must have schema_version {SCHEMA_VERSION}, got {found!r}{hint}")
     return document
 
 
 def read_result(path: pathlib.Path) -> Document:
-    """Read the result file of a task and return its document, as `complete` returns it.
-
-    Raises:
-      ValueError: if it is not one.
-    """
+    """Read a result file and return it as `complete` does; raise ValueError if it is not one."""
     document = {"title": "", "published": NOT_PUBLISHED} | read_json(path)
     check_fields(document, ROW, path)
     check_fields(document["published"], PUBLISHED, path, "published.")
@@ -257,15 +247,7 @@ def read_result(path: pathlib.Path) -> Document:
 
 
 def complete(document: Document, name: object = "document") -> Document:
-    """Return the content of a result file with a `summary`, and with curves as points.
-
-    Args:
-      document: the content.
-      name: the name of the file, for messages.
-
-    Raises:
-      ValueError: if a curve is not one.
-    """
+    """Return the content of a result file with a `summary`, and with curves as points."""
     trials = [
         trial | {"curve": unpack_curve(trial["curve"], name, f"trials[{i}].curve.")}
         for i, trial in enumerate(document["trials"])
@@ -273,11 +255,11 @@ def complete(document: Document, name: object = "document") -> Document:
     return document | {"trials": trials, "summary": summarise(trials)}
 
 
-def summarise(trials: Sequence[Mapping[str, Any]]) -> Document:
+def summarise(trials: Sequence[Document]) -> Document:
     """Return the numbers for tables; means are over the solved trials, None if there are none."""
     solved = [trial for trial in trials if trial["solved"]]
 
-    def over(trials: Sequence[Mapping[str, Any]], field: str, compute: Callable = np.mean) -> Any:
+    def over(trials: Sequence[Document], field: str, compute: Callable = np.mean) -> float | None:
         values = [trial[field] for trial in trials if trial[field] is not None]
         return compute(values).item() if values else None
 

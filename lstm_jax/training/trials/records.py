@@ -1,4 +1,4 @@
-"""Records of a run: its progress, its complete state, and the results of its trials."""
+"""Records of a run: its train state, its progress and the results of its trials."""
 
 from __future__ import annotations
 
@@ -6,12 +6,36 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import chex
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.training.trials.stopping import TestMetrics
-from lstm_jax.training.trials.train_state import Best, TrainState
-from lstm_jax.training.trials.training_loop import NON_FINITE, RUNNING, SOLVED, Trials
+from lstm_jax.training.trials.training_loop import Trials
 from lstm_jax.training.update_rules.base import AnyModel, Metrics
+
+
+class Best(NamedTuple):
+    """The models of B trials at the end of the chunk with the lowest mean training error.
+
+    A trial that is never solved, or whose numbers become infinite, may have been better before.
+    """
+
+    model: AnyModel
+    """As `Trials.model`; the untrained models before the first chunk."""
+    error: chex.Array
+    """[B] float32, the mean error of that chunk; infinity before the first one."""
+    sequences: chex.Array
+    """[B] int32, training sequences until the end of that chunk; 0 before the first one."""
+
+
+class TrainState(NamedTuple):
+    """The train state of B trials, on the host or on one device; the batch axis is last."""
+
+    trials: Trials
+    """The trials as they are now."""
+    best: Best
+    """Their best models so far."""
 
 
 class Progress(NamedTuple):
@@ -79,43 +103,27 @@ class TrialResult:
     """Training sequences until the end of that chunk."""
 
 
-def make_result(
-    index: int,
-    state: TrainState,
-    test: TestMetrics,
-    curve: np.ndarray,
-    test_size: int,
-    num_sequences: int,
-) -> TrialResult:
-    """Make the result of one trial, from arrays without a batch axis.
+def init_train_state(trials: Trials) -> TrainState:
+    """Return the train state of trials before their first chunk."""
+    error = jnp.full_like(trials.status, jnp.inf, jnp.float32)
+    return TrainState(trials, Best(trials.model, error, jnp.zeros_like(trials.status)))
 
-    The fields are as in `TrialResult`; `num_sequences` are those of a trial that has not ended.
+
+def update_best(best: Best, model: AnyModel, metrics: Metrics, num_sequences: jax.Array) -> Best:
+    """Replace the best models where a chunk's mean error is finite and the lowest so far.
+
+    `model` and `metrics` are those after the chunk, `num_sequences` the sequences before it.
     """
-    trial, best = state
-    return TrialResult(
-        index=index,
-        solved=bool(trial.status == SOLVED),
-        sequences=int(trial.ended_at) if trial.status != RUNNING else num_sequences,
-        finite=bool(trial.status != NON_FINITE),
-        first_rule_sequences=int(trial.first_rule_at) or None,
-        test_wrong=int(test.wrong),
-        test_size=test_size,
-        test_error=float(test.error),
-        test_squared_error=float(test.squared_error),
-        curve=curve,
-        model=trial.model,
-        best_model=best.model,
-        best_error=float(best.error),
-        best_sequences=int(best.sequences),
-    )
+    error = metrics.mean_error()
+    is_better = (metrics.sequences > 0) & (error < best.error)
+    now = Best(model, error, num_sequences + metrics.sequences)
+    return jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
 
 
 def stack_metrics(chunks: Sequence[Metrics], num_trials: int) -> Metrics:
     """Stack the metrics of chunks, [R] each, to [chunks, R]."""
-    empty = np.zeros((0, num_trials), np.float32)
-    if not chunks:
-        return Metrics(empty, empty, empty)
-    return Metrics(*(np.stack(sums) for sums in zip(*chunks, strict=True)))
+    stacked = np.reshape(np.array(chunks, np.float32), (len(chunks), 3, num_trials))
+    return Metrics(*np.moveaxis(stacked, 1, 0))
 
 
 def learning_curve(metrics: Metrics, position: int) -> np.ndarray:

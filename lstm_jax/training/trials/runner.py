@@ -4,14 +4,14 @@ Trials run in batches of a fixed size per device. The compiled program of a tria
 bit of its numbers, is therefore the same for any number of trials and devices. When the trials that
 still run fit into fewer batches, they are repacked.
 
-The devices may belong to several processes (`lstm_jax.training.host.processes`). Each process then
-runs the same code, computes the trials of its devices, and receives the results of all others.
+The devices may belong to several processes (`lstm_jax.training.host.processes`). Each process
+computes the trials of its devices, and receives the results of all others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import chex
 import jax
@@ -21,20 +21,33 @@ from jax.sharding import Mesh
 from lstm_jax.cell.validation import as_integer, check_type, displayed
 from lstm_jax.tasks.task import Data
 from lstm_jax.training.host.cpu import default_batch_size
-from lstm_jax.training.host.devices import Devices
-from lstm_jax.training.trials.programs import make_programs
-from lstm_jax.training.trials.records import (
-    Progress,
-    RunState,
-    TrialResult,
-    learning_curve,
-    make_result,
-    stack_metrics,
+from lstm_jax.training.host.devices import Devices, Program
+from lstm_jax.training.trials import records
+from lstm_jax.training.trials.records import Progress, RunState, TrainState, TrialResult
+from lstm_jax.training.trials.training_loop import (
+    DATA,
+    IDLE,
+    NON_FINITE,
+    RUNNING,
+    SOLVED,
+    TrainingLoop,
 )
-from lstm_jax.training.trials.train_state import TrainState, pad, split, take, take_batch
-from lstm_jax.training.trials.training_loop import DATA, RUNNING, SOLVED, TrainingLoop
-from lstm_jax.training.update_rules.base import Metrics
-from lstm_jax.training.update_rules.keys import root_key, with_fixed_prng
+from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_prng
+
+T = TypeVar("T")
+
+
+class Programs:
+    """The compiled programs of a runner, whose batches all have the same size."""
+
+    def __init__(self, loop: TrainingLoop) -> None:
+        self.init = Program(
+            lambda keys, data: records.init_train_state(loop.init_trials(keys, data))
+        )
+        self.run_chunk = Program(loop.run_chunk, donate=True)
+        # Separate, so that it cannot change how the chunk is compiled.
+        self.update_best = Program(records.update_best, donate=True)
+        self.final_test = Program(loop.final_test)
 
 
 class Batch(NamedTuple):
@@ -49,10 +62,8 @@ class Batch(NamedTuple):
 class TrialRunner:
     """Runs trials chunk by chunk.
 
-    >>> import dataclasses
     >>> from lstm_jax.tasks import make_task
-    >>> task = dataclasses.replace(make_task("6a"), max_sequences=1, test_size=1)
-    >>> runner = TrialRunner(TrainingLoop(task), range(3), seed=1)
+    >>> runner = TrialRunner(TrainingLoop(make_task("6a")), range(3), seed=1)
     >>> runner.num_sequences, runner.finished  # results = runner.run() runs them
     (0, False)
 
@@ -60,7 +71,6 @@ class TrialRunner:
       indices: the indices of the R trials.
       num_sequences: training sequences so far of each trial still running.
       devices: the devices, and the number of trials side by side on each.
-      loop: the training loop.
     """
 
     def __init__(
@@ -76,18 +86,14 @@ class TrialRunner:
 
         Args:
           loop: the training loop.
-          indices: the trials, from 0; a trial's numbers depend on `seed` and its index alone.
+          indices: the trials, distinct and from 0; a trial's numbers depend on `seed` and its index
+            alone.
           seed: the seed of all random numbers, in [0, 2^32).
           mesh: a one-dimensional mesh of the devices that share the trials, of this process or of
             all processes (default: this process's first device).
           batch_size: trials side by side on a device (default: 8, or 24 on a CPU without
             `configure_cpu`). Another number may change the last bits of a trial's numbers, because
             the compiler may vectorise differently.
-
-        Raises:
-          ValueError: if there are no trials, an index is not an integer, negative or given twice,
-            `seed` or `batch_size` is not an integer in its range, or `loop` or `mesh` has another
-            type.
         """
         check_type("loop", loop, TrainingLoop)
         self.indices = _check_indices(indices)
@@ -98,7 +104,7 @@ class TrialRunner:
             batch_size = default_batch_size(mesh.devices.flat[0].platform)
         self.devices = Devices(mesh, as_integer("batch_size", batch_size, 1, 2**20))
         self.loop = loop
-        self._programs = make_programs(loop)
+        self._programs = Programs(loop)
         self._status = np.full(len(self.indices), RUNNING)
         self._metrics: list[Metrics] = []  # of every chunk, [R] each
         self._total_sequences = 0
@@ -110,7 +116,7 @@ class TrialRunner:
         """[R] float64, mean training errors in the last chunk; NaN for trials that had ended."""
         if not self._metrics:
             return np.full(len(self.indices), np.nan)
-        sequences, error = self._metrics[-1].sequences, np.asarray(self._metrics[-1].error)
+        sequences, error, _ = map(np.asarray, self._metrics[-1])
         return np.where(sequences > 0, error / np.maximum(sequences, 1), np.nan)
 
     @property
@@ -132,9 +138,9 @@ class TrialRunner:
         self._batches = [batch for batch, _ in advanced]
         metrics = self._gather_metrics(advanced)
         self._metrics.append(metrics)
-        self._total_sequences += _count_sequences(metrics)
-        limit = self.loop.task.max_sequences
-        self.num_sequences = min(self.num_sequences + self.loop.chunk, limit)
+        self._total_sequences += int(metrics.sequences.sum(dtype=np.float64))
+        self.num_sequences += self.loop.chunk
+        self.num_sequences = min(self.num_sequences, self.loop.task.max_sequences)
         running = np.flatnonzero(self._status == RUNNING)
         if len(self._split(running)) < len(self._batches):
             self._repack(self._train_state())
@@ -149,63 +155,66 @@ class TrialRunner:
 
     def curves(self) -> list[np.ndarray]:
         """Return every trial's learning curve so far, in order, as `TrialResult.curve`."""
-        metrics = stack_metrics(self._metrics, len(self.indices))
-        return [learning_curve(metrics, position) for position in self._all]
+        metrics = records.stack_metrics(self._metrics, len(self.indices))
+        return [records.learning_curve(metrics, position) for position in range(len(self.indices))]
 
     def results(self) -> list[TrialResult]:
         """Test the current model of every trial, ended or not, on fresh sequences."""
         state, curves, results = self._train_state(), self.curves(), []
-        for positions in self._split(self._all):
+        for positions in self._split():
             parts = [(part.trials,) for part in self._scatter(state, positions)]
-            test = self.devices.gather(self._programs.final_test(parts))
-            results += [
-                make_result(
+            tests = self.devices.gather(self._programs.final_test(parts))
+            for i, position in enumerate(positions):
+                test, (trial, best) = _take(tests, i), _take(state, position)
+                ended_at = trial.ended_at if trial.status != RUNNING else self.num_sequences
+                result = TrialResult(
                     index=self.indices[position],
-                    state=take(state, position),
-                    test=take(test, i),
-                    curve=curves[position],
+                    solved=bool(trial.status == SOLVED),
+                    sequences=int(ended_at),
+                    finite=bool(trial.status != NON_FINITE),
+                    first_rule_sequences=int(trial.first_rule_at) or None,
+                    test_wrong=int(test.wrong),
                     test_size=self.loop.task.test_size,
-                    num_sequences=self.num_sequences,
+                    test_error=float(test.error),
+                    test_squared_error=float(test.squared_error),
+                    curve=curves[position],
+                    model=trial.model,
+                    best_model=best.model,
+                    best_error=float(best.error),
+                    best_sequences=int(best.sequences),
                 )
-                for i, position in enumerate(positions)
-            ]
+                results.append(result)
         return results
 
     def state(self) -> RunState:
         """Return the complete state of the run, for `restore`."""
         trials, best = self._train_state()
-        metrics = stack_metrics(self._metrics, len(self.indices))
+        metrics = records.stack_metrics(self._metrics, len(self.indices))
         return RunState(np.array(self.num_sequences), trials, metrics, best)
 
     def restore(self, state: RunState) -> None:
-        """Continue from the state of another runner of the same trials.
-
-        Raises:
-          ValueError: if it had other trials or another seed.
-        """
+        """Continue from the state of another runner of the same trials with the same seed."""
         if not np.array_equal(state.trials.keys, self._keys):
             raise ValueError(f"state must be of the trials {self.indices} with this runner's seed")
         self.num_sequences = int(state.num_sequences)
         self._status = np.array(state.trials.status)
         self._metrics = [Metrics(*sums) for sums in zip(*state.metrics, strict=True)]
-        self._total_sequences = _count_sequences(state.metrics)
+        self._total_sequences = int(state.metrics.sequences.sum(dtype=np.float64))
         self._repack(TrainState(state.trials, state.best))
 
-    @property
-    def _all(self) -> np.ndarray:
-        """The positions of all trials."""
-        return np.arange(len(self.indices))
-
-    def _split(self, positions: np.ndarray) -> list[np.ndarray]:
-        return split(positions, self.devices.width)
+    def _split(self, positions: np.ndarray | None = None) -> list[np.ndarray]:
+        """Split positions, of all trials by default, into batches; the last may be smaller."""
+        positions = np.arange(len(self.indices)) if positions is None else positions
+        width = self.devices.width
+        return [positions[i : i + width] for i in range(0, len(positions), width)]
 
     def _init(self, data: Data) -> TrainState:
         """Return all trials before their first sequence, on the host."""
         batches = []
-        for positions in self._split(self._all):
-            arguments = take((self._keys, data), pad(positions, self.devices.width))
-            parts = self._programs.init(self.devices.scatter(arguments))
-            batches.append(take(self.devices.gather(parts), np.arange(len(positions))))
+        for positions in self._split():
+            arguments = self.devices.scatter(_take((self._keys, data), self._pad(positions)))
+            state = self.devices.gather(self._programs.init(arguments))
+            batches.append(_take(state, np.arange(len(positions))))
         return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=-1), *batches)
 
     def _advance(self, batch: Batch) -> tuple[Batch, list[tuple[chex.Array, Metrics]]]:
@@ -213,9 +222,7 @@ class TrialRunner:
         n = np.int32(self.num_sequences)
         done = self._programs.run_chunk([(part.trials, n) for part in batch.parts])
         pairs = zip(batch.parts, done, strict=True)
-        best = self._programs.update_best(
-            [(part.best, trials.model, metrics, n) for part, (trials, metrics) in pairs]
-        )
+        best = self._programs.update_best([(p.best, t.model, m, n) for p, (t, m) in pairs])
         parts = [TrainState(trials, b) for (trials, _), b in zip(done, best, strict=True)]
         return Batch(batch.positions, parts), [(trials.status, m) for trials, m in done]
 
@@ -225,7 +232,7 @@ class TrialRunner:
         """Wait for a chunk of all batches, note the trials' status, return the metrics, [R]."""
         sums = np.zeros((len(Metrics._fields), len(self.indices)), np.float32)
         for (positions, _), parts in advanced:
-            status, metrics = take(self.devices.gather(parts), np.arange(len(positions)))
+            status, metrics = _take(self.devices.gather(parts), np.arange(len(positions)))
             self._status[positions] = status
             sums[:, positions] = metrics
         return Metrics(*sums)
@@ -233,12 +240,11 @@ class TrialRunner:
     def _train_state(self) -> TrainState:
         """Return a copy of the train state of all trials, in order, on the host."""
         state = jax.tree.map(np.array, self._host_state)
-        for positions, parts in self._batches:
-
-            def write(array: np.ndarray, values: np.ndarray, at: np.ndarray = positions) -> None:
+        arrays = jax.tree.leaves(state)
+        for at, parts in self._batches:
+            found = jax.tree.leaves(self.devices.gather(parts))
+            for array, values in zip(arrays, found, strict=True):
                 array[..., at] = values[..., : len(at)]
-
-            jax.tree.map(write, state, self.devices.gather(parts))
         return state
 
     def _repack(self, state: TrainState) -> None:
@@ -248,8 +254,21 @@ class TrialRunner:
         self._batches = [Batch(at, self._scatter(state, at)) for at in self._split(running)]
 
     def _scatter(self, state: TrainState, positions: np.ndarray) -> list[TrainState]:
-        """Copy trials as a batch to the devices."""
-        return self.devices.scatter(take_batch(state, positions, self.devices.width))
+        """Copy trials as a batch to the devices, filled up with idle ones."""
+        state = _take(state, self._pad(positions))
+        is_idle = np.arange(self.devices.width) >= len(positions)
+        status = np.where(is_idle, IDLE, state.trials.status).astype(np.int32)
+        return self.devices.scatter(state._replace(trials=state.trials._replace(status=status)))
+
+    def _pad(self, positions: np.ndarray) -> np.ndarray:
+        """Fill the positions of a batch up with the first one."""
+        missing = self.devices.width - len(positions)
+        return np.pad(positions, (0, missing), constant_values=positions[0])
+
+
+def _take(tree: T, positions: int | np.ndarray) -> T:
+    """Take one position, or several, from the last axis of every array, on the host."""
+    return jax.tree.map(lambda array: np.asarray(array)[..., positions], tree)
 
 
 def _check_indices(indices: Sequence[int]) -> list[int]:
@@ -273,8 +292,3 @@ def _keys_and_data(loop: TrainingLoop, indices: list[int], seed: int) -> tuple[n
         return key_data, None
     data = [prepare(jax.random.fold_in(root, DATA), index) for index in indices]
     return key_data, jax.tree.map(lambda *a: np.stack(a, axis=-1), *data)
-
-
-def _count_sequences(metrics: Metrics) -> int:
-    """Return the training sequences of all trials."""
-    return int(metrics.sequences.sum(dtype=np.float64))

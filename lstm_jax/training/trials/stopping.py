@@ -15,7 +15,7 @@ from lstm_jax.tasks.task import StreamRule, TestRule
 
 
 class Ring(NamedTuple):
-    """Ring buffers of the last N values of B trials.
+    """Ring buffers of the last N values of B trials, and their sums.
 
     The oldest value is read one step before it is overwritten. If both happened in one step, XLA
     would copy the whole buffer for every value instead of writing in place.
@@ -25,19 +25,17 @@ class Ring(NamedTuple):
     """[N, B]; value number n is at index n mod N."""
     oldest: jax.Array
     """[B], the value that the next one replaces."""
+    total: jax.Array
+    """[B] int32 or float32, the sum of the values."""
 
 
 class Window(NamedTuple):
-    """The last N training sequences of B trials, for a `StreamRule`, and their sums."""
+    """The last N training sequences of B trials, for a `StreamRule`."""
 
     wrong: Ring
     """bool, whether a sequence was incorrect."""
-    num_wrong: jax.Array
-    """[B] int32, the number of incorrect sequences in the window."""
     errors: Ring | None
     """float32, the error of each sequence; None if the rule has no mean error."""
-    sum_errors: jax.Array | None
-    """[B] float32, the sum of the errors in the window."""
 
 
 class TestMetrics(NamedTuple):
@@ -54,32 +52,26 @@ class TestMetrics(NamedTuple):
 def init_window(rule: StreamRule, shape: tuple[int, ...]) -> Window:
     """Return the window before the first sequence, in which all N count as incorrect."""
 
-    def ring(dtype: DTypeLike) -> Ring:
-        return Ring(jnp.ones((rule.window, *shape), dtype), jnp.ones(shape, dtype))
+    def ring(dtype: DTypeLike, total: DTypeLike) -> Ring:
+        ones = jnp.ones((rule.window, *shape), dtype)
+        return Ring(ones, ones[0], jnp.full(shape, rule.window, total))
 
-    errors = None if rule.mean_error is None else ring(jnp.float32)
-    return refresh(Window(ring(bool), jnp.zeros(shape, jnp.int32), errors, None))
+    errors = None if rule.mean_error is None else ring(jnp.float32, jnp.float32)
+    return Window(ring(bool, jnp.int32), errors)
 
 
 def refresh(window: Window) -> Window:
-    """Recompute the sums, so that rounding errors of the running sum do not accumulate."""
-    num_wrong = window.wrong.values.sum(0, dtype=jnp.int32)
-    sum_errors = None if window.errors is None else window.errors.values.sum(0)
-    return window._replace(num_wrong=num_wrong, sum_errors=sum_errors)
+    """Recompute the sum of errors, so that rounding errors do not accumulate."""
+    if window.errors is None:
+        return window
+    errors = window.errors._replace(total=window.errors.values.sum(0))
+    return window._replace(errors=errors)
 
 
 def record(window: Window, n: jax.Array, wrong: jax.Array, error: jax.Array) -> Window:
     """Replace the oldest sequence by number n, from 0; `wrong` and `error` are [B]."""
-    change = wrong.astype(jnp.int32) - window.wrong.oldest.astype(jnp.int32)
-    window = window._replace(
-        wrong=_push(window.wrong, n, wrong), num_wrong=window.num_wrong + change
-    )
-    if window.errors is None or window.sum_errors is None:
-        return window
-    return window._replace(
-        errors=_push(window.errors, n, error),
-        sum_errors=window.sum_errors + error - window.errors.oldest,
-    )
+    errors = None if window.errors is None else _push(window.errors, n, error)
+    return Window(_push(window.wrong, n, wrong), errors)
 
 
 def _push(ring: Ring, n: jax.Array, value: jax.Array) -> Ring:
@@ -87,14 +79,15 @@ def _push(ring: Ring, n: jax.Array, value: jax.Array) -> Ring:
     size = ring.values.shape[0]
     values = jax.lax.dynamic_update_index_in_dim(ring.values, value, n % size, 0)
     oldest = jax.lax.dynamic_index_in_dim(values, (n + 1) % size, keepdims=False)
-    return Ring(values, oldest)
+    dtype = ring.total.dtype
+    return Ring(values, oldest, ring.total + value.astype(dtype) - ring.oldest.astype(dtype))
 
 
 def stream_rule_met(rule: StreamRule, window: Window) -> jax.Array:
     """Return whether the last `rule.window` sequences meet the rule, [B] bool."""
-    met = window.num_wrong <= rule.max_wrong
-    if window.sum_errors is not None:
-        met &= window.sum_errors < rule.mean_error * rule.window
+    met = window.wrong.total <= rule.max_wrong
+    if window.errors is not None:
+        met &= window.errors.total < rule.mean_error * rule.window
     return met
 
 

@@ -1,8 +1,7 @@
 """The paper's online training, compiled: one random sequence and one update at a time.
 
 A chunk is the unit of compiled work: several hundred or thousand updates of a batch of B trials.
-Sequences are drawn, stopping rules are evaluated and ended trials are frozen inside the chunk. The
-batch axis is the last axis of every array in `Trials`.
+Sequences are drawn, stopping rules are evaluated and ended trials are frozen inside the chunk.
 
 The random numbers of a trial come from its key, `fold_in(root_key(seed), index)`, and from the
 number of the sequence. They do not depend on the other trials, or on when the trial is paused.
@@ -19,26 +18,21 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.validation import as_integer
 from lstm_jax.tasks.task import Data, Example, StreamRule, Task, TestRule, in_turn, real_steps
-from lstm_jax.training.trials.stopping import (
-    TestMetrics,
-    Window,
-    init_window,
-    record,
-    refresh,
-    stream_rule_met,
-    test_rule_met,
-)
+from lstm_jax.training.trials import stopping
+from lstm_jax.training.trials.stopping import TestMetrics, Window
 from lstm_jax.training.update_rules.base import (
     FROM_TASK,
     AnyModel,
     BatchUpdateRule,
     Metrics,
+    as_key,
     vmap_trials,
+    with_fixed_prng,
 )
-from lstm_jax.training.update_rules.keys import as_key, with_fixed_prng
-from lstm_jax.training.update_rules.select import make_update_rule
+from lstm_jax.training.update_rules.lstm import PerSequenceUpdate, PerStepUpdate
 
 RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 
@@ -73,33 +67,30 @@ class Trials(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingLoop:
-    """The online training of a task by an update rule, as pure functions for `jax.jit`.
-
-    Raises:
-      ValueError: if the chunk or the task's `max_sequences` is not an integer in its range, at
-        most 2^24 and 2^30, or the chunk is not the interval of the task's `TestRule`.
-    """
+    """The online training of a task by an update rule, as pure functions for `jax.jit`."""
 
     task: Task
     """The task: its sequences, its stopping rule and its hyperparameters."""
     update_rule: BatchUpdateRule[AnyModel] = FROM_TASK
     """The update rule (default: the LSTM's, by the task's hyperparameters)."""
     chunk: int = FROM_TASK
-    """Training sequences per chunk, in [1, 2^24] (default: the interval of the task's tests or of
-    its construction, otherwise 1000)."""
+    """Training sequences per chunk, in [1, 2^24]: the interval of the task's tests, if it has any
+    (default: that interval or the one of the task's construction, otherwise 1000)."""
 
     def __post_init__(self) -> None:
         if self.update_rule is None:
             object.__setattr__(self, "update_rule", make_update_rule(self.task))
         if self.chunk is None:
-            object.__setattr__(self, "chunk", default_chunk(self.task))
+            task = self.task
+            chunk = task.construction_interval if task.sequential_construction else CHUNK
+            chunk = task.rule.interval if isinstance(task.rule, TestRule) else chunk
+            object.__setattr__(self, "chunk", chunk)
         as_integer("chunk", self.chunk, 1, MAX_CHUNK + 1)
         as_integer("max_sequences", self.task.max_sequences, 1, MAX_SEQUENCES + 1)
         for rule in (self.task.rule, self.task.first_rule):
             if isinstance(rule, TestRule) and rule.interval != self.chunk:
-                raise ValueError(
-                    f"chunk must be the task's test interval, {rule.interval}, got {self.chunk}"
-                )
+                interval = f"the task's test interval, {rule.interval}"
+                raise ValueError(f"chunk must be {interval}, got {self.chunk}")
 
     @with_fixed_prng
     def init_trials(self, keys: jax.Array, data: Data) -> Trials:
@@ -109,7 +100,7 @@ class TrainingLoop:
             keys=keys,
             data=data,
             model=self.update_rule.init(_subkeys(keys, INITIAL_WEIGHTS)),
-            window=init_window(rule, shape) if isinstance(rule, StreamRule) else None,
+            window=stopping.init_window(rule, shape) if isinstance(rule, StreamRule) else None,
             status=jnp.full(shape, RUNNING, jnp.int32),
             ended_at=jnp.zeros(shape, jnp.int32),
             first_rule_at=jnp.zeros(shape, jnp.int32),
@@ -117,19 +108,11 @@ class TrainingLoop:
 
     @with_fixed_prng
     def run_chunk(self, trials: Trials, num_sequences: jax.Array) -> tuple[Trials, Metrics]:
-        """Train every running trial on up to `chunk` more sequences.
-
-        Args:
-          trials: the trials; all that run have had the same number of sequences.
-          num_sequences: int32, that number.
-
-        Returns:
-          The trials and the metrics of the chunk.
-        """
-        training_set = _vmap_set(self.task.training_set, trials.data)
+        """Train every running trial, after `num_sequences`, on up to `chunk` more sequences."""
+        training_set = self.task.training_set and vmap_trials(self.task.training_set)(trials.data)
         stop = jnp.minimum(num_sequences + self.chunk, self.task.max_sequences)
         if trials.window is not None:
-            trials = trials._replace(window=refresh(trials.window))
+            trials = trials._replace(window=stopping.refresh(trials.window))
 
         def any_running(carry: tuple) -> jax.Array:
             trials, _, n = carry
@@ -175,8 +158,8 @@ class TrainingLoop:
         )
         finite = jnp.isfinite(error)
         if isinstance(self.task.rule, StreamRule) and trials.window is not None:
-            window = record(trials.window, n, ~correct, error)
-            solved = running & finite & stream_rule_met(self.task.rule, window)
+            window = stopping.record(trials.window, n, ~correct, error)
+            solved = running & finite & stopping.stream_rule_met(self.task.rule, window)
             trials = _end(trials._replace(window=window), solved, SOLVED, n + 1)
         return _end(trials, running & ~finite, NON_FINITE, n + 1), metrics
 
@@ -207,9 +190,9 @@ class TrainingLoop:
         limit = max(r.max_wrong for r in (rule, first_rule) if r is not None)
         test = self._test(trials, keys, rule.size, lambda test: running & (test.wrong <= limit))
         if first_rule is not None:
-            met = running & (trials.first_rule_at == 0) & test_rule_met(first_rule, test)
+            met = running & (trials.first_rule_at == 0) & stopping.test_rule_met(first_rule, test)
             trials = trials._replace(first_rule_at=jnp.where(met, n, trials.first_rule_at))
-        return _end(trials, running & test_rule_met(rule, test), SOLVED, n)
+        return _end(trials, running & stopping.test_rule_met(rule, test), SOLVED, n)
 
     def _test(
         self,
@@ -222,9 +205,8 @@ class TrainingLoop:
 
         The test ends early once `is_open`, of the sums so far, is false for every trial.
         """
-        task, shape = self.task, trials.status.shape
-        sample = task.sample_test or task.sample
-        test_set = _vmap_set(task.test_set, trials.data)
+        sample = self.task.sample_test or self.task.sample
+        test_set = self.task.test_set and vmap_trials(self.task.test_set)(trials.data)
 
         def draw(i: jax.Array) -> Example:
             if test_set is not None:
@@ -247,22 +229,22 @@ class TrainingLoop:
                 sums.squared_error + squared_error,
             )
 
-        zeros = jnp.zeros(shape, jnp.float32)
-        start = (jnp.int32(0), TestMetrics(jnp.zeros(shape, jnp.int32), zeros, zeros))
+        zeros = jnp.zeros(trials.status.shape, jnp.float32)
+        start = (jnp.int32(0), TestMetrics(jnp.zeros_like(trials.status), zeros, zeros))
         _, sums = jax.lax.while_loop(is_needed, body, start)
         return sums._replace(error=sums.error / size, squared_error=sums.squared_error / size)
 
 
-def default_chunk(task: Task) -> int:
-    """Return the interval at which the task's rules make decisions, in training sequences."""
-    if isinstance(task.rule, TestRule):
-        return task.rule.interval
-    return task.construction_interval if task.sequential_construction else CHUNK
-
-
-def _vmap_set(make_set: Callable[[Data], Example] | None, data: Data) -> Example | None:
-    """Return every trial's fixed set of sequences, their axis first; None if there is none."""
-    return None if make_set is None else vmap_trials(make_set)(data)
+def make_update_rule(task: Task) -> BatchUpdateRule[AnyModel]:
+    """Make the LSTM's update rule by the hyperparameters of a task."""
+    if not isinstance(task.architecture, Architecture):
+        name = type(task.architecture).__name__
+        raise ValueError(f"update_rule must be given for a task whose architecture is a {name}")
+    if task.hyperparameters.update_after != "step":
+        return PerSequenceUpdate(task)
+    if task.hyperparameters.gradient != "truncated":
+        raise ValueError('update_after="step" needs gradient="truncated"')
+    return PerStepUpdate(task)
 
 
 def _key(key_data: jax.Array, *uses: jax.Array | int) -> jax.Array:

@@ -4,28 +4,38 @@ A `TrainingLoop` draws the sequences of a task, evaluates the outputs and decide
 solved. The update rule, the LSTM's or a baseline's, turns a sequence into new weights. An
 `UpdateRule` is written for one trial; `Vmapped` lifts it to the `BatchUpdateRule` that the loop
 calls. A batch has B trials, and the batch axis is the last axis of every array.
+
+Two settings of JAX would change a trial's random numbers: `jax_default_prng_impl`, the generator
+of keys that do not name one, and `jax_threefry_partitionable`, the order of its numbers. With the
+generator "rbg", a trial's numbers would even depend on the other trials of its batch.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from optax.tree_utils import tree_where
 
+from lstm_jax.cell.validation import as_integer
 from lstm_jax.tasks.task import Example
-from lstm_jax.training.update_rules.keys import as_key
 
 # The trained model: a pytree whose structure only the update rule knows.
 ModelT = TypeVar("ModelT")
 AnyModel = Any
 
 # Default of a dataclass field that `__post_init__` derives from the task.
-FROM_TASK: Any = None
+FROM_TASK: AnyModel = None
+
+GENERATOR = "threefry2x32"
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Metrics(NamedTuple):
@@ -60,7 +70,6 @@ class UpdateRule(Protocol[ModelT]):
 
     def end_chunk(self, model: ModelT, metrics: Metrics) -> ModelT:
         """Change the model between chunks; by default, return it unchanged."""
-        del metrics
         return model
 
 
@@ -74,16 +83,9 @@ class BatchUpdateRule(Protocol[ModelT]):
     def train_step(
         self, model: ModelT, example: Example, n: jax.Array, running: jax.Array
     ) -> tuple[ModelT, jax.Array]:
-        """Train each running trial on its sequence.
+        """Train each running trial, [B] bool, on its sequence number n, as `UpdateRule` does.
 
-        Args:
-          model: the models of all trials.
-          example: one sequence per trial.
-          n: int32, the number of the sequence, from 0.
-          running: [B] bool; the models of other trials are returned unchanged.
-
-        Returns:
-          The models, and the outputs before the update, as `outputs`.
+        The models of other trials are returned unchanged.
         """
         ...
 
@@ -127,3 +129,24 @@ class Vmapped:
 def vmap_trials(fun: Callable) -> Callable:
     """Lift a function of one trial to a batch of trials, on the last axis of every array."""
     return jax.vmap(fun, in_axes=-1, out_axes=-1)
+
+
+def root_key(seed: int) -> jax.Array:
+    """Return the key that all keys of a run are folded from; its seed is in [0, 2^32)."""
+    return jax.random.key(as_integer("seed", seed, 0, 2**32), impl=GENERATOR)
+
+
+def as_key(key_data: jax.Array) -> jax.Array:
+    """Return the PRNG key with this raw data, uint32."""
+    return jax.random.wrap_key_data(key_data, impl=GENERATOR)
+
+
+def with_fixed_prng(fun: Callable[P, R]) -> Callable[P, R]:
+    """Make a function draw the same random numbers, also when traced, under all settings of JAX."""
+
+    @functools.wraps(fun)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with jax.threefry_partitionable(True):
+            return fun(*args, **kwargs)
+
+    return wrapped

@@ -19,7 +19,7 @@ from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.validation import as_number, displayed
 from lstm_jax.network.optimisers import make_injected_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
 
 Bounds = tuple[float, float]  # lowest and highest
 
@@ -28,30 +28,25 @@ HYPERPARAMETERS = 2**32 - 1
 
 
 class Sample(NamedTuple):
-    """The hyperparameters that a random search can draw for one trial."""
+    """The hyperparameters that a random search can draw for one trial, float32.
+
+    Gate biases are [J]; None: random like all weights.
+    """
 
     learning_rate: jax.Array
-    """[] float32."""
     init_range: jax.Array
-    """[] float32."""
     input_gate_bias: jax.Array | None
-    """[J] float32; None: random like all weights."""
     output_gate_bias: jax.Array | None
-    """[J] float32; None: random like all weights."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchSpace:
-    """The distribution of each hyperparameter in a random search; None: the task's value.
-
-    Raises:
-      ValueError: if bounds are not finite and in order, or not positive where they must be.
-    """
+    """The distribution of each hyperparameter in a random search; None: the task's value."""
 
     learning_rate: Bounds | None = None
-    """Log-uniform between these bounds."""
+    """Log-uniform between these bounds, which are positive."""
     init_range: Bounds | None = None
-    """Log-uniform between these bounds."""
+    """Log-uniform between these bounds, which are positive."""
     input_gate_bias: Bounds | None = None
     """Uniform between these bounds, independently for each block."""
     output_gate_bias: Bounds | None = None
@@ -67,9 +62,8 @@ class SearchSpace:
             limit = -largest if is_bias else smallest
             if len(found) != 2 or not limit <= found[0] <= found[1] <= largest:
                 allowed = "finite numbers" if is_bias else "positive and finite numbers"
-                raise ValueError(
-                    f"{name} must be two {allowed}, the lower first, got {displayed(bounds)}"
-                )
+                got = f"the lower first, got {displayed(bounds)}"
+                raise ValueError(f"{name} must be two {allowed}, {got}")
 
     def sample(self, key: jax.Array, default: Hyperparameters, num_blocks: int) -> Sample:
         """Draw one trial's hyperparameters, from a PRNG key."""
@@ -124,18 +118,13 @@ class RandomSearchUpdate(PerSequenceUpdate):
 def start_trial(
     rule: PerSequenceUpdate, key: jax.Array, sample: Sample
 ) -> tuple[Parameters, optax.OptState]:
-    """Return a trial's initial weights and optimiser state for given hyperparameters.
+    """Return a trial's initial weights, from a PRNG key, and its optimiser state.
 
-    Args:
-      rule: an update rule whose optimiser is from `make_injected_optimiser`.
-      key: the PRNG key of the initial weights.
-      sample: the trial's hyperparameters, which replace the task's.
+    The sample replaces the task's hyperparameters. The optimiser of the rule has to be one of
+    `make_injected_optimiser`.
     """
-    values = sample._asdict()
+    values, forget = sample._asdict(), rule.task.hyperparameters.forget_gate_bias
     learning_rate = values.pop("learning_rate")
-    task = rule.task
-    parameters = initialise(
-        key, task.architecture, forget_gate_bias=task.hyperparameters.forget_gate_bias, **values
-    )
+    parameters = initialise(key, rule.task.architecture, forget_gate_bias=forget, **values)
     state = rule.optimiser.init(parameters)
     return parameters, optax.tree_utils.tree_set(state, learning_rate=learning_rate)

@@ -1,0 +1,277 @@
+"""The LSTM's update rules: an update after every sequence, as in the paper, or every step."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from optax.tree_utils import tree_where
+
+from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.step import State
+from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer
+from lstm_jax.network import online
+from lstm_jax.network.layer import RunOptions, Steps
+from lstm_jax.network.optimisers import check_optimiser, make_optimiser
+from lstm_jax.network.outputs import At, apply, net_inputs_only
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Task, real_steps
+from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, as_key, vmap_trials
+
+# An error has stopped decreasing if it is at least this fraction of the previous chunk's: outputs
+# whose target is 0 fall as t^(-1/2), so that it never stops altogether.
+STALLED = 0.95
+
+
+class Model(NamedTuple):
+    """A network in training; in a batch of B trials, the batch axis of every array is last."""
+
+    parameters: Parameters
+    """The weights."""
+    optimiser_state: optax.OptState
+    """The state of the optimiser, from its `init`."""
+    num_blocks: jax.Array
+    """[B] int32, the memory blocks that have been added to the network."""
+    last_error: jax.Array
+    """[B] float32, the mean training error of the previous chunk; infinity if there was none."""
+    previous: Parameters | None = None
+    """The weights before the last update, if the first step of a sequence still uses them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PerSequenceUpdate:
+    """The `BatchUpdateRule` of the LSTM that updates the weights once per sequence."""
+
+    task: Task[Architecture]
+    """The task, whose hyperparameters decide how the network starts and is trained."""
+    optimiser: optax.GradientTransformation = FROM_TASK
+    """Any optax transformation that needs no more than the gradient (default: the optimiser of the
+    hyperparameters)."""
+
+    _make_optimiser = staticmethod(make_optimiser)
+
+    def __post_init__(self) -> None:
+        hyperparameters = self.task.hyperparameters
+        if self.optimiser is None:
+            default = self._make_optimiser(hyperparameters.optimiser, hyperparameters.learning_rate)
+            object.__setattr__(self, "optimiser", default)
+        check_optimiser(self.optimiser)
+        hyperparameters.loss.check(self.task.architecture.output)
+
+    def init(self, keys: jax.Array) -> Model:
+        """Draw initial weights from the raw data of a key per trial, [2, B] uint32."""
+        task = self.task
+        is_delayed = task.hyperparameters.update_after == "next_first_step"
+        num_blocks = 0 if task.sequential_construction else task.architecture.num_blocks
+
+        def init_model(key: jax.Array) -> Model:
+            parameters, state = self.init_trial(as_key(key))
+            previous = parameters if is_delayed else None
+            return Model(parameters, state, jnp.int32(num_blocks), jnp.float32(jnp.inf), previous)
+
+        return vmap_trials(init_model)(keys)
+
+    def init_trial(self, key: jax.Array) -> tuple[Parameters, optax.OptState]:
+        """Return one trial's initial weights and optimiser state, from a PRNG key."""
+        parameters = draw_weights(key, self.task.architecture, self.task.hyperparameters)
+        return parameters, self.optimiser.init(parameters)
+
+    def train_step(
+        self, model: Model, example: Example, n: jax.Array, running: jax.Array
+    ) -> tuple[Model, jax.Array]:
+        """Update each running trial's weights by the gradient of its sequence."""
+        gradient, outputs = self._gradient(model, example)
+        updates, optimiser_state = vmap_trials(self.optimiser.update)(
+            gradient, model.optimiser_state, model.parameters
+        )
+        new = model._replace(
+            parameters=jax.tree.map(jnp.add, model.parameters, updates),
+            optimiser_state=optimiser_state,
+            previous=None if model.previous is None else model.parameters,
+        )
+        return tree_where(running, new, model), outputs
+
+    def outputs(self, model: Model, example: Example) -> jax.Array:
+        """Return the outputs [K, B], or [T, K, B] for a task with a target at every step."""
+        return self._activate(self._net((model.parameters,), model.num_blocks, example), example)
+
+    def end_chunk(self, model: Model, metrics: Metrics, running: jax.Array) -> Model:
+        """Add a memory block to running trials whose error has hardly decreased."""
+        if not self.task.sequential_construction:
+            return model
+        error = metrics.mean_error()
+        stalled = (error >= STALLED * model.last_error).astype(jnp.int32)
+        num_blocks = jnp.minimum(model.num_blocks + stalled, self.task.architecture.num_blocks)
+        return tree_where(running, model._replace(num_blocks=num_blocks, last_error=error), model)
+
+    def _gradient(self, model: Model, example: Example) -> tuple[Parameters, jax.Array]:
+        """Return the gradient, summed over two sets of weights if two are used, and the outputs."""
+        previous = () if model.previous is None else (model.previous,)
+        weights = (*previous, model.parameters)
+        gradients, outputs = jax.grad(self._loss, has_aux=True)(weights, model.num_blocks, example)
+        return functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), gradients), outputs
+
+    def _loss(
+        self, weights: tuple[Parameters, ...], num_blocks: jax.Array, example: Example
+    ) -> tuple[jax.Array, jax.Array]:
+        """Return the loss, summed over the independent trials, and the outputs."""
+        net = self._net(weights, num_blocks, example)
+        step_weights = None
+        if self.task.error_at == "every_step":
+            step_weights = real_steps(example).astype(net.dtype)
+        output = self.task.architecture.output
+        loss = self.task.hyperparameters.loss(net, example.targets, step_weights, output=output)
+        return loss, self._activate(net, example)
+
+    def _net(
+        self, weights: tuple[Parameters, ...], num_blocks: jax.Array, example: Example
+    ) -> jax.Array:
+        """Return the net inputs of the output units, [K, B] or [T, K, B].
+
+        Of two sets of weights, the first acts at the first step, the second at all others.
+        """
+        if len(weights) == 1:
+            return self._apply(weights[0], num_blocks, example, self.task.error_at)[0]
+        length = example.length
+        first = example._replace(inputs=example.inputs[:1], length=jnp.ones_like(length))
+        rest = example._replace(inputs=example.inputs[1:], length=length - 1)
+        net_1, state = self._apply(weights[0], num_blocks, first, "every_step")
+        net, _ = self._apply(weights[1], num_blocks, rest, self.task.error_at, state)
+        if self.task.error_at == "every_step":
+            return jnp.concatenate([net_1, net])
+        return jnp.where(length == 1, net_1[0], net)
+
+    def _apply(
+        self,
+        parameters: Parameters,
+        num_blocks: jax.Array,
+        example: Example,
+        at: At,
+        state: State | None = None,
+    ) -> tuple[jax.Array, State]:
+        return apply(
+            net_inputs_only(self.task.architecture),
+            self._mask(parameters, num_blocks),
+            example.inputs,
+            at=at,
+            steps=Steps(length=None if self.task.fixed_length else example.length),
+            initial_state=state,
+            options=RunOptions(gradient=self.task.hyperparameters.gradient),
+        )
+
+    def _mask(self, parameters: Parameters, num_blocks: jax.Array) -> Parameters:
+        """Set all weights, or gradients, from blocks that have not been added to 0."""
+        if not self.task.sequential_construction:
+            return parameters
+        return mask_blocks(self.task.architecture, parameters, num_blocks)
+
+    def _activate(self, net: jax.Array, example: Example) -> jax.Array:
+        """Return the outputs of net inputs, 0 at padding."""
+        outputs = ACTIVATIONS[self.task.architecture.output](net)
+        if self.task.error_at == "end" or self.task.fixed_length:
+            return outputs
+        return jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class PerStepUpdate(PerSequenceUpdate):
+    """The `BatchUpdateRule` of the LSTM that updates the weights at every step that has a loss.
+
+    It uses forward-mode gradients (`lstm_jax.online`). The traces of eqs. 25 and 27 are not
+    recomputed when the weights change, as in all real-time learning (Williams & Zipser 1989). At
+    small learning rates the difference is negligible.
+    """
+
+    def train_step(
+        self, model: Model, example: Example, n: jax.Array, running: jax.Array
+    ) -> tuple[Model, jax.Array]:
+        """Make one update for each step of the sequence that has a loss."""
+        new, outputs = vmap_trials(self.train_trial)(model, example)
+        return tree_where(running, new, model), outputs
+
+    def outputs(self, model: Model, example: Example) -> jax.Array:
+        """Return the outputs."""
+        return vmap_trials(super().outputs)(model, example)
+
+    def train_trial(self, model: Model, example: Example) -> tuple[Model, jax.Array]:
+        """Train one trial on its sequence, as `train_step`."""
+        learner = online.init_learner(self.task.architecture, model.parameters, self.optimiser)
+        learner = learner._replace(optimiser_state=model.optimiser_state)
+        has_loss, targets = real_steps(example), example.targets
+        if self.task.error_at == "end":
+            has_loss = has_loss & ~jnp.append(has_loss[1:], False)
+            targets = jnp.broadcast_to(targets[None], (len(has_loss), len(targets)))
+
+        def step(learner: online.Learner, at: tuple) -> tuple[online.Learner, jax.Array]:
+            x_t, target, has_loss = at
+            outputs, new = online.learn(
+                self.task.architecture,
+                learner._replace(parameters=self._mask(learner.parameters, model.num_blocks)),
+                x_t,
+                target,
+                weight=has_loss.astype(jnp.float32),
+                loss=self.task.hyperparameters.loss,
+            )
+            gradient = self._mask(new.gradient, model.num_blocks)
+            new = new._replace(parameters=learner.parameters, gradient=gradient)
+            return tree_where(has_loss, online.update(self.optimiser, new), new), outputs
+
+        learner, outputs = jax.lax.scan(step, learner, (example.inputs, targets, has_loss))
+        state = learner.optimiser_state
+        model = model._replace(parameters=learner.parameters, optimiser_state=state)
+        if self.task.error_at == "end":
+            return model, outputs[example.length - 1]
+        return model, jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
+def mask_blocks(
+    architecture: Architecture, parameters: Parameters, num_blocks: jax.Array
+) -> Parameters:
+    """Set all weights to 0 from blocks beyond the first `num_blocks`, [] or [B] int32.
+
+    Sequential construction is the paper's remedy for the abuse problem: "a memory cell and the
+    corresponding gate units are added to the network whenever the error stops decreasing" (section
+    4). Until a block is added, no unit receives its activations, so it learns nothing.
+    """
+    cells = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
+    gates = np.arange(architecture.num_blocks)
+    block_of = Layer(*(gates if t.is_gate else cells for t in UNIT_TYPES))._replace(hidden=-1)
+    units = zip(block_of, architecture.sizes, architecture.is_recurrent, strict=True)
+    sources = [np.broadcast_to(block, size) for block, size, is_source in units if size * is_source]
+
+    def mask(weights: jax.Array, blocks: np.ndarray) -> jax.Array:
+        """Mask weights [S, n] whose source s is in block `blocks[s]`; -1 is in none."""
+        column = blocks.reshape(-1, 1, *(1,) * num_blocks.ndim).astype(num_blocks.dtype)
+        return jnp.where(column < num_blocks[None, None], weights, 0)
+
+    masked = {
+        name: weights._replace(recurrent=mask(weights.recurrent, np.concatenate(sources)))
+        for name, weights in parameters.layer._asdict().items()
+        if weights is not None and sources
+    }
+    output = parameters.output._replace(cell=mask(parameters.output.cell, cells))
+    return Parameters(parameters.layer._replace(**masked), output)
+
+
+def draw_weights(
+    key: jax.Array, architecture: Architecture, hyperparameters: Hyperparameters
+) -> Parameters:
+    """Draw the initial weights of a trial, with the given gate biases set or added."""
+    biases = {gate.name: getattr(hyperparameters, f"{gate.name}_bias") for gate in GATES}
+    draw = functools.partial(initialise, key, architecture, init_range=hyperparameters.init_range)
+    parameters = draw(**{f"{gate}_bias": bias for gate, bias in biases.items()})
+    if not hyperparameters.add_gate_bias:
+        return parameters
+    random, layer = draw().layer, parameters.layer
+    for gate, bias in biases.items():
+        if bias is not None:
+            weights = getattr(layer, gate)
+            total = weights.bias + getattr(random, gate).bias
+            layer = layer._replace(**{gate: weights._replace(bias=total)})
+    return parameters._replace(layer=layer)
