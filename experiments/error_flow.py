@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 from absl.flags import FlagValues
 
-from experiments.claims.bptt import with_bptt
+from experiments.claims.comparisons import with_bptt
 from experiments.cli.command import Command
 from experiments.cli.files import check_free, make_folder, save_picture
 from experiments.cli.flag_set import FlagSet

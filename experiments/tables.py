@@ -182,8 +182,7 @@ def _section(task: str, documents: Sequence[Document]) -> str:
 def _claims() -> str:
     """Return a line and a picture for each claim that was run."""
     names = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
-    abouts = {name: (CLAIMS[name].__doc__ or "").partition("\n")[0] for name in names}
-    lines = [f"| [{name}](claims/claim.{name}.json) | {about} |" for name, about in abouts.items()]
+    lines = [f"| [{name}](claims/claim.{name}.json) | {CLAIMS[name].about} |" for name in names]
     pictures = [f"![{name}](claims/claim.{name}.png)" for name in names]
     return "\n".join([CLAIM_SECTION, *lines, "", *pictures, ""])
 

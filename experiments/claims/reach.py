@@ -1,16 +1,16 @@
-"""The last step at which nets tell the first symbol of task 2a, as baselines and the LSTM learn."""
+"""The reach of the first symbol of task 2a, as baselines and the LSTM learn."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.claims.base import ClaimOptions, band, draw_band, measure
-from experiments.claims.tolerance import with_tolerance
+from experiments.claims.comparisons import with_tolerance
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
@@ -18,7 +18,7 @@ from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
-from lstm_jax.training.update_rules.base import Vmapped, vmap_trials
+from lstm_jax.training.update_rules.base import AnyModel, Vmapped, vmap_trials
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ PANELS = {
 
 
 def run(options: ClaimOptions) -> Document:
-    """Measure all variants."""
+    """Measure the last step at which baselines and the LSTM tell the first symbol of task 2a."""
     return {"trials": options.trials, "variants": measure(variants(), reach, options)}
 
 
@@ -90,7 +90,7 @@ def reach(loop: TrainingLoop, options: ClaimOptions) -> Document:
     return {"solved": solved, "sequences": sequences} | bands
 
 
-def measure_model(loop: TrainingLoop, model: Any, trials: int) -> dict[str, jax.Array]:
+def measure_model(loop: TrainingLoop, model: AnyModel, trials: int) -> dict[str, jax.Array]:
     """Return the measures of `reach` for the current model of every trial, each [R]."""
     batch = loop.task.sample_batch(jax.random.key(0), 32)
     first = batch.inputs[:, 0]

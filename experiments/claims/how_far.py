@@ -1,0 +1,232 @@
+"""Claims of 2001 and 2002 about peepholes: trained on short sequences, right on how long ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.claims.base import ClaimOptions, Variants, measure, name_lines
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import Parameters
+from lstm_jax.network.files import Document
+from lstm_jax.network.layer import unroll
+from lstm_jax.network.losses import LOSSES
+from lstm_jax.network.outputs import output_units
+from lstm_jax.plots import style
+from lstm_jax.tasks import counting, replace_architecture, replace_hyperparameters, timing
+from lstm_jax.tasks.task import Example
+from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The publication used momentum and a = 1e-5.
+RECIPE = "paper+cross-entropy+forget-gate-bias=5+optimiser=adam-inverse-sqrt+learning-rate=0.01"
+MAX_N = {2: 500, 3: 300}  # of the tests, by number of letters
+TASKS: tuple[tuple[timing.Mode, int, int], ...] = (  # type, F, number of cells
+    ("generating", 5, 1),
+    ("generating", 5, 2),
+    ("measuring", 10, 1),
+)
+TIMING_SEQUENCES = 200_000
+LEARNING_RATE, MAX_NORM = 0.003, 0.1  # of Adam, decreasing to 0; of a gradient
+# With the publication's hyperparameters, a trial needs millions of sequences.
+CHANGES = (
+    "g is tanh; weights start in [-0.5, 0.5], biases of forget and output gates at 2 and -1; cross "
+    f"entropy; the full gradient, clipped to norm {MAX_NORM}, by Adam at a rate from "
+    f"{LEARNING_RATE} to 0"
+)
+TESTED = 1000  # spikes
+DISPLAYED = 45  # steps
+
+
+def run_counting(options: ClaimOptions) -> Document:
+    """Train counting (2001) on short strings, test on long ones, with and without peepholes."""
+    found = measure(counting_variants(), count, options)
+    return {"recipe": RECIPE, "trials": options.trials, "variants": found}
+
+
+def counting_variants() -> Variants:
+    """Return strings of two and of three letters, with and without peepholes."""
+    loops = {}
+    for letters in MAX_N:
+        for peepholes in (True, False):
+            task = make_recipe(RECIPE).apply(counting.make(letters, peepholes=peepholes))
+            label = f"{task.title}, {'with' if peepholes else 'without'} peepholes"
+            loops[label] = TrainingLoop(dataclasses.replace(task, max_sequences=50_000))
+    return loops
+
+
+def count(loop: TrainingLoop, options: ClaimOptions) -> Document:
+    """Train, then test every n up to `MAX_N`.
+
+    Returns:
+      `solved`, the number of solved trials; for each trial the training `sequences`, and
+      `furthest`, the largest n up to which all strings are right; `most`, the largest n tested.
+    """
+    runner = TrialRunner(loop, range(options.trials), seed=options.seed)
+    results = runner.run()
+    model = runner.state().trials.model
+    letters = loop.task.architecture.num_outputs - 1
+    most = MAX_N[letters]
+
+    @jax.jit
+    def test(n: jax.Array) -> jax.Array:
+        example = counting.string(n, letters, most)
+        batch = jax.tree.map(lambda a: jnp.repeat(a[..., None], options.trials, -1), example)
+        outputs = loop.update_rule.outputs(model, batch)
+        return jax.vmap(loop.task.is_correct, in_axes=(-1, None))(outputs, example)
+
+    right = jax.lax.map(test, jnp.arange(1, most + 1, dtype=jnp.int32))  # [N, R]
+    return {
+        "solved": sum(result.solved for result in results),
+        "sequences": [result.sequences for result in results],
+        "furthest": np.cumprod(np.asarray(right), axis=0).sum(0).tolist(),
+        "most": most,
+    }
+
+
+def draw_counting(document: Document) -> Figure:
+    """Draw one mark per trial, one line per variant."""
+    variants = document["variants"]
+    figure, (axes,) = style.new_figure(9, 1.6 + 0.5 * len(variants))
+    lines = {re.sub(r"[abc]\^n", r"$\g<0>$", k): v["furthest"] for k, v in variants.items()}
+    _draw_trials(axes, lines, spread=0.2)
+    most = [found["most"] for found in variants.values()]
+    axes.plot(most, range(len(most)), "|", color=style.BLACK, ms=18, label="longest tested")
+    axes.axvspan(1, 10, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
+    axes.set_xlabel("largest n up to which every string is right")
+    style.add_legend(figure, ncols=3, loc="outside upper center")
+    return figure
+
+
+def _draw_trials(axes: Axes, variants: Mapping[str, Sequence[float]], spread: float) -> None:
+    """Draw one mark per trial, one named line per variant."""
+    for y, values in enumerate(variants.values()):
+        offsets = np.linspace(-spread, spread, len(values))
+        axes.plot(np.maximum(values, 0.5), y + offsets, "o", color=style.OURS, alpha=0.5, ms=5)
+    axes.plot([], [], "o", color=style.OURS, alpha=0.5, label="a trial")
+    name_lines(axes, list(variants))
+
+
+def run_timing(options: ClaimOptions) -> Document:
+    """Generate spikes and measure their delays (timing, 2002), with and without peepholes."""
+    found = {}
+    for mode, period, cells in TASKS:
+        for peepholes in (True, False):
+            loop = timing_loop(mode, period, cells, peepholes=peepholes)
+            size = f"{cells} cell{'s' if cells > 1 else ''}"
+            label = f"{loop.task.title}, {size} {'with' if peepholes else 'without'} peepholes"
+            found[label] = one = measure_timing(mode, period, loop, options)
+            options.log(f"{label}: {one['solved']} of {options.trials}, right: {one['right']}")
+    return {"changes": CHANGES, "trials": options.trials, "variants": found}
+
+
+def timing_loop(mode: timing.Mode, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
+    """Return the training loop of a task with `CHANGES`."""
+    task = timing.make(mode, period, cells=cells, peepholes=peepholes)
+    task = dataclasses.replace(task, max_sequences=TIMING_SEQUENCES)
+    task = replace_hyperparameters(
+        replace_architecture(task, cell_input="tanh"),
+        init_range=0.5,
+        forget_gate_bias=(2.0,) * cells,
+        output_gate_bias=(-1.0,) * cells,
+        gradient="full",
+        loss=LOSSES["cross_entropy"],
+    )
+    adam = optax.adam(optax.linear_schedule(LEARNING_RATE, 0.0, TIMING_SEQUENCES))
+    optimiser = optax.chain(optax.clip_by_global_norm(MAX_NORM), adam)
+    return TrainingLoop(task, PerSequenceUpdate(task, optimiser))
+
+
+def measure_timing(
+    mode: timing.Mode, period: int, loop: TrainingLoop, options: ClaimOptions
+) -> Document:
+    """Train, then test every trial on one train of `TESTED` spikes.
+
+    Returns:
+      `solved`, the number of solved trials; for each trial the training `sequences`, and `right`,
+      the number of spikes before its first wrong output; `at_work`, the activations of the trial
+      that was right for longest.
+    """
+    runner = TrialRunner(loop, range(options.trials), seed=options.seed)
+    results = runner.run()
+    model = runner.state().trials.model
+    late = np.random.default_rng(options.seed).integers(0, 2, TESTED, np.int32)
+    example = timing.train(mode, jnp.asarray(late), period)
+    batch = jax.tree.map(lambda a: jnp.repeat(a[..., None], options.trials, -1), example)
+    outputs = np.asarray(jax.jit(loop.update_rule.outputs)(model, batch))
+    ends = np.cumsum(period + late)
+    right = [int(np.sum(ends <= right_steps(y, example))) for y in np.moveaxis(outputs, -1, 0)]
+    best = jax.tree.map(lambda a: a[..., int(np.argmax(right))], model.parameters)
+    return {
+        "solved": sum(result.solved for result in results),
+        "sequences": [result.sequences for result in results],
+        "right": right,
+        "at_work": _at_work(loop.task.architecture, best, example),
+    }
+
+
+def right_steps(outputs: np.ndarray, example: Example) -> int:
+    """Return the number of steps before the first output, of [T, 1], too far from its target."""
+    is_far = np.abs(outputs - np.asarray(example.targets)) >= timing.TOLERANCE
+    wrong = np.flatnonzero(is_far[: int(example.length)])
+    return int(wrong[0]) if len(wrong) else int(example.length)
+
+
+def _at_work(architecture: Architecture, parameters: Parameters, example: Example) -> Document:
+    """Return the first steps' inputs and outputs, and the activations of the first cell."""
+    inputs = example.inputs[:DISPLAYED]
+    activations, _ = unroll(architecture, parameters, inputs)
+    arrays = {
+        "input": inputs,
+        "target": example.targets[:DISPLAYED],
+        "output": output_units(architecture, parameters.output, activations, inputs),
+        "internal_state": activations.internal_state,
+        "output_gate": activations.output_gate,
+    }
+    rounded = lambda array: np.round(np.asarray(array, np.float64)[:, 0], 3).tolist()
+    return {name: rounded(array) for name, array in arrays.items()}
+
+
+def draw_timing(document: Document) -> Figure:
+    """Draw one mark per trial, and the best network of the first variant at work."""
+    variants = document["variants"]
+    figure, (left, right) = style.new_figure(12, 4.5, columns=2)
+    lines = {}
+    for label, found in variants.items():
+        name, _, net = label.rpartition(", ")
+        lines[f"{name}\n{net}: {found['solved']} of {document['trials']} solved"] = found["right"]
+    _draw_trials(left, lines, spread=0.25)
+    left.axvspan(0.5, timing.SPIKES, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
+    left.set_xlim(0.4, 1.3 * TESTED)
+    left.set_xlabel(f"spikes until the first wrong output, {TESTED} tested")
+    style.add_legend(left, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
+    label, first = next(iter(variants.items()))
+    _draw_at_work(right, label, first["at_work"])
+    return figure
+
+
+def _draw_at_work(axes: Axes, label: str, found: Document) -> None:
+    steps = 1 + np.arange(len(found["output"]))
+    spikes = steps[np.asarray(found["target"]) > 0.5]
+    axes.vlines(spikes, 0, 1, color=style.PAPER, alpha=0.3, linewidth=5, label="target")
+    axes.step(steps, found["input"], color=style.GREY, where="mid", label="input I")
+    axes.plot(steps, found["output"], color=style.BLACK, marker=".", label="output")
+    state = np.asarray(found["internal_state"])
+    state = state / np.abs(state).max()
+    axes.plot(steps, state, color=style.OURS, label="internal state / its largest")
+    axes.plot(steps, found["output_gate"], color=style.GREEN, linestyle="--", label="output gate")
+    axes.set(title=label, xlabel="step")
+    style.add_legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
