@@ -13,6 +13,7 @@ import numpy as np
 from experiments.benchmarks.big_nets import make_loss
 from experiments.benchmarks.measure import OURS, BenchmarkPlan, Measurement, measure_jax
 from lstm_jax import Architecture, TrainingLoop, TrialRunner, initialise, make_task
+from lstm_jax.network.files import Document
 from lstm_jax.network.online import online_gradient
 from lstm_jax.plots import style
 
@@ -110,21 +111,21 @@ def _updates(trials: int) -> tuple[Any, ...]:
     return run, batches, jnp.int32(0)
 
 
-def draw(measurements: Sequence[Measurement]) -> Figure:
+def draw(measurements: Sequence[Document]) -> Figure:
     """Draw time above and memory below, one column per size; the legends state the slopes."""
     figure, panels = style.new_figure(16, 7, rows=2, columns=len(SIZES), sharex="col")
     for i, axis in enumerate(SIZES):
         above, below = panels[i], panels[i + len(SIZES)]
         for number, gradient in enumerate(GRADIENTS):
-            of_line = lambda notes, g=gradient, a=axis: (notes["axis"], notes["rule"]) == (a, g)
-            line = [m for m in measurements if of_line(m.notes)]
+            is_of_line = lambda notes, g=gradient, a=axis: notes["axis"] == a and notes["rule"] == g
+            line = [m for m in measurements if is_of_line(m["notes"])]
             if not line:
                 continue
-            sizes, options = [m.notes["size"] for m in line], style.line_style(number)
-            seconds = [m.run_seconds for m in line]
-            memory = [max(m.temporary_bytes or 0, 1) for m in line]
+            sizes, options = [m["notes"]["size"] for m in line], style.line_style(number)
+            seconds = [m["run_seconds"] for m in line]
+            memory = [max(m["temporary_bytes"] or 0, 1) for m in line]
             for axes, values, name in ((above, seconds, "time"), (below, memory, "memory")):
-                label = f"{gradient}: slope {line[-1].notes[f'slope of {name}']}"
+                label = f"{gradient}: slope {line[-1]['notes'][f'slope of {name}']}"
                 axes.loglog(sizes, values, label=label, **options)
         below.set_xlabel(axis)
         for axes in (above, below):
