@@ -37,8 +37,8 @@ from lstm_jax.network.files import Document
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, read_json, versions
 
-HEAD = ("contender", "XLA", "compile s", "run ms", "CPU ms", "per s", "temp MB")
-ROW = "  {:<40} {:<22} {:>9} {:>10} {:>10} {:>12} {:>8} {:>9}"
+HEAD = ("contender", "XLA", "compile s", "run ms", "per s", "temp MB")
+ROW = "  {:<40} {:<22} {:>9} {:>10} {:>12} {:>8} {:>9}"
 PEERS = {"flax", "dm-haiku", "equinox", "torch"}
 
 
@@ -167,7 +167,6 @@ def table(document: Document) -> str:
             m["setting"],
             _number(m["compile_seconds"], 1, 2),
             _number(m["run_seconds"], 1e3, 3),
-            _number(m["cpu_seconds"], 1e3, 3),
             f"{m['rate']:,.1f}",
             _number(m["temporary_bytes"], 1e-6, 2),
             "" if best is None else f"{m['rate'] / best:.2f}x",

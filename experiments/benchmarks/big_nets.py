@@ -19,14 +19,12 @@ from experiments.benchmarks.measure import (
     measure_call,
     measure_jax,
 )
-from experiments.benchmarks.peers import Peer
 from lstm_jax import Architecture, initialise, unroll
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.network.interop import modern
 from lstm_jax.network.layer import Gradient, RunOptions
 from lstm_jax.training.update_rules.base import AnyModel
 
-UNIT = "gradients"
 Net = tuple[str, Architecture, Gradient]  # the ending of its name, the network, its gradient
 
 
@@ -50,13 +48,14 @@ def run(case: str, plan: BenchmarkPlan) -> list[Measurement]:
     keys = jax.random.split(jax.random.key(0))
     inputs = jax.random.normal(keys[0], (sizes.steps, sizes.batch, sizes.inputs))
     targets = jax.random.uniform(keys[1], (sizes.steps, sizes.batch, sizes.cells), minval=-1.0)
-    found = [_measure_net(plan, *net, inputs, targets) for net in _nets(case, sizes)]
+    found = [_measure_net(plan, net, inputs, targets) for net in _nets(case, sizes)]
     for peer in peers.jax_peers(sizes.inputs, sizes.cells):
-        found.append(_measure_peer(plan, peer, inputs, targets))
+        loss = lambda weights, peer=peer: 0.5 * jnp.mean((peer.run(weights, inputs) - targets) ** 2)
+        found.append(_measure_gradient(plan, peer.name, loss, peer.weights))
     if plan.with_torch and peers.torch is not None:
         call = peers.layer_gradient(np.asarray(inputs), np.asarray(targets))
         check = "its own autograd, not checked"
-        found.append(measure_call(plan, "torch.nn.LSTM", call, work=1, unit=UNIT, check=check))
+        found.append(measure_call(plan, "torch.nn.LSTM", call, check=check))
     return found
 
 
@@ -90,33 +89,21 @@ def make_loss(
 
 
 def _measure_net(
-    plan: BenchmarkPlan,
-    ending: str,
-    net: Architecture,
-    gradient: Gradient,
-    inputs: jax.Array,
-    targets: jax.Array,
+    plan: BenchmarkPlan, net: Net, inputs: jax.Array, targets: jax.Array
 ) -> Measurement:
-    parameters = initialise(jax.random.key(2), net)
-    loss = make_loss(net, inputs, targets, gradient)
-    found = jax.jit(jax.grad(loss))(parameters)
+    ending, architecture, gradient = net
+    parameters = initialise(jax.random.key(2), architecture)
+    loss = make_loss(architecture, inputs, targets, gradient)
+    name, check = f"{OURS} {gradient}{ending}", ""
     if gradient == "truncated":
-        reference = make_loss(net, inputs, targets, "truncated_autodiff")
-        expected = jax.jit(jax.grad(reference))(parameters)
-        check = check_close("against truncated_autodiff", found.layer, expected.layer, 1e-4)
-    else:
-        check = check_gradient("gradient", loss, parameters, found)
-    name = f"{OURS} {gradient}{ending}"
-    return measure_jax(plan, name, jax.grad(loss), parameters, work=1, unit=UNIT, check=check)
+        reference = make_loss(architecture, inputs, targets, "truncated_autodiff")
+        found, expected = (jax.jit(jax.grad(f))(parameters).layer for f in (loss, reference))
+        check = check_close("against truncated_autodiff", found, expected, 1e-4)
+    return _measure_gradient(plan, name, loss, parameters, check)
 
 
-def _measure_peer(
-    plan: BenchmarkPlan, peer: Peer, inputs: jax.Array, targets: jax.Array
+def _measure_gradient(
+    plan: BenchmarkPlan, name: str, loss: Callable, weights: AnyModel, check: str = ""
 ) -> Measurement:
-    def loss(weights: AnyModel) -> jax.Array:
-        return 0.5 * jnp.mean((peer.run(weights, inputs) - targets) ** 2)
-
-    found = jax.jit(jax.grad(loss))(peer.weights)
-    check = check_gradient("gradient", loss, peer.weights, found)
-    gradient = jax.grad(loss)
-    return measure_jax(plan, peer.name, gradient, peer.weights, work=1, unit=UNIT, check=check)
+    check = check or check_gradient(loss, weights)
+    return measure_jax(plan, name, jax.grad(loss), weights, check=check)

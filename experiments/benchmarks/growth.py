@@ -36,8 +36,7 @@ def run(plan: BenchmarkPlan) -> list[Measurement]:
     """Measure every series."""
     measurements = []
     for axis, sizes in SIZES.items():
-        gradients = GRADIENTS[: {"R": 1, "B": 2}.get(axis[0])]
-        for gradient in gradients:
+        for gradient in GRADIENTS[: {"R": 1, "B": 2}.get(axis[0])]:
             measurements += _series(plan, axis, gradient, sizes[: plan.size(len(sizes), 2)])
     return measurements
 
@@ -51,29 +50,27 @@ def _series(
     for size in sizes:
         function, *arguments = _problem(axis, gradient, size)
         name = f"{OURS} {gradient}, {axis[0]} = {size:,}"
-        measurement = measure_jax(
-            plan, name, function, *arguments, work=1, unit="gradients", check=CHECK
-        )
+        measurement = measure_jax(plan, name, function, *arguments, check=CHECK)
         measurement.notes |= {"axis": axis, "rule": gradient, "size": size}
         found.append(measurement)
         jax.clear_caches()
         if measurement.run_seconds > MAX_SECONDS:
             break
-    sizes_found = [m.notes["size"] for m in found]
-    found[-1].notes["slope of time"] = slope(sizes_found, [m.run_seconds for m in found])
-    memory = [m.temporary_bytes or 0 for m in found]
-    found[-1].notes["slope of memory"] = slope(sizes_found, memory)
+    seconds, memory = zip(*((m.run_seconds, m.temporary_bytes or 0) for m in found), strict=True)
+    found[-1].notes["slope of time"] = slope(sizes, seconds)
+    found[-1].notes["slope of memory"] = slope(sizes, memory)
     return found
 
 
-def slope(sizes: list[int], values: Sequence[float]) -> float | None:
+def slope(sizes: Sequence[int], values: Sequence[float]) -> float | None:
     """Return the slope on log-log axes over the last three sizes, where constant costs are small.
 
     >>> slope([1, 10, 100, 1000], [5.0, 10.0, 100.0, 1000.0])
     1.0
     """
-    if len(sizes) < 2 or min(values[-3:]) <= 0:
+    if len(values) < 2 or min(values[-3:]) <= 0:
         return None
+    sizes = sizes[: len(values)]
     return round(float(np.polyfit(np.log(sizes[-3:]), np.log(values[-3:]), 1)[0]), 2)
 
 

@@ -40,7 +40,6 @@ class Measurement:
     check: str  # which answer was checked against which, and the difference
     compile_seconds: float | None = None  # None if nothing is compiled
     temporary_bytes: int | None = None  # according to XLA; None if not an XLA program
-    cpu_seconds: float | None = None  # of all threads, median; steadier on a busy machine
     setting: str = ""  # of XLA's flags, set by `experiments.benchmark`
     notes: Document = dataclasses.field(default_factory=dict)
 
@@ -59,9 +58,9 @@ def measure_jax(
     contender: str,
     function: Callable,
     *arguments: object,
-    work: float,
-    unit: str,
     check: str,
+    work: float = 1,
+    unit: str = "gradients",
 ) -> Measurement:
     """Compile a pure function for its arguments, then time it."""
     compiled, costs = compile_for(function, *arguments)
@@ -85,27 +84,20 @@ def measure_call(
     contender: str,
     call: Callable[[], object],
     *,
-    work: float,
-    unit: str,
     check: str,
+    work: float = 1,
+    unit: str = "gradients",
 ) -> Measurement:
     """Time `call`, including the wait for the arrays that it returns."""
     jax.block_until_ready(call())
-    seconds, cpu_seconds = [], []
+    seconds = []
     for _ in range(plan.repeats):
-        started, cpu_started = time.perf_counter(), time.process_time()
+        started = time.perf_counter()
         jax.block_until_ready(call())
         seconds.append(time.perf_counter() - started)
-        cpu_seconds.append(time.process_time() - cpu_started)
-    print(f"  {contender}: {statistics.median(seconds) * 1e3:,.3f} ms", file=sys.stderr, flush=True)
-    return Measurement(
-        contender=contender,
-        unit=unit,
-        work=work,
-        run_seconds=statistics.median(seconds),
-        check=check,
-        cpu_seconds=statistics.median(cpu_seconds),
-    )
+    median = statistics.median(seconds)
+    print(f"  {contender}: {median * 1e3:,.3f} ms", file=sys.stderr, flush=True)
+    return Measurement(contender, unit, work, median, check)
 
 
 def check_close(what: str, actual: object, expected: object, tolerance: float) -> str:
@@ -124,8 +116,9 @@ def check_close(what: str, actual: object, expected: object, tolerance: float) -
     return f"{what}: off by {worst:.0e} (limit {tolerance:.0e})"
 
 
-def check_gradient(what: str, loss: Callable, parameters: object, gradient: object) -> str:
-    """Check a gradient against the loss's derivative along it in forward mode, |gradient|²."""
+def check_gradient(loss: Callable, parameters: object) -> str:
+    """Check a loss's gradient g against its derivative along g in forward mode, |g|²."""
+    gradient = jax.jit(jax.grad(loss))(parameters)
     derivative = jax.jit(lambda p, g: jax.jvp(loss, (p,), (g,))[1])(parameters, gradient)
     squares = [np.sum(np.square(np.asarray(g, np.float64))) for g in jax.tree.leaves(gradient)]
-    return check_close(f"{what} against forward mode", derivative, sum(squares), 1e-3)
+    return check_close("gradient against forward mode", derivative, sum(squares), 1e-3)

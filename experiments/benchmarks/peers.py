@@ -128,46 +128,44 @@ def train_layer(
     return train
 
 
-class Loop1997:
-    """The net of task 6a as a PyTorch loop, truncated by `detach`."""
+def train_1997_loop(
+    architecture: Architecture,
+    parameters: Parameters,
+    symbols: np.ndarray,
+    targets: np.ndarray,
+    rate: float,
+) -> tuple[list[np.ndarray], Callable[[], object]]:
+    """Return the first sequence's gradient, and online training, of the net of 6a as a loop.
 
-    def __init__(self, architecture: Architecture, parameters: Parameters) -> None:
-        sizes = set(architecture.blocks)
-        assert len(sizes) == 1 and architecture.biases == "all" and not architecture.num_hidden
-        self._size = sizes.pop()
-        self._blocks = architecture.num_blocks
-        layer = parameters.layer
-        units = (layer.input_gate, layer.output_gate, layer.cell)
-        arrays = [np.concatenate([unit[i] for unit in units], axis=-1) for i in range(3)]
-        arrays += [parameters.output.cell, parameters.output.bias]
-        self.weights = [torch.tensor(np.array(a), requires_grad=True) for a in arrays]
+    `detach` truncates the gradient, of the input, recurrent, bias and output weights.
+    """
+    layer, (size, *_) = parameters.layer, architecture.blocks
+    units = (layer.input_gate, layer.output_gate, layer.cell)
+    arrays = [np.concatenate([unit[i] for unit in units], axis=-1) for i in range(3)]
+    arrays += [parameters.output.cell, parameters.output.bias]
+    weights = [torch.tensor(np.array(a), requires_grad=True) for a in arrays]
 
-    def loss(self, symbols: np.ndarray, target: np.ndarray) -> torch.Tensor:
-        """Return E / 2 at the end of one sequence."""
-        into, recurrent, bias, output, output_bias = self.weights
-        blocks, size = self._blocks, self._size
-        y = torch.zeros(recurrent.shape[0])
-        state = torch.zeros(blocks * size)
-        y_cell = state
+    def gradient(symbols: np.ndarray, target: np.ndarray) -> tuple:
+        into, recurrent, bias, output, output_bias = weights
+        num_cells = len(output)
+        y = torch.zeros(len(recurrent))
+        y_cell = state = torch.zeros(num_cells)
         for symbol in symbols.tolist():
             net = into[symbol] + y.detach() @ recurrent + bias
-            gates = torch.sigmoid(net[: 2 * blocks])
+            gates = torch.sigmoid(net[:-num_cells])
             spread = gates.repeat_interleave(size)
-            state = state + spread[: blocks * size] * (2 * torch.tanh(net[2 * blocks :] / 2))
-            y_cell = spread[blocks * size :] * torch.tanh(state / 2)
+            state = state + spread[:num_cells] * (2 * torch.tanh(net[-num_cells:] / 2))
+            y_cell = spread[num_cells:] * torch.tanh(state / 2)
             y = torch.cat([gates, y_cell])
         outputs = torch.sigmoid(y_cell @ output + output_bias)
-        return 0.5 * (outputs - torch.tensor(np.array(target))).square().sum()
+        loss = 0.5 * (outputs - torch.tensor(np.array(target))).square().sum()
+        return torch.autograd.grad(loss, weights)
 
-    def gradient(self, symbols: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
-        """Return the truncated gradient of input, recurrent, bias and output weights."""
-        gradients = torch.autograd.grad(self.loss(symbols, target), self.weights)
-        return [gradient.numpy() for gradient in gradients]
-
-    def train(self, symbols: np.ndarray, targets: np.ndarray, rate: float) -> None:
-        """Make one update per sequence; symbols [N, T], targets [N, K]."""
+    def train() -> None:
         for sequence, target in zip(symbols, targets, strict=True):
-            gradients = torch.autograd.grad(self.loss(sequence, target), self.weights)
+            gradients = gradient(sequence, target)
             with torch.no_grad():
-                for weight, gradient in zip(self.weights, gradients, strict=True):
-                    weight -= rate * gradient
+                for weight, change in zip(weights, gradients, strict=True):
+                    weight -= rate * change
+
+    return [array.numpy() for array in gradient(symbols[0], targets[0])], train

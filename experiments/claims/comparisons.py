@@ -228,15 +228,11 @@ def draw(document: Document) -> Figure:
         for values, colour in ((solved, style.OURS), ([found["published_mean"]], style.PAPER)):
             if values and values[0]:
                 axes.plot(np.mean(values), y, "|", color=colour, ms=14, mew=2)
-    marks = (
-        ("a solved trial", "o", style.OURS),
-        ("an unsolved one, at its end", "x", style.FAILED),
-        ("mean of the solved", "|", style.OURS),
-        ("the paper's mean", "|", style.PAPER),
-    )
-    has_paper = any(found["published_mean"] for found in variants.values())
-    for label, marker, colour in marks[: 4 if has_paper else 3]:
-        axes.plot([], [], marker, color=colour, label=label)
+    axes.plot([], [], "o", color=style.OURS, label="a solved trial")
+    axes.plot([], [], "x", color=style.FAILED, label="an unsolved one, at its end")
+    axes.plot([], [], "|", color=style.OURS, label="mean of the solved")
+    if any(found["published_mean"] for found in variants.values()):
+        axes.plot([], [], "|", color=style.PAPER, label="the paper's mean")
     name_lines(axes, [f"{k}  {v['solved']}/{len(v['trials'])}" for k, v in variants.items()])
     axes.set_xlabel("training sequences")
     style.add_legend(figure, ncols=4, loc="outside upper center")

@@ -234,11 +234,8 @@ def init(training: StreamTraining, options: ClaimOptions) -> StreamState:
 
 def draw_bits(options: ClaimOptions, chunk: int, count: int) -> np.ndarray:
     """Draw the grammar's choices, one per trial and symbol, [R, T]."""
-    draws = [
-        np.random.default_rng([options.seed, trial, chunk]).integers(0, 2, count, np.int32)
-        for trial in range(options.trials)
-    ]
-    return np.stack(draws)
+    rngs = [np.random.default_rng([options.seed, r, chunk]) for r in range(options.trials)]
+    return np.stack([rng.integers(0, 2, count, np.int32) for rng in rngs])
 
 
 def _largest_states(

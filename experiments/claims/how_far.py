@@ -13,18 +13,15 @@ import numpy as np
 import optax
 
 from experiments.claims.base import ClaimOptions, Variants, measure, name_lines
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters
 from lstm_jax.network.files import Document
-from lstm_jax.network.layer import unroll
 from lstm_jax.network.losses import LOSSES
-from lstm_jax.network.outputs import output_units
 from lstm_jax.plots import style
 from lstm_jax.tasks import counting, replace_architecture, replace_hyperparameters, timing
 from lstm_jax.tasks.task import Example
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import AnyModel
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 if TYPE_CHECKING:
@@ -48,7 +45,22 @@ CHANGES = (
     f"{LEARNING_RATE} to 0"
 )
 TESTED = 1000  # spikes
-DISPLAYED = 45  # steps
+
+
+def train(loop: TrainingLoop, options: ClaimOptions) -> tuple[Document, AnyModel]:
+    """Return the number of trials `solved`, the `sequences` of each, and their networks."""
+    runner = TrialRunner(loop, range(options.trials), seed=options.seed)
+    results = runner.run()
+    found = {
+        "solved": sum(result.solved for result in results),
+        "sequences": [result.sequences for result in results],
+    }
+    return found, runner.state().trials.model
+
+
+def repeat(example: Example, trials: int) -> Example:
+    """Repeat a sequence for a batch of trials."""
+    return jax.tree.map(lambda a: jnp.repeat(a[..., None], trials, -1), example)
 
 
 def run_counting(options: ClaimOptions) -> Document:
@@ -72,26 +84,21 @@ def count(loop: TrainingLoop, options: ClaimOptions) -> Document:
     """Train, then test every n up to `MAX_N`.
 
     Returns:
-      `solved`, the number of solved trials; for each trial the training `sequences`, and
-      `furthest`, the largest n up to which all strings are right; `most`, the largest n tested.
+      What `train` finds; for each trial `furthest`, the largest n up to which all strings are
+      right; and `most`, the largest n tested.
     """
-    runner = TrialRunner(loop, range(options.trials), seed=options.seed)
-    results = runner.run()
-    model = runner.state().trials.model
+    found, model = train(loop, options)
     letters = loop.task.architecture.num_outputs - 1
     most = MAX_N[letters]
 
     @jax.jit
     def test(n: jax.Array) -> jax.Array:
         example = counting.string(n, letters, most)
-        batch = jax.tree.map(lambda a: jnp.repeat(a[..., None], options.trials, -1), example)
-        outputs = loop.update_rule.outputs(model, batch)
+        outputs = loop.update_rule.outputs(model, repeat(example, options.trials))
         return jax.vmap(loop.task.is_correct, in_axes=(-1, None))(outputs, example)
 
     right = jax.lax.map(test, jnp.arange(1, most + 1, dtype=jnp.int32))  # [N, R]
-    return {
-        "solved": sum(result.solved for result in results),
-        "sequences": [result.sequences for result in results],
+    return found | {
         "furthest": np.cumprod(np.asarray(right), axis=0).sum(0).tolist(),
         "most": most,
     }
@@ -156,26 +163,17 @@ def measure_timing(
     """Train, then test every trial on one train of `TESTED` spikes.
 
     Returns:
-      `solved`, the number of solved trials; for each trial the training `sequences`, and `right`,
-      the number of spikes before its first wrong output; `at_work`, the activations of the trial
-      that was right for longest.
+      What `train` finds, and for each trial `right`, the number of spikes before its first wrong
+      output.
     """
-    runner = TrialRunner(loop, range(options.trials), seed=options.seed)
-    results = runner.run()
-    model = runner.state().trials.model
+    found, model = train(loop, options)
     late = np.random.default_rng(options.seed).integers(0, 2, TESTED, np.int32)
     example = timing.train(mode, jnp.asarray(late), period)
-    batch = jax.tree.map(lambda a: jnp.repeat(a[..., None], options.trials, -1), example)
-    outputs = np.asarray(jax.jit(loop.update_rule.outputs)(model, batch))
+    outputs = jax.jit(loop.update_rule.outputs)(model, repeat(example, options.trials))
     ends = np.cumsum(period + late)
-    right = [int(np.sum(ends <= right_steps(y, example))) for y in np.moveaxis(outputs, -1, 0)]
-    best = jax.tree.map(lambda a: a[..., int(np.argmax(right))], model.parameters)
-    return {
-        "solved": sum(result.solved for result in results),
-        "sequences": [result.sequences for result in results],
-        "right": right,
-        "at_work": _at_work(loop.task.architecture, best, example),
-    }
+    of_trials = np.moveaxis(np.asarray(outputs), -1, 0)
+    right = [int(np.sum(ends <= right_steps(y, example))) for y in of_trials]
+    return found | {"right": right}
 
 
 def right_steps(outputs: np.ndarray, example: Example) -> int:
@@ -185,48 +183,16 @@ def right_steps(outputs: np.ndarray, example: Example) -> int:
     return int(wrong[0]) if len(wrong) else int(example.length)
 
 
-def _at_work(architecture: Architecture, parameters: Parameters, example: Example) -> Document:
-    """Return the first steps' inputs and outputs, and the activations of the first cell."""
-    inputs = example.inputs[:DISPLAYED]
-    activations, _ = unroll(architecture, parameters, inputs)
-    arrays = {
-        "input": inputs,
-        "target": example.targets[:DISPLAYED],
-        "output": output_units(architecture, parameters.output, activations, inputs),
-        "internal_state": activations.internal_state,
-        "output_gate": activations.output_gate,
-    }
-    rounded = lambda array: np.round(np.asarray(array, np.float64)[:, 0], 3).tolist()
-    return {name: rounded(array) for name, array in arrays.items()}
-
-
 def draw_timing(document: Document) -> Figure:
-    """Draw one mark per trial, and the best network of the first variant at work."""
-    variants = document["variants"]
-    figure, (left, right) = style.new_figure(12, 4.5, columns=2)
+    """Draw one mark per trial, one line per variant."""
+    figure, (axes,) = style.new_figure(9, 4.5)
     lines = {}
-    for label, found in variants.items():
+    for label, found in document["variants"].items():
         name, _, net = label.rpartition(", ")
         lines[f"{name}\n{net}: {found['solved']} of {document['trials']} solved"] = found["right"]
-    _draw_trials(left, lines, spread=0.25)
-    left.axvspan(0.5, timing.SPIKES, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
-    left.set_xlim(0.4, 1.3 * TESTED)
-    left.set_xlabel(f"spikes until the first wrong output, {TESTED} tested")
-    style.add_legend(left, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
-    label, first = next(iter(variants.items()))
-    _draw_at_work(right, label, first["at_work"])
+    _draw_trials(axes, lines, spread=0.25)
+    axes.axvspan(0.5, timing.SPIKES, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
+    axes.set_xlim(0.4, 1.3 * TESTED)
+    axes.set_xlabel(f"spikes until the first wrong output, {TESTED} tested")
+    style.add_legend(figure, ncols=2, loc="outside upper center")
     return figure
-
-
-def _draw_at_work(axes: Axes, label: str, found: Document) -> None:
-    steps = 1 + np.arange(len(found["output"]))
-    spikes = steps[np.asarray(found["target"]) > 0.5]
-    axes.vlines(spikes, 0, 1, color=style.PAPER, alpha=0.3, linewidth=5, label="target")
-    axes.step(steps, found["input"], color=style.GREY, where="mid", label="input I")
-    axes.plot(steps, found["output"], color=style.BLACK, marker=".", label="output")
-    state = np.asarray(found["internal_state"])
-    state = state / np.abs(state).max()
-    axes.plot(steps, state, color=style.OURS, label="internal state / its largest")
-    axes.plot(steps, found["output_gate"], color=style.GREEN, linestyle="--", label="output gate")
-    axes.set(title=label, xlabel="step")
-    style.add_legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)

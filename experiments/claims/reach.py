@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from experiments.claims.base import ClaimOptions, band, draw_band, measure
 from experiments.claims.comparisons import with_tolerance
@@ -78,14 +77,12 @@ def reach(loop: TrainingLoop, options: ClaimOptions) -> Document:
     """
     runner = TrialRunner(loop, range(options.trials), seed=options.seed)
     look = jax.jit(lambda model: measure_model(loop, model, options.trials))
-    chunks = []
+    sequences, chunks = [], []
     while not runner.finished:
         runner.run_chunk()
-        found = look(runner.state().trials.model)
-        chunks.append({"sequences": runner.num_sequences} | jax.device_get(found))
-    of_trials = {name: np.stack([chunk[name] for chunk in chunks]) for name in chunks[0]}
-    sequences = of_trials.pop("sequences").tolist()
-    bands = {name: band(values, 4) for name, values in of_trials.items()}
+        sequences.append(runner.num_sequences)
+        chunks.append(jax.device_get(look(runner.state().trials.model)))
+    bands = {name: band([chunk[name] for chunk in chunks], 4) for name in chunks[0]}
     solved = sum(result.solved for result in runner.results())
     return {"solved": solved, "sequences": sequences} | bands
 

@@ -52,10 +52,7 @@ def test_a_wrong_answer_has_no_time():
     for wrong in (np.ones(3) + 1e-3, np.array([1.0, 1.0, np.nan])):
         with pytest.raises(AssertionError, match="sum"):
             check_close("sum", [wrong], [np.ones(3)], 1e-6)
-    loss = lambda x: jnp.sum(x * x)
-    with pytest.raises(AssertionError, match="gradient"):
-        check_gradient("gradient", loss, jnp.ones(3), jnp.ones(3))
-    check_gradient("gradient", loss, jnp.ones(3), 2 * jnp.ones(3))
+    assert "off by" in check_gradient(lambda x: jnp.sum(x * x), jnp.ones(3))
 
 
 def test_a_stream_s_learners_are_checked_against_the_truncated_gradient():
