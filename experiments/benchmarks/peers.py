@@ -43,7 +43,7 @@ def jax_peers(num_inputs: int, num_cells: int) -> list[Peer]:
 def _haiku(num_inputs: int, num_cells: int) -> Peer:
     import haiku as hk  # pyright: ignore[reportMissingImports]
 
-    def unroll(inputs: jax.Array) -> jax.Array:
+    def unroll(inputs: jax.Array) -> AnyModel:
         core = hk.LSTM(num_cells)
         return hk.dynamic_unroll(core, inputs, core.initial_state(inputs.shape[1]))[0]
 
@@ -59,7 +59,7 @@ def _flax(num_inputs: int, num_cells: int) -> Peer:
     layer = nnx.RNN(cell, time_major=True)
     graph, weights, others = nnx.split(layer, nnx.Param, ...)
 
-    def run(weights: AnyModel, inputs: jax.Array) -> jax.Array:
+    def run(weights: AnyModel, inputs: jax.Array) -> AnyModel:
         zeros = jnp.zeros((inputs.shape[1], num_cells))
         return nnx.merge(graph, weights, others)(inputs, initial_carry=(zeros, zeros))
 

@@ -244,7 +244,10 @@ def _largest_states(
     """Return the band of the largest |s_c| at every tenth symbol, from the first, [T / 10, 3]."""
 
     def run_one(parameters: Parameters, bits: jax.Array) -> jax.Array:
-        walk = lambda node, bit: follow(node, bit)[::-1]
+        def walk(node: jax.Array, bit: jax.Array) -> tuple[jax.Array, jax.Array]:
+            symbol, node = follow(node, bit)
+            return node, symbol
+
         _, symbols = jax.lax.scan(walk, jnp.int32(START), bits)
         activations, _ = unroll(training.architecture, parameters, symbols)
         return jnp.abs(activations.internal_state).max(1)

@@ -66,7 +66,7 @@ def learning_curves(
     for trial in rows:
         _draw_trial(axes, trial)
     solved = [trial["sequences"] for trial in rows if trial["solved"]]
-    mean, colour = (np.mean(solved), style.OURS) if solved else (None, style.FAILED)
+    mean, colour = (float(np.mean(solved)), style.OURS) if solved else (None, style.FAILED)
     label = f"ours: {len(solved)} of {len(rows)} solved"
     _draw_mean(axes, label, mean, {"color": colour, "linestyle": "--"})
     if published_mean is not None or published_rate is not None:
