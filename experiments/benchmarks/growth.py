@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,11 @@ import numpy as np
 from experiments.benchmarks.big_nets import make_loss
 from experiments.benchmarks.measure import OURS, BenchmarkPlan, Measurement, measure_jax
 from lstm_jax import Architecture, TrainingLoop, TrialRunner, initialise, make_task
+from lstm_jax.cell.parameters import Parameters
 from lstm_jax.network.files import Document
 from lstm_jax.network.online import online_gradient
 from lstm_jax.plots import style
+from lstm_jax.training.update_rules.base import AnyModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +76,7 @@ def slope(sizes: Sequence[int], values: Sequence[float]) -> float | None:
     return round(float(np.polyfit(np.log(sizes[-3:]), np.log(values[-3:]), 1)[0]), 2)
 
 
-def _problem(axis: str, gradient: str, size: int) -> tuple[Any, ...]:
+def _problem(axis: str, gradient: str, size: int) -> tuple:
     """Return a function and its arguments: a gradient, or an update of every trial."""
     if axis.startswith("R"):
         return _updates(size)
@@ -89,20 +91,20 @@ def _problem(axis: str, gradient: str, size: int) -> tuple[Any, ...]:
         data = (inputs[:, 0], targets[:, 0], jnp.ones(steps))
         return lambda p, data: online_gradient(net, p, *data)[1], parameters, data
 
-    def loss(parameters: Any, data: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def loss(parameters: Parameters, data: tuple[jax.Array, jax.Array]) -> jax.Array:
         return make_loss(net, *data, gradient)(parameters)  # type: ignore[arg-type]
 
     return jax.grad(loss), parameters, (inputs, targets)
 
 
-def _updates(trials: int) -> tuple[Any, ...]:
+def _updates(trials: int) -> tuple:
     """Return ten updates of each trial of task 6a, in batches of eight trials."""
     loop = dataclasses.replace(TrainingLoop(make_task("6a")), chunk=10)
     batch_size = min(trials, 8)
     batch = TrialRunner(loop, range(batch_size), batch_size=batch_size).state().trials
     batches = jax.tree.map(lambda a: np.stack([a] * -(-trials // batch_size)), batch)
 
-    def run(batches: Any, num_sequences: jax.Array) -> Any:
+    def run(batches: AnyModel, num_sequences: jax.Array) -> AnyModel:
         return jax.lax.map(lambda batch: loop.run_chunk(batch, num_sequences)[1], batches)
 
     return run, batches, jnp.int32(0)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lstm_jax.network.files import Document
+from lstm_jax.plots import style
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def band(values: ArrayLike | Sequence[np.ndarray], digits: int) -> list[list[flo
     return np.round(quantiles, digits).tolist()
 
 
-def draw_band(axes: Axes, x: Sequence, values: ArrayLike, label: str, **options: Any) -> None:
+def draw_band(axes: Axes, x: Sequence, values: ArrayLike, label: str, line: style.Options) -> None:
     """Draw the median of a `band` as a line, and its range as a shade."""
     least, median, largest = np.asarray(values, np.float64).T
-    axes.plot(x, median, label=label, **options)
-    axes.fill_between(x, least, largest, color=options["color"], alpha=0.15, lw=0)
+    axes.plot(x, median, label=label, **line)
+    axes.fill_between(x, least, largest, color=line["color"], alpha=0.15, lw=0)

@@ -262,11 +262,11 @@ def draw(document: Document) -> Figure:
     figure, (left, right) = style.new_figure(11, 4.5, columns=2)
     for i, (name, found) in enumerate(document["variants"].items()):
         label = f"{name}: {found['solved']} of {document['trials']} solved"
-        colour = style.line_style(i)["color"]
+        line = {"color": style.LINES[i]}
         longest = np.maximum(np.asarray(found["longest_by"], float), 0.1)
-        draw_band(left, found["symbols"], longest, label, color=colour)
+        draw_band(left, found["symbols"], longest, label, line)
         states = np.maximum(np.asarray(found["states"], float), 0.1)
-        draw_band(right, range(1, INTERVAL * len(states), INTERVAL), states, label, color=colour)
+        draw_band(right, range(1, INTERVAL * len(states), INTERVAL), states, label, line)
     left.axhline(document["limits"]["goal"], color=style.BLACK, linestyle=":")
     left.set(yscale="log", xlabel="symbols learned from", ylabel="longest stream without an error")
     right.set(yscale="log", xlabel="symbols since the last reset", ylabel="largest |s_c|")

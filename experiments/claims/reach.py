@@ -42,7 +42,7 @@ def draw(document: Document) -> Figure:
         for i, (label, found) in enumerate(document["variants"].items()):
             if measure_ in found:
                 line = style.line_style(i)
-                draw_band(axes, found["sequences"], found[measure_], label, **line)
+                draw_band(axes, found["sequences"], found[measure_], label, line)
         axes.set(xlabel="training sequences", ylabel=ylabel, ylim=(0, None))
         style.format_counts(axes)
     lines = panels[0].get_legend_handles_labels()
