@@ -29,8 +29,7 @@ from collections.abc import Sequence
 from absl.flags import FlagValues
 
 from experiments.benchmarks.cases import CASES, DEFAULT, DEVICES, SETTINGS
-from experiments.benchmarks.measure import BenchmarkPlan, Measurement
-from experiments.benchmarks.table import table
+from experiments.benchmarks.measure import OURS, BenchmarkPlan
 from experiments.cli.command import Command, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
 from experiments.cli.flag_set import FlagSet
@@ -38,6 +37,8 @@ from lstm_jax.network.files import Document
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, read_json, versions
 
+HEAD = ("contender", "XLA", "compile s", "run ms", "per s", "temp MB")
+ROW = "  {:<40} {:<22} {:>9} {:>10} {:>12} {:>8} {:>9}"
 PEERS = {"flax", "dm-haiku", "equinox", "torch"}
 
 
@@ -123,9 +124,40 @@ def _report(case: str, documents: Sequence[Document], values: FlagValues) -> Non
         return
     path = write_result(_path(case, values.out), document, values.overwrite)
     print(f"wrote {path}", flush=True)
-    if (draw := CASES[case].draw) is not None:
-        found = [Measurement.from_json(m) for m in measurements]
-        draw_beside(path.with_name(f"{case}.png"), lambda: draw(found), values.overwrite)
+    draw = CASES[case].draw
+    if draw is not None:
+        draw_beside(path.with_name(f"{case}.png"), lambda: draw(measurements), values.overwrite)
+
+
+def table(document: Document) -> str:
+    """Return all measurements of a case, each with its ratio to the best peer.
+
+    A quick run has other sizes than the goal's, and therefore neither goal nor ratio.
+    """
+    quick, measurements = document["quick"], document["measurements"]
+    goal = "quick, at other sizes" if quick else f"goal: {document['goal']}"
+    peers = [m["rate"] for m in measurements if not m["contender"].startswith(OURS)]
+    best = None if quick else max(peers, default=None)
+    lines = [f"{document['case']}. {document['title']} ({goal})"]
+    lines.append(ROW.format(*HEAD, "" if best is None else "to peer"))
+    for m in measurements:
+        line = ROW.format(
+            m["contender"],
+            m["setting"],
+            _number(m["compile_seconds"], 1, 2),
+            _number(m["run_seconds"], 1e3, 3),
+            f"{m['rate']:,.1f}",
+            _number(m["temporary_bytes"], 1e-6, 2),
+            "" if best is None else f"{m['rate'] / best:.2f}x",
+        )
+        notes = {} if quick else m["notes"]
+        lines += [line.rstrip(), *(f"      {name}: {value}" for name, value in notes.items())]
+    checks = dict.fromkeys(f"      {m['contender']}: {m['check']}" for m in measurements)
+    return "\n".join([*lines, "    answers checked:", *checks])
+
+
+def _number(value: float | None, factor: float, digits: int) -> str:
+    return "-" if value is None else f"{value * factor:,.{digits}f}"
 
 
 def _path(case: str, out: pathlib.Path) -> pathlib.Path:

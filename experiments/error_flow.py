@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 from absl.flags import FlagValues
 
-from experiments.claims.bptt import with_bptt
+from experiments.claims.comparisons import with_bptt
 from experiments.cli.command import Command
 from experiments.cli.files import check_free, make_folder, save_picture
 from experiments.cli.flag_set import FlagSet
@@ -32,7 +32,7 @@ from lstm_jax.baselines import fully_recurrent
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.plots.flow import draw_lines
+from lstm_jax.plots.curves import draw_lines
 from lstm_jax.tasks import Hyperparameters, make_task
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop

@@ -3,8 +3,8 @@
     python -m experiments.notebooks
     python -m experiments.notebooks --names=inside_a_cell,your_own_task
 
-A source is a Python file with `# %%` before each cell. Each NAME.ipynb is written from NAME.py with
-all outputs.
+A source is a Python file with `# %%` before each cell; its first cell of code stands for _setup.py.
+Each NAME.ipynb is written from NAME.py with all outputs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TIMEOUT = 600  # seconds per cell
 
 def names() -> list[str]:
     """Return the names of all notebooks."""
-    return sorted(path.stem for path in FOLDER.glob("*.py"))
+    return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 
 def from_source(name: str) -> NotebookNode:
@@ -40,6 +40,8 @@ def from_source(name: str) -> NotebookNode:
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{name}-{number}"[:64]
         cell.metadata.clear()
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    first.source = (FOLDER / "_setup.py").read_text().rstrip()
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return notebook

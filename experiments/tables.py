@@ -175,11 +175,8 @@ def _section(task: str, documents: Sequence[Document]) -> str:
 def _claims() -> str:
     """Return a line and a picture for each claim that was run."""
     names = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
-    lines, pictures = [], []
-    for name in names:
-        about = (CLAIMS[name].__doc__ or "").partition("\n")[0]
-        lines.append(f"| [{name}](claims/claim.{name}.json) | {about} |")
-        pictures.append(f"![{name}](claims/claim.{name}.png)")
+    lines = [f"| [{name}](claims/claim.{name}.json) | {CLAIMS[name].about} |" for name in names]
+    pictures = [f"![{name}](claims/claim.{name}.png)" for name in names]
     return "\n".join([CLAIM_SECTION, *lines, "", *pictures, ""])
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks import torch_peers
+from experiments.benchmarks import peers
 from experiments.benchmarks.measure import (
     OURS,
     BenchmarkPlan,
@@ -19,13 +19,12 @@ from experiments.benchmarks.measure import (
     measure_call,
     measure_jax,
 )
-from experiments.benchmarks.peers import Peer, jax_peers
 from lstm_jax import Architecture, initialise, unroll
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.network.interop import modern
 from lstm_jax.network.layer import Gradient, RunOptions
+from lstm_jax.training.update_rules.base import AnyModel
 
-UNIT = "gradients"
 Net = tuple[str, Architecture, Gradient]  # the ending of its name, the network, its gradient
 
 
@@ -39,47 +38,41 @@ class Sizes(NamedTuple):
 
 
 SIZES = {"d": Sizes(200, 32, 64, 256), "e": Sizes(1000, 16, 32, 128)}
+SIZES |= {"i": SIZES["d"], "j": SIZES["e"]}
 QUICK = Sizes(10, 3, 4, 8)
 
 
 def run(case: str, plan: BenchmarkPlan) -> list[Measurement]:
-    """Measure the truncated and the full gradient, and the peers' gradients.
+    """Measure our gradients and the peers'."""
+    sizes = QUICK if plan.quick else SIZES[case]
+    keys = jax.random.split(jax.random.key(0))
+    inputs = jax.random.normal(keys[0], (sizes.steps, sizes.batch, sizes.inputs))
+    targets = jax.random.uniform(keys[1], (sizes.steps, sizes.batch, sizes.cells), minval=-1.0)
+    found = [_measure_net(plan, net, inputs, targets) for net in _nets(case, sizes)]
+    for peer in peers.jax_peers(sizes.inputs, sizes.cells):
+        loss = lambda weights, peer=peer: 0.5 * jnp.mean((peer.run(weights, inputs) - targets) ** 2)
+        found.append(_measure_gradient(plan, peer.name, loss, peer.weights))
+    if plan.with_torch and peers.torch is not None:
+        call = peers.layer_gradient(np.asarray(inputs), np.asarray(targets))
+        check = "its own autograd, not checked"
+        found.append(measure_call(plan, "torch.nn.LSTM", call, check=check))
+    return found
+
+
+def _nets(case: str, sizes: Sizes) -> list[Net]:
+    """Return the peers' cell in cases i and j, and the cell of 1997 in d and e.
 
     Blocks of one cell have as many gates as a peer's cells. Blocks of four share their gates.
     """
-    sizes = QUICK if plan.quick else SIZES[case]
+    if case in "ij":
+        net = modern(sizes.inputs, sizes.cells)
+        return [(", modern", net, "truncated"), (", modern", net, "full")]
     single, in_blocks = (
         Architecture(num_inputs=sizes.inputs, blocks=(n,) * (sizes.cells // n), num_outputs=1)
         for n in (1, 4)
     )
-    nets: list[Net] = [
-        ("", single, "truncated"),
-        ("", single, "full"),
-        (", blocks of 4", in_blocks, "truncated"),
-    ]
-    return _measure(plan, sizes, nets)
-
-
-def run_modern(case: str, plan: BenchmarkPlan) -> list[Measurement]:
-    """Measure the peers' cell with the truncated and the full gradient."""
-    sizes = QUICK if plan.quick else SIZES[case]
-    net = modern(sizes.inputs, sizes.cells)
-    return _measure(plan, sizes, [(", modern", net, "truncated"), (", modern", net, "full")])
-
-
-def _measure(plan: BenchmarkPlan, sizes: Sizes, nets: Sequence[Net]) -> list[Measurement]:
-    keys = jax.random.split(jax.random.key(0))
-    inputs = jax.random.normal(keys[0], (sizes.steps, sizes.batch, sizes.inputs))
-    targets = jax.random.uniform(keys[1], (sizes.steps, sizes.batch, sizes.cells), minval=-1.0)
-    ours = [_measure_net(plan, *net, inputs, targets) for net in nets]
-    peers = [
-        _measure_peer(plan, peer, inputs, targets) for peer in jax_peers(sizes.inputs, sizes.cells)
-    ]
-    if plan.with_torch and torch_peers.is_installed():
-        call = torch_peers.layer_gradient(np.asarray(inputs), np.asarray(targets))
-        check = "its own autograd, not checked"
-        peers.append(measure_call(plan, "torch.nn.LSTM", call, work=1, unit=UNIT, check=check))
-    return ours + peers
+    blocks_of_4: Net = (", blocks of 4", in_blocks, "truncated")
+    return [("", single, "truncated"), ("", single, "full"), blocks_of_4]
 
 
 def make_loss(
@@ -96,33 +89,21 @@ def make_loss(
 
 
 def _measure_net(
-    plan: BenchmarkPlan,
-    ending: str,
-    net: Architecture,
-    gradient: Gradient,
-    inputs: jax.Array,
-    targets: jax.Array,
+    plan: BenchmarkPlan, net: Net, inputs: jax.Array, targets: jax.Array
 ) -> Measurement:
-    parameters = initialise(jax.random.key(2), net)
-    loss = make_loss(net, inputs, targets, gradient)
-    found = jax.jit(jax.grad(loss))(parameters)
+    ending, architecture, gradient = net
+    parameters = initialise(jax.random.key(2), architecture)
+    loss = make_loss(architecture, inputs, targets, gradient)
+    name, check = f"{OURS} {gradient}{ending}", ""
     if gradient == "truncated":
-        reference = make_loss(net, inputs, targets, "truncated_autodiff")
-        expected = jax.jit(jax.grad(reference))(parameters)
-        check = check_close("against truncated_autodiff", found.layer, expected.layer, 1e-4)
-    else:
-        check = check_gradient("gradient", loss, parameters, found)
-    name = f"{OURS} {gradient}{ending}"
-    return measure_jax(plan, name, jax.grad(loss), parameters, work=1, unit=UNIT, check=check)
+        reference = make_loss(architecture, inputs, targets, "truncated_autodiff")
+        found, expected = (jax.jit(jax.grad(f))(parameters).layer for f in (loss, reference))
+        check = check_close("against truncated_autodiff", found, expected, 1e-4)
+    return _measure_gradient(plan, name, loss, parameters, check)
 
 
-def _measure_peer(
-    plan: BenchmarkPlan, peer: Peer, inputs: jax.Array, targets: jax.Array
+def _measure_gradient(
+    plan: BenchmarkPlan, name: str, loss: Callable, weights: AnyModel, check: str = ""
 ) -> Measurement:
-    def loss(weights: Any) -> jax.Array:
-        return 0.5 * jnp.mean((peer.run(weights, inputs) - targets) ** 2)
-
-    found = jax.jit(jax.grad(loss))(peer.weights)
-    check = check_gradient("gradient", loss, peer.weights, found)
-    gradient = jax.grad(loss)
-    return measure_jax(plan, peer.name, gradient, peer.weights, work=1, unit=UNIT, check=check)
+    check = check or check_gradient(loss, weights)
+    return measure_jax(plan, name, jax.grad(loss), weights, check=check)

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from experiments.benchmarks import big_nets, growth, long_sequences, online_training, scaling
+from experiments.benchmarks import big_nets, growth, long_sequences, online_training
 from experiments.benchmarks.measure import BenchmarkPlan, Measurement
+from lstm_jax.network.files import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEFAULT, SMALL_LOOPS, TWO_DEVICES = "default", "small loops", "small loops, 2 devices"
-MANY_DEVICES = "small loops, 64 devices"
-DEVICES = {TWO_DEVICES: 2, MANY_DEVICES: 64}  # default: 1
+DEVICES = {TWO_DEVICES: 2}  # default: 1
 
 
 class Case(NamedTuple):
@@ -24,7 +24,7 @@ class Case(NamedTuple):
     goal: str
     settings: tuple[str, ...]  # every contender runs under each
     run: Callable[[BenchmarkPlan], list[Measurement]]
-    draw: Callable[[Sequence[Measurement]], Figure] | None = None
+    draw: Callable[[Sequence[Document]], Figure] | None = None
 
 
 _CASES = (
@@ -38,16 +38,15 @@ _CASES = (
     ("h", "compilation of a gradient, T = 10 to 10,000", "constant, 2 s", SMALL_LOOPS),
     ("i", "gradient of the modern cell, sizes of d", "1.2x truncated, 0.95x full", DEFAULT),
     ("j", "gradient of the modern cell, sizes of e", "1.2x truncated, 0.95x full", DEFAULT),
-    ("scaling", "6a on 2 devices, and on up to 64", "1.9x on 2", TWO_DEVICES, MANY_DEVICES),
+    ("scaling", "6a on one device and on two", "1.9x", TWO_DEVICES),
     ("width", "6a, trials side by side on one device", "more per trial", SMALL_LOOPS, DEFAULT),
     ("growth", "time and memory against every size", "linear", DEFAULT),
 )
 _RUN = {name: partial(online_training.run, name) for name in "abc"}
-_RUN |= {name: partial(big_nets.run, name) for name in "de"}
-_RUN |= {"i": partial(big_nets.run_modern, "d"), "j": partial(big_nets.run_modern, "e")}
+_RUN |= {name: partial(big_nets.run, name) for name in "deij"}
 _RUN |= {"f": long_sequences.run_stream, "h": long_sequences.run_compilation}
 _RUN |= {"g": online_training.run_alphabets, "width": online_training.run_batch_sizes}
-_RUN |= {"scaling": scaling.run, "growth": growth.run}
+_RUN |= {"scaling": online_training.run_scaling, "growth": growth.run}
 
 CASES = {
     name: Case(title, goal, tuple(settings), _RUN[name], growth.draw if name == "growth" else None)

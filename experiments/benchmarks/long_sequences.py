@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,10 @@ from lstm_jax import (
     zero_state,
 )
 from lstm_jax.cell.parameters import Parameters, join
-from lstm_jax.cell.step import cell_step
+from lstm_jax.cell.step import State, cell_step
+from lstm_jax.network.layer import Gradient
+from lstm_jax.network.online import Learner
+from lstm_jax.training.update_rules.base import AnyModel
 
 STREAM_NET = Architecture(num_inputs=8, blocks=(4,) * 16, num_outputs=4)  # 64 cells
 STREAM_STEPS = (1_000, 1_000_000)
@@ -52,16 +55,8 @@ def run_stream(plan: BenchmarkPlan) -> list[Measurement]:
         steps = plan.size(full_steps, full_steps // 1000 + 2 * CHUNK)
         few = dataclasses.replace(plan, repeats=plan.repeats if steps < 100_000 else 2)
         forward, *learners = [
-            measure_jax(
-                few,
-                f"{OURS} {name}, {full_steps:,} steps",
-                make(steps),
-                parameters,
-                work=steps,
-                unit="steps",
-                check=check,
-            )
-            for name, make in STREAMS.items()
+            measure_jax(few, name, function, parameters, work=steps, unit="steps", check=check)
+            for name, function in _streams(full_steps, steps).items()
         ]
         for learner in learners:
             ratio = learner.run_seconds / forward.run_seconds
@@ -76,7 +71,7 @@ def run_compilation(plan: BenchmarkPlan) -> list[Measurement]:
     parameters = initialise(jax.random.key(0), net)
     jax.jit(jnp.sin).lower(1.0).compile()  # start the compiler before it is timed
 
-    def gradient(parameters: Parameters, symbols: jax.Array, rule: Any = "truncated") -> Any:
+    def gradient(parameters: Parameters, symbols: jax.Array, rule: Gradient = "truncated"):
         def loss(parameters: Parameters) -> jax.Array:
             options = RunOptions(gradient=rule)
             outputs, _ = apply(net, parameters, symbols, at="end", options=options)
@@ -108,54 +103,38 @@ def _target(t: jax.Array) -> jax.Array:
     return jax.nn.one_hot(_symbol(t + 1) % STREAM_NET.num_outputs, STREAM_NET.num_outputs)
 
 
-def _forward(steps: int) -> Callable[[Parameters], jax.Array]:
-    def run(parameters: Parameters) -> jax.Array:
+def _streams(full_steps: int, steps: int) -> dict[str, Callable[[Parameters], AnyModel]]:
+    """Return by name what is measured, as functions of the initial weights."""
+    optimiser = optax.sgd(1e-3)
+
+    def forward(parameters: Parameters) -> jax.Array:
         weights = join(STREAM_NET, parameters.layer)
 
-        def body(t: jax.Array, state: Any) -> Any:
+        def body(t: jax.Array, state: State) -> State:
             net_input = weights.input[_symbol(t)] + weights.bias
             return cell_step(STREAM_NET, weights, state, net_input)[0]
 
-        zeros = zero_state(STREAM_NET)
-        return jax.lax.fori_loop(0, steps, body, zeros).cell_output
+        return jax.lax.fori_loop(0, steps, body, zero_state(STREAM_NET)).cell_output
 
-    return run
+    def learn_step(t: jax.Array, learner: Learner) -> Learner:
+        learner = learn(STREAM_NET, learner, _symbol(t), _target(t))[1]
+        return update(optimiser, learner)
 
-
-def _learn_steps(steps: int) -> Callable[[Parameters], Any]:
-    def step(t: jax.Array, learner: Any) -> Any:
-        return learn(STREAM_NET, learner, _symbol(t), _target(t))[1]
-
-    return _with_updates(step, steps)
-
-
-def _learn_chunks(steps: int) -> Callable[[Parameters], Any]:
-    def chunk(i: jax.Array, learner: Any) -> Any:
+    def learn_many(i: jax.Array, learner: Learner) -> Learner:
         t = i * CHUNK + jnp.arange(CHUNK)
-        return learn_chunk(STREAM_NET, learner, _symbol(t), _target(t))[1]
+        learner = learn_chunk(STREAM_NET, learner, _symbol(t), _target(t))[1]
+        return update(optimiser, learner)
 
-    return _with_updates(chunk, steps // CHUNK)
-
-
-def _with_updates(
-    accumulate: Callable[[jax.Array, Any], Any], count: int
-) -> Callable[[Parameters], Any]:
-    """Return a function that alternates `accumulate` and an update of the weights."""
-    optimiser = optax.sgd(1e-3)
-
-    def run(parameters: Parameters) -> Any:
-        body = lambda i, learner: update(optimiser, accumulate(i, learner))
+    def run(body: Callable, count: int, parameters: Parameters) -> Parameters:
         learner = init_learner(STREAM_NET, parameters, optimiser)
         return jax.lax.fori_loop(0, count, body, learner).parameters
 
-    return run
-
-
-STREAMS = {
-    "forward alone": _forward,
-    "learner, update every step": _learn_steps,
-    f"learner, update every {CHUNK:,}": _learn_chunks,
-}
+    functions = {
+        "forward alone": forward,
+        "learner, update every step": functools.partial(run, learn_step, steps),
+        f"learner, update every {CHUNK:,}": functools.partial(run, learn_many, steps // CHUNK),
+    }
+    return {f"{OURS} {name}, {full_steps:,} steps": f for name, f in functions.items()}
 
 
 def _check_learners(parameters: Parameters, steps: int = 50) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import pathlib
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
@@ -22,17 +18,11 @@ OURS = "lstm_jax"
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkPlan:
-    """Options of a benchmark.
+    """Options of a benchmark."""
 
-    Attributes:
-      repeats: number of timed runs, after one to warm up.
-      quick: whether to use small sizes, to exercise everything in seconds.
-      with_torch: whether to measure PyTorch too, which XLA's flags do not affect.
-    """
-
-    repeats: int = 10
-    quick: bool = False
-    with_torch: bool = True
+    repeats: int = 10  # timed runs, after one to warm up
+    quick: bool = False  # small sizes, to exercise everything in seconds
+    with_torch: bool = True  # XLA's flags do not affect PyTorch
 
     def size(self, full: int, quick: int) -> int:
         """Return one of two sizes."""
@@ -47,12 +37,9 @@ class Measurement:
     unit: str  # of `work`, such as "sequences"
     work: float  # per run
     run_seconds: float  # median
-    fastest_seconds: float
     check: str  # which answer was checked against which, and the difference
     compile_seconds: float | None = None  # None if nothing is compiled
     temporary_bytes: int | None = None  # according to XLA; None if not an XLA program
-    cpu_seconds: float | None = None  # of all threads, median; steadier on a busy machine
-    peak_bytes: int | None = None  # resident memory of the process
     setting: str = ""  # of XLA's flags, set by `experiments.benchmark`
     notes: Document = dataclasses.field(default_factory=dict)
 
@@ -65,88 +52,55 @@ class Measurement:
         """Return all fields and the rate."""
         return {**dataclasses.asdict(self), "rate": self.rate}
 
-    @classmethod
-    def from_json(cls, document: Document) -> Measurement:
-        """Invert `to_json`."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in document.items() if name in names})
-
 
 def measure_jax(
     plan: BenchmarkPlan,
     contender: str,
     function: Callable,
-    *arguments: Any,
-    work: float,
-    unit: str,
+    *arguments: object,
     check: str,
+    work: float = 1,
+    unit: str = "gradients",
 ) -> Measurement:
     """Compile a pure function for its arguments, then time it."""
-    started = time.perf_counter()
-    compiled = jax.jit(function).lower(*arguments).compile()
-    compile_seconds = time.perf_counter() - started
+    compiled, costs = compile_for(function, *arguments)
     call = lambda: compiled(*arguments)
-    measurement = measure_call(plan, contender, call, work=work, unit=unit, check=check)
-    measurement.compile_seconds = compile_seconds
-    measurement.temporary_bytes = temporary_bytes(compiled)
-    return measurement
+    found = measure_call(plan, contender, call, work=work, unit=unit, check=check)
+    return dataclasses.replace(found, **costs)
+
+
+def compile_for(function: Callable, *arguments: object) -> tuple[Callable, Document]:
+    """Compile a function for its arguments; return it with `compile_seconds`, `temporary_bytes`."""
+    lowered = jax.jit(function).lower(*arguments)
+    started = time.perf_counter()
+    compiled = lowered.compile()
+    seconds, memory = time.perf_counter() - started, compiled.memory_analysis()
+    size = None if memory is None else int(memory.temp_size_in_bytes)
+    return compiled, {"compile_seconds": seconds, "temporary_bytes": size}
 
 
 def measure_call(
     plan: BenchmarkPlan,
     contender: str,
-    call: Callable[[], Any],
+    call: Callable[[], object],
     *,
-    work: float,
-    unit: str,
     check: str,
+    work: float = 1,
+    unit: str = "gradients",
 ) -> Measurement:
     """Time `call`, including the wait for the arrays that it returns."""
-    _reset_peak()
     jax.block_until_ready(call())
-    seconds, cpu_seconds = [], []
+    seconds = []
     for _ in range(plan.repeats):
-        started, cpu_started = time.perf_counter(), time.process_time()
+        started = time.perf_counter()
         jax.block_until_ready(call())
         seconds.append(time.perf_counter() - started)
-        cpu_seconds.append(time.process_time() - cpu_started)
-    print(f"  {contender}: {statistics.median(seconds) * 1e3:,.3f} ms", file=sys.stderr, flush=True)
-    return Measurement(
-        contender=contender,
-        unit=unit,
-        work=work,
-        run_seconds=statistics.median(seconds),
-        fastest_seconds=min(seconds),
-        check=check,
-        cpu_seconds=statistics.median(cpu_seconds),
-        peak_bytes=_peak_bytes(),
-    )
+    median = statistics.median(seconds)
+    print(f"  {contender}: {median * 1e3:,.3f} ms", file=sys.stderr, flush=True)
+    return Measurement(contender, unit, work, median, check)
 
 
-def temporary_bytes(compiled: jax.stages.Compiled) -> int | None:
-    """Return the temporary memory of a compiled program, if the backend reports it."""
-    analysis = compiled.memory_analysis()
-    return None if analysis is None else int(analysis.temp_size_in_bytes)
-
-
-def _reset_peak() -> None:
-    """Reset the process's peak of resident memory, where Linux allows it."""
-    with contextlib.suppress(OSError):
-        pathlib.Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_bytes() -> int:
-    """Return the peak of resident memory since `_reset_peak`, or since the start of the process."""
-    status = pathlib.Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def check_close(what: str, actual: Any, expected: Any, tolerance: float) -> str:
+def check_close(what: str, actual: object, expected: object, tolerance: float) -> str:
     """Describe the difference of two trees, relative to the largest entry of each array.
 
     Raises:
@@ -162,8 +116,9 @@ def check_close(what: str, actual: Any, expected: Any, tolerance: float) -> str:
     return f"{what}: off by {worst:.0e} (limit {tolerance:.0e})"
 
 
-def check_gradient(what: str, loss: Callable, parameters: Any, gradient: Any) -> str:
-    """Check a gradient against the loss's derivative along it in forward mode, |gradient|²."""
+def check_gradient(loss: Callable, parameters: object) -> str:
+    """Check a loss's gradient g against its derivative along g in forward mode, |g|²."""
+    gradient = jax.jit(jax.grad(loss))(parameters)
     derivative = jax.jit(lambda p, g: jax.jvp(loss, (p,), (g,))[1])(parameters, gradient)
     squares = [np.sum(np.square(np.asarray(g, np.float64))) for g in jax.tree.leaves(gradient)]
-    return check_close(f"{what} against forward mode", derivative, sum(squares), 1e-3)
+    return check_close("gradient against forward mode", derivative, sum(squares), 1e-3)

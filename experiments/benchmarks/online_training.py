@@ -1,4 +1,4 @@
-"""Cases a, b, c, g and width: online training, one update per sequence.
+"""Cases a, b, c, g, scaling and width: online training, one update per sequence.
 
 Ours is `TrialRunner.run_chunk`: it draws sequences of 100 to 110 steps, pads them to 110, evaluates
 the stopping rules and returns metrics to the host. The peers receive sequences of 105 steps drawn
@@ -8,8 +8,7 @@ beforehand, without padding, rules or metrics, in one compiled scan.
 from __future__ import annotations
 
 import dataclasses
-import time
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -17,18 +16,18 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.benchmarks import torch_peers
+from experiments.benchmarks import peers
 from experiments.benchmarks.measure import (
     OURS,
     BenchmarkPlan,
     Measurement,
     check_close,
     check_gradient,
+    compile_for,
     measure_call,
     measure_jax,
-    temporary_bytes,
 )
-from experiments.benchmarks.peers import Peer, jax_peers
+from experiments.benchmarks.peers import Peer
 from lstm_jax import (
     RunOptions,
     Steps,
@@ -39,9 +38,11 @@ from lstm_jax import (
     half_squared_error,
     make_task,
 )
+from lstm_jax.cell.parameters import Parameters
 from lstm_jax.tasks.task import StreamRule
 from lstm_jax.training.host.cpu import default_batch_size
 from lstm_jax.training.trials.training_loop import TRAINING
+from lstm_jax.training.update_rules.base import AnyModel
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}
 CHUNKS = {"a": 1000, "b": 500, "c": 1000}
@@ -61,13 +62,11 @@ def run(case: str, plan: BenchmarkPlan) -> list[Measurement]:
         return ours
     count = plan.size(500, 3)
     task = make_task("6a")
-    peers = [
-        _measure_peer(plan, task, peer, trials, count)
-        for peer in jax_peers(task.architecture.num_inputs, task.architecture.num_cells)
-    ]
-    if case == "a" and plan.with_torch and torch_peers.is_installed():
-        peers += [_measure_torch_layer(plan, task), _measure_torch_loop(plan, task)]
-    return ours + peers
+    others = peers.jax_peers(task.architecture.num_inputs, task.architecture.num_cells)
+    found = ours + [_measure_peer(plan, task, peer, trials, count) for peer in others]
+    if case == "a" and plan.with_torch and peers.torch is not None:
+        found += [_measure_torch_layer(plan, task), _measure_torch_loop(plan, task)]
+    return found
 
 
 def run_alphabets(plan: BenchmarkPlan) -> list[Measurement]:
@@ -91,6 +90,22 @@ def run_batch_sizes(plan: BenchmarkPlan) -> list[Measurement]:
     return [_measure_ours(plan, "6a", size, chunk, size, num_devices=1) for size in sizes]
 
 
+def run_scaling(plan: BenchmarkPlan) -> list[Measurement]:
+    """Measure the same trials on one device and on two.
+
+    Two devices with 8 trials each hold 16 of case b's 20, with 10 each all.
+    """
+    measurements = []
+    for trials, batch_size in ((20, 8), (20, 10), (32, 8))[: plan.size(3, 1)]:
+        one, two = (
+            _measure_ours(plan, "6a", trials, plan.size(200, 2), batch_size, num_devices)
+            for num_devices in (1, 2)
+        )
+        two.notes["speed to 1 device"] = round(one.run_seconds / two.run_seconds, 2)
+        measurements += [one, two]
+    return measurements
+
+
 def _measure_ours(
     plan: BenchmarkPlan,
     row: str,
@@ -104,19 +119,14 @@ def _measure_ours(
     loop = _endless(make_task(row), chunk)
     mesh = Mesh(np.array(jax.devices()[: 1 if trials == 1 else num_devices]), ("trials",))
     runner = TrialRunner(loop, range(trials), mesh=mesh, batch_size=batch_size)
-    name = f"{OURS}, batch size {batch_size}, {mesh.size} device(s)"
-    measurement = measure_call(
-        plan, name, runner.run_chunk, work=trials * chunk, unit=UNIT, check=check
-    )
+    name = f"{OURS}, {trials} trials by {batch_size}, {mesh.size} devices"
+    work = trials * chunk
+    found = measure_call(plan, name, runner.run_chunk, work=work, unit=UNIT, check=check)
     if plan.quick:
-        return measurement
+        return found
     batch = jax.tree.map(lambda a: a[..., np.arange(batch_size) % trials], runner.state().trials)
-    lowered = jax.jit(loop.run_chunk).lower(batch, jnp.int32(0))
-    started = time.perf_counter()
-    compiled = lowered.compile()
-    measurement.compile_seconds = time.perf_counter() - started
-    measurement.temporary_bytes = temporary_bytes(compiled)
-    return measurement
+    _, costs = compile_for(loop.run_chunk, batch, jnp.int32(0))
+    return dataclasses.replace(found, **costs)
 
 
 def _endless(task: Task, chunk: int) -> TrainingLoop:
@@ -139,29 +149,27 @@ def _check_updates(task: Task, batch_size: int) -> str:
     learning_rate = task.hyperparameters.learning_rate
 
     @jax.jit
-    def update(parameters: Any, n: jax.Array) -> Any:
+    def update(parameters: Parameters, n: jax.Array) -> Parameters:
         example = task.sample(jax.random.fold_in(key, n), None)
+        options = RunOptions(gradient="truncated_autodiff")
+        steps = Steps(length=example.length)
 
-        def loss(parameters: Any) -> jax.Array:
-            outputs, _ = apply(
-                task.architecture,
-                parameters,
-                example.inputs,
-                at="end",
-                steps=Steps(length=example.length),
-                options=RunOptions(gradient="truncated_autodiff"),
-            )
+        def loss(parameters: Parameters) -> jax.Array:
+            net, inputs = task.architecture, example.inputs
+            outputs, _ = apply(net, parameters, inputs, at="end", steps=steps, options=options)
             return half_squared_error(outputs, example.targets)
 
-        return jax.tree.map(
-            lambda p, g: p - learning_rate * g, parameters, jax.grad(loss)(parameters)
-        )
+        return _descend(parameters, jax.grad(loss)(parameters), learning_rate)
 
     parameters = jax.tree.map(jnp.asarray, before.model.parameters)
     for n in range(loop.chunk):
         parameters = update(parameters, jnp.int32(n))
     what = f"{loop.chunk} updates one by one"
     return check_close(what, after.model.parameters, parameters, tolerance=1e-4)
+
+
+def _descend(weights: AnyModel, gradient: AnyModel, learning_rate: float) -> AnyModel:
+    return jax.tree.map(lambda w, g: w - learning_rate * g, weights, gradient)
 
 
 def _draw(task: Task, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -184,21 +192,18 @@ def _measure_peer(
     output = 0.1 * jax.random.normal(jax.random.key(3), (net.num_cells, net.num_outputs))
     weights = (peer.weights, output, jnp.zeros(net.num_outputs))
 
-    def loss(weights: Any, inputs: jax.Array, target: jax.Array) -> jax.Array:
+    def loss(weights: AnyModel, inputs: jax.Array, target: jax.Array) -> jax.Array:
         layer, output, bias = weights
         last = peer.run(layer, inputs)[-1, 0]
         return half_squared_error(jax.nn.sigmoid(last @ output + bias), target)
 
-    def train(weights: Any, inputs: jax.Array, targets: jax.Array) -> Any:
-        def update(weights: Any, example: tuple) -> tuple[Any, None]:
-            gradient = jax.grad(loss)(weights, *example)
-            return jax.tree.map(lambda w, g: w - learning_rate * g, weights, gradient), None
+    def train(weights: AnyModel, inputs: jax.Array, targets: jax.Array) -> AnyModel:
+        def update(weights: AnyModel, example: tuple) -> tuple[AnyModel, None]:
+            return _descend(weights, jax.grad(loss)(weights, *example), learning_rate), None
 
         return jax.lax.scan(update, weights, (inputs, targets))[0]
 
-    found = jax.jit(jax.grad(loss))(weights, inputs[0, 0], targets[0, 0])
-    first = jax.jit(lambda weights: loss(weights, inputs[0, 0], targets[0, 0]))
-    check = check_gradient("gradient", first, weights, found)
+    check = check_gradient(lambda weights: loss(weights, inputs[0, 0], targets[0, 0]), weights)
     arguments = (weights, inputs[0], targets[0])
     if trials > 1:
         train, arguments = _sharded(train, trials, weights, inputs, targets)
@@ -206,7 +211,9 @@ def _measure_peer(
     return measure_jax(plan, peer.name, train, *arguments, work=work, unit=UNIT, check=check)
 
 
-def _sharded(train: Any, trials: int, weights: Any, *data: np.ndarray) -> tuple[Any, tuple]:
+def _sharded(
+    train: Callable, trials: int, weights: AnyModel, *data: np.ndarray
+) -> tuple[Callable, tuple]:
     """Return `train` for many trials, on as many devices as divide them, and its arguments."""
     weights = jax.tree.map(lambda w: jnp.broadcast_to(w, (trials, *w.shape)), weights)
     num_devices = max(n for n in range(1, jax.device_count() + 1) if trials % n == 0)
@@ -220,7 +227,7 @@ def _sharded(train: Any, trials: int, weights: Any, *data: np.ndarray) -> tuple[
 
 def _measure_torch_layer(plan: BenchmarkPlan, task: Task) -> Measurement:
     net, count = task.architecture, plan.size(20, 3)
-    call = torch_peers.train_layer(
+    call = peers.train_layer(
         *_draw(task, count), net.num_inputs, net.num_cells, task.hyperparameters.learning_rate
     )
     check = "its own autograd, not checked"
@@ -232,14 +239,14 @@ def _measure_torch_loop(plan: BenchmarkPlan, task: Task) -> Measurement:
     symbols, targets = _draw(task, count)
     trial = TrialRunner(_endless(task, 1), [0], batch_size=1).state().trials
     parameters = jax.tree.map(lambda a: a[..., 0], trial.model.parameters)
-    loop = torch_peers.Loop1997(task.architecture, parameters)
+    rate = task.hyperparameters.learning_rate
+    found, call = peers.train_1997_loop(task.architecture, parameters, symbols, targets, rate)
 
-    def loss(parameters: Any) -> jax.Array:
+    def loss(parameters: Parameters) -> jax.Array:
         outputs, _ = apply(task.architecture, parameters, jnp.asarray(symbols[0]), at="end")
         return half_squared_error(outputs, jnp.asarray(targets[0]))
 
     expected = jax.jit(jax.grad(loss))(parameters).output
-    found = loop.gradient(symbols[0], targets[0])[3:]
-    check = check_close("output weights against ours", found, [expected.cell, expected.bias], 1e-4)
-    call = lambda: loop.train(symbols, targets, task.hyperparameters.learning_rate)
+    expected = [expected.cell, expected.bias]
+    check = check_close("output weights against ours", found[3:], expected, 1e-4)
     return measure_call(plan, "torch 1997 loop", call, work=count, unit=UNIT, check=check)

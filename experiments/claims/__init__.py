@@ -1,40 +1,24 @@
-"""Claims of the paper beyond its tables, one module each; run by `python -m experiments.claims`."""
+"""Claims of the paper beyond its tables; run by `python -m experiments.claims`."""
 
-from experiments.claims import (
-    adam,
-    blocks,
-    composed,
-    continual,
-    counting,
-    gates,
-    gradient,
-    lags,
-    length,
-    noise,
-    other_lags,
-    reach,
-    time_constants,
-    timing,
-    tolerance,
-    xor,
-)
+from experiments.claims import comparisons, composed, continual, how_far, lags, reach
 from experiments.claims.base import Claim
+from experiments.claims.comparisons import comparison
 
-CLAIMS: dict[str, Claim] = {
-    "length": length,
-    "gates": gates,
-    "gradient": gradient,
-    "blocks": blocks,
-    "lags": lags,
-    "xor": xor,
-    "noise": noise,
-    "time-constants": time_constants,
-    "other-lags": other_lags,
-    "adam": adam,
-    "tolerance": tolerance,
-    "reach": reach,
-    "continual": continual,
-    "counting": counting,
-    "timing": timing,
-    "composed": composed,
+CLAIMS = {
+    "length": Claim(lags.run_lengths, lags.draw_lengths),
+    "gates": comparison(comparisons.gates),
+    "gradient": comparison(comparisons.gradient),
+    "blocks": comparison(comparisons.blocks),
+    "lags": Claim(lags.run_very_long, lags.draw_very_long),
+    "xor": comparison(comparisons.xor),
+    "noise": comparison(comparisons.noise),
+    "time-constants": comparison(comparisons.time_constants),
+    "other-lags": Claim(lags.run_other_lags, lags.draw_other_lags),
+    "adam": comparison(comparisons.adam),
+    "tolerance": comparison(comparisons.tolerance),
+    "reach": Claim(reach.run, reach.draw),
+    "continual": Claim(continual.run, continual.draw),
+    "counting": Claim(how_far.run_counting, how_far.draw_counting),
+    "timing": Claim(how_far.run_timing, how_far.draw_timing),
+    "composed": Claim(composed.run, composed.draw),
 }

@@ -1,4 +1,4 @@
-"""Compositions of networks: two directions where one fails, attention where the last step fails.
+"""Compositions of networks: two directions, and attention.
 
 Both tasks are learned from batches with Adam and the truncated gradient.
 
@@ -10,7 +10,7 @@ Both tasks are learned from batches with Adam and the truncated gradient.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ from lstm_jax.network.files import Document
 from lstm_jax.network.layer import RunOptions, unroll
 from lstm_jax.network.losses import cross_entropy
 from lstm_jax.plots import style
+from lstm_jax.training.update_rules.base import AnyModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,35 +42,23 @@ TESTS = 256
 class Model(NamedTuple):
     """A task and a network, as pure functions for one sequence."""
 
-    task: str
-    """A key of `UPDATES`."""
-    sample: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
-    """A key to inputs [T, I] and targets, [K] or [T, K]."""
-    init: Callable[[jax.Array], Any]
-    """A key to weights."""
-    net: Callable[[Any, jax.Array], jax.Array]
-    """Weights and inputs to the net inputs of logistic output units, shaped as the targets."""
+    task: str  # a key of `UPDATES`
+    sample: Callable[[jax.Array], tuple[jax.Array, jax.Array]]  # inputs, targets
+    init: Callable[[jax.Array], AnyModel]  # a key to weights
+    net: Callable[[AnyModel, jax.Array], jax.Array]  # net inputs of logistic outputs
 
 
 def run(options: ClaimOptions) -> Document:
-    """Return how often each model is wrong during training."""
+    """Compose networks: two directions where one fails, attention where the last step fails."""
+    models = {f"echo, {name}": echo(name) for name in ("forward", "backward", "both")}
+    models["recall, by the end"] = recall(attention=False)
+    models["recall, by attention"] = recall(attention=True)
     found = {}
-    for label, model in models().items():
+    for label, model in models.items():
         found[label] = one = train(model, options)
         wrong = np.median(one["wrong"][-1])
         options.log(f"{label}: {wrong:.1%} wrong after {one['updates'][-1]} updates")
     return {"trials": options.trials, "batch": BATCH, "variants": found}
-
-
-def models() -> dict[str, Model]:
-    """Return each task with the models that cannot solve it, and one that can."""
-    return {
-        "echo, forward": echo("forward"),
-        "echo, backward": echo("backward"),
-        "echo, both": echo("both"),
-        "recall, by the end": recall(attention=False),
-        "recall, by attention": recall(attention=True),
-    }
 
 
 def train(model: Model, options: ClaimOptions) -> Document:
@@ -84,7 +73,7 @@ def train(model: Model, options: ClaimOptions) -> Document:
     weights = jax.vmap(model.init)(keys)
     carry = weights, jax.vmap(optimiser.init)(weights)
 
-    def loss(weights: Any, batch: tuple) -> jax.Array:
+    def loss(weights: AnyModel, batch: tuple) -> jax.Array:
         nets = jax.vmap(model.net, (None, 0))(weights, batch[0])
         return jax.vmap(cross_entropy)(nets, batch[1]).mean()
 
@@ -99,7 +88,9 @@ def train(model: Model, options: ClaimOptions) -> Document:
     def train_chunk(carry: tuple, key: jax.Array) -> tuple[tuple, jax.Array]:
         training, testing = jax.random.split(key)
         carry, _ = jax.lax.scan(update, carry, jax.random.split(training, CHUNK))
-        return carry, _fraction_wrong(model, carry[0], testing)
+        inputs, targets = jax.vmap(model.sample)(jax.random.split(testing, TESTS))
+        nets = jax.vmap(model.net, (None, 0))(carry[0], inputs)
+        return carry, jnp.any((nets > 0) != (targets > 0.5), axis=-1).mean()
 
     wrong = []
     for chunk in range(UPDATES[model.task] // CHUNK):
@@ -108,12 +99,6 @@ def train(model: Model, options: ClaimOptions) -> Document:
         wrong.append(np.round(np.asarray(found, float), 4).tolist())
     updates = [CHUNK * (n + 1) for n in range(len(wrong))]
     return {"task": model.task, "updates": updates, "wrong": wrong}
-
-
-def _fraction_wrong(model: Model, weights: Any, key: jax.Array) -> jax.Array:
-    inputs, targets = jax.vmap(model.sample)(jax.random.split(key, TESTS))
-    nets = jax.vmap(model.net, (None, 0))(weights, inputs)
-    return jnp.any((nets > 0) != (targets > 0.5), axis=-1).mean()
 
 
 def echo(directions: str) -> Model:
@@ -127,21 +112,19 @@ def echo(directions: str) -> Model:
         targets = jnp.stack([bits[: -2 * DISTANCE], bits[2 * DISTANCE :]], axis=1)
         return 2 * bits[:, None] - 1, targets  # of the middle bits
 
-    def init(key: jax.Array) -> Any:
+    def init(key: jax.Array) -> AnyModel:
         first, second, third = jax.random.split(key, 3)
         networks = [initialise(k, architecture, init_range=0.3) for k in (first, second)]
         readout = 0.3 * jax.random.normal(third, (12, 2))
         return (networks if both else networks[:1]), readout, jnp.zeros(2)
 
-    def net(weights: Any, inputs: jax.Array) -> jax.Array:
+    def net(weights: AnyModel, inputs: jax.Array) -> jax.Array:
         networks, readout, bias = weights
         if both:
             activations, _ = bidirectional(architecture, networks[0], networks[1], inputs)
         else:
-            reverse = directions == "backward"
-            activations, _ = unroll(
-                architecture, networks[0], inputs, options=RunOptions(reverse=reverse)
-            )
+            run_options = RunOptions(reverse=directions == "backward")
+            activations, _ = unroll(architecture, networks[0], inputs, options=run_options)
         return (activations.cell_output @ readout + bias[None])[DISTANCE:-DISTANCE]
 
     return Model("echo", sample, init, net)
@@ -160,14 +143,14 @@ def recall(*, attention: bool) -> Model:
         query = jnp.concatenate([jax.nn.one_hot(keys[queried], PAIRS), jnp.zeros(VALUES)])
         return jnp.concatenate([pairs, query[None]]), jax.nn.one_hot(values[queried], VALUES)
 
-    def init(key: jax.Array) -> Any:
+    def init(key: jax.Array) -> AnyModel:
         first, second, third, fourth = jax.random.split(key, 4)
         draw = lambda key, *shape: 0.3 * jax.random.normal(key, shape)
         scores = DotProductAttention(draw(third, CELLS, CELLS), draw(fourth, CELLS, CELLS))
         readout = draw(second, 2 * CELLS, VALUES)
         return initialise(first, architecture, init_range=0.3), scores, readout, jnp.zeros(VALUES)
 
-    def net(weights: Any, inputs: jax.Array) -> jax.Array:
+    def net(weights: AnyModel, inputs: jax.Array) -> jax.Array:
         network, scores, readout, bias = weights
         activations, final = unroll(architecture, network, inputs)
         end, steps = final.cell_output, activations.cell_output

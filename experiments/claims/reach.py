@@ -1,16 +1,15 @@
-"""The last step at which nets tell the first symbol of task 2a, as baselines and the LSTM learn."""
+"""The reach of the first symbol of task 2a, as baselines and the LSTM learn."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from experiments.claims.base import ClaimOptions, band, draw_band, measure
-from experiments.claims.tolerance import with_tolerance
+from experiments.claims.comparisons import with_tolerance
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
@@ -18,7 +17,7 @@ from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
-from lstm_jax.training.update_rules.base import Vmapped, vmap_trials
+from lstm_jax.training.update_rules.base import AnyModel, Vmapped, vmap_trials
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +31,7 @@ PANELS = {
 
 
 def run(options: ClaimOptions) -> Document:
-    """Measure all variants."""
+    """Measure the last step at which baselines and the LSTM tell the first symbol of task 2a."""
     return {"trials": options.trials, "variants": measure(variants(), reach, options)}
 
 
@@ -43,7 +42,7 @@ def draw(document: Document) -> Figure:
         for i, (label, found) in enumerate(document["variants"].items()):
             if measure_ in found:
                 line = style.line_style(i)
-                draw_band(axes, found["sequences"], found[measure_], label, **line)
+                draw_band(axes, found["sequences"], found[measure_], label, line)
         axes.set(xlabel="training sequences", ylabel=ylabel, ylim=(0, None))
         style.format_counts(axes)
     lines = panels[0].get_legend_handles_labels()
@@ -78,19 +77,17 @@ def reach(loop: TrainingLoop, options: ClaimOptions) -> Document:
     """
     runner = TrialRunner(loop, range(options.trials), seed=options.seed)
     look = jax.jit(lambda model: measure_model(loop, model, options.trials))
-    chunks = []
+    sequences, chunks = [], []
     while not runner.finished:
         runner.run_chunk()
-        found = look(runner.state().trials.model)
-        chunks.append({"sequences": runner.num_sequences} | jax.device_get(found))
-    of_trials = {name: np.stack([chunk[name] for chunk in chunks]) for name in chunks[0]}
-    sequences = of_trials.pop("sequences").tolist()
-    bands = {name: band(values, 4) for name, values in of_trials.items()}
+        sequences.append(runner.num_sequences)
+        chunks.append(jax.device_get(look(runner.state().trials.model)))
+    bands = {name: band([chunk[name] for chunk in chunks], 4) for name in chunks[0]}
     solved = sum(result.solved for result in runner.results())
     return {"solved": solved, "sequences": sequences} | bands
 
 
-def measure_model(loop: TrainingLoop, model: Any, trials: int) -> dict[str, jax.Array]:
+def measure_model(loop: TrainingLoop, model: AnyModel, trials: int) -> dict[str, jax.Array]:
     """Return the measures of `reach` for the current model of every trial, each [R]."""
     batch = loop.task.sample_batch(jax.random.key(0), 32)
     first = batch.inputs[:, 0]

@@ -25,12 +25,9 @@ def step(carry, data):
     learner, n = carry
     x_t, target = data
     prediction, learner = lstm.learn(NET, learner, x_t, target)
-    learner = jax.lax.cond(
-        n % INTERVAL == INTERVAL - 1,
-        lambda one: lstm.update(OPTIMISER, one),
-        lambda one: one,
-        learner,
-    )
+    change = lambda learner: lstm.update(OPTIMISER, learner)
+    is_due = n % INTERVAL == INTERVAL - 1
+    learner = jax.lax.cond(is_due, change, lambda learner: learner, learner)
     return (learner, n + 1), jnp.abs(prediction - target)[0]
 
 

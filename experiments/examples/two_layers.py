@@ -2,10 +2,9 @@
 
     python -m experiments.examples.two_layers
 
-The upper layer's inputs are the lower layer's cell outputs. `jax.grad` sends the error of the upper
-layer down to the weights of the lower one. Each layer truncates the errors that leave it and
-would enter it again, but not those that pass to the layer below. With gradient="full" nothing is
-truncated, and the derivative agrees with a finite difference.
+The upper layer's inputs are the lower layer's cell outputs. Each layer truncates the errors that
+leave it and would enter it again, but not those that pass to the layer below. With gradient="full"
+nothing is truncated, and the derivative agrees with a finite difference.
 """
 
 import jax
@@ -39,10 +38,8 @@ def main() -> tuple[float, float, float]:
             cell = lower.layer.cell._replace(input=lower.layer.cell.input.at[0, 0].add(change))
             return loss((lower._replace(layer=lower.layer._replace(cell=cell)), upper), *data)
 
-        truncated, full = (
-            float(jax.grad(loss)((lower, upper), *data, gradient)[0].layer.cell.input[0, 0])
-            for gradient in ("truncated", "full")
-        )
+        derivative = lambda name: jax.grad(loss)((lower, upper), *data, name)[0].layer.cell.input
+        truncated, full = (float(derivative(name)[0, 0]) for name in ("truncated", "full"))
         numerical = float((changed(1e-5) - changed(-1e-5)) / 2e-5)
     print(f"derivative by a weight of the lower layer: truncated {truncated:.8f},")
     print(f"full {full:.8f}, finite difference {numerical:.8f}")

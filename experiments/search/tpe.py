@@ -31,7 +31,7 @@ from experiments.search import picture
 from experiments.search.plan import SearchPlan
 from lstm_jax.network.files import Document
 from lstm_jax.training.host.interrupts import Interrupted
-from lstm_jax.training.runs import schema
+from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.runs.checkpoints import differences
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run
 from lstm_jax.training.trials.records import RunState

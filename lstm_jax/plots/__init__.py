@@ -4,11 +4,8 @@ Every function returns a Matplotlib figure. A notebook displays it, `save` write
 Matplotlib's global state is not touched. `style` defines the colours and fonts.
 """
 
-from lstm_jax.plots.at_work import network_at_work
-from lstm_jax.plots.curves import compare_trials, learning_curves
-from lstm_jax.plots.flow import error_flow
-from lstm_jax.plots.gates import gates_at_symbols
-from lstm_jax.plots.live import LiveCurve
+from lstm_jax.plots.activations import gates_at_symbols, network_at_work
+from lstm_jax.plots.curves import LiveCurve, compare_trials, error_flow, learning_curves
 from lstm_jax.plots.names import class_names, symbol_names
 from lstm_jax.plots.style import save
 

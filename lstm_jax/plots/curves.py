@@ -1,25 +1,30 @@
-"""Learning curves: the training error of every trial, with the paper's number of sequences."""
+"""Curves: the training error of trials, also while they run, and error flow against the lag."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.training.trials.runner import TrialResult
+from lstm_jax.training.trials.runner import Progress, TrialResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Fields = Mapping[str, Any]  # of a result file, or of a trial
+SECONDS_BETWEEN_UPDATES = 0.5  # of a live curve
+SMALLEST, LARGEST = 1e-20, 1e10  # limits of the axis of error flow
 
 
 def learning_curves(
-    trials: Sequence[TrialResult] | Fields,
+    trials: Sequence[TrialResult] | Document,
     *,
     title: str | None = None,
     published_mean: float | None = None,
@@ -43,16 +48,14 @@ def learning_curves(
       published_mean: the paper's mean number of sequences (default: from the document).
       published_rate: the paper's percentage of solved trials (default: from the document).
 
-    Returns:
-      The figure.
-
     Raises:
       ValueError: if there are no trials.
     """
     if isinstance(trials, Mapping):
-        document = trials
-        rows, published = document["trials"], document["published"]
-        title = _title(document) if title is None else title
+        rows, published = trials["trials"], trials["published"]
+        if title is None:
+            suffix = "" if trials["recipe"] == "paper" else f", recipe {trials['recipe']}"
+            title = f"{trials['task']}: {trials['title']}{suffix}"
         published_mean = published_mean or published["mean_sequences"]
         published_rate = published_rate or published["success_rate"]
     else:
@@ -62,8 +65,14 @@ def learning_curves(
     figure, (axes,) = style.new_figure(7.5, 4.2)
     for trial in rows:
         _draw_trial(axes, trial)
-    _draw_mean(axes, rows)
-    _draw_published(axes, published_mean, published_rate)
+    solved = [trial["sequences"] for trial in rows if trial["solved"]]
+    mean, colour = (float(np.mean(solved)), style.OURS) if solved else (None, style.FAILED)
+    label = f"ours: {len(solved)} of {len(rows)} solved"
+    _draw_mean(axes, label, mean, {"color": colour, "linestyle": "--"})
+    if published_mean is not None or published_rate is not None:
+        label = "paper" if published_rate is None else f"paper: {published_rate:.0f} % solved"
+        dots = {"color": style.PAPER, "linestyle": ":", "linewidth": 2}
+        _draw_mean(axes, label, published_mean, dots)
     axes.set(xlabel="training sequences", ylabel="mean absolute training error", ylim=(0, None))
     axes.set_title(style.literal(textwrap.fill(title or "", 80)))
     style.format_counts(axes)
@@ -72,7 +81,7 @@ def learning_curves(
 
 
 def compare_trials(groups: Mapping[str, Sequence[TrialResult]]) -> Figure:
-    """Draw the learning curves of several groups of trials, one panel per group.
+    """Draw the learning curves of several groups of trials, one panel each with the same axes.
 
     >>> figure = compare_trials({"memory cells": [], "conventional net": []})
     >>> [axes.get_title() for axes in figure.axes]
@@ -81,17 +90,13 @@ def compare_trials(groups: Mapping[str, Sequence[TrialResult]]) -> Figure:
     Args:
       groups: the results of a `TrialRunner` by name.
 
-    Returns:
-      The figure. Panels share their axes; unsolved trials are grey.
-
     Raises:
       ValueError: if there is no group.
     """
     if not groups:
         raise ValueError("groups must hold at least one group of trials, got none")
-    figure, panels = style.new_figure(
-        4.5 * len(groups), 3.2, columns=len(groups), sharex=True, sharey=True
-    )
+    size = (4.5 * len(groups), 3.2)
+    figure, panels = style.new_figure(*size, columns=len(groups), sharex=True, sharey=True)
     for axes, (name, trials) in zip(panels, groups.items(), strict=True):
         for trial in trials:
             _draw_trial(axes, vars(trial))
@@ -104,13 +109,7 @@ def compare_trials(groups: Mapping[str, Sequence[TrialResult]]) -> Figure:
     return figure
 
 
-def _title(document: Fields) -> str:
-    title = f"{document['task']}: {document['title']}"
-    recipe = document["recipe"]
-    return title if recipe == "paper" else f"{title}, recipe {recipe}"
-
-
-def _draw_trial(axes: Axes, trial: Fields) -> None:
+def _draw_trial(axes: Axes, trial: Document) -> None:
     curve = np.array([point[:2] for point in trial["curve"]], np.float64).reshape(-1, 2)
     colour = style.OURS if trial["solved"] else style.FAILED
     axes.plot(curve[:, 0], curve[:, 1], color=colour, linewidth=0.8, alpha=0.6)
@@ -118,22 +117,110 @@ def _draw_trial(axes: Axes, trial: Fields) -> None:
         axes.plot(*curve[-1], "o", color=colour, markersize=4)
 
 
-def _draw_mean(axes: Axes, rows: Sequence[Fields]) -> None:
-    solved = [trial["sequences"] for trial in rows if trial["solved"]]
-    label = f"ours: {len(solved)} of {len(rows)} solved"
-    if solved:
-        mean = float(np.mean(solved))
-        axes.axvline(mean, color=style.OURS, linestyle="--", label=f"{label}, mean {mean:,.0f}")
+def _draw_mean(axes: Axes, label: str, mean: float | None, options: style.Options) -> None:
+    """Draw a mean as a vertical line, or its label alone."""
+    if mean is None:
+        axes.plot([], [], label=label, **options)
     else:
-        axes.plot([], [], color=style.FAILED, label=label)
+        axes.axvline(mean, label=f"{label}, mean {mean:,.0f}", **options)
 
 
-def _draw_published(axes: Axes, mean: float | None, rate: float | None) -> None:
-    """Draw the paper's mean as a line, or its success rate alone in the legend."""
-    parts = [] if rate is None else [f"{rate:.0f} % solved"]
-    options: style.Options = {"color": style.PAPER, "linestyle": ":", "linewidth": 2}
-    if mean is not None:
-        label = f"paper: {', '.join([*parts, f'mean {mean:,.0f}'])}"
-        axes.axvline(mean, label=label, **options)
-    elif parts:
-        axes.plot([], [], label=f"paper: {parts[0]}", **options)
+class LiveCurve:
+    """The training error and the number of solved trials, redrawn after every chunk.
+
+        live = LiveCurve("6a")
+        results = TrialRunner(loop, range(20)).run(on_chunk=live.show)
+
+    >>> live = LiveCurve("one chunk")
+    >>> live.show(Progress(1000, 3000, trials=3, running=2, solved=1, error=0.25))
+    >>> [axes.get_ylabel() != "" for axes in live.draw().axes]
+    [True, True]
+
+    In a notebook the figure is displayed below the cell and updated in place. Elsewhere nothing is
+    displayed, and `draw` returns the figure.
+    """
+
+    def __init__(self, title: str = "") -> None:
+        """Start with no points."""
+        self._title = title
+        self._points: list[Progress] = []
+        self._handle: Any = None  # IPython's display handle
+        self._updated = -SECONDS_BETWEEN_UPDATES
+
+    def show(self, progress: Progress) -> None:
+        """Add a chunk, and update the figure at most twice a second."""
+        self._points.append(progress)
+        now = time.monotonic()
+        if now - self._updated >= SECONDS_BETWEEN_UPDATES or not progress.running:
+            self._updated = now
+            display = _notebook_display()
+            if display is not None and self._handle is None:
+                self._handle = display(self.draw(), display_id=True)
+            elif display is not None:
+                self._handle.update(self.draw())
+
+    def draw(self) -> Figure:
+        """Draw the chunks so far: the error above, the solved trials below."""
+        shape = {"rows": 2, "sharex": True, "height_ratios": (3, 1)}
+        figure, (above, below) = style.new_figure(7.5, 4.2, **shape)
+        sequences = [point.num_sequences for point in self._points]
+        above.plot(sequences, [point.error for point in self._points], color=style.OURS)
+        above.set(title=style.literal(self._title), ylabel="mean training error", ylim=(0, None))
+        below.step(sequences, [p.solved for p in self._points], where="post", color=style.GREEN)
+        trials = self._points[-1].trials if self._points else 1
+        below.set_ylabel(f"solved of {trials}")
+        below.set(xlabel="training sequences", ylim=(0, 1.05 * trials))
+        style.format_counts(below)
+        return figure
+
+
+def _notebook_display() -> Callable | None:
+    """Return IPython's `display` in a notebook, None elsewhere."""
+    ipython = sys.modules.get("IPython")
+    in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    return ipython.display.display if in_notebook else None
+
+
+def error_flow(
+    lines: Mapping[str, ArrayLike],
+    *,
+    title: str = "",
+    styles: Mapping[str, style.Options] | None = None,
+) -> Figure:
+    """Draw the size of an error against the lag, both on logarithmic axes.
+
+    >>> figure = error_flow({"carrousel": [1.0, 1.0, 1.0], "unit": [0.5, 0.25, 0.125]})
+    >>> figure.axes[0].get_xlabel()
+    'lag q'
+
+    Args:
+      lines: by label, the factors [Q, n, n] from `lstm_jax.analysis.error_flow` for the lags
+        q = 1 .. Q, of which the largest is drawn, or sizes [Q]. Zeros and values that are not
+        finite are omitted.
+      title: title of the figure.
+      styles: Matplotlib options of lines by label.
+
+    Raises:
+      ValueError: if there are no lines.
+    """
+    if not lines:
+        raise ValueError("lines must hold at least one line, got none")
+    figure, (axes,) = style.new_figure(7.5, 4.8)
+    draw_lines(axes, lines, styles or {})
+    axes.set_title(style.literal(title))
+    return figure
+
+
+def draw_lines(
+    axes: Axes, lines: Mapping[str, ArrayLike], styles: Mapping[str, style.Options]
+) -> None:
+    """Draw the lines of `error_flow` on existing axes."""
+    for i, (label, factors) in enumerate(lines.items()):
+        sizes = np.abs(np.asarray(factors, np.float64))
+        sizes = sizes.max(axis=tuple(range(1, sizes.ndim)))
+        sizes = np.where((sizes > 0) & np.isfinite(sizes), sizes, np.nan)
+        options = style.line_style(i) | {"marker": ""} | styles.get(label, {})
+        axes.loglog(np.arange(1, len(sizes) + 1), sizes, label=style.literal(label), **options)
+    axes.set(xlabel="lag q", ylim=(SMALLEST, LARGEST))
+    axes.set_ylabel("largest |error at t - q| per error at t")
+    style.add_legend(axes)

@@ -16,21 +16,7 @@ def symbol_names(row: str) -> tuple[str, ...] | None:
     Args:
       row: the name of a row of the paper's tables.
     """
-    task, *numbers = row.split(".")[0].split("-")
-    match task:
-        case "1":
-            return tuple(reber.SYMBOLS)
-        case "2a" | "2b":
-            return (*_numbered(int(numbers[0]) - 1 if numbers else 99), "x", "y")
-        case "2c":
-            return (*_numbered(int(numbers[1])), "e", "b", "x", "y")
-        case "3a" | "3b" | "3c":
-            return ("signal or noise",)
-        case "4" | "5":
-            return ("value", "marker")
-        case "6a" | "6b":
-            return tuple(temporal_order.SYMBOLS)
-    return None
+    return _names(row)[0]
 
 
 def class_names(row: str) -> tuple[str, ...] | None:
@@ -42,19 +28,27 @@ def class_names(row: str) -> tuple[str, ...] | None:
     Args:
       row: the name of a row of the paper's tables.
     """
-    task = row.split(".")[0].split("-")[0]
+    return _names(row)[1]
+
+
+def _names(row: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    task, *numbers = row.split(".")[0].split("-")
     match task:
-        case "1" | "2a" | "2b":
-            return symbol_names(row)
+        case "1":
+            return tuple(reber.SYMBOLS), tuple(reber.SYMBOLS)
+        case "2a" | "2b":
+            symbols = (*_numbered(int(numbers[0]) - 1 if numbers else 99), "x", "y")
+            return symbols, symbols
         case "2c":
-            return ("x", "y")
+            return (*_numbered(int(numbers[1])), "e", "b", "x", "y"), ("x", "y")
         case "3a" | "3b" | "3c":
-            return ("class",)
+            return ("signal or noise",), ("class",)
         case "4" | "5":
-            return ({"4": "sum", "5": "product"}[task],)
+            return ("value", "marker"), ({"4": "sum", "5": "product"}[task],)
         case "6a" | "6b":
-            return tuple(map("".join, itertools.product("XY", repeat=2 + (task == "6b"))))
-    return None
+            pairs = itertools.product("XY", repeat=2 + (task == "6b"))
+            return tuple(temporal_order.SYMBOLS), tuple(map("".join, pairs))
+    return None, None
 
 
 def _numbered(count: int) -> tuple[str, ...]:

@@ -55,9 +55,6 @@ def new_figure(
     """Return a figure, sized in inches, and its axes row by row.
 
     Further options are passed to `Figure.subplots`.
-
-    Raises:
-      ImportError: if Matplotlib is not installed.
     """
     import matplotlib
 
@@ -125,8 +122,5 @@ def save(figure: Figure, path: str | pathlib.Path) -> None:
     Args:
       figure: a figure.
       path: the file, which is replaced if it exists; its folder must exist.
-
-    Raises:
-      OSError: if the file cannot be written.
     """
     write_atomically(pathlib.Path(path), as_png(figure))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers import assert_close, assert_equal, quick_jit
 
-from experiments.claims.noise import sample_noisy
+from experiments.claims.tasks import noisy_task
 from lstm_jax.baselines.chunker import (
     Chunker,
     NetWeights,
@@ -165,7 +165,7 @@ def _train(noise: jax.Array) -> Networks:
 
     def train(key):
         def body(n, networks):
-            example = sample_noisy(jax.random.fold_in(key, n), DELAY, noise)
+            example = noisy_task(noise, DELAY).sample(jax.random.fold_in(key, n), None)
             return RULE.train_step(networks, example, n)[0]
 
         return jax.lax.fori_loop(0, 20_000, body, RULE.init(key))
@@ -194,7 +194,7 @@ def test_a_predictable_stream_is_reduced_to_its_unpredictable_symbols():
 def test_noise_leaves_the_chunker_nothing_to_reduce():
     """With a random middle, C sees nearly every input, and no trial is solved."""
     keys = jax.random.split(jax.random.key(5), 50)
-    examples = jax.vmap(lambda key: sample_noisy(key, DELAY, 1.0))(keys)
+    examples = jax.vmap(lambda key: noisy_task(1.0, DELAY).sample(key, None))(keys)
     found = _trajectories(_train(jnp.float32(1.0)), examples)
     assert np.mean(found.ticks) > 0.9
     errors = np.abs(found.outputs - examples.targets[:, None])[:, :, -1].max(-1)

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from binaries import run_forks
-from small_tasks import LATCH, make_runner, sgd
+from small_tasks import LATCH
 
-from experiments.benchmarks import growth, long_sequences, scaling
+from experiments.benchmarks import growth, long_sequences, online_training
 from experiments.benchmarks.measure import (
     BenchmarkPlan,
     Measurement,
@@ -26,8 +26,8 @@ def test_a_quick_case_prints_a_table_and_writes_its_file_once(tmp_path):
     document = json.loads((tmp_path / "benchmark.h.json").read_text())
     assert document["quick"] and document["settings"]
     assert {"versions", "machine", "date", "command"} <= document.keys()
-    measurements = [Measurement.from_json(m) for m in document["measurements"]]
-    assert all(m.compile_seconds > 0 and m.run_seconds > 0 for m in measurements)
+    measurements = document["measurements"]
+    assert all(m["compile_seconds"] > 0 and m["run_seconds"] > 0 for m in measurements)
     assert again == 2 and refusal.count("\n") == 1 and "--overwrite" in refusal
 
 
@@ -43,7 +43,8 @@ def test_a_measurement_survives_json():
         BenchmarkPlan(3), "x", jnp.sin, jnp.ones(4), work=4, unit="sines", check="none"
     )
     assert found.rate == 4 / found.run_seconds
-    assert Measurement.from_json(json.loads(json.dumps(found.to_json()))) == found
+    document = json.loads(json.dumps(found.to_json()))
+    assert document.pop("rate") == found.rate and Measurement(**document) == found
 
 
 def test_a_wrong_answer_has_no_time():
@@ -51,10 +52,7 @@ def test_a_wrong_answer_has_no_time():
     for wrong in (np.ones(3) + 1e-3, np.array([1.0, 1.0, np.nan])):
         with pytest.raises(AssertionError, match="sum"):
             check_close("sum", [wrong], [np.ones(3)], 1e-6)
-    loss = lambda x: jnp.sum(x * x)
-    with pytest.raises(AssertionError, match="gradient"):
-        check_gradient("gradient", loss, jnp.ones(3), jnp.ones(3))
-    check_gradient("gradient", loss, jnp.ones(3), 2 * jnp.ones(3))
+    assert "off by" in check_gradient(lambda x: jnp.sum(x * x), jnp.ones(3))
 
 
 def test_a_stream_s_learners_are_checked_against_the_truncated_gradient():
@@ -74,16 +72,8 @@ def test_slopes_are_those_of_powers():
 
 
 def test_scaling_compares_the_same_trials_on_more_devices(monkeypatch):
-    monkeypatch.setattr(scaling, "make_task", lambda row: LATCH)
-    monkeypatch.setattr(scaling, "TrialRunner", make_runner)
-    measurements = scaling.run(BenchmarkPlan(repeats=1, quick=True))
-    assert [m.work for m in measurements] == [2 * 20, 2 * 20, 2 * 16, 2 * 16]
-    assert all("to the last bit" in m.check for m in measurements)
+    monkeypatch.setattr(online_training, "make_task", lambda row: LATCH)
+    measurements = online_training.run_scaling(BenchmarkPlan(repeats=1, quick=True))
+    assert [m.work for m in measurements] == [2 * 20, 2 * 20]
+    assert all("updates one by one: off by" in m.check for m in measurements)
     assert "speed to 1 device" in measurements[1].notes
-    assert any(note.startswith("overhead") for note in measurements[3].notes)
-
-
-def test_scaling_refuses_other_numbers():
-    runners = [make_runner(sgd(LATCH), range(2), seed=seed) for seed in (0, 1)]
-    with pytest.raises(AssertionError):
-        scaling._check_same(*runners)

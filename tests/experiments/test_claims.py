@@ -12,19 +12,7 @@ import pytest
 from binaries import assert_is_a_picture, run_forks
 from small_tasks import LATCH, make_runner
 
-from experiments.claims import (
-    CLAIMS,
-    adam,
-    base,
-    blocks,
-    gates,
-    length,
-    noise,
-    other_lags,
-    reach,
-    time_constants,
-    tolerance,
-)
+from experiments.claims import CLAIMS, base, comparisons, lags, reach, tasks
 from experiments.claims.base import ClaimOptions
 from lstm_jax import plots
 from lstm_jax.baselines.chunker import Chunker
@@ -36,30 +24,29 @@ from lstm_jax.training.update_rules.base import Vmapped
 COMMITTED = pathlib.Path(base.__file__).parents[1] / "results" / "claims"
 
 
-@pytest.mark.parametrize("row", length.ROWS_AT_100)
+@pytest.mark.parametrize("row", lags.ROWS_AT_100)
 def test_longer_sequences_are_longer_and_the_row_s_at_its_length(row: str):
     key = jax.random.key(2)
-    found, expected = length.sample_longer(key, row, 100), make_task(row).sample(key, None)
+    found, expected = lags.sample_longer(key, row, 100), make_task(row).sample(key, None)
     jax.tree.map(np.testing.assert_array_equal, found, expected)
-    assert length.sample_longer(key, row, 500).length >= 500
+    assert lags.sample_longer(key, row, 500).length >= 500
 
 
 def test_variants_of_gate_biases_differ_in_one_bias_alone():
-    for row, gate in gates.GATES:
+    loops = iter(comparisons.gates().values())
+    for row, gate in comparisons.GATES:
         paper, name = make_task(row), f"{gate}_gate_bias"
         published = getattr(paper.hyperparameters, name)
-        task = gates.with_bias(row, gate, None).task
-        assert getattr(task.hyperparameters, name) is None
-        hyperparameters = dataclasses.replace(task.hyperparameters, **{name: published})
-        assert dataclasses.replace(task, hyperparameters=hyperparameters) == dataclasses.replace(
-            paper, sample=task.sample, is_correct=task.is_correct
-        )
-    biases = [loop.task.hyperparameters for loop in gates.variants().values()]
-    assert [of.input_gate_bias for of in biases[:3]] == [(-2.0, -4.0), None, (2.0, 4.0)]
+        for bias in (published, None, tuple(-b for b in published)):
+            task = next(loops).task
+            assert getattr(task.hyperparameters, name) == bias
+            hyperparameters = dataclasses.replace(task.hyperparameters, **{name: published})
+            same = {"sample": paper.sample, "is_correct": paper.is_correct}
+            assert dataclasses.replace(task, hyperparameters=hyperparameters, **same) == paper
 
 
 def test_blocks_have_the_sizes_of_their_labels():
-    for label, loop in blocks.variants().items():
+    for label, loop in comparisons.blocks().items():
         net = loop.task.architecture
         size = f"{net.num_blocks} x {net.blocks[0]} cells, {net.num_weights} weights"
         assert label == f"6a, {size}" and len({*net.blocks}) == 1
@@ -68,11 +55,11 @@ def test_blocks_have_the_sizes_of_their_labels():
 
 
 def test_a_comparison_runs_each_variant_as_separate_trials(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(base, "TrialRunner", make_runner)
+    monkeypatch.setattr(comparisons, "TrialRunner", make_runner)
     slow = replace_hyperparameters(LATCH, learning_rate=2.0)
-    variants = {"cut": TrainingLoop(LATCH), "slow": base.with_gradient(slow, "full")}
-    run = base.comparison(lambda: variants)
-    found = run(ClaimOptions(trials=2, quiet=True))["variants"]
+    variants = {"cut": TrainingLoop(LATCH), "slow": TrainingLoop(slow)}
+    claim = comparisons.comparison(lambda: variants)
+    found = claim.run(ClaimOptions(trials=2, quiet=True))["variants"]
     assert list(found) == list(variants)
     for one, loop in zip(found.values(), variants.values(), strict=True):
         alone = make_runner(loop, range(2)).run()
@@ -83,8 +70,8 @@ def test_a_comparison_runs_each_variant_as_separate_trials(monkeypatch: pytest.M
 
 def test_the_chunker_s_variants_differ_in_noise_alone():
     """At 0 % the stream is 2a's, at 100 % it is 2b's."""
-    loops = noise.variants()
-    assert [label.split()[1] for label in loops] == [f"{x:.1%}" for x in noise.NOISE]
+    loops = comparisons.noise()
+    assert [label.split()[1] for label in loops] == [f"{x:.1%}" for x in comparisons.NOISE]
     assert {loop.update_rule for loop in loops.values()} == {Vmapped(Chunker(5, 1.0, 2.0))}
     tasks = [loop.task for loop in loops.values()]
     assert len({(task.rule, task.max_sequences) for task in tasks}) == 1
@@ -95,7 +82,7 @@ def test_the_chunker_s_variants_differ_in_noise_alone():
 
 
 def test_time_constants_are_those_of_the_labels():
-    for label, loop in time_constants.variants().items():
+    for label, loop in comparisons.time_constants().items():
         lag, _, net = label.partition(", ")
         task = loop.task
         assert task.max_length == int(lag.split()[-1]) + 1
@@ -105,22 +92,22 @@ def test_time_constants_are_those_of_the_labels():
 
 
 def test_at_the_trained_lag_a_net_has_its_final_test_s_errors(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(other_lags, "TESTED_LAGS", (3, 4))
-    monkeypatch.setattr(other_lags, "TrialRunner", make_runner)
-    loop = TrainingLoop(time_constants.lag_task(3, 3))
+    monkeypatch.setattr(lags, "TESTED_LAGS", (3, 4))
+    monkeypatch.setattr(lags, "TrialRunner", make_runner)
+    loop = TrainingLoop(tasks.lag_task(3, 3))
     results = [r for r in make_runner(loop, range(3)).run() if r.solved]
-    found = other_lags.measure_at_lags(loop, ClaimOptions(3))
+    found = lags.measure_at_lags(loop, ClaimOptions(3))
     assert found["solved"] == len(results) > 0
     assert found["fraction_wrong"][0] == np.mean([r.test_wrong / r.test_size for r in results])
 
 
 def test_time_constants_for_one_lag_do_not_fit_others(monkeypatch: pytest.MonkeyPatch):
     """The paper's claim (section 2), where the LSTM's carrousel keeps a bit for any time."""
-    monkeypatch.setattr(other_lags, "TESTED_LAGS", (10, 40))
-    loops = time_constants.at_lag(40, 40)
+    monkeypatch.setattr(lags, "TESTED_LAGS", (10, 40))
+    loops = comparisons.at_lag(40, 40)
     with jax.numpy_dtype_promotion("standard"):  # Adam mixes dtypes, which tests forbid
         lstm, baseline = (
-            other_lags.measure_at_lags(loops[label], ClaimOptions(2))["fraction_wrong"]
+            lags.measure_at_lags(loops[label], ClaimOptions(2))["fraction_wrong"]
             for label in ("LSTM", "time constants of 40")
         )
     assert lstm == [0.0, 0.0]
@@ -128,7 +115,7 @@ def test_time_constants_for_one_lag_do_not_fit_others(monkeypatch: pytest.Monkey
 
 
 def test_adam_trains_nets_of_about_the_lstm_s_size_on_the_lstm_s_task():
-    for label, loop in adam.variants().items():
+    for label, loop in comparisons.adam().items():
         row = label.split(",")[0]
         task, paper = loop.task, make_task(row)
         assert abs(task.architecture.num_weights / paper.architecture.num_weights - 1) < 0.05
@@ -139,7 +126,7 @@ def test_adam_trains_nets_of_about_the_lstm_s_size_on_the_lstm_s_task():
 
 def test_adam_s_first_step_is_its_rate():
     """In every weight that has a gradient, by Adam's definition, whatever the gradient's size."""
-    loop = adam.variants()["3a-100-3, BPTT by Adam at 0.01"]
+    loop = comparisons.adam()["3a-100-3, BPTT by Adam at 0.01"]
     rule = loop.update_rule.rule
     before = rule.init(jax.random.key(0))
     example = loop.task.sample(jax.random.key(1), None)
@@ -150,7 +137,7 @@ def test_adam_s_first_step_is_its_rate():
 
 
 def test_variants_of_the_tolerance_are_those_of_their_labels():
-    loops = tolerance.variants()
+    loops = comparisons.tolerance()
     for label, loop in loops.items():
         rule, task = loop.update_rule.rule, loop.task
         rate, init_range = task.hyperparameters.learning_rate, task.hyperparameters.init_range
@@ -164,7 +151,7 @@ def test_variants_of_the_tolerance_are_those_of_their_labels():
 
 def test_a_solved_net_reaches_the_last_step():
     """RTRL with a tolerance, on task 2a with p = 4; before that, its last error is large."""
-    loop = tolerance.with_tolerance("2a-4.rtrl-10", 50_000, 0.2, 0.2)
+    loop = comparisons.with_tolerance("2a-4.rtrl-10", 50_000, 0.2, 0.2)
     found = reach.reach(dataclasses.replace(loop, chunk=500), ClaimOptions(2))
     assert found["solved"] == 2
     assert found["sequences"] == [500 * (i + 1) for i in range(len(found["reach"]))]

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from helpers import assert_close, assert_equal, quick_jit
 
-from experiments.claims import composed, continual, continual_reber, counting, timing
+from experiments.claims import composed, continual, how_far, tasks
 from experiments.claims.base import ClaimOptions, band
-from experiments.claims.continual_reber import START, StreamState, StreamTraining, follow
+from experiments.claims.continual import START, StreamState, StreamTraining, follow
 from lstm_jax.network.losses import LOSSES
 from lstm_jax.network.outputs import apply
 from lstm_jax.tasks import reber
 from lstm_jax.training.trials.runner import TrialRunner
 
 QUIET = ClaimOptions(trials=2, quiet=True)
-NET = continual_reber.network()
-TRAINING = StreamTraining(NET, continual_reber.hyperparameters())
+TRAINING = continual.make_training()
+NET = TRAINING.architecture
 learn = quick_jit(StreamTraining.learn, static_argnums=0)
 
 
@@ -55,16 +55,17 @@ def test_a_prediction_is_right_if_all_legal_symbols_are_above_all_illegal_ones()
     node = follow(jnp.int32(START), 0)[1]  # then T or P
     outputs = np.zeros(7, np.float32)
     outputs[[reber.SYMBOLS.index(s) for s in "TP"]] = 0.2, 0.9
-    assert continual_reber.is_right(outputs, node)
+    assert continual.is_right(outputs, node)
     for symbol, value in (("B", 0.3), ("T", 0.0)):
         other = outputs.copy()
         other[reber.SYMBOLS.index(symbol)] = value
-        assert not continual_reber.is_right(other, node)
+        assert not continual.is_right(other, node)
 
 
 @pytest.mark.parametrize("name", ["squared", "cross_entropy"])
 def test_the_first_step_of_a_stream_is_gradient_descent(name: str):
-    training = dataclasses.replace(TRAINING, loss=LOSSES[name])
+    hyperparameters = dataclasses.replace(TRAINING.hyperparameters, loss=LOSSES[name])
+    training = dataclasses.replace(TRAINING, hyperparameters=hyperparameters)
     state = training.init(jax.random.key(0))
     parameters = state.learner.parameters
     target = jax.nn.one_hot(follow(state.node, 1)[0], 7)
@@ -76,7 +77,7 @@ def test_the_first_step_of_a_stream_is_gradient_descent(name: str):
 
     gradient = quick_jit(jax.grad(loss))(parameters)
     after = learn(training, state, jnp.array([1]))
-    rate = continual_reber.LEARNING_RATE
+    rate = continual.LEARNING_RATE
     expected = jax.tree.map(lambda w, g: w - rate * g, parameters, gradient)
     assert_close(after.learner.parameters, expected, 1e-6)
 
@@ -111,12 +112,11 @@ def test_a_reset_comes_with_the_end_of_every_string():
 def test_the_longest_streams_are_those_of_the_trials(monkeypatch: pytest.MonkeyPatch):
     for name, value in (("CHUNK", 40), ("MAX_SYMBOLS", 80), ("DISPLAYED", 30)):
         monkeypatch.setattr(continual, name, value)
-    training = continual.variants()["forget gates"]
-    found = continual.train(training, QUIET)
+    found = continual.train(TRAINING, QUIET)
     assert found["symbols"] == [40, 80] and found["solved"] == 0
-    state = continual.init(training, QUIET)
+    state = continual.init(TRAINING, QUIET)
     for chunk in range(2):
-        state = jax.vmap(training.learn)(state, continual.draw_bits(QUIET, chunk, 40))
+        state = jax.vmap(TRAINING.learn)(state, continual.draw_bits(QUIET, chunk, 40))
         assert found["longest_by"][chunk] == band([state.longest], 1)[0]
     assert found["longest"] == state.longest.tolist()
     assert found["streams"] == state.streams.tolist()
@@ -160,19 +160,19 @@ def test_the_target_of_recall_is_the_value_of_the_last_key():
 
 @pytest.mark.usefixtures("as_a_user")  # Adam mixes dtypes, which tests forbid
 def test_a_trial_counts_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(counting, "MAX_N", {2: 12})
-    loop = next(iter(counting.variants().values()))
+    monkeypatch.setattr(how_far, "MAX_N", {2: 12})
+    loop = next(iter(how_far.counting_variants().values()))
     task = dataclasses.replace(loop.task, max_sequences=200)
     rule = dataclasses.replace(loop.update_rule, task=task)
     loop = dataclasses.replace(loop, task=task, update_rule=rule, chunk=100)
-    found = counting.count(loop, QUIET)
+    found = how_far.count(loop, QUIET)
     runner = TrialRunner(loop, range(2), seed=0)
     runner.run()
     model = runner.state().trials.model
     right = []
     compute = jax.jit(loop.update_rule.outputs)
     for n in range(1, 13):
-        example = counting.string(n, 2, 12)
+        example = tasks.string(n, 2, 12)
         batch = jax.tree.map(lambda a: jnp.stack([a, a], -1), example)
         outputs = compute(model, batch)
         right.append([bool(task.is_correct(outputs[..., trial], example)) for trial in range(2)])
@@ -182,20 +182,20 @@ def test_a_trial_counts_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(("kind", "late"), [("measuring", (1, 0, 1)), ("generating", (0, 1, 1))])
 def test_steps_are_right_up_to_the_first_output_too_far_away(kind: Any, late: tuple):
-    example = timing.spike_train(kind, jnp.array(late, jnp.int32), 4)
+    example = tasks.spike_train(kind, jnp.array(late, jnp.int32), 4)
     length = int(example.length)
     outputs = np.array(example.targets)
     outputs[length:] = 0.7  # padding
-    assert timing.right_steps(outputs, example) == length
+    assert how_far.right_steps(outputs, example) == length
     for wrong in (length - 1, 6, 0):
         outputs[wrong] = 1 - outputs[wrong]
-        assert timing.right_steps(outputs, example) == wrong
+        assert how_far.right_steps(outputs, example) == wrong
 
 
 def test_variants_of_timing_differ_in_peepholes_alone():
-    for kind, period, cells in timing.TASKS:
+    for kind, period, cells in how_far.TASKS:
         with_, without = (
-            timing.training_loop(kind, period, cells, peepholes=peepholes).task
+            how_far.timing_loop(kind, period, cells, peepholes=peepholes).task
             for peepholes in (True, False)
         )
         assert with_.architecture == dataclasses.replace(without.architecture, peepholes=True)

@@ -222,7 +222,7 @@ def test_a_live_curve_updates_one_figure_in_a_notebook(monkeypatch: pytest.Monke
         displayed.append(figure)
         return Handle()
 
-    monkeypatch.setattr("lstm_jax.plots.live._notebook_display", lambda: display)
+    monkeypatch.setattr("lstm_jax.plots.curves._notebook_display", lambda: display)
     live = plots.LiveCurve()
     for num_sequences in (1000, 2000, 3000):
         live.show(STATE._replace(num_sequences=num_sequences))

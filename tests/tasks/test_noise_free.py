@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.claims.noise import sample_noisy, with_noise
+from experiments.claims.tasks import noisy_task
 from lstm_jax.tasks import make_task, noise_free
 
 X, Y = 99, 100  # after a_1 .. a_99
@@ -70,7 +70,7 @@ def test_2a_is_judged_at_every_step_and_2b_at_the_end(name, wrong_at, draw):
 def test_noise_replaces_middle_symbols_of_2a_by_any_middle_symbol(noise, assert_uniform):
     """The first and last symbol are those of 2a; at 1 the stream is that of 2b."""
     keys = jax.random.split(jax.random.key(0), 4000)
-    batch = jax.vmap(lambda key: sample_noisy(key, 11, noise))(keys)
+    batch = jax.vmap(lambda key: noisy_task(noise, 11).sample(key, None))(keys)
     symbols = _symbols(jax.tree.map(np.asarray, batch))
     assert np.array_equal(symbols[:, 0], symbols[:, -1]) and set(symbols[:, 0]) == {10, 11}
     middle = symbols[:, 1:-1]
@@ -81,7 +81,7 @@ def test_noise_replaces_middle_symbols_of_2a_by_any_middle_symbol(noise, assert_
 
 
 def test_noisy_tasks_are_judged_as_2b():
-    task = with_noise(0.5).task
+    task = noisy_task(0.5, 4)
     assert task.is_correct == make_task("2b").is_correct
     assert task.published.success_rate is None
 

@@ -13,9 +13,9 @@ import optax
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.step import State
-from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer
 from lstm_jax.network import online
 from lstm_jax.network.layer import RunOptions, Steps
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser

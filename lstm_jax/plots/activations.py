@@ -1,14 +1,15 @@
-"""A network's inputs, gates, states and outputs over one sequence."""
+"""A network's activations: over one sequence, and the mean of its gates at every symbol."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.cell.scan import Activations
 from lstm_jax.network.layer import unroll
@@ -41,8 +42,7 @@ def network_at_work(
 
     A memory block has the same colour in every panel. Dashes distinguish the cells of a block.
 
-    >>> import jax
-    >>> from lstm_jax.cell.parameters import initialise
+    >>> from lstm_jax import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
     >>> figure = network_at_work(net, initialise(jax.random.key(0), net), [0, 2, 1])
     >>> figure.axes[-1].get_xlabel()
@@ -58,25 +58,17 @@ def network_at_work(
       classes: names of the K outputs, as from `class_names` (default: their numbers).
       title: title of the figure.
 
-    Returns:
-      The figure.
-
     Raises:
       ValueError: if the number of names does not fit, or `unroll` rejects an argument.
     """
-    check_names("symbols", symbols, architecture.num_inputs)
-    check_names("classes", classes, architecture.num_outputs)
+    _check_names("symbols", symbols, architecture.num_inputs)
+    _check_names("classes", classes, architecture.num_outputs)
     steps = jnp.asarray(inputs)[:length]
     activations, _ = unroll(architecture, parameters, steps)
     outputs, _ = apply(architecture, parameters, steps)
     panels = _panels(architecture, activations)
-    figure, axes = style.new_figure(
-        9.5,
-        2.8 + 1.3 * len(panels),
-        rows=len(panels) + 2,
-        sharex=True,
-        height_ratios=(1.5, *[1] * len(panels), 1.2),
-    )
+    rows, ratios = len(panels) + 2, (1.5, *[1] * len(panels), 1.2)
+    figure, axes = style.new_figure(9.5, 0.2 + 1.3 * rows, rows, sharex=True, height_ratios=ratios)
     axes[0].set_title(style.literal(title))
     symbols = symbols or [str(i) for i in range(architecture.num_inputs)]
     _draw_inputs(axes[0], np.asarray(steps), symbols)
@@ -92,8 +84,7 @@ def network_at_work(
     return figure
 
 
-def check_names(argument: str, names: Sequence[str] | None, number: int) -> None:
-    """Raise ValueError unless there is one name per unit, or none at all."""
+def _check_names(argument: str, names: Sequence[str] | None, number: int) -> None:
     if names is not None and len(names) != number:
         raise ValueError(f"{argument} must hold {number} names, got {len(names)}")
 
@@ -102,15 +93,13 @@ def _panels(
     architecture: Architecture, activations: Activations
 ) -> list[tuple[str, np.ndarray, list[Unit]]]:
     """Return label, values [T, n] and units for each type of unit in the network."""
-    blocks = [(f"block {j + 1}", {"color": _colour(j)}) for j in range(architecture.num_blocks)]
-    cells = [
-        (
-            f"block {j + 1}" if size == 1 else f"block {j + 1}, cell {v + 1}",
-            {"color": _colour(j), "linestyle": style.CELLS[v % len(style.CELLS)]},
-        )
-        for j, size in enumerate(architecture.blocks)
-        for v in range(size)
-    ]
+    blocks, cells = [], []
+    for j, size in enumerate(architecture.blocks):
+        block, colour = f"block {j + 1}", style.BLOCKS[j % len(style.BLOCKS)]
+        blocks.append((block, {"color": colour}))
+        for v in range(size):
+            dashes = {"color": colour, "linestyle": style.CELLS[v % len(style.CELLS)]}
+            cells.append((block if size == 1 else f"{block}, cell {v + 1}", dashes))
     hidden = [(f"unit {i + 1}", style.line_style(i)) for i in range(architecture.num_hidden)]
     panels = (
         ("input\ngates", activations.input_gate, blocks),
@@ -121,10 +110,6 @@ def _panels(
         ("hidden\nunits", activations.hidden, hidden),
     )
     return [(name, np.asarray(v), units) for name, v, units in panels if v is not None]
-
-
-def _colour(block: int) -> str:
-    return style.BLOCKS[block % len(style.BLOCKS)]
 
 
 def _draw_inputs(axes: Axes, inputs: np.ndarray, names: Sequence[str]) -> None:
@@ -179,3 +164,71 @@ def _most_variable(values: np.ndarray, always: Sequence[int] = ()) -> list[int]:
 
 def _add_legend(axes: Axes) -> None:
     style.add_legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=2.2)
+
+
+def gates_at_symbols(
+    architecture: Architecture,
+    parameters: Parameters,
+    inputs: ArrayLike,
+    length: ArrayLike | None = None,
+    *,
+    symbols: Sequence[str] | None = None,
+    title: str = "",
+) -> Figure:
+    """Draw the mean activation of every gate at every symbol as a table of shades and numbers.
+
+    Symbols that do not occur have no number.
+
+    >>> from lstm_jax import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
+    >>> parameters = initialise(jax.random.key(0), net)
+    >>> figure = gates_at_symbols(net, parameters, np.array([[0, 1, 2, 1]]), symbols="abc")
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ["block 1's input gate", "block 1's output gate"]
+
+    Args:
+      architecture, parameters, symbols, title: as in `network_at_work`.
+      inputs: [B, T] integers, a batch as from `Task.sample_batch`.
+      length: [B] integers, the steps before the padding (default: T).
+
+    Raises:
+      ValueError: if the network has no gates, or an argument has another shape or type.
+    """
+    inputs = np.asarray(inputs)
+    if inputs.ndim != 2 or not np.issubdtype(inputs.dtype, np.integer):
+        raise ValueError(f"inputs must be [B, T] integers, got {inputs.dtype} {inputs.shape}")
+    _check_names("symbols", symbols, architecture.num_inputs)
+    names, means = _mean_gates(architecture, parameters, inputs, length)
+    figure, (axes,) = style.new_figure(2 + 0.55 * architecture.num_inputs, 1.2 + 0.4 * len(names))
+    axes.grid(False)
+    axes.imshow(means, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), mean in np.ndenumerate(means):
+        if np.isfinite(mean):
+            colour = "white" if mean > 0.6 else style.BLACK
+            axes.text(column, row, f"{mean:.2f}", ha="center", va="center", color=colour)
+    axes.set_yticks(range(len(names)), names)
+    labels = symbols and [style.literal(name) for name in symbols]
+    axes.set_xticks(range(architecture.num_inputs), labels)
+    axes.set_title(style.literal(title))
+    return figure
+
+
+def _mean_gates(
+    architecture: Architecture, parameters: Parameters, inputs: np.ndarray, length: ArrayLike | None
+) -> tuple[list[str], np.ndarray]:
+    """Return the gates' names and mean activations [gates, I]; NaN where a symbol is absent."""
+    lengths = np.full(len(inputs), inputs.shape[1]) if length is None else np.asarray(length)
+    activations = jax.vmap(lambda one: unroll(architecture, parameters, one)[0])(inputs)
+    is_real = np.arange(inputs.shape[1]) < lengths[:, None]
+    is_symbol = inputs[is_real][:, None] == np.arange(architecture.num_inputs)  # [M, I]
+    names, values = [], []
+    for gate in GATES:
+        gates = getattr(activations, gate.activation)
+        for j in range(0 if gates is None else architecture.num_blocks):
+            names.append(f"block {j + 1}'s {gate.name.replace('_', ' ')}")
+            values.append(np.asarray(gates, np.float64)[is_real, j])
+    if not names:
+        raise ValueError("architecture must have gates, got none")
+    count = is_symbol.sum(0)
+    sums = np.array(values) @ is_symbol
+    return names, np.where(count > 0, sums / np.maximum(count, 1), np.nan)

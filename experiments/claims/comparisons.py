@@ -1,0 +1,239 @@
+"""Claims that compare the trials of variants, one function each."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import optax
+
+from experiments.claims.base import Claim, ClaimOptions, Variants, measure, name_lines
+from experiments.claims.tasks import lag_task, noisy_task
+from lstm_jax.baselines.chunker import Chunker
+from lstm_jax.baselines.fully_recurrent import RecurrentNet
+from lstm_jax.baselines.rows import METHODS, ROWS, make_baseline_task, make_training_loop
+from lstm_jax.baselines.update_rules import GRADIENTS as BASELINE_GRADIENTS
+from lstm_jax.baselines.update_rules import RecurrentUpdate
+from lstm_jax.network.files import Document
+from lstm_jax.plots import style
+from lstm_jax.tasks import (
+    Hyperparameters,
+    StreamRule,
+    Task,
+    delayed_xor,
+    make_task,
+    replace_architecture,
+    replace_hyperparameters,
+)
+from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import Vmapped
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GATES = (("6a", "input"), ("3a-100-3", "input"), ("3a-100-3", "output"))
+GRADIENTS = ("truncated", "full")
+QUICK_ROWS = ("3a-100-3", "3b-100-3", "6a", "2c-50-50")  # with either gradient
+SHAPES = ((1,), (2,), (4,), (1, 1), (2, 2), (3, 3), (1, 1, 1), (1, 1, 1, 1))
+XOR_LENGTHS = (4, 10, 20, 50)
+NOISE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+DELAY, NOISE_RANGE = 4, 2.0  # the chunker learns with these, see BUILD_NOTES
+LAGS = ((10, 10), (40, 40), (2, 40))  # shortest, longest
+SPANS = (1, 10, 40)  # 1 / (1 - τ)
+ADAM_NETS = {
+    "3a-100-3": RecurrentNet(1, 8, 1, "full", bias=True),
+    "6a": RecurrentNet(8, 5, 4, "full", bias=True),
+}
+RTRL_ROWS = ("2a-4.rtrl-1", "2a-4.rtrl-4", "2a-4.rtrl-10", "2a-10.rtrl")
+
+
+def comparison(make_variants: Callable[[], Variants]) -> Claim:
+    """Return the claim that compares the trials of variants."""
+
+    def run(options: ClaimOptions) -> Document:
+        return {"variants": measure(make_variants(), run_trials, options)}
+
+    run.__doc__ = make_variants.__doc__
+    return Claim(run, draw)
+
+
+def gates() -> Variants:
+    """Compare gate biases on and off: drift of the internal states, abuse of memory cells."""
+    loops = {}
+    for row, gate in GATES:
+        task, name = make_task(row), f"{gate}_gate_bias"
+        published = getattr(task.hyperparameters, name)
+        for label, bias in (
+            ("as in the paper", published),
+            ("random", None),
+            ("positive", tuple(-b for b in published)),
+        ):
+            loop = TrainingLoop(replace_hyperparameters(task, **{name: bias}))
+            loops[f"{row}, {gate} gate bias {label}"] = loop
+    return loops
+
+
+def gradient() -> Variants:
+    """Compare the truncated gradient with the full one, on tasks that are quick with both."""
+    return _with_gradients({row: make_task(row) for row in QUICK_ROWS})
+
+
+def xor() -> Variants:
+    """Compare both gradients on strongly delayed XOR, the limit of the truncated one."""
+    return _with_gradients({f"XOR, T = {n}": delayed_xor.make(n, 100_000) for n in XOR_LENGTHS})
+
+
+def _with_gradients(tasks: dict[str, Task]) -> Variants:
+    return {
+        f"{label}, {name} gradient": TrainingLoop(replace_hyperparameters(task, gradient=name))
+        for label, task in tasks.items()
+        for name in GRADIENTS
+    }
+
+
+def blocks() -> Variants:
+    """Compare memory cell blocks with single cells on task 6a."""
+    loops = {}
+    for shape in SHAPES:
+        biases = tuple(-2.0 * (j + 1) for j in range(len(shape)))
+        task = replace_architecture(make_task("6a"), blocks=shape)
+        task = replace_hyperparameters(task, input_gate_bias=biases)
+        weights = task.architecture.num_weights
+        loops[f"6a, {len(shape)} x {shape[0]} cells, {weights} weights"] = TrainingLoop(task)
+    return loops
+
+
+def noise() -> Variants:
+    """Train the chunker, as the middle of its sequences becomes random.
+
+    A trial is solved when at most a quarter of its last 2000 sequences end in a wrong prediction.
+    By chance half of them do; a random symbol may spoil its own sequence.
+    """
+    loops = {}
+    for fraction in NOISE:
+        task = noisy_task(fraction, DELAY)
+        learning_rate = task.hyperparameters.learning_rate
+        task = dataclasses.replace(
+            task,
+            architecture=RecurrentNet(DELAY + 1, 1, DELAY + 2, "layered"),
+            hyperparameters=Hyperparameters(learning_rate, NOISE_RANGE),
+            rule=StreamRule(window=2000, max_wrong=500),
+            max_sequences=50_000,
+            sequential_construction=False,
+        )
+        rule = Vmapped(Chunker(DELAY + 1, learning_rate, NOISE_RANGE))
+        loops[f"chunker, {fraction:.1%} random"] = TrainingLoop(task, rule, chunk=5000)
+    return loops
+
+
+def time_constants() -> Variants:
+    """Compare units of fixed time constants with the LSTM, over lags that are fixed or vary."""
+    loops = {}
+    for shortest, longest in LAGS:
+        lags = f"lag {longest}" if shortest == longest else f"lag {shortest} to {longest}"
+        for label, loop in at_lag(shortest, longest).items():
+            loops[f"{lags}, {label}"] = loop
+    return loops
+
+
+def at_lag(shortest: int, longest: int) -> Variants:
+    """Return an LSTM of one cell, and three units of one time constant with BPTT and Adam."""
+    task = lag_task(shortest, longest)
+    loops = {"LSTM": TrainingLoop(task)}
+    for span in SPANS:
+        net = RecurrentNet(3, 3, 1, "simple", (round(1 - 1 / span, 12),) * 3, bias=True)
+        loops[f"time constants of {span}"] = _with_adam(task, net, 0.01)
+    return loops
+
+
+def adam() -> Variants:
+    """Compare the LSTM with recurrent nets of about as many weights, trained by BPTT and Adam."""
+    loops = {}
+    for row, net in ADAM_NETS.items():
+        task = make_task(row)
+        loops[f"{row}, LSTM"] = TrainingLoop(dataclasses.replace(task, max_sequences=50_000))
+        longer = dataclasses.replace(task, max_sequences=100_000)
+        for rate in (0.01, 0.001):
+            loops[f"{row}, BPTT by Adam at {rate:g}"] = _with_adam(longer, net, rate)
+    return loops
+
+
+def _with_adam(task: Task, net: RecurrentNet, learning_rate: float) -> TrainingLoop:
+    hyperparameters = Hyperparameters(learning_rate, init_range=1.0)
+    return with_bptt(task, net, hyperparameters, optax.adam(learning_rate))
+
+
+def with_bptt(
+    task: Task,
+    net: RecurrentNet,
+    hyperparameters: Hyperparameters,
+    optimiser: optax.GradientTransformation,
+) -> TrainingLoop:
+    """Return the training loop of a recurrent net with BPTT on a task of the LSTM."""
+    task = dataclasses.replace(task, architecture=net, hyperparameters=hyperparameters)
+    return TrainingLoop(task, Vmapped(RecurrentUpdate(task, optimiser, BASELINE_GRADIENTS["BPTT"])))
+
+
+def tolerance() -> Variants:
+    """Train RTRL on task 2a with no error for outputs near their targets."""
+    loops = {}
+    for row in RTRL_ROWS:
+        for init_range in (0.2, 1.0):
+            for near in (0.0, 0.02, 0.2):
+                loop = with_tolerance(row, 1_000_000, init_range, near)
+                rate = loop.task.hyperparameters.learning_rate
+                title = f"p = {loop.task.max_length}, a = {rate:g}, |w| < {init_range:g}"
+                loops[f"{title}, tolerance {near:g}"] = loop
+    return loops
+
+
+def with_tolerance(row: str, max_sequences: int, init_range: float, near: float) -> TrainingLoop:
+    """Return a baseline's loop, in which an output at most `near` its target has no error."""
+    task = replace_hyperparameters(make_baseline_task(row), init_range=init_range)
+    task = dataclasses.replace(task, max_sequences=max_sequences)
+    rule = METHODS[ROWS[row].method](task)
+    assert isinstance(rule, (RecurrentUpdate, Chunker))
+    rule = Vmapped(dataclasses.replace(rule, tolerance=near))
+    return dataclasses.replace(make_training_loop(row), task=task, update_rule=rule)
+
+
+def run_trials(loop: TrainingLoop, options: ClaimOptions) -> Document:
+    """Return the sequences to success and the test of every trial of a variant."""
+    started = time.monotonic()
+    results = TrialRunner(loop, range(options.trials), seed=options.seed).run()
+    return {
+        "solved": sum(result.solved for result in results),
+        "published_mean": loop.task.published.mean_sequences,
+        "wall_seconds": round(time.monotonic() - started, 2),
+        "trials": [
+            {"solved": r.solved, "sequences": r.sequences, "test_wrong": r.test_wrong}
+            for r in results
+        ],
+    }
+
+
+def draw(document: Document) -> Figure:
+    """Draw every trial's number of sequences to success, one line per variant."""
+    variants = document["variants"]
+    figure, (axes,) = style.new_figure(9, 1.2 + 0.28 * len(variants))
+    for y, found in enumerate(variants.values()):
+        solved = [trial["sequences"] for trial in found["trials"] if trial["solved"]]
+        unsolved = [trial["sequences"] for trial in found["trials"] if not trial["solved"]]
+        axes.plot(solved, [y] * len(solved), "o", color=style.OURS, alpha=0.4, markersize=4)
+        axes.plot(unsolved, [y] * len(unsolved), "x", color=style.FAILED, markersize=5)
+        for values, colour in ((solved, style.OURS), ([found["published_mean"]], style.PAPER)):
+            if values and values[0]:
+                axes.plot(np.mean(values), y, "|", color=colour, ms=14, mew=2)
+    axes.plot([], [], "o", color=style.OURS, label="a solved trial")
+    axes.plot([], [], "x", color=style.FAILED, label="an unsolved one, at its end")
+    axes.plot([], [], "|", color=style.OURS, label="mean of the solved")
+    if any(found["published_mean"] for found in variants.values()):
+        axes.plot([], [], "|", color=style.PAPER, label="the paper's mean")
+    name_lines(axes, [f"{k}  {v['solved']}/{len(v['trials'])}" for k, v in variants.items()])
+    axes.set_xlabel("training sequences")
+    style.add_legend(figure, ncols=4, loc="outside upper center")
+    return figure
