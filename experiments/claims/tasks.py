@@ -1,7 +1,7 @@
 """Tasks beyond the paper's tables, which only claims use: counting, timing, lags, noisy strings.
 
 **Counting** (Gers & Schmidhuber 2001): predict all legal next symbols of a^n b^n (c^n).
-The inputs are one-hot symbols a, b, (c,) S; the outputs stand for a, b, (c,) T, which ends a string.
+Inputs are one-hot symbols a, b, (c,) S; the outputs stand for a, b, (c,) T, which ends a string.
 
     position           0     1      2      3     4     5     6
     a^n b^n            S     a      a      b     b
