@@ -8,12 +8,11 @@ of Williams & Zipser, unit by unit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 
-def f(x: Any) -> Any:
+def f(x):
     return 1.0 / (1.0 + np.exp(-x))
 
 
@@ -22,7 +21,7 @@ def weighted(weights: np.ndarray, sources: np.ndarray) -> float:
 
 
 def run(
-    weights: dict, inputs: np.ndarray, tau: np.ndarray, num_outputs: int, start: Any = None
+    weights: dict, inputs: np.ndarray, tau: np.ndarray, num_outputs: int, start=None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The activations [T, R] and the outputs [T, K] of a sequence."""
     y = np.zeros(len(tau)) if start is None else start

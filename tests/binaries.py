@@ -8,7 +8,6 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib import image
 
@@ -67,7 +66,7 @@ def assert_is_a_picture(path: pathlib.Path) -> None:
     assert 0.01 < (pixels[..., :3] < 0.9).any(-1).mean() < 0.5
 
 
-def document_of(task: Any, results: Sequence[TrialResult], **about: Any) -> dict[str, Any]:
+def document_of(task, results: Sequence[TrialResult], **about) -> dict:
     """Return a row's result document, by the paper's hyperparameters."""
     label = {"recipe": "paper", "changes": "", "seed": 0, "command": "python -m x"}
     return complete(make_document(task, results, **(label | {"wall_seconds": 1.0} | about)))

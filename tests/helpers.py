@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -179,7 +179,7 @@ def from_oracle(weights: oracle.Weights) -> Parameters:
     )
 
 
-def assert_close(actual: Any, expected: Any, tolerance: float = 1e-10) -> None:
+def assert_close(actual, expected, tolerance: float = 1e-10) -> None:
     """Assert that no entry of an array is off by more than `tolerance` of its array's largest."""
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     expected = jax.tree.leaves(expected)
@@ -191,7 +191,7 @@ def assert_close(actual: Any, expected: Any, tolerance: float = 1e-10) -> None:
         assert off <= tolerance * np.abs(y).max(initial=0), f"{name} is off by {off}: {x} != {y}"
 
 
-def assert_equal(actual: Any, expected: Any) -> None:
+def assert_equal(actual, expected) -> None:
     """Assert equality to the last bit."""
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     jax.tree.map(np.testing.assert_array_equal, actual, expected)

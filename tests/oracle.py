@@ -52,12 +52,11 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
-Group = dict[str, Any]  # arrays or None, by type of source
-Weights = dict[str, Any]  # groups or None, by type of unit
+Group = dict  # arrays or None, by type of source
+Weights = dict  # groups or None, by type of unit
 State = dict[str, np.ndarray]
 
 GATES = ("input_gate", "forget_gate", "output_gate")
@@ -221,10 +220,10 @@ def check_group(unit_type: str, group: Group, expected: Group, count: int) -> No
     assert actual == {name: shape for name, shape in expected.items() if shape}, (unit_type, actual)
 
 
-def as_float64(weights: Mapping[str, Any]) -> Weights:
+def as_float64(weights: Mapping) -> Weights:
     """Return the weights as float64 NumPy arrays."""
 
-    def convert(group: Mapping[str, Any]) -> Group:
+    def convert(group: Mapping) -> Group:
         return {
             name: None if array is None else np.asarray(array, np.float64)
             for name, array in group.items()
@@ -253,7 +252,7 @@ class Step:
     output: np.ndarray  # y_k(t)
 
 
-def start_state(net: Net, initial: Mapping[str, Any] | None) -> State:
+def start_state(net: Net, initial: Mapping | None) -> State:
     """Return the state before the first step: `initial_activation`, and s = 0, unless given."""
     sizes = dict.fromkeys(GATES, net.num_blocks)
     sizes |= {"cell_output": net.num_cells, "hidden": net.num_hidden}
@@ -331,7 +330,7 @@ def run(
     net: Net,
     weights: Weights,
     inputs: np.ndarray,
-    initial: Mapping[str, Any] | None = None,
+    initial: Mapping | None = None,
     mask: np.ndarray | None = None,
     first: Weights | None = None,
 ) -> Iterator[Step]:
@@ -380,9 +379,9 @@ def forward(
     net: Net,
     weights: Weights,
     inputs: np.ndarray,
-    initial: Mapping[str, Any] | None = None,
+    initial: Mapping | None = None,
     mask: np.ndarray | None = None,
-) -> dict[str, Any]:
+) -> dict:
     """Run the net over inputs [T, I] and return its activations.
 
     The result holds ``input_gate``, ``forget_gate``, ``output_gate`` [T, J], ``cell_input`` [T, C],
@@ -394,7 +393,7 @@ def forward(
     state = start_state(net, initial)
     sizes = {name: values.size for name, values in state.items()}
     sizes |= {"cell_input": net.num_cells, "output": net.num_outputs}
-    result: dict[str, Any] = {name: np.zeros((len(inputs), size)) for name, size in sizes.items()}
+    result: dict = {name: np.zeros((len(inputs), size)) for name, size in sizes.items()}
     for t, step in enumerate(run(net, weights, inputs, initial, mask)):
         state = step.state
         for name, values in state.items():
@@ -422,7 +421,7 @@ def loss(
     inputs: np.ndarray,
     targets: np.ndarray,
     error_mask: np.ndarray,
-    initial: Mapping[str, Any] | None = None,
+    initial: Mapping | None = None,
     mask: np.ndarray | None = None,
 ) -> float:
     """Return E/2 = 1/2 sum_t sum_k m_k(t) (target_k(t) - y_k(t))^2, (16), of unmasked steps."""
@@ -538,7 +537,7 @@ def gradient(
     inputs: np.ndarray,
     targets: np.ndarray,
     error_mask: np.ndarray,
-    initial: Mapping[str, Any] | None = None,
+    initial: Mapping | None = None,
     mask: np.ndarray | None = None,
     *,
     error: Loss = Loss(),
@@ -603,7 +602,7 @@ def full_gradient(
     inputs: np.ndarray,
     targets: np.ndarray,
     error_mask: np.ndarray,
-    initial: Mapping[str, Any] | None = None,
+    initial: Mapping | None = None,
     mask: np.ndarray | None = None,
     eps: float = 1e-6,
 ) -> Weights:
@@ -634,7 +633,7 @@ def input_error(
     inputs: np.ndarray,
     targets: np.ndarray,
     error_mask: np.ndarray,
-    initial: Mapping[str, Any] | None = None,
+    initial: Mapping | None = None,
     mask: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the truncated derivative of E/2 with respect to the inputs, [T, I].
@@ -688,7 +687,7 @@ def initial_state_error(
     inputs: np.ndarray,
     targets: np.ndarray,
     error_mask: np.ndarray,
-    initial: Mapping[str, Any] | None = None,
+    initial: Mapping | None = None,
     mask: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the truncated derivative of E/2 with respect to the initial internal state, [C].

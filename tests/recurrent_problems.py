@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,5 +86,5 @@ def offline(gradient: StepGradient) -> SequenceGradient:
     return sum_of_steps
 
 
-def as_weights(arrays: dict[str, Any]) -> Weights:
+def as_weights(arrays: dict) -> Weights:
     return Weights(**arrays)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
 
 from small_tasks import LATCH, binary_environment
 
@@ -37,7 +36,7 @@ def finish(process: subprocess.Popen) -> tuple[str, str]:
     return out, err
 
 
-def numbers(out: pathlib.Path) -> dict[str, Any]:
+def numbers(out: pathlib.Path) -> dict:
     document = read_result(out / "6a.json")
     return {name: document[name] for name in ("trials", "summary", "max_sequences", "seed")}
 
@@ -65,13 +64,13 @@ def kill_after_another_checkpoint(
     return newest(out)
 
 
-def small_row(out: pathlib.Path, loop: TrainingLoop | None = None, **options: Any) -> Row:
+def small_row(out: pathlib.Path, loop: TrainingLoop | None = None, **options) -> Row:
     """Return a row that takes a second, by the name of 6a."""
     loop = loop or TrainingLoop(LATCH)
     loop = dataclasses.replace(loop, task=dataclasses.replace(loop.task, name="6a"))
     return Row("6a", make_recipe("paper"), loop, RowOptions(out, **({"quiet": True} | options)))
 
 
-def with_options(row: Row, **changes: Any) -> Row:
+def with_options(row: Row, **changes) -> Row:
     """Return the row with other options."""
     return dataclasses.replace(row, options=dataclasses.replace(row.options, **changes))

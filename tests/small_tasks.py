@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from typing import Any
 from unittest import mock
 
 import jax
@@ -30,7 +29,7 @@ from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
 MAX_LENGTH = 4
 
 
-def _latch(key: jax.Array, data: Any = None) -> Example:
+def _latch(key: jax.Array, data=None) -> Example:
     """Return a sequence whose first symbol, 0 or 1, is the target 2 or 3 steps later."""
     del data
     words = jax.random.bits(key, (MAX_LENGTH + 1,), jnp.uint32) >> 9
@@ -40,7 +39,7 @@ def _latch(key: jax.Array, data: Any = None) -> Example:
     return Example(symbols, targets, targets, 3 + bits[-1])
 
 
-def _copy(key: jax.Array, data: Any = None) -> Example:
+def _copy(key: jax.Array, data=None) -> Example:
     """Return a sequence whose target is, at every step, the product of the last step's inputs."""
     del data
     inputs = jax.random.uniform(key, (MAX_LENGTH + 1, 2))
@@ -92,7 +91,7 @@ def sgd(task: Task, chunk: int = 50) -> TrainingLoop:
     return make_loop(optax.sgd(task.hyperparameters.learning_rate), task, chunk)
 
 
-def take_trial(tree: Any, trial: int) -> Any:
+def take_trial(tree, trial: int):
     """Take one trial from arrays whose last axis is that of trials."""
     return jax.tree.map(lambda a: np.asarray(a)[..., trial], tree)
 
@@ -169,9 +168,7 @@ def start(loop: TrainingLoop, num_trials: int, seed: int = 0) -> Trials:
 
 
 @functools.cache
-def _init_program(
-    architecture: Architecture, hyperparameters: Hyperparameters, sequential: bool
-) -> Any:
+def _init_program(architecture: Architecture, hyperparameters: Hyperparameters, sequential: bool):
     task = dataclasses.replace(
         LATCH,
         architecture=architecture,
@@ -189,7 +186,7 @@ def _programs(loop: TrainingLoop, batch_size: int) -> Programs:
 
 
 def make_runner(
-    loop: TrainingLoop, indices: Any, batch_size: int = BATCH_SIZE, **options: Any
+    loop: TrainingLoop, indices, batch_size: int = BATCH_SIZE, **options
 ) -> TrialRunner:
     """Make a `TrialRunner` that shares its compiled programs with others of the same loop."""
     with mock.patch.object(runner_module, "Programs", lambda _: _programs(loop, batch_size)):

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,11 +60,11 @@ NO_PARAMETERS = (None, {}, NET, OF_OTHER, jax.tree.map(lambda w: w * np.nan, PAR
 NO_STATE = ("x", tuple(STATE), lstm.zero_state(OTHER))
 NO_OPTIMISER = (0.1, "sgd", NEEDS_THE_ERROR, optax.lbfgs())
 
-Call = Callable[[Any], Any]
-Rows = dict[str, tuple[Call, tuple[Any, ...]]]
+Call = Callable
+Rows = dict[str, tuple[Call, tuple]]
 
 
-def of(function: Callable[..., Any], good: dict[str, Any], /, **bad: tuple[Any, ...]) -> Rows:
+def of(function: Callable, good: dict, /, **bad: tuple) -> Rows:
     """Rows in which one argument at a time takes bad values instead of a good one.
 
     The message must name the argument, or one of the names after "__or_".
@@ -78,7 +77,7 @@ def of(function: Callable[..., Any], good: dict[str, Any], /, **bad: tuple[Any, 
     return {names.replace("__or_", "|"): (row(names), values) for names, values in bad.items()}
 
 
-def of_steps(function: Callable[..., Any], good: dict[str, Any], *fields: str) -> Rows:
+def of_steps(function: Callable, good: dict, *fields: str) -> Rows:
     """Rows for the fields of `steps`."""
     bad = {"mask": NO_MASK, "length": NO_LENGTH, "reset": NO_MASK}
     with_field = lambda name: lambda value: function(**good, steps=lstm.Steps(**{name: value}))
@@ -103,7 +102,7 @@ BIASES = (-1.0, (1.0,), (np.nan, 1.0), (1e39, 1.0), (None, 1.0), "ab", ())
 RANGES = (3, "ab", (1.0,), (2, 1), (None, 1), ("a", "b"), (np.nan, 1), (1, 1e39), (0, np.inf))
 
 
-def network(**changes: Any) -> dict[str, Any]:
+def network(**changes) -> dict:
     return RESULT | {"network": RESULT["network"] | changes}
 
 
@@ -405,7 +404,7 @@ def test_every_public_function_has_its_cases():
     assert {*CASES} == {*lstm.__all__} - WITHOUT_CASES
 
 
-def failure(call: Call, value: Any, names: list[str]) -> str | None:
+def failure(call: Call, value, names: list[str]) -> str | None:
     """What is wrong with the refusal of a value; None if nothing is."""
     try:
         call(value)

@@ -10,7 +10,6 @@ import pkgutil
 import re
 import textwrap
 import types
-from typing import Any
 
 import pytest
 from binaries import run_forks
@@ -20,7 +19,7 @@ import lstm_jax
 PUBLIC = ("lstm_jax", "lstm_jax.tasks", "lstm_jax.baselines", "lstm_jax.plots")
 
 
-def public_names() -> dict[str, Any]:
+def public_names() -> dict:
     """The functions and classes that the packages list."""
     packages = [importlib.import_module(name) for name in PUBLIC]
     found = {f"{p.__name__}.{name}": getattr(p, name) for p in packages for name in p.__all__}
@@ -33,7 +32,7 @@ FUNCTIONS = [name for name, value in NAMES.items() if inspect.isroutine(value)]
 CLASSES = {value.__name__ for value in NAMES.values() if inspect.isclass(value)}
 
 
-def refuses(function: Any) -> bool:
+def refuses(function) -> bool:
     """Whether its body raises an error or calls a check."""
     nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))))
     called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +28,7 @@ HEALTHY = {
 }
 
 
-def build(net: Architecture, *blocks: dict[str, Any]) -> Parameters:
+def build(net: Architecture, *blocks: dict) -> Parameters:
     """Blocks of one cell, of each kind of unit the weights from a, b and c, and its bias."""
     parameters = jax.tree.map(jnp.zeros_like, initialise(jax.random.key(0), net))
     layer = {}
@@ -91,7 +90,7 @@ def shut_out(parameters: Parameters) -> Parameters:
     ("cut", "remedy"),
     [(without_outputs, "weights to the output units"), (shut_out, "output gate's bias nearer 0")],
 )
-def test_a_block_that_no_error_reaches_is_found_and_learns_nothing(cut: Any, remedy: str):
+def test_a_block_that_no_error_reaches_is_found_and_learns_nothing(cut, remedy: str):
     """By the truncated gradient, for any error of the outputs."""
     parameters = cut(build(NET, {}, OTHER))
     (finding,) = find("no_error", parameters)

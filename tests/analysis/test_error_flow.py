@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,7 +43,7 @@ def test_the_full_gradient_takes_all_other_paths_too():
     for q in range(1, 7):
         before = _state_after(problem, 6 - q)
 
-        def last(change: jax.Array, before: State = before, q: int = q) -> Any:
+        def last(change: jax.Array, before: State = before, q: int = q):
             state = before._replace(internal_state=before.internal_state + change)
             rest = inputs[6 - q :]
             return unroll(
@@ -59,7 +57,7 @@ def test_the_full_gradient_takes_all_other_paths_too():
     assert np.abs(factors - np.eye(net.num_cells)[None]).max() > 0.1
 
 
-def _state_after(problem: Any, steps: int) -> State:
+def _state_after(problem, steps: int) -> State:
     """The state before step number `steps`: what is added to it is added to s of that step."""
     _, state = unroll(problem.architecture, problem.parameters, problem.inputs[:steps])
     return state

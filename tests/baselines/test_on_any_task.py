@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +21,7 @@ from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
 
 
-def sample(key: jax.Array, data: Any) -> Example:
+def sample(key: jax.Array, data) -> Example:
     """The target is the symbol of the step before the last: 0 or 1."""
     del data
     bits = jax.random.bernoulli(key, shape=(3,)).astype(jnp.int32)
@@ -40,7 +39,7 @@ OWN = lstm_jax.Task(
 
 
 @pytest.mark.parametrize("method", ["BPTT", "RTRL"])
-def test_exact_gradients_solve_what_a_step_of_memory_solves(method: Any):
+def test_exact_gradients_solve_what_a_step_of_memory_solves(method):
     loop = baselines.training_loop(OWN, method, num_hidden=3)
     results = lstm_jax.TrialRunner(loop, range(2)).run()
     assert all(result.solved and result.test_wrong == 0 for result in results)
@@ -62,7 +61,7 @@ def test_it_is_the_update_rule_of_the_paper_s_rows():
 @pytest.mark.parametrize(
     ("method", "name"), [("BPTT", "bptt"), ("RTRL", "rtrl"), ("Elman's procedure", "elman")]
 )
-def test_only_the_net_and_its_learning_differ_from_the_lstm(task: Any, method: Any, name: str):
+def test_only_the_net_and_its_learning_differ_from_the_lstm(task, method, name: str):
     loop = baselines.training_loop(task, method)
     baseline, rule = loop.task, loop.update_rule.rule
     assert baseline.name == f"{task.name}.{name}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import baselines_oracle as oracle
 import jax
 import jax.numpy as jnp
@@ -36,7 +34,7 @@ def test_elmans_procedure_takes_the_activations_before_as_given(name: str):
     assert_close(found, as_weights(oracle.elman_gradient(*problem.for_oracle())), 1e-8)
 
 
-def online(problem: Any, optimiser: optax.GradientTransformation) -> tuple[Model, jax.Array]:
+def online(problem, optimiser: optax.GradientTransformation) -> tuple[Model, jax.Array]:
     """The model and the outputs of one sequence, with an update after every step."""
     weights = jax.tree.map(jnp.asarray, problem.weights)
     model = Model(weights, optimiser.init(weights))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +71,7 @@ def lstm_task(name: str) -> Task:
     return noise_free.make(variant, int(delay[0])) if variant == "2a" and delay else make_task(name)
 
 
-def sampled(task: Task) -> Any:
+def sampled(task: Task):
     """A few sequences of a task for training."""
     data = task.prepare and task.prepare(jax.random.key(3), 0)
     return task.sample_batch(jax.random.key(4), 3, data)
@@ -155,24 +154,24 @@ def _numbered(trial: int) -> base.Example:
 class Recorder(UpdateRule):
     """Writes down the first symbol of every training sequence."""
 
-    def init(self, key: jax.Array) -> Any:
+    def init(self, key: jax.Array):
         del key
         return jnp.zeros(50, jnp.int32)
 
-    def train_step(self, model: Any, example: base.Example, n: jax.Array) -> Any:
+    def train_step(self, model, example: base.Example, n: jax.Array):
         return model.at[n].set(example.inputs[0]), self.outputs(model, example)
 
-    def outputs(self, model: Any, example: base.Example) -> jax.Array:
+    def outputs(self, model, example: base.Example) -> jax.Array:
         return jnp.zeros_like(example.targets)
 
 
-def baseline_of(task: Task, connections: Any) -> Task:
+def baseline_of(task: Task, connections) -> Task:
     net = task.architecture
     baseline = RecurrentNet(net.num_inputs, 2, net.num_outputs, connections)
     return dataclasses.replace(task, architecture=baseline)
 
 
-def results_of(rule: Any, indices: Any, chunk: int) -> list:
+def results_of(rule, indices, chunk: int) -> list:
     return make_runner(TrainingLoop(rule.task, Vmapped(rule), chunk), indices).run()
 
 

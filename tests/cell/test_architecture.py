@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import hypothesis
 import jax
@@ -85,6 +84,6 @@ BAD_FIELDS = {
 
 @pytest.mark.parametrize("message", BAD_FIELDS)
 def test_bad_fields_are_named(message: str):
-    fields: dict[str, Any] = {"num_inputs": 2, "blocks": (2, 2), "num_outputs": 1}
+    fields: dict = {"num_inputs": 2, "blocks": (2, 2), "num_outputs": 1}
     with pytest.raises(ValueError, match=f"^{message}$"):
         Architecture(**(fields | BAD_FIELDS[message]))

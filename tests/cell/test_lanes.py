@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +58,7 @@ def results(architecture: Architecture, at: str, gradient: str, problem: Problem
     return gradient_of(problem.parameters, problem.initial_state, inputs)
 
 
-def several(architecture: Architecture, steps: int, errors: Errors = "some", **options: Any):
+def several(architecture: Architecture, steps: int, errors: Errors = "some", **options):
     """Return three problems without their architecture, and a function that stacks them."""
     made = [
         make_problem(architecture, steps, seed, padding="mask", initial=True, **options)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import hypothesis
 import jax
 import jax.numpy as jnp
@@ -75,7 +73,7 @@ def test_parameters_depend_on_the_key_alone():
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
-def test_dtype_is_the_requested_one(dtype: Any):
+def test_dtype_is_the_requested_one(dtype):
     parameters = initialise(
         KEY, EVERYTHING, input_gate_bias=(-1, -2), output_gate_bias=(0.5, 1), dtype=dtype
     )
@@ -132,7 +130,7 @@ def test_lanes_are_one_more_axis_on_every_array():
         check_parameters(EVERYTHING, stacked._replace(output=stacked.output._replace(bias=bias)))
 
 
-def replaced(parameters: Parameters, unit: str, **weights: Any) -> Parameters:
+def replaced(parameters: Parameters, unit: str, **weights) -> Parameters:
     """Return parameters with some weights of one type of unit replaced."""
     if unit == "output":
         return parameters._replace(output=parameters.output._replace(**weights))
@@ -202,7 +200,7 @@ def test_bad_initial_values_are_named(message: str):
 
 
 @pytest.mark.parametrize("lacking", [{"input_gates": False}, {"biases": "none"}])
-def test_gate_biases_that_the_architecture_lacks_are_named(lacking: dict[str, Any]):
+def test_gate_biases_that_the_architecture_lacks_are_named(lacking: dict):
     net = Architecture(num_inputs=1, blocks=(1,), num_outputs=1, **lacking)
     with pytest.raises(ValueError, match=r"input_gate_bias is \(-1,\), but .* no such bias"):
         initialise(KEY, net, input_gate_bias=(-1,))

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import pathlib
 import time
-from typing import Any
 
 import pytest
 from small_tasks import LATCH
@@ -19,13 +18,13 @@ from experiments.ablations.design import Cell
 TRAINING_LOOP = "lstm_jax.training.trials.training_loop"
 
 
-def outcome(cell: Cell, solved: int, mean: float | None = None) -> Any:
+def outcome(cell: Cell, solved: int, mean: float | None = None):
     about = {"recipe": cell.recipe, "seed": cell.seed, "trials": cell.trials}
     return about | {"solved": solved, "mean": mean}
 
 
 @pytest.fixture
-def small_row(monkeypatch: pytest.MonkeyPatch) -> Any:
+def small_row(monkeypatch: pytest.MonkeyPatch):
     """Make a row of a task that a trial solves in some hundred sequences."""
 
     def use(**hyperparameters: float) -> Cell:
@@ -40,7 +39,7 @@ def small_row(monkeypatch: pytest.MonkeyPatch) -> Any:
     return use
 
 
-def run(cell: Cell, folder: pathlib.Path) -> Any:
+def run(cell: Cell, folder: pathlib.Path):
     return cells.run_once(cell, Results(folder, cell.row), {})
 
 
@@ -49,7 +48,7 @@ def names_in(folder: pathlib.Path) -> list[str]:
 
 
 def test_a_killed_cell_goes_on_to_the_same_result(
-    small_row: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    small_row, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
     cell = small_row()
     expected = run(cell, tmp_path / "whole")
@@ -67,18 +66,18 @@ def test_a_killed_cell_goes_on_to_the_same_result(
     assert names_in(tmp_path / "killed") == ["latch.json"]
 
 
-def test_a_cell_at_chance_is_cut_off_at_the_published_mean(small_row: Any, tmp_path: pathlib.Path):
+def test_a_cell_at_chance_is_cut_off_at_the_published_mean(small_row, tmp_path: pathlib.Path):
     found = run(small_row(learning_rate=1e-6), tmp_path)
     assert (found["solved"], found["cut"], found["num_sequences"]) == (0, True, 200)
 
 
 def test_processes_that_share_cells_run_each_once(
-    small_row: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    small_row, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
     planned = [small_row()._replace(seed=seed) for seed in range(6)]
     ran = []
 
-    def run_cell(cell: Cell, checkpoints: Any) -> Any:
+    def run_cell(cell: Cell, checkpoints):
         ran.append(cell)
         time.sleep(0.05)  # so that the others come by
         return outcome(cell, cell.seed)
@@ -111,13 +110,13 @@ def test_no_result_is_lost_when_many_come_at_once(tmp_path: pathlib.Path):
 
 
 def test_a_result_that_came_during_the_wait_for_its_cell_is_not_run_again(
-    small_row: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    small_row, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
     cell = small_row()
     other = Results(tmp_path, "latch")
     checkpoints = cells.Checkpoints
 
-    def opened_late(*arguments: Any) -> Any:
+    def opened_late(*arguments):
         other.add(cell, outcome(cell, 2, 100.0), {})
         return checkpoints(*arguments)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import pathlib
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 
-def outcome(overrides: str, solved: int, mean: float | None, seed: int = 0, trials: int = 8) -> Any:
+def outcome(overrides: str, solved: int, mean: float | None, seed: int = 0, trials: int = 8):
     recipe = "+".join(filter(None, ("paper", overrides)))
     return {"recipe": recipe, "seed": seed, "trials": trials, "solved": solved, "mean": mean}
 
@@ -258,7 +257,7 @@ def test_effects_are_the_coefficients_of_what_is_linear_in_them():
 
 
 def test_a_run_cut_short_is_listed_with_what_its_curves_say():
-    def document(row: str, budget: int, *curves: list[float]) -> Any:
+    def document(row: str, budget: int, *curves: list[float]):
         trials = [
             {"solved": len(curve) == 1, "curve": [[n, error, 0.5] for n, error in enumerate(curve)]}
             for curve in curves

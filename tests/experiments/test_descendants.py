@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +43,7 @@ def test_the_continual_stream_consists_of_strings_of_task_1():
     strings = [text[a + 1 : b + 1] for a, b in zip([-1, *ends], ends, strict=False)]
     assert len(strings) > 15
     for one in strings:
-        inner: Any = 0
+        inner = 0
         assert one[0] == "B" and one[1] == one[-2] and one[-1] == "E"
         for symbol in one[2:-2]:
             inner = dict(reber.INNER_GRAMMAR[inner])[symbol]
@@ -70,7 +69,7 @@ def test_the_first_step_of_a_stream_is_gradient_descent(name: str):
     parameters = state.learner.parameters
     target = jax.nn.one_hot(follow(state.node, 1)[0], 7)
 
-    def loss(parameters: Any) -> jax.Array:
+    def loss(parameters) -> jax.Array:
         linear = dataclasses.replace(NET, output="identity")
         net, _ = apply(linear, parameters, state.symbol[None])
         return LOSSES[name](net, target[None])
@@ -181,7 +180,7 @@ def test_a_trial_counts_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("kind", "late"), [("measuring", (1, 0, 1)), ("generating", (0, 1, 1))])
-def test_steps_are_right_up_to_the_first_output_too_far_away(kind: Any, late: tuple):
+def test_steps_are_right_up_to_the_first_output_too_far_away(kind, late: tuple):
     example = tasks.spike_train(kind, jnp.array(late, jnp.int32), 4)
     length = int(example.length)
     outputs = np.array(example.targets)

@@ -90,10 +90,10 @@ def test_an_exported_network_computes_the_same_without_the_library(tmp_path: pat
         assert_close(np.load(tmp_path / f"outputs.{steps}.npy"), expected, 1e-6)
 
 
-def expected_gradient(parameters: Any, net: Any) -> tuple[Any, list[Any]]:
+def expected_gradient(parameters, net) -> tuple[Any, list]:
     """The library's loss, and its gradient array by array."""
 
-    def loss(parameters: Any) -> jax.Array:
+    def loss(parameters) -> jax.Array:
         return lstm_jax.half_squared_error(
             lstm_jax.apply(net, parameters, INPUTS)[0], jnp.asarray(TARGETS)
         )
@@ -102,7 +102,7 @@ def expected_gradient(parameters: Any, net: Any) -> tuple[Any, list[Any]]:
     return value, jax.tree.leaves(gradient)
 
 
-def assert_learns(example: Any) -> None:
+def assert_learns(example) -> None:
     losses = example.main()
     assert losses[-1] < 0.7 * losses[0]
 

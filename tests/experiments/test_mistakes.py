@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from typing import Any
 
 import pytest
 from binaries import BINARIES, command_of, run_forks
@@ -107,7 +106,7 @@ def cases() -> list[tuple[str, str, str]]:
     return found
 
 
-def never(*arguments: Any, **options: Any) -> None:
+def never(*arguments, **options) -> None:
     raise AssertionError("a mistake was taken for a run")
 
 
@@ -259,7 +258,7 @@ def test_an_unknown_platform_is_named_in_one_line(tmp_path: pathlib.Path):
 
 # Files from elsewhere ---------------------------------------------------------------------------
 
-DAMAGE: dict[str, Any] = {
+DAMAGE: dict = {
     "nested too deeply": "[" * 100_000,
     "cut off": '{"schema_version": 2, "task": "6',
     "no object": "[1]",
@@ -313,7 +312,7 @@ def test_a_damaged_result_is_one_line_that_names_the_file(
     assert path.read_text() == content and [*tmp_path.iterdir()] == [path]
 
 
-NO_NETWORK: dict[str, Any] = {
+NO_NETWORK: dict = {
     "none was solved": {"network": None},
     "no weights": {"network": {}},
     "weights as text": {"network": {"parameters": {".output.cell": "x"}}},

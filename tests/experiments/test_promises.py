@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from absl import flags
@@ -102,12 +101,12 @@ def test_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: pat
 DOCUMENT = {"schema_version": 2, "a": [1, 2]}
 
 
-def draw(document: Any) -> Any:
+def draw(document):
     return plots.error_flow({"a": [1.0]})
 
 
 def test_numbers_come_first_and_a_picture_that_fails_costs_a_line(tmp_path, capsys):
-    def fail(document: Any) -> Any:
+    def fail(document):
         assert read_json(tmp_path / "a.json") == DOCUMENT  # is there already
         raise IndexError("no\npoints")
 
@@ -146,7 +145,7 @@ def test_a_picture_that_is_there_is_not_replaced(tmp_path):
 
 
 def test_a_full_disk_is_said_of_the_file_that_it_takes(tmp_path, monkeypatch):
-    def full(*arguments: Any) -> None:
+    def full(*arguments) -> None:
         raise OSError(28, "No space left on device")
 
     for overwrite in (True, False):
@@ -160,7 +159,7 @@ def test_a_full_disk_is_said_of_the_file_that_it_takes(tmp_path, monkeypatch):
 def test_a_report_that_appears_is_not_replaced(tmp_path, monkeypatch):
     """...neither at the start, nor if it appears before the page is written."""
 
-    def page(documents: Any, title: str) -> str:
+    def page(documents, title: str) -> str:
         (tmp_path / "report.html").write_text("mine")
         return "ours"
 
@@ -174,7 +173,7 @@ def test_a_report_that_appears_is_not_replaced(tmp_path, monkeypatch):
 
 
 def test_a_file_system_without_links_keeps_what_is_there_too(tmp_path, monkeypatch):
-    def fail(*arguments: Any) -> None:
+    def fail(*arguments) -> None:
         raise PermissionError("no links here")
 
     monkeypatch.setattr(os, "link", fail)
@@ -215,7 +214,7 @@ def test_a_folder_in_use_is_in_use_for_overwrite_too(shared_programs: None, tmp_
 
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"seed": 2**32}, {"seed": -1}])
-def test_a_refused_run_leaves_no_checkpoints(shared_programs: None, wrong: Any, tmp_path):
+def test_a_refused_run_leaves_no_checkpoints(shared_programs: None, wrong, tmp_path):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         runner.run_row(small_row(tmp_path, **wrong))
     assert [*tmp_path.iterdir()] == []

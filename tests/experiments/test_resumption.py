@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import time
-from typing import Any
 
 import pytest
 from binaries import run_forks
@@ -98,7 +97,7 @@ def test_what_fails_between_the_last_chunk_and_the_result_file_costs_no_chunk(
     monkeypatch.setattr(runner, "TrialRunner", make_runner)
     row = small_row(tmp_path, checkpoint_seconds=0.0)
 
-    def fail(*arguments: Any) -> None:
+    def fail(*arguments) -> None:
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:

@@ -10,7 +10,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 from unittest import mock
 
 import jax
@@ -47,8 +46,8 @@ def latch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def make_plan(**changes: Any) -> SearchPlan:
-    fields: Any = {"task": "6a", "recipe": "paper", "shapes": ("1x1",), "space": SPACE, "trials": 4}
+def make_plan(**changes) -> SearchPlan:
+    fields = {"task": "6a", "recipe": "paper", "shapes": ("1x1",), "space": SPACE, "trials": 4}
     return SearchPlan(**(fields | {"seed": 0, "max_sequences": 240, "batch_size": 4} | changes))
 
 
@@ -244,7 +243,7 @@ def test_random_search_runs_each_shape(tmp_path: pathlib.Path):
             assert 0 < trial["error"] < 1 and 0 <= trial["wrong in test"] <= document["test_size"]
             key = jax.random.fold_in(trial_key(i), INITIAL_WEIGHTS)
             key = jax.random.fold_in(key, HYPERPARAMETERS)
-            drawn: Any = space.sample(key, make_task("6a").hyperparameters, num_blocks)
+            drawn = space.sample(key, make_task("6a").hyperparameters, num_blocks)
             found = [v for name, v in trial.items() if "gate" in name or name[:5] == "learn"]
             expected = [drawn.learning_rate, *drawn.input_gate_bias, *drawn.output_gate_bias]
             np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +29,7 @@ NETWORKS = {
 PRODUCTS = {"mul", "dot_general"}
 
 
-def equations(jaxpr: Any) -> Iterator[Any]:
+def equations(jaxpr) -> Iterator:
     """Yield all equations of a jaxpr, including those of the jaxprs inside it."""
     for equation in jaxpr.eqns:
         yield equation
@@ -38,7 +37,7 @@ def equations(jaxpr: Any) -> Iterator[Any]:
             yield from equations(inner)
 
 
-def inner_jaxprs(equation: Any) -> Iterator[Any]:
+def inner_jaxprs(equation) -> Iterator:
     for parameter in jax.tree.leaves(equation.params, is_leaf=lambda p: hasattr(p, "jaxpr")):
         if hasattr(parameter, "jaxpr"):
             yield parameter.jaxpr
@@ -46,7 +45,7 @@ def inner_jaxprs(equation: Any) -> Iterator[Any]:
             yield parameter
 
 
-def loops(jaxpr: Any) -> list[set[str]]:
+def loops(jaxpr) -> list[set[str]]:
     """Return the names of the operations inside each loop."""
     return [
         {inner.primitive.name for body in inner_jaxprs(equation) for inner in equations(body)}
@@ -67,12 +66,12 @@ def network_and_inputs(width: str, symbols: bool = False, lanes: tuple[int, ...]
 
 
 def backward_pass(
-    width: str, gradient: str, at: str = "every_step", masked: bool = True, **options: Any
-) -> Any:
+    width: str, gradient: str, at: str = "every_step", masked: bool = True, **options
+):
     """Return the jaxpr of the backward pass alone, from E / 2 to the parameters."""
     net, parameters, inputs = network_and_inputs(width, **options)
 
-    def loss(parameters: Any) -> jax.Array:
+    def loss(parameters) -> jax.Array:
         steps = Steps(length=STEPS - 1 if masked else None)
         given = {"at": at, "steps": steps, "options": RunOptions(gradient=gradient)}
         outputs, _ = apply(net, parameters, inputs, **given)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import hypothesis
 import jax
@@ -42,11 +41,11 @@ pytestmark = pytest.mark.usefixtures("float64")
 @functools.partial(quick_jit, static_argnames=("architecture", "gradient", "at"))
 def gradients(
     architecture: Architecture,
-    parameters: Any,
-    inputs: Any,
-    targets: Any,
-    weights: Any,
-    mask: Any = None,
+    parameters,
+    inputs,
+    targets,
+    weights,
+    mask=None,
     initial_state: State | None = None,
     *,
     gradient: str = "truncated",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,14 +23,14 @@ pytestmark = pytest.mark.usefixtures("float64")
 RNG = np.random.default_rng(0)
 STEPS, SIZE = 5, 3
 QUERY, OUTPUTS = RNG.normal(size=4), RNG.normal(size=(STEPS, SIZE))
-WEIGHTS: dict[str, Any] = {
+WEIGHTS: dict = {
     "additive": AdditiveAttention(*(RNG.normal(size=size) for size in ((4, 6), (SIZE, 6), 6))),
     "dot product": DotProductAttention(RNG.normal(size=(4, 6)), RNG.normal(size=(SIZE, 6))),
 }
 both_types = pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
 
 
-def attend(weights: Any, query: Any, outputs: Any, **padding: Any) -> Attention:
+def attend(weights, query, outputs, **padding) -> Attention:
     is_additive = isinstance(weights, AdditiveAttention)
     function = additive_attention if is_additive else dot_product_attention
     return function(weights, query, outputs, steps=Steps(**padding))
@@ -57,7 +55,7 @@ def test_the_equations_of_bahdanau_and_of_vaswani():
 
 
 @both_types
-def test_of_one_step_it_reads_that_step(weights: Any):
+def test_of_one_step_it_reads_that_step(weights):
     found = attend(weights, QUERY, OUTPUTS[:1])
     assert_equal((found.context, found.weights), (OUTPUTS[0], np.ones(1)))
     alone = np.arange(STEPS) == 3
@@ -65,14 +63,14 @@ def test_of_one_step_it_reads_that_step(weights: Any):
 
 
 @both_types
-def test_equal_scores_read_the_mean_of_the_real_steps(weights: Any):
+def test_equal_scores_read_the_mean_of_the_real_steps(weights):
     equal = weights._replace(query=0 * weights.query, output=0 * weights.output)
     found = attend(equal, QUERY, OUTPUTS, length=4)
     assert_close(found.context, OUTPUTS[:4].mean(0), 1e-14)
 
 
 @both_types
-def test_scores_beyond_all_numbers_pick_one_step(weights: Any):
+def test_scores_beyond_all_numbers_pick_one_step(weights):
     far = weights._replace(query=1e5 * weights.query, output=1e5 * weights.output)
     if isinstance(far, AdditiveAttention):
         far = far._replace(score=1e9 * far.score)
@@ -81,14 +79,14 @@ def test_scores_beyond_all_numbers_pick_one_step(weights: Any):
     assert_close(scores.weights.sum(), 1.0, 1e-14)
 
 
-def loss(weights: Any, query: Any, outputs: Any, **padding: Any) -> jax.Array:
+def loss(weights, query, outputs, **padding) -> jax.Array:
     context, alpha = attend(weights, query, outputs, **padding)
     return jnp.sin(context).sum() + (alpha**2).sum()
 
 
 @both_types
 @pytest.mark.parametrize(("junk", "by"), [(np.nan, "mask"), (np.inf, "length")])
-def test_padding_moves_nothing(weights: Any, junk: float, by: str):
+def test_padding_moves_nothing(weights, junk: float, by: str):
     real = np.arange(STEPS + 3) < STEPS
     padded = np.full((STEPS + 3, SIZE), junk)
     padded[:STEPS] = OUTPUTS
@@ -101,7 +99,7 @@ def test_padding_moves_nothing(weights: Any, junk: float, by: str):
 
 
 @both_types
-def test_where_no_step_is_real_nothing_is_read(weights: Any):
+def test_where_no_step_is_real_nothing_is_read(weights):
     gradient_of = quick_jit(jax.value_and_grad(loss), static_argnames="length")
     value, gradient = gradient_of(weights, QUERY, OUTPUTS, length=0)
     assert value == 0
@@ -109,7 +107,7 @@ def test_where_no_step_is_real_nothing_is_read(weights: Any):
 
 
 @both_types
-def test_gradients_are_finite_differences(weights: Any):
+def test_gradients_are_finite_differences(weights):
     arguments = (weights, QUERY, OUTPUTS)
     gradient = quick_jit(lambda *all_: jax.grad(loss, (0, 1, 2))(*all_, length=4))(*arguments)
     way = jax.tree.map(lambda w: np.random.default_rng(w.size).normal(size=w.shape), arguments)
@@ -124,10 +122,10 @@ def test_gradients_are_finite_differences(weights: Any):
 PROBLEM = make_problem(EVERYTHING, STEPS)
 
 
-def gradient_of_layer(gradient: Any, mask: np.ndarray, weights: Any) -> Any:
+def gradient_of_layer(gradient, mask: np.ndarray, weights):
     """Of what attention reads of a hidden layer, by the layer's weights and its inputs."""
 
-    def read(parameters: Any, inputs: Any) -> jax.Array:
+    def read(parameters, inputs) -> jax.Array:
         activations, _ = unroll(
             EVERYTHING, parameters, inputs, options=RunOptions(gradient=gradient)
         )
@@ -138,7 +136,7 @@ def gradient_of_layer(gradient: Any, mask: np.ndarray, weights: Any) -> Any:
 
 
 @both_types
-def test_truncated_errors_stay_with_their_step_and_the_carrousel(weights: Any):
+def test_truncated_errors_stay_with_their_step_and_the_carrousel(weights):
     """An error at step 3 alone: output gates of that step hear of it; before, only what fed s."""
     at_3 = np.arange(STEPS) == 3
     for gradient, is_cut in (("truncated", True), ("full", False)):
@@ -153,13 +151,13 @@ def test_truncated_errors_stay_with_their_step_and_the_carrousel(weights: Any):
 
 
 @both_types
-def test_both_ways_to_truncate_agree_behind_attention(weights: Any):
+def test_both_ways_to_truncate_agree_behind_attention(weights):
     mask = np.arange(STEPS) != 1
     found = gradient_of_layer("truncated", mask, weights)
     assert_close(found, gradient_of_layer("truncated_autodiff", mask, weights), 1e-11)
 
 
-WRONG: dict[str, Any] = {
+WRONG: dict = {
     r"query must be \[Q\], got \(1, 4\)": lambda w: attend(w, QUERY[None], OUTPUTS),
     r"outputs must be \[T, Y\], got \(3,\)": lambda w: attend(w, QUERY, OUTPUTS[0]),
     r"parameters.query must be \[2, A\], got \(4, 6\)": lambda w: attend(w, QUERY[:2], OUTPUTS),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,14 +35,14 @@ def test_both_directions_are_two_runs_side_by_side():
     ("gradient", "padding"),
     [("truncated", "length"), ("full", "mask"), ("truncated", "mask in the middle")],
 )
-def test_padding_moves_neither_values_nor_gradients(gradient: Any, padding: str):
+def test_padding_moves_neither_values_nor_gradients(gradient, padding: str):
     real = np.arange(STEPS) < LENGTH
     if padding == "mask in the middle":
         real = np.arange(STEPS) % 3 != 1
     steps = Steps(length=LENGTH) if padding == "length" else Steps(mask=real)
     padded = np.where(real[:, None], INPUTS, np.nan)
 
-    def run(weights: tuple, inputs: Any, steps: Steps = Steps(), keep: Any = slice(None)) -> tuple:
+    def run(weights: tuple, inputs, steps: Steps = Steps(), keep=slice(None)) -> tuple:
         found, states = bidirectional(
             DESCENDANT, *weights, inputs, options=RunOptions(gradient=gradient), steps=steps
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,11 +27,11 @@ def inputs_and_targets(architecture: Architecture, steps: int = STEPS) -> tuple:
     return inputs, rng.random((steps, architecture.num_outputs)).astype(np.float32)
 
 
-def everything(architecture: Architecture, gradient: str, parameters: Any) -> tuple:
+def everything(architecture: Architecture, gradient: str, parameters) -> tuple:
     """E / 2, outputs, final state and the gradient of one network on one sequence."""
     inputs, targets = inputs_and_targets(architecture)
 
-    def loss(parameters: Any) -> tuple:
+    def loss(parameters) -> tuple:
         outputs, final = apply(
             architecture, parameters, inputs, options=RunOptions(gradient=gradient)
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
@@ -34,8 +33,8 @@ FORGETFUL = dataclasses.replace(EVERYTHING, forget_gates=True)
 PROBLEM = make_problem(EVERYTHING, steps=8)
 
 
-def loss_and_gradient(net: Architecture, parameters: Any, gradient: str, **options: Any) -> Any:
-    def error(parameters: Any) -> jax.Array:
+def loss_and_gradient(net: Architecture, parameters, gradient: str, **options):
+    def error(parameters) -> jax.Array:
         outputs, _ = apply(
             net, parameters, PROBLEM.inputs, options=RunOptions(gradient=gradient), **options
         )
@@ -44,14 +43,14 @@ def loss_and_gradient(net: Architecture, parameters: Any, gradient: str, **optio
     return quick_jit(jax.value_and_grad(error))(parameters)
 
 
-def without_rows(recurrent: Any, net: Architecture, kind: str) -> Any:
+def without_rows(recurrent, net: Architecture, kind: str):
     """Recurrent weights [S, n] without those from a kind of unit."""
     ends = np.cumsum((0, *net.sizes))
     place = net.sizes._fields.index(kind)
     return np.delete(recurrent, np.s_[ends[place] : ends[place + 1]], axis=0)
 
 
-def without_forget_gates(parameters: Any, net: Architecture) -> Any:
+def without_forget_gates(parameters, net: Architecture):
     """The parameters or gradients of a network with forget gates, those of these left out."""
     layer = [
         None
@@ -185,11 +184,11 @@ def test_steps_one_by_one_are_the_sequence(net: Architecture):
 
 
 @functools.cache
-def in_one(net: Architecture, gradient: str, record: bool = True) -> Callable[..., Any]:
+def in_one(net: Architecture, gradient: str, record: bool = True) -> Callable:
     """(reset, mask) to the error and its gradient over one run, and the final state."""
     problem = make_problem(net, steps=9)
 
-    def error(parameters: Any, reset: Any, mask: Any) -> tuple:
+    def error(parameters, reset, mask) -> tuple:
         outputs, final = apply(
             net,
             parameters,
@@ -211,7 +210,7 @@ def test_a_reset_starts_another_sequence(gradient: str):
     problem = make_problem(net, steps=9)
     (error, final), slope = in_one(net, gradient)(np.arange(9) % 4 == 3, None)  # before 3 and 7
 
-    def apart(parameters: Any) -> tuple:
+    def apart(parameters) -> tuple:
         total, state = 0.0, None
         for part in (slice(0, 3), slice(3, 7), slice(7, 9)):
             outputs, state = apply(
@@ -245,12 +244,12 @@ def test_in_reverse_is_the_reversed_real_part(gradient: str, padding: str):
     mask = np.arange(9) % 3 != 1 if padding == "mask" else None
     real = np.arange(9) < 6 if padding == "length" else np.ones(9, bool) if mask is None else mask
 
-    def padded(parameters: Any) -> tuple:
+    def padded(parameters) -> tuple:
         steps, options = Steps(length=length, mask=mask), RunOptions(gradient, reverse=True)
         outputs, final = apply(DESCENDANT, parameters, problem.inputs, steps=steps, options=options)
         return half_squared_error(outputs, problem.targets, real), (outputs[real], final)
 
-    def by_hand(parameters: Any) -> tuple:
+    def by_hand(parameters) -> tuple:
         inputs = problem.inputs[real][::-1]
         outputs, final = apply(
             DESCENDANT, parameters, inputs, options=RunOptions(gradient=gradient)
@@ -266,8 +265,8 @@ def test_lanes_are_networks_side_by_side():
     problems = [make_problem(DESCENDANT, steps=6, seed=seed) for seed in range(3)]
     along = lambda *arrays: np.stack(arrays, axis=-1)
 
-    def slope(parameters: Any, inputs: Any, targets: Any, reset: Any) -> Any:
-        def error(parameters: Any) -> jax.Array:
+    def slope(parameters, inputs, targets, reset):
+        def error(parameters) -> jax.Array:
             outputs, _ = apply(DESCENDANT, parameters, inputs, steps=Steps(reset=reset))
             return half_squared_error(outputs, targets)
 

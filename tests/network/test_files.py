@@ -32,7 +32,7 @@ FAMILY = {
 RESULT_FILE = pathlib.Path(__file__).parents[2] / "experiments/results/6a/6a.json"
 
 
-def weights_of(net: Architecture, dtype: Any = jnp.float32) -> Parameters:
+def weights_of(net: Architecture, dtype=jnp.float32) -> Parameters:
     return jax.tree.map(lambda w: jnp.asarray(w, dtype), random_parameters(net))
 
 

@@ -20,7 +20,7 @@ from lstm_jax.network.layer import RunOptions
 from lstm_jax.network.outputs import apply
 
 STEPS, INPUTS, CELLS = 4, 3, 4
-Arrays = dict[str, Any]
+Arrays = dict
 # (arrays, inputs, (c, h)) to the outputs and the final (c, h).
 Run = Callable[[Arrays, Any, tuple], tuple]
 
@@ -31,7 +31,7 @@ Run = Callable[[Arrays, Any, tuple], tuple]
 def run_flax(cell_type: str) -> Run:
     nnx = pytest.importorskip("flax.nnx")
 
-    def run(arrays: Arrays, inputs: Any, start: tuple) -> tuple:
+    def run(arrays: Arrays, inputs, start: tuple) -> tuple:
         cell = getattr(nnx, cell_type)(INPUTS, CELLS, dtype=inputs.dtype, rngs=nnx.Rngs(0))
         state = nnx.state(cell, nnx.Param)
         nnx.replace_by_pure_dict(state, arrays)
@@ -48,12 +48,12 @@ def run_flax(cell_type: str) -> Run:
 def run_haiku() -> Run:
     hk = pytest.importorskip("haiku")
 
-    def unroll(inputs: Any, state: Any) -> Any:
+    def unroll(inputs, state):
         return hk.dynamic_unroll(hk.LSTM(CELLS), inputs, state)
 
     layer = hk.without_apply_rng(hk.transform(unroll))
 
-    def run(arrays: Arrays, inputs: Any, start: tuple) -> tuple:
+    def run(arrays: Arrays, inputs, start: tuple) -> tuple:
         state = hk.LSTMState(hidden=start[1], cell=start[0])
         outputs, final = layer.apply({"lstm/linear": arrays}, inputs, state)
         return outputs, (final.cell, final.hidden)
@@ -65,7 +65,7 @@ def run_equinox() -> Run:
     equinox = pytest.importorskip("equinox")
     empty = equinox.nn.LSTMCell(INPUTS, CELLS, key=jax.random.key(0))
 
-    def run(arrays: Arrays, inputs: Any, start: tuple) -> tuple:
+    def run(arrays: Arrays, inputs, start: tuple) -> tuple:
         names = ("weight_ih", "weight_hh", "bias")
         own = lambda cell: [getattr(cell, name) for name in names]
         cell = equinox.tree_at(own, empty, [arrays[name] for name in names])
@@ -81,7 +81,7 @@ def run_equinox() -> Run:
 def documented(gates: Callable[[Arrays, Any, Any], list]) -> Run:
     """c' = f c + i g, h' = o tanh c', as the documents of torch and keras have it."""
 
-    def run(arrays: Arrays, inputs: Any, start: tuple) -> tuple:
+    def run(arrays: Arrays, inputs, start: tuple) -> tuple:
         (c, h), outputs = start, []
         for x in inputs:
             i, f, g, o = gates(arrays, x, h)
@@ -94,7 +94,7 @@ def documented(gates: Callable[[Arrays, Any, Any], list]) -> Run:
     return run
 
 
-def torch_gates(arrays: Arrays, x: Any, h: Any) -> list:
+def torch_gates(arrays: Arrays, x, h) -> list:
     """weight_ih_l0 is (W_ii|W_if|W_ig|W_io), [4 hidden_size, input_size]; both biases count."""
     rows = lambda name, k: arrays[name][k * CELLS : (k + 1) * CELLS]
     return [
@@ -106,7 +106,7 @@ def torch_gates(arrays: Arrays, x: Any, h: Any) -> list:
     ]
 
 
-def keras_gates(arrays: Arrays, x: Any, h: Any) -> list:
+def keras_gates(arrays: Arrays, x, h) -> list:
     """z = x kernel + h recurrent_kernel + bias; z0, z1, z2, z3 = i, f, c, o."""
     z = x @ arrays["kernel"] + h @ arrays["recurrent_kernel"] + arrays["bias"]
     return [z[k * CELLS : (k + 1) * CELLS] for k in range(4)]
@@ -122,12 +122,12 @@ RUNS: dict[str, Callable[[], Run]] = {
 }
 
 
-def random_arrays(library: str, dtype: Any, seed: int = 0) -> Arrays:
+def random_arrays(library: str, dtype, seed: int = 0) -> Arrays:
     """Arrays of the library's own names and shapes, which no function here has made."""
     joined = {"kernel": (INPUTS, 4 * CELLS), "recurrent_kernel": (CELLS, 4 * CELLS)}
     rows = (4 * CELLS, INPUTS), (4 * CELLS, CELLS)
     gate = lambda *names: {n: {"kernel": (INPUTS, CELLS)} for n in names}
-    shapes: dict[str, Any] = {
+    shapes: dict = {
         "flax.nnx.OptimizedLSTMCell": {
             "dense_i": {"kernel": joined["kernel"]},
             "dense_h": {"kernel": joined["recurrent_kernel"], "bias": (4 * CELLS,)},
@@ -145,14 +145,14 @@ def random_arrays(library: str, dtype: Any, seed: int = 0) -> Arrays:
     return jax.tree.map(draw, shapes[library], is_leaf=lambda node: type(node) is tuple)
 
 
-def error(run: Run, arrays: Arrays, inputs: Any, start: tuple) -> tuple:
+def error(run: Run, arrays: Arrays, inputs, start: tuple) -> tuple:
     """A number that depends on all outputs and the final state, and these."""
     outputs, (c, h) = run(arrays, inputs, start)
     weights = jnp.cos(jnp.arange(outputs.size, dtype=outputs.dtype)).reshape(outputs.shape)
     return (weights * outputs).sum() + (c * c).sum() + h.sum(), (outputs, c, h)
 
 
-def run_ours(library: str, arrays: Arrays, inputs: Any, start: tuple, gradient: Any) -> tuple:
+def run_ours(library: str, arrays: Arrays, inputs, start: tuple, gradient) -> tuple:
     net, parameters = from_library(library, arrays)
     state = zero_state(net, inputs.dtype)._replace(internal_state=start[0], cell_output=start[1])
     outputs, final = apply(
@@ -164,7 +164,7 @@ def run_ours(library: str, arrays: Arrays, inputs: Any, start: tuple, gradient: 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-10)])
 @pytest.mark.parametrize("library", LAYOUTS)
 def test_outputs_states_and_full_gradients_equal_the_library_s(
-    library: str, dtype: Any, tolerance: float
+    library: str, dtype, tolerance: float
 ):
     theirs = RUNS[library]()
     rng = np.random.default_rng(1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import hypothesis
 import jax
 import jax.numpy as jnp
@@ -165,7 +163,7 @@ def test_splitting_a_sequence_changes_nothing(gradient: str):
     problem = make_problem(EVERYTHING, steps=9)
 
     def in_parts(ends: tuple[int, ...]):
-        def loss(parameters: Any, state: Any):
+        def loss(parameters, state):
             outputs, start = [], 0
             for end in ends:
                 part, state = apply(
@@ -217,7 +215,7 @@ BAD_ARGUMENTS = {
 
 @pytest.mark.parametrize("function", [unroll, apply])
 @pytest.mark.parametrize("message", BAD_ARGUMENTS)
-def test_bad_arguments_are_named(function: Any, message: str):
+def test_bad_arguments_are_named(function, message: str):
     arguments = {"inputs": np.ones((4, 3))} | BAD_ARGUMENTS[message]
     steps = Steps(**{name: arguments.pop(name) for name in ("mask", "length") if name in arguments})
     with pytest.raises(ValueError, match=message):

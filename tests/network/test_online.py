@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import hypothesis
 import jax
@@ -52,7 +51,7 @@ def data(problem: Problem) -> tuple:
     return problem.parameters, problem.inputs, problem.targets, problem.weights
 
 
-def descend(parameters: Any, gradient: Any) -> Any:
+def descend(parameters, gradient):
     """One step of plain gradient descent."""
     return jax.tree.map(lambda w, g: w - RATE * g, parameters, gradient)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,7 +39,7 @@ def test_padding_touches_neither_outputs_nor_gradient(net: Architecture, symbols
     parameters, given = random_parameters(net), sequences(symbols)
     targets = [np.full((len(inputs), 2), 0.3) for inputs in given]
 
-    def error(parameters: Any, inputs: Any, targets: Any, length: Any = None) -> Any:
+    def error(parameters, inputs, targets, length=None):
         outputs, _ = apply(net, parameters, inputs, steps=Steps(length=length))
         real = None if length is None else jnp.arange(len(inputs), dtype=length.dtype) < length
         return half_squared_error(outputs, targets, real), outputs

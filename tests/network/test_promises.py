@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,27 +53,27 @@ def learner() -> Learner:
         return init_learner(EVERYTHING, PARAMETERS, SGD)
 
 
-def squares(tree: Any) -> Any:
+def squares(tree):
     return sum((leaf**2).sum() for leaf in jax.tree.leaves(tree))
 
 
 # Undefined derivatives raise --------------------------------------------------------
 
 
-def error(parameters: Any, **options: Any) -> jax.Array:
+def error(parameters, **options) -> jax.Array:
     return half_squared_error(apply(EVERYTHING, parameters, INPUTS, **options)[0], TARGETS)
 
 
-def gradient_of_chunk(parameters: Any) -> Any:
+def gradient_of_chunk(parameters):
     start = learner()._replace(parameters=parameters)
     return learn_chunk(EVERYTHING, start, INPUTS, TARGETS)[1].gradient
 
 
-def states(parameters: Any) -> Any:
+def states(parameters):
     return squares(unroll(EVERYTHING, parameters, INPUTS, record="last")[1])
 
 
-SECOND_DERIVATIVES: dict[str, Callable[[Any], Any]] = {
+SECOND_DERIVATIVES: dict[str, Callable] = {
     "jacrev of grad": jax.jacrev(jax.grad(error)),
     "grad of grad": jax.grad(lambda p: squares(jax.grad(error)(p))),
     "grad of grad in scan": jax.grad(
@@ -123,7 +122,7 @@ def test_the_online_gradient_has_the_derivative_of_its_own_sums():
 
 # Symbols outside their range --------------------------------------------------------------------
 
-READERS: dict[str, Callable[[Any], Any]] = {
+READERS: dict[str, Callable] = {
     "apply": lambda symbols: apply(EVERYTHING, PARAMETERS, symbols),
     "apply, full": lambda symbols: apply(
         EVERYTHING, PARAMETERS, symbols, options=RunOptions(gradient="full")
@@ -166,7 +165,7 @@ def test_unknown_symbols_are_no_input_in_lanes_either(inputs: int):
     lanes = jax.tree.map(lambda w: w[..., None], random_parameters(net))
     symbols = np.array([[inputs], [0], [-1]], np.int32)
 
-    def gradient(inputs: Any) -> Any:
+    def gradient(inputs):
         return jax.grad(lambda p: apply(net, p, inputs)[0].sum())(lanes)
 
     vectors = np.where(np.arange(inputs)[None, :, None] == symbols[:, None], 1.0, 0.0)
@@ -175,7 +174,7 @@ def test_unknown_symbols_are_no_input_in_lanes_either(inputs: int):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64])
 @pytest.mark.parametrize("inputs", [3, 40])
-def test_symbols_may_be_of_any_integer_dtype(dtype: Any, inputs: int):
+def test_symbols_may_be_of_any_integer_dtype(dtype, inputs: int):
     net = Architecture(inputs, (2,), 1)
     lanes = jax.tree.map(lambda w: w[..., None], random_parameters(net))
     gradient = jax.grad(lambda p, x: apply(net, p, x)[0].sum())
@@ -245,12 +244,12 @@ def test_a_reset_acts_before_the_step_for_each_stream_by_itself(net: Architectur
 
 
 @pytest.mark.parametrize("optimiser", [optax.sgd(0.1), optax.lion(0.1), optax.sgd(0.1, 0.9)])
-def test_a_learner_owns_its_buffers(optimiser: Any):
+def test_a_learner_owns_its_buffers(optimiser):
     """It may be donated, and the parameters that it was made from live on."""
     parameters = initialise(jax.random.key(0), EVERYTHING, dtype=np.float64)
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def take(learner: Any) -> Any:
+    def take(learner):
         learner = learn(EVERYTHING, learner, INPUTS[0], TARGETS[0])[1]
         return update(optimiser, learner)
 
@@ -268,7 +267,7 @@ def test_a_padded_sequence_has_a_finite_gradient_whatever_its_units():
     parameters = jax.tree.map(lambda w: 30 * w, random_parameters(net))
     inputs = np.ones((300, 1))
 
-    def gradient(**padding: Any) -> Any:
+    def gradient(**padding):
         return jax.grad(lambda p: apply(net, p, inputs, steps=Steps(**padding))[0].sum())(
             parameters
         )
@@ -302,7 +301,7 @@ def test_online_gradients_inside_shard_map():
         assert_close(jax.tree.map(lambda leaf, i=i: leaf[i], found), expected, 1e-12)
 
 
-EXPORTED: dict[str, Callable[..., Any]] = {
+EXPORTED: dict[str, Callable] = {
     "outputs": lambda p, x: apply(EVERYTHING, p, x)[0],
     "last output": lambda p, x: apply(EVERYTHING, p, x, at="end")[0],
     "activations": lambda p, x: unroll(EVERYTHING, p, x),
@@ -323,7 +322,7 @@ def test_a_function_of_parameters_is_exported_for_sequences_of_any_length(name: 
         assert_close(again.call(PARAMETERS, INPUTS[:steps]), expected, 1e-12)
 
 
-EAGER: dict[str, Callable[[], Any]] = {
+EAGER: dict[str, Callable] = {
     "apply": lambda: apply(EVERYTHING, PARAMETERS, INPUTS),
     "unroll": lambda: unroll(EVERYTHING, PARAMETERS, INPUTS),
     "jax.grad": lambda: jax.grad(lambda p: error(p))(PARAMETERS),

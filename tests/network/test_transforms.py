@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,20 +25,20 @@ INPUTS = PROBLEM.inputs.reshape(SEQUENCES, STEPS, -1)
 TARGETS = PROBLEM.targets.reshape(SEQUENCES, STEPS, -1)
 
 
-def loss(parameters: Any, inputs: Any, targets: Any, gradient: str = "truncated") -> jax.Array:
+def loss(parameters, inputs, targets, gradient: str = "truncated") -> jax.Array:
     """E / 2 of one sequence."""
     return half_squared_error(
         apply(EVERYTHING, parameters, inputs, options=RunOptions(gradient=gradient))[0], targets
     )
 
 
-def total(parameters: Any, inputs: Any = INPUTS, targets: Any = TARGETS, **options: Any):
+def total(parameters, inputs=INPUTS, targets=TARGETS, **options):
     """E / 2 of all sequences, by `vmap`."""
     one = functools.partial(loss, **options)
     return jax.vmap(one, in_axes=(None, 0, 0))(parameters, inputs, targets).sum()
 
 
-def total_by_scan(parameters: Any, **options: Any) -> jax.Array:
+def total_by_scan(parameters, **options) -> jax.Array:
     """The same by `scan`."""
     one = functools.partial(loss, **options)
 
@@ -49,7 +48,7 @@ def total_by_scan(parameters: Any, **options: Any) -> jax.Array:
     return jax.lax.scan(body, jnp.zeros(()), (INPUTS, TARGETS))[0]
 
 
-def total_by_devices(parameters: Any, **options: Any) -> jax.Array:
+def total_by_devices(parameters, **options) -> jax.Array:
     """The same by `shard_map`, over all devices."""
     mesh = Mesh(np.array(jax.devices()), ("devices",))
 
@@ -65,7 +64,7 @@ def total_by_devices(parameters: Any, **options: Any) -> jax.Array:
     )(parameters, INPUTS, TARGETS)
 
 
-def gradient_inside_scan(parameters: Any) -> Any:
+def gradient_inside_scan(parameters):
     """The sum of the sequences' gradients, each taken inside a scan."""
 
     def body(sum_so_far, sequence):
@@ -75,7 +74,7 @@ def gradient_inside_scan(parameters: Any) -> Any:
     return jax.lax.scan(body, zeros, (INPUTS, TARGETS))[0]
 
 
-def gradient_inside_devices(parameters: Any) -> Any:
+def gradient_inside_devices(parameters):
     """The sum of the devices' gradients, each taken inside a `shard_map`."""
     mesh, split = Mesh(np.array(jax.devices()), ("devices",)), PartitionSpec("devices")
     # The gradient by weights that all devices share is summed over the devices by JAX.
@@ -87,7 +86,7 @@ def gradient_inside_devices(parameters: Any) -> Any:
     )(parameters, INPUTS, TARGETS)
 
 
-def sum_of_gradients(parameters: Any) -> Any:
+def sum_of_gradients(parameters):
     """The gradients of all sequences by `vmap`, then summed."""
     all_of_them = jax.vmap(jax.grad(loss), in_axes=(None, 0, 0))(parameters, INPUTS, TARGETS)
     return jax.tree.map(lambda g: g.sum(0), all_of_them)
@@ -96,7 +95,7 @@ def sum_of_gradients(parameters: Any) -> Any:
 def vmap_of(gradient: Callable) -> Callable:
     """A gradient under `vmap` over the network and another one."""
 
-    def of_the_first(parameters: Any) -> Any:
+    def of_the_first(parameters):
         networks = jax.tree.map(lambda w: jnp.stack([w, -w]), parameters)
         return jax.tree.map(lambda g: g[0], jax.vmap(gradient)(networks))
 
@@ -119,14 +118,14 @@ GRADIENTS = {f"grad of {name}": jax.grad(function) for name, function in TOTALS.
 
 
 @pytest.fixture(scope="module")
-def expected() -> Any:
+def expected():
     one = quick_jit(jax.grad(loss))
     parts = [one(PROBLEM.parameters, *sequence) for sequence in zip(INPUTS, TARGETS, strict=True)]
     return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0), *parts)
 
 
 @pytest.mark.parametrize("name", GRADIENTS)
-def test_every_nesting_gives_the_same_gradient(name: str, expected: Any):
+def test_every_nesting_gives_the_same_gradient(name: str, expected):
     assert_close(quick_jit(GRADIENTS[name])(PROBLEM.parameters), expected, 1e-12)
 
 

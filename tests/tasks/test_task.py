@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ from lstm_jax.tasks import Example, Hyperparameters, StreamRule, Task, make_task
 from lstm_jax.tasks import task as base
 
 
-def _sample(key: jax.Array, data: Any) -> Example:
+def _sample(key: jax.Array, data) -> Example:
     """The target, five steps later, is the first symbol: 0 or 1."""
     del data
     bit = jax.random.bernoulli(key).astype(jnp.int32)

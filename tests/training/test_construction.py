@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +39,7 @@ def first_blocks(parameters: Parameters, number: int) -> Parameters:
     sizes = NET.sizes._asdict()
     is_source = np.concatenate([np.arange(sizes[name]) < n for name, n in counts.items()])
 
-    def first(weights: Any, count: int) -> Any:
+    def first(weights, count: int):
         return weights._replace(
             input=weights.input[:, :count],
             recurrent=weights.recurrent[is_source][:, :count],
@@ -60,7 +59,7 @@ def test_outputs_and_gradient_are_those_of_the_added_blocks(gradient: Gradient, 
     inputs = jax.random.normal(jax.random.key(2), (7, 2), jnp.float64)
     smaller = dataclasses.replace(NET, blocks=NET.blocks[:number])
 
-    def loss(parameters: Parameters, net: Architecture, is_masked: bool) -> Any:
+    def loss(parameters: Parameters, net: Architecture, is_masked: bool):
         if is_masked:
             parameters = mask_blocks(net, parameters, jnp.int32(number))
         outputs, _ = apply(net, parameters, inputs, options=RunOptions(gradient=gradient))

@@ -7,7 +7,6 @@ Gradients are compared with the NumPy oracle's. They are read off one update wit
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,14 +44,14 @@ def draw(task: Task, num_trials: int = 3) -> tuple[list[Example], list[Parameter
     return examples, [draw_weights(task, trial) for trial in trials]
 
 
-def in_float64(tree: Any) -> Any:
+def in_float64(tree):
     """Floating arrays in double precision; integers in JAX's default type."""
     wide = lambda a: jnp.asarray(a, float if jnp.issubdtype(a.dtype, jnp.floating) else int)
     return jax.tree.map(wide, tree)
 
 
 def gradients(
-    task: Task, examples: list[Example], weights: list[Parameters], previous: Any = None
+    task: Task, examples: list[Example], weights: list[Parameters], previous=None
 ) -> list[Parameters]:
     """The gradient by which the task's update rule changes each trial's weights, in float64."""
     rule = PerSequenceUpdate(task, optax.sgd(RATE))
@@ -208,7 +207,7 @@ def test_forget_gates_have_the_given_biases():
         ("6a", "update=step", {"update_after": "step"}),
     ],
 )
-def test_hyperparameters_are_set_or_multiplied(row: str, text: str, fields: dict[str, Any]):
+def test_hyperparameters_are_set_or_multiplied(row: str, text: str, fields: dict):
     """A gate bias is for all blocks, or one per block, of which as many as there are count."""
     task = make_task(row)
     assert override(task, text) == replace_hyperparameters(task, **fields)

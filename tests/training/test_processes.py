@@ -5,7 +5,6 @@ from __future__ import annotations
 import pathlib
 import socket
 import subprocess
-from typing import Any
 
 import jax
 import numpy as np
@@ -107,7 +106,7 @@ def test_whole_arrays_are_copied_to_the_host():
         (("auto", 2, None), "must not be given with the coordinator 'auto', got 2 and None"),
     ],
 )
-def test_bad_arguments_are_named(arguments: tuple[Any, ...], message: str):
+def test_bad_arguments_are_named(arguments: tuple, message: str):
     with pytest.raises(ValueError, match=message):
         processes.connect(*arguments)
 

@@ -8,7 +8,6 @@ import math
 import os
 import pathlib
 import re
-from typing import Any
 
 import jax
 import numpy as np
@@ -31,7 +30,7 @@ from lstm_jax.training.runs.result_file import (
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.update_rules.lstm import Model
 
-FIELDS: dict[str, Any] = {
+FIELDS: dict = {
     "index": 0,
     "solved": True,
     "sequences": 100,
@@ -159,7 +158,7 @@ def test_a_packed_curve_is_short_and_has_its_points():
         {"wrong": None},
     ],
 )
-def test_columns_that_are_not_a_curve_are_refused(column: dict[str, Any]):
+def test_columns_that_are_not_a_curve_are_refused(column: dict):
     packed = {"sequences": [[1000, 2]], "error": [0.5, 0.25], "wrong": [1, 0]} | column
     with pytest.raises(ValueError, match=r"a\.json must have"):
         unpack_curve(packed, "a.json")
@@ -203,7 +202,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     path = tmp_path / "a.json"
     write_json(path, {"schema_version": 2})
 
-    def fail(*arguments: Any) -> None:
+    def fail(*arguments) -> None:
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -262,7 +261,7 @@ def compilations() -> Iterator[list[str]]:
     """The programs that are compiled during a test."""
     compiled: list[str] = []
 
-    def listen(event: str, duration: float, **details: Any) -> None:
+    def listen(event: str, duration: float, **details) -> None:
         del duration
         if event == "/jax/core/compile/backend_compile_duration":
             compiled.append(str(details))
@@ -309,7 +308,7 @@ INTEGER = "must be an integer of at least"
         ([0], {"seed": "1"}, f"seed {INTEGER} 0 and below 4294967296, got '1'"),
     ],
 )
-def test_bad_arguments_are_named(indices: list[Any], options: dict[str, Any], message: str):
+def test_bad_arguments_are_named(indices: list, options: dict, message: str):
     with pytest.raises(ValueError, match=re.escape(message)) as refused:
         TrialRunner(LOOP, indices, **options)
     assert "\n" not in str(refused.value)

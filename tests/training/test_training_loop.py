@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -106,7 +105,7 @@ def test_a_chunk_is_a_python_loop_of_single_updates(name: str):
     after, metrics = jax.jit(loop.run_chunk)(trials, jnp.int32(0))
 
     @jax.jit
-    def update(parameters: Parameters, state: Any, key: jax.Array) -> tuple:
+    def update(parameters: Parameters, state, key: jax.Array) -> tuple:
         example = LATCH.sample(key, None)
         loss = lambda w: half_squared_error(outputs_of(w, example), example.targets)
         gradient = jax.grad(loss)(parameters)
@@ -201,6 +200,6 @@ def test_a_block_is_added_after_each_chunk_whose_error_has_hardly_decreased():
         ({"rule": tasks.TestRule(10, 4)}, 9, "chunk must be the task's test interval, 10, got 9"),
     ],
 )
-def test_numbers_out_of_range_are_named(changes: dict[str, Any], chunk: Any, message: str):
+def test_numbers_out_of_range_are_named(changes: dict, chunk, message: str):
     with pytest.raises(ValueError, match=message):
         TrainingLoop(dataclasses.replace(LATCH, **changes), chunk=chunk)

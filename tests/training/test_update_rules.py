@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,18 +22,18 @@ class MeanTarget:
 
     reset: bool = False
 
-    def init(self, key: jax.Array) -> Any:
+    def init(self, key: jax.Array):
         return {"sum": jax.random.uniform(key, (1,)), "count": jnp.float32(1), "last": jnp.int32(0)}
 
-    def train_step(self, model: Any, example: Example, n: jax.Array) -> Any:
+    def train_step(self, model, example: Example, n: jax.Array):
         count, outputs = model["count"] + 1, self.outputs(model, example)
         return {"sum": model["sum"] + example.targets, "count": count, "last": n}, outputs
 
-    def outputs(self, model: Any, example: Example) -> jax.Array:
+    def outputs(self, model, example: Example) -> jax.Array:
         del example
         return model["sum"] / model["count"][None]
 
-    def end_chunk(self, model: Any, metrics: Metrics) -> Any:
+    def end_chunk(self, model, metrics: Metrics):
         new = {"sum": 0 * model["sum"], "count": jnp.float32(1), "last": metrics.sequences}
         return new if self.reset else model
 
