@@ -31,16 +31,15 @@ from lstm_jax.network.attention import (
     additive_attention,
     dot_product_attention,
 )
-from lstm_jax.network.bidirectional import bidirectional
-from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.files import load, save
 from lstm_jax.network.interop import from_library, to_library
-from lstm_jax.network.layer import RunOptions, step, unroll
+from lstm_jax.network.layer import RunOptions, bidirectional, step, unroll
 from lstm_jax.network.losses import LOSSES, Loss, cross_entropy, half_squared_error
 from lstm_jax.network.online import (
     Learner,
     init_learner,
     learn,
+    learn_chunk,
     online_gradient,
     start_sequence,
     update,

@@ -160,7 +160,6 @@ CASES: dict[str, Rows] = {
         RUN,
         **BAD_RUN,
         initial_state=NO_STATE,
-        record=("some", None),
         options=(None, "full"),
     )
     | of_steps(lstm.unroll, RUN, "mask", "length", "reset"),
@@ -369,9 +368,7 @@ CASES: dict[str, Rows] = {
         library=(None, "flax", 3),
         architecture=(*NO_NETWORK, EVERYTHING),
     ),
-    "configure_cpu": of(
-        lstm.configure_cpu, {}, num_devices=(0, -1, "2", 1.5), small_loop_bytes=(0, -1, "2", 1.5)
-    ),
+    "configure_cpu": of(lstm.configure_cpu, {}, num_devices=(0, -1, "2", 1.5)),
     "baselines": of(
         baselines.training_loop,
         {"task": TASK},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal, NamedTuple, get_args, overload
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from lstm_jax.cell.validation import (
 from lstm_jax.gradient.reverse_mode import truncated
 
 Gradient = Literal["truncated", "truncated_autodiff", "full"]
-Record = Literal["last", "all"]
+Tree = TypeVar("Tree")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,6 @@ class RunOptions:
         check_choice("reverse", self.reverse, (False, True))
 
 
-@overload
 def unroll(
     architecture: Architecture,
     parameters: Parameters,
@@ -66,34 +65,8 @@ def unroll(
     *,
     steps: Steps = Steps(),
     initial_state: State | None = None,
-    record: Literal["all"] = "all",
     options: RunOptions = RunOptions(),
-) -> tuple[Activations, State]: ...
-
-
-@overload
-def unroll(
-    architecture: Architecture,
-    parameters: Parameters,
-    inputs: ArrayLike,
-    *,
-    steps: Steps = Steps(),
-    initial_state: State | None = None,
-    record: Literal["last"],
-    options: RunOptions = RunOptions(),
-) -> tuple[None, State]: ...
-
-
-def unroll(
-    architecture: Architecture,
-    parameters: Parameters,
-    inputs: ArrayLike,
-    *,
-    steps: Steps = Steps(),
-    initial_state: State | None = None,
-    record: Record = "all",
-    options: RunOptions = RunOptions(),
-) -> tuple[Activations | None, State]:
+) -> tuple[Activations, State]:
     """Run the hidden layer of one network over one sequence; use `jax.vmap` for a batch.
 
     All arrays may have lanes, further axes after all others; see `lstm_jax.cell.lanes`.
@@ -113,24 +86,58 @@ def unroll(
         vector of zeros.
       steps: the padding and the resets of the state.
       initial_state: the state before the first step; None: `zero_state`, as in the paper.
-      record: "all" for the activations of every step; "last" for the final state alone, whose
-        gradient needs no sum over time.
       options: the gradient and the direction.
 
     Returns:
-      The `Activations` [T, ...], or None, and the final `State`, after the last real step taken.
+      The `Activations` [T, ...] and the final `State`, after the last real step taken.
 
     Raises:
       ValueError: if an argument does not fit the architecture.
     """
     arguments = check_run(architecture, parameters, inputs, steps, initial_state)
-    check_choice("record", record, get_args(Record))
     check_type("options", options, RunOptions)
-    return _unroll(architecture, options, record == "all", parameters, arguments)
+    return _unroll(architecture, options, parameters, arguments)
+
+
+def bidirectional(
+    architecture: Architecture,
+    forward: Parameters,
+    backward: Parameters,
+    inputs: ArrayLike,
+    *,
+    steps: Steps = Steps(),
+    options: RunOptions = RunOptions(),
+) -> tuple[Activations, tuple[State, State]]:
+    """Run two hidden layers over one sequence, in opposite directions (Graves & Schmidhuber 2005).
+
+    Each has its gradient, truncated or not. `output_units` of both take weights [2C, K] from the
+    cells and [2N, K] from conventional hidden units.
+
+    >>> from lstm_jax.cell.parameters import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
+    >>> forward, backward = (initialise(jax.random.key(seed), net) for seed in range(2))
+    >>> activations, _ = bidirectional(net, forward, backward, jnp.ones((10, 3)))
+    >>> activations.cell_output.shape, activations.input_gate.shape
+    ((10, 4), (10, 2))
+
+    `forward` are the weights of the layer that begins at step 0, `backward` those of the layer that
+    begins at the last real step; `options.reverse` exchanges the two. Other arguments and errors
+    are those of `unroll`.
+
+    Returns:
+      The `Activations` of both at every step, [T, 2n] each, forward first, and the two final
+      states; that of `backward` is the state after step 0.
+    """
+    run = functools.partial(unroll, architecture, inputs=inputs, steps=steps)
+    ahead, ahead_state = run(forward, options=options)
+    reverse = dataclasses.replace(options, reverse=not options.reverse)
+    back, back_state = run(backward, options=reverse)
+    joined = jax.tree.map(lambda *both: jnp.concatenate(both, axis=1), ahead, back)
+    return joined, (ahead_state, back_state)
 
 
 def step(architecture: Architecture, parameters: Parameters, state: State, x_t: ArrayLike) -> State:
-    """Return the state of the hidden layer after one more step.
+    """Return the state of the hidden layer after one more step; its derivatives are exact.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
@@ -144,9 +151,6 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
       state: the state before the step; `zero_state` at the start of a sequence.
       x_t: [I] floating, or an integer in [0, I).
 
-    Returns:
-      The state after the step. Its derivatives are exact, not truncated.
-
     Raises:
       ValueError: if an argument does not fit the architecture.
     """
@@ -159,14 +163,11 @@ StepArrays = tuple[jax.Array | None, jax.Array | None, jax.Array | None]  # the 
 
 
 class RunArguments(NamedTuple):
-    """The checked arguments of a run, as arrays."""
+    """The checked arguments of a run, as in `unroll`, as arrays."""
 
     inputs: jax.Array
-    """[T, I] floating or [T] integer."""
     initial_state: State | None
-    """The state before the first step; None: `zero_state`."""
     steps: StepArrays
-    """The padding and the resets."""
 
 
 def check_run(
@@ -254,7 +255,7 @@ def as_sequence(
     return Sequence(inputs, start, mask, None, reset)
 
 
-def backwards(tree):
+def backwards(tree: Tree) -> Tree:
     """Reverse the first axis, time, of the arrays of a pytree."""
     return jax.tree.map(lambda array: array[::-1], tree)
 
@@ -268,16 +269,16 @@ def clear_padding(values: jax.Array, mask: jax.Array | None) -> jax.Array:
 
 # Calls with the same static arguments and shapes compile once; `inline` leaves no trace of these
 # functions inside another compiled function.
-@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _unroll(
     architecture: Architecture,
     options: RunOptions,
-    record: bool,
     parameters: Parameters,
     arguments: RunArguments,
-) -> tuple[Activations | None, State]:
+) -> tuple[Activations, State]:
     sequence = as_sequence(architecture, parameters, arguments, options.reverse)
-    activations, state = run(architecture, options, record, parameters, sequence)
+    activations, state = run(architecture, options, True, parameters, sequence)
+    assert activations is not None
     return (backwards(activations) if options.reverse else activations), state
 
 

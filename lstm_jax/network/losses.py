@@ -72,18 +72,12 @@ def cross_entropy(
 ) -> jax.Array:
     """Return - Σ_t Σ_k t_k log f(net_k) + (1 - t_k) log(1 - f(net_k)), f logistic.
 
+    `net`, [K] or [T, K], are the net inputs of the output units; other arguments and errors are
+    those of `half_squared_error`, with targets in [0, 1]. Outputs within the tolerance of their
+    target add nothing.
+
     >>> cross_entropy(jnp.array([0.0]), jnp.array([1.0]))  # log 2
     Array(0.6931472, dtype=float32)
-
-    Args:
-      net: [K] or [T, K] floating, the net inputs of the output units.
-      targets: the same shape, in [0, 1].
-      weights: as in `half_squared_error`.
-      tolerance: outputs within this distance of their target add nothing.
-
-    Raises:
-      ValueError: if targets or weights do not have the shape that fits the net inputs, or the
-        tolerance is negative.
     """
     net, targets, weights = _as_arrays("net", net, targets, weights)
     check_tolerance(tolerance)
@@ -102,12 +96,11 @@ def _cross_entropy(net: jax.Array, target: jax.Array) -> jax.Array:
     return optax.sigmoid_binary_cross_entropy(net, target)
 
 
-@_cross_entropy.defjvp
-def _cross_entropy_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    """Take the derivative f(net) - t in closed form, where f' cancels."""
-    net, target = primals
-    by_net = (logistic(net) - target) * tangents[0]
-    return _cross_entropy(net, target), by_net - net * tangents[1]
+# The derivative f(net) - t in closed form, where f' cancels.
+_cross_entropy.defjvps(
+    lambda by_net, _, net, target: (logistic(net) - target) * by_net,
+    lambda by_target, _, net, target: -net * by_target,
+)
 
 
 def ignore_within_tolerance(
@@ -179,12 +172,9 @@ class Loss:
     ) -> jax.Array:
         """Return the loss of a sequence, summed over steps, output units and lanes.
 
-        Args:
-          net: [K] or [T, K], the net inputs of the output units: the outputs of an architecture
-            whose `output` is "identity".
-          targets: as in `half_squared_error`.
-          weights: as in `half_squared_error`.
-          output: the activation function of the output units, a key of `ACTIVATIONS`.
+        `net` and the other arrays are those of `cross_entropy`: `net` is what `apply` returns for
+        an architecture whose `output` is "identity". The argument `output` is the activation
+        function of the output units, a key of `ACTIVATIONS`.
 
         Raises:
           ValueError: if shapes do not fit, or the loss is not defined for the output units.
@@ -195,11 +185,12 @@ class Loss:
         if self.squared:
             outputs = ACTIVATIONS[output](net)
             outputs = ignore_within_tolerance(outputs, targets, self.tolerance or None)
-            terms.append(_times(self.squared, half_squared_error(outputs, targets, weights)))
+            terms.append((self.squared, half_squared_error(outputs, targets, weights)))
         if self.cross_entropy:
             entropy = cross_entropy(net, targets, weights, tolerance=self.tolerance)
-            terms.append(_times(self.cross_entropy, entropy))
-        return sum(terms[1:], terms[0])
+            terms.append((self.cross_entropy, entropy))
+        first, *rest = (term if factor == 1 else factor * term for factor, term in terms)
+        return sum(rest, first)
 
 
 HALF_SQUARED = Loss()  # the paper's
@@ -215,10 +206,6 @@ def check_loss(architecture: Architecture, loss: Loss) -> None:
     """Raise ValueError unless a loss is defined for the output units of an architecture."""
     check_type("loss", loss, Loss)
     loss.check(architecture.output)
-
-
-def _times(factor: float, term: jax.Array) -> jax.Array:
-    return term if factor == 1 else factor * term
 
 
 def _as_arrays(

@@ -136,7 +136,9 @@ def saved_per_step(gradient: str, record: str) -> float:
         inputs = jnp.ones((steps, net.num_inputs))
 
         options = RunOptions(gradient=gradient)
-        run = lambda parameters: unroll(net, parameters, inputs, options=options, record=record)
+        run = lambda parameters: unroll(net, parameters, inputs, options=options)
+        if record == "last":
+            run = lambda parameters: apply(net, parameters, inputs, options=options, at="end")[1]
         vjp = jax.eval_shape(lambda p: jax.vjp(run, p)[1], parameters)
         return sum(leaf.size for leaf in jax.tree.leaves(vjp) if leaf.ndim)
 

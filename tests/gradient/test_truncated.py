@@ -152,14 +152,14 @@ def test_error_after_no_step_reaches_the_initial_state_alone(symbols: bool):
 @hypothesis.settings(max_examples=4)
 def test_any_loss_on_the_internals_equals_autodiff(record: str, problem: Problem):
     def run(gradient, parameters, initial_state, inputs):
-        return unroll(
+        call = unroll if record == "all" else functools.partial(apply, at="end")
+        return call(
             problem.architecture,
             parameters,
             problem.inputs if inputs is None else inputs,
             initial_state=initial_state,
             steps=Steps(mask=problem.mask),
             options=RunOptions(gradient=gradient),
-            record=record,
         )
 
     @functools.partial(quick_jit, static_argnums=0)

@@ -27,13 +27,13 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import zero_state
-from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.layer import RunOptions, step, unroll
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import (
     Learner,
     init_learner,
     learn,
+    learn_chunk,
     online_gradient,
     start_sequence,
     update,
@@ -71,7 +71,7 @@ def gradient_of_chunk(parameters: Any) -> Any:
 
 
 def states(parameters: Any) -> Any:
-    return squares(unroll(EVERYTHING, parameters, INPUTS, record="last")[1])
+    return squares(apply(EVERYTHING, parameters, INPUTS, at="end")[1])
 
 
 SECOND_DERIVATIVES: dict[str, Callable[[Any], Any]] = {
