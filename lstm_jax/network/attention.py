@@ -20,7 +20,7 @@ References:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -123,33 +123,25 @@ def _as_arrays(
     parameters: Weights, query: ArrayLike, outputs: ArrayLike, steps: Steps
 ) -> tuple[Weights, jax.Array, jax.Array, jax.Array]:
     """Convert the arguments to arrays, set padding to 0 and say which steps are real, [T]."""
-    may_lack = isinstance(parameters, DotProductAttention)
-    arrays: dict[str, Any] = {
-        name: None if w is None and may_lack else as_array(f"parameters.{name}", w)
-        for name, w in parameters._asdict().items()
-    }
     query, outputs = as_array("query", query), as_array("outputs", outputs)
     if query.ndim != 1:
         raise ValueError(f"query must be [Q], got {query.shape}")
     if outputs.ndim != 2:
         raise ValueError(f"outputs must be [T, Y], got {outputs.shape}")
-    _check_shapes(arrays, {"query": query.shape, "output": outputs.shape[1:], "score": ()})
+    may_lack = isinstance(parameters, DotProductAttention)
+    arrays = {
+        name: None if w is None and may_lack else as_array(f"parameters.{name}", w)
+        for name, w in parameters._asdict().items()
+    }
+    sources = {"query": query.shape, "output": outputs.shape[1:], "score": ()}
+    shapes = {n: sources[n] * 2 if w is None else w.shape for n, w in arrays.items()}
+    for name, shape in shapes.items():
+        wanted = sources[name] + shapes["output"][-1:]  # [..., A]
+        if shape != wanted:
+            raise ValueError(f"parameters.{name} must have shape {wanted}, got {shape}")
     num_steps = outputs.shape[0]
     is_real, length, _ = check_steps(steps, num_steps)
     if is_real is None:
         is_real = jnp.arange(num_steps) < (num_steps if length is None else length)
     parameters = type(parameters)(**arrays)
     return parameters, query, jnp.where(is_real[:, None], outputs, 0), is_real
-
-
-def _check_shapes(arrays: dict[str, Any], sources: dict[str, tuple[int, ...]]) -> None:
-    """Raise ValueError unless all weights lead from their sources to one number A of dimensions."""
-    sizes = []
-    for name, array in arrays.items():
-        shape = sources[name] * 2 if array is None else array.shape
-        if len(shape) != len(sources[name]) + 1 or shape[:-1] != sources[name]:
-            wanted = ", ".join([*map(str, sources[name]), "A"])
-            raise ValueError(f"parameters.{name} must be [{wanted}], got {shape}")
-        sizes.append(shape[-1])
-    if len(set(sizes)) > 1:
-        raise ValueError(f"parameters must all have one number A of dimensions, got {sizes}")

@@ -13,16 +13,7 @@ DECAY_STEPS = 5000  # updates after which the inverse-square-root schedule begin
 
 
 def make_optimiser(name: str, learning_rate: float | jax.Array) -> optax.GradientTransformation:
-    """Return the optimiser of a `Hyperparameters.optimiser`.
-
-    >>> sgd = make_optimiser("sgd", 0.5)
-    >>> float(sgd.update(jnp.float32(1.0), sgd.init(jnp.float32(0.0)))[0])
-    -0.5
-
-    Args:
-      name: "sgd", "adam" or "adam_inverse_sqrt".
-      learning_rate: the paper's a; not negative.
-    """
+    """Return the optimiser of a `Hyperparameters.optimiser`; the learning rate is the paper's a."""
     return _OPTIMISERS[name](learning_rate)
 
 
@@ -31,9 +22,6 @@ def make_injected_optimiser(name: str, learning_rate: float) -> optax.GradientTr
 
     Trials with different learning rates then share one compiled program. The last bits of updates
     differ from those of `make_optimiser`, whose constant rate lets XLA rearrange products.
-
-    >>> make_injected_optimiser("sgd", 0.5).init({"w": 1.0}).hyperparams["learning_rate"]
-    Array(0.5, dtype=float32)
     """
     return optax.inject_hyperparams(_OPTIMISERS[name])(learning_rate)
 
@@ -62,9 +50,7 @@ def check_optimiser(
     Traceback (most recent call last):
     ValueError: optimiser must need a gradient alone, but reduce_on_plateau needs 'value' as well
 
-    Args:
-      optimiser: an optax transformation.
-      weights: the pytree of weights that it will update; None: a single number.
+    `weights` are the pytree that it will update; None: a single number.
     """
     if not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
         raise ValueError(

@@ -57,15 +57,12 @@ def apply(
     >>> jax.vmap(run)(jnp.ones((2, 10, 3)), jnp.array([10, 7])).shape
     (2, 4)
 
-    The other arguments are those of `unroll`. With `at="end"` the outputs are those after the last
-    real step taken, [K] instead of [T, K]; then no activations are stored without a gradient, and
-    no error signals are summed over time with one.
+    The other arguments and the errors are those of `unroll`. With `at="end"` the outputs are those
+    after the last real step taken; then no activations are stored without a gradient, and no error
+    signals are summed over time with one.
 
     Returns:
       The outputs, [T, K] or [K], and the final `State`.
-
-    Raises:
-      ValueError: as in `unroll`, or if `at` is unknown.
     """
     check_choice("at", at, get_args(At))
     check_type("options", options, RunOptions)
@@ -99,7 +96,8 @@ def output_units(
       The outputs [K], or [T, K].
     """
     is_step = isinstance(hidden, State)
-    sum_up = _sum_at_step if is_step else weighted_sum_over_time
+    at_step = lambda weights, values: weighted_sum(weights, [values])
+    sum_up = at_step if is_step else weighted_sum_over_time
     net = sum_up(weights.cell, hidden.cell_output)
     if weights.hidden is not None:
         net = net + sum_up(weights.hidden, hidden.hidden)
@@ -112,10 +110,6 @@ def output_units(
     if weights.bias is not None:
         net = net + (weights.bias if is_step else weights.bias[None])
     return ACTIVATIONS[architecture.output](net)
-
-
-def _sum_at_step(weights: jax.Array, values: jax.Array) -> jax.Array:
-    return weighted_sum(weights, [values])
 
 
 def net_inputs_only(architecture: Architecture) -> Architecture:
