@@ -102,8 +102,7 @@ def test_a_balanced_logistic_unit_reaches_the_bound():
 def test_factors_are_derivatives_by_the_net_inputs_of_earlier_steps(name: str):
     """∂ϑ_v(t-q)/∂ϑ_u(t) = ∂net_u(t)/∂net_v(t-q), here by forward differentiation of a loop."""
     problem = make_recurrent_problem(NETS[name], seed=1)
-    weights, inputs, *_ = problem.for_oracle()
-    tau = problem.time_constants()
+    weights, inputs, *_, tau = problem.for_oracle()
 
     def last_net(changes: jax.Array) -> jax.Array:
         y = net = jnp.zeros(len(tau))
