@@ -218,7 +218,6 @@ CASES: dict[str, Rows] = {
         **BAD_RUN | {"inputs": NO_BATCH},
         length=(1, [0, 1], [1, 3], [1.0, 1.0], "ab", [1]),
         symbols=(3, ["a", "b"], "abc"),
-        thresholds=(None, 0.5),
     ),
     "half_squared_error": of(
         lstm.half_squared_error,
@@ -392,7 +391,7 @@ CASES: dict[str, Rows] = {
 WITHOUT_CASES = {
     "ACTIVATIONS", "Activation", "Activations", "AdditiveAttention", "Attention", "BatchUpdateRule",
     "DotProductAttention", "Example", "Finding", "LOSSES", "Layer", "Learner", "OutputWeights",
-    "Parameters", "Recipe", "State", "Steps", "Thresholds", "TrialResult", "UnitWeights",
+    "Parameters", "Recipe", "State", "Steps", "TrialResult", "UnitWeights",
     "UpdateRule", "Vmapped", "network", "online", "output_units", "plots", "processes", "row_names",
     "tasks",
 }  # fmt: skip

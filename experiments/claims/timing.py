@@ -13,9 +13,8 @@ import optax
 from experiments.claims.base import ClaimOptions, draw_trials
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import Document
-from lstm_jax.network.layer import unroll
+from lstm_jax.network.layer import output_units, unroll
 from lstm_jax.network.losses import LOSSES
-from lstm_jax.network.outputs import output_units
 from lstm_jax.plots import style
 from lstm_jax.tasks import replace_architecture, replace_hyperparameters, timing
 from lstm_jax.tasks.task import Example

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +21,23 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, check_parameters
 from lstm_jax.cell.scan import Activations, Steps
 from lstm_jax.cell.units import GATES
-from lstm_jax.cell.validation import as_array, check_symbols, check_type, displayed
+from lstm_jax.cell.validation import as_array, check_symbols, displayed
 from lstm_jax.network.layer import unroll
 
 MOST_NAMED = 4  # inputs that a sentence names
+
+# Limits of the detectors, in units of the internal state or as fractions.
+DRIFT = 0.1  # least part of the final state that every quarter of half of the sequences adds
+STATE = 2.0  # least mean absolute final state of a drifting cell
+DERIVATIVE = 0.05  # part of the largest derivative below which a unit is saturated at a step
+SATURATED = 0.5  # least part of the steps at which a saturated cell is so
+SATURATED_GATE = 0.95  # the same of a gate
+CONSTANT = 0.1  # largest standard deviation of a bias cell's output, relative to its mean
+OUTPUT = 0.1  # least absolute mean of a bias cell's output
+CORRELATION = 0.98  # least absolute correlation of the outputs of redundant cells
+OPENS = 0.1  # activation that a gate must exceed to open, and 1 minus that below which it closes
+ERROR = 0.001  # largest part of an error signal that enters an unreached block
+ATTENDS = 0.3  # least mean activation at a symbol minus that elsewhere; least correlation
 
 
 class Finding(NamedTuple):
@@ -50,34 +63,6 @@ class Finding(NamedTuple):
         return f"{self.sentence}; {self.remedy}." if self.remedy else f"{self.sentence}."
 
 
-class Thresholds(NamedTuple):
-    """The limits of the detectors, as fractions in [0, 1] unless they say otherwise."""
-
-    drift: float = 0.1
-    """Least part of the final state that every quarter of half of the sequences adds."""
-    state: float = 2.0
-    """Least mean absolute final state of a drifting cell, in units of the internal state."""
-    derivative: float = 0.05
-    """Part of the largest derivative below which a unit is saturated at a step."""
-    saturated: float = 0.5
-    """Least part of the steps at which a saturated cell is so."""
-    saturated_gate: float = 0.95
-    """Least part of the steps at which a saturated gate is so."""
-    constant: float = 0.1
-    """Largest standard deviation of a bias cell's output, relative to its mean."""
-    output: float = 0.1
-    """Least absolute mean of a bias cell's output."""
-    correlation: float = 0.98
-    """Least absolute correlation of the outputs of redundant cells."""
-    opens: float = 0.1
-    """Activation that a gate must exceed to open, and 1 minus that below which it closes."""
-    error: float = 0.001
-    """Largest part of an error signal that enters an unreached block, in half of the sequences."""
-    attends: float = 0.3
-    """Least difference of a gate's mean activation at a symbol that opens it and at others; for
-    inputs that are numbers, the least correlation."""
-
-
 def diagnose(
     architecture: Architecture,
     parameters: Parameters,
@@ -85,7 +70,6 @@ def diagnose(
     length: ArrayLike | None = None,
     *,
     symbols: Sequence[str] | None = None,
-    thresholds: Thresholds = Thresholds(),
 ) -> list[Finding]:
     """Run a network over a batch of sequences and report its problems and what opens its gates.
 
@@ -104,7 +88,6 @@ def diagnose(
       inputs: [B, T, I] floating, or [B, T] integers in [0, I), as `Task.sample_batch` draws them.
       length: [B] integers in [1, T], the number of steps before the padding; None: T.
       symbols: the names of the I inputs in sentences; None: their numbers.
-      thresholds: the limits of the detectors.
 
     Returns:
       The findings, detector by detector. Those with a `remedy` are problems.
@@ -113,7 +96,6 @@ def diagnose(
       ValueError: if an argument does not fit the architecture.
     """
     check_parameters(architecture, parameters)
-    check_type("thresholds", thresholds, Thresholds)
     inputs = np.asarray(as_array("inputs", inputs))
     length = _as_lengths(inputs, length)
     names = [f"input {i}" for i in range(architecture.num_inputs)] if symbols is None else symbols
@@ -125,7 +107,8 @@ def diagnose(
     check_symbols("inputs", inputs.T, architecture.num_inputs, is_real.T)
     if not np.isfinite(inputs[is_real]).all():
         raise ValueError("inputs must be finite, but hold NaN or infinity")
-    activations = _activations(architecture, parameters, inputs, length)
+    run = lambda x, n: unroll(architecture, parameters, x, steps=Steps(length=n))[0]
+    activations = jax.jit(jax.vmap(run))(inputs, length)
     record = Record(
         architecture,
         jax.tree.map(lambda values: np.asarray(values, np.float64), activations),
@@ -133,7 +116,6 @@ def diagnose(
         is_real,
         tuple(map(str, names)),
         np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1),
-        thresholds,
     )
     return [finding for detect in DETECTORS for finding in detect(record)]
 
@@ -151,14 +133,6 @@ def _as_lengths(inputs: np.ndarray, length: ArrayLike | None) -> np.ndarray:
     return found
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _activations(
-    architecture: Architecture, parameters: Parameters, inputs: jax.Array, length: jax.Array
-) -> Activations:
-    run = lambda x, n: unroll(architecture, parameters, x, steps=Steps(length=n))[0]
-    return jax.vmap(run)(inputs, length)
-
-
 class Record(NamedTuple):
     """The activations of a network on B sequences of at most T steps, as NumPy arrays."""
 
@@ -168,7 +142,6 @@ class Record(NamedTuple):
     is_real: np.ndarray  # [B, T] bool, False at padding
     symbols: tuple[str, ...]  # the names of the I inputs
     to_outputs: np.ndarray  # [C], the sum of the absolute weights of each cell to the outputs
-    thresholds: Thresholds
 
     @property
     def extent(self) -> str:
@@ -203,7 +176,7 @@ class Record(NamedTuple):
         is_found: np.ndarray,
         text: str,
         remedy: str,
-        *values: Any,
+        *values: np.ndarray | list[str],
     ) -> Iterator[Finding]:
         """Yield the findings of cells, `is_found` [C]; the first of the text's values is theirs."""
         for number, (block, cell) in enumerate(self.cells):
@@ -230,8 +203,7 @@ def drift(record: Record) -> Iterator[Finding]:
     added = np.diff(states, axis=0, prepend=0 * states[:1])
     shares = (added / np.where(states[-1] == 0, np.inf, states[-1])).min(0)
     sizes = np.abs(states[-1]).mean(0)
-    limits = record.thresholds
-    is_found = (np.median(shares, 0) >= limits.drift) & (sizes >= limits.state)
+    is_found = (np.median(shares, 0) >= DRIFT) & (sizes >= STATE)
     text = "drifts: its state grows in every quarter of a sequence, to {:.1f} on average"
     remedy = record.bias_remedy("input_gate", "lower, such as at -2 or -4", "its input gate's")
     return record.of_cells("drift", is_found, text, remedy, sizes)
@@ -241,12 +213,11 @@ def saturated_states(record: Record) -> Iterator[Finding]:
     """Find states where h is flat, so that hardly any error enters the cell."""
     h = ACTIVATIONS[record.architecture.cell_output]
     relative = record.derivatives[record.is_real] / np.asarray(h.derivative(h(jnp.zeros(()))))
-    parts = (relative < record.thresholds.derivative).mean(0)
-    is_found = parts >= record.thresholds.saturated
+    parts = (relative < DERIVATIVE).mean(0)
     text = "is saturated: h is flat at {:.0%} of its states"
     change = "lower, so that states stay small"
     remedy = record.bias_remedy("input_gate", change, "its input gate's")
-    return record.of_cells("saturated_state", is_found, text, remedy, parts)
+    return record.of_cells("saturated_state", parts >= SATURATED, text, remedy, parts)
 
 
 def bias_cells(record: Record) -> Iterator[Finding]:
@@ -255,14 +226,14 @@ def bias_cells(record: Record) -> Iterator[Finding]:
     is_late = record.is_real & (np.arange(record.is_real.shape[1]) >= half)
     outputs = record.activations.cell_output[is_late]
     means, deviations = outputs.mean(0), outputs.std(0)
-    sizes, limits = np.abs(means), record.thresholds
+    sizes = np.abs(means)
     remedies = [
         record.bias_remedy("output_gate", "lower, such as at -2", "its output gate's"),
         "add cells when the error has stopped decreasing (sequential construction)",
     ]
     if "output" not in record.architecture.biased:
         remedies.insert(0, "give the output units biases")
-    is_found = (sizes >= limits.output) & (deviations <= limits.constant * sizes)
+    is_found = (sizes >= OUTPUT) & (deviations <= CONSTANT * sizes)
     text = "acts as a bias unit: in the second half of every sequence its output is {:.2f} ± {:.2f}"
     return record.of_cells("bias_cell", is_found, text, ", or ".join(remedies), means, deviations)
 
@@ -273,7 +244,7 @@ def redundant_cells(record: Record) -> Iterator[Finding]:
     earlier = np.tril(_correlations(outputs, outputs), -1)
     others = np.abs(earlier).argmax(1)
     found = earlier[np.arange(len(earlier)), others]
-    is_found = np.abs(found) >= record.thresholds.correlation
+    is_found = np.abs(found) >= CORRELATION
     text = "duplicates {1}: the correlation of their outputs is {0:.2f}"
     remedy = "take a smaller network, or initial gate biases that differ from block to block, so "
     remedy += "that blocks come into use one after the other"
@@ -286,21 +257,21 @@ def stuck_gates(record: Record) -> Iterator[Finding]:
 
     A forget gate that never closes is the carrousel of 1997.
     """
-    limits, extent = record.thresholds, record.extent
+    extent = record.extent
     for gate, block, values in record.gates:
         low, high, name = float(values.min()), float(values.max()), _gate(block, gate)
-        flat = float((4 * values * (1 - values) < limits.derivative).mean())
+        flat = float((4 * values * (1 - values) < DERIVATIVE).mean())
         found = functools.partial(Finding, block=block, cell=None, gate=gate)
-        if high < limits.opens:
+        if high < OPENS:
             sentence = f"{name} stayed below {_above(high)} {extent}"
             change = "higher, such as at 1 or 2" if gate == "forget_gate" else "nearer 0"
             remedy = record.bias_remedy(gate, change)
             yield found("never_opens", value=high, sentence=sentence, remedy=remedy)
-        elif low > 1 - limits.opens and gate != "forget_gate":
+        elif low > 1 - OPENS and gate != "forget_gate":
             sentence = f"{name} stayed above {1 - _above(1 - low):g} {extent}"
             remedy = record.bias_remedy(gate, "lower, such as at -1 or -2")
             yield found("never_closes", value=low, sentence=sentence, remedy=remedy)
-        elif flat >= limits.saturated_gate and low <= 0.5 <= high:
+        elif flat >= SATURATED_GATE and low <= 0.5 <= high:
             sentence = f"{name} is saturated: f is flat at {flat:.0%} of the steps, {extent}"
             remedy = "if training goes on, take a smaller learning rate or initial range"
             yield found("saturated_gate", value=flat, sentence=sentence, remedy=remedy)
@@ -327,7 +298,7 @@ def no_error(record: Record) -> Iterator[Finding]:
     for block in range(architecture.num_blocks):
         cells = blocks == block
         found = float(most[cells].max())
-        if found <= record.thresholds.error:
+        if found <= ERROR:
             smallest = np.argmin([factor[..., cells].max() for factor in factors])
             sentence = (
                 f"no error reaches block {block + 1}: of one at the output units no more than "
@@ -344,7 +315,7 @@ def opened_by(record: Record) -> Iterator[Finding]:
             found = _contrasts(inputs, values, len(names))
         else:
             found = _correlations(inputs, values[:, None])[:, 0]
-        which = [i for i in np.argsort(-found) if found[i] >= record.thresholds.attends]
+        which = [i for i in np.argsort(-found) if found[i] >= ATTENDS]
         if not which:
             continue
         if inputs.ndim == 1:

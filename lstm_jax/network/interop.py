@@ -227,9 +227,9 @@ def _check_arrays(
 def _check_modern(library: str, layout: Layout, architecture: Architecture) -> None:
     check_type("architecture", architecture, Architecture)
     wanted = modern(architecture.num_inputs, architecture.num_cells)
-    names = {field.name for field in dataclasses.fields(Architecture)}
-    names -= {"num_outputs", "output", "input_to_output", "biases"}
-    other = [n for n in names if getattr(architecture, n) != getattr(wanted, n)]
+    free = ("num_outputs", "output", "input_to_output", "biases")
+    names = [f.name for f in dataclasses.fields(Architecture) if f.name not in free]
+    other = [name for name in names if getattr(architecture, name) != getattr(wanted, name)]
     if other:
         raise ValueError(f"{library} has no layer with the {', '.join(other)} of architecture")
     biased = {*_UNIT_TYPES.values()} & {*architecture.biased}

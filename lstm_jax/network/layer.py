@@ -1,4 +1,8 @@
-"""The hidden layer over a sequence, or one step of it, with a choice of gradients."""
+"""A network over a sequence, or one step of it, with a choice of gradients.
+
+`unroll` runs the hidden layer, `bidirectional` two of them. `apply` runs the whole network, with
+its output units (section 5; eq. 8).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters, check_parameters, join
-from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, project
+from lstm_jax.cell.lanes import one_hot_sum_over_time, weighted_sum, weighted_sum_over_time
+from lstm_jax.cell.parameters import OutputWeights, Parameters, check_parameters, join
+from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, last_step, project
 from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State, cell_step, zero_state
 from lstm_jax.cell.validation import (
@@ -28,20 +34,13 @@ from lstm_jax.cell.validation import (
 from lstm_jax.gradient.reverse_mode import truncated
 
 Gradient = Literal["truncated", "truncated_autodiff", "full"]
+At = Literal["every_step", "end"]
 Tree = TypeVar("Tree")
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """The gradient and the direction of a run; static under `jit`, as the architecture is.
-
-    >>> RunOptions(gradient="exact")
-    Traceback (most recent call last):
-    ValueError: gradient must be one of ('truncated', 'truncated_autodiff', 'full'), got 'exact'
-
-    Raises:
-      ValueError: if a field is not one of its allowed values.
-    """
+    """The gradient and the direction of a run; static under `jit`, as the architecture is."""
 
     gradient: Gradient = "truncated"
     """The gradient that `jax.grad` computes. "truncated" is the paper's, by a `custom_vjp`: first
@@ -99,6 +98,87 @@ def unroll(
     return _unroll(architecture, options, parameters, arguments)
 
 
+def apply(
+    architecture: Architecture,
+    parameters: Parameters,
+    inputs: ArrayLike,
+    *,
+    at: At = "every_step",
+    steps: Steps = Steps(),
+    initial_state: State | None = None,
+    options: RunOptions = RunOptions(),
+) -> tuple[jax.Array, State]:
+    """Return the outputs of one network for one sequence; use `jax.vmap` for a batch.
+
+    The output units see the cell outputs of the *same* step (section 5).
+
+    >>> from lstm_jax.cell.parameters import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=4)
+    >>> parameters = initialise(jax.random.key(0), net)
+    >>> outputs, final_state = apply(net, parameters, jnp.ones((10, 3)))
+    >>> outputs.shape, apply(net, parameters, jnp.ones((10, 3)), at="end")[0].shape
+    ((10, 4), (4,))
+
+    A padded batch:
+
+    >>> run = lambda x, n: apply(net, parameters, x, at="end", steps=Steps(length=n))[0]
+    >>> jax.vmap(run)(jnp.ones((2, 10, 3)), jnp.array([10, 7])).shape
+    (2, 4)
+
+    The other arguments and the errors are those of `unroll`. With `at="end"` the outputs are those
+    after the last real step taken; then no activations are stored without a gradient, and no error
+    signals are summed over time with one.
+
+    Returns:
+      The outputs, [T, K] or [K], and the final `State`.
+    """
+    check_choice("at", at, get_args(At))
+    check_type("options", options, RunOptions)
+    arguments = check_run(architecture, parameters, inputs, steps, initial_state)
+    return _apply(architecture, options, at, parameters, arguments)
+
+
+def output_units(
+    architecture: Architecture,
+    weights: OutputWeights,
+    hidden: State | Activations,
+    inputs: jax.Array | None = None,
+) -> jax.Array:
+    """Return y_k = f_k(net_k) of one step, or of all steps.
+
+    >>> from lstm_jax.cell.parameters import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1, biases="none")
+    >>> parameters = initialise(jax.random.key(0), net)
+    >>> output_units(net, parameters.output, zero_state(net))
+    Array([0.5], dtype=float32)
+
+    Args:
+      architecture: the network.
+      weights: the incoming weights of the output units.
+      hidden: the `State` of the step, or the `Activations` of all steps, as of `unroll`.
+      inputs: [I] floating of the step, or [T, I] floating or [T] integers; needed only with
+        `input_to_output`.
+
+    Returns:
+      The outputs [K], or [T, K].
+    """
+    is_step = isinstance(hidden, State)
+    at_step = lambda weights, values: weighted_sum(weights, [values])
+    sum_up = at_step if is_step else weighted_sum_over_time
+    net = sum_up(weights.cell, hidden.cell_output)
+    if weights.hidden is not None:
+        net = net + sum_up(weights.hidden, hidden.hidden)
+    if weights.input is not None:
+        assert inputs is not None
+        if jnp.issubdtype(inputs.dtype, jnp.integer):
+            net = net + one_hot_sum_over_time(weights.input, inputs)
+        else:
+            net = net + sum_up(weights.input, inputs)
+    if weights.bias is not None:
+        net = net + (weights.bias if is_step else weights.bias[None])
+    return ACTIVATIONS[architecture.output](net)
+
+
 def bidirectional(
     architecture: Architecture,
     forward: Parameters,
@@ -145,18 +225,17 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     >>> step(net, parameters, zero_state(net), 2).cell_output.shape
     (2,)
 
-    Args:
-      architecture: the network; static under `jit`.
-      parameters: its weights.
-      state: the state before the step; `zero_state` at the start of a sequence.
-      x_t: [I] floating, or an integer in [0, I).
-
-    Raises:
-      ValueError: if an argument does not fit the architecture.
+    `x_t` is [I] floating, or an integer in [0, I). `state` is the state before the step, which is
+    `zero_state` at the start of a sequence.
     """
     check_parameters(architecture, parameters)
     check_state("state", architecture, state, parameters.output.cell)
     return _step(architecture, parameters, state, as_input(x_t, architecture.num_inputs))
+
+
+def net_inputs_only(architecture: Architecture) -> Architecture:
+    """Return the architecture whose outputs are the output units' net inputs, as losses need."""
+    return dataclasses.replace(architecture, output="identity")
 
 
 StepArrays = tuple[jax.Array | None, jax.Array | None, jax.Array | None]  # the fields of `Steps`
@@ -280,6 +359,35 @@ def _unroll(
     activations, state = run(architecture, options, True, parameters, sequence)
     assert activations is not None
     return (backwards(activations) if options.reverse else activations), state
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+def _apply(
+    architecture: Architecture,
+    options: RunOptions,
+    at: At,
+    parameters: Parameters,
+    arguments: RunArguments,
+) -> tuple[jax.Array, State]:
+    sequence = as_sequence(architecture, parameters, arguments, options.reverse)
+    activations, state = run(architecture, options, at != "end", parameters, sequence)
+    if activations is None:
+        x_t = _last_input(architecture, sequence) if architecture.input_to_output else None
+        return output_units(architecture, parameters.output, state, x_t), state
+    outputs = output_units(architecture, parameters.output, activations, sequence.inputs)
+    outputs = clear_padding(outputs, sequence.mask)
+    return (backwards(outputs) if options.reverse else outputs), state
+
+
+def _last_input(architecture: Architecture, sequence: Sequence) -> jax.Array:
+    """Return the inputs of the last real step, [I, *lanes] floating; 0 if no step is real."""
+    inputs, like = sequence.inputs, sequence.initial_state.internal_state
+    is_last, is_any = last_step(sequence, inputs.shape[0])
+    if not jnp.issubdtype(inputs.dtype, jnp.integer):
+        return jnp.where(is_last[:, None], inputs, 0).sum(0)
+    symbol = jnp.broadcast_to(jnp.where(is_last, inputs, 0).sum(0), like.shape[1:])
+    x_t = jax.nn.one_hot(symbol, architecture.num_inputs, dtype=like.dtype, axis=0)
+    return jnp.where(is_any[None], x_t, 0)
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)

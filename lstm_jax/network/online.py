@@ -53,10 +53,11 @@ from lstm_jax.network.layer import (
     check_run,
     check_state,
     clear_padding,
+    net_inputs_only,
+    output_units,
 )
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.network.outputs import net_inputs_only, output_units
 
 
 class Learner(NamedTuple):

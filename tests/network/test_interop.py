@@ -16,8 +16,7 @@ from helpers import EVERYTHING, assert_close, assert_equal, quick_jit, random_pa
 from lstm_jax.cell.parameters import check_parameters, initialise
 from lstm_jax.cell.step import zero_state
 from lstm_jax.network.interop import LAYOUTS, from_library, modern, to_library
-from lstm_jax.network.layer import RunOptions
-from lstm_jax.network.outputs import apply
+from lstm_jax.network.layer import RunOptions, apply
 
 STEPS, INPUTS, CELLS = 4, 3, 4
 Arrays = dict[str, Any]

@@ -29,6 +29,7 @@ from helpers import (
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
+from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import LOSSES, Loss, half_squared_error
 from lstm_jax.network.online import (
     init_learner,
@@ -38,7 +39,6 @@ from lstm_jax.network.online import (
     start_sequence,
     update,
 )
-from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 
