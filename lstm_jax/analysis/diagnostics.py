@@ -55,7 +55,6 @@ class Finding(NamedTuple):
     value: float
     """The measured value; the sentence says of what."""
     sentence: str
-    """The finding in words."""
     remedy: str
     """The paper's remedy; empty if nothing is wrong."""
 
@@ -91,9 +90,6 @@ def diagnose(
 
     Returns:
       The findings, detector by detector. Those with a `remedy` are problems.
-
-    Raises:
-      ValueError: if an argument does not fit the architecture.
     """
     check_parameters(architecture, parameters)
     inputs = np.asarray(as_array("inputs", inputs))
@@ -121,10 +117,8 @@ def diagnose(
 
 
 def _as_lengths(inputs: np.ndarray, length: ArrayLike | None) -> np.ndarray:
-    dimensions = 2 if np.issubdtype(inputs.dtype, np.integer) else 3
-    if inputs.ndim != dimensions or 0 in inputs.shape:
-        wanted = "[B, T] integers" if dimensions == 2 else "[B, T, I] floating"
-        raise ValueError(f"inputs must be a batch of sequences, {wanted}, got {inputs.shape}")
+    if inputs.ndim < 2 or 0 in inputs.shape:
+        raise ValueError(f"inputs must be a batch of sequences, [B, T, ...], got {inputs.shape}")
     size, steps = inputs.shape[:2]
     found = np.full(size, steps) if length is None else np.asarray(as_array("length", length))
     fits = found.shape == (size,) and np.issubdtype(found.dtype, np.integer)
@@ -171,12 +165,7 @@ class Record(NamedTuple):
                 yield gate.name, block, values[self.is_real, block]
 
     def of_cells(
-        self,
-        kind: str,
-        is_found: np.ndarray,
-        text: str,
-        remedy: str,
-        *values: np.ndarray | list[str],
+        self, kind: str, is_found: np.ndarray, text: str, remedy: str, *values: np.ndarray | list
     ) -> Iterator[Finding]:
         """Yield the findings of cells, `is_found` [C]; the first of the text's values is theirs."""
         for number, (block, cell) in enumerate(self.cells):
@@ -244,11 +233,10 @@ def redundant_cells(record: Record) -> Iterator[Finding]:
     earlier = np.tril(_correlations(outputs, outputs), -1)
     others = np.abs(earlier).argmax(1)
     found = earlier[np.arange(len(earlier)), others]
-    is_found = np.abs(found) >= CORRELATION
     text = "duplicates {1}: the correlation of their outputs is {0:.2f}"
-    remedy = "take a smaller network, or initial gate biases that differ from block to block, so "
-    remedy += "that blocks come into use one after the other"
+    remedy = "take a smaller network, or initial gate biases that differ from block to block"
     names = [_cell(*record.cells[other]) for other in others]
+    is_found = np.abs(found) >= CORRELATION
     return record.of_cells("redundant_cells", is_found, text, remedy, found, names)
 
 
@@ -283,9 +271,8 @@ def no_error(record: Record) -> Iterator[Finding]:
     Of an error at the net inputs of the output units, y_out h'(s) w_kc enters a state (eq. 23). The
     truncated gradient has no other path into a block.
     """
-    architecture, derivatives = record.architecture, record.derivatives
-    gates = record.activations.output_gate
-    blocks = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
+    derivatives, gates = record.derivatives, record.activations.output_gate
+    blocks = np.array([block for block, _ in record.cells])
     gates = np.ones_like(derivatives) if gates is None else np.asarray(gates)[..., blocks]
     factors = record.to_outputs, gates, derivatives
     remedies = (
@@ -295,7 +282,7 @@ def no_error(record: Record) -> Iterator[Finding]:
     )
     entering = np.where(record.is_real[..., None], gates * derivatives * record.to_outputs, 0)
     most = np.median(entering.max(1), 0)  # of the steps, in half of the sequences
-    for block in range(architecture.num_blocks):
+    for block in range(record.architecture.num_blocks):
         cells = blocks == block
         found = float(most[cells].max())
         if found <= ERROR:
@@ -312,7 +299,7 @@ def opened_by(record: Record) -> Iterator[Finding]:
     inputs, names = record.inputs[record.is_real], record.symbols
     for gate, block, values in record.gates:
         if inputs.ndim == 1:
-            found = _contrasts(inputs, values, len(names))
+            found = np.array([_contrast(values, inputs == i) for i in range(len(names))])
         else:
             found = _correlations(inputs, values[:, None])[:, 0]
         which = [i for i in np.argsort(-found) if found[i] >= ATTENDS]
@@ -356,11 +343,6 @@ def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return standard[0].T @ standard[1] / len(a)
 
 
-def _contrasts(inputs: np.ndarray, values: np.ndarray, num_symbols: int) -> np.ndarray:
-    """Return the mean of values at each symbol minus that elsewhere; 0 if either has no steps."""
-    is_at = inputs[:, None] == np.arange(num_symbols)
-    count = is_at.sum(0)
-    total = (is_at * values[:, None]).sum(0)
-    there = total / np.maximum(count, 1)
-    elsewhere = (values.sum() - total) / np.maximum(len(values) - count, 1)
-    return np.where((count > 0) & (count < len(values)), there - elsewhere, 0)
+def _contrast(values: np.ndarray, is_at: np.ndarray) -> float:
+    """Return the mean of values at some steps minus that elsewhere; 0 if either has no steps."""
+    return values[is_at].mean() - values[~is_at].mean() if 0 < is_at.mean() < 1 else 0.0

@@ -10,8 +10,6 @@ A query q scores the outputs y(t) of every step. The context is their mean, weig
 Error signals enter the layer at every step, as from output units. With the truncated gradient they
 then reach that step's units and the carrousel only.
 
-Functions take one query and one sequence; use `jax.vmap` for many.
-
 References:
   D. Bahdanau, K. Cho and Y. Bengio. Neural machine translation by jointly learning to align and
   translate. ICLR 2015.
@@ -71,16 +69,13 @@ def additive_attention(
     *,
     steps: Steps = Steps(),
 ) -> Attention:
-    """Return the context of a query by additive attention.
+    """Return the context of one query by additive attention; use `jax.vmap` for many.
 
     Args:
       parameters: the weights W, U and v.
       query: [Q] floating, such as the cell outputs at the end.
       outputs: [T, Y] floating, such as `Activations.cell_output` of `unroll` or `bidirectional`.
       steps: the padding. Its resets are ignored.
-
-    Raises:
-      ValueError: if the shapes do not fit each other, or both mask and length are given.
     """
     check_type("parameters", parameters, AdditiveAttention)
     parameters, query, outputs, is_real = _as_arrays(parameters, query, outputs, steps)
@@ -95,7 +90,7 @@ def dot_product_attention(
     *,
     steps: Steps = Steps(),
 ) -> Attention:
-    """Return the context of a query by scaled dot product attention.
+    """Return the context of one query by scaled dot product attention.
 
     >>> identity = DotProductAttention(query=None, output=None)
     >>> outputs = jnp.array([[1.0], [2.0], [6.0]])
@@ -104,7 +99,7 @@ def dot_product_attention(
     >>> dot_product_attention(identity, jnp.zeros(1), outputs, steps=Steps(length=2)).weights
     Array([0.5, 0.5, 0. ], dtype=float32)
 
-    Arguments and errors are those of `additive_attention`, with the weights W and U.
+    Arguments are those of `additive_attention`, with the weights W and U.
     """
     check_type("parameters", parameters, DotProductAttention)
     parameters, query, outputs, is_real = _as_arrays(parameters, query, outputs, steps)

@@ -36,7 +36,7 @@ from lstm_jax.cell.parameters import (
 from lstm_jax.cell.scan import Activations
 from lstm_jax.cell.step import State
 from lstm_jax.cell.units import Layer
-from lstm_jax.cell.validation import as_array, check_floating, displayed
+from lstm_jax.cell.validation import as_array, check_floating
 
 # A JSON object: strings to null, bools, numbers, strings, lists and objects.
 Document = dict[str, Any]
@@ -96,11 +96,8 @@ def save(
         raise ValueError(f"{path} exists; overwrite=True replaces it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path must be in an existing folder, got {path}")
-    metadata = {
-        "format": FORMAT,
-        "architecture": json.dumps(dataclasses.asdict(architecture)),
-        "sha256": _digest(arrays),
-    }
+    fields = json.dumps(dataclasses.asdict(architecture))
+    metadata = {"format": FORMAT, "architecture": fields, "sha256": _digest(arrays)}
     write_atomically(path, as_safetensors(arrays, metadata))
 
 
@@ -148,12 +145,13 @@ def network_from_document(
     Raises:
       ValueError: if no trial was solved, or the document does not hold a network.
     """
-    document = _as_object("document", document)
-    if document.get("network", 0) is None:
-        raise ValueError(f"the result of {document.get('task')} has no solved trial")
-    network = _as_object("network", document.get("network"))
-    weights = _as_object("network.parameters", network.get("parameters"))
-    architecture = _as_architecture(_as_object("architecture", document.get("architecture")))
+    try:
+        if document["network"] is None:
+            raise ValueError(f"the result of {document['task']} has no solved trial")
+        fields, weights = document["architecture"], {**document["network"]["parameters"]}
+    except (KeyError, TypeError) as error:
+        raise ValueError("document must have an architecture and network.parameters") from error
+    architecture = _as_architecture(fields)
     arrays = {name.removeprefix("."): as_array(name, w) for name, w in weights.items()}
     return architecture, _as_parameters(architecture, arrays, dtype)
 
@@ -184,9 +182,7 @@ def _read_safetensors(path: pathlib.Path) -> tuple[Architecture, dict[str, np.nd
         raise ValueError(str(error)) from error
     if metadata.get("format") != FORMAT:
         raise ValueError(f"format must be {FORMAT!r}, got {metadata.get('format')!r}")
-    architecture = _as_architecture(
-        _as_object("architecture", json.loads(metadata.get("architecture", "null")))
-    )
+    architecture = _as_architecture(json.loads(metadata.get("architecture", "null")))
     if metadata.get("sha256", digest := _digest(arrays)) != digest:
         raise ValueError("its weights are not those that were saved")
     return architecture, arrays
@@ -195,7 +191,7 @@ def _read_safetensors(path: pathlib.Path) -> tuple[Architecture, dict[str, np.nd
 def _as_architecture(fields: Document) -> Architecture:
     try:
         return Architecture(**fields)
-    except TypeError as error:  # a field too many, or one missing
+    except TypeError as error:  # not a dictionary, a field too many, or one missing
         raise ValueError(f"architecture must have the fields of Architecture: {error}") from error
 
 
@@ -224,14 +220,5 @@ def _by_name(tree: Parameters) -> dict[str, Array]:
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     """Return a hash of names and bytes; the format itself does not detect a flipped bit."""
-    found = hashlib.sha256()
-    for name in sorted(arrays):
-        found.update(name.encode())
-        found.update(arrays[name].tobytes())
-    return found.hexdigest()
-
-
-def _as_object(name: str, value: object) -> Document:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be a JSON object, got {displayed(value)}")
-    return value
+    content = b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
+    return hashlib.sha256(content).hexdigest()

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters
 from lstm_jax.cell.units import Layer
-from lstm_jax.cell.validation import as_array, check_type
+from lstm_jax.cell.validation import as_array, check_choice, check_type
 
 Arrays: TypeAlias = "Mapping[str, ArrayLike | Arrays]"  # nested where a name has a dot
 Names = tuple[str, ...]
@@ -37,18 +37,12 @@ _UNIT_TYPES = {"i": "input_gate", "f": "forget_gate", "o": "output_gate", "g": "
 class Layout(NamedTuple):
     """The arrays of a library's layer; several names are arrays to be joined along the units."""
 
-    input: Names
-    """Weights from the inputs, [I, units]."""
-    recurrent: Names
-    """Weights from the cells, [C, units]; as `input`, if they are the further rows of one array."""
-    biases: tuple[Names, ...]
-    """Biases, [units]; several are added."""
-    gates: str = "ifgo"
-    """The order of the unit types, each with C units."""
-    units_first: bool = False
-    """Whether weights are [units, sources]."""
-    added_to_forget: float = 0.0
-    """The constant that the library adds to the net inputs of the forget gates."""
+    input: Names  # weights from the inputs, [I, units]
+    recurrent: Names  # weights from the cells, [C, units]; as `input` if they are its further rows
+    biases: tuple[Names, ...]  # [units]; several are added
+    gates: str = "ifgo"  # the order of the unit types, each with C units
+    units_first: bool = False  # whether weights are [units, sources]
+    added_to_forget: float = 0.0  # what the library adds to the net inputs of the forget gates
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -70,11 +64,7 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def modern(num_inputs: int, num_cells: int, *, biases: bool = True) -> Architecture:
-    """Return the architecture of a present-day LSTM layer, with one output unit per cell.
-
-    >>> modern(3, 5).num_weights - 5 * 5  # without those from the cells to the outputs
-    180
-    """
+    """Return the architecture of a present-day LSTM layer, with one output unit per cell."""
     return Architecture(
         num_inputs=num_inputs,
         blocks=(1,) * num_cells,
@@ -105,14 +95,12 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
       arrays: the layer's arrays by the names of its layout; names with a dot may also be nested
         mappings. Biases may be absent. May be traced.
 
-    Returns:
-      The architecture and its parameters, of the arrays' dtype.
-
     Raises:
       ValueError: if the library is unknown, or an array is missing, unknown or of another shape.
     """
-    layout = _layout(library)
+    check_choice("library", library, tuple(LAYOUTS))
     check_type("arrays", arrays, Mapping)
+    layout = LAYOUTS[library]
     flat = _flatten(arrays)
     num_inputs, num_cells, has_biases = _check_arrays(library, layout, flat)
 
@@ -155,7 +143,8 @@ def to_library(library: str, architecture: Architecture, parameters: Parameters)
     Raises:
       ValueError: if the library is unknown or has no such layer, or the parameters do not fit.
     """
-    layout = _layout(library)
+    check_choice("library", library, tuple(LAYOUTS))
+    layout = LAYOUTS[library]
     _check_modern(library, layout, architecture)
     check_parameters(architecture, parameters)
     layer = _shift_forget_bias(parameters.layer, -layout.added_to_forget)
@@ -181,12 +170,6 @@ def _shift_forget_bias(layer: Layer[UnitWeights], added: float) -> Layer[UnitWei
     if gate.bias is None or not added:
         return layer
     return layer._replace(forget_gate=gate._replace(bias=gate.bias + added))
-
-
-def _layout(library: str) -> Layout:
-    if not isinstance(library, str) or library not in LAYOUTS:
-        raise ValueError(f"library must be one of {', '.join(LAYOUTS)}, got {library!r}")
-    return LAYOUTS[library]
 
 
 def _flatten(arrays: Arrays) -> dict[str, jax.Array]:

@@ -119,12 +119,6 @@ def apply(
     >>> outputs.shape, apply(net, parameters, jnp.ones((10, 3)), at="end")[0].shape
     ((10, 4), (4,))
 
-    A padded batch:
-
-    >>> run = lambda x, n: apply(net, parameters, x, at="end", steps=Steps(length=n))[0]
-    >>> jax.vmap(run)(jnp.ones((2, 10, 3)), jnp.array([10, 7])).shape
-    (2, 4)
-
     The other arguments and the errors are those of `unroll`. With `at="end"` the outputs are those
     after the last real step taken; then no activations are stored without a gradient, and no error
     signals are summed over time with one.
@@ -158,9 +152,6 @@ def output_units(
       hidden: the `State` of the step, or the `Activations` of all steps, as of `unroll`.
       inputs: [I] floating of the step, or [T, I] floating or [T] integers; needed only with
         `input_to_output`.
-
-    Returns:
-      The outputs [K], or [T, K].
     """
     is_step = isinstance(hidden, State)
     at_step = lambda weights, values: weighted_sum(weights, [values])
@@ -238,15 +229,14 @@ def net_inputs_only(architecture: Architecture) -> Architecture:
     return dataclasses.replace(architecture, output="identity")
 
 
-StepArrays = tuple[jax.Array | None, jax.Array | None, jax.Array | None]  # the fields of `Steps`
-
-
 class RunArguments(NamedTuple):
     """The checked arguments of a run, as in `unroll`, as arrays."""
 
     inputs: jax.Array
     initial_state: State | None
-    steps: StepArrays
+    mask: jax.Array | None
+    length: jax.Array | None
+    reset: jax.Array | None
 
 
 def check_run(
@@ -265,10 +255,12 @@ def check_run(
         check_state("initial_state", architecture, initial_state, like)
     mask, length, reset = check_steps(steps, inputs.shape[0], lanes)
     check_symbols("inputs", inputs, architecture.num_inputs, mask, length)
-    return RunArguments(inputs, initial_state, (mask, length, reset))
+    return RunArguments(inputs, initial_state, mask, length, reset)
 
 
-def check_steps(steps: Steps, num_steps: int, lanes: tuple[int, ...] = ()) -> StepArrays:
+def check_steps(
+    steps: Steps, num_steps: int, lanes: tuple[int, ...] = ()
+) -> tuple[jax.Array | None, ...]:
     """Convert mask, length and reset to arrays; raise ValueError if they do not fit T steps."""
     check_type("steps", steps, Steps)
     mask, length, reset = steps
@@ -295,16 +287,17 @@ def run(
     options: RunOptions,
     record: bool,
     parameters: Parameters,
-    sequence: Sequence,
-) -> tuple[Activations | None, State]:
-    """Run the layer over a sequence whose steps are in the order in which they are taken."""
+    arguments: RunArguments,
+) -> tuple[Sequence, Activations | None, State]:
+    """Run the layer; return the sequence and its activations in the order of the steps taken."""
+    sequence = as_sequence(architecture, parameters, arguments, options.reverse)
     layer = LayerScan(architecture, record, truncate=options.gradient == "truncated_autodiff")
     call = truncated if options.gradient == "truncated" else LayerScan.__call__
     weights, sequence = vary_alike((join(architecture, parameters.layer), sequence))
     final_state, activations = call(layer, weights, sequence)
     if activations is not None:
         activations = jax.tree.map(lambda a: clear_padding(a, sequence.mask), activations)
-    return activations, final_state
+    return sequence, activations, final_state
 
 
 def as_sequence(
@@ -316,7 +309,7 @@ def as_sequence(
     """Convert checked arguments to a `Sequence`, in the order in which steps are taken."""
     like = parameters.output.cell
     lanes, num_steps = like.shape[2:], arguments.inputs.shape[0]
-    mask, length, reset = arguments.steps
+    _, start, mask, length, reset = arguments
     if length is not None:
         index = jnp.arange(num_steps).reshape((-1,) + (1,) * len(lanes))
         length = jnp.broadcast_to(length, lanes).astype(index.dtype)
@@ -324,7 +317,6 @@ def as_sequence(
     inputs = clear_padding(arguments.inputs, mask)
     is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
     inputs = inputs.astype(jnp.int32 if is_symbols else like.dtype)
-    start = arguments.initial_state
     if start is None:
         start = zero_state(architecture, like.dtype, lanes)
     if not reverse:
@@ -355,8 +347,7 @@ def _unroll(
     parameters: Parameters,
     arguments: RunArguments,
 ) -> tuple[Activations, State]:
-    sequence = as_sequence(architecture, parameters, arguments, options.reverse)
-    activations, state = run(architecture, options, True, parameters, sequence)
+    _, activations, state = run(architecture, options, True, parameters, arguments)
     assert activations is not None
     return (backwards(activations) if options.reverse else activations), state
 
@@ -369,8 +360,9 @@ def _apply(
     parameters: Parameters,
     arguments: RunArguments,
 ) -> tuple[jax.Array, State]:
-    sequence = as_sequence(architecture, parameters, arguments, options.reverse)
-    activations, state = run(architecture, options, at != "end", parameters, sequence)
+    sequence, activations, state = run(
+        architecture, options, at == "every_step", parameters, arguments
+    )
     if activations is None:
         x_t = _last_input(architecture, sequence) if architecture.input_to_output else None
         return output_units(architecture, parameters.output, state, x_t), state

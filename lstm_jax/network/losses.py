@@ -51,9 +51,6 @@ def half_squared_error(
       targets: the same shape.
       weights: [T] bool or floating, the weight of each step; None: 1. The targets of a step of
         weight 0 may be anything, NaN included.
-
-    Raises:
-      ValueError: if targets or weights do not have the shape that fits the outputs.
     """
     outputs, targets, weights = _as_arrays("outputs", outputs, targets, weights)
     errors = targets - outputs
@@ -72,8 +69,8 @@ def cross_entropy(
 ) -> jax.Array:
     """Return - Σ_t Σ_k t_k log f(net_k) + (1 - t_k) log(1 - f(net_k)), f logistic.
 
-    `net`, [K] or [T, K], are the net inputs of the output units; other arguments and errors are
-    those of `half_squared_error`, with targets in [0, 1]. Outputs within the tolerance of their
+    `net`, [K] or [T, K], are the net inputs of the output units; the other arguments are those of
+    `half_squared_error`, with targets in [0, 1]. Outputs within the tolerance of their
     target add nothing.
 
     >>> cross_entropy(jnp.array([0.0]), jnp.array([1.0]))  # log 2
@@ -86,7 +83,7 @@ def cross_entropy(
         counts = weights.astype(bool)
         targets = jnp.where(counts, targets, 0)
     if tolerance:
-        counts = counts & ~_is_near(logistic(net), targets, tolerance)
+        counts = counts & ~(jnp.abs(logistic(net) - targets) <= tolerance)
     terms = jnp.where(counts, _cross_entropy(net, targets), 0)
     return jnp.sum(terms if weights is None else terms * weights.astype(net.dtype))
 
@@ -111,36 +108,28 @@ def ignore_within_tolerance(
     >>> ignore_within_tolerance(jnp.array([0.1, 0.5, 0.9]), jnp.array([0.0, 0.0, 1.0]), 0.2)
     Array([0. , 0.5, 1. ], dtype=float32)
 
-    Args:
-      outputs: [..., K], of one step or of all.
-      targets: the same shape.
-      tolerance: a number, or [...], one per step; None changes nothing.
+    Outputs and targets are [..., K]. The tolerance is a number, or [...], one per step; None
+    changes nothing.
     """
     if tolerance is None:
         return outputs
     if jnp.ndim(tolerance):
         tolerance = jnp.asarray(tolerance)[..., None]
     targets = targets.astype(outputs.dtype)
-    return jnp.where(_is_near(outputs, targets, tolerance), targets, outputs)
-
-
-def _is_near(outputs: jax.Array, targets: jax.Array, tolerance: jax.Array | float) -> jax.Array:
-    return jnp.abs(outputs - targets) <= tolerance
+    return jnp.where(jnp.abs(outputs - targets) <= tolerance, targets, outputs)
 
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
     """A weighted sum of E / 2 and the cross entropy, beyond a tolerance.
 
-    e_k = (squared f'(net_k) + cross_entropy) (t_k - y_k), and 0 within the tolerance.
+    e_k = (squared f'(net_k) + cross_entropy) (t_k - y_k), and 0 within the tolerance. No field may
+    be negative.
 
     >>> net, target = jnp.array([2.0]), jnp.array([0.0])
     >>> gradients = [jax.grad(loss)(net, target) for loss in (Loss(), LOSSES["cross_entropy"])]
     >>> [round(float(gradient[0]), 4) for gradient in gradients]
     [0.0925, 0.8808]
-
-    Raises:
-      ValueError: if a field is negative or beyond float32, or both weights are 0.
     """
 
     squared: float = 1.0
@@ -175,9 +164,6 @@ class Loss:
         `net` and the other arrays are those of `cross_entropy`: `net` is what `apply` returns for
         an architecture whose `output` is "identity". The argument `output` is the activation
         function of the output units, a key of `ACTIVATIONS`.
-
-        Raises:
-          ValueError: if shapes do not fit, or the loss is not defined for the output units.
         """
         self.check(output)
         net, targets, _ = _as_arrays("net", net, targets, weights)

@@ -80,14 +80,7 @@ def init_learner(
 ) -> Learner:
     """Return a learner before the first step, which owns its arrays: they may be donated.
 
-    Args:
-      architecture: the network.
-      parameters: its initial weights.
-      optimiser: the optimiser of `update`, any optax transformation that needs the gradient alone.
-
-    Raises:
-      ValueError: if the parameters do not fit the architecture, or the optimiser needs more than
-        the gradient.
+    The optimiser is any optax transformation that needs the gradient alone.
     """
     check_parameters(architecture, parameters)
     check_optimiser(optimiser, parameters)
@@ -144,10 +137,9 @@ def learn(
       target: [K], or None for a step without error.
       weight: the weight of this step's loss; 0 is the same as no target, so that one compiled
         function serves steps with and without targets.
-      mask: bool, False for a gap in the stream: the learner stays as it is except for a reset, and
-        the outputs are 0; None: True.
-      reset: bool, whether a new sequence starts before this step, as by `start_sequence`; None:
-        False.
+      mask: bool, False for a gap in the stream, where the learner stays as it is except for a
+        reset, and the outputs are 0.
+      reset: bool, whether a new sequence starts before this step, as by `start_sequence`.
       loss: the loss at the output units, E / 2 in the paper; static under `jit`.
 
     Returns:
@@ -239,10 +231,7 @@ def _gradient(
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
-    """Apply the summed gradient, after a step or after a sequence, and set it to 0.
-
-    The optimiser is that given to `init_learner`.
-    """
+    """Apply the gradient, summed over a step or a sequence, by the optimiser; set it to 0."""
     check_type("learner", learner, Learner)
     updates, optimiser_state = optimiser.update(
         learner.gradient, learner.optimiser_state, learner.parameters
@@ -265,13 +254,6 @@ def learn_chunk(
     loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner]:
     """Take T steps at once, faster than `learn` step by step; memory is O(T).
-
-    >>> from lstm_jax.cell.parameters import initialise
-    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
-    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
-    >>> outputs, learner = learn_chunk(net, learner, [0, 1, 1], [[0.0], [1.0], [1.0]])
-    >>> outputs.shape
-    (3, 1)
 
     Arguments and errors are those of `learn` for T steps: `inputs` [T, I] floating or [T] integers,
     `targets` [T, K] or None, `weights` [T] (None: 1), and the mask and the resets of `steps`.

@@ -30,10 +30,6 @@ def pad_sequences(
 
     Returns:
       The batch [B, T, ...] and the lengths [B] int32.
-
-    Raises:
-      ValueError: if there is no sequence, one does not fit the first, or one is longer than
-        `steps`.
     """
     try:
         given = [as_array(f"sequences[{i}]", sequence) for i, sequence in enumerate(sequences)]

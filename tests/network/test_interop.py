@@ -233,7 +233,7 @@ WRONG = {
         "torch.nn.LSTM",
         {"weight_ih_l0": 1, "weight_hh_l0": 1, "weight_hh_l1": 1},
     ),
-    "library must be one of flax.nnx.Opt.*, got 'sonnet'": ("sonnet", {}),
+    "library must be one of .*flax.nnx.Opt.*, got 'sonnet'": ("sonnet", {}),
     r"keras.LSTM must have .*'recurrent_kernel': \(2, 8\).* got .*'recurrent_kernel': \(3, 8\)": (
         "keras.LSTM",
         {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((3, 8)), "bias": np.ones(8)},
