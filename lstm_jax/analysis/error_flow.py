@@ -22,7 +22,7 @@ from lstm_jax.cell.parameters import Parameters, join
 from lstm_jax.cell.scan import project
 from lstm_jax.cell.step import State, cell_step
 from lstm_jax.cell.validation import check_choice
-from lstm_jax.network.layer import as_sequence, check_run
+from lstm_jax.network.layer import check_run, prepare
 
 Paths = Literal["truncated", "full"]
 LARGEST_DERIVATIVE = 0.25  # f'max of logistic units
@@ -84,7 +84,7 @@ def carrousel_factors(
       [T - 1, C, C]: at [q - 1, v, u], for q = 1 .. T - 1. Truncated, each is the identity.
     """
     check_choice("paths", paths, get_args(Paths))
-    sequence = as_sequence(architecture, parameters, check_run(architecture, parameters, inputs))
+    sequence = prepare(check_run(architecture, parameters, inputs))
     weights = join(architecture, parameters.layer)
     net_inputs = project(weights, sequence.inputs)
 

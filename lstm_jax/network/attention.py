@@ -18,6 +18,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -78,9 +79,8 @@ def additive_attention(
       steps: the padding. Its resets are ignored.
     """
     check_type("parameters", parameters, AdditiveAttention)
-    parameters, query, outputs, is_real = _as_arrays(parameters, query, outputs, steps)
-    hidden = (query @ parameters.query)[None] + outputs @ parameters.output
-    return _attention(jnp.tanh(hidden) @ parameters.score, outputs, is_real)
+    scores = lambda w, q, y: jnp.tanh((q @ w.query)[None] + y @ w.output) @ w.score
+    return _attention(scores, parameters, query, outputs, steps)
 
 
 def dot_product_attention(
@@ -102,22 +102,22 @@ def dot_product_attention(
     Arguments are those of `additive_attention`, with the weights W and U.
     """
     check_type("parameters", parameters, DotProductAttention)
-    parameters, query, outputs, is_real = _as_arrays(parameters, query, outputs, steps)
-    if parameters.query is not None:
-        query = query @ parameters.query
-    projected = outputs if parameters.output is None else outputs @ parameters.output
-    return _attention(projected @ query / query.shape[0] ** 0.5, outputs, is_real)
+
+    def scores(w: DotProductAttention, q: jax.Array, y: jax.Array) -> jax.Array:
+        q = q if w.query is None else q @ w.query
+        y = y if w.output is None else y @ w.output
+        return y @ q / q.shape[0] ** 0.5
+
+    return _attention(scores, parameters, query, outputs, steps)
 
 
-def _attention(scores: jax.Array, outputs: jax.Array, is_real: jax.Array) -> Attention:
-    weights = jax.nn.softmax(scores, where=is_real)  # 0 everywhere if no step is real
-    return Attention(weights @ outputs, weights)
-
-
-def _as_arrays(
-    parameters: Weights, query: ArrayLike, outputs: ArrayLike, steps: Steps
-) -> tuple[Weights, jax.Array, jax.Array, jax.Array]:
-    """Convert the arguments to arrays, set padding to 0 and say which steps are real, [T]."""
+def _attention(
+    scores: Callable[[Weights, jax.Array, jax.Array], jax.Array],
+    parameters: Weights,
+    query: ArrayLike,
+    outputs: ArrayLike,
+    steps: Steps,
+) -> Attention:
     query, outputs = as_array("query", query), as_array("outputs", outputs)
     if query.ndim != 1:
         raise ValueError(f"query must be [Q], got {query.shape}")
@@ -138,5 +138,7 @@ def _as_arrays(
     is_real, length, _ = check_steps(steps, num_steps)
     if is_real is None:
         is_real = jnp.arange(num_steps) < (num_steps if length is None else length)
-    parameters = type(parameters)(**arrays)
-    return parameters, query, jnp.where(is_real[:, None], outputs, 0), is_real
+    outputs = jnp.where(is_real[:, None], outputs, 0)
+    e = scores(type(parameters)(**arrays), query, outputs)
+    weights = jax.nn.softmax(e, where=is_real)  # 0 everywhere if no step is real
+    return Attention(weights @ outputs, weights)

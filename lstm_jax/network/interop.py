@@ -101,7 +101,11 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
     check_choice("library", library, tuple(LAYOUTS))
     check_type("arrays", arrays, Mapping)
     layout = LAYOUTS[library]
-    flat = _flatten(arrays)
+    leaves = jax.tree_util.tree_leaves_with_path(
+        dict(arrays), is_leaf=lambda node: not isinstance(node, Mapping)
+    )
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
+    flat = {name: as_array(name, leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
     num_inputs, num_cells, has_biases = _check_arrays(library, layout, flat)
 
     def joined(names: Names) -> jax.Array:
@@ -170,17 +174,6 @@ def _shift_forget_bias(layer: Layer[UnitWeights], added: float) -> Layer[UnitWei
     if gate.bias is None or not added:
         return layer
     return layer._replace(forget_gate=gate._replace(bias=gate.bias + added))
-
-
-def _flatten(arrays: Arrays) -> dict[str, jax.Array]:
-    """Join the names of nested mappings by dots."""
-    found = {}
-    for name, value in arrays.items():
-        if isinstance(value, Mapping):
-            found |= {f"{name}.{rest}": array for rest, array in _flatten(value).items()}
-        else:
-            found[name] = as_array(name, value)
-    return found
 
 
 def _check_arrays(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal, NamedTuple, TypeVar, get_args
+from typing import Literal, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,9 @@ from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import one_hot_sum_over_time, weighted_sum, weighted_sum_over_time
 from lstm_jax.cell.parameters import OutputWeights, Parameters, check_parameters, join
-from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, last_step, project
+from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, last_step
 from lstm_jax.cell.sharding import vary_alike
-from lstm_jax.cell.step import State, cell_step, zero_state
+from lstm_jax.cell.step import State, zero_state
 from lstm_jax.cell.validation import (
     as_flags,
     as_input,
@@ -93,9 +93,9 @@ def unroll(
     Raises:
       ValueError: if an argument does not fit the architecture.
     """
-    arguments = check_run(architecture, parameters, inputs, steps, initial_state)
+    sequence = check_run(architecture, parameters, inputs, steps, initial_state)
     check_type("options", options, RunOptions)
-    return _unroll(architecture, options, parameters, arguments)
+    return _unroll(architecture, options, parameters, sequence)
 
 
 def apply(
@@ -128,8 +128,8 @@ def apply(
     """
     check_choice("at", at, get_args(At))
     check_type("options", options, RunOptions)
-    arguments = check_run(architecture, parameters, inputs, steps, initial_state)
-    return _apply(architecture, options, at, parameters, arguments)
+    sequence = check_run(architecture, parameters, inputs, steps, initial_state)
+    return _apply(architecture, options, at, parameters, sequence)
 
 
 def output_units(
@@ -221,22 +221,14 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     """
     check_parameters(architecture, parameters)
     check_state("state", architecture, state, parameters.output.cell)
-    return _step(architecture, parameters, state, as_input(x_t, architecture.num_inputs))
+    x_t = as_input(x_t, architecture.num_inputs)[None]
+    full = RunOptions(gradient="full")
+    return apply(architecture, parameters, x_t, at="end", initial_state=state, options=full)[1]
 
 
 def net_inputs_only(architecture: Architecture) -> Architecture:
     """Return the architecture whose outputs are the output units' net inputs, as losses need."""
     return dataclasses.replace(architecture, output="identity")
-
-
-class RunArguments(NamedTuple):
-    """The checked arguments of a run, as in `unroll`, as arrays."""
-
-    inputs: jax.Array
-    initial_state: State | None
-    mask: jax.Array | None
-    length: jax.Array | None
-    reset: jax.Array | None
 
 
 def check_run(
@@ -245,17 +237,18 @@ def check_run(
     inputs: ArrayLike,
     steps: Steps = Steps(),
     initial_state: State | None = None,
-) -> RunArguments:
+) -> Sequence:
     """Convert the arguments of a run to arrays; raise ValueError if they do not fit."""
     check_parameters(architecture, parameters)
     like = parameters.output.cell
     lanes = like.shape[2:]
     inputs = as_inputs(inputs, architecture.num_inputs, lanes)
-    if initial_state is not None:
-        check_state("initial_state", architecture, initial_state, like)
+    if initial_state is None:
+        initial_state = zero_state(architecture, like.dtype, lanes)
+    check_state("initial_state", architecture, initial_state, like)
     mask, length, reset = check_steps(steps, inputs.shape[0], lanes)
     check_symbols("inputs", inputs, architecture.num_inputs, mask, length)
-    return RunArguments(inputs, initial_state, mask, length, reset)
+    return Sequence(inputs, initial_state, mask, length, reset)
 
 
 def check_steps(
@@ -282,15 +275,15 @@ def check_state(name: str, architecture: Architecture, state: State, like: jax.A
     check_same_fields(name, state, wanted)
 
 
-def run(
+def _run(
     architecture: Architecture,
     options: RunOptions,
     record: bool,
     parameters: Parameters,
-    arguments: RunArguments,
+    sequence: Sequence,
 ) -> tuple[Sequence, Activations | None, State]:
     """Run the layer; return the sequence and its activations in the order of the steps taken."""
-    sequence = as_sequence(architecture, parameters, arguments, options.reverse)
+    sequence = prepare(sequence, options.reverse)
     layer = LayerScan(architecture, record, truncate=options.gradient == "truncated_autodiff")
     call = truncated if options.gradient == "truncated" else LayerScan.__call__
     weights, sequence = vary_alike((join(architecture, parameters.layer), sequence))
@@ -300,25 +293,18 @@ def run(
     return sequence, activations, final_state
 
 
-def as_sequence(
-    architecture: Architecture,
-    parameters: Parameters,
-    arguments: RunArguments,
-    reverse: bool = False,
-) -> Sequence:
-    """Convert checked arguments to a `Sequence`, in the order in which steps are taken."""
-    like = parameters.output.cell
-    lanes, num_steps = like.shape[2:], arguments.inputs.shape[0]
-    _, start, mask, length, reset = arguments
+def prepare(sequence: Sequence, reverse: bool = False) -> Sequence:
+    """Convert padding and dtypes for `LayerScan`; put the steps in the order of their taking."""
+    inputs, start, mask, length, reset = sequence
+    like = start.internal_state
+    lanes = like.shape[1:]
     if length is not None:
-        index = jnp.arange(num_steps).reshape((-1,) + (1,) * len(lanes))
+        index = jnp.arange(len(inputs)).reshape((-1,) + (1,) * len(lanes))
         length = jnp.broadcast_to(length, lanes).astype(index.dtype)
         mask = index < length[None]
-    inputs = clear_padding(arguments.inputs, mask)
+    inputs = clear_padding(inputs, mask)
     is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
     inputs = inputs.astype(jnp.int32 if is_symbols else like.dtype)
-    if start is None:
-        start = zero_state(architecture, like.dtype, lanes)
     if not reverse:
         return Sequence(inputs, start, mask, length, reset)
     # Padding after the end then comes first, which a mask can say and a length cannot.
@@ -345,9 +331,9 @@ def _unroll(
     architecture: Architecture,
     options: RunOptions,
     parameters: Parameters,
-    arguments: RunArguments,
+    sequence: Sequence,
 ) -> tuple[Activations, State]:
-    _, activations, state = run(architecture, options, True, parameters, arguments)
+    _, activations, state = _run(architecture, options, True, parameters, sequence)
     assert activations is not None
     return (backwards(activations) if options.reverse else activations), state
 
@@ -358,11 +344,10 @@ def _apply(
     options: RunOptions,
     at: At,
     parameters: Parameters,
-    arguments: RunArguments,
+    sequence: Sequence,
 ) -> tuple[jax.Array, State]:
-    sequence, activations, state = run(
-        architecture, options, at == "every_step", parameters, arguments
-    )
+    record = at == "every_step"
+    sequence, activations, state = _run(architecture, options, record, parameters, sequence)
     if activations is None:
         x_t = _last_input(architecture, sequence) if architecture.input_to_output else None
         return output_units(architecture, parameters.output, state, x_t), state
@@ -380,13 +365,3 @@ def _last_input(architecture: Architecture, sequence: Sequence) -> jax.Array:
     symbol = jnp.broadcast_to(jnp.where(is_last, inputs, 0).sum(0), like.shape[1:])
     x_t = jax.nn.one_hot(symbol, architecture.num_inputs, dtype=like.dtype, axis=0)
     return jnp.where(is_any[None], x_t, 0)
-
-
-@functools.partial(jax.jit, static_argnums=0, inline=True)
-def _step(
-    architecture: Architecture, parameters: Parameters, state: State, x_t: jax.Array
-) -> State:
-    weights = join(architecture, parameters.layer)
-    is_symbol = jnp.issubdtype(x_t.dtype, jnp.integer)
-    inputs = x_t[None] if is_symbol else x_t[None].astype(weights.input.dtype)
-    return cell_step(architecture, weights, state, project(weights, inputs)[0])[0]

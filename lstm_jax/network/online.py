@@ -30,7 +30,7 @@ from optax.tree_utils import tree_where
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
-from lstm_jax.cell.scan import Activations, LayerScan, Steps, project
+from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, project
 from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
 from lstm_jax.cell.units import add_layers
@@ -48,13 +48,12 @@ from lstm_jax.gradient.traces import (
     zero_traces,
 )
 from lstm_jax.network.layer import (
-    RunArguments,
-    as_sequence,
     check_run,
     check_state,
     clear_padding,
     net_inputs_only,
     output_units,
+    prepare,
 )
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.optimisers import check_optimiser
@@ -262,13 +261,13 @@ def learn_chunk(
       The outputs [T, K] and the learner after the chunk.
     """
     check_type("learner", learner, Learner)
-    arguments = check_run(architecture, learner.parameters, inputs, steps, learner.state)
+    sequence = check_run(architecture, learner.parameters, inputs, steps, learner.state)
     check_loss(architecture, loss)
-    num_steps = arguments.inputs.shape[:1]
+    num_steps = sequence.inputs.shape[:1]
     if targets is not None:
         targets = as_target(targets, num_steps, architecture.num_outputs, "targets")
         weights = as_weights(weights, num_steps)
-    return _learn_chunk(architecture, loss, learner, arguments, targets, weights)
+    return _learn_chunk(architecture, loss, learner, sequence, targets, weights)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
@@ -276,13 +275,12 @@ def _learn_chunk(
     architecture: Architecture,
     loss: Loss,
     learner: Learner,
-    arguments: RunArguments,
+    sequence: Sequence,
     targets: jax.Array | None,
     weights: jax.Array | None,
 ) -> tuple[jax.Array, Learner]:
     layer = LayerScan(architecture, record=True)
-    sequence = as_sequence(architecture, learner.parameters, arguments)
-    learner, sequence = vary_alike((learner, sequence))
+    learner, sequence = vary_alike((learner, prepare(sequence)))
     if weights is not None and sequence.mask is not None:
         weights = jnp.where(sequence.mask, weights, 0)
 
@@ -329,13 +327,12 @@ def online_gradient(
     Returns:
       The outputs [T, K], and the gradient, shaped as the parameters.
     """
-    arguments = check_run(architecture, parameters, inputs)
-    steps = arguments.inputs.shape[:1]
+    sequence = check_run(architecture, parameters, inputs)
+    steps = sequence.inputs.shape[:1]
     targets = as_target(targets, steps, architecture.num_outputs, "targets")
+    weights = as_weights(weights, steps)
     check_loss(architecture, loss)
-    return _online_gradient(
-        architecture, loss, parameters, arguments.inputs, targets, as_weights(weights, steps)
-    )
+    return _online_gradient(architecture, loss, parameters, sequence.inputs, targets, weights)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
