@@ -8,7 +8,7 @@ the paper: internal states that drift, and memory cells abused as bias units.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -165,12 +165,12 @@ class Record(NamedTuple):
                 yield gate.name, block, values[self.is_real, block]
 
     def of_cells(
-        self, kind: str, is_found: np.ndarray, text: str, remedy: str, *values: np.ndarray | list
+        self, kind: str, is_found: np.ndarray, text: str, remedy: str, *values: Iterable
     ) -> Iterator[Finding]:
         """Yield the findings of cells, `is_found` [C]; the first of the text's values is theirs."""
-        for number, (block, cell) in enumerate(self.cells):
-            if is_found[number]:
-                value, *others = (array[number] for array in values)
+        cells = zip(self.cells, is_found, *values, strict=True)
+        for (block, cell), found, value, *others in cells:
+            if found:
                 sentence = f"{_cell(block, cell)} {text.format(value, *others)}, {self.extent}"
                 yield Finding(kind, block, cell, None, float(value), sentence, remedy)
 

@@ -27,6 +27,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.scan import Steps
+from lstm_jax.cell.units import MaybeNone
 from lstm_jax.cell.validation import as_array, check_type
 from lstm_jax.network.layer import check_steps
 
@@ -124,7 +125,7 @@ def _attention(
     if outputs.ndim != 2:
         raise ValueError(f"outputs must be [T, Y], got {outputs.shape}")
     may_lack = isinstance(parameters, DotProductAttention)
-    arrays = {
+    arrays: dict[str, jax.Array | MaybeNone] = {
         name: None if w is None and may_lack else as_array(f"parameters.{name}", w)
         for name, w in parameters._asdict().items()
     }

@@ -116,13 +116,9 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
     if layout.input == layout.recurrent:
         from_inputs, from_cells = from_inputs[:num_inputs], from_inputs[num_inputs:]
     bias = functools.reduce(jnp.add, map(joined, layout.biases)) if has_biases else None
-    units = jax.tree.map(
-        lambda w: jnp.split(w, 4, axis=-1), UnitWeights(from_inputs, from_cells, bias)
-    )
-    groups = {
-        _UNIT_TYPES[gate]: UnitWeights(*(None if w is None else w[k] for w in units))
-        for k, gate in enumerate(layout.gates)
-    }
+    units = UnitWeights(from_inputs, from_cells, bias)
+    entry = lambda k: jax.tree.map(lambda w: jnp.split(w, 4, axis=-1)[k], units)
+    groups = {_UNIT_TYPES[gate]: entry(k) for k, gate in enumerate(layout.gates)}
     layer = _shift_forget_bias(Layer(**groups, hidden=None), layout.added_to_forget)
     identity = jnp.eye(num_cells, dtype=from_inputs.dtype)
     output = OutputWeights(cell=identity, hidden=None, input=None, bias=None)
