@@ -7,7 +7,6 @@ the paper: internal states that drift, and memory cells abused as bias units.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -92,8 +91,7 @@ def diagnose(
       The findings, detector by detector. Those with a `remedy` are problems.
     """
     check_parameters(architecture, parameters)
-    inputs = np.asarray(as_array("inputs", inputs))
-    length = _as_lengths(inputs, length)
+    inputs, length = _as_batch(inputs, length)
     names = [f"input {i}" for i in range(architecture.num_inputs)] if symbols is None else symbols
     if not isinstance(names, (tuple, list)) or len(names) != architecture.num_inputs:
         wanted = f"{architecture.num_inputs} names"
@@ -110,13 +108,14 @@ def diagnose(
         jax.tree.map(lambda values: np.asarray(values, np.float64), activations),
         inputs,
         is_real,
-        tuple(map(str, names)),
+        names,
         np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1),
     )
     return [finding for detect in DETECTORS for finding in detect(record)]
 
 
-def _as_lengths(inputs: np.ndarray, length: ArrayLike | None) -> np.ndarray:
+def _as_batch(inputs: ArrayLike, length: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
+    inputs = np.asarray(as_array("inputs", inputs))
     if inputs.ndim < 2 or 0 in inputs.shape:
         raise ValueError(f"inputs must be a batch of sequences, [B, T, ...], got {inputs.shape}")
     size, steps = inputs.shape[:2]
@@ -124,7 +123,7 @@ def _as_lengths(inputs: np.ndarray, length: ArrayLike | None) -> np.ndarray:
     fits = found.shape == (size,) and np.issubdtype(found.dtype, np.integer)
     if not fits or found.min() < 1 or found.max() > steps:
         raise ValueError(f"length must hold {size} integers in [1, {steps}], got {length!r}")
-    return found
+    return inputs, found
 
 
 class Record(NamedTuple):
@@ -134,7 +133,7 @@ class Record(NamedTuple):
     activations: Activations  # [B, T, n] each
     inputs: np.ndarray  # [B, T] integers or [B, T, I] floating
     is_real: np.ndarray  # [B, T] bool, False at padding
-    symbols: tuple[str, ...]  # the names of the I inputs
+    symbols: Sequence[str]  # the names of the I inputs
     to_outputs: np.ndarray  # [C], the sum of the absolute weights of each cell to the outputs
 
     @property
@@ -245,24 +244,24 @@ def stuck_gates(record: Record) -> Iterator[Finding]:
 
     A forget gate that never closes is the carrousel of 1997.
     """
-    extent = record.extent
     for gate, block, values in record.gates:
-        low, high, name = float(values.min()), float(values.max()), _gate(block, gate)
+        low, high = float(values.min()), float(values.max())
         flat = float((4 * values * (1 - values) < DERIVATIVE).mean())
-        found = functools.partial(Finding, block=block, cell=None, gate=gate)
         if high < OPENS:
-            sentence = f"{name} stayed below {_above(high)} {extent}"
+            kind, value, text = "never_opens", high, f"stayed below {_above(high)}"
             change = "higher, such as at 1 or 2" if gate == "forget_gate" else "nearer 0"
             remedy = record.bias_remedy(gate, change)
-            yield found("never_opens", value=high, sentence=sentence, remedy=remedy)
         elif low > 1 - OPENS and gate != "forget_gate":
-            sentence = f"{name} stayed above {1 - _above(1 - low):g} {extent}"
+            kind, value, text = "never_closes", low, f"stayed above {1 - _above(1 - low):g}"
             remedy = record.bias_remedy(gate, "lower, such as at -1 or -2")
-            yield found("never_closes", value=low, sentence=sentence, remedy=remedy)
         elif flat >= SATURATED_GATE and low <= 0.5 <= high:
-            sentence = f"{name} is saturated: f is flat at {flat:.0%} of the steps, {extent}"
+            text = f"is saturated: f is flat at {flat:.0%} of the steps,"
+            kind, value = "saturated_gate", flat
             remedy = "if training goes on, take a smaller learning rate or initial range"
-            yield found("saturated_gate", value=flat, sentence=sentence, remedy=remedy)
+        else:
+            continue
+        sentence = f"{_gate(block, gate)} {text} {record.extent}"
+        yield Finding(kind, block, None, gate, value, sentence, remedy)
 
 
 def no_error(record: Record) -> Iterator[Finding]:

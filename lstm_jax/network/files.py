@@ -8,7 +8,6 @@ needs the extra `files`.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -21,36 +20,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import export
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import (
-    OutputWeights,
-    Parameters,
-    UnitWeights,
-    check_parameters,
-    is_shape,
-    parameter_shapes,
-)
-from lstm_jax.cell.scan import Activations
-from lstm_jax.cell.step import State
-from lstm_jax.cell.units import Layer
+from lstm_jax.cell.parameters import Parameters, check_parameters, is_shape, parameter_shapes
 from lstm_jax.cell.validation import as_array, check_floating
 
 # A JSON object: strings to null, bools, numbers, strings, lists and objects.
 Document = dict[str, Any]
 
-FORMAT = "lstm_jax network 1"
 Array = jax.Array | np.ndarray
+FORMAT = "lstm_jax network 1"
 DTYPES = ("bfloat16", "float16", "float32", "float64")
-
-# So that `jax.export` can write compiled functions of these to files.
-for _fields in (Parameters, Layer, UnitWeights, OutputWeights, State, Activations):
-    with contextlib.suppress(ValueError):  # registered before: the module is reloaded
-        export.register_namedtuple_serialization(
-            _fields, serialized_name=f"lstm_jax.{_fields.__name__}"
-        )
 
 
 def save(
@@ -77,10 +58,8 @@ def save(
       overwrite: whether to replace an existing file.
 
     Raises:
-      ValueError: if the parameters do not fit the architecture or are not finite, or the file
-        exists and `overwrite` is False.
+      ValueError: if the parameters do not fit the architecture, or the file exists.
       FileNotFoundError: if the folder does not exist.
-      ImportError: without safetensors.
     """
     from safetensors.numpy import save as as_safetensors
 
@@ -119,7 +98,6 @@ def load(
       ValueError: if the file does not hold a network or is damaged; or it holds float64 while JAX
         is restricted to float32 and no dtype is given.
       FileNotFoundError: if the file does not exist.
-      ImportError: for a file that is not a result file, without safetensors.
     """
     path = pathlib.Path(path)
     if not path.is_file():

@@ -63,9 +63,7 @@ class Learner(NamedTuple):
     """The state of online learning, a pytree of constant size."""
 
     parameters: Parameters
-    """The network's weights."""
     optimiser_state: optax.OptState
-    """The optimiser's state."""
     state: State
     """The hidden layer after the last step."""
     traces: Traces
@@ -146,8 +144,7 @@ def learn(
       `gradient` includes this step; `update` applies it.
 
     Raises:
-      ValueError: if an argument has the wrong shape or dtype, or the loss is not defined for the
-        output units.
+      ValueError: if an argument does not fit, or the loss is not defined for the output units.
     """
     _check_learner(architecture, learner)
     check_loss(architecture, loss)
