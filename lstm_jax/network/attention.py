@@ -33,23 +33,18 @@ from lstm_jax.network.layer import check_steps
 
 
 class AdditiveAttention(NamedTuple):
-    """The weights of additive attention with A hidden units."""
+    """The weights of additive attention: W [Q, A], U [Y, A] and v [A], floating."""
 
     query: jax.Array | np.ndarray
-    """[Q, A] floating, W."""
     output: jax.Array | np.ndarray
-    """[Y, A], U."""
     score: jax.Array | np.ndarray
-    """[A], v."""
 
 
 class DotProductAttention(NamedTuple):
-    """The weights of scaled dot product attention in A dimensions."""
+    """The weights of scaled dot product attention: W [Q, A] and U [Y, A]; None: the identity."""
 
     query: jax.Array | np.ndarray | None
-    """[Q, A] floating, W; None: the identity, A = Q."""
     output: jax.Array | np.ndarray | None
-    """[Y, A], U; None: the identity, A = Y."""
 
 
 class Attention(NamedTuple):

@@ -69,12 +69,10 @@ def save(
     dtype = arrays["output.cell"].dtype.name
     if dtype not in DTYPES:
         raise ValueError(f"parameters must be of one of {', '.join(DTYPES)}, got {dtype}")
-    if path.is_dir():
-        raise ValueError(f"path must be a file, got the folder {path}")
+    if path.is_dir() or not path.parent.is_dir():
+        raise FileNotFoundError(f"path must be that of a file in an existing folder, got {path}")
     if path.exists() and not overwrite:
         raise ValueError(f"{path} exists; overwrite=True replaces it")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path must be in an existing folder, got {path}")
     fields = json.dumps(dataclasses.asdict(architecture))
     metadata = {"format": FORMAT, "architecture": fields, "sha256": _digest(arrays)}
     write_atomically(path, as_safetensors(arrays, metadata))

@@ -343,10 +343,6 @@ def _online_gradient(
 ) -> tuple[jax.Array, Parameters]:
     start = init_learner(architecture, parameters, optax.identity())
     start, steps = vary_alike((start, (inputs, targets, weights)))
-
-    def body(learner: Learner, at: tuple) -> tuple[Learner, jax.Array]:
-        outputs, learner = _learn(architecture, learner, *at, loss=loss)
-        return learner, outputs
-
+    body = lambda learner, at: _learn(architecture, learner, *at, loss=loss)[::-1]
     learner, outputs = jax.lax.scan(body, start, steps)
     return outputs, learner.gradient

@@ -58,4 +58,6 @@ def check_optimiser(
         with jax.numpy_dtype_promotion("standard"):
             jax.eval_shape(lambda w: optimiser.update(w, optimiser.init(w), w), tree)
     except TypeError as error:
-        raise ValueError(f"optimiser must need the gradient alone, but {error}") from error
+        raise ValueError(
+            f"optimiser must need the gradient alone, but {str(error).splitlines()[0]}"
+        ) from error
