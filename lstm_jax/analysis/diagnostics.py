@@ -94,8 +94,7 @@ def diagnose(
     inputs, length = _as_batch(inputs, length)
     names = [f"input {i}" for i in range(architecture.num_inputs)] if symbols is None else symbols
     if not isinstance(names, (tuple, list)) or len(names) != architecture.num_inputs:
-        wanted = f"{architecture.num_inputs} names"
-        raise ValueError(f"symbols must hold {wanted}, got {displayed(symbols)}")
+        raise ValueError(f"symbols must name all inputs, got {displayed(symbols)}")
     is_real = np.arange(inputs.shape[1]) < length[:, None]
     unroll(architecture, parameters, inputs[0], steps=Steps(length=int(length[0])))  # checks shapes
     check_symbols("inputs", inputs.T, architecture.num_inputs, is_real.T)

@@ -25,7 +25,6 @@ from lstm_jax.cell.validation import check_choice
 from lstm_jax.network.layer import check_run, prepare
 
 Paths = Literal["truncated", "full"]
-LARGEST_DERIVATIVE = 0.25  # f'max of logistic units
 
 
 def recurrent_factors(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
@@ -66,7 +65,7 @@ def error_bound(weights: Weights, num_steps: int) -> jax.Array:
     recurrent = weights.recurrent
     norm = jnp.abs(recurrent).sum(0).max()  # w_uv is at [v, u]
     q = jnp.arange(1, num_steps + 1).astype(recurrent.dtype)
-    return recurrent.shape[0] * (LARGEST_DERIVATIVE * norm) ** q
+    return recurrent.shape[0] * (0.25 * norm) ** q  # f'max = 0.25
 
 
 def carrousel_factors(

@@ -9,11 +9,6 @@ A query q scores the outputs y(t) of every step. The context is their mean, weig
 
 Error signals enter the layer at every step, as from output units. With the truncated gradient they
 then reach that step's units and the carrousel only.
-
-References:
-  D. Bahdanau, K. Cho and Y. Bengio. Neural machine translation by jointly learning to align and
-  translate. ICLR 2015.
-  A. Vaswani et al. Attention is all you need. NeurIPS 2017.
 """
 
 from __future__ import annotations

@@ -51,14 +51,10 @@ def save(
     >>> found == net, parameters.output.cell.shape
     (True, (2, 1))
 
-    Args:
-      path: the file, in an existing folder.
-      architecture: the network.
-      parameters: its weights, of one of `DTYPES`; with lanes, those of many networks.
-      overwrite: whether to replace an existing file.
+    The parameters are of one of `DTYPES`; with lanes, those of many networks.
 
     Raises:
-      ValueError: if the parameters do not fit the architecture, or the file exists.
+      ValueError: if the parameters do not fit, or the file exists and `overwrite` is False.
       FileNotFoundError: if the folder does not exist.
     """
     from safetensors.numpy import save as as_safetensors
@@ -116,11 +112,7 @@ def load(
 def network_from_document(
     document: Document, dtype: DTypeLike = jnp.float32
 ) -> tuple[Architecture, Parameters]:
-    """Return the network of the first solved trial of a result file, given its parsed JSON.
-
-    Raises:
-      ValueError: if no trial was solved, or the document does not hold a network.
-    """
+    """Return the network of the first solved trial of a result file, given its parsed JSON."""
     try:
         if document["network"] is None:
             raise ValueError(f"the result of {document['task']} has no solved trial")

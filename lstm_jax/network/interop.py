@@ -101,9 +101,8 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
     check_choice("library", library, tuple(LAYOUTS))
     check_type("arrays", arrays, Mapping)
     layout = LAYOUTS[library]
-    leaves = jax.tree_util.tree_leaves_with_path(
-        dict(arrays), is_leaf=lambda node: not isinstance(node, Mapping)
-    )
+    is_array = lambda node: not isinstance(node, Mapping)
+    leaves = jax.tree_util.tree_leaves_with_path(dict(arrays), is_array)
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
     flat = {name: as_array(name, leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
     num_inputs, num_cells, has_biases = _check_arrays(library, layout, flat)
@@ -172,9 +171,7 @@ def _shift_forget_bias(layer: Layer[UnitWeights], added: float) -> Layer[UnitWei
     return layer._replace(forget_gate=gate._replace(bias=gate.bias + added))
 
 
-def _check_arrays(
-    library: str, layout: Layout, arrays: Mapping[str, jax.Array]
-) -> tuple[int, int, bool]:
+def _check_arrays(library: str, layout: Layout, arrays: dict) -> tuple[int, int, bool]:
     """Return I, C and whether there are biases; raise ValueError unless all shapes follow."""
     given = {name: array.shape for name, array in arrays.items()}
     turn = lambda shape: shape[::-1] if layout.units_first else shape

@@ -267,9 +267,7 @@ def check_steps(
     check_type("steps", steps, Steps)
     mask, length, reset = steps
     if mask is not None and length is not None:
-        raise ValueError(
-            f"steps must have mask or length, not both, got length {length!r} and a mask"
-        )
+        raise ValueError(f"steps must have mask or length, not both, got length {length!r} too")
     shape = (num_steps, *lanes)
     return (
         None if mask is None else as_flags("mask", mask, shape),

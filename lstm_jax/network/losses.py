@@ -123,8 +123,7 @@ def ignore_within_tolerance(
 class Loss:
     """A weighted sum of E / 2 and the cross entropy, beyond a tolerance.
 
-    e_k = (squared f'(net_k) + cross_entropy) (t_k - y_k), and 0 within the tolerance. No field may
-    be negative.
+    e_k = (squared f'(net_k) + cross_entropy) (t_k - y_k), and 0 within the tolerance.
 
     >>> net, target = jnp.array([2.0]), jnp.array([0.0])
     >>> gradients = [jax.grad(loss)(net, target) for loss in (Loss(), LOSSES["cross_entropy"])]
@@ -133,7 +132,7 @@ class Loss:
     """
 
     squared: float = 1.0
-    """Weight of E / 2."""
+    """Weight of E / 2; no field is negative."""
     cross_entropy: float = 0.0
     """Weight of the cross entropy, c above. It needs logistic output units unless it is 0."""
     tolerance: float = 0.0
@@ -208,7 +207,6 @@ def _as_arrays(
         return outputs, targets, None
     weights = as_array("weights", weights)
     if outputs.ndim < 2 or weights.shape != outputs.shape[:1] + outputs.shape[2:]:
-        raise ValueError(
-            f"weights must be [T] for {name} [T, K], got {weights.shape} for {outputs.shape}"
-        )
+        shapes = f"{weights.shape} for {outputs.shape}"
+        raise ValueError(f"weights must be [T] for {name} [T, K], got {shapes}")
     return outputs, targets, weights[:, None]

@@ -48,9 +48,7 @@ def check_optimiser(
     `weights` are the pytree that it will update; None: a single number.
     """
     if not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
-        raise ValueError(
-            f"optimiser must be one of optax, such as optax.sgd(0.1), got {optimiser!r}"
-        )
+        raise ValueError(f"optimiser must be one of optax, such as sgd(0.1), got {optimiser!r}")
     if not isinstance(optimiser, optax.GradientTransformationExtraArgs):
         return
     tree = jax.ShapeDtypeStruct((), jnp.float32) if weights is None else weights

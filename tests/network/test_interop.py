@@ -238,11 +238,11 @@ WRONG = {
         "keras.LSTM",
         {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((3, 8)), "bias": np.ones(8)},
     ),
-    r"'bias': \(8,\)}, got .*'bias': \(7,\)}": (
+    r"'bias': \(8,\)}, got .*'bias': \(7,\)": (
         "keras.LSTM",
         {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(7)},
     ),
-    r"got {'kernel': \(8,\)": (
+    r"got .*'kernel': \(8,\)": (
         "keras.LSTM",
         {"kernel": np.ones(8), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)},
     ),
