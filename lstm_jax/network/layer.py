@@ -156,7 +156,6 @@ def output_units(
     Array([0.5], dtype=float32)
 
     Args:
-      architecture: the network.
       weights: the incoming weights of the output units.
       hidden: the `State` of the step, or the `Activations` of all steps, as of `unroll`.
       inputs: [I] floating of the step, or [T, I] floating or [T] integers; needed only with

@@ -129,7 +129,6 @@ def learn(
 
     Args:
       architecture: the network; static under `jit`.
-      learner: the learner before the step.
       x_t: [I] floating, or an integer in [0, I) for a one-hot vector.
       target: [K], or None for a step without error.
       weight: the weight of this step's loss; 0 is the same as no target, so that one compiled
@@ -343,6 +342,10 @@ def _online_gradient(
 ) -> tuple[jax.Array, Parameters]:
     start = init_learner(architecture, parameters, optax.identity())
     start, steps = vary_alike((start, (inputs, targets, weights)))
-    body = lambda learner, at: _learn(architecture, learner, *at, loss=loss)[::-1]
+
+    def body(learner: Learner, at: tuple) -> tuple[Learner, jax.Array]:
+        outputs, learner = _learn(architecture, learner, *at, loss=loss)
+        return learner, outputs
+
     learner, outputs = jax.lax.scan(body, start, steps)
     return outputs, learner.gradient
