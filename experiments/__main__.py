@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import textwrap
 
-from experiments.cli.help import format_entry
-from experiments.rows.commands import BASELINES, COMMANDS, rows_of
+from experiments.rows.collection import BASELINES, COMMANDS, rows_of
 from lstm_jax.training.recipes.overrides import OVERRIDES
 from lstm_jax.training.recipes.recipe import NAMED
 
 FOLDER = pathlib.Path(__file__).parent
+INDENT = 27  # of the second column
 
 
 def commands() -> dict[str, str]:
@@ -40,10 +41,12 @@ def overview() -> str:
             for name, override in OVERRIDES.items()
         },
     }
+    fill = textwrap.TextWrapper(100, "  ", " " * INDENT, break_on_hyphens=False).fill
     lines = []
     for title, entries in sections.items():
-        lines += [title, *(format_entry(name, text) for name, text in entries.items()), ""]
-    return "\n".join(lines).rstrip()
+        lines += ["", title]
+        lines += [fill(f"{name:<{INDENT - 3}} {text}") for name, text in entries.items()]
+    return "\n".join(lines[1:])
 
 
 if __name__ == "__main__":

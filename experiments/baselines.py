@@ -8,6 +8,5 @@ sequences, --max_sequences sets a smaller one, which the result file records.
 from experiments.rows.flags import row_command
 
 COMMAND = row_command("baselines", __doc__)
-
 if __name__ == "__main__":
     COMMAND.run()

@@ -53,46 +53,26 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Run the cases of the flags."""
-    unknown = [case for case in values.case if case not in CASES]
-    if unknown or not values.case:
-        raise ValueError(f"--case must be of {','.join(CASES)}, got {','.join(unknown)!r}")
+    if not values.case or not CASES.keys() >= {*values.case}:
+        raise ValueError(f"--case must be of {','.join(CASES)}, got {','.join(values.case)!r}")
     if values.setting not in (None, *SETTINGS):
         raise ValueError(f"--setting must be one of {SETTINGS}, got {values.setting!r}")
     if values.out is not None:
         for case in values.case:
             check_free(_path(case, values.out), values.overwrite)
         make_folder(values.out)
-    groups = _groups(values)
-    for group in groups:
-        is_alone = values.setting is not None or len(groups) == 1
-        for case, documents in zip(group, _measure(group, is_alone, values), strict=True):
-            _report(case, documents, values)
-
-
-def _groups(values: FlagValues) -> list[list[str]]:
-    """Return the cases that share a process: in a quick run, those of one setting."""
-    if not values.quick:
-        return [[case] for case in values.case]
-    groups: dict[str, list[str]] = {}
     for case in values.case:
-        groups.setdefault(_settings(case, values)[0], []).append(case)
-    return list(groups.values())
+        _report(case, _measure(case, values), values)
 
 
-def _settings(case: str, values: FlagValues) -> tuple[str, ...]:
+def _measure(case: str, values: FlagValues) -> list[Document]:
+    """Return a document per setting, of this process only if it is all that is measured."""
+    settings = CASES[case].settings[: 1 if values.quick else None]
     if values.setting is not None:
-        return (values.setting,)
-    return CASES[case].settings[: 1 if values.quick else None]
-
-
-def _measure(cases: Sequence[str], is_alone: bool, values: FlagValues) -> list[list[Document]]:
-    """Return the documents of each case, one per setting."""
-    settings = _settings(cases[0], values)
-    if is_alone and len(settings) == 1:
-        by_setting = [[_run(case, settings[0], values) for case in cases]]
-    else:
-        by_setting = [_run_apart(cases, setting, values) for setting in settings]
-    return [list(documents) for documents in zip(*by_setting, strict=True)]
+        settings = (values.setting,)
+    if len(settings) == 1 and (values.setting is not None or len(values.case) == 1):
+        return [_run(case, settings[0], values)]
+    return [_run_apart(case, setting, values) for setting in settings]
 
 
 def _run(case: str, setting: str, values: FlagValues) -> Document:
@@ -122,16 +102,15 @@ def _run(case: str, setting: str, values: FlagValues) -> Document:
     }
 
 
-def _run_apart(cases: Sequence[str], setting: str, values: FlagValues) -> list[Document]:
+def _run_apart(case: str, setting: str, values: FlagValues) -> Document:
     """Measure in a separate process, or raise OSError if that fails."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "experiments.benchmark", f"--case={','.join(cases)}"]
+        command = [sys.executable, "-m", "experiments.benchmark", f"--case={case}"]
         command += [f"--setting={setting}", f"--out={folder}", f"--repeats={values.repeats}"]
         command += ["--quick"] * values.quick
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            raise OSError(f"case {','.join(cases)} failed under XLA setting {setting!r}")
-        return [read_json(_path(case, pathlib.Path(folder))) for case in cases]
+        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode != 0:
+            raise OSError(f"case {case} failed under XLA setting {setting!r}")
+        return read_json(_path(case, pathlib.Path(folder)))
 
 
 def _report(case: str, documents: Sequence[Document], values: FlagValues) -> None:
@@ -144,8 +123,7 @@ def _report(case: str, documents: Sequence[Document], values: FlagValues) -> Non
         return
     path = write_result(_path(case, values.out), document, values.overwrite)
     print(f"wrote {path}", flush=True)
-    draw = CASES[case].draw
-    if draw is not None:
+    if (draw := CASES[case].draw) is not None:
         found = [Measurement.from_json(m) for m in measurements]
         draw_beside(path.with_name(f"{case}.png"), lambda: draw(found), values.overwrite)
 
@@ -155,6 +133,5 @@ def _path(case: str, out: pathlib.Path) -> pathlib.Path:
 
 
 COMMAND = Command("benchmark", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

@@ -1,7 +1,7 @@
 """Diagnosis of the networks in result files: problems, the paper's remedies, active gates.
 
-    python -m experiments.diagnose --files=experiments/results/6a/6a.json
-    python -m experiments.diagnose --files=out/4-100.json,out/4-100.adam.json --sequences=500
+    python -m experiments.diagnose experiments/results/6a/6a.json
+    python -m experiments.diagnose out/4-100.json out/4-100.adam.json --sequences=500
     python -m experiments.diagnose --files=out/6b.json --seed=1
 
 A result file has the network of its first solved trial. The network is run on fresh sequences of
@@ -24,11 +24,7 @@ from lstm_jax.tasks import make_task
 
 
 def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
-    """Return the findings for the network of a result file.
-
-    Raises:
-      ValueError: if it is not a result file with a network of one of the paper's tasks.
-    """
+    """Return the findings for the network of a result file; raise ValueError if it has none."""
     document = read_result(path)
     try:
         architecture, parameters = network_from_document(document)
@@ -45,7 +41,7 @@ def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
 
 def define(flags: FlagSet) -> None:
     """Define the flags."""
-    flags.items("files", [], "Result files (required).")
+    flags.items("files", [], "Result files, which may also be given without a flag.")
     flags.integer("sequences", 200, "Fresh sequences for each network.", 1, 100_000)
     flags.seed()
 
@@ -61,7 +57,6 @@ def main(values: FlagValues) -> None:
             print(f"  - {sentence}")
 
 
-COMMAND = Command("diagnose", __doc__, define, main)
-
+COMMAND = Command("diagnose", __doc__, define, main, operands="files")
 if __name__ == "__main__":
     COMMAND.run()

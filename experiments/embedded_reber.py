@@ -7,6 +7,5 @@ Row 1-1 has 4 blocks of 1 cell and learning rate 0.1; rows 1-2 and 1-3 have 3 bl
 from experiments.rows.flags import row_command
 
 COMMAND = row_command("embedded_reber", __doc__)
-
 if __name__ == "__main__":
     COMMAND.run()

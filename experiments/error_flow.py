@@ -14,7 +14,7 @@ weights trained by BPTT at the same learning rate. Takes a minute or two.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from experiments.cli.command import Command
 from experiments.cli.files import check_free, make_folder, save_picture
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform
-from lstm_jax import Architecture, initialise
+from lstm_jax import Architecture, Parameters, initialise
 from lstm_jax.analysis import error_flow
 from lstm_jax.baselines import fully_recurrent
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
@@ -36,6 +36,7 @@ from lstm_jax.plots.flow import draw_lines
 from lstm_jax.tasks import Hyperparameters, make_task
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import AnyModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +46,9 @@ Lines = Document  # by label, the largest |error at t-q| for a unit error at t, 
 INPUTS, UNITS = 8, 8  # of the nets with random weights, as in task 6a
 INIT_RANGES = (0.2, 1.0, 4.0)  # of the recurrent net
 ROW, NET = "3a-100-3", RecurrentNet(1, 8, 1, "full", bias=True)
-COLOURS = (style.SKY, style.BLUE, style.GREEN)  # of the ranges
+COLOURS = {"|w| < 0.2": style.SKY, "|w| < 1": style.BLUE, "|w| < 4": style.GREEN}
+COLOURS |= {"full gradient": style.ORANGE, "truncated gradient": style.BLACK, "": style.BLUE}
+DASHES = {"bound": ":", "before": ":", "midway": "--", "": "-"}
 TIMES = ("before", "midway", "after")  # relative to training
 
 
@@ -62,34 +65,26 @@ def of_random_weights(steps: int, seed: int) -> Lines:
         lines[f"bound, |w| < {init_range:g}"] = error_flow.error_bound(weights, steps)
     lstm = Architecture(num_inputs=INPUTS, blocks=(2, 2), num_outputs=1)
     parameters = initialise(key, lstm, init_range=0.2, input_gate_bias=(-2.0, -4.0))
-    for paths in ("full", "truncated"):
-        factors = error_flow.carrousel_factors(lstm, parameters, inputs, paths)
-        lines[f"LSTM, {paths} gradient"] = _largest(factors)
-    return lines
+    return lines | _of_lstm(lstm, parameters, inputs)
 
 
 def over_training(sequences: int, seed: int) -> Lines:
     """Compute error flow through one sequence at three times of the training of two nets."""
     task = dataclasses.replace(make_task(ROW), max_sequences=sequences)
     inputs = task.sample(jax.random.key(seed), None).inputs[:100]
-    lines = {}
-    models = snapshots(TrainingLoop(task), seed)
-    for time, model in zip(TIMES, models, strict=True):
-        for paths in ("full", "truncated"):
-            factors = error_flow.carrousel_factors(
-                task.architecture, model.parameters, inputs, paths
-            )
-            lines[f"LSTM, {paths} gradient, {time}"] = _largest(factors)
     learning_rate = task.hyperparameters.learning_rate
     hyperparameters = Hyperparameters(learning_rate, task.hyperparameters.init_range)
     baseline = with_bptt(task, NET, hyperparameters, optax.sgd(learning_rate))
+    lines = {}
+    for time, model in zip(TIMES, snapshots(TrainingLoop(task), seed), strict=True):
+        lines |= _of_lstm(task.architecture, model.parameters, inputs, f", {time}")
     for time, model in zip(TIMES, snapshots(baseline, seed), strict=True):
         factors = error_flow.recurrent_factors(NET, model.weights, inputs)
         lines[f"fully recurrent, {time}"] = _largest(factors)
     return lines
 
 
-def snapshots(loop: TrainingLoop, seed: int) -> list[Any]:
+def snapshots(loop: TrainingLoop, seed: int) -> list[AnyModel]:
     """Return the first trial's model before, midway through and after its training."""
     runner = TrialRunner(loop, [0], seed=seed)
     models = []
@@ -98,6 +93,12 @@ def snapshots(loop: TrainingLoop, seed: int) -> list[Any]:
             runner.run_chunk()
         models.append(jax.tree.map(lambda a: jnp.asarray(a[..., 0]), runner.state().trials.model))
     return models
+
+
+def _of_lstm(net: Architecture, parameters: Parameters, inputs: jax.Array, when: str = "") -> Lines:
+    flow = lambda paths: error_flow.carrousel_factors(net, parameters, inputs, paths)
+    labels = {paths: f"LSTM, {paths} gradient{when}" for paths in ("full", "truncated")}
+    return {label: _largest(flow(paths)) for paths, label in labels.items()}
 
 
 def _largest(factors: jax.Array) -> jax.Array:
@@ -113,13 +114,10 @@ def draw(panels: dict[str, Lines]) -> Figure:
     return figure
 
 
-def _style(label: str) -> Document:
+def _style(label: str) -> style.Options:
     """Return the net's colour, and the dashes of a bound or a time."""
-    colours = {f"|w| < {r:g}": c for r, c in zip(INIT_RANGES, COLOURS, strict=True)}
-    colours |= {"full gradient": style.ORANGE, "truncated gradient": style.BLACK, "": style.BLUE}
-    dashes = {"bound": ":", "before": ":", "midway": "--", "": "-"}
     find = lambda table: next(value for part, value in table.items() if part in label)
-    return {"color": find(colours), "linestyle": find(dashes)}
+    return {"color": find(COLOURS), "linestyle": find(DASHES)}
 
 
 def define(flags: FlagSet) -> None:
@@ -146,6 +144,5 @@ def main(values: FlagValues) -> None:
 
 
 COMMAND = Command("error_flow", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

@@ -1,11 +1,7 @@
-"""Experiments 2a and 2b: long time lags, with and without local regularities (section 5.2).
-
-The symbols between the relevant ones are fixed in row 2a and random in row 2b.
-"""
+"""Experiments 2a and 2b: long time lags, with and without local regularities (section 5.2)."""
 
 from experiments.rows.flags import row_command
 
 COMMAND = row_command("noise_free", __doc__)
-
 if __name__ == "__main__":
     COMMAND.run()

@@ -2,11 +2,9 @@
 
     python -m experiments.notebooks
     python -m experiments.notebooks --names=inside_a_cell,your_own_task
-    python -m experiments.notebooks --check
 
 A source is a Python file with `# %%` before each cell. Each NAME.ipynb is written from NAME.py with
-all outputs. With --check nothing is written; a notebook that differs from its source or fails is an
-error.
+all outputs.
 """
 
 from __future__ import annotations
@@ -14,13 +12,16 @@ from __future__ import annotations
 import os
 import pathlib
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
 from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
-from lstm_jax.training.runs.result_file import write_atomically
+from lstm_jax.network.files import write_atomically
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 FOLDER = pathlib.Path(__file__).parent / "colab"
 TIMEOUT = 600  # seconds per cell
@@ -31,7 +32,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
-def from_source(name: str) -> Any:
+def from_source(name: str) -> NotebookNode:
     """Return the notebook of a source, without outputs."""
     import jupytext
 
@@ -44,79 +45,40 @@ def from_source(name: str) -> Any:
     return notebook
 
 
-def committed(name: str) -> Any:
-    """Return the notebook as last written."""
-    import nbformat
-
-    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-
-
-def cells(notebook: Any) -> list[tuple[str, str]]:
-    """Return type and text of each cell."""
-    return [(cell.cell_type, cell.source) for cell in notebook.cells]
-
-
-def execute(notebook: Any) -> float:
-    """Run all cells in a new kernel, with the library of this checkout; return the seconds."""
+def execute(notebook: NotebookNode) -> None:
+    """Run all cells in a new kernel, with the library of this checkout."""
     from nbclient import NotebookClient
 
-    started = time.monotonic()
-    resources = {"metadata": {"path": str(FOLDER)}}
-    client = NotebookClient(notebook, timeout=TIMEOUT, resources=resources, record_timing=False)
+    client = NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        resources={"metadata": {"path": str(FOLDER)}},
+        record_timing=False,
+        coalesce_streams=True,  # and the last text of overwritten lines alone
+    )
     client.execute(env=os.environ | {"PYTHONPATH": str(FOLDER.parents[1])})
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = _tidy(cell.outputs)
-    return time.monotonic() - started
-
-
-def _tidy(outputs: list[Any]) -> list[Any]:
-    """Join the texts of each stream, and keep the last text of overwritten lines."""
-    texts: dict[str, Any] = {}
-    tidy = []
-    for output in outputs:
-        if output.output_type == "stream":
-            if output.name in texts:
-                texts[output.name].text += output.text
-                continue
-            texts[output.name] = output
-        tidy.append(output)
-    for output in texts.values():
-        lines = output.text.rstrip().split("\n")
-        output.text = "\n".join(line.rsplit("\r", 1)[-1] for line in lines) + "\n"
-    return tidy
 
 
 def define(flags: FlagSet) -> None:
     """Define the flags."""
     flags.items("names", [], "Notebooks to run (default: all).")
-    flags.switch("check", False, "Write nothing; fail if a notebook differs or does not run.")
 
 
 def main(values: FlagValues) -> None:
-    """Run notebooks, and write them without --check."""
+    """Run notebooks and write them."""
+    import nbformat
+
+    unknown = [name for name in values.names if name not in names()]
+    if unknown:
+        raise ValueError(f"--names must be of {', '.join(names())}, got {unknown[0]!r}")
     for name in values.names or names():
-        if name not in names():
-            raise ValueError(f"--names must be of {', '.join(names())}, got {name!r}")
-        notebook = from_source(name)
-        if values.check and cells(notebook) != cells(committed(name)):
-            raise ValueError(
-                f"{name}.ipynb differs from {name}.py; run without --check to write it"
-            )
-        seconds = execute(notebook)
-        if not values.check:
-            _write(name, notebook)
+        started, notebook = time.monotonic(), from_source(name)
+        execute(notebook)
+        write_atomically(FOLDER / f"{name}.ipynb", f"{nbformat.writes(notebook)}\n".encode())
+        seconds = time.monotonic() - started
         print(f"{name}: {len(notebook.cells)} cells ran in {seconds:.0f} seconds", flush=True)
 
 
-def _write(name: str, notebook: Any) -> None:
-    import nbformat
-
-    text = nbformat.writes(notebook) + "\n"
-    write_atomically(FOLDER / f"{name}.ipynb", text.encode())
-
-
 COMMAND = Command("notebooks", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

@@ -16,11 +16,9 @@ import warnings
 from absl.flags import FlagValues
 
 from experiments.cli.command import Command
-from experiments.cli.files import check_free, make_folder, write_file
+from experiments.cli.files import check_free, make_folder
 from experiments.cli.flag_set import FlagSet
 
-LIBRARY = "lstm_jax"
-PAGE = f"{LIBRARY}.html"
 # Omit the constructors of NamedTuples, which have no docstrings.
 TEMPLATE = """
 {% extends "default/module.html.jinja2" %}
@@ -32,20 +30,6 @@ TEMPLATE = """
 """
 
 
-def write_reference(out: pathlib.Path) -> list[pathlib.Path]:
-    """Write the pages into a folder and return their paths."""
-    import pdoc
-    import pdoc.render
-
-    with tempfile.TemporaryDirectory() as templates, warnings.catch_warnings():
-        # The types of omitted constructors.
-        warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
-        pathlib.Path(templates, "module.html.jinja2").write_text(TEMPLATE)
-        pdoc.render.configure(docformat="google", template_directory=pathlib.Path(templates))
-        pdoc.pdoc(LIBRARY, output_directory=out)
-    return sorted(out.rglob("*.html"))
-
-
 def define(flags: FlagSet) -> None:
     """Define the flags."""
     flags.folder("out", "Folder for the pages (required).")
@@ -54,22 +38,22 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Write the pages."""
-    out: pathlib.Path = values.out
-    check_free(out / PAGE, values.overwrite)
+    import pdoc
+    import pdoc.render
+
+    out = values.out
+    if out.is_dir() and any(out.iterdir()):
+        check_free(out, values.overwrite)
     make_folder(out)
-    with tempfile.TemporaryDirectory() as folder:
-        pages = write_reference(pathlib.Path(folder))
-        written = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
-        targets = {path: out / path.relative_to(folder) for path in written}
-        for target in targets.values():
-            check_free(target, values.overwrite)
-        for path, target in targets.items():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_file(target, path.read_bytes(), values.overwrite)
-    print(f"wrote {len(pages)} pages: open {out / 'index.html'}")
+    with tempfile.TemporaryDirectory() as templates, warnings.catch_warnings():
+        # The types of omitted constructors.
+        warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
+        pathlib.Path(templates, "module.html.jinja2").write_text(TEMPLATE)
+        pdoc.render.configure(docformat="google", template_directory=pathlib.Path(templates))
+        pdoc.pdoc("lstm_jax", output_directory=out)
+    print(f"wrote {len(list(out.rglob('*.html')))} pages: open {out / 'index.html'}")
 
 
 COMMAND = Command("reference", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

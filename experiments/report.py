@@ -21,14 +21,14 @@ from absl.flags import FlagValues
 from experiments.cli.command import Command
 from experiments.cli.files import check_free, make_folder, write_file
 from experiments.cli.flag_set import FlagSet
-from experiments.rows.collection import all_rows, read_result
+from experiments.rows.collection import paper_order, read_result
 from experiments.rows.text import SHORT, Column, num_weights, row_label, show
 from lstm_jax import plots
 from lstm_jax.network.files import Document
 from lstm_jax.plots.style import as_png
 
 TEMPLATE = pathlib.Path(__file__).with_suffix(".html")
-TRIAL: tuple[Column, ...] = (
+TRIAL: tuple[Column[Document], ...] = (
     ("trial", lambda t: str(t["index"])),
     ("solved", lambda t: "yes" if t["solved"] else "no" if t["finite"] else "not finite"),
     ("sequences", lambda t: show(t["sequences"])),
@@ -38,24 +38,23 @@ TRIAL: tuple[Column, ...] = (
 
 
 def page(documents: Sequence[Document], title: str) -> str:
-    """Return the report of some results, as HTML that needs no other file.
-
-    Raises:
-      ImportError: if Jinja is not installed.
-    """
+    """Return the report of some results, as HTML that needs no other file."""
     try:
         from jinja2 import Environment
     except ImportError as error:
         raise ImportError("the report needs jinja2: pip install 'lstm_jax[report]'") from error
-    template = Environment(autoescape=True).from_string(TEMPLATE.read_text())
-    return template.render(
-        title=title,
-        documents=documents,
-        columns_of_row=SHORT,
-        columns_of_trial=TRIAL,
-        label=row_label,
-        weights=num_weights,
-        picture=lambda d: base64.b64encode(as_png(plots.learning_curves(d))).decode(),
+    return (
+        Environment(autoescape=True)
+        .from_string(TEMPLATE.read_text())
+        .render(
+            title=title,
+            documents=documents,
+            columns_of_row=SHORT,
+            columns_of_trial=TRIAL,
+            label=row_label,
+            weights=num_weights,
+            picture=lambda d: base64.b64encode(as_png(plots.learning_curves(d))).decode(),
+        )
     )
 
 
@@ -75,11 +74,7 @@ def curves_csv(document: Document) -> str:
 
 
 def read_folder(folder: pathlib.Path) -> dict[pathlib.Path, Document]:
-    """Read the result files of a folder: the paper's rows in order, then those of other tasks.
-
-    Raises:
-      ValueError: if there is none.
-    """
+    """Return the results in a folder, at least one: the paper's rows, then those of other tasks."""
     found = {}
     for path in sorted(folder.glob("*.json")):
         try:
@@ -88,31 +83,19 @@ def read_folder(folder: pathlib.Path) -> dict[pathlib.Path, Document]:
             print(f"left out: {error}")
     if not found:
         raise ValueError(f"--out must hold result files of rows, and {folder} holds none")
-    order = {row: i for i, row in enumerate(all_rows())}
-
-    def position(item: tuple[pathlib.Path, Document]) -> tuple:
-        path, document = item
-        row = document["task"]
-        return order.get(row, len(order)), row, document["recipe"] != "paper", path.name
-
-    return dict(sorted(found.items(), key=position))
+    return dict(sorted(found.items(), key=lambda item: paper_order(item[1])))
 
 
 def define(flags: FlagSet) -> None:
     """Define the folders."""
-    flags.folder("out", "Folder of result files; must be given.", required=True)
-    flags.folder(
-        "into", "Folder of the page and the CSV files (default: that of the results).", False
-    )
+    flags.folder("out", "Folder of result files (required).")
+    into = "Folder of the page and the CSV files (default: that of the results)."
+    flags.folder("into", into, required=False)
     flags.switch("overwrite", False, "Replace files that exist.")
 
 
 def main(values: FlagValues) -> None:
-    """Write the page and the CSV files.
-
-    Raises:
-      ValueError: if there are no results, or a file exists that may not be replaced.
-    """
+    """Write the page and the CSV files."""
     found = read_folder(values.out)
     into = values.into or values.out
     files = {into / f"{path.stem}.csv": curves_csv(d).encode() for path, d in found.items()}
@@ -126,6 +109,5 @@ def main(values: FlagValues) -> None:
 
 
 COMMAND = Command("report", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

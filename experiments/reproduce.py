@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from absl.flags import FlagValues
 
@@ -54,7 +54,9 @@ def main(values: FlagValues) -> None:
     options = row_flags.make_options(values)
     rows = [resolve(name, options) for name in names]
     run.prepare(rows)
-    statuses = run_workers(sorted(rows, key=expected_steps, reverse=True), values)
+    expected = lambda task: task.published.mean_sequences or task.max_sequences
+    steps = lambda row: expected(row.task) * row.task.max_length * row.task.trials
+    statuses = run_workers(sorted(rows, key=steps, reverse=True), values)
     if not options.quiet:
         print(text_table([row.read(row.result) for row in rows if row.result.exists()]))
     failed = [name for name in names if statuses[name]]
@@ -62,20 +64,10 @@ def main(values: FlagValues) -> None:
         raise ValueError(f"{len(failed)} of {len(names)} rows failed: {', '.join(failed)}")
 
 
-def expected_steps(row: Row) -> float:
-    """Return the number of time steps that all trials of a row take by the paper's mean."""
-    task = row.task
-    sequences = task.published.mean_sequences or task.max_sequences
-    return sequences * task.max_length * task.trials
-
-
 def run_workers(rows: Sequence[Row], values: FlagValues) -> dict[str, int]:
     """Run each row in a process, --workers at a time; return the exit status of each.
 
     When a signal ends this process, it ends the workers, and each leaves a checkpoint.
-
-    Raises:
-      Interrupted: if a signal ended this process.
     """
     waiting, running, statuses = [row.name for row in rows], {}, {}
     try:
@@ -91,33 +83,25 @@ def run_workers(rows: Sequence[Row], values: FlagValues) -> dict[str, int]:
         number = getattr(error, "number", signal.SIGINT)
         if number == signal.SIGINT:
             print(run.ENDING, file=sys.stderr, flush=True)
-        _end_all(running.values())
+        for worker in running.values():
+            worker.terminate()
+        for worker in running.values():
+            worker.wait()
         message = "interrupted; --resume continues the remaining rows"
         raise Interrupted(message, number) from None
     return statuses
 
 
-def _end_all(workers: Iterable[subprocess.Popen]) -> None:
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.wait()
-
-
-def _start(row: str, values: FlagValues) -> subprocess.Popen:
+def _start(row: str, values: FlagValues) -> subprocess.Popen[bytes]:
     """Start the worker of a row with the other flags of this process."""
-    given = [
-        f"--{name}={values[name].value}"
-        for name in values
-        if values[name].present and name not in ("rows", "workers")
-    ]
     command = [sys.executable, "-m", "experiments.reproduce", f"--rows={row}", "--devices=1"]
-    environment = os.environ | {_IS_WORKER: "1"}
+    for name in values:
+        if values[name].present and name not in ("rows", "workers"):
+            command.append(f"--{name}={values[name].value}")
     # In a process group of its own: Ctrl-C in the terminal reaches the parent alone, which ends the
     # workers once.
-    return subprocess.Popen(
-        [*command, *given], stdin=subprocess.PIPE, env=environment, start_new_session=True
-    )
+    environment = os.environ | {_IS_WORKER: "1"}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
 
 
 def _end_with_parent() -> None:
@@ -127,6 +111,5 @@ def _end_with_parent() -> None:
 
 
 COMMAND = Command("reproduce", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

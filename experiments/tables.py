@@ -2,55 +2,42 @@
 
     python -m experiments.tables
     python -m experiments.tables --nopictures
-    python -m experiments.tables --check
 
 Writes the short table in README.md, and experiments/results/README.md with all tables and pictures:
-an overview and, for each task, its learning curves and a solved network on one sequence. --check
-only checks that the tables agree with the result files.
+an overview and, for each task, its learning curves and a solved network on one sequence.
 """
 
 from __future__ import annotations
 
-import io
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
 from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
-from experiments.rows import figures
-from experiments.rows.collection import (
-    RESULTS,
-    all_rows,
-    best,
-    best_of_each,
-    read_results,
-    task_of,
-)
-from experiments.rows.text import (
-    SHORT,
-    Column,
-    markdown_table,
-    num_weights,
-    percent,
-    published_wrong,
-    show,
-    solved,
-)
-from lstm_jax.network.files import Document, write_atomically
+from experiments.rows import collection, text
+from experiments.rows.collection import RESULTS, best, best_of_each, task_of
+from experiments.rows.text import Column, markdown_table, show
+from lstm_jax import plots
+from lstm_jax.network.files import Document, network_from_document, write_atomically
 from lstm_jax.plots import style
 from lstm_jax.tasks import make_task, row_names
+from lstm_jax.training.trials.training_loop import DATA
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ROOT = RESULTS.parents[1]
 BEGIN, END = "<!-- results -->\n", "<!-- end results -->\n"
-SHADES = 6  # of each colour, in a committed picture
+NEVER = 100.0  # the position in the overview of a row without a solved trial
+COLUMNS = 4  # of panels with learning curves
 
 TITLES = {
     "1": "embedded Reber grammar",
@@ -65,15 +52,24 @@ TITLES = {
     "6a": "temporal order, two symbols",
     "6b": "temporal order, three symbols",
 }
+
+
+def published_wrong(document: Document) -> float | None:
+    """Return the paper's number of wrong sequences in the final test."""
+    published = document["published"]
+    number, fraction = published["test_wrong"], published["test_fraction"]
+    return fraction * document["test_size"] if number is None and fraction is not None else number
+
+
 # README shows the first row of each task.
 FIRST_ROWS = {task_of(row): row for row in reversed(row_names())}
-LONG: tuple[Column, ...] = (
+LONG: tuple[Column[Document], ...] = (
     ("row", lambda d: d["task"]),
     ("recipe", lambda d: d["recipe"]),
-    ("weights", lambda d: show(num_weights(d))),
+    ("weights", lambda d: show(text.num_weights(d))),
     ("a", lambda d: f"{d['hyperparameters']['learning_rate'] or '-'}"),
-    ("solved", solved),
-    ("paper", lambda d: percent(d["published"]["success_rate"])),
+    ("solved", text.solved),
+    ("paper", lambda d: text.percent(d["published"]["success_rate"])),
     ("budget", lambda d: show(d["max_sequences"])),
     ("first rule", lambda d: show(d["summary"]["first_mean_sequences"])),
     ("paper", lambda d: show(d["published"]["first_mean_sequences"])),
@@ -81,7 +77,7 @@ LONG: tuple[Column, ...] = (
     ("median", lambda d: show(d["summary"]["median_sequences"])),
     ("paper", lambda d: show(d["published"]["mean_sequences"])),
     ("wrong", lambda d: show(d["summary"]["mean_test_wrong"], 1)),
-    ("paper", published_wrong),
+    ("paper", lambda d: show(published_wrong(d), 1)),
     ("most wrong", lambda d: show(d["summary"]["max_test_wrong"])),
     ("tests", lambda d: show(d["test_size"])),
     ("absolute error", lambda d: show(d["summary"]["mean_test_error"], 4)),
@@ -125,11 +121,11 @@ def readme_table(documents: Sequence[Document]) -> str:
     paper = best([d for d in of_lstm if d["recipe"] == "paper"])
     other = best([d for d in of_lstm if d["recipe"] != "paper"])
     page = "experiments/results/README.md"
-    columns: tuple[Column, ...] = (
+    columns: tuple[Column[str], ...] = (
         ("row", lambda task: f"[{FIRST_ROWS[task]}]({page}#task-{task}) {TITLES[task]}"),
         ("published", lambda task: show(make_task(FIRST_ROWS[task]).published.mean_sequences)),
         ("`paper`", lambda task: _outcome(paper.get(FIRST_ROWS[task]))),
-        ("best recipe", lambda task: _named_outcome(other.get(FIRST_ROWS[task]))),
+        ("best recipe", lambda task: _outcome(other.get(FIRST_ROWS[task]))),
     )
     return markdown_table(TITLES, columns) + "\n" + minutes(of_lstm)
 
@@ -137,12 +133,9 @@ def readme_table(documents: Sequence[Document]) -> str:
 def _outcome(document: Document | None) -> str:
     if document is None:
         return "-"
-    mean = document["summary"]["mean_sequences"]
-    return solved(document) + (f", {show(mean)}" if mean else "")
-
-
-def _named_outcome(document: Document | None) -> str:
-    return f"`{document['recipe']}` {_outcome(document)}" if document else "-"
+    mean, recipe = document["summary"]["mean_sequences"], document["recipe"]
+    label = "" if recipe == "paper" else f"`{recipe}` "
+    return f"{label}{text.solved(document)}" + (f", {show(mean)}" if mean else "")
 
 
 def minutes(documents: Sequence[Document]) -> str:
@@ -158,8 +151,8 @@ def minutes(documents: Sequence[Document]) -> str:
 def page(documents: Sequence[Document]) -> str:
     """Return the page of the results: all rows in short, all recipes by task, and the claims."""
     parts = [INTRODUCTION, "![The paper's sequences and ours](overview.png)\n\n"]
-    parts += ["## All rows\n\n", markdown_table(best_of_each(documents), SHORT)]
-    missing = [row for row in all_rows() if row not in {d["task"] for d in documents}]
+    parts += ["## All rows\n\n", markdown_table(best_of_each(documents), text.SHORT)]
+    missing = [row for row in collection.all_rows() if row not in {d["task"] for d in documents}]
     if missing:
         parts.append(f"\nNot run yet: {', '.join(missing)}.\n")
     parts.append(f"\n{minutes([d for d in documents if d['task'] in row_names()])}")
@@ -172,19 +165,21 @@ def page(documents: Sequence[Document]) -> str:
 
 def _section(task: str, documents: Sequence[Document]) -> str:
     """Return a task's table, its learning curves and its solved network."""
-    pictures = [f"![Learning curves of each row]({task}/curves.{task}.png)\n"]
+    pictures = f"![Learning curves of each row]({task}/curves.{task}.png)\n"
     if solved_network(documents):
-        pictures.append(f"![A solved network on one sequence]({task}/network.{task}.png)\n")
+        pictures += f"![A solved network on one sequence]({task}/network.{task}.png)\n"
     table = markdown_table(documents, LONG)
-    return f"\n## Task {task}\n\n{TITLES[task].capitalize()}.\n\n{table}\n{''.join(pictures)}"
+    return f"\n## Task {task}\n\n{TITLES[task].capitalize()}.\n\n{table}\n{pictures}"
 
 
 def _claims() -> str:
     """Return a line and a picture for each claim that was run."""
     names = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
-    abouts = {name: (CLAIMS[name].__doc__ or "").partition("\n")[0] for name in names}
-    lines = [f"| [{name}](claims/claim.{name}.json) | {about} |" for name, about in abouts.items()]
-    pictures = [f"![{name}](claims/claim.{name}.png)" for name in names]
+    lines, pictures = [], []
+    for name in names:
+        about = (CLAIMS[name].__doc__ or "").partition("\n")[0]
+        lines.append(f"| [{name}](claims/claim.{name}.json) | {about} |")
+        pictures.append(f"![{name}](claims/claim.{name}.png)")
     return "\n".join([CLAIM_SECTION, *lines, "", *pictures, ""])
 
 
@@ -193,86 +188,157 @@ def solved_network(documents: Sequence[Document]) -> Document | None:
     return next((d for d in best_of_each(documents) if d["network"]), None)
 
 
-def with_table(text: str, table: str) -> str:
-    """Return the text with `table` between the markers.
+def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
+    """Return the required content of the files that contain tables.
 
     Raises:
-      ValueError: if the markers are missing.
+      ValueError: if README.md lacks a marker.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the text must contain {BEGIN.strip()} and {END.strip()}")
-    return f"{before}{begin}\n{table}\n{end}{after}"
-
-
-def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
-    """Return the required content of the files that contain tables."""
     readme = ROOT / "README.md"
-    return {
-        readme: with_table(readme.read_text(), readme_table(documents)),
-        RESULTS / "README.md": page(documents),
-    }
+    before, begin, rest = readme.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{readme} must contain {BEGIN.strip()} and {END.strip()}")
+    content = f"{before}{begin}\n{readme_table(documents)}\n{end}{after}"
+    return {readme: content, RESULTS / "README.md": page(documents)}
 
 
-def draw_all(documents: Sequence[Document]) -> list[pathlib.Path]:
-    """Draw the overview and the pictures of each task, and return their files."""
+def learning_curves(documents: Sequence[Document]) -> Figure:
+    """Draw the training error of all trials, a panel per document, beside the paper's mean."""
+    rows = -(-len(documents) // COLUMNS)
+    columns = min(len(documents), COLUMNS)
+    figure, panels = style.new_figure(2.7 * columns + 0.3, 1.8 * rows + 0.5, rows, columns)
+    for axes in panels[len(documents) :]:
+        axes.set_visible(False)
+    for axes, document in zip(panels, documents, strict=False):
+        for trial in document["trials"]:
+            points = np.array(trial["curve"], np.float64).reshape(-1, 3)
+            colour = style.OURS if trial["solved"] else style.FAILED
+            axes.plot(points[:, 0], points[:, 1], color=colour, lw=0.6, alpha=0.7)
+        axes.set(xscale="log", ylim=(0, 1.05 * axes.get_ylim()[1]))
+        if document["published"]["mean_sequences"]:
+            axes.axvline(document["published"]["mean_sequences"], color=style.PAPER, ls=":")
+        axes.set_title(f"{text.row_label(document)}\n{text.solved(document)} solved", fontsize=8)
+        axes.tick_params(labelsize=7)
+    figure.supxlabel("training sequences", fontsize=9)
+    figure.supylabel("mean absolute training error", fontsize=9)
+    panels[0].plot([], [], color=style.OURS, label="solved trial")
+    panels[0].plot([], [], color=style.FAILED, label="unsolved trial")
+    panels[0].plot([], [], ":", color=style.PAPER, label="the paper's mean")
+    handles = panels[0].get_legend_handles_labels()
+    style.add_legend(figure, *handles, ncols=3, loc="outside upper center")
+    return figure
+
+
+def overview(documents: Sequence[Document]) -> Figure:
+    """Draw the ratio of our mean sequences to the paper's, a line per row of the LSTM.
+
+    A circle stands for `paper`, a diamond for the best other recipe. It is hollow, with the
+    percentage of solved trials, if not all were solved. A cross stands for a row without any.
+    """
+    rows = list(dict.fromkeys(d["task"] for d in documents))
+    figure, (axes,) = style.new_figure(10, 1.4 + 0.2 * len(rows))
+    axes.axvline(1, color=style.PAPER, linestyle=":", linewidth=2)
+    axes.axvspan(NEVER / 2, NEVER * 2, color=style.FAILED, alpha=0.15, lw=0)
+    for task in list(dict.fromkeys(map(task_of, rows)))[::2]:
+        of_task = [i for i, row in enumerate(rows) if task_of(row) == task]
+        axes.axhspan(of_task[0] - 0.5, of_task[-1] + 0.5, color=style.BLACK, alpha=0.04, lw=0)
+    for document in documents:
+        _draw_ratio(axes, document, rows.index(document["task"]))
+    legend = (
+        ("paper", "o", style.OURS, style.OURS),
+        ("best other recipe", "D", style.ORANGE, style.ORANGE),
+        ("not all trials solved", "o", style.OURS, "none"),
+        ("no trial solved", "x", style.FAILED, style.FAILED),
+    )
+    for name, marker, colour, fill in legend:
+        axes.plot([], [], marker, color=colour, mfc=fill, label=name)
+    axes.plot([], [], ":", color=style.PAPER, linewidth=2, label="the paper's mean")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(xscale="log", xlim=(0.02, NEVER * 2), ylim=(len(rows) - 0.4, -0.6))
+    ticks = (0.03, 0.1, 0.3, 1, 3, 10, 30, NEVER)
+    axes.set_xticks(ticks, [*(f"{tick:g} x" for tick in ticks[:-1]), "never"])
+    axes.minorticks_off()
+    axes.set_xlabel("mean training sequences until success, in times the paper's")
+    style.add_legend(figure, ncols=5, loc="outside upper center")
+    return figure
+
+
+def _draw_ratio(axes: Axes, document: Document, y: float) -> None:
+    is_paper = document["recipe"] == "paper"
+    marker, colour, y = ("o", style.OURS, y - 0.15) if is_paper else ("D", style.ORANGE, y + 0.15)
+    summary, published = document["summary"], document["published"]["mean_sequences"]
+    if not summary["solved"]:
+        axes.plot(NEVER, y, "x", color=colour, markersize=6)
+        return
+    ratio, rate = summary["mean_sequences"] / published, summary["success_rate"]
+    fill = colour if rate == 100 else "none"
+    axes.plot(ratio, y, marker, color=colour, mfc=fill, markersize=5)
+    if rate < 100:
+        offset, align = (7, "left") if ratio > 1 else (-7, "right")
+        place = {"xytext": (offset, 0), "textcoords": "offset points", "ha": align, "va": "center"}
+        axes.annotate(f"{rate:.0f}%", (ratio, y), fontsize=7, color=colour, **place)
+
+
+def network_at_work(document: Document) -> Figure:
+    """Draw the activations of a row's solved network over one sequence of median length."""
+    architecture, parameters = network_from_document(document)
+    row, index = document["task"], document["network"]["trial"]
+    task, root = make_task(row), jax.random.key(document["seed"])
+    data = task.prepare and task.prepare(jax.random.fold_in(root, DATA), index)
+    batch = task.sample_batch(jax.random.fold_in(root, 1), 9, data)
+    middle = jnp.argsort(batch.length)[4]
+    example = jax.tree.map(lambda array: array[middle], batch)
+    after = next(t["sequences"] for t in document["trials"] if t["index"] == index)
+    classes = plots.class_names(row)
+    title = f"{row}: {document['title']}\n"
+    title += f"the network of trial {index} after {after:,} training sequences"
+    if document["recipe"] != "paper":
+        title += f", recipe {document['recipe']}"
+    return plots.network_at_work(
+        architecture,
+        parameters,
+        example.inputs,
+        length=int(example.length),
+        targets=example.true_targets,
+        symbols=plots.symbol_names(row),
+        classes=classes if len(classes or ()) == architecture.num_outputs else None,
+        title=title,
+    )
+
+
+def draw_all(documents: Sequence[Document]) -> dict[pathlib.Path, Figure]:
+    """Return the overview and the pictures of each task, by their files."""
     of_lstm = [d for d in documents if d["task"] in row_names()]
-    drawn = {RESULTS / "overview.png": figures.overview(best_of_each(of_lstm))}
+    drawn = {RESULTS / "overview.png": overview(best_of_each(of_lstm))}
     for task in TITLES:
         of_task = [d for d in documents if task_of(d["task"]) == task]
         if of_task:
-            path = RESULTS / task / f"curves.{task}.png"
-            drawn[path] = figures.learning_curves(best_of_each(of_task))
+            curves = learning_curves(best_of_each(of_task))
+            drawn[RESULTS / task / f"curves.{task}.png"] = curves
         document = solved_network(of_task)
         if document is not None:
-            path = RESULTS / task / f"network.{task}.png"
-            drawn[path] = figures.network_at_work(document)
-    for path, figure in drawn.items():
-        write_atomically(path, _small_png(figure))
-    return list(drawn)
-
-
-def _small_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file with the style's colours alone, a quarter of the usual size."""
-    from matplotlib.colors import to_rgb
-    from PIL import Image
-
-    shades = np.arange(1, SHADES + 1)[:, None] / SHADES
-    colours = [1 - shades * (1 - np.array(to_rgb(colour))) for colour in style.LINES]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(
-        np.rint(255 * np.vstack([np.ones((1, 3)), *colours])).astype(int).ravel().tolist()
-    )
-    content = io.BytesIO()
-    picture = Image.open(io.BytesIO(style.as_png(figure))).convert("RGB")
-    picture = picture.quantize(palette=palette, dither=Image.Dither.NONE)
-    picture.save(content, "png", optimize=True)
-    return content.getvalue()
+            network = network_at_work(document)
+            drawn[RESULTS / task / f"network.{task}.png"] = network
+    return drawn
 
 
 def define(flags: FlagSet) -> None:
     """Define what is written."""
-    flags.switch("check", False, "Write nothing; fail if a table is out of date.")
     flags.switch("pictures", True, "Draw the pictures too.")
 
 
 def main(values: FlagValues) -> None:
-    """Write the tables and the pictures, or compare the tables."""
-    documents = read_results()
-    for path, wanted in texts(documents).items():
-        if values.check:
-            if not path.exists() or path.read_text() != wanted:
-                raise ValueError(f"{path.relative_to(ROOT)} does not agree with the result files")
-        else:
-            write_atomically(path, wanted.encode())
-            print(f"wrote {path}")
-    if values.pictures and not values.check:
-        for path in draw_all(documents):
-            print(f"wrote {path}")
+    """Write the tables and the pictures."""
+    documents = collection.read_results()
+    for path, content in texts(documents).items():
+        write_atomically(path, content.encode())
+        print(f"wrote {path}")
+    for path, figure in draw_all(documents).items() if values.pictures else ():
+        style.save(figure, path)
+        print(f"wrote {path}")
 
 
 COMMAND = Command("tables", __doc__, define, main)
-
 if __name__ == "__main__":
     COMMAND.run()

@@ -1,11 +1,7 @@
-"""Experiment 3: noise and signal on the same input line (section 5.3).
-
-Row 3x-T-N has sequences of minimal length T, of which the first N steps carry the signal.
-"""
+"""Experiment 3: noise and signal on one line (section 5.3). Row 3x-T-N: length T, signal of N."""
 
 from experiments.rows.flags import row_command
 
 COMMAND = row_command("two_sequence", __doc__)
-
 if __name__ == "__main__":
     COMMAND.run()

@@ -12,7 +12,7 @@ it compares with. Functions are for one sequence and one network; `jax.vmap` lif
 from lstm_jax import baselines, network, plots, tasks, training
 from lstm_jax.analysis.diagnostics import Finding, diagnose
 from lstm_jax.cell.activations import ACTIVATIONS, Activation
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture, Layer
 from lstm_jax.cell.parameters import (
     OutputWeights,
     Parameters,
@@ -22,7 +22,6 @@ from lstm_jax.cell.parameters import (
 )
 from lstm_jax.cell.scan import Activations, Steps
 from lstm_jax.cell.step import State, zero_state
-from lstm_jax.cell.units import Layer
 from lstm_jax.network import online
 from lstm_jax.network.attention import (
     AdditiveAttention,

@@ -15,7 +15,8 @@ from lstm_jax.baselines.fully_recurrent import (
     as_vectors,
     weight_shapes,
 )
-from lstm_jax.baselines.update_rules import SequenceGradient, StepGradient
+from lstm_jax.baselines.step_gradients import StepGradient
+from lstm_jax.baselines.update_rules import SequenceGradient
 
 NETS = {
     "full": RecurrentNet(3, 2, 2, "full"),

@@ -1,13 +1,13 @@
 """Runs an ablation study: which interpretation of the paper's text gives its numbers, row by row?
 
-    python -m experiments.ablations --stages=singles,combined,confirm --rows=all
-    python -m experiments.ablations --stages=singles --rows=4-100,6b
+    python -m experiments.ablations --stages=singles,confirm --rows=all
+    python -m experiments.ablations --stages=choose --rows=6b --recipes=paper+tolerance=0.2
     python -m experiments.ablations --show
 
 Cells that have their result are skipped, and others go on from their checkpoints, so the command
 may be stopped and started again. Several processes with one --out share the cells. Stages:
 `singles`: every override alone, less those that an easier row rules out.
-`combined`: suggested combinations. `drawn`: random combinations. `choose`: those of --recipes.
+`drawn`: random combinations. `choose`: those of --recipes.
 `confirm`: the smallest interpretation that works, or otherwise the best, or those of --recipes, on
 a fresh seed with the paper's number of trials.
 `repeat`: the confirmed interpretation, or --recipes, on a third seed with twice as many trials.
@@ -16,13 +16,12 @@ a fresh seed with the paper's number of trials.
 
 from __future__ import annotations
 
-import functools
 import pathlib
+from collections.abc import Iterator
 
 from absl.flags import FlagValues
 
-from experiments.ablations import answer, cells, choosing, design
-from experiments.ablations.choosing import best_recipe
+from experiments.ablations import cells, design, page
 from experiments.cli.command import Command, command_line
 from experiments.cli.files import make_folder
 from experiments.cli.flag_set import FlagSet
@@ -31,6 +30,7 @@ from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.runs.result_file import about_run
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "ablations"
+STAGES = ("singles", "drawn", "choose", "confirm", "repeat")
 
 
 def define(flags: FlagSet) -> None:
@@ -38,7 +38,7 @@ def define(flags: FlagSet) -> None:
     folder = "Folder of the results, one file per row (default: experiments/results/ablations)."
     flags.folder("out", folder, required=False)
     flags.text("rows", "all", "'all', or rows separated by commas, run in this order.")
-    flags.items("stages", ["singles", "combined", "confirm"], "The stages to run, in order.")
+    flags.items("stages", ["singles", "confirm"], "The stages to run, in order.")
     recipes = "Recipes for `choose`, `confirm` and `repeat`, separated by blanks."
     flags.text("recipes", "", recipes)
     flags.integer("drawn", 16, "Random combinations per row.", most=design.MOST_DRAWN)
@@ -50,43 +50,51 @@ def main(values: FlagValues) -> None:
     folder = values.out or RESULTS
     if values.show:
         make_folder(folder)
-        print(answer.write_page(folder))
+        print(page.write_page(folder))
         return
-    recipes = values.recipes.split()
     rows = list(row_names()) if values.rows == "all" else values.rows.split(",")
     for row in rows:
         make_task(row)  # raises ValueError for an unknown one
-    results = functools.partial(cells.Results, folder)
-    gathered = functools.cache(lambda: answer.gather(folder))
-    stages = {
-        "singles": lambda row: choosing.singles(row, lambda name: results(name).cells()),
-        "combined": design.combined,
-        "drawn": lambda row: design.drawn(row, values.drawn),
-        "choose": lambda row: [design.choice(row, recipe) for recipe in recipes],
-        "confirm": lambda row: [
-            design.confirmation(row, recipe)
-            for recipe in recipes or best_recipe(row, results(row).cells(), confirmed=False)
-        ],
-        "repeat": lambda row: [
-            design.repetition(row, recipe)
-            for recipe in recipes or best_recipe(row, gathered()[row], confirmed=True)
-        ],
-    }
-    unknown = [stage for stage in values.stages if stage not in stages]
+    unknown = [stage for stage in values.stages if stage not in STAGES]
     if unknown:
-        raise ValueError(f"--stages must be of {', '.join(stages)}, got {unknown[0]!r}")
+        raise ValueError(f"--stages must be of {', '.join(STAGES)}, got {unknown[0]!r}")
     make_folder(folder)
     configure()
     check_platform()
     about = about_run(0, command_line())
     del about["seed"]  # each cell has its own
     for stage in values.stages:
-        for row in rows:
-            for cell in stages[stage](row):
-                outcome = cells.run_once(cell, results(row), about)
-                if outcome is not None:
-                    found = f"{outcome['solved']} of {cell.trials}, mean {outcome['mean']}"
-                    print(f"{row} {cell.key}: {found}, {outcome['seconds']} s", flush=True)
+        for cell in _planned(stage, rows, folder, values):
+            outcome = cells.run_once(cell, cells.Results(folder, cell.row), about)
+            if outcome is not None:
+                found = f"{outcome['solved']} of {cell.trials}, mean {outcome['mean']}"
+                print(f"{cell.row} {cell.key}: {found}, {outcome['seconds']} s", flush=True)
+
+
+def _planned(
+    stage: str, rows: list[str], folder: pathlib.Path, values: FlagValues
+) -> Iterator[design.Cell]:
+    """Yield the cells of a stage, each row's by the results that there are by then."""
+    outcomes_of = lambda row: cells.Results(folder, row).cells()
+    gathered = page.gather(folder)[0] if stage == "repeat" else {}
+    seeds = {"confirm": design.CONFIRMATION_SEED, "repeat": design.REPETITION_SEED}
+    for row in rows:
+        if stage == "singles":
+            for cell in design.singles(row):
+                if not design.is_ruled_out(row, cell.recipe, outcomes_of):
+                    yield cell
+        elif stage == "drawn":
+            yield from design.drawn(row, values.drawn)
+        else:
+            recipes, outcomes = values.recipes.split(), []
+            if stage == "confirm":
+                outcomes = [o for o in outcomes_of(row) if o["seed"] == design.CHOICE_SEED]
+            elif stage == "repeat":
+                outcomes = [o for o in gathered[row] if design.is_confirmed(row, o)]
+            if not recipes and (found := design.best(row, outcomes)):
+                recipes = [found["recipe"]]
+            for recipe in recipes:
+                yield design.make_cell(row, recipe, seeds.get(stage, design.CHOICE_SEED))
 
 
 COMMAND = Command("ablations", __doc__, define, main)

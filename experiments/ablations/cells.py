@@ -14,7 +14,6 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -48,7 +47,6 @@ class Results:
         Raises:
           ValueError: if it is not a file of this study, or a recipe in it is unknown.
         """
-        self.row = row
         self.folder = folder
         self._path = folder / f"{row}.json"
         self._document: Document = {"row": row, "runs": [], "cells": {}}
@@ -78,39 +76,30 @@ class Results:
 
     def add(self, cell: Cell, outcome: Document, about: Document) -> None:
         """Write the outcome of a cell to the file, beside what other processes have added."""
-        with _locked(self.folder / f"{self.row}.adding"):
+        folder = self._path.with_suffix(".adding")  # locked between processes
+        while (descriptor := _try_lock(folder)) is None:
+            time.sleep(0.01)
+        try:
             self._read()
-            runs = self._document["runs"]
+            row, runs, cells = (self._document[name] for name in ROW)
             if about not in runs:
                 runs.append(about)
-            entry = cell._asdict() | outcome | {"run": runs.index(about)}
-            del entry["row"]
-            self._document["cells"][cell.key] = entry
-            write_atomically(self._path, self._text().encode())
-
-    def _text(self) -> str:
-        """Return the content of the file, one line per cell."""
-        row, runs, cells = (json.dumps(self._document[name]) for name in ROW)
-        entries = self._document["cells"].items()
-        cells = ",\n".join(f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries)
-        return f'{{"row": {row},\n"runs": {runs},\n"cells": {{\n{cells}\n}}}}\n'
+            cells[cell.key] = cell._asdict() | outcome | {"run": runs.index(about)}
+            del cells[cell.key]["row"]
+            lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in cells.items()]
+            head = f'{{"row": {json.dumps(row)},\n"runs": {json.dumps(runs)},\n"cells": {{\n'
+            write_atomically(self._path, (head + ",\n".join(lines) + "\n}}\n").encode())
+        finally:
+            with contextlib.suppress(OSError):  # without locks, the other may have removed it
+                folder.rmdir()
+            os.close(descriptor)
 
 
-@contextlib.contextmanager
-def _locked(folder: pathlib.Path) -> Iterator[None]:
-    """Wait for a lock between processes, which is a folder as long as it is held."""
-    while True:
-        try:
-            descriptor = lock(folder)
-            break
-        except InUseError:
-            time.sleep(0.01)
+def _try_lock(folder: pathlib.Path) -> int | None:
     try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # without locks, the other may have removed it
-            folder.rmdir()
-        os.close(descriptor)
+        return lock(folder)
+    except InUseError:
+        return None
 
 
 def run_once(cell: Cell, results: Results, about: Document) -> Document | None:
@@ -141,22 +130,20 @@ def run_cell(cell: Cell, checkpoints: Checkpoints) -> Document:
     task = dataclasses.replace(loop.task, max_sequences=cell.budget)
     runner = TrialRunner(dataclasses.replace(loop, task=task), range(cell.trials), seed=cell.seed)
     started -= checkpoints.restore(runner).seconds
-    patience, is_cut = published_sequences(make_task(cell.row)), False
+    patience = published_sequences(cell.row)
 
     def is_hopeless(progress: Progress) -> bool:
-        nonlocal is_cut
         is_late = progress.num_sequences >= patience
-        is_cut = is_late and progress.solved == 0 and is_at_chance(_errors(runner))
-        return is_cut
+        return is_late and progress.solved == 0 and is_at_chance(_errors(runner))
 
-    run_trials(
+    has_ended = run_trials(
         runner,
         checkpoints,
         started=started,
         checkpoint_seconds=CHECKPOINT_SECONDS,
         on_chunk=is_hopeless,
     )
-    return _outcome(runner, time.monotonic() - started) | {"cut": is_cut}
+    return _outcome(runner, time.monotonic() - started) | {"cut": not has_ended}
 
 
 def _outcome(runner: TrialRunner, seconds: float) -> Document:

@@ -1,27 +1,25 @@
 """The design of the ablation study: cells of a row, a recipe, a seed and a number of trials.
 
-1. On seed 0 with 8 trials, `paper` and every override alone are run, then the combinations in
-   `COMBINED` and, on request, random combinations, from which effects are estimated.
+1. On seed 0 with 8 trials, `paper` and every override alone are run, and on request combinations,
+   chosen or random; effects are estimated from the random ones.
 2. The interpretation chosen from these is confirmed on seed 1 with the paper's number of trials.
 3. It may be repeated on seed 2 with twice as many trials, which shows how certain the confirmation
    is and decides nothing.
 
-An override that alone solved no trial is not tried alone on harder rows of its task (`EASIER`).
+An interpretation *works* on a row if it is solved as often as published, less one trial, and the
+mean number of training sequences is within a factor of 2 of the published mean. An override that
+alone solved no trial is not tried alone on harder rows of its task (`EASIER`).
 """
 
 from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from lstm_jax.tasks import (
-    Task,
-    make_task,
-    replace_architecture,
-    replace_hyperparameters,
-)
+from lstm_jax.network.files import Document
+from lstm_jax.tasks import Task, make_task, replace_architecture, replace_hyperparameters
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -71,42 +69,8 @@ _BY_DIFFICULTY = (
 # The next easier row.
 EASIER = {harder: easier for rows in _BY_DIFFICULTY for easier, harder in itertools.pairwise(rows)}
 
-# Further combinations, by the beginning of the row's name.
-COMBINED = {
-    "1-": (
-        "h=identity+biases=all",
-        "h=identity+biases=all+init-range-factor=3",
-        "h=identity+biases=all+derivative-offset=0.1",
-        "g=centred_1+h=identity+biases=all+input-gate-bias=-3+update=step",
-        "h=identity+tolerance=0.3+test-interval=10",
-        "h=identity+tolerance=0.35+test-interval=10",
-        "h=identity+tolerance=0.4+test-interval=50",
-        "h=identity+targets=0.1,0.9+test-interval=10",
-    ),
-    "2": ("g=centred_1+cross-entropy", "g=centred_1+cross-entropy+input-gate-bias=-2"),
-    "2a": ("g=centred_1+tolerance=0.2+input-gate-bias=-3",),
-    "2c": (
-        "recurrent=none+init-range-factor=0.5",
-        "recurrent=none+learning-rate-factor=2",
-        "recurrent=none+linear-output",
-    ),
-    "3": ("init-range-factor=4", "init-range-factor=5"),
-    "4": (
-        "linear-output+h=identity",
-        "linear-output+init-range-factor=3",
-        "linear-output+init-range-factor=5",
-        "linear-output+init-range-factor=8",
-        "linear-output+init-range-factor=8+input-gate-bias=-5",
-    ),
-    "5": (
-        "linear-output+input-gate-bias=-3,-6",
-        "linear-output+input-gate-bias=-3,-6+init-range-factor=8",
-    ),
-    "6b": (
-        "derivative-offset=0.1+init-range-factor=3",
-        "derivative-offset=0.1+init-range-factor=8",
-    ),
-}
+
+Outcome = Document  # of a cell, as its row's file has it
 
 
 class Cell(NamedTuple):
@@ -124,53 +88,35 @@ class Cell(NamedTuple):
         return f"{self.recipe} seed={self.seed} trials={self.trials}"
 
 
-def published_sequences(task: Task) -> int:
+def published_sequences(row: str) -> int:
     """Return the published mean number of sequences, by our way of counting."""
-    mean = task.published.mean_sequences
+    mean = make_task(row).published.mean_sequences
     assert mean is not None
-    return int(mean) + UNCOUNTED.get(task.name, 0)
+    return int(mean) + UNCOUNTED.get(row, 0)
 
 
-def ratio(task: Task, mean: float | None) -> float | None:
+def ratio(row: str, mean: float | None) -> float | None:
     """Return the ratio of a mean number of sequences to the published one."""
     if mean is None:
         return None
-    uncounted = UNCOUNTED.get(task.name, 0)
-    return (mean - uncounted) / (published_sequences(task) - uncounted)
-
-
-def choice(row: str, recipe: str) -> Cell:
-    """Return a cell from which an interpretation may be chosen."""
-    return _make_cell(row, recipe, CHOICE_SEED, CHOICE_TRIALS, BUDGET)
-
-
-def confirmation(row: str, recipe: str) -> Cell:
-    """Return the cell that confirms a choice."""
-    trials = make_task(row).trials
-    return _make_cell(row, recipe, CONFIRMATION_SEED, trials, CONFIRMED_BUDGET)
-
-
-def repetition(row: str, recipe: str) -> Cell:
-    """Return the cell that shows how certain a confirmation is."""
-    trials = REPETITION * make_task(row).trials
-    return _make_cell(row, recipe, REPETITION_SEED, trials, CONFIRMED_BUDGET)
-
-
-def _make_cell(row: str, recipe: str, seed: int, trials: int, budget: int) -> Cell:
     uncounted = UNCOUNTED.get(row, 0)
-    sequences = uncounted + budget * (published_sequences(make_task(row)) - uncounted)
+    return (mean - uncounted) / (published_sequences(row) - uncounted)
+
+
+def make_cell(row: str, recipe: str, seed: int = CHOICE_SEED) -> Cell:
+    """Return the cell of a recipe from which to choose, or which confirms or repeats a choice."""
+    trials, budget, uncounted = make_task(row).trials, CONFIRMED_BUDGET, UNCOUNTED.get(row, 0)
+    if seed == CHOICE_SEED:
+        trials, budget = CHOICE_TRIALS, BUDGET
+    elif seed == REPETITION_SEED:
+        trials *= REPETITION
+    sequences = uncounted + budget * (published_sequences(row) - uncounted)
     return Cell(row, make_recipe(recipe).name, seed, trials, sequences)
 
 
 def singles(row: str) -> list[Cell]:
     """Return the cells of `paper` and of each override alone, as far as the row allows it."""
     return list(_distinct_cells(row, ("", *SINGLES)))
-
-
-def combined(row: str) -> list[Cell]:
-    """Return the cells of the combinations in `COMBINED`."""
-    lists = [texts for start, texts in COMBINED.items() if row.startswith(start)]
-    return list(_distinct_cells(row, (text for texts in lists for text in texts)))
 
 
 def drawn(row: str, count: int) -> Iterator[Cell]:
@@ -190,13 +136,13 @@ def _distinct_cells(row: str, texts: Iterable[str]) -> Iterator[Cell]:
     known: list[Task] = []
     for text in texts:
         try:
-            cell = choice(row, "+".join(filter(None, ("paper", text))))
+            cell = make_cell(row, f"paper+{text}" if text else "paper")
             changed = make_recipe(cell.recipe).apply(task)
             TrainingLoop(changed)
         except ValueError:
             continue
         changed = _normalised(changed)
-        is_idle = changed == printed and cell.recipe != "paper"
+        is_idle = changed == printed and text
         if not is_idle and changed not in known:
             known.append(changed)
             yield cell
@@ -204,10 +150,74 @@ def _distinct_cells(row: str, texts: Iterable[str]) -> Iterator[Cell]:
 
 def _normalised(task: Task) -> Task:
     """Return the task in a form in which tasks that train alike are equal."""
-    hyperparameters, biased = task.hyperparameters, tuple(sorted({*task.architecture.biased}))
-    gates = ("input_gate_bias", "output_gate_bias", "forget_gate_bias")
-    has_gate_bias = any(getattr(hyperparameters, gate) is not None for gate in gates)
-    task = replace_hyperparameters(
-        task, add_gate_bias=hyperparameters.add_gate_bias and has_gate_bias
-    )
-    return replace_architecture(task, biases=biased)
+    found = task.hyperparameters
+    biases = found.input_gate_bias, found.output_gate_bias, found.forget_gate_bias
+    is_added = found.add_gate_bias and any(bias is not None for bias in biases)
+    task = replace_hyperparameters(task, add_gate_bias=is_added)
+    return replace_architecture(task, biases=tuple(sorted({*task.architecture.biased})))
+
+
+# Choices ------------------------------------------------------------------------------------------
+
+
+def works(row: str, outcome: Outcome) -> bool:
+    """Return whether a cell is solved as often and as fast as published, within the tolerances."""
+    share = ratio(row, outcome["mean"])
+    if share is None or not 1 / FACTOR <= share <= FACTOR:
+        return False
+    rate = make_task(row).published.success_rate
+    return outcome["solved"] >= (100.0 if rate is None else rate) / 100 * outcome["trials"] - 1
+
+
+def is_confirmed(row: str, outcome: Outcome) -> bool:
+    """Return whether the trials did not choose the interpretation.
+
+    They are those of a fresh seed, or those of `paper`, which was not chosen, in full number.
+    """
+    in_full = outcome["trials"] == make_task(row).trials
+    return outcome["seed"] == CONFIRMATION_SEED or (outcome["recipe"] == "paper" and in_full)
+
+
+def rank(row: str, outcome: Outcome) -> tuple:
+    """Return the sort key of outcomes, the best first.
+
+    In this order: it works, has few overrides, is confirmed, is solved often, is near the mean.
+    """
+    times = ratio(row, outcome["mean"]) or 1e9
+    is_good = works(row, outcome)
+    overrides = outcome["recipe"].count("+") if is_good else 0
+    share = outcome["solved"] / outcome["trials"]
+    return not is_good, overrides, not is_confirmed(row, outcome), -share, max(times, 1 / times)
+
+
+def best(row: str, outcomes: Iterable[Outcome]) -> Outcome | None:
+    """Return the smallest interpretation that works, or otherwise the one solved most often."""
+    solved = (outcome for outcome in outcomes if outcome["solved"])
+    return min(solved, key=lambda outcome: rank(row, outcome), default=None)
+
+
+def is_ruled_out(row: str, recipe: str, outcomes_of: Callable[[str], list[Outcome]]) -> bool:
+    """Return whether a recipe solved no trial of the nearest easier row that it was run on."""
+    while row in EASIER:
+        row = EASIER[row]
+        known = find(make_cell(row, recipe), outcomes_of(row))
+        if known is not None:
+            return not known["solved"]
+    return False
+
+
+def drawn_outcomes(row: str, outcomes: list[Outcome]) -> list[Outcome]:
+    """Return the outcomes of the row's random combinations up to the first that was not run."""
+    found: list[Outcome] = []
+    for cell in drawn(row, MOST_DRAWN):
+        outcome = find(cell, outcomes)
+        if outcome is None:
+            break
+        found.append(outcome)
+    return found
+
+
+def find(cell: Cell, outcomes: list[Outcome]) -> Outcome | None:
+    """Return the outcome of a cell, if it was run."""
+    wanted = {"recipe": cell.recipe, "seed": cell.seed, "trials": cell.trials}
+    return next((outcome for outcome in outcomes if wanted.items() <= outcome.items()), None)

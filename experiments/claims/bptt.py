@@ -7,7 +7,7 @@ import dataclasses
 import optax
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.baselines.update_rules import RecurrentPerSequence
+from lstm_jax.baselines.update_rules import RecurrentUpdate
 from lstm_jax.tasks import Hyperparameters, Task
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
@@ -21,7 +21,7 @@ def with_bptt(
 ) -> TrainingLoop:
     """Return the training loop of a recurrent net with BPTT."""
     task = dataclasses.replace(task, architecture=net, hyperparameters=hyperparameters)
-    return TrainingLoop(task, Vmapped(RecurrentPerSequence(task, optimiser, bptt_gradient)))
+    return TrainingLoop(task, Vmapped(RecurrentUpdate(task, optimiser, bptt_gradient)))
 
 
 def with_adam(task: Task, net: RecurrentNet, learning_rate: float) -> TrainingLoop:

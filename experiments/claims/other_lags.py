@@ -6,9 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from experiments.claims.base import ClaimOptions, draw_fraction_wrong, measure
-from experiments.claims.time_constants import at_lag
+from experiments.claims.time_constants import at_lag, lag_task
 from lstm_jax.network.files import Document
-from lstm_jax.tasks.lag import make as lag_task
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 

@@ -7,7 +7,7 @@ import dataclasses
 from experiments.claims.base import comparison, draw_comparison
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.rows import METHODS, ROWS, make_baseline_task, make_training_loop
-from lstm_jax.baselines.update_rules import RecurrentPerSequence, RecurrentPerStep
+from lstm_jax.baselines.update_rules import RecurrentUpdate
 from lstm_jax.tasks import replace_hyperparameters
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
@@ -40,7 +40,7 @@ def with_tolerance(
     task = replace_hyperparameters(make_baseline_task(row), init_range=init_range)
     task = dataclasses.replace(task, max_sequences=max_sequences)
     rule = METHODS[ROWS[row].method](task)
-    assert isinstance(rule, (RecurrentPerSequence, RecurrentPerStep, Chunker))
+    assert isinstance(rule, (RecurrentUpdate, Chunker))
     rule = Vmapped(dataclasses.replace(rule, tolerance=tolerance))
     return dataclasses.replace(make_training_loop(row), task=task, update_rule=rule)
 

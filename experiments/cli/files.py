@@ -11,20 +11,16 @@ import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lstm_jax.network.files import Document
+from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import write_atomically, write_json
+from lstm_jax.training.runs.result_file import write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def make_folder(out: pathlib.Path, flag: str = "out") -> None:
-    """Make the folder that a flag names.
-
-    Raises:
-      ValueError: if nothing can be written into it.
-    """
+    """Make the folder that a flag names; raise ValueError if nothing can be written into it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -48,13 +44,9 @@ def save_result(
     overwrite: bool,
     quiet: bool,
 ) -> pathlib.Path:
-    """Write a result, then its picture, and print where they are.
+    """Write a result, then its picture, and print where they are; return the result's path.
 
     If a file that may not be replaced has appeared at `path`, both go beside it under another name.
-    A picture that fails costs a warning, not the result.
-
-    Returns:
-      The path of the result.
     """
     saved = write_result(path, document, overwrite)
     picture = draw_beside(saved, lambda: draw(document), overwrite or saved != path)
@@ -67,7 +59,8 @@ def write_result(path: pathlib.Path, document: Document, overwrite: bool) -> pat
     """Write a result, beside a file that has appeared, with a warning; return its path."""
     saved = _write(path, lambda free: write_json(free, document), overwrite)
     if saved != path:
-        _warn(f"{path} appeared during this run, whose result is saved in {saved}")
+        warning = f"warning: {path} appeared during this run, whose result is saved in {saved}"
+        print(warning, file=sys.stderr, flush=True)
     return saved
 
 
@@ -79,7 +72,7 @@ def draw_beside(
         return save_picture(draw(), result.with_suffix(".png"), overwrite)
     except Exception as error:  # whatever a drawing library raises
         reason = " ".join(str(error).split()) or type(error).__name__
-        _warn(f"no picture of {result}: {reason}")
+        print(f"warning: no picture of {result}: {reason}", file=sys.stderr, flush=True)
         return None
 
 
@@ -114,9 +107,7 @@ def _write_new(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> boo
         write(whole)
         try:
             os.link(whole, path)
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without links
+        except OSError:  # the file exists, or the file system has no links
             if path.exists():
                 return False
             os.replace(whole, path)
@@ -124,11 +115,7 @@ def _write_new(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> boo
 
 
 def read_object(path: pathlib.Path) -> Document:
-    """Read a JSON file that holds an object.
-
-    Raises:
-      ValueError: if it does not.
-    """
+    """Read a JSON file, or raise ValueError if it does not hold an object."""
     try:
         document = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
@@ -136,7 +123,3 @@ def read_object(path: pathlib.Path) -> Document:
     if not isinstance(document, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(document).__name__}")
     return document
-
-
-def _warn(sentence: str) -> None:
-    print(f"warning: {sentence}", file=sys.stderr, flush=True)

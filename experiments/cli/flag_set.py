@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Sequence
 
 from absl import flags
-from absl.flags import FlagValues
 
 MAX_SEED = 2**32 - 1  # seeds have 32 bits
 
@@ -20,7 +19,8 @@ class FlagSet:
     """
 
     def __init__(self) -> None:
-        self.values = FlagValues()
+        self.values = flags.FlagValues()
+        self.values.set_gnu_getopt()  # flags may follow other arguments
 
     def integer(
         self, name: str, default: int | None, help: str, least: int = 1, most: int = 2**31 - 1
@@ -40,15 +40,7 @@ class FlagSet:
 
     def folder(self, name: str, help: str, required: bool = True) -> None:
         """Define a folder, a `pathlib.Path`; ~ stands for the home folder."""
-        flags.DEFINE(
-            _FolderParser(),
-            name,
-            None,
-            help,
-            self.values,
-            serializer=flags.ArgumentSerializer(),
-            required=required,
-        )
+        flags.DEFINE(_FolderParser(), name, None, help, self.values, required=required)
 
     def items(self, name: str, default: Sequence[str], help: str) -> None:
         """Define a list of texts, separated by commas."""
@@ -57,6 +49,7 @@ class FlagSet:
     def choice(self, name: str, default: str | None, of: Sequence[str], help: str) -> None:
         """Define one of some words, which must be given if there is no default."""
         flags.DEFINE_enum(name, default, of, help, self.values, required=default is None)
+        self.values[name].help = f"{help} One of {', '.join(of)}."
 
     def switch(self, name: str, default: bool, help: str) -> None:
         """Define --name and --noname."""
@@ -72,6 +65,3 @@ class _FolderParser(flags.ArgumentParser[pathlib.Path]):
         if not str(argument).strip():
             raise ValueError("must name a folder; . is the current one")
         return pathlib.Path(argument).expanduser()
-
-    def flag_type(self) -> str:
-        return "folder"

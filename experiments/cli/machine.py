@@ -27,8 +27,7 @@ def check_platform() -> None:
     try:
         jax.devices()
     except RuntimeError as error:
-        platforms = os.environ.get("JAX_PLATFORMS", "")
-        reason = str(error).splitlines()[0].rstrip(".")
+        found = f"{os.environ.get('JAX_PLATFORMS', '')!r}: {str(error).splitlines()[0].rstrip('.')}"
         raise ValueError(
-            f"JAX_PLATFORMS must name platforms of this machine, got {platforms!r}: {reason}"
+            f"JAX_PLATFORMS must name platforms of this machine, got {found}"
         ) from error

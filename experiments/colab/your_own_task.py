@@ -91,12 +91,12 @@ print(f"{len(wrong)} of {len(trials)} solved; wrong of 2,560 test sequences: {wr
 
 # %%
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.baselines.update_rules import RecurrentPerSequence
+from lstm_jax.baselines.update_rules import RecurrentUpdate
 
 net = RecurrentNet(num_inputs=6, num_hidden=8, num_outputs=2, connections="full", bias=True)
 print(f"{net.num_weights} weights; the memory cells have {task.architecture.num_weights}")
 baseline = dataclasses.replace(task, architecture=net)
-rule = lstm.Vmapped(RecurrentPerSequence(baseline, optax.sgd(0.5), bptt_gradient))
+rule = lstm.Vmapped(RecurrentUpdate(baseline, optax.sgd(0.5), bptt_gradient))
 loop = lstm.TrainingLoop(baseline, update_rule=rule, chunk=1000)
 with Bar("conventional net") as bar:
     baseline_trials = lstm.TrialRunner(loop, range(20)).run(on_chunk=bar.show)

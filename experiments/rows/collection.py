@@ -1,4 +1,4 @@
-"""The result files of a folder: read, in the paper's order, with the best recipe of each row."""
+"""The rows of the paper's tables, and their result files: read, in the paper's order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ from lstm_jax.tasks import Task, make_task, row_names
 from lstm_jax.training.runs import result_file
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
+BASELINES = "baselines"
+COMMANDS = {  # prefix of a row's name -> module of `experiments`
+    "1": "embedded_reber",
+    "2a": "noise_free",
+    "2b": "noise_free",
+    "2c": "very_long_lags",
+    "3": "two_sequence",
+    "4": "adding",
+    "5": "multiplication",
+    "6": "temporal_order",
+}
 
 
 def task_of(row: str) -> str:
@@ -22,6 +33,21 @@ def task_of(row: str) -> str:
     '2a'
     """
     return row.split(".")[0].split("-")[0]
+
+
+def command_of(row: str) -> str:
+    """Return the module of the command that runs a row.
+
+    >>> command_of("2c-50-50"), command_of("2a-4.rtrl-1")
+    ('very_long_lags', 'baselines')
+    """
+    prefixes = (prefix for prefix in COMMANDS if row.startswith(prefix))
+    return BASELINES if "." in row else COMMANDS[next(prefixes)]
+
+
+def rows_of(command: str) -> list[str]:
+    """Return the rows that a command runs, in the paper's order."""
+    return [row for row in all_rows() if command_of(row) == command]
 
 
 def all_rows() -> list[str]:
@@ -39,55 +65,50 @@ def paper_task(row: str) -> Task | None:
 
 
 def read_result(path: pathlib.Path) -> Document:
-    """Read a result file and return its document, as `complete` returns it.
-
-    Raises:
-      ValueError: if it is not a result file.
-    """
-    return _with_paper(result_file.read_result(path))
+    """Read a result file, as `with_paper` returns it; raise ValueError if it is not one."""
+    return with_paper(result_file.read_result(path))
 
 
-def complete(document: Document) -> Document:
-    """Return the content of a result file with all that follows from it.
-
-    To what the library's `complete` adds come the titles and the published numbers of the paper's
-    rows, which are not in their files.
-    """
-    return _with_paper(result_file.complete(document))
-
-
-def _with_paper(document: Document) -> Document:
+def with_paper(document: Document) -> Document:
+    """Return a document with the title and the published numbers, which follow from its row."""
     task = paper_task(document["task"])
     if task is None:
         return document
     return document | {"title": task.title, "published": dataclasses.asdict(task.published)}
 
 
-def read_results(folder: pathlib.Path = RESULTS) -> list[Document]:
-    """Read the result files of rows in a folder and in its folders that are named by tasks.
+def paper_order(document: Document) -> tuple[int, str, bool, str]:
+    """Return the key by which documents are sorted: rows as in the paper, `paper` first in each."""
+    rows, row, recipe = all_rows(), document["task"], document["recipe"]
+    return rows.index(row) if row in rows else len(rows), row, recipe != "paper", recipe
 
-    Returns:
-      The documents in the paper's order, the recipe `paper` first in each row.
+
+def read_results(folder: pathlib.Path = RESULTS) -> list[Document]:
+    """Return the results of rows in a folder and in its folders named by tasks, in paper order.
 
     Raises:
       ValueError: if one of the files is not a result file, or not of one of the paper's rows.
     """
-    order = {row: i for i, row in enumerate(all_rows())}
-    folders = [folder, *sorted(folder / task for task in {*map(task_of, order)})]
+    folders = [folder, *sorted(folder / task for task in {*map(task_of, all_rows())})]
     documents = []
     for path in (path for one in folders for path in sorted(one.glob("*.json"))):
         documents.append(read_result(path))
-        if (row := documents[-1]["task"]) not in order:
+        if paper_task(row := documents[-1]["task"]) is None:
             raise ValueError(f"{path} must be of one of the paper's rows, got {row!r}")
-    return sorted(documents, key=lambda d: (order[d["task"]], d["recipe"] != "paper", d["recipe"]))
+    return sorted(documents, key=paper_order)
 
 
 def best(documents: Sequence[Document]) -> dict[str, Document]:
     """Return the best document of each row: most trials solved, then fewest sequences."""
+
+    def merit(document: Document) -> tuple[float, float]:
+        summary = document["summary"]
+        return summary["success_rate"], -(summary["mean_sequences"] or 0)
+
     found: dict[str, Document] = {}
     for document in documents:
         row = document["task"]
-        if row not in found or _merit(document) > _merit(found[row]):
+        if row not in found or merit(document) > merit(found[row]):
             found[row] = document
     return found
 
@@ -96,8 +117,3 @@ def best_of_each(documents: Sequence[Document]) -> list[Document]:
     """Return the documents of the recipe `paper`, and the best other document of each row."""
     others = best([d for d in documents if d["recipe"] != "paper"])
     return [d for d in documents if d["recipe"] == "paper" or d is others[d["task"]]]
-
-
-def _merit(document: Document) -> tuple[float, float]:
-    summary = document["summary"]
-    return summary["success_rate"], -(summary["mean_sequences"] or 0)

@@ -12,7 +12,7 @@ from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
 from experiments.cli.machine import check_platform, configure
 from experiments.rows import run
-from experiments.rows.commands import BASELINES, rows_of
+from experiments.rows.collection import BASELINES, rows_of
 from experiments.rows.row import RowOptions, resolve
 from experiments.rows.text import text_table
 from lstm_jax.training.host import processes
@@ -26,12 +26,7 @@ MAX_DEVICES = 64  # the most that have been measured; each costs threads, even w
 
 
 def row_command(name: str, about: str | None) -> Command:
-    """Return the command that runs one row, by default its first one.
-
-    Args:
-      name: its module.
-      about: the module's docstring.
-    """
+    """Return the command, a module with this docstring, that runs one row: by default its first."""
     rows = rows_of(name)
     further = "--max_sequences=100000" if name == BASELINES else "--recipe=adam"
     examples = "\n".join(
@@ -48,41 +43,30 @@ def row_command(name: str, about: str | None) -> Command:
         define_flags(flags)
 
     main = lambda values: run_rows([values.task], values)
-    return Command(name, f"{about}\n{examples}", define, main)
+    return Command(name, f"{(about or '').strip()}\n\n{examples}", define, main)
 
 
 def define_flags(flags: FlagSet) -> None:
-    """Define the flags of a command that runs rows, those of a run on many machines last."""
+    """Define the flags of a command that runs rows."""
     flags.integer("trials", None, "Number of trials (default: as in the paper).", most=MAX_TRIALS)
-    define_run_flags(flags)
+    flags.folder("out", "Folder for result files and pictures (required).")
+    recipe = (
+        "Hyperparameters: one of {}, which +OVERRIDE[=VALUE] may follow; {} lists the overrides."
+    )
+    flags.text("recipe", "paper", recipe.format(", ".join(NAMED), "`python -m experiments`"))
+    flags.seed()
+    budget = "Maximum training sequences per trial (default: the task's)."
+    flags.integer("max_sequences", None, budget, most=MAX_SEQUENCES)
+    flags.switch("resume", False, "Continue from the checkpoint of an interrupted run.")
+    flags.switch("overwrite", False, "Replace existing files.")
+    flags.switch("quiet", False, "Print errors only.")
+    flags.integer("devices", 2, "CPU devices to share the trials among.", most=MAX_DEVICES)
+    flags.integer("batch_size", BATCH_SIZE, "Trials side by side on a device.", most=MAX_BATCH_SIZE)
     flags.number("checkpoint_seconds", 60.0, "Minimum time between checkpoints.", 0.0, math.inf)
     flags.folder("logdir", "Folder for TensorBoard's scalars, a subfolder per row.", False)
     flags.text("coordinator", None, "Of several processes: HOST:PORT of the first one, or 'auto'.")
     flags.integer("num_processes", None, "Of several processes: how many there are.")
     flags.integer("process_id", None, "Of several processes: the number of this one, from 0.", 0)
-
-
-def define_run_flags(flags: FlagSet, batch_size: int = BATCH_SIZE) -> None:
-    """Define the flags of a command that runs trials."""
-    flags.folder("out", "Folder for result files and pictures; required.")
-    flags.text(
-        "recipe",
-        "paper",
-        f"Hyperparameters: one of {', '.join(NAMED)}, which +OVERRIDE[=VALUE] may follow; "
-        "`python -m experiments` lists the overrides.",
-    )
-    flags.seed()
-    flags.integer(
-        "max_sequences",
-        None,
-        "Maximum training sequences per trial (default: the task's).",
-        most=MAX_SEQUENCES,
-    )
-    flags.switch("resume", False, "Continue from the checkpoint of an interrupted run.")
-    flags.switch("overwrite", False, "Replace existing files.")
-    flags.switch("quiet", False, "Print errors only.")
-    flags.integer("devices", 2, "CPU devices to share the trials among.", most=MAX_DEVICES)
-    flags.integer("batch_size", batch_size, "Trials side by side on a device.", most=MAX_BATCH_SIZE)
 
 
 def run_rows(names: Sequence[str], values: FlagValues) -> None:
@@ -98,10 +82,7 @@ def run_rows(names: Sequence[str], values: FlagValues) -> None:
 def start(values: FlagValues) -> RowOptions:
     """Set the machine up, join the other processes, and return the options of this one.
 
-    Of several processes, only the first prints.
-
-    Raises:
-      ValueError: if flags exclude each other, or the machine is not as they say.
+    Of several processes, only the first prints. Raises ValueError for flags that do not fit.
     """
     options = make_options(values)
     numbers = values.num_processes, values.process_id
@@ -115,10 +96,6 @@ def start(values: FlagValues) -> RowOptions:
 
 
 def make_options(values: FlagValues) -> RowOptions:
-    """Return the flags that all rows share.
-
-    Raises:
-      ValueError: if flags exclude each other.
-    """
+    """Return the flags that all rows share; raise ValueError if they exclude each other."""
     names = [field.name for field in dataclasses.fields(RowOptions)]
     return RowOptions(**{name: getattr(values, name) for name in names})

@@ -8,14 +8,14 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from experiments.rows.collection import all_rows, complete, paper_task, read_result
-from experiments.rows.commands import command_of
+from experiments.rows import collection
+from experiments.rows.collection import all_rows, command_of, paper_task
 from lstm_jax import baselines, plots
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Task, make_task
 from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.recipes.recipe import Recipe, make_recipe
-from lstm_jax.training.runs.result_file import make_document
+from lstm_jax.training.runs.result_file import complete, make_document
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class RowOptions:
-    """The flags that all commands for rows share, which `experiments.rows.flags` describes.
-
-    Raises:
-      ValueError: if both `resume` and `overwrite` are set.
-    """
+    """The flags that all commands for rows share, which `experiments.rows.flags` describes."""
 
     out: pathlib.Path
     recipe: str = "paper"
@@ -50,16 +46,19 @@ class RowOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of the paper's tables, ready to run."""
+    """A row of the paper's tables, ready to run.
+
+    Attributes:
+      name: name of the row, such as "6a".
+      recipe: overrides of the paper's hyperparameters; `loop` has them.
+      loop: what the trials learn, and how.
+      options: how the trials are run.
+    """
 
     name: str
-    """Name of the row, such as "6a"."""
     recipe: Recipe
-    """Overrides of the paper's hyperparameters; `loop` has them."""
     loop: TrainingLoop
-    """What the trials learn, and how."""
     options: RowOptions
-    """How the trials are run."""
 
     @property
     def task(self) -> Task:
@@ -125,16 +124,12 @@ class Row:
         return document
 
     def read(self, path: pathlib.Path) -> Document:
-        """Read a result file of such a row.
-
-        Raises:
-          ValueError: if it is not one.
-        """
-        return read_result(path)
+        """Read a result file of such a row; raise ValueError if it is not one."""
+        return collection.read_result(path)
 
     def draw(self, document: Document) -> Figure:
         """Draw the picture that belongs to the result file."""
-        return plots.learning_curves(complete(document))
+        return plots.learning_curves(complete(collection.with_paper(document)))
 
 
 def resolve(name: str, options: RowOptions) -> Row:

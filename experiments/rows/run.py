@@ -14,8 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from experiments.cli.files import check_free, make_folder, save_result
-from experiments.cli.progress import display_progress
-from experiments.rows import scalars
+from experiments.rows.progress import check_scalars, display_progress, write_scalars
 from experiments.rows.row import Row
 from lstm_jax.network.files import Document
 from lstm_jax.training.host import processes
@@ -31,12 +30,9 @@ ENDING = "ending after this chunk; press Ctrl-C again to end now"
 def prepare(rows: Sequence[Row]) -> None:
     """Check all that can be wrong before anything is computed, and make the output folder.
 
-    Args:
-      rows: rows with the same options.
-
     Raises:
-      ValueError: if the rows or options are not the same on all processes, two rows are the same, a
-        file exists that may not be replaced, or a result or checkpoint is not one of this run.
+      ValueError: if the rows or options, which all rows share, are not the same on all processes,
+        two rows are the same, a file exists that may not be replaced, or is not one of this run.
     """
     # Folders may differ between processes, but scalars need all processes or none.
     options = dataclasses.replace(rows[0].options, quiet=False)
@@ -61,7 +57,7 @@ def _prepare(rows: Sequence[Row]) -> None:
                 "--overwrite starts afresh"
             )
         if row.log_folder is not None:
-            scalars.check(row.log_folder, may_replace)
+            check_scalars(row.log_folder, may_replace)
     make_folder(rows[0].options.out)
 
 
@@ -73,19 +69,17 @@ def _check_is_of_this_run(row: Row) -> None:
         raise ValueError(
             f"{row.result} differs in {differences(found, run)}; --overwrite replaces it"
         )
-    num_sequences = newest(row.checkpoints)  # of a run that was to replace the result, if newer
-    if num_sequences is not None:
-        checkpoint = row.checkpoints / str(num_sequences)
-        if checkpoint.stat().st_mtime > row.result.stat().st_mtime:
-            raise ValueError(
-                f"{row.result} is older than {row.checkpoints}: move it, then --resume continues"
-            )
+    saved = newest(row.checkpoints)  # of a run that was to replace the result, if newer
+    if saved is not None and saved.stat().st_mtime > row.result.stat().st_mtime:
+        raise ValueError(
+            f"{row.result} is older than {row.checkpoints}: move it, then --resume continues"
+        )
 
 
-def newest(folder: pathlib.Path) -> int | None:
-    """Return the number of sequences at the newest checkpoint in a folder, if there is one."""
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return max((int(name) for name in names if name.isdecimal()), default=None)
+def newest(folder: pathlib.Path) -> pathlib.Path | None:
+    """Return the newest checkpoint in a folder, named by its number of sequences, if any."""
+    paths = [path for path in folder.glob("*") if path.name.isdecimal()]
+    return max(paths, key=lambda path: int(path.name), default=None)
 
 
 def run_row(row: Row) -> Document:
@@ -122,12 +116,13 @@ def _finished_result(row: Row) -> Document | None:
 
 def _run(row: Row, interrupts: Interrupts) -> Document:
     options, started = row.options, time.monotonic()
+    mesh = Mesh(np.array(jax.devices()), ("trials",))
     with Checkpoints(row.checkpoints, row.fingerprint()) as checkpoints:
         runner = TrialRunner(
             row.loop,
             range(row.trials),
             seed=options.seed,
-            mesh=Mesh(np.array(jax.devices()), ("trials",)),
+            mesh=mesh,
             batch_size=options.batch_size,
         )
         if options.resume:
@@ -135,14 +130,12 @@ def _run(row: Row, interrupts: Interrupts) -> Document:
             started -= restored.seconds
             for sentence in restored.damaged:
                 print(sentence, file=sys.stderr)
-        with (
-            display_progress(row.name, options.quiet) as display,
-            scalars.open_log(row.log_folder, runner) as log,
-        ):
+        show_progress = display_progress(row.name, options.quiet)
+        with show_progress as display, write_scalars(row.log_folder, runner) as write:
 
             def on_chunk(progress: Progress) -> None:
                 display(progress)
-                log(progress)
+                write(progress)
 
             run_trials(
                 runner,
@@ -167,10 +160,10 @@ def _what_resume_finds(row: Row) -> str:
     """Return what --resume will find, in words; of several processes, only the first can know."""
     if not processes.is_first_process():
         return "the first process says what --resume will find"
-    num_sequences = newest(row.checkpoints)
-    if num_sequences is not None:
+    saved = newest(row.checkpoints)
+    if saved is not None:
         move = f"once the old {row.result} is moved, " if row.result.exists() else ""
-        return f"{move}--resume continues after {num_sequences:,} sequences per trial"
+        return f"{move}--resume continues after {int(saved.name):,} sequences per trial"
     if row.result.exists():
         return "which has its old result" if row.options.overwrite else "which has its result"
     return "without a checkpoint; --resume starts afresh"

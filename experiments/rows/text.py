@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TypeVar
 
 from experiments.rows.collection import paper_task
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import Document
 
-Column = tuple[str, Callable[[Any], str]]  # its title, and the cell of a row
+T = TypeVar("T")
+Column = tuple[str, Callable[[T], str]]  # its title, and the cell of a row
 
 
 def show(value: float | None, digits: int = 0) -> str:
@@ -31,15 +32,6 @@ def solved(document: Document) -> str:
     return "{solved}/{trials}".format_map(document["summary"])
 
 
-def published_wrong(document: Document) -> str:
-    """Return the paper's number of wrong sequences in the final test."""
-    published = document["published"]
-    number, fraction = published["test_wrong"], published["test_fraction"]
-    if number is None and fraction is not None:
-        number = fraction * document["test_size"]
-    return show(number, 1)
-
-
 def num_weights(document: Document) -> int | None:
     """Return the number of weights of a network; None for an unknown network."""
     try:
@@ -56,7 +48,7 @@ def row_label(document: Document) -> str:
 
 
 # Each of the paper's numbers follows ours.
-SHORT: tuple[Column, ...] = (
+SHORT: tuple[Column[Document], ...] = (
     ("row", lambda d: d["task"]),
     ("recipe", lambda d: d["recipe"]),
     ("solved", solved),
@@ -68,13 +60,13 @@ SHORT: tuple[Column, ...] = (
 )
 
 
-def _cells(rows: Iterable[Any], columns: Sequence[Column]) -> list[list[str]]:
+def _cells(rows: Iterable[T], columns: Sequence[Column[T]]) -> list[list[str]]:
     titles = [title for title, _ in columns]
     return [titles, *([cell(row) for _, cell in columns] for row in rows)]
 
 
 def text_table(
-    documents: Sequence[Document], columns: Sequence[Column] = SHORT, most: int = 18
+    documents: Sequence[Document], columns: Sequence[Column[Document]] = SHORT, most: int = 18
 ) -> str:
     """Return lines of text, with at most `most` characters in a cell.
 
@@ -86,13 +78,10 @@ def text_table(
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        " ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
+    return "\n".join(" ".join(map(str.rjust, line, widths)) for line in lines)
 
 
-def markdown_table(rows: Iterable[Any], columns: Sequence[Column]) -> str:
+def markdown_table(rows: Iterable[T], columns: Sequence[Column[T]]) -> str:
     """Return a Markdown table, whose first column is aligned left and the others right."""
     titles, *lines = _cells(rows, columns)
     lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *lines]

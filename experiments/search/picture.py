@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LOGARITHMIC = ("learning rate", "initial range")
 COLUMNS = 4
 
 
@@ -23,51 +22,40 @@ def tpe(document: Document) -> Figure:
 
     The best is vermilion. Grey ones were pruned; they have no cost and are marked at 0.
     """
-    configurations = document["configurations"]
-    ended = [c for c in configurations if c["cost"] is not None]
-    best = min(ended, key=lambda c: c["cost"])
-    names = list(dict.fromkeys(name for c in configurations for name in c["values"]))
+    cost = lambda c: math.inf if c["cost"] is None else c["cost"]
+    configurations = sorted(document["configurations"], key=cost)
+    names = list(dict.fromkeys(name for c in document["configurations"] for name in c["values"]))
     if len(document["shapes"]) == 1:
         names.remove("blocks")
-    figure, (errors, *panels) = _new_figure(1 + len(names))
-    _draw_errors(errors, configurations, best)
-    for axes, name in zip(panels, names, strict=False):
-        _draw_costs(axes, name, configurations, best)
-    figure.suptitle(
-        f"{document['task']} ({document['recipe']}): {len(configurations)} configurations of "
-        f"{document['trials']} trials, {len(ended)} run to their end"
-    )
-    return figure
-
-
-def _draw_errors(axes: Axes, configurations: list[Document], best: Document) -> None:
-    for one in sorted(configurations, key=lambda c: (c is best, c["cost"] is not None)):
+    figure, (curves, *panels) = _new_figure(1 + len(names))
+    for one in reversed(configurations):  # the best is drawn last
+        colour, width, marker = style.OURS, 0.8, "o"
+        if one["cost"] is None:
+            colour, marker = style.FAILED, "|"
+        elif one is configurations[0]:
+            colour, width = style.VERMILION, 2
         _, sequences, errors = np.array(one["errors"], np.float64).reshape(-1, 3).T
-        colour = style.FAILED if one["cost"] is None else style.OURS
-        options: Document = {"color": colour, "linewidth": 0.8, "alpha": 0.6}
-        if one is best:
-            options = {"color": style.VERMILION, "linewidth": 2}
-        axes.plot(sequences, errors, **options)
+        curves.plot(sequences, errors, color=colour, linewidth=width, alpha=0.7)
+        for axes, name in zip(panels, names, strict=False):
+            if name in one["values"]:
+                dot: Document = {"color": colour, "markersize": 5, "alpha": 0.7, "clip_on": False}
+                axes.plot(one["values"][name], one["cost"] or 0, marker, **dot)
     lines = {"pruned": style.FAILED, "to the end": style.OURS, "the best": style.VERMILION}
     for label, colour in lines.items():
-        axes.plot([], [], color=colour, label=label)
-    axes.set(xlabel="training sequences", ylabel="training error, 0 of solved trials")
-    axes.set(xlim=(0, None), ylim=(0, None))
-    axes.locator_params(axis="x", nbins=4)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    style.add_legend(axes)
-
-
-def _draw_costs(axes: Axes, name: str, configurations: list[Document], best: Document) -> None:
-    for one in sorted(configurations, key=lambda c: c is best):
-        value, cost = one["values"].get(name), one["cost"]
-        if value is not None and cost is None:
-            axes.plot(value, 0, "|", color=style.FAILED, markersize=8, clip_on=False)
-        elif value is not None:
-            colour = style.VERMILION if one is best else style.OURS
-            axes.plot(value, cost, "o", color=colour, alpha=0.7, markersize=4, clip_on=False)
-    axes.axhline(1, color=style.BLACK, linewidth=0.8, linestyle=":")
-    _label(axes, name, "cost; below 1: all solved")
+        curves.plot([], [], color=colour, label=label)
+    curves.set(xlabel="training sequences", ylabel="training error, 0 of solved trials")
+    curves.set(ylim=(0, None))
+    style.format_counts(curves)
+    style.add_legend(curves)
+    for axes, name in zip(panels, names, strict=False):
+        axes.axhline(1, color=style.BLACK, linewidth=0.8, linestyle=":")
+        _label(axes, name, "cost; below 1: all solved")
+    num_ended = sum(c["cost"] is not None for c in configurations)
+    figure.suptitle(
+        f"{document['task']} ({document['recipe']}): {len(configurations)} configurations of "
+        f"{document['trials']} trials, {num_ended} run to their end"
+    )
+    return figure
 
 
 def random_search(document: Document) -> Figure:
@@ -83,9 +71,8 @@ def random_search(document: Document) -> Figure:
     names = [name for name in document["columns"][1:-4] if len(np.unique(column[name])) > 1]
     figure, panels = _new_figure(len(names))
     for axes, name in zip(panels, names, strict=False):
-        for is_solved, colour in ((False, style.OURS), (True, style.VERMILION)):
+        for is_solved, colour, size, alpha in ((0, style.OURS, 2, 0.3), (1, style.VERMILION, 5, 1)):
             some = column["solved"] == is_solved
-            size, alpha = (5, 1.0) if is_solved else (2, 0.3)
             options: Document = {"color": colour, "markersize": size, "alpha": alpha}
             axes.plot(column[name][some], column["error"][some], ".", **options)
         _label(axes, name, "mean training error at the end")
@@ -111,7 +98,7 @@ def _label(axes: Axes, name: str, measure: str) -> None:
     from matplotlib.ticker import LogLocator
 
     axes.set(xlabel=name, ylabel=measure, ylim=(0, None))
-    if name in LOGARITHMIC:
+    if name in ("learning rate", "initial range"):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")

@@ -12,10 +12,11 @@ import numpy as np
 
 from experiments.cli.command import command_line
 from experiments.cli.files import read_object
+from experiments.rows import run
 from experiments.rows.row import Row, RowOptions
 from experiments.rows.text import text_table
 from experiments.search import picture
-from experiments.search.plan import SearchPlan
+from experiments.search.plan import NAMES, SearchPlan
 from lstm_jax.network.files import Document
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run, plain_number
@@ -88,19 +89,17 @@ class RandomSearch(Row):
             return rule.sample(jax.random.fold_in(jax.random.fold_in(root, trial), INITIAL_WEIGHTS))
 
         found = jax.device_get(with_fixed_prng(jax.jit(jax.vmap(sample)))(np.array(trials)))
-        columns = {"learning rate": found.learning_rate, "initial range": found.init_range}
-        for gate in ("input", "output"):
-            biases = getattr(found, f"{gate}_gate_bias")
-            for j, bias in enumerate([] if biases is None else biases.T):
-                columns[f"{gate} gate bias {j + 1}"] = bias
-        return {"trial": trials} | {name: column.tolist() for name, column in columns.items()}
+        columns = {"trial": trials}
+        for field, name in NAMES.items():
+            numbers = getattr(found, field)
+            if numbers is not None and field.endswith("bias"):
+                columns |= {f"{name} {j + 1}": bias.tolist() for j, bias in enumerate(numbers.T)}
+            elif numbers is not None:
+                columns[name] = numbers.tolist()
+        return columns
 
     def read(self, path: pathlib.Path) -> Document:
-        """Read the file of such a search.
-
-        Raises:
-          ValueError: if it is not one.
-        """
+        """Read the file of such a search."""
         document = read_object(path)
         check_fields(document, {"columns": LIST, "trials": LIST, "blocks": TEXT}, path)
         return document
@@ -110,13 +109,20 @@ class RandomSearch(Row):
         return picture.random_search(document)
 
 
-def make_row(plan: SearchPlan, shape: str, options: RowOptions) -> RandomSearch:
-    """Return the random search of one shape of a plan."""
-    name, recipe = f"{plan.task} {shape}", make_recipe(plan.recipe)
-    return RandomSearch(name, recipe, plan.loop(shape), options, plan, shape)
+def search(plan: SearchPlan, options: RowOptions) -> None:
+    """Run the random search of each shape of a plan, and print the best trials."""
+    recipe, rows = make_recipe(plan.recipe), []
+    for shape in plan.shapes:
+        loop = plan.loop({"blocks": shape})
+        rows.append(RandomSearch(f"{plan.task} {shape}", recipe, loop, options, plan, shape))
+    run.prepare(rows)
+    for row in rows:
+        document = run.run_row(row)
+        if not options.quiet:
+            print(best(document))
 
 
-def best(document: Document, number: int = BEST) -> str:
+def best(document: Document) -> str:
     """Return a table of the trials solved soonest, then of those with the lowest error."""
     names = document["columns"]
     solved, sequences, error = map(names.index, ("solved", "sequences", "error"))
@@ -127,4 +133,4 @@ def best(document: Document, number: int = BEST) -> str:
         found = "no trial was solved; the lowest errors:"
     columns = [(name, lambda trial, i=i: str(trial[i])) for i, name in enumerate(names)]
     title = f"{document['task']}, blocks {document['blocks']}: {found}"
-    return f"{title}\n{text_table(trials[:number], columns)}"
+    return f"{title}\n{text_table(trials[:BEST], columns)}"

@@ -10,72 +10,127 @@ Reference: Bergstra, Bardenet, Bengio & Kégl (2011), Algorithms for hyper-param
 
 from __future__ import annotations
 
+import math
+import pathlib
+import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.search.plan import SearchPlan, rounded
-from lstm_jax.cell.parameters import Parameters
+from experiments.cli import files
+from experiments.cli.command import command_line
+from experiments.rows.row import RowOptions
+from experiments.rows.text import Column, text_table
+from experiments.search import picture
+from experiments.search.plan import SearchPlan
 from lstm_jax.network.files import Document
+from lstm_jax.training.host.interrupts import Interrupted
+from lstm_jax.training.runs import schema
+from lstm_jax.training.runs.checkpoints import differences
+from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS, NON_FINITE, SOLVED
-from lstm_jax.training.update_rules.base import vmap_trials
-from lstm_jax.training.update_rules.keys import as_key, with_fixed_prng
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
-from lstm_jax.training.update_rules.random_search import Sample, start_trial
+from lstm_jax.training.trials.training_loop import NON_FINITE, SOLVED
+from lstm_jax.training.update_rules.random_search import Bounds
 
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+DIGITS = 3  # significant digits of a number in a configuration
 RANDOM = 10  # configurations that are drawn at random before the estimator takes over
 PARTS = 32  # of the budget; at the end of each, the error is noted
 JUDGED = (4, 8, 16)  # parts at whose end a configuration may be pruned
 MIN_ERRORS = 4  # of which a median is taken
-KEYS = {"values", "recipe", "cost", "solved", "sequences", "errors"}  # of a configuration
+# The fields that are relied on, of the file and of a configuration.
+FILE = {"configurations": schema.LIST, "wall_seconds": schema.NUMBER}
+CONFIGURATION = {"recipe": schema.TEXT, "solved": schema.COUNT, "sequences": schema.MAYBE}
+BEST = 5  # configurations that are printed
+COLUMNS: tuple[Column, ...] = (
+    ("cost", lambda c: f"{c['cost']:.3f}"),
+    ("solved", lambda c: str(c["solved"])),
+    ("mean sequences", lambda c: "-" if c["sequences"] is None else f"{c['sequences']:,.0f}"),
+    ("recipe", lambda c: c["recipe"]),
+)
 
 
-def load_optuna() -> Any:
-    """Import Optuna, without its log.
+def search(plan: SearchPlan, options: RowOptions, number: int) -> None:
+    """Try configurations until the file has `number` of them, and print the best.
 
-    Raises:
-      ImportError: if it is not installed.
+    The file is written after each configuration.
     """
+    path, may_replace = options.out / f"{plan.label()}.json", options.overwrite or options.resume
+    files.check_free(path, may_replace)
+    _load_optuna()
+    if options.resume and path.exists():
+        document = _read(path, plan)
+    else:
+        document: Document = {"schema_version": SCHEMA_VERSION} | plan.document()
+        document |= {"configurations": [], "wall_seconds": 0.0}
+        document |= about_run(plan.seed, command_line())
+    files.make_folder(options.out)
+    tried: list[Document] = document["configurations"]
+    evaluator, is_written = Evaluator(plan), may_replace
+    try:
+        while len(tried) < number:
+            started = time.monotonic()
+            tried.append(evaluator.evaluate(propose(plan, tried), tried))
+            seconds = document["wall_seconds"] + time.monotonic() - started
+            document["wall_seconds"] = round(seconds, 2)
+            path, is_written = files.write_result(path, document, overwrite=is_written), True
+            if not options.quiet:
+                last, found = tried[-1], "pruned"
+                if last["cost"] is not None:
+                    found = f"{last['solved']} solved, cost {last['cost']:.3f}"
+                line = f"{len(tried)} of {number}: {last['recipe']}: {found}"
+                print(line, file=sys.stderr, flush=True)
+    except KeyboardInterrupt as error:
+        message = f"interrupted: {path}, --resume continues after {len(tried)} configurations"
+        raise Interrupted(message, getattr(error, "number", signal.SIGINT)) from error
+    drawn = files.draw_beside(path, lambda: picture.tpe(document), may_replace)
+    if not options.quiet:
+        print(f"wrote {path}" + (f" and {drawn}" if drawn else ""))
+        best = sorted((c for c in tried if c["cost"] is not None), key=lambda c: c["cost"])[:BEST]
+        print(text_table(best, COLUMNS))
+        if best[0]["solved"]:
+            print(f"the best again:\n{plan.command(best[0]['values'], options.out)}")
+        else:
+            print("no configuration solved a trial: widen the bounds, or raise --max_sequences")
+
+
+def _read(path: pathlib.Path, plan: SearchPlan) -> Document:
+    """Read the file of an interrupted search; raise ValueError if it is not one of this plan."""
+    document, expected = files.read_object(path), plan.document()
+    schema.check_fields(document, FILE, path)
+    found = {name: document.get(name) for name in expected}
+    if found != expected:
+        difference = differences(found, expected)
+        raise ValueError(f"{path} differs in {difference}; --overwrite replaces it")
+    for i, entry in enumerate(document["configurations"]):
+        try:
+            schema.check_fields(entry, CONFIGURATION, path)
+            _as_trial(plan, entry)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} has a wrong configurations[{i}]") from error
+    return document
+
+
+# The estimator -----------------------------------------------------------------------------------
+
+
+def _load_optuna() -> ModuleType:
+    """Import Optuna, without its log."""
     try:
         import optuna
     except ImportError as error:
         raise ImportError("--sampler=tpe needs Optuna: pip install 'lstm_jax[search]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
-
-
-def search(
-    plan: SearchPlan,
-    document: Document,
-    number: int,
-    save: Callable[[Document], None],
-    quiet: bool = False,
-) -> None:
-    """Try configurations until the document has `number` of them, and save it after each."""
-    evaluator, tried = Evaluator(plan), document["configurations"]
-    while len(tried) < number:
-        started = time.monotonic()
-        found = evaluator.evaluate(propose(plan, tried), tried)
-        tried.append(found)
-        if not quiet:
-            _, sequences, error = found["errors"][-1]
-            end = f"pruned after {sequences:,} sequences, error {error:.3f}"
-            if found["cost"] is not None:
-                end = f"{found['solved']} solved, cost {found['cost']:.3f}"
-            line = f"{len(tried)} of {number}: {found['recipe']}: {end}"
-            print(line, file=sys.stderr, flush=True)
-        document["wall_seconds"] = round(document["wall_seconds"] + time.monotonic() - started, 2)
-        save(document)
-
-
-# The estimator -----------------------------------------------------------------------------------
 
 
 def propose(plan: SearchPlan, tried: Sequence[Document]) -> Document:
@@ -88,26 +143,25 @@ def propose(plan: SearchPlan, tried: Sequence[Document]) -> Document:
     # The result file is the study: an interrupted search goes on exactly as if it had not been,
     # while Optuna's storages lack the state of the sampler's generator, and its pruners compare
     # with configurations that ran to their end, of which pruning leaves few.
-    optuna = load_optuna()
-    entropy = np.random.SeedSequence((plan.seed, len(tried)))
-    seed = int(entropy.generate_state(1)[0])
+    optuna = _load_optuna()
+    seed = int(np.random.SeedSequence((plan.seed, len(tried))).generate_state(1)[0])
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM)
     study = optuna.create_study(sampler=sampler)
-    study.add_trials([as_trial(plan, configuration) for configuration in tried])
+    study.add_trials([_as_trial(plan, configuration) for configuration in tried])
     trial = study.ask()
     values: Document = {"blocks": trial.suggest_categorical("blocks", plan.shapes)}
-    for name, (bounds, is_log) in plan.bounds(values["blocks"]).items():
-        values[name] = rounded(trial.suggest_float(name, *bounds, log=is_log), bounds)
+    for name, bounds in plan.bounds(values["blocks"]).items():
+        values[name] = _rounded(trial.suggest_float(name, *bounds, log=_is_log(name)), bounds)
     return values
 
 
-def as_trial(plan: SearchPlan, configuration: Document) -> Any:
+def _as_trial(plan: SearchPlan, configuration: Document) -> FrozenTrial:
     """Return a configuration as Optuna represents it."""
-    optuna = load_optuna()
+    optuna = _load_optuna()
     values, cost = configuration["values"], configuration["cost"]
     distributions = {"blocks": optuna.distributions.CategoricalDistribution(plan.shapes)}
-    for name, (bounds, is_log) in plan.bounds(values["blocks"]).items():
-        distributions[name] = optuna.distributions.FloatDistribution(*bounds, log=is_log)
+    for name, bounds in plan.bounds(values["blocks"]).items():
+        distributions[name] = optuna.distributions.FloatDistribution(*bounds, log=_is_log(name))
     states = optuna.trial.TrialState
     return optuna.trial.create_trial(
         state=states.PRUNED if cost is None else states.COMPLETE,
@@ -118,19 +172,30 @@ def as_trial(plan: SearchPlan, configuration: Document) -> Any:
     )
 
 
+def _is_log(name: str) -> bool:
+    """Return whether a number is searched log-uniformly, as by `SearchSpace`."""
+    return "bias" not in name
+
+
+def _rounded(value: float, bounds: Bounds) -> float:
+    """Round a number to `DIGITS`, within its bounds, so that a command can name it."""
+    digits = DIGITS - 1 - math.floor(math.log10(abs(value))) if value else 0
+    return min(max(round(value, digits), bounds[0]), bounds[1])
+
+
 # Trials ------------------------------------------------------------------------------------------
 
 
 class Evaluator:
     """Runs the trials of configurations, with one compiled program per shape of blocks."""
 
-    def __init__(self, plan: SearchPlan, devices: Sequence[Any] | None = None) -> None:
-        """Set up for a plan, on some devices (default: all)."""
+    def __init__(self, plan: SearchPlan) -> None:
+        """Set up for a plan, on all devices."""
         self._plan = plan
-        self._mesh = Mesh(np.array(devices or jax.devices()), ("trials",))
+        self._mesh = Mesh(np.array(jax.devices()), ("trials",))
         self._runners: dict[str, tuple[TrialRunner, RunState]] = {}
 
-    def evaluate(self, values: Document, tried: Sequence[Mapping[str, Any]]) -> Document:
+    def evaluate(self, values: Document, tried: Sequence[Document]) -> Document:
         """Run the trials of a configuration to their end, or until it is pruned.
 
         Args:
@@ -149,10 +214,11 @@ class Evaluator:
             part = PARTS * runner.num_sequences // budget
             if part > before or runner.finished:
                 state = runner.state()
-                error = float(np.mean(trial_errors(runner, state)))
+                error = float(np.mean(_trial_errors(runner, state)))
                 errors.append([part, runner.num_sequences, error])
+                known = [e for one in tried for at, _, e in one["errors"] if at == part] + [error]
                 is_judged = any(before < at <= part for at in JUDGED) and not runner.finished
-                is_pruned = is_judged and is_worse(errors[-1], tried)
+                is_pruned = is_judged and len(known) >= MIN_ERRORS and error > np.median(known)
         sequences = np.asarray(state.trials.ended_at)[state.trials.status == SOLVED]
         return {
             "values": values,
@@ -164,10 +230,11 @@ class Evaluator:
         }
 
     def _restart(self, values: Document) -> tuple[TrialRunner, RunState]:
+        """Return the runner of a shape, set to its start with a configuration's numbers."""
         shape, plan = values["blocks"], self._plan
         if shape not in self._runners:
             runner = TrialRunner(
-                plan.loop(shape),
+                plan.loop({"blocks": shape}),
                 range(plan.trials),
                 seed=plan.seed,
                 mesh=self._mesh,
@@ -175,46 +242,15 @@ class Evaluator:
             )
             self._runners[shape] = runner, runner.state()
         runner, state = self._runners[shape]
-        assert isinstance(runner.loop.update_rule, PerSequenceUpdate)
-        state = start_trials(state, runner.loop.update_rule, plan.sample_of(values))
+        keys, data = jax.numpy.asarray(state.trials.keys), state.trials.data
+        trials = jax.device_get(plan.loop(values).init_trials(keys, data))
+        best = state.best._replace(model=jax.tree.map(np.array, trials.model))
+        state = state._replace(trials=trials, best=best)
         runner.restore(state)
         return runner, state
 
 
-def start_trials(state: RunState, rule: PerSequenceUpdate, sample: Sample) -> RunState:
-    """Return the state of a run at its start, with the same hyperparameters in all trials.
-
-    Args:
-      state: the state of a runner before its first chunk.
-      rule: the runner's update rule.
-      sample: the hyperparameters.
-    """
-
-    def start(key_data: jax.Array) -> tuple[Parameters, Any]:
-        return start_trial(rule, jax.random.fold_in(as_key(key_data), INITIAL_WEIGHTS), sample)
-
-    started = with_fixed_prng(vmap_trials(start))(state.trials.keys)
-    parameters, optimiser_state = jax.device_get(started)
-    model = state.trials.model._replace(parameters=parameters, optimiser_state=optimiser_state)
-    if model.previous is not None:
-        model = model._replace(previous=parameters)
-    best = state.best._replace(model=jax.tree.map(np.array, model))
-    return state._replace(trials=state.trials._replace(model=model), best=best)
-
-
-def is_worse(error: Sequence[float], tried: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether an error is above the median of all errors at that part of the budget.
-
-    >>> is_worse([4, 100, 0.3], [{"errors": [[4, 100, e]]} for e in (0.1, 0.2, 0.4)])
-    True
-    >>> is_worse([4, 100, 0.3], [{"errors": [[4, 100, e]]} for e in (0.1, 0.4, 0.4)])
-    False
-    """
-    errors = [e for one in tried for part, _, e in one["errors"] if part == error[0]] + [error[2]]
-    return len(errors) >= MIN_ERRORS and bool(error[2] > np.median(errors))
-
-
-def trial_errors(runner: TrialRunner, state: RunState) -> np.ndarray:
+def _trial_errors(runner: TrialRunner, state: RunState) -> np.ndarray:
     """Return each trial's mean error in the last chunk, at most 1; 0 if it is solved."""
     status = state.trials.status
     errors = np.clip(np.nan_to_num(runner.errors, nan=1.0), 0, 1)
@@ -228,5 +264,5 @@ def _cost(runner: TrialRunner, state: RunState, budget: int) -> float:
     trials is the better one, and of those that solve as many, the faster one.
     """
     is_solved = state.trials.status == SOLVED
-    shares = np.where(is_solved, state.trials.ended_at / budget, trial_errors(runner, state))
+    shares = np.where(is_solved, state.trials.ended_at / budget, _trial_errors(runner, state))
     return float(np.sum(~is_solved) + shares.mean())

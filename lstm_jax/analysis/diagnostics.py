@@ -16,10 +16,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters, check_parameters
 from lstm_jax.cell.scan import Activations, Steps
-from lstm_jax.cell.units import GATES
 from lstm_jax.cell.validation import as_array, check_symbols, displayed
 from lstm_jax.network.layer import unroll
 

@@ -22,6 +22,10 @@ derivative, as in the text; the output gradient is a mean over steps, and the sc
 not divided by the size of the training set, so that `output_epsilon` and `candidate_epsilon` do not
 depend on it. When `max_units` have joined, only the outputs learn.
 
+In shapes, C counts candidates and U hidden units. S = I + 1 + U is the number of sources of an
+output unit. M = S + 1 is the number of a hidden unit's weights: from the inputs, the bias, the U
+hidden units and itself.
+
 References:
   S. E. Fahlman. The recurrent cascade-correlation architecture. NIPS 3:190-196, 1991.
   S. E. Fahlman and C. Lebiere. The cascade-correlation learning architecture. NIPS 2:524-532, 1990.
@@ -38,16 +42,9 @@ import optax
 from jax.typing import DTypeLike
 from optax.tree_utils import tree_where
 
-from lstm_jax.baselines.cascade_units import (
-    PassSums,
-    covariance,
-    run_candidates,
-    run_units,
-    score_gradient,
-    total_error,
-)
 from lstm_jax.baselines.quickprop import quickprop
 from lstm_jax.cell.activations import logistic
+from lstm_jax.cell.validation import as_integer, check_number
 from lstm_jax.tasks.task import Example, real_steps
 from lstm_jax.training.update_rules.base import UpdateRule
 from lstm_jax.training.update_rules.keys import as_key
@@ -55,11 +52,29 @@ from lstm_jax.training.update_rules.keys import as_key
 OUTPUTS, CANDIDATES = range(2)  # phases
 
 
-class CascadeModel(NamedTuple):
-    """A trial's net, its candidates and its training state; sizes as in `cascade_units`.
+class PassSums(NamedTuple):
+    """Sums over the steps of a pass; zero where the phase does not need them."""
 
-    A hidden unit's M weights are those of the inputs, the bias, the U hidden units and itself.
-    """
+    steps: jax.Array
+    """[], the number of steps."""
+    squared_error: jax.Array
+    """[], Σ e_o²."""
+    output_gradient: jax.Array
+    """[S, K], Σ y_m f'(net_o) e_o."""
+    error: jax.Array
+    """[K], Σ e_o."""
+    value: jax.Array
+    """[C], Σ v."""
+    value_error: jax.Array
+    """[C, K], Σ v e_o."""
+    derivative: jax.Array
+    """[C, M], Σ ∂v/∂w_m."""
+    derivative_error: jax.Array
+    """[C, M, K], Σ ∂v/∂w_m e_o."""
+
+
+class CascadeModel(NamedTuple):
+    """A trial's net, its candidates and its training state."""
 
     key: jax.Array
     """uint32, the raw data of the trial's PRNG key."""
@@ -72,9 +87,7 @@ class CascadeModel(NamedTuple):
     candidate: jax.Array
     """[C, M], the weights of the candidates."""
     output_state: optax.OptState
-    """The state of quickprop for the output weights."""
     candidate_state: optax.OptState
-    """The state of quickprop for the candidates."""
     phase: jax.Array
     """int32, `OUTPUTS` or `CANDIDATES`."""
     epochs: jax.Array
@@ -86,7 +99,6 @@ class CascadeModel(NamedTuple):
     num_sequences: jax.Array
     """int32, the number of sequences of this pass."""
     sums: PassSums
-    """The sums of this pass."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,85 +144,8 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
     def __post_init__(self) -> None:
         counts = ("num_inputs", "num_outputs", "epoch", "max_units", "num_candidates")
         for name in (*counts, "patience", "max_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
-        if not self.init_range > 0:
-            raise ValueError(f"init_range must be positive, got {self.init_range!r}")
-
-    @property
-    def num_sources(self) -> int:
-        """S = I + 1 + U, the number of sources of an output unit."""
-        return self.num_inputs + 1 + self.max_units
-
-    @property
-    def num_weights(self) -> int:
-        """W, the number of weights of the net with all its hidden units.
-
-        >>> [CascadeCorrelation(7, 7, max_units=units).num_weights for units in (1, 7, 9)]
-        [72, 189, 236]
-        """
-        units, fan_in = self.max_units, self.num_inputs + 1
-        hidden = units * (fan_in + 1) + units * (units - 1) // 2
-        return hidden + (fan_in + units) * self.num_outputs
-
-    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> CascadeModel:
-        """Return a net without hidden units, with random output weights."""
-        shape = (self.num_sources, self.num_outputs)
-        output = jax.random.uniform(
-            jax.random.fold_in(key, 0), shape, dtype, -self.init_range, self.init_range
-        )
-        output = output.at[self.num_inputs + 1 :].set(0)  # there are no hidden units yet
-        zero = jnp.zeros((), jnp.int32)
-        candidate = self._draw(jax.random.key_data(key), zero, dtype)
-        return CascadeModel(
-            key=jax.random.key_data(key),
-            output=output,
-            hidden=jnp.zeros((self.max_units, self.num_sources + 1), dtype),
-            num_units=zero,
-            candidate=candidate,
-            output_state=self._down.init(output),
-            candidate_state=self._up.init(candidate),
-            phase=jnp.full((), OUTPUTS, jnp.int32),
-            epochs=zero,
-            stale=zero,
-            level=jnp.zeros((), dtype),
-            num_sequences=zero,
-            sums=self._no_sums(dtype),
-        )
-
-    def train_step(
-        self, model: CascadeModel, example: Example, n: jax.Array
-    ) -> tuple[CascadeModel, jax.Array]:
-        """Add a training sequence to the sums of its pass, and end the pass if it is the last one.
-
-        Args:
-          model: the trial.
-          example: sequence number n of the training set, modulo its size.
-          n: unused, since the model counts its sequences.
-
-        Returns:
-          The trial, and the outputs [T, K] before the update.
-        """
-        del n
-        sources = self._sources(model, example)
-        outputs = logistic(sources @ model.output)
-        weights = real_steps(example).astype(outputs.dtype)
-        errors = (outputs - example.targets.astype(outputs.dtype)) * weights[:, None]
-        sums = jax.lax.cond(
-            model.phase == OUTPUTS,
-            lambda: self._output_sums(sources, outputs, errors, weights),
-            lambda: self._candidate_sums(model.candidate, sources, errors, weights),
-        )
-        sums = jax.tree.map(jnp.add, model.sums, sums)
-        model = model._replace(sums=sums, num_sequences=model.num_sequences + 1)
-        model = jax.lax.cond(
-            model.num_sequences == self.epoch, self._end_pass, lambda model: model, model
-        )
-        return model, outputs
-
-    def outputs(self, model: CascadeModel, example: Example) -> jax.Array:
-        """Return the outputs [T, K]."""
-        return logistic(self._sources(model, example) @ model.output)
+            as_integer(name, getattr(self, name), 1)
+        check_number("init_range", self.init_range, above=0.0)
 
     @property
     def _down(self) -> optax.GradientTransformation:
@@ -220,24 +155,95 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
     def _up(self) -> optax.GradientTransformation:
         return quickprop(self.candidate_epsilon, self.mu)
 
+    @property
+    def num_sources(self) -> int:
+        """S = I + 1 + U, the number of sources of an output unit."""
+        return self.num_inputs + 1 + self.max_units
+
+    @property
+    def num_weights(self) -> int:
+        """W, the number of weights of the net with all its hidden units."""
+        units, fan_in = self.max_units, self.num_inputs + 1
+        hidden = units * (fan_in + 1) + units * (units - 1) // 2
+        return hidden + (fan_in + units) * self.num_outputs
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> CascadeModel:
+        """Return a net without hidden units, with random output weights."""
+        candidates, sources, outputs = self.num_candidates, self.num_sources, self.num_outputs
+        output = jax.random.uniform(
+            jax.random.fold_in(key, 0), (sources, outputs), dtype, -self.init_range, self.init_range
+        )
+        output = output.at[self.num_inputs + 1 :].set(0)  # there are no hidden units yet
+        none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
+        candidate = self._draw(jax.random.key_data(key), none, dtype)
+        sums = PassSums(
+            steps=zero,
+            squared_error=zero,
+            output_gradient=jnp.zeros_like(output),
+            error=jnp.zeros(outputs, dtype),
+            value=jnp.zeros(candidates, dtype),
+            value_error=jnp.zeros((candidates, outputs), dtype),
+            derivative=jnp.zeros_like(candidate),
+            derivative_error=jnp.zeros((*candidate.shape, outputs), dtype),
+        )
+        return CascadeModel(
+            key=jax.random.key_data(key),
+            output=output,
+            hidden=jnp.zeros((self.max_units, sources + 1), dtype),
+            num_units=none,
+            candidate=candidate,
+            output_state=self._down.init(output),
+            candidate_state=self._up.init(candidate),
+            phase=jnp.full((), OUTPUTS, jnp.int32),
+            epochs=none,
+            stale=none,
+            level=zero,
+            num_sequences=none,
+            sums=sums,
+        )
+
+    def train_step(
+        self, model: CascadeModel, example: Example, n: jax.Array
+    ) -> tuple[CascadeModel, jax.Array]:
+        """Add a training sequence to the sums of its pass; the last one ends the pass."""
+        del n  # the model counts its sequences
+        sources = self._sources(model, example)
+        outputs = logistic(sources @ model.output)
+        weights = real_steps(example).astype(outputs.dtype)
+        errors = (outputs - example.targets.astype(outputs.dtype)) * weights[:, None]
+        common = jax.tree.map(jnp.zeros_like, model.sums)._replace(
+            steps=weights.sum(), squared_error=jnp.sum(errors * errors)
+        )
+
+        def output_sums() -> PassSums:
+            deltas = (logistic.derivative(outputs) + self.derivative_offset) * errors
+            return common._replace(output_gradient=sources.T @ deltas)
+
+        def candidate_sums() -> PassSums:
+            values, derivatives = run_candidates(model.candidate, sources)
+            return common._replace(
+                error=errors.sum(0),
+                value=weights @ values,
+                value_error=values.T @ errors,
+                derivative=jnp.einsum("t,tcm->cm", weights, derivatives),
+                derivative_error=jnp.einsum("tk,tcm->cmk", errors, derivatives),
+            )
+
+        sums = jax.lax.cond(model.phase == OUTPUTS, output_sums, candidate_sums)
+        sums = jax.tree.map(jnp.add, model.sums, sums)
+        model = model._replace(sums=sums, num_sequences=model.num_sequences + 1)
+        is_over = model.num_sequences == self.epoch
+        return jax.lax.cond(is_over, self._end_pass, lambda model: model, model), outputs
+
+    def outputs(self, model: CascadeModel, example: Example) -> jax.Array:
+        """Return the outputs [T, K]."""
+        return logistic(self._sources(model, example) @ model.output)
+
     def _draw(self, key: jax.Array, num_units: jax.Array, dtype: DTypeLike) -> jax.Array:
         """Draw the pool [C, M] of the unit that follows `num_units` others."""
         key = jax.random.fold_in(as_key(key), num_units + 1)
         shape = (self.num_candidates, self.num_sources + 1)
         return jax.random.uniform(key, shape, dtype, -self.init_range, self.init_range)
-
-    def _no_sums(self, dtype: DTypeLike) -> PassSums:
-        candidates, weights, outputs = self.num_candidates, self.num_sources + 1, self.num_outputs
-        return PassSums(
-            steps=jnp.zeros((), dtype),
-            squared_error=jnp.zeros((), dtype),
-            output_gradient=jnp.zeros((self.num_sources, outputs), dtype),
-            error=jnp.zeros(outputs, dtype),
-            value=jnp.zeros(candidates, dtype),
-            value_error=jnp.zeros((candidates, outputs), dtype),
-            derivative=jnp.zeros((candidates, weights), dtype),
-            derivative_error=jnp.zeros((candidates, weights, outputs), dtype),
-        )
 
     def _sources(self, model: CascadeModel, example: Example) -> jax.Array:
         """Return what the output units see, [T, S]."""
@@ -245,30 +251,6 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
         if jnp.issubdtype(inputs.dtype, jnp.integer):
             inputs = jax.nn.one_hot(inputs, self.num_inputs)
         return run_units(model.hidden, model.num_units, inputs.astype(model.output.dtype))
-
-    def _output_sums(
-        self, sources: jax.Array, outputs: jax.Array, errors: jax.Array, weights: jax.Array
-    ) -> PassSums:
-        deltas = (logistic.derivative(outputs) + self.derivative_offset) * errors
-        return self._no_sums(errors.dtype)._replace(
-            steps=weights.sum(),
-            squared_error=jnp.sum(errors * errors),
-            output_gradient=sources.T @ deltas,
-        )
-
-    def _candidate_sums(
-        self, candidate: jax.Array, sources: jax.Array, errors: jax.Array, weights: jax.Array
-    ) -> PassSums:
-        values, derivatives = run_candidates(candidate, sources)
-        return self._no_sums(errors.dtype)._replace(
-            steps=weights.sum(),
-            squared_error=jnp.sum(errors * errors),
-            error=errors.sum(0),
-            value=weights @ values,
-            value_error=values.T @ errors,
-            derivative=jnp.einsum("t,tcm->cm", weights, derivatives),
-            derivative_error=jnp.einsum("tk,tcm->cmk", errors, derivatives),
-        )
 
     def _end_pass(self, model: CascadeModel) -> CascadeModel:
         model = jax.lax.cond(
@@ -281,12 +263,10 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
 
     def _end_output_pass(self, model: CascadeModel) -> CascadeModel:
         """Update the output weights; at the end of the phase, draw a pool of candidates instead."""
-        sums = model.sums
-        model, is_over = self._watch(model, sums.squared_error, self.output_change)
+        model, is_over = self._watch(model, model.sums.squared_error, self.output_change)
         is_over &= model.num_units < self.max_units
-        steps, state = self._down.update(
-            sums.output_gradient / sums.steps, model.output_state, model.output
-        )
+        gradient = model.sums.output_gradient / model.sums.steps
+        steps, state = self._down.update(gradient, model.output_state, model.output)
         stepped = model._replace(
             output=optax.apply_updates(model.output, steps), output_state=state
         )
@@ -335,3 +315,67 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
             epochs=jnp.zeros_like(model.epochs),
             stale=jnp.zeros_like(model.stale),
         )
+
+
+def run_units(hidden: jax.Array, num_units: jax.Array, inputs: jax.Array) -> jax.Array:
+    """Return the sources [T, S] of the output units: inputs [T, I], the bias 1 and hidden units."""
+    max_units, num_given = hidden.shape[0], inputs.shape[1] + 1
+    given = jnp.concatenate([inputs, jnp.ones_like(inputs[:, :1])], axis=1)
+    net_given = given @ hidden[:, :num_given].T
+    below, self_weights = hidden[:, num_given:-1], hidden[:, -1]
+    has_joined = jnp.arange(max_units, dtype=jnp.int32) < num_units
+
+    def step(v_tm1: jax.Array, net_t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        net_t = net_t + self_weights * v_tm1
+        v_t = jnp.zeros_like(v_tm1)
+        for i in range(max_units):  # each unit sees those before it, at the same step
+            v_i = logistic(net_t[i] + jnp.sum(below[i, :i] * v_t[:i])) - 0.5
+            v_t = v_t.at[i].set(jnp.where(has_joined[i], v_i, 0))
+        return v_t, v_t
+
+    _, values = jax.lax.scan(step, jnp.zeros_like(self_weights), net_given)
+    return jnp.concatenate([given, values], axis=1)
+
+
+def run_candidates(candidate: jax.Array, sources: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the values v [T, C] of candidates and their derivatives ∂v/∂w [T, C, M]."""
+    net_given = sources @ candidate[:, :-1].T
+    self_weights = candidate[:, -1]
+
+    def step(carry: tuple, at: tuple) -> tuple[tuple, tuple]:
+        v_tm1, derivative_tm1 = carry
+        sources_t, net_t = at
+        f_t = logistic(net_t + self_weights * v_tm1)
+        given = jnp.broadcast_to(sources_t[None], (len(v_tm1), len(sources_t)))
+        seen = jnp.concatenate([given, v_tm1[:, None]], axis=1)
+        derivative_t = logistic.derivative(f_t)[:, None] * (
+            seen + self_weights[:, None] * derivative_tm1
+        )
+        return (f_t - 0.5, derivative_t), (f_t - 0.5, derivative_t)
+
+    start = (jnp.zeros_like(self_weights), jnp.zeros_like(candidate))
+    return jax.lax.scan(step, start, (sources, net_given))[1]
+
+
+def covariance(sums: PassSums) -> tuple[jax.Array, jax.Array]:
+    """Return the candidates' covariances with each output's error [C, K], and their scores [C].
+
+    Quickprop may let a candidate's weights overflow. Its score is then 0, so that it does not join.
+    """
+    mean_error = sums.error / sums.steps
+    covariances = sums.value_error - sums.value[:, None] * mean_error[None]
+    scores = jnp.abs(covariances).sum(1) / total_error(sums)
+    return covariances, jnp.where(jnp.isfinite(scores), scores, 0)
+
+
+def score_gradient(sums: PassSums) -> jax.Array:
+    """Return the derivative of every candidate's score by each of its weights, [C, M]."""
+    covariances, _ = covariance(sums)
+    mean_error = sums.error / sums.steps
+    by_output = sums.derivative_error - sums.derivative[..., None] * mean_error[None, None]
+    return jnp.einsum("ck,cmk->cm", jnp.sign(covariances), by_output) / total_error(sums)
+
+
+def total_error(sums: PassSums) -> jax.Array:
+    """Return Σ e², but at least the smallest normal number, as outputs may saturate."""
+    return jnp.maximum(sums.squared_error, jnp.finfo(sums.squared_error.dtype).tiny)

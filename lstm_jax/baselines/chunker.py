@@ -20,12 +20,8 @@ gradient is carried forward in as many numbers as the unit has weights:
 
 With p = 100, A has 10,506 weights, 102 of them for the further output. The source truncates the
 gradient after three steps; with one hidden unit the exact one costs no more. The states of both
-nets are reset before every sequence, as everywhere in the paper.
-
-C may not need its hidden unit, since it sees the first symbol directly when it predicts the last.
-With many outputs and the paper's initial weights, the unit first serves as their missing bias and
-saturates, which leaves A nothing to keep. With a `tolerance`, or few outputs and larger initial
-weights, it comes to distinguish x from y (claim `reach` of `experiments.claims`).
+nets are reset before every sequence, as everywhere in the paper. C need not use its hidden unit,
+since it sees the first symbol directly when it predicts the last (claim `reach`).
 
 Reference:
   J. Schmidhuber. Learning complex, extended sequences using the principle of history compression.
@@ -42,7 +38,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.activations import logistic
 from lstm_jax.cell.parameters import draw_weights
-from lstm_jax.cell.validation import check_tolerance
+from lstm_jax.cell.validation import as_integer, check_number, check_tolerance
 from lstm_jax.network.losses import ignore_within_tolerance
 from lstm_jax.tasks.task import Example
 from lstm_jax.training.update_rules.base import UpdateRule
@@ -73,12 +69,10 @@ class NetState(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """The trained model: the weights of both nets."""
+    """The trained model: the weights of A and of C."""
 
     automatizer: NetWeights
-    """A."""
     chunker: NetWeights
-    """C."""
 
 
 class Trajectory(NamedTuple):
@@ -126,11 +120,9 @@ class Chunker(UpdateRule[Networks]):
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.num_symbols < 2:
-            raise ValueError(f"num_symbols must be at least 2, got {self.num_symbols!r}")
+        as_integer("num_symbols", self.num_symbols, 2)
         for name in ("learning_rate", "init_range", "threshold"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
+            check_number(name, getattr(self, name), above=0.0)
         check_tolerance(self.tolerance)
 
     def init(self, key: jax.Array) -> Networks:
@@ -153,15 +145,9 @@ class Chunker(UpdateRule[Networks]):
     def follow(
         self, model: Networks, example: Example, *, train: bool
     ) -> tuple[Networks, Trajectory]:
-        """Run both nets along a sequence.
+        """Run both nets along a sequence and, if `train`, update their weights after every step.
 
-        Args:
-          model: the weights.
-          example: symbols [T], and as targets the symbols that follow them, one-hot [T, K].
-          train: whether the nets learn after every step.
-
-        Returns:
-          The weights, and the activations.
+        The targets of the example are the symbols that follow its inputs, one-hot [T, K].
         """
         dtype = model.automatizer.hidden_self.dtype
         rate = jnp.asarray(self.learning_rate if train else 0, dtype)
@@ -217,11 +203,9 @@ class Chunker(UpdateRule[Networks]):
                 jnp.where(is_unexpected, rate, 0),
             ),
         )
-        now = Trajectory(outputs[:-1], ticks, chunker.hidden, prediction)
-        return (
-            _Carry(networks, automatizer, chunker, chunker_symbol, prediction, is_unexpected),
-            now,
-        )
+        trajectory = Trajectory(outputs[:-1], ticks, chunker.hidden, prediction)
+        carry = _Carry(networks, automatizer, chunker, chunker_symbol, prediction, is_unexpected)
+        return carry, trajectory
 
 
 def zero_net_state(weights: NetWeights) -> NetState:
@@ -254,15 +238,9 @@ def learn(
     errors: jax.Array,
     rate: jax.Array,
 ) -> NetWeights:
-    """Return the weights after a step of learning, from the state, symbol and outputs of that step.
+    """Return the weights after a step of learning at this step's state, symbol and outputs [K].
 
-    Args:
-      weights: before the step.
-      state: of the net.
-      symbol: int32, the input.
-      outputs: [K].
-      errors: [K], outputs minus targets.
-      rate: a; 0 leaves the weights unchanged.
+    `errors` [K] are outputs minus targets; a rate of 0 leaves the weights unchanged.
     """
     delta = logistic.derivative(outputs) * errors
     delta_hidden = jnp.sum(weights.output_hidden * delta)

@@ -19,8 +19,6 @@ The paper's nets have no bias, according to their numbers of weights; `bias` add
 always 1. Functions are for one sequence and one net.
 
 References:
-  R. J. Williams and D. Zipser. A learning algorithm for continually running fully recurrent neural
-  networks. Neural Computation 1(2):270-280, 1989.
   P. J. Werbos. Backpropagation through time. Proc. IEEE 78(10):1550-1560, 1990.
   A. W. Smith and D. Zipser. Learning sequential structures with the real-time recurrent learning
   algorithm. International Journal of Neural Systems 1(2):125-131, 1989.
@@ -30,16 +28,17 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple, get_args
+import math
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.activations import logistic
+from lstm_jax.cell.architecture import MaybeNone
 from lstm_jax.cell.lanes import weighted_sum
 from lstm_jax.cell.parameters import draw_weights, shape_leaf
-from lstm_jax.cell.units import MaybeNone
 from lstm_jax.cell.validation import as_integer, check_choice
 from lstm_jax.network.losses import half_squared_error, ignore_within_tolerance
 
@@ -98,13 +97,7 @@ class RecurrentNet:
     @property
     def num_weights(self) -> int:
         """W, the number of weights; equals the paper's."""
-        into_outputs = {
-            "full": 0,
-            "layered": self.num_given + self.num_recurrent,
-            "simple": self.num_recurrent,
-        }[self.connections]
-        into_layer = self.num_given + self.num_recurrent
-        return self.num_recurrent * into_layer + self.num_outputs * into_outputs
+        return sum(math.prod(shape) for shape in weight_shapes(self) if shape is not None)
 
 
 class Weights(NamedTuple):
@@ -152,21 +145,14 @@ def initialise(key: jax.Array, net: RecurrentNet, *, init_range: float = 0.2) ->
     """
     if init_range <= 0:
         raise ValueError(f"init_range must be positive, got {init_range}")
-    shapes: list[Any] = [*weight_shapes(net)]
+    shapes: list[MaybeNone] = [*weight_shapes(net)]
     keys = jax.random.split(key, len(shapes))
     drawn = draw_weights(keys, [shape or () for shape in shapes], init_range, jnp.float32)
-    arrays: list[jax.Array | MaybeNone] = [
-        None if shape is None else array for shape, array in zip(shapes, drawn, strict=True)
-    ]
-    return Weights(*arrays)
+    return Weights(*[shape and array for shape, array in zip(shapes, drawn, strict=True)])
 
 
 def as_vectors(net: RecurrentNet, inputs: jax.Array, dtype: DTypeLike) -> jax.Array:
-    """Convert [T, I] floating or [T] integer inputs to what units see, [T, G].
-
-    Raises:
-      ValueError: if they have another shape or dtype.
-    """
+    """Convert [T, I] floating or [T] integer inputs to what units see, [T, G]."""
     if jnp.issubdtype(inputs.dtype, jnp.integer) and inputs.ndim == 1:
         vectors = jax.nn.one_hot(inputs, net.num_inputs, dtype=dtype)
     elif inputs.ndim == 2 and inputs.shape[1] == net.num_inputs:
@@ -185,11 +171,7 @@ def time_constants(net: RecurrentNet, dtype: DTypeLike) -> jax.Array | None:
 def step(
     net: RecurrentNet, weights: Weights, y_tm1: jax.Array, x_t: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Run one step of the recurrent layer, from y(t-1) [R] and x(t) [G].
-
-    Returns:
-      y(t) and f(net(t)), [R] each; they are equal without time constants.
-    """
+    """Run one step from y(t-1) [R] and x(t) [G]; return y(t) and f(net(t)), [R] each."""
     value = logistic(weighted_sum(weights.input, [x_t]) + weighted_sum(weights.recurrent, [y_tm1]))
     tau = time_constants(net, value.dtype)
     return (value if tau is None else tau * y_tm1 + (1 - tau) * value), value
@@ -241,21 +223,15 @@ def bptt_gradient(
     return jax.grad(loss, has_aux=True)(weights)
 
 
-class OutputGradient(NamedTuple):
-    """The gradient of one step's E / 2 by the outputs' weights and by the recurrent layer."""
-
-    output: jax.Array | MaybeNone
-    """[R, K], by `Weights.output`; None if that is None."""
-    direct: jax.Array | MaybeNone
-    """[G, K], by `Weights.direct`; None if that is None."""
-    delta_y: jax.Array
-    """[R], by y(t)."""
-
-
 def output_gradient(
     net: RecurrentNet, weights: Weights, y_t: jax.Array, sequence_t: SupervisedSequence
-) -> tuple[OutputGradient, jax.Array]:
-    """Backpropagate through the outputs of one step; return the gradient and the outputs [K]."""
+) -> tuple[jax.Array, jax.Array | MaybeNone, jax.Array | MaybeNone, jax.Array]:
+    """Backpropagate through the outputs of one step.
+
+    Returns:
+      The gradient of the step's E / 2 by y(t) [R], by `Weights.output` and by `Weights.direct`
+      (None where they are None), and the outputs [K].
+    """
     x_t, target_t, at_step, tolerance_t = sequence_t
     outputs = output_units(net, weights, y_t, x_t)
     taken = ignore_within_tolerance(outputs, target_t, tolerance_t)
@@ -263,8 +239,8 @@ def output_gradient(
     error = jnp.where(at_step != 0, at_step * difference, 0)
     if weights.output is None:
         delta_y = jnp.zeros_like(y_t).at[-net.num_outputs :].set(error)
-        return OutputGradient(None, None, delta_y), outputs
+        return delta_y, None, None, outputs
     delta_net = error * logistic.derivative(outputs)
     direct = None if weights.direct is None else jnp.outer(x_t, delta_net)
     delta_y = (weights.output * delta_net[None]).sum(1)
-    return OutputGradient(jnp.outer(y_t, delta_net), direct, delta_y), outputs
+    return delta_y, jnp.outer(y_t, delta_net), direct, outputs

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from optax.tree_utils import tree_where
 
 from lstm_jax.baselines.fully_recurrent import Weights, initialise
 from lstm_jax.baselines.update_rules import task_outputs
@@ -36,7 +37,6 @@ class GuessedModel(NamedTuple):
     key: jax.Array
     """uint32, the raw data of the trial's PRNG key."""
     weights: Weights
-    """The guessed weights."""
     guesses: jax.Array
     """int32, the number of guesses so far, at least 1."""
 
@@ -46,7 +46,6 @@ class Guessing(UpdateRule[GuessedModel]):
     """The update rule that replaces all weights after a wrong sequence."""
 
     task: Task
-    """The task; its `architecture` is a `RecurrentNet`."""
 
     def init(self, key: jax.Array) -> GuessedModel:
         """Draw the first guess."""
@@ -60,17 +59,13 @@ class Guessing(UpdateRule[GuessedModel]):
         outputs = self.outputs(model, example)
         is_wrong = ~self.task.is_correct(outputs, example)
         drawn = self._draw(as_key(model.key), model.guesses)
-        weights = jax.tree.map(lambda a, b: jnp.where(is_wrong, a, b), drawn, model.weights)
-        guesses = model.guesses + is_wrong.astype(jnp.int32)
-        return GuessedModel(model.key, weights, guesses), outputs
+        weights = tree_where(is_wrong, drawn, model.weights)
+        return GuessedModel(model.key, weights, model.guesses + is_wrong.astype(jnp.int32)), outputs
 
     def outputs(self, model: GuessedModel, example: Example) -> jax.Array:
         """Return the outputs at the targets, [K] or [T, K]."""
         return task_outputs(self.task, model.weights, example)
 
     def _draw(self, key: jax.Array, number: jax.Array | int) -> Weights:
-        return initialise(
-            jax.random.fold_in(key, number),
-            self.task.architecture,
-            init_range=self.task.hyperparameters.init_range,
-        )
+        key, init_range = jax.random.fold_in(key, number), self.task.hyperparameters.init_range
+        return initialise(key, self.task.architecture, init_range=init_range)

@@ -16,12 +16,13 @@ Reference:
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+
+from lstm_jax.cell.validation import check_number
 
 
 class QuickpropState(NamedTuple):
@@ -36,15 +37,6 @@ class QuickpropState(NamedTuple):
 def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.GradientTransformation:
     """Return quickprop as an optax transformation that descends.
 
-    >>> descent = quickprop(epsilon=2.0)  # on E = (w - 3)² / 2, with the gradient w - 3
-    >>> w = jnp.array(1.0)
-    >>> state = descent.init(w)
-    >>> for _ in range(2):
-    ...     step, state = descent.update(w - 3, state, w)
-    ...     w += step
-    >>> float(w)
-    3.0
-
     Args:
       epsilon: the rate of the first step and of the linear term, positive.
       mu: the largest growth of a step, positive; 1.75 to 2.25 in the source.
@@ -53,15 +45,22 @@ def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.Grad
     Raises:
       ValueError: if an argument is out of its range.
     """
-    for name, value in (("epsilon", epsilon), ("mu", mu)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value!r}")
-    if not decay >= 0:
-        raise ValueError(f"decay must not be negative, got {decay!r}")
+    check_number("epsilon", epsilon, above=0.0)
+    check_number("mu", mu, above=0.0)
+    check_number("decay", decay, least=0.0)
 
     def init(params: optax.Params) -> QuickpropState:
         zeros = jax.tree.map(jnp.zeros_like, params)
         return QuickpropState(zeros, zeros)
+
+    def step(g: jax.Array, g_tm1: jax.Array, step_tm1: jax.Array) -> jax.Array:
+        # Relative to the direction of the previous step; a downhill derivative is positive.
+        downhill, downhill_tm1 = -g * jnp.sign(step_tm1), -g_tm1 * jnp.sign(step_tm1)
+        is_far = downhill >= mu / (1 + mu) * downhill_tm1
+        change = jnp.where(is_far, 1, downhill_tm1 - downhill)
+        parabola = jnp.where(is_far, mu, downhill / change) * step_tm1
+        is_linear = (downhill > 0) | (step_tm1 == 0)
+        return parabola - jnp.where(is_linear, epsilon * g, 0)
 
     def update(
         updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
@@ -70,20 +69,7 @@ def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.Grad
         gradient = updates
         if decay:
             gradient = jax.tree.map(lambda g, w: g + decay * w, updates, params)
-        step = functools.partial(_step, epsilon=epsilon, mu=mu)
         steps = jax.tree.map(step, gradient, state.gradient, state.step)
         return steps, QuickpropState(steps, gradient)
 
     return optax.GradientTransformation(init, update)
-
-
-def _step(
-    g: jax.Array, g_tm1: jax.Array, step_tm1: jax.Array, *, epsilon: float, mu: float
-) -> jax.Array:
-    # Relative to the direction of the previous step; a downhill derivative is positive.
-    downhill, downhill_tm1 = -g * jnp.sign(step_tm1), -g_tm1 * jnp.sign(step_tm1)
-    is_far = downhill >= mu / (1 + mu) * downhill_tm1
-    change = jnp.where(is_far, 1, downhill_tm1 - downhill)
-    parabola = jnp.where(is_far, mu, downhill / change) * step_tm1
-    is_linear = (downhill > 0) | (step_tm1 == 0)
-    return parabola - jnp.where(is_linear, epsilon * g, 0)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import optax
 
@@ -24,17 +24,17 @@ from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.guessing import Guessing
-from lstm_jax.baselines.on_any_task import BY_GRADIENT
+from lstm_jax.baselines.update_rules import GRADIENTS, RecurrentUpdate
 from lstm_jax.tasks import Hyperparameters, Published, Task, make_task, noise_free, reber
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel, UpdateRule, Vmapped
 
-_VARIANTS = {"2a": "noise-free", "2b": "random middle"}
 
-
-def _by_gradient(method: str) -> Callable[[Task], UpdateRule[AnyModel]]:
-    make = BY_GRADIENT[method]
-    return lambda task: make(task, optax.sgd(task.hyperparameters.learning_rate))
+def _by_gradient(method: str) -> Callable[[Task], RecurrentUpdate]:
+    gradient = GRADIENTS[method]
+    return lambda task: RecurrentUpdate(
+        task, optax.sgd(task.hyperparameters.learning_rate), gradient
+    )
 
 
 def _chunker(task: Task) -> Chunker:
@@ -46,7 +46,7 @@ def _chunker(task: Task) -> Chunker:
 
 # The update rule of each method, from a row's task.
 METHODS: dict[str, Callable[[Task], UpdateRule[AnyModel]]] = {
-    **{method: _by_gradient(method) for method in BY_GRADIENT},
+    **{method: _by_gradient(method) for method in GRADIENTS},
     "cascade correlation": lambda task: task.architecture,
     "chunker": _chunker,
     "guessing": Guessing,
@@ -54,98 +54,74 @@ METHODS: dict[str, Callable[[Task], UpdateRule[AnyModel]]] = {
 
 
 class Row(NamedTuple):
-    """A baseline's row."""
+    """A baseline's row: its method, and what differs from the LSTM's task."""
 
     method: str
     """A key of `METHODS`."""
-    task: Callable[[], Task]
-    """Makes the task, but for its name."""
+    lstm_task: Callable[[], Task]
+    """Makes the LSTM's task."""
+    title: str
+    architecture: RecurrentNet | CascadeCorrelation
+    hyperparameters: Hyperparameters
+    max_sequences: int
+    published: tuple[float | None, ...] = ()
+    """The published success rate and mean number of sequences."""
     chunk: int | None = None
     """Training sequences per chunk; None: the loop's default."""
 
 
-def _replace(
-    task: Task, title: str, published: tuple[float | None, ...] = (), **fields: Any
-) -> Task:
-    """Return an LSTM's task for a baseline, with its published success rate and mean sequences."""
-    return dataclasses.replace(
-        task,
-        title=title,
-        published=Published(task.published.table, *published),
-        sequential_construction=False,
-        **fields,
-    )
-
-
 def _reber(
-    method: str,
-    net: RecurrentNet,
-    rate: float,
-    max_sequences: int,
-    *published: float | None,
+    method: str, net: RecurrentNet, rate: float, max_sequences: int, *published: float | None
 ) -> Row:
     """Return a row of task 1 (Table 1)."""
-    make = lambda: _replace(
-        make_task("1-1"),
-        f"embedded Reber grammar, {net.num_hidden} hidden units, {method}, a = {rate:g}",
-        published,
-        architecture=net,
-        hyperparameters=Hyperparameters(rate, init_range=0.2),
-        max_sequences=max_sequences,
+    title = f"embedded Reber grammar, {net.num_hidden} hidden units, {method}, a = {rate:g}"
+    hyperparameters = Hyperparameters(rate, init_range=0.2)
+    return Row(
+        method, lambda: make_task("1-1"), title, net, hyperparameters, max_sequences, published
     )
-    return Row(method, make)
-
-
-def _cascade() -> Row:
-    """Return the row of task 1 with a net that grows to nine hidden units (Table 1)."""
-    net = CascadeCorrelation(
-        7, 7, epoch=reber.SET_SIZE, max_units=9, num_candidates=24, patience=20, max_epochs=200
-    )
-    make = lambda: _replace(
-        make_task("1-1"),
-        "embedded Reber grammar, up to 9 hidden units, recurrent cascade correlation",
-        (50.0, 182_000),
-        architecture=net,
-        hyperparameters=Hyperparameters(0.0, net.init_range),
-        max_sequences=400_000,
-        training_set=reber.training_set,
-    )
-    return Row("cascade correlation", make)
 
 
 def _delayed(variant: str, method: str, delay: int, rate: float, *published: float | None) -> Row:
     """Return a row of task 2a or 2b (Table 2), with one self-recurrent hidden unit."""
-    further = method == "chunker"  # an output that predicts the other net's hidden unit
-    make = lambda: _replace(
-        noise_free.make(variant, delay),
-        f"{_VARIANTS[variant]}, delay {delay}, {method}, a = {rate:g}",
+    middle = {"2a": "noise-free", "2b": "random middle"}[variant]
+    further = method == "chunker"  # an output that is trained to equal C's hidden unit
+    return Row(
+        method,
+        lambda: noise_free.make(variant, delay),
+        f"{middle}, delay {delay}, {method}, a = {rate:g}",
+        RecurrentNet(delay + 1, 1, delay + 1 + further, "layered"),
+        Hyperparameters(rate, init_range=1.0),
+        5_000_000,
         published,
-        architecture=RecurrentNet(delay + 1, 1, delay + 1 + further, "layered"),
-        hyperparameters=Hyperparameters(rate, init_range=1.0),
-        max_sequences=5_000_000,
+        chunk=None if delay > 10 else 10_000,  # a second or less for most
     )
-    return Row(method, make, None if delay > 10 else 10_000)  # a second or less for most
 
 
 def _guessed(name: str) -> Row:
     """Return a row of task 3, with a net of 8 weights."""
     net = RecurrentNet(1, 1, 1, "full", bias=True)
-    make = lambda: _replace(
-        make_task(name),
-        f"two-sequence problem {name}, guessing of {net.num_weights} weights",
-        architecture=net,
-        hyperparameters=Hyperparameters(0.0, init_range=100.0),
-        max_sequences=1_000_000,
-    )
-    return Row("guessing", make)
+    title = f"two-sequence problem {name}, guessing of {net.num_weights} weights"
+    hyperparameters = Hyperparameters(0.0, init_range=100.0)
+    return Row("guessing", lambda: make_task(name), title, net, hyperparameters, 1_000_000)
 
 
+_CASCADE = CascadeCorrelation(
+    7, 7, epoch=reber.SET_SIZE, max_units=9, num_candidates=24, patience=20, max_epochs=200
+)
 _ELMAN = "Elman's procedure"
 ROWS = {
     "1.rtrl-3": _reber("RTRL", RecurrentNet(7, 3, 7, "full"), 0.05, 1_730_000, None, 173_000),
     "1.rtrl-12": _reber("RTRL", RecurrentNet(7, 12, 7, "full"), 0.1, 250_000, None, 25_000),
     "1.elman-15": _reber(_ELMAN, RecurrentNet(7, 15, 7, "simple"), 0.1, 200_000, 0.0, None),
-    "1.rcc": _cascade(),
+    "1.rcc": Row(
+        "cascade correlation",
+        lambda: dataclasses.replace(make_task("1-1"), training_set=reber.training_set),
+        "embedded Reber grammar, up to 9 hidden units, recurrent cascade correlation",
+        _CASCADE,
+        Hyperparameters(0.0, _CASCADE.init_range),
+        400_000,
+        (50.0, 182_000),
+    ),
     "2a-4.rtrl-1": _delayed("2a", "RTRL", 4, 1.0, 78.0, 1_043_000),
     "2a-4.rtrl-4": _delayed("2a", "RTRL", 4, 4.0, 56.0, 892_000),
     "2a-4.rtrl-10": _delayed("2a", "RTRL", 4, 10.0, 22.0, 254_000),
@@ -163,11 +139,7 @@ ROWS = {
 
 
 def row_names() -> tuple[str, ...]:
-    """Return the names of the baselines' rows, in the paper's order.
-
-    >>> row_names()[:2]
-    ('1.rtrl-3', '1.rtrl-12')
-    """
+    """Return the names of the baselines' rows, in the paper's order."""
     return tuple(ROWS)
 
 
@@ -183,27 +155,28 @@ def make_baseline_task(name: str) -> Task:
     Raises:
       ValueError: if there is no such row.
     """
-    return dataclasses.replace(_find(name).task(), name=name)
+    if name not in ROWS:
+        raise ValueError(f"row must be one of {', '.join(ROWS)}, got {name!r}")
+    row = ROWS[name]
+    task = row.lstm_task()
+    return dataclasses.replace(
+        task,
+        name=name,
+        title=row.title,
+        architecture=row.architecture,
+        hyperparameters=row.hyperparameters,
+        max_sequences=row.max_sequences,
+        published=Published(task.published.table, *row.published),
+        sequential_construction=False,
+    )
 
 
 def make_training_loop(name: str) -> TrainingLoop:
-    """Return the training loop of a baseline's row.
+    """Return the training loop of a baseline's row; `name` as in `make_baseline_task`.
 
     >>> make_training_loop("2a-4.rtrl-10").task.hyperparameters.learning_rate
     10.0
-
-    Args:
-      name: one of `row_names`.
-
-    Raises:
-      ValueError: if there is no such row.
     """
-    task, row = make_baseline_task(name), _find(name)
+    task, row = make_baseline_task(name), ROWS[name]
     chunk = {} if row.chunk is None else {"chunk": row.chunk}
     return TrainingLoop(task, Vmapped(METHODS[row.method](task)), **chunk)
-
-
-def _find(name: str) -> Row:
-    if name not in ROWS:
-        raise ValueError(f"row must be one of {', '.join(ROWS)}, got {name!r}")
-    return ROWS[name]

@@ -1,66 +1,64 @@
-"""Update rules of recurrent nets that learn by a gradient.
+"""The update rule of recurrent nets that learn by a gradient, and their training loop on any task.
 
-`RecurrentPerSequence` updates the weights after every sequence, `RecurrentPerStep` after every step
-that has a target, both for tasks whose `architecture` is a `RecurrentNet`.
+`RecurrentUpdate` is for tasks whose `architecture` is a `RecurrentNet`. `training_loop` runs it on
+a task of the LSTM, with its sequences, criterion, stopping rule and tests.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from optax.tree_utils import tree_where
 
 from lstm_jax.baselines.fully_recurrent import (
+    Connections,
     RecurrentNet,
     SupervisedSequence,
     Weights,
     apply,
     as_vectors,
+    bptt_gradient,
     initialise,
 )
-from lstm_jax.cell.validation import check_tolerance
+from lstm_jax.baselines.step_gradients import ELMAN, RTRL, StepGradient
+from lstm_jax.cell.validation import check_choice, check_tolerance, check_type
 from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.tasks.task import Example, Task, real_steps
-from lstm_jax.training.update_rules.base import UpdateRule
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, Task, real_steps
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
 
-CarriedT = TypeVar("CarriedT")
-
+BaselineMethod = Literal["BPTT", "RTRL", "Elman's procedure"]
+GRADIENTS = {"BPTT": bptt_gradient, "RTRL": RTRL, "Elman's procedure": ELMAN}
 # (net, weights, sequence) -> the gradient of the sequence's E / 2 and the outputs [T, K].
 SequenceGradient = Callable[[RecurrentNet, Weights, SupervisedSequence], tuple[Weights, jax.Array]]
-
-
-class StepGradient(NamedTuple, Generic[CarriedT]):
-    """A gradient that is known step by step, forward in time."""
-
-    init: Callable[[Weights], CarriedT]
-    """(weights) -> the state before a sequence's first step."""
-    step: Callable[
-        [RecurrentNet, Weights, CarriedT, SupervisedSequence], tuple[CarriedT, Weights, jax.Array]
-    ]
-    """(net, weights, state, sequence_t) -> the state, the gradient of this step's E / 2, and the
-    outputs [K]."""
 
 
 class Model(NamedTuple):
     """A trial's recurrent net."""
 
     weights: Weights
-    """The weights."""
     optimiser_state: optax.OptState
-    """The state of the optimiser."""
 
 
 @dataclasses.dataclass(frozen=True)
-class _RecurrentUpdate(UpdateRule[Model]):
+class RecurrentUpdate(UpdateRule[Model]):
+    """Descent after every sequence or, with a `StepGradient`, after every step with a loss.
+
+    Raises:
+      ValueError: if the tolerance is negative, or the optimiser needs more than a gradient.
+    """
+
     task: Task
-    """The task; its `architecture` is a `RecurrentNet`."""
     optimiser: optax.GradientTransformation
-    """Any optax transformation that needs only a gradient."""
-    tolerance: float = dataclasses.field(default=0.0, kw_only=True)
+    gradient: SequenceGradient | StepGradient
+    """`bptt_gradient`, `RTRL` or `ELMAN`."""
+    tolerance: float = 0.0
     """The distance within which an output counts as equal to its target; not negative."""
 
     def __post_init__(self) -> None:
@@ -72,6 +70,17 @@ class _RecurrentUpdate(UpdateRule[Model]):
         init_range = self.task.hyperparameters.init_range
         weights = initialise(key, self.task.architecture, init_range=init_range)
         return Model(weights, self.optimiser.init(weights))
+
+    def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
+        """Update the weights along a sequence or after it."""
+        del n
+        net, sequence = self.task.architecture, self._supervised(example)
+        if isinstance(self.gradient, StepGradient):
+            model, outputs = learn_online(self.gradient, net, self.optimiser, model, sequence)
+        else:
+            gradient, outputs = self.gradient(net, model.weights, sequence)
+            model = _descend(self.optimiser, model, gradient)
+        return model, _at_targets(self.task, outputs, example)
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
         """Return the outputs at the targets, [K] or [T, K]."""
@@ -87,47 +96,9 @@ class _RecurrentUpdate(UpdateRule[Model]):
         return SupervisedSequence(example.inputs, targets, at_steps, tolerance)
 
 
-@dataclasses.dataclass(frozen=True)
-class RecurrentPerSequence(_RecurrentUpdate):
-    """One update per sequence.
-
-    Raises:
-      ValueError: if the tolerance is negative, or the optimiser needs more than a gradient.
-    """
-
-    gradient: SequenceGradient
-    """The gradient of a sequence, such as `bptt_gradient`."""
-
-    def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
-        """Update the weights by the gradient of a sequence."""
-        del n
-        weights, state = model
-        sequence = self._supervised(example)
-        gradient, outputs = self.gradient(self.task.architecture, weights, sequence)
-        updates, state = self.optimiser.update(gradient, state, weights)
-        new = Model(jax.tree.map(jnp.add, weights, updates), state)
-        return new, _at_targets(self.task, outputs, example)
-
-
-@dataclasses.dataclass(frozen=True)
-class RecurrentPerStep(_RecurrentUpdate):
-    """One update per step that has a target.
-
-    Raises:
-      ValueError: if the tolerance is negative, or the optimiser needs more than a gradient.
-    """
-
-    gradient: StepGradient
-    """The gradient of a step, such as `RTRL`."""
-
-    def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
-        """Update the weights step by step along a sequence."""
-        del n
-        sequence = self._supervised(example)
-        model, outputs = learn_online(
-            self.gradient, self.task.architecture, self.optimiser, model, sequence
-        )
-        return model, _at_targets(self.task, outputs, example)
+def _descend(optimiser: optax.GradientTransformation, model: Model, gradient: Weights) -> Model:
+    updates, state = optimiser.update(gradient, model.optimiser_state, model.weights)
+    return Model(jax.tree.map(jnp.add, model.weights, updates), state)
 
 
 def learn_online(
@@ -156,10 +127,8 @@ def learn_online(
         t, carried, model, all_outputs = carry
         sequence_t = jax.tree.map(lambda a: a[t], sequence)
         carried, gradient_t, outputs = gradient.step(net, model.weights, carried, sequence_t)
-        updates, state = optimiser.update(gradient_t, model.optimiser_state, model.weights)
-        changed = Model(jax.tree.map(jnp.add, model.weights, updates), state)
-        counts = sequence_t.at_steps != 0
-        model = jax.tree.map(lambda a, b: jnp.where(counts, a, b), changed, model)
+        changed = _descend(optimiser, model, gradient_t)
+        model = tree_where(sequence_t.at_steps != 0, changed, model)
         all_outputs = jax.lax.dynamic_update_index_in_dim(all_outputs, outputs, t, 0)
         return t + 1, carried, model, all_outputs
 
@@ -179,3 +148,68 @@ def _at_targets(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
     if task.error_at == "end":
         return outputs[example.length - 1]
     return jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
+def training_loop(
+    task: Task,
+    method: BaselineMethod = "BPTT",
+    *,
+    num_hidden: int = 4,
+    connections: Connections = "simple",
+    bias: bool = True,
+    learning_rate: float | None = None,
+    init_range: float | None = None,
+    optimiser: optax.GradientTransformation | None = None,
+    tolerance: float = 0.0,
+) -> TrainingLoop:
+    """Return the training loop of a recurrent net without memory cells, for `TrialRunner`.
+
+    Its task is named after the method, such as "own.bptt".
+
+    >>> from lstm_jax.tasks import make_task
+    >>> loop = training_loop(make_task("6a"), "RTRL", num_hidden=10, learning_rate=0.5)
+    >>> loop.task.name, loop.task.architecture.num_weights
+    ('6a.rtrl', 230)
+
+    Args:
+      task: the LSTM's task, with targets in [0, 1].
+      method: "BPTT", the exact gradient with one update per sequence; "RTRL", the same gradient
+        forward in time, or "Elman's procedure", through one step, with one update per step.
+      num_hidden: the number of recurrent units that are not outputs, at least 1; at least 0 if
+        `connections` is "full".
+      connections: where the outputs are; see `lstm_jax.baselines.fully_recurrent`.
+      bias: whether units that see the inputs have a bias; the paper's baselines have none.
+      learning_rate: of gradient descent, not negative; None: the task's.
+      init_range: weights are uniform in [-init_range, init_range]; None: the task's.
+      optimiser: any optax transformation in place of gradient descent.
+      tolerance: the distance within which an output counts as equal to its target.
+
+    Raises:
+      ValueError: if `learning_rate` and `optimiser` are both given, the task's output units are not
+        logistic, a number is out of its range or a choice is unknown.
+    """
+    check_type("task", task, Task)
+    check_choice("method", method, tuple(GRADIENTS))
+    if optimiser is not None and learning_rate is not None:
+        raise ValueError(f"give learning_rate or optimiser, not both, got {learning_rate!r}")
+    output = getattr(task.architecture, "output", "logistic")
+    if output != "logistic":
+        raise ValueError(f"output units must be logistic, but those of the task are {output}")
+    if learning_rate is None:
+        learning_rate = task.hyperparameters.learning_rate
+    if init_range is None:
+        init_range = task.hyperparameters.init_range
+    inputs, outputs = task.architecture.num_inputs, task.architecture.num_outputs
+    suffix = method.split("'")[0].lower()
+    baseline = dataclasses.replace(
+        task,
+        name=f"{task.name}.{suffix}",
+        title=f"{task.title}, {method}",
+        architecture=RecurrentNet(inputs, num_hidden, outputs, connections, bias=bias),
+        hyperparameters=Hyperparameters(learning_rate, init_range),
+        published=Published(),
+        sequential_construction=False,
+    )
+    descent = optax.sgd(learning_rate) if optimiser is None else optimiser
+    rule = RecurrentUpdate(baseline, descent, GRADIENTS[method], tolerance)
+    return TrainingLoop(baseline, Vmapped(rule))

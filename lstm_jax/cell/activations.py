@@ -3,13 +3,13 @@
 Every derivative is a function of the activation, not of the net input, so that a backward pass
 needs only the activations: f' = f (1 - f), g' = (4 - g²) / 4, h' = (1 - h²) / 2.
 
-| name          | range   | formula            | in the paper                        |
-|---------------|---------|--------------------|-------------------------------------|
-| `logistic`    | [0, 1]  | 1 / (1 + exp(-x))  | f, eq. 3: gates and output units    |
-| `centred_1`   | [-1, 1] | 2 f(x) - 1         | h, eq. 4: cell output               |
-| `centred_2`   | [-2, 2] | 4 f(x) - 2         | g, eq. 5: cell input                |
-| `tanh`        | [-1, 1] | tanh(x)            | not in the paper                    |
-| `identity`    | real    | x                  | h of tasks 2a and 2b                |
+| name        | range   | formula           | in the paper                     |
+|-------------|---------|-------------------|----------------------------------|
+| `logistic`  | [0, 1]  | 1 / (1 + exp(-x)) | f, eq. 3: gates and output units |
+| `centred_1` | [-1, 1] | 2 f(x) - 1        | h, eq. 4: cell output            |
+| `centred_2` | [-2, 2] | 4 f(x) - 2        | g, eq. 5: cell input             |
+| `tanh`      | [-1, 1] | tanh(x)           | not in the paper                 |
+| `identity`  | real    | x                 | h of tasks 2a and 2b             |
 """
 
 from __future__ import annotations

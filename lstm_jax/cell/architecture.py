@@ -11,17 +11,86 @@ Dimensions, here and everywhere in this package:
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
+
+import jax
+import jax.numpy as jnp
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, UnitType
-from lstm_jax.cell.validation import as_integer, check_choice, check_number
+from lstm_jax.cell.validation import as_integer, check_choice, check_number, require
+
+T = TypeVar("T")
+
+# `Array | MaybeNone` is an array that is None for unit types that the architecture lacks. A type
+# checker cannot know which ones those are; with None itself it would ask for a check at every use.
+MaybeNone = Any
+
+
+class UnitType(NamedTuple):
+    """One type of unit in the hidden layer."""
+
+    name: str
+    """Its field in `Layer`, and so in `Parameters.layer`."""
+    count_field: str
+    """The field of `Architecture` with the number of units; for a gate, whether there are any."""
+    activation: str
+    """The field of `State` and `Activations` that holds what the hidden layer sees of it."""
+    is_gate: bool = False
+    """Whether there is one per memory block, as a factor of a value of each of its cells."""
+    enters_state: bool = False
+    """Whether its value enters the internal state, so that there are traces (eqs. 25, 27)."""
+    peephole: Literal["s(t-1)", "s(t)", "none"] = "none"
+    """Which internal states of its block a peephole feeds to it."""
+
+
+# Counts, weights, initial biases, peepholes, states, traces and argument checks follow from a row.
+# CONTRIBUTING.md, "Add a type of unit", lists the rest.
+UNIT_TYPES = (
+    UnitType("input_gate", "input_gates", "input_gate", True, True, "s(t-1)"),
+    UnitType("forget_gate", "forget_gates", "forget_gate", True, True, "s(t-1)"),
+    UnitType("output_gate", "output_gates", "output_gate", True, False, "s(t)"),
+    UnitType("cell", "num_cells", "cell_output", enters_state=True),
+    UnitType("hidden", "num_hidden", "hidden"),
+)
+GATES = tuple(unit_type for unit_type in UNIT_TYPES if unit_type.is_gate)
+
+
+class Layer(NamedTuple, Generic[T]):
+    """One entry per type of unit of the hidden layer, in the layer's order.
+
+    Entries are weights (`Layer[UnitWeights]`) or arrays over the units; None for absent types.
+    """
+
+    input_gate: T | MaybeNone
+    """Of the J input gates, in_j."""
+    forget_gate: T | MaybeNone
+    """Of the J forget gates, phi_j; not in the paper of 1997."""
+    output_gate: T | MaybeNone
+    """Of the J output gates, out_j."""
+    cell: T | MaybeNone
+    """Of the C memory cells, c_j^v, block by block."""
+    hidden: T | MaybeNone
+    """Of the N conventional hidden units, i."""
+
+
+def map_layer(function: Callable[..., T | None], *layers: Layer) -> Layer[T]:
+    """Return function(unit_type, *entries) per type; None where one of the layers has None."""
+    is_absent = lambda entries: any(entry is None for entry in entries)
+    rows = zip(UNIT_TYPES, *layers, strict=True)
+    return Layer(*(None if is_absent(row) else function(*row) for row in rows))
+
+
+def add_layers(layer: Layer[T], other: Layer[T]) -> Layer[T]:
+    """Add two layers; an entry that one of them lacks counts as 0."""
+    add = lambda a, b: a if b is None else b if a is None else jax.tree.map(jnp.add, a, b)
+    return Layer(*map(add, layer, other))
+
 
 Biases = Literal["none", "gates", "hidden", "all"]
 Sources = Literal["all", "cells", "none"]
 
-_OUTPUT = "output"  # the output units may have a bias, like the types of the hidden layer
-_UNITS = (*(unit_type.name for unit_type in UNIT_TYPES), _OUTPUT)
+_UNITS = (*(unit_type.name for unit_type in UNIT_TYPES), "output")  # all that may have a bias
 _BIASED: dict[str, tuple[str, ...]] = {
     "none": (),
     "gates": tuple(gate.name for gate in GATES),
@@ -35,20 +104,12 @@ class Architecture:
     """The topology of an LSTM network (section 4, appendix A.1), of 1997 or a descendant.
 
     The hidden layer holds, in this order, the J input gates, J forget gates, J output gates, the C
-    memory cells and the N conventional hidden units. Every one of its units sees the inputs and,
-    depending on `recurrent`, the hidden layer one step before. The output units see the cells and
-    the conventional hidden units, and the inputs if `input_to_output`; they do not see the gates.
+    memory cells and the N conventional hidden units, all of which see the inputs. The output units
+    see the cells and the conventional hidden units, not the gates.
 
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)  # task 6a
     >>> net.num_cells, net.num_units, net.num_weights
     (4, 8, 156)
-
-    The cell that most libraries have today, with its 4 H (I + H + 1) weights:
-
-    >>> modern = Architecture(3, (1,) * 5, 1, forget_gates=True, recurrent="cells",
-    ...                       biases="hidden", cell_input="tanh", cell_output="tanh")
-    >>> modern.num_weights - modern.num_cells == 4 * 5 * (3 + 5 + 1)
-    True
 
     Attributes:
       num_inputs: I, input units, at least 1.
@@ -67,15 +128,14 @@ class Architecture:
       cell_input: the activation function g, a key of `ACTIVATIONS`.
       cell_output: the activation function h, a key of `ACTIVATIONS`.
       output: the activation function of the output units, a key of `ACTIVATIONS`.
-      forget_gates: whether blocks have forget gates (Gers, Schmidhuber & Cummins 2000), which
-        multiply the internal state at every step; otherwise the factor is exactly 1.
-      peepholes: whether gates see the internal states of their block's cells (Gers, Schraudolph &
-        Schmidhuber 2002), by one weight per cell.
+      forget_gates: whether blocks have forget gates (Gers et al. 2000); otherwise y_phi = 1.
+      peepholes: whether gates see the internal states of their block, by one weight per cell (Gers
+        et al. 2002).
       initial_activation: y(0) of gates, cells and hidden units; 0 in the paper, 0.5 in a simulator
         by its authors. Internal states start at 0.
 
     Raises:
-      ValueError: if a field is out of its range, naming the field, its value and what is allowed.
+      ValueError: if a field is out of its range.
     """
 
     num_inputs: int
@@ -96,9 +156,8 @@ class Architecture:
 
     def __post_init__(self) -> None:
         normalise = lambda name, value: object.__setattr__(self, name, value)
-        if not isinstance(self.blocks, (tuple, list)) or not self.blocks:
-            wanted = "a non-empty tuple of cells per block"
-            raise ValueError(f"blocks must be {wanted}, got {self.blocks!r}")
+        is_tuple = isinstance(self.blocks, (tuple, list)) and len(self.blocks) > 0
+        require(is_tuple, "blocks", "a non-empty tuple of cells per block", self.blocks)
         normalise("blocks", tuple(as_integer("each of blocks", size, 1) for size in self.blocks))
         for name, least in (("num_inputs", 1), ("num_outputs", 1), ("num_hidden", 0)):
             normalise(name, as_integer(name, getattr(self, name), least))
@@ -107,7 +166,12 @@ class Architecture:
         if isinstance(self.recurrent, bool):
             normalise("recurrent", "all" if self.recurrent else "none")
         check_choice("recurrent", self.recurrent, get_args(Sources))
-        normalise("biases", _as_biases(self.biases))
+        if isinstance(self.biases, (tuple, list)):  # JSON makes lists of tuples
+            for name in self.biases:
+                check_choice("biases", name, _UNITS)
+            normalise("biases", tuple(name for name in _UNITS if name in self.biases))
+        else:
+            check_choice("biases", self.biases, get_args(Biases))
         for name in ("cell_input", "cell_output", "output"):
             check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
         check_number("initial_activation", self.initial_activation)
@@ -139,18 +203,13 @@ class Architecture:
         into_layer = self.num_units * (self.num_inputs + self.num_sources)
         output_fan_in = self.num_cells + self.num_hidden + self.num_inputs * self.input_to_output
         num_biases = sum(self.count(t) for t in UNIT_TYPES if t.name in self.biased)
-        num_biases += self.num_outputs * (_OUTPUT in self.biased)
+        num_biases += self.num_outputs * ("output" in self.biased)
         num_peepholes = self.num_cells * sum(self.has_peephole(t) for t in UNIT_TYPES)
         return into_layer + self.num_outputs * output_fan_in + num_biases + num_peepholes
 
     @property
     def sizes(self) -> Layer[int]:
-        """The number of units of each type in the hidden layer.
-
-        >>> net = Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1, output_gates=False)
-        >>> net.sizes
-        Layer(input_gate=2, forget_gate=0, output_gate=0, cell=4, hidden=0)
-        """
+        """The number of units of each type in the hidden layer."""
         return Layer(*map(self.count, UNIT_TYPES))
 
     @property
@@ -172,13 +231,3 @@ class Architecture:
     def has_peephole(self, unit_type: UnitType) -> bool:
         """Return whether units of a type see internal states."""
         return self.peepholes and unit_type.peephole != "none" and self.count(unit_type) > 0
-
-
-def _as_biases(biases: Biases | tuple[str, ...]) -> Biases | tuple[str, ...]:
-    """Return a name, or types in the layer's order; JSON makes lists of tuples."""
-    if isinstance(biases, (tuple, list)):
-        for name in biases:
-            check_choice("biases", name, _UNITS)
-        return tuple(name for name in _UNITS if name in biases)
-    check_choice("biases", biases, get_args(Biases))
-    return biases

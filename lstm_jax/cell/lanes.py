@@ -1,10 +1,9 @@
 """Sums over sources and over time, for one network or for many side by side in "lanes".
 
 The hidden layer is written for one sequence and one network, on arrays `[units]` or `[T, units]`
-and weights `[sources, units]`. The same code accepts further axes *after* these, the lanes: each is
-another network with its own sequence. `jax.vmap` works as everywhere, but puts its axis first. With
-the lanes in the last, contiguous axis, small networks run fast, because one vector instruction
-serves as many networks as fit into it.
+and weights `[sources, units]`. The same code accepts further axes after these, the lanes: each is
+another network with its own sequence. `jax.vmap` works too, but puts its axis first. In the last,
+contiguous axis, one vector instruction serves many small networks.
 """
 
 from __future__ import annotations
@@ -12,21 +11,18 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax.cell.sharding import vary_alike
+T = TypeVar("T")
 
 # Up to this many sources, the products of small networks are written out as multiply-adds, which
-# the compiler fuses and vectorises over the lanes; above it, they are matrix products. Measured in
-# BUILD_NOTES, "Speed".
+# the compiler fuses and vectorises over the lanes; above it, they are matrix products.
 FEW_SOURCES = 32
-
-
-# Sums over sources -----------------------------------------------------------------------------
 
 
 def weighted_sum(weights: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
@@ -37,16 +33,18 @@ def weighted_sum(weights: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
     if weights.shape[0] > FEW_SOURCES:
         return jnp.einsum("mn...,m...->n...", weights, jnp.concatenate(rows))
     sources = [source for row in rows for source in row]
-    return _add_up([w * y[None] for w, y in zip(weights, sources, strict=True)])
+    products = [w * y[None] for w, y in zip(weights, sources, strict=True)]
+    return functools.reduce(jnp.add, products)
 
 
 def weighted_sum_over_time(weights: jax.Array, rows: jax.Array) -> jax.Array:
     """Return Σ_m w_lm y_m(t): [U, n, *lanes] and [T, U, *lanes] to [T, n, *lanes]."""
     if rows.ndim == 2:
         return product(rows, weights)
-    if not _is_written_out(rows):
+    if len(weights) > FEW_SOURCES:
         return jnp.einsum("mn...,tm...->tn...", weights, rows)
-    return _add_up([rows[:, m, None] * weights[None, m] for m in range(weights.shape[0])])
+    products = [rows[:, m, None] * weights[None, m] for m in range(len(weights))]
+    return functools.reduce(jnp.add, products)
 
 
 def one_hot_sum_over_time(weights: jax.Array, symbols: jax.Array) -> jax.Array:
@@ -54,8 +52,8 @@ def one_hot_sum_over_time(weights: jax.Array, symbols: jax.Array) -> jax.Array:
 
     Integers outside [0, U) stand for rows of zeros, as in `jax.nn.one_hot`.
     """
-    rows = take_rows(weights, symbols)
-    return jnp.where(_is_symbol(symbols, len(weights))[:, None], rows, 0)
+    is_symbol = (symbols >= 0) & (symbols < len(weights))
+    return jnp.where(is_symbol[:, None], take_rows(weights, symbols), 0)
 
 
 def take_rows(weights: jax.Array, indices: jax.Array) -> jax.Array:
@@ -65,16 +63,13 @@ def take_rows(weights: jax.Array, indices: jax.Array) -> jax.Array:
     return jax.vmap(take_rows, in_axes=-1, out_axes=-1)(weights, indices)
 
 
-# Sums over time --------------------------------------------------------------------------------
-
-
 def outer_sum_over_time(rows: jax.Array, deltas: jax.Array) -> jax.Array:
     """Return Σ_t y_m(t) delta_l(t): [T, U, *lanes] and [T, n, *lanes] to [U, n, *lanes]."""
-    if not _is_written_out(rows):
+    if rows.ndim == 2 or rows.shape[1] > FEW_SOURCES:
         return jnp.einsum("tm...,tn...->mn...", rows, deltas)
-    width = _tree_width(rows.shape[0])
-    rows, deltas = _in_groups(rows, width), _in_groups(deltas, width)
-    return sum_over_time(_add_up([rows[:, i, :, None] * deltas[:, i, None] for i in range(width)]))
+    rows, deltas = _in_groups(rows), _in_groups(deltas)
+    products = [rows[:, i, :, None] * deltas[:, i, None] for i in range(rows.shape[1])]
+    return sum_over_time(functools.reduce(jnp.add, products))
 
 
 def one_hot_outer_sum_over_time(
@@ -86,7 +81,8 @@ def one_hot_outer_sum_over_time(
         rows = jnp.arange(num_rows, dtype=symbols.dtype)
         one_hot = jax.vmap(lambda row: symbols == row, out_axes=1)(rows)
         return outer_sum_over_time(one_hot.astype(deltas.dtype), deltas)
-    deltas = jnp.where(_is_symbol(symbols, num_rows)[:, None], deltas, 0)
+    is_symbol = (symbols >= 0) & (symbols < num_rows)
+    deltas = jnp.where(is_symbol[:, None], deltas, 0)
     if symbols.ndim == 1:
         return jnp.zeros_like(weights).at[symbols].add(deltas)
     return _scatter_add_in_lanes(weights, symbols, deltas)
@@ -97,9 +93,8 @@ def sum_over_time(terms: jax.Array) -> jax.Array:
     if terms.ndim < 3:
         return terms.sum(0)
     while terms.shape[0] > 1:
-        width = _tree_width(terms.shape[0])
-        terms = _in_groups(terms, width)
-        terms = _add_up([terms[:, i] for i in range(width)])
+        terms = _in_groups(terms)
+        terms = functools.reduce(jnp.add, [terms[:, i] for i in range(terms.shape[1])])
     return terms.sum(0)
 
 
@@ -120,37 +115,20 @@ def _scatter_add_in_lanes(weights: jax.Array, indices: jax.Array, deltas: jax.Ar
     return jnp.moveaxis(totals, 0, -1).reshape(weights.shape)
 
 
-def _is_symbol(symbols: jax.Array, num_symbols: int) -> jax.Array:
-    return (symbols >= 0) & (symbols < num_symbols)
-
-
-def _add_up(terms: list[jax.Array]) -> jax.Array:
-    return functools.reduce(jnp.add, terms)
-
-
-def _is_written_out(rows: jax.Array) -> bool:
-    """Return whether a product with [T, U, *lanes] is written out as multiply-adds."""
-    return rows.ndim > 2 and rows.shape[1] <= FEW_SOURCES
-
-
-def _tree_width(length: int) -> int:
-    return min(32, math.ceil(math.sqrt(length))) if length > 16 else max(length, 1)
-
-
-def _in_groups(terms: jax.Array, width: int) -> jax.Array:
+def _in_groups(terms: jax.Array) -> jax.Array:
     """Reshape [T, ...] to [T / width, width, ...], padded with zeros."""
-    padding = -terms.shape[0] % width
+    length = terms.shape[0]
+    width = min(32, math.ceil(math.sqrt(length))) if length > 16 else max(length, 1)
+    padding = -length % width
     terms = jnp.pad(terms, [(0, padding)] + [(0, 0)] * (terms.ndim - 1))
     return terms.reshape(-1, width, *terms.shape[1:])
 
 
 # The matrix product of one network -------------------------------------------------------------
 #
-# The gradient of `jnp.matmul` has the error on net inputs as its left factor, which XLA first
-# copies into another order. That error is four times as wide as what a layer of gated cells sees,
-# and under `jax.vmap` a loop over time has it in yet another order than the batch. The gradient
-# here has the error as its right factor, and a batch becomes more rows, after the axis of time. A
-# `custom_vjp` could do the former, but would compute a gradient per sequence of a batch.
+# The gradient of `jnp.matmul` has the error on net inputs, the widest array, as its left factor,
+# which XLA first copies into another order. Here it is the right factor, and a batch becomes more
+# rows, after the axis of time. A `custom_vjp` would compute a gradient per sequence of a batch.
 
 
 def product(rows: jax.Array, weights: jax.Array) -> jax.Array:
@@ -162,17 +140,13 @@ def _value(rows: jax.Array, weights: jax.Array) -> jax.Array:
     return jax.lax.dot_general(rows, weights, (((rows.ndim - 1,), (0,)), ((), ())))
 
 
-def _delta_rows(delta: jax.Array, _: object, weights: jax.Array) -> jax.Array:
-    return product(delta, weights.T)
-
-
 def _delta_weights(delta: jax.Array, rows: jax.Array, _: object) -> jax.Array:
     axes = tuple(range(rows.ndim - 1))
     return jax.lax.dot_general(rows, delta, ((axes, axes), ((), ())))
 
 
 def _batch(arrays: tuple, axes: tuple) -> tuple[jax.Array, int]:
-    """Turn a batch of rows into more rows; with a batch of weights, compute a product for each."""
+    """Turn a batch of rows into more rows; of weights, into a batch of products."""
     (rows, weights), (rows_axis, weights_axis) = arrays, axes
     if isinstance(weights_axis, int):
         return jax.vmap(_value, in_axes=axes)(rows, weights), 0
@@ -183,6 +157,18 @@ def _batch(arrays: tuple, axes: tuple) -> tuple[jax.Array, int]:
 _product = Primitive("rows_times_weights")
 _product.def_impl(jax.jit(_value))
 _product.def_abstract_eval(lambda rows, w: rows.update(shape=(*rows.shape[:-1], w.shape[1])))
-ad.defbilinear(_product, _delta_rows, _delta_weights)
+ad.defbilinear(_product, lambda delta, _, weights: product(delta, weights.T), _delta_weights)
 batching.primitive_batchers[_product] = _batch
 mlir.register_lowering(_product, mlir.lower_fun(_value, multiple_results=False))
+
+
+def vary_alike(tree: T) -> T:
+    """Mark all arrays as varying over every `shard_map` axis that one of them varies over.
+
+    A loop's carry must vary like what is added to it, and the error on weights that all devices
+    share is summed over the devices. Outside of `shard_map` this does nothing.
+    """
+    axes_of = lambda leaf: jax.typeof(leaf).manual_axis_type.varying
+    axes = frozenset().union(*map(axes_of, jax.tree.leaves(tree)))
+    vary = lambda leaf: jax.lax.pcast(leaf, tuple(axes - axes_of(leaf)), to="varying")
+    return jax.tree.map(vary, tree) if axes else tree

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,16 +13,12 @@ from jax.core import Tracer
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, MaybeNone, UnitType
-from lstm_jax.cell.validation import as_number, check_floating, check_key, check_type, displayed
+from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer, MaybeNone, UnitType
+from lstm_jax.cell.validation import as_number, check_floating, check_key, check_type, require
 
 
 class UnitWeights(NamedTuple):
-    """The incoming weights of the n units of one type in the hidden layer.
-
-    The paper's `w_lm`, from source m to unit l, is `[m, l]` here.
-    """
+    """The incoming weights of the n units of one type; the paper's `w_lm` is `[m, l]` here."""
 
     input: jax.Array
     """[I, n] floating."""
@@ -30,9 +26,8 @@ class UnitWeights(NamedTuple):
     """[S, n], the sources in the order of `Layer`; None if the layer does not see itself."""
     bias: jax.Array | MaybeNone
     """[n]; None without biases."""
-    peephole: Any = None
-    """[C], from each cell to its block's gate; None without peepholes. In the joined weights of the
-    whole layer, a `Layer` of these."""
+    peephole: MaybeNone = None
+    """[C], from each cell to its block's gate; None without peepholes. After `join`, a `Layer`."""
 
 
 class OutputWeights(NamedTuple):
@@ -83,7 +78,7 @@ def parameter_shapes(architecture: Architecture) -> Parameters:
     return Parameters(Layer(*map(unit, UNIT_TYPES)), output)
 
 
-def shape_leaf(*sizes: int) -> Any:
+def shape_leaf(*sizes: int) -> MaybeNone:
     """Return a shape that takes the place of an array in a pytree of shapes."""
     return sizes
 
@@ -105,8 +100,6 @@ def initialise(
 ) -> Parameters:
     """Draw every weight uniformly from [-init_range, init_range], then set the gate biases.
 
-    The range and the biases may be traced values, of which only the shape is checked.
-
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)
     >>> parameters = initialise(jax.random.key(0), net, input_gate_bias=(-2.0, -4.0))
     >>> parameters.layer.input_gate.bias
@@ -115,37 +108,31 @@ def initialise(
     Args:
       key: a PRNG key; each array is drawn with its `fold_in`.
       architecture: the network.
-      init_range: half the width of the uniform distribution, positive; 0.1 or 0.2 in the paper.
+      init_range: half the width of the uniform distribution, positive; 0.1 or 0.2 in the paper. It
+        and the biases may be traced values, of which only the shape is checked.
       input_gate_bias: J initial biases of the input gates, usually negative against drift of the
         internal state; None keeps the random ones.
-      output_gate_bias: J initial biases of the output gates, usually negative against the abuse
-        of memory cells as bias units; None keeps the random ones.
-      forget_gate_bias: J initial biases of the forget gates, usually positive, so that cells
-        remember before they have learned to forget; None keeps the random ones.
+      output_gate_bias: the same for the output gates, usually negative against the abuse of memory
+        cells as bias units.
+      forget_gate_bias: the same for the forget gates, usually positive, so that cells remember
+        before they have learned to forget.
       dtype: the floating dtype of every array, and of everything computed from them.
 
-    Returns:
-      The weights.
-
     Raises:
-      ValueError: if `key` is not a PRNG key, the range is not positive or exceeds half the dtype's
-        largest number, a gate bias does not have J entries or the architecture has no such bias,
-        or the dtype is not floating.
+      ValueError: if an argument is out of its range, or a gate bias does not fit the architecture.
     """
     check_type("architecture", architecture, Architecture)
     check_key("key", key)
-    biases = {
-        "input_gate": input_gate_bias,
-        "output_gate": output_gate_bias,
-        "forget_gate": forget_gate_bias,
-    }
-    largest = _check_range(init_range, dtype)
+    check_floating("dtype", dtype)
+    largest = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
+    is_met = isinstance(init_range, Tracer) or 0 < as_number(init_range) <= largest
+    require(is_met, "init_range", f"positive and at most {largest:.4g}", init_range)
     shapes, treedef = jax.tree.flatten(parameter_shapes(architecture), is_leaf=is_shape)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(shapes)))
     leaves = draw_weights(keys, shapes, init_range, dtype)
     layer, output = jax.tree.unflatten(treedef, leaves)
-    for gate in GATES:
-        bias = biases[gate.name]
+    biases = (input_gate_bias, forget_gate_bias, output_gate_bias)
+    for gate, bias in zip(GATES, biases, strict=True):
         if bias is not None:
             _check_gate_bias(architecture, gate, bias, largest)
             weights = getattr(layer, gate.name)._replace(bias=jnp.array(bias, dtype))
@@ -159,24 +146,10 @@ def draw_weights(
     init_range: float | jax.Array,
     dtype: DTypeLike,
 ) -> list[jax.Array]:
-    """Draw arrays uniformly from [-init_range, init_range], each with its key.
+    """Draw arrays as `jax.random.uniform` in [-init_range, init_range] does, each with its key.
 
-    Each array equals `jax.random.uniform` with its key and shape, but all are drawn in one call:
-    a call takes XLA longer to compile than a small network's step. Entry n of a draw depends only
-    on n (`jax_threefry_partitionable`), so all are drawn at the size of the largest and cut.
-
-    >>> a, b = draw_weights(jax.random.split(jax.random.key(0), 2), [(2, 3), (4,)], 0.1, "float32")
-    >>> a.shape, b.shape
-    ((2, 3), (4,))
-
-    Args:
-      keys: [n] PRNG keys.
-      shapes: of the n arrays.
-      init_range: half the width of the distribution, positive.
-      dtype: the arrays' floating dtype.
-
-    Returns:
-      The n arrays.
+    One call draws all, which compiles faster. Entry n of a draw depends only on n
+    (`jax_threefry_partitionable`), so all are drawn at the size of the largest and cut.
     """
     sizes = [math.prod(shape) for shape in shapes]
     draw = lambda key: jax.random.uniform(key, (max(sizes),), dtype, -init_range, init_range)
@@ -185,47 +158,39 @@ def draw_weights(
 
 
 def join(architecture: Architecture, layer: Layer[UnitWeights]) -> UnitWeights:
-    """Return the weights of the whole hidden layer as one `UnitWeights`, [I, H], [S, H], [H].
-
-    One product then serves all types of unit. Units without a bias get a constant 0. Peepholes,
-    which take part in no product, stay a `Layer` of [C].
-    """
+    """Join the weights of all types of unit, [I, H], [S, H] and [H]; absent biases become 0."""
     present = [weights for weights in layer if weights is not None]
-    has_bias = any(weights.bias is not None for weights in present)
-    biases = [
-        jnp.zeros(w.input.shape[1:], w.input.dtype) if w.bias is None else w.bias for w in present
-    ]
-    recurrent = [w.recurrent for w in present] if architecture.num_sources else None
-    return UnitWeights(
-        input=jnp.concatenate([w.input for w in present], axis=1),
-        recurrent=None if recurrent is None else jnp.concatenate(recurrent, axis=1),
-        bias=jnp.concatenate(biases) if has_bias else None,
-        peephole=Layer(*(None if w is None else w.peephole for w in layer)),
-    )
+    recurrent = bias = None
+    if architecture.num_sources:
+        recurrent = jnp.concatenate([w.recurrent for w in present], axis=1)
+    if any(w.bias is not None for w in present):
+        zeros = lambda w: jnp.zeros(w.input.shape[1:], w.input.dtype)
+        bias = jnp.concatenate([zeros(w) if w.bias is None else w.bias for w in present])
+    peephole = Layer(*(None if w is None else w.peephole for w in layer))
+    inputs = jnp.concatenate([w.input for w in present], axis=1)
+    return UnitWeights(inputs, recurrent, bias, peephole)
 
 
 def split(architecture: Architecture, units: jax.Array, axis: int = 0) -> Layer[jax.Array]:
     """Split an array over the H units of the hidden layer into a `Layer` of arrays."""
-    sizes = architecture.sizes
-    parts = jnp.split(units, np.cumsum(sizes)[:-1].tolist(), axis=axis)
-    return Layer(*(part if size else None for part, size in zip(parts, sizes, strict=True)))
+    parts = jnp.split(units, np.cumsum(architecture.sizes)[:-1].tolist(), axis=axis)
+    return Layer(*(part if part.shape[axis] else None for part in parts))
 
 
 def check_parameters(architecture: Architecture, parameters: Parameters) -> None:
     """Raise ValueError unless `parameters` fit `architecture`.
 
     Structure, shapes and dtypes are always checked; values (NaN, infinity) only outside of `jit`.
-    Lanes, axes after the others, must be the same on all arrays.
 
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)
     >>> check_parameters(net, initialise(jax.random.key(0), net))
 
     Args:
       architecture: the network.
-      parameters: its weights, [..., *lanes] each.
+      parameters: its weights, [..., *lanes] each, with the same lanes on all arrays.
 
     Raises:
-      ValueError: naming the first array that is missing, not expected, or of the wrong kind.
+      ValueError: naming the first array that is missing, not expected, or of the wrong type.
     """
     check_type("architecture", architecture, Architecture)
     check_type("parameters", parameters, Parameters)
@@ -243,22 +208,12 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
             raise ValueError(f"{name} must have a floating dtype, got {array.dtype}")
         if not isinstance(array, Tracer) and not np.isfinite(np.asarray(array)).all():
             raise ValueError(f"{name} must be finite, but holds NaN or infinity")
-    for path in found:
-        name = "parameters" + jax.tree_util.keystr(path)
+    if found:
+        name = "parameters" + jax.tree_util.keystr(next(iter(found)))
         raise ValueError(f"{name} is given, but the architecture has no such weights")
     dtypes = sorted({str(array.dtype) for array in jax.tree.leaves(parameters)})
     if len(dtypes) > 1:
         raise ValueError(f"parameters must all have one dtype, got {', '.join(dtypes)}")
-
-
-def _check_range(init_range: float | jax.Array, dtype: DTypeLike) -> float:
-    """Return the largest range whose double, the width of the distribution, is finite."""
-    check_floating("dtype", dtype)
-    largest = float(jnp.finfo(dtype).max) / 2
-    if not isinstance(init_range, Tracer) and not 0 < as_number(init_range) <= largest:
-        allowed = f"positive and at most {largest:.4g}"
-        raise ValueError(f"init_range must be {allowed}, got {displayed(init_range)}")
-    return largest
 
 
 def _check_gate_bias(
@@ -267,14 +222,9 @@ def _check_gate_bias(
     name, num_blocks = f"{gate.name}_bias", architecture.num_blocks
     if not architecture.count(gate) or gate.name not in architecture.biased:
         raise ValueError(f"{name} is {values!r}, but the architecture has no such bias")
-    is_finite = isinstance(values, Tracer) or _all_within(values, largest)
-    if not is_finite or np.shape(values) != (num_blocks,):
-        wanted = f"{num_blocks} finite numbers, one for each memory block"
-        raise ValueError(f"{name} must hold {wanted}, got {displayed(values)}")
-
-
-def _all_within(values: ArrayLike, largest: float) -> bool:
     try:
-        return bool(np.all(np.abs(np.asarray(values, float)) <= largest))
+        known = np.zeros(values.shape) if isinstance(values, Tracer) else np.asarray(values, float)
+        is_met = known.shape == (num_blocks,) and np.all(np.abs(known) <= largest)
     except (TypeError, ValueError, OverflowError):
-        return False
+        is_met = False
+    require(is_met, name, f"{num_blocks} finite numbers, one for each memory block", values)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture, MaybeNone
 from lstm_jax.cell.lanes import (
     FEW_SOURCES,
     one_hot_sum_over_time,
@@ -18,40 +18,32 @@ from lstm_jax.cell.lanes import (
 )
 from lstm_jax.cell.parameters import UnitWeights
 from lstm_jax.cell.step import State, cell_step, recurrent_sources, zero_state
-from lstm_jax.cell.units import MaybeNone
 
 
 class Activations(NamedTuple):
-    """The activations of the hidden layer over a sequence; absent types of unit are None.
-
-    The gates and `cell_output` are what the equations call y; see `lstm_jax.cell.step`.
-    """
+    """The activations of the hidden layer over a sequence; absent types of unit are None."""
 
     cell_output: jax.Array
     """[T, C], y_c."""
     hidden: jax.Array | MaybeNone
-    """[T, N], y_i, in [0, 1]."""
+    """[T, N], y_i."""
     internal_state: jax.Array
     """[T, C], s_c."""
     input_gate: jax.Array | MaybeNone
-    """[T, J], y_in, in [0, 1]."""
+    """[T, J], y_in."""
     output_gate: jax.Array | MaybeNone
-    """[T, J], y_out, in [0, 1]."""
+    """[T, J], y_out."""
     cell_input: jax.Array
     """[T, C], g(net_c)."""
     forget_gate: jax.Array | MaybeNone = None
-    """[T, J], y_phi, in [0, 1]."""
+    """[T, J], y_phi."""
 
 
-ScanOutput = tuple[State, Activations | None]
+ScanOutput = tuple[State, Activations | MaybeNone]
 
 
 class Steps(NamedTuple):
-    """Which steps of a padded sequence are real, and where the state is reset; a pytree.
-
-    >>> Steps(length=7).mask is None
-    True
-    """
+    """The real steps of a padded sequence, and the resets of the state; a pytree."""
 
     mask: ArrayLike | None = None
     """[T] bool, False at padding; None: no padding. A masked step leaves the state as it is, its
@@ -65,33 +57,29 @@ class Steps(NamedTuple):
 
 
 class Sequence(NamedTuple):
-    """The inputs of the hidden layer, as arrays."""
+    """The inputs of the hidden layer, as arrays; `mask` and `reset` are those of `Steps`."""
 
     inputs: jax.Array | MaybeNone
-    """[T, I] floating, or [T] integers that stand for one-hot vectors; None where only the other
-    fields are needed."""
+    """[T, I] floating, or [T] integers for one-hot vectors; None where they are not needed."""
     initial_state: State
     """Before the first step."""
     mask: jax.Array | None = None
-    """[T] bool, which steps are real; None: all."""
     length: jax.Array | None = None
     """[] integer, if the mask is that of the first steps; otherwise None."""
     reset: jax.Array | None = None
-    """[T] bool, before which steps the state is set to `zero_state`; None: none."""
 
 
 class LayerScan(NamedTuple):
-    """The hidden layer of an architecture, as a static (hashable) function of its weights."""
+    """The hidden layer of an `architecture`, as a static (hashable) function of its weights."""
 
     architecture: Architecture
-    """The network."""
     record: bool
     """Whether to return the activations of every step."""
     truncate: bool = False
-    """Whether autodiff gives the truncated gradient: see `cell_step`."""
+    """Whether autodiff gives the truncated gradient, as in `cell_step`."""
 
     def __call__(self, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
-        """Run the layer; a masked step leaves the state as it is, but for a reset."""
+        """Run the layer."""
         # With a length, the loop need not mask: the state after the last real step is in the
         # record. An unbounded cell input could overflow in the padding, so it is masked.
         is_bounded = self.architecture.cell_input != "identity"
@@ -119,11 +107,13 @@ class LayerScan(NamedTuple):
             return final, None
         states, cell_input = record
         if final_from_record:
-            final = _state_after_length(sequence, states)
+            index = jnp.maximum(sequence.length - 1, 0)[None]
+            last = jax.tree.map(lambda states: take_rows(states, index)[0], states)
+            final = tree_where((sequence.length > 0)[None], last, sequence.initial_state)
         return final, Activations(cell_input=cell_input, **states._asdict())
 
     def state_at_reset(self, sequence: Sequence) -> State:
-        """Return the state that a reset sets: that at a sequence's start."""
+        """Return the state that a reset sets."""
         s_0 = sequence.initial_state.internal_state
         return zero_state(self.architecture, s_0.dtype, s_0.shape[1:])
 
@@ -131,44 +121,25 @@ class LayerScan(NamedTuple):
 def _inputs_of_loop(
     weights: UnitWeights, inputs: jax.Array
 ) -> tuple[UnitWeights, jax.Array | None, jax.Array | None]:
-    """Return the loop's weights, and net inputs [T, H] computed before it or inputs [T, I].
-
-    Where a step is a matrix product, inputs are further sources of it: net inputs of all steps
-    would take longer to write and to read than they save.
-    """
+    """Return the loop's weights, and net inputs [T, H] computed before it or inputs [T, I]."""
+    # Where a step is a matrix product, inputs are further sources of it: net inputs of all steps
+    # would take longer to write and to read than they save.
     recurrent, is_symbols = weights.recurrent, jnp.issubdtype(inputs.dtype, jnp.integer)
     if is_symbols or recurrent is None or recurrent.ndim > 2 or len(recurrent) <= FEW_SOURCES:
         return weights, project(weights, inputs), None
     return weights._replace(recurrent=jnp.concatenate([weights.input, recurrent])), None, inputs
 
 
-def _state_after_length(sequence: Sequence, states: State) -> State:
-    """Return the state after the sequence's last real step, from those after every step."""
-    is_any = sequence.length > 0
-
-    def last(start: jax.Array, states: jax.Array) -> jax.Array:
-        state = take_rows(states, jnp.maximum(sequence.length - 1, 0)[None])[0]
-        return jnp.where(is_any[None], state, start)
-
-    return jax.tree.map(last, sequence.initial_state, states)
-
-
 def previous_states(layer: LayerScan, sequence: Sequence, activations: Activations) -> State:
     """Return the state before every step, [T, n, *lanes] each, from those after every step."""
     steps = activations.cell_input.shape[0]
     after = State(*(getattr(activations, name) for name in State._fields))
-    before = jax.tree.map(
-        lambda first, later: jnp.concatenate([first[None], later])[:steps],
-        sequence.initial_state,
-        after,
-    )
+    shift = lambda first, later: jnp.concatenate([first[None], later])[:steps]
+    before = jax.tree.map(shift, sequence.initial_state, after)
     if sequence.reset is None:
         return before
-    return tree_where(
-        sequence.reset[:, None],
-        jax.tree.map(lambda start: start[None], layer.state_at_reset(sequence)),
-        before,
-    )
+    start = jax.tree.map(lambda start: start[None], layer.state_at_reset(sequence))
+    return tree_where(sequence.reset[:, None], start, before)
 
 
 def recurrent_sources_over_time(architecture: Architecture, states: State) -> jax.Array | None:
@@ -178,10 +149,7 @@ def recurrent_sources_over_time(architecture: Architecture, states: State) -> ja
 
 
 def project(weights: UnitWeights, inputs: jax.Array) -> jax.Array:
-    """Return the contribution of inputs and biases to every net input, [T, H].
-
-    Integers outside [0, I) stand for vectors of zeros.
-    """
+    """Return the contribution of inputs and biases to every net input, [T, H]."""
     is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
     sum_up = one_hot_sum_over_time if is_symbols else weighted_sum_over_time
     net = sum_up(weights.input, inputs)

@@ -7,31 +7,23 @@
 
 In the network of 1997 there is no y_phi, its factor is exactly 1, and there are no peepholes p.
 
-| paper              | here                              | shape            |
-|--------------------|-----------------------------------|------------------|
-| net_in, net_out, net_c, net_i | `net` (a `Layer`)      | [J] [J] [C] [N]  |
-| y_in, y_out        | `input_gate`, `output_gate`       | [J]              |
-| y_phi (2000)       | `forget_gate`                     | [J]              |
-| g(net_c)           | `cell_input`                      | [C]              |
-| s_c                | `internal_state`                  | [C]              |
-| h(s_c)             | `h_s`                             | [C]              |
-| y_c                | `cell_output`                     | [C]              |
-| y_i                | `hidden`                          | [N]              |
-| e_s, e_out, ...    | `delta_*`, `e_s` (sign of dE)     | as the unit      |
-| w_lm               | `weights[m, l]`                   | sources, units   |
-| t - 1              | suffix `_tm1`                     |                  |
+| paper                         | here: the fields of `State`, and | shape           |
+|-------------------------------|----------------------------------|-----------------|
+| net_in, net_out, net_c, net_i | `net` (a `Layer`)                | [J] [J] [C] [N] |
+| g(net_c), h(s_c)              | `cell_input`, `h_s`              | [C]             |
+| e_s, e_out, ...               | `delta_*`, `e_s` (sign of dE)    | as the unit     |
+| w_lm                          | `weights[m, l]`                  | sources, units  |
+| t - 1                         | suffix `_tm1`                    |                 |
 
 References:
-  F. A. Gers, J. Schmidhuber and F. Cummins. Learning to forget: continual prediction with LSTM.
-  Neural Computation 12(10):2451-2471, 2000.
-  F. A. Gers, N. N. Schraudolph and J. Schmidhuber. Learning precise timing with LSTM recurrent
-  networks. Journal of Machine Learning Research 3:115-143, 2002.
+  F. A. Gers, J. Schmidhuber and F. Cummins. Learning to forget. Neural Computation 12(10), 2000.
+  F. A. Gers, N. N. Schraudolph and J. Schmidhuber. Learning precise timing. JMLR 3, 2002.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,11 +31,13 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Layer, MaybeNone
 from lstm_jax.cell.lanes import weighted_sum
 from lstm_jax.cell.parameters import UnitWeights, split
-from lstm_jax.cell.units import UNIT_TYPES, Layer, MaybeNone
 from lstm_jax.cell.validation import check_floating, check_type
+
+if TYPE_CHECKING:
+    from lstm_jax.cell.scan import Activations
 
 
 class State(NamedTuple):
@@ -66,9 +60,7 @@ class State(NamedTuple):
 def zero_state(
     architecture: Architecture, dtype: DTypeLike = jnp.float32, lanes: tuple[int, ...] = ()
 ) -> State:
-    """Return the state before the first step of a sequence: all zero, as in the paper.
-
-    Activations start at the architecture's `initial_activation`, internal states at 0.
+    """Return the state before the first step: activations `initial_activation`, internal states 0.
 
     >>> state = zero_state(Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1))
     >>> state.internal_state.shape, state.input_gate.shape, state.hidden
@@ -77,10 +69,7 @@ def zero_state(
     Args:
       architecture: the network.
       dtype: of every array; that of the parameters.
-      lanes: axes after all others, as on the parameters.
-
-    Returns:
-      The state, [C, *lanes], [J, *lanes] and [N, *lanes].
+      lanes: axes after all others, as on the parameters: [C, *lanes], [J, *lanes], [N, *lanes].
 
     Raises:
       ValueError: if the dtype is not floating, or `lanes` is not a tuple.
@@ -107,21 +96,12 @@ def cell_step(
     truncate: bool = False,
     x_t: jax.Array | None = None,
 ) -> tuple[State, jax.Array]:
-    """Compute the hidden layer at step t from its inputs and its state at t - 1.
+    """Return the state after step t, and g(net_c) [C], which only a gradient needs.
 
-    Args:
-      architecture: the network.
-      weights: of the whole layer, joined; `recurrent` [S, H] and `peephole` are used.
-      state_tm1: the state after step t - 1.
-      net_input: [H], the contribution of the inputs x(t) and the biases to the net inputs; with
-        `x_t`, of the biases alone, [] for none.
-      truncate: whether no error flows from net inputs to the activations and states that they
-        see, which is the paper's truncation: only the carrousel stays open.
-      x_t: [I], inputs that are not in `net_input`; `recurrent` is then [I + S, H], with the
-        input weights first.
-
-    Returns:
-      The state after step t, and `cell_input` = g(net_c) [C], which only a gradient needs.
+    `net_input` [H] is the contribution of the inputs x(t) and the biases to the net inputs; with
+    `x_t` [I], of the biases alone, [] for none, and `weights.recurrent` is then [I + S, H], the
+    input weights first. With `truncate`, no error flows from net inputs to the activations and
+    states that they see, which is the paper's truncation: only the carrousel stays open.
     """
     g, h = ACTIVATIONS[architecture.cell_input], ACTIVATIONS[architecture.cell_output]
     cut_gradient = jax.lax.stop_gradient if truncate else lambda array: array
@@ -149,7 +129,7 @@ def cell_step(
     return state, cell_input
 
 
-def by_unit_type(fields: Any) -> Layer[jax.Array]:
+def by_unit_type(fields: State | Activations) -> Layer[jax.Array]:
     """Return the activations y in a `State` or `Activations`, or the errors on them, by type."""
     return Layer(*(getattr(fields, unit_type.activation) for unit_type in UNIT_TYPES))
 
@@ -163,15 +143,8 @@ def recurrent_sources(architecture: Architecture, state: State) -> list[jax.Arra
 def apply_gate(
     architecture: Architecture, gate: jax.Array | None, cells: jax.Array, axis: int = 0
 ) -> jax.Array:
-    """Multiply each cell by its block's gate; without gates, return the cells.
-
-    >>> net = Architecture(num_inputs=1, blocks=(1, 2), num_outputs=1)
-    >>> apply_gate(net, jnp.array([2.0, 3.0]), jnp.array([1.0, 1.0, 10.0]))
-    Array([ 2.,  3., 30.], dtype=float32)
-    """
-    if gate is None:
-        return cells
-    return cells * broadcast_to_cells(architecture, gate, axis)
+    """Multiply each cell by its block's gate; without gates, return the cells."""
+    return cells if gate is None else cells * broadcast_to_cells(architecture, gate, axis)
 
 
 def broadcast_to_cells(architecture: Architecture, gate: jax.Array, axis: int = 0) -> jax.Array:
@@ -183,20 +156,16 @@ def broadcast_to_cells(architecture: Architecture, gate: jax.Array, axis: int = 
 
 
 def sum_over_blocks(architecture: Architecture, cells: jax.Array, axis: int = 0) -> jax.Array:
-    """Sum the cells of each block, [C] to [J] along `axis`: the transpose of broadcasting.
-
-    >>> net = Architecture(num_inputs=1, blocks=(1, 2), num_outputs=1)
-    >>> sum_over_blocks(net, jnp.array([1.0, 1.0, 10.0]))
-    Array([ 1., 11.], dtype=float32)
-    """
+    """Sum the cells of each block, [C] to [J] along `axis`: the transpose of broadcasting."""
     size = architecture.blocks[0]
     axis %= cells.ndim
-    if any(other != size for other in architecture.blocks):
+    if len(set(architecture.blocks)) > 1:
         ends = np.cumsum(architecture.blocks)[:-1].tolist()
         return jnp.stack([block.sum(axis) for block in jnp.split(cells, ends, axis)], axis)
     # Sums of slices: one sum per block takes long to compile for many blocks, and a reduction
     # becomes a library call, around which XLA cannot fuse.
-    shape = (*cells.shape[:axis], architecture.num_blocks, size, *cells.shape[axis + 1 :])
-    by_block = cells.reshape(shape)
+    by_block = cells.reshape(
+        *cells.shape[:axis], architecture.num_blocks, size, *cells.shape[axis + 1 :]
+    )
     parts = [jax.lax.index_in_dim(by_block, v, axis + 1, keepdims=False) for v in range(size)]
     return functools.reduce(jnp.add, parts)

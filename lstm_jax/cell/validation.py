@@ -28,15 +28,14 @@ def displayed(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-# Numbers ---------------------------------------------------------------------------------------
+def require(is_met: object, name: str, wanted: str, value: object) -> None:
+    """Raise ValueError, "NAME must be WANTED, got VALUE", unless a requirement is met."""
+    if not is_met:
+        raise ValueError(f"{name} must be {wanted}, got {displayed(value)}")
 
 
 def as_number(value: Any) -> float:
-    """Return a number as a float: NaN if it is not a number, infinite if it is too large.
-
-    >>> as_number(np.float32(0.5)), as_number(10**400), as_number("1"), as_number(True)
-    (0.5, inf, nan, nan)
-    """
+    """Return a number as a float: NaN if it is not a number, infinite if it is too large."""
     if isinstance(value, (bool, np.bool_, str, bytes)):
         return math.nan
     try:
@@ -48,20 +47,13 @@ def as_number(value: Any) -> float:
 
 
 def as_integer(name: str, value: Any, least: int, below: float = math.inf) -> int:
-    """Return an integer in [least, below), of Python, NumPy or JAX, as an int.
-
-    >>> as_integer("chunk", 10.0, 1, 100)
-    Traceback (most recent call last):
-    ValueError: chunk must be an integer of at least 1 and below 100, got 10.0
-    """
+    """Return an integer in [least, below), of Python, NumPy or JAX, as an int."""
     try:
-        number = None if isinstance(value, bool) else operator.index(value)
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        number = None
-    if number is None or not least <= number < below:
-        bound = "" if below == math.inf else f" and below {below}"
-        wanted = f"an integer of at least {least}{bound}"
-        raise ValueError(f"{name} must be {wanted}, got {displayed(value)}")
+        number = least - 1
+    bound = "" if below == math.inf else f" and below {below}"
+    require(least <= number < below, name, f"an integer of at least {least}{bound}", value)
     return number
 
 
@@ -69,13 +61,12 @@ def check_number(
     name: str, value: object, *, least: float = -math.inf, above: float = -math.inf
 ) -> None:
     """Raise ValueError unless a value is a number of float32, at least or above a bound."""
-    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
-        size, float32 = abs(as_number(value)), np.finfo(np.float32)
-        is_float32 = size == 0 or float(float32.tiny) <= size <= float(float32.max)
-        if is_float32 and value >= least and value > above:
-            return
-    allowed = {0.0: "positive and "}.get(above, "") + {0.0: "not negative and "}.get(least, "")
-    raise ValueError(f"{name} must be {allowed}a finite number of float32, got {displayed(value)}")
+    number = as_number(value) if isinstance(value, (int, float, np.number)) else math.nan
+    float32 = np.finfo(np.float32)
+    is_float32 = number == 0 or float(float32.tiny) <= abs(number) <= float(float32.max)
+    sign = "positive and " if above == 0 else "not negative and " if least == 0 else ""
+    is_met = is_float32 and number >= least and number > above
+    require(is_met, name, f"{sign}a finite number of float32", value)
 
 
 def check_tolerance(tolerance: object) -> None:
@@ -84,19 +75,15 @@ def check_tolerance(tolerance: object) -> None:
         raise ValueError(f"tolerance must not be negative, got {displayed(tolerance)}")
 
 
-# Choices, classes, dtypes, keys ----------------------------------------------------------------
-
-
 def check_choice(name: str, value: object, allowed: tuple) -> None:
     """Raise ValueError unless a value is one of those that are allowed, all of one class."""
-    if not isinstance(value, type(allowed[0])) or value not in allowed:
-        raise ValueError(f"{name} must be one of {allowed}, got {displayed(value)}")
+    is_met = isinstance(value, type(allowed[0])) and value in allowed
+    require(is_met, name, f"one of {allowed}", value)
 
 
 def check_type(name: str, value: object, cls: type) -> None:
     """Raise ValueError unless a value is an instance of a class."""
-    if not isinstance(value, cls):
-        raise ValueError(f"{name} must be of class {cls.__name__}, got {displayed(value)}")
+    require(isinstance(value, cls), name, f"of class {cls.__name__}", value)
 
 
 def check_floating(name: str, dtype: DTypeLike) -> None:
@@ -105,33 +92,24 @@ def check_floating(name: str, dtype: DTypeLike) -> None:
         is_floating = jnp.issubdtype(dtype, jnp.floating)
     except TypeError:
         is_floating = False
-    if not is_floating:
-        raise ValueError(f"{name} must be a floating dtype, got {dtype!r}")
+    require(is_floating, name, "a floating dtype", dtype)
 
 
 def check_key(name: str, key: jax.Array) -> None:
     """Raise ValueError unless a value is a single PRNG key, new style or old style."""
     dtype = getattr(key, "dtype", np.dtype(object))
     is_new = jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.ndim == 0
-    if not (is_new or (dtype == np.uint32 and np.ndim(key) == 1)):
-        wanted = "a PRNG key, such as jax.random.key(0)"
-        raise ValueError(f"{name} must be {wanted}, got {displayed(key)}")
-
-
-# Arrays ----------------------------------------------------------------------------------------
+    is_old = dtype == np.uint32 and np.ndim(key) == 1
+    require(is_new or is_old, name, "a PRNG key, such as jax.random.key(0)", key)
 
 
 def as_array(name: str, value: object) -> jax.Array:
-    """Convert an array-like to an array.
-
-    Integers that the array's dtype cannot hold are refused; JAX would wrap them around.
-    """
+    """Convert an array-like; refuse integers that its dtype cannot hold, which JAX would wrap."""
     try:
         array = jnp.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0]
-        wanted = f"an array of numbers, got {displayed(value)}: {reason}"
-        raise ValueError(f"{name} must be {wanted}") from error
+        found = f"{displayed(value)}: {str(error).splitlines()[0]}"
+        raise ValueError(f"{name} must be an array of numbers, got {found}") from error
     is_on_host = not isinstance(value, jax.Array) and not isinstance(array, Tracer)
     if is_on_host and jnp.issubdtype(array.dtype, jnp.integer):
         given, limits = np.asarray(value), np.iinfo(array.dtype)
@@ -155,10 +133,9 @@ def as_length(length: ArrayLike, steps: int, lanes: tuple[int, ...] = ()) -> jax
     if not jnp.issubdtype(length.dtype, jnp.integer) or length.shape not in ((), lanes):
         wanted = f"an integer, or integers of shape {lanes}" if lanes else "an integer"
         raise ValueError(f"length must be {wanted}, got {length.dtype} {length.shape}")
-    if not isinstance(length, Tracer):
-        known = np.asarray(length)
-        if np.any(known < 0) or np.any(known > steps):
-            raise ValueError(f"length must be in [0, {steps}], got {length}")
+    known = np.zeros(()) if isinstance(length, Tracer) else np.asarray(length)
+    is_met = np.all((known >= 0) & (known <= steps))
+    require(is_met, "length", f"in [0, {steps}]", known.tolist())
     return length
 
 
@@ -169,10 +146,7 @@ def check_symbols(
     mask: jax.Array | np.ndarray | None = None,
     length: jax.Array | np.ndarray | None = None,
 ) -> None:
-    """Raise ValueError unless the symbols [T, *lanes] that are not padding are in [0, I).
-
-    Floating inputs and traced values pass.
-    """
+    """Raise ValueError unless symbols [T, *lanes] that are known and not padding are in [0, I)."""
     is_known = not any(isinstance(array, Tracer) for array in (symbols, mask, length))
     if not is_known or not jnp.issubdtype(symbols.dtype, jnp.integer):
         return
@@ -195,9 +169,8 @@ def as_inputs(inputs: ArrayLike, num_inputs: int, lanes: tuple[int, ...] = ()) -
     if inputs.ndim == 0 or inputs.shape[1:] != shape:
         is_batch = inputs.shape[2:] == shape
         hint = "; for a batch of sequences, lift the function by jax.vmap" if is_batch else ""
-        name = f"inputs of dtype {inputs.dtype}"
-        wanted = ", ".join(["T", *map(str, shape)])
-        raise ValueError(f"{name} must be [{wanted}], got {inputs.shape}{hint}")
+        wanted = f"[{', '.join(['T', *map(str, shape)])}], got {inputs.shape}{hint}"
+        raise ValueError(f"inputs of dtype {inputs.dtype} must be {wanted}")
     return inputs
 
 
@@ -220,19 +193,13 @@ def _input_shape(name: str, inputs: jax.Array, num_inputs: int) -> tuple[int, ..
     return (num_inputs,)
 
 
-def as_target(
-    target: ArrayLike, steps: tuple[int, ...], num_outputs: int, name: str = "target"
-) -> jax.Array:
-    """Convert targets [*steps, K] to an array."""
-    return _as_shaped(name, target, (*steps, num_outputs))
-
-
 def as_weights(weights: ArrayLike | None, steps: tuple[int, ...]) -> jax.Array:
     """Convert the weights of steps [*steps] to an array; None stands for ones."""
-    return jnp.ones(steps) if weights is None else _as_shaped("weights", weights, steps)
+    return jnp.ones(steps) if weights is None else as_shaped("weights", weights, steps)
 
 
-def _as_shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
+def as_shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
+    """Convert an array-like of a shape to an array."""
     array = as_array(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
@@ -242,9 +209,7 @@ def _as_shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array
 def check_same_fields(name: str, value: T, like: T) -> None:
     """Raise ValueError unless a named tuple's arrays have the shapes and dtypes of another's."""
     check_type(name, value, type(like))
-    for field, array, wanted in zip(like._fields, value, like, strict=True):
-        given, fits = (
-            "None" if a is None else f"{a.dtype} of shape {jnp.shape(a)}" for a in (array, wanted)
-        )
-        if given != fits:
-            raise ValueError(f"{name}.{field} must be {fits}, got {given}")
+    describe = lambda a: "None" if a is None else f"{a.dtype} of shape {jnp.shape(a)}"
+    for field, array, wanted in zip(like._fields, value, map(describe, like), strict=True):
+        if describe(array) != wanted:
+            raise ValueError(f"{name}.{field} must be {wanted}, got {describe(array)}")

@@ -1,4 +1,4 @@
-"""The paper's truncated gradient: eqs. 19-28.
+"""The paper's truncated gradient: eqs. 19-28, and the traces that forward mode needs.
 
 An error that reaches a net input changes the weights into that unit and goes no further back in
 time; inside a cell it flows back through the internal state, unchanged (eqs. 30-35). So nothing
@@ -13,14 +13,12 @@ in the backward pass is sequential but a sum, that of delta_s. At every step,
     delta_net_i   = f'(net_i) delta_y_i                  eq. 20
 
 where y_phi = 1 without forget gates, and delta_y comes from the output units by JAX (eq. 19).
-Every weight gradient is Σ_t y_m(t-1) delta_net_l(t), one product over all steps. Summing
-e_s(τ) ∂s(τ)/∂w over τ with the forward traces of eqs. 25 and 27 and summing delta_s(t) times the
-traces' increments over t are the same double sum in two orders: `lstm_jax.network.online` computes
-the first, `reverse_mode` the second, both by the functions here.
+Every weight gradient is Σ_t y_m(t-1) delta_net_l(t), one product over all steps. The sum of
+e_s(τ) ∂s(τ)/∂w over τ, with the traces of eqs. 25 and 27, as in `lstm_jax.network.online`, and that
+of delta_s(t) times the traces' increments, as in `reverse_mode`, are one double sum in two orders.
 
-Peepholes are treated like other weights: an error changes the peephole and goes no further ("no
-error signals are propagated back from gates via peephole connections to the CEC", Gers, Schraudolph
-& Schmidhuber 2002, p. 121).
+Peepholes are treated like other weights: an error changes the peephole and goes no further (Gers,
+Schraudolph & Schmidhuber 2002, p. 121).
 
 Here delta_x is ∂E/∂x, and so is e_s: the paper's e_x with the opposite sign.
 """
@@ -29,10 +27,13 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture, Layer, UnitType, add_layers, map_layer
+from lstm_jax.cell.parameters import UnitWeights
 from lstm_jax.cell.scan import (
     Activations,
     LayerScan,
@@ -40,15 +41,9 @@ from lstm_jax.cell.scan import (
     Sequence,
     last_step,
     previous_states,
+    recurrent_sources_over_time,
 )
-from lstm_jax.cell.step import (
-    State,
-    apply_gate,
-    broadcast_to_cells,
-    by_unit_type,
-    sum_over_blocks,
-)
-from lstm_jax.cell.units import Layer, UnitType, add_layers, map_layer
+from lstm_jax.cell.step import State, apply_gate, broadcast_to_cells, by_unit_type, sum_over_blocks
 
 # One step, or all steps at once with `axis` 1: from activations to net inputs -------------------
 
@@ -59,17 +54,10 @@ def unit_errors(
     delta: State | Activations,
     axis: int = 0,
 ) -> tuple[jax.Array, Layer[jax.Array]]:
-    """Send the errors on a step's activations to the units of the same step (eqs. 21, 23).
+    """Send the errors `delta` on a step's activations to the units of the same step (eqs. 21, 23).
 
-    Args:
-      architecture: the network.
-      activations: the activations of the step, units in `axis`.
-      delta: the error on each of them.
-      axis: 0, or 1 for all steps at once.
-
-    Returns:
-      e_s, the error on the internal states [C], and the error on the values of the units: y_in,
-      y_phi, y_out, y_i and, if `delta` holds it, g(net_c).
+    Returns e_s, the error on the internal states [C], and the error on the values of the units:
+    y_in, y_phi, y_out, y_i and, if `delta` holds it, g(net_c).
     """
     h = ACTIVATIONS[architecture.cell_output]
     h_s = h(activations.internal_state)
@@ -89,34 +77,17 @@ def errors_through_state(
     delta_s: jax.Array,
     axis: int = 0,
 ) -> Layer[jax.Array]:
-    """Send the errors on internal states to the values that entered them, cell by cell.
-
-    Args:
-      architecture: the network.
-      activations: the activations of the step, units in `axis`.
-      s_tm1: [C] in `axis`, the internal states before the step; used with forget gates only.
-      delta_s: [C] in `axis`.
-      axis: 0, or 1 for all steps at once.
-
-    Returns:
-      [C] in `axis` for the input gates, the forget gates and the cells; None for the others.
-    """
-    return Layer(
-        input_gate=None if activations.input_gate is None else activations.cell_input * delta_s,
-        forget_gate=None if activations.forget_gate is None else s_tm1 * delta_s,
-        output_gate=None,
-        cell=apply_gate(architecture, activations.input_gate, delta_s, axis),
-        hidden=None,
-    )
+    """Send the errors on internal states to the values that entered them, cell by cell, [C]."""
+    to_input_gate = None if activations.input_gate is None else activations.cell_input * delta_s
+    to_forget_gate = None if activations.forget_gate is None else s_tm1 * delta_s
+    to_cell = apply_gate(architecture, activations.input_gate, delta_s, axis)
+    return Layer(to_input_gate, to_forget_gate, None, to_cell, None)
 
 
 def activation_derivatives(architecture: Architecture, activations: Activations) -> Layer:
     """Return f', and g' for the cells, at the net inputs of one step or of all steps."""
     g = ACTIVATIONS[architecture.cell_input]
-
-    def derivative(unit_type: UnitType, value: jax.Array) -> jax.Array:
-        return (g if unit_type.name == "cell" else logistic).derivative(value)
-
+    derivative = lambda t, value: (g if t.name == "cell" else logistic).derivative(value)
     return map_layer(derivative, by_unit_type(activations)._replace(cell=activations.cell_input))
 
 
@@ -135,13 +106,11 @@ def derivatives_of_state(
     axis = activations.cell_input.ndim - 1
     ones = jnp.ones_like(activations.cell_input)
     by_value = errors_through_state(architecture, activations, s_tm1, ones, axis)
-
-    def by_net(unit_type: UnitType, by_value: jax.Array, derivative: jax.Array) -> jax.Array:
-        if unit_type.is_gate:
-            derivative = broadcast_to_cells(architecture, derivative, axis)
-        return by_value * derivative
-
-    return map_layer(by_net, by_value, activation_derivatives(architecture, activations))
+    by_net = activation_derivatives(architecture, activations)
+    by_cell = map_layer(
+        lambda t, d: broadcast_to_cells(architecture, d, axis) if t.is_gate else d, by_net
+    )
+    return map_layer(lambda _, value, derivative: value * derivative, by_value, by_cell)
 
 
 # All steps: along the carrousel ----------------------------------------------------------------
@@ -150,10 +119,7 @@ def derivatives_of_state(
 def carrousel_factors(
     architecture: Architecture, sequence: Sequence, activations: Activations
 ) -> jax.Array | None:
-    """Return ∂s(t)/∂s(t-1) at every step, [T, C, *lanes]; None if it is 1.0 everywhere.
-
-    It is y_phi with forget gates, 1 at a masked step, and 0 where the state is reset.
-    """
+    """Return ∂s(t)/∂s(t-1) at every step, [T, C, *lanes]; None if it is 1.0 everywhere."""
     if activations.forget_gate is None and sequence.reset is None:
         return None
     factors = jnp.ones_like(activations.cell_input)
@@ -168,16 +134,7 @@ def carrousel_factors(
 def carrousel_errors(
     e_s: jax.Array, factors: jax.Array | None, delta_final: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Compute delta_s(t) = e_s(t) + factors(t+1) delta_s(t+1) for all steps.
-
-    Args:
-      e_s: [T, C, *lanes], the error that each step injects.
-      factors: [T, C, *lanes], see `carrousel_factors`; None: 1.0.
-      delta_final: [C, *lanes], the error on the state after the last step.
-
-    Returns:
-      delta_s [T, C, *lanes], and the error on the state before the first step, [C, *lanes].
-    """
+    """Return delta_s(t) = e_s(t) + factors(t+1) delta_s(t+1), and that before the first step."""
 
     def body(delta_s: jax.Array, xs: tuple) -> tuple[jax.Array, jax.Array]:
         e_s_t, factor = xs
@@ -189,23 +146,15 @@ def carrousel_errors(
 
 
 def backward_pass(
-    layer: LayerScan, sequence: Sequence, record: tuple[State, Activations], delta: ScanOutput
+    layer: LayerScan, sequence: Sequence, record: ScanOutput, delta: ScanOutput
 ) -> tuple[Layer[jax.Array], State]:
-    """Run the whole backward pass: from the error on a scan's output to that on its net inputs.
+    """Return the errors on all net inputs [T, n, *lanes] and on the initial state.
 
-    Args:
-      layer: the layer that was run.
-      sequence: its inputs.
-      record: the final state, and the activations at every step.
-      delta: the error on the final state, and on the activations if they are part of the output.
-
-    Returns:
-      The error on every net input, [T, n, *lanes] each, and on the initial state: exact along the
-      carrousel, and 0 on its activations, where the gradient is truncated.
+    `delta` is the error on the final state and, if they were recorded, on the activations. The
+    error on the initial state is exact along the carrousel, and 0 on the initial activations.
     """
     architecture = layer.architecture
-    final, activations = record
-    delta_final, delta_steps = delta
+    (final, activations), (delta_final, delta_steps) = record, delta
     is_last, is_any = last_step(sequence, activations.cell_input.shape[0])
     delta_s_final, at_end = unit_errors(architecture, final, delta_final)
     values = jax.tree.map(lambda error: jnp.where(is_last[:, None], error[None], 0), at_end)
@@ -239,3 +188,99 @@ def backward_pass(
         is_any = is_any | sequence.reset.any(0)
     delta_initial = jax.tree.map(lambda error: jnp.where(is_any[None], 0, error), delta_final)
     return delta_net, delta_initial._replace(internal_state=delta_start)
+
+
+# Traces ----------------------------------------------------------------------------------------
+#
+# For each type of unit that enters the internal state, a trace is ∂s_v/∂w_m for every cell v and
+# source m (eqs. 25, 27): shaped as the weights of C units, one per cell, though a block shares its
+# gate. A peephole's sources are the states of all cells; only those of its block count in the end.
+
+Traces = Layer[UnitWeights]
+
+
+def zero_traces(architecture: Architecture, layer: Layer[UnitWeights]) -> Traces:
+    """Return the traces before the first step, when no state depends on a weight."""
+    num_cells = architecture.num_cells
+
+    def trace(unit_type: UnitType, weights: UnitWeights) -> UnitWeights | None:
+        if not unit_type.enters_state:
+            return None
+        if weights.peephole is not None:  # of each cell's state by each state that is seen
+            weights = weights._replace(peephole=weights.peephole[:, None])
+        return jax.tree.map(lambda w: jnp.zeros((*w.shape[:-1], num_cells), w.dtype), weights)
+
+    return map_layer(trace, layer)
+
+
+def outer(weights: UnitWeights, sources: UnitWeights, delta: jax.Array) -> UnitWeights:
+    """Return y_m delta_l for every weight that `weights` has, summed over the steps if any."""
+    absent = {name: None for name, w in weights._asdict().items() if w is None}
+    present = sources._replace(**absent)
+    if delta.ndim == 1:
+        return jax.tree.map(lambda y: jnp.multiply.outer(y, delta), present)
+    return jax.tree.map(lambda y: jnp.tensordot(y, delta, axes=(0, 0)), present)
+
+
+def add_outer(traces: Traces, sources: UnitWeights, increments: Layer[jax.Array]) -> Traces:
+    """Add to every trace the contribution of one step, or of T steps."""
+    add = lambda _, trace, by_net: jax.tree.map(jnp.add, trace, outer(trace, sources, by_net))
+    return map_layer(add, traces, increments)
+
+
+def decay(traces: Traces, factors: jax.Array) -> Traces:
+    """Multiply the traces of each cell by its factor, [C]."""
+    return jax.tree.map(lambda trace: trace * jnp.broadcast_to(factors, trace.shape), traces)
+
+
+def gradient_from_traces(
+    architecture: Architecture, traces: Traces, delta_s: jax.Array
+) -> Layer[UnitWeights]:
+    """Return the gradient by all weights that enter the states, from delta_s [C] (eqs. 26, 28)."""
+    block = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
+    is_same_block = block[:, None] == block[None]
+
+    def gradient(unit_type: UnitType, by_cell: UnitWeights) -> UnitWeights:
+        if not unit_type.is_gate:
+            return by_cell
+        peephole = by_cell.peephole
+        if peephole is not None:  # a cell's state is seen by the gate of its block alone
+            peephole = (peephole * jnp.asarray(is_same_block, peephole.dtype)).sum(-1)
+        sum_up = lambda cells: sum_over_blocks(architecture, cells, -1)
+        return jax.tree.map(sum_up, by_cell._replace(peephole=None))._replace(peephole=peephole)
+
+    return map_layer(gradient, decay(traces, delta_s))
+
+
+def advance_traces(
+    layer: LayerScan, traces: Traces, sequence: Sequence, activations: Activations
+) -> Traces:
+    """Return the traces at the end of a chunk from those at its start (eqs. 25, 27)."""
+    architecture = layer.architecture
+    before = previous_states(layer, sequence, activations)
+    increments = derivatives_of_state(architecture, activations, before.internal_state)
+    if sequence.mask is not None:
+        is_real = sequence.mask[:, None]
+        increments = jax.tree.map(lambda part: jnp.where(is_real, part, 0), increments)
+    factors = carrousel_factors(architecture, sequence, activations)
+    if factors is not None:  # a trace decays with the states that it is a derivative of
+        body = lambda product, factor: (product * factor, product)
+        ones = jnp.ones_like(factors, shape=factors.shape[1:])
+        all_factors, later = jax.lax.scan(body, ones, factors, reverse=True)
+        increments = jax.tree.map(lambda part: part * later, increments)
+        traces = decay(traces, all_factors)
+    dtype = activations.cell_input.dtype
+    sources = UnitWeights(
+        one_hot(architecture, sequence.inputs, dtype),
+        recurrent_sources_over_time(architecture, before),
+        jnp.ones(sequence.inputs.shape[0], dtype),
+        before.internal_state,
+    )
+    return add_outer(traces, sources, increments)
+
+
+def one_hot(architecture: Architecture, inputs: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """Return inputs [I] or [T, I] of a dtype; integers become one-hot vectors."""
+    if jnp.issubdtype(inputs.dtype, jnp.integer):
+        return jax.nn.one_hot(inputs, architecture.num_inputs, dtype=dtype)
+    return inputs.astype(dtype)

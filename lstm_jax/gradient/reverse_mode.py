@@ -2,20 +2,21 @@
 
 The scan is differentiated with respect to its net inputs alone, by a `custom_vjp` whose backward
 pass is `equations.backward_pass`. The net inputs are linear in weights and inputs, with the layer's
-previous activations given; JAX differentiates them by itself. So, under `jax.vmap`, the gradient of
-weights that a batch shares is one product over all sequences and steps.
+previous activations given; JAX differentiates them. So, under `jax.vmap`, the gradient of weights
+that a batch shares is one product over all sequences and steps.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from lstm_jax.cell.architecture import GATES, Layer
 from lstm_jax.cell.lanes import (
     FEW_SOURCES,
     one_hot_outer_sum_over_time,
@@ -33,35 +34,27 @@ from lstm_jax.cell.scan import (
     project,
     recurrent_sources_over_time,
 )
-from lstm_jax.cell.step import State, sum_over_blocks
-from lstm_jax.cell.units import GATES, Layer
+from lstm_jax.cell.step import sum_over_blocks
 from lstm_jax.gradient.equations import backward_pass
-
-Record = tuple[State, Activations]
-T = TypeVar("T")
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)  # drops what is not used
 def truncated(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
     """Run `layer`; under `jax.grad`, errors flow back by the paper's truncation rule.
 
-    The values are those of `layer(weights, sequence)`. Only first derivatives in reverse mode are
-    defined; others raise TypeError. The error on the inputs is what each step's net inputs send
-    down; that on the initial internal state is exact along the carrousel; that on the initial
-    activations is 0, like every activation's.
+    Only first derivatives in reverse mode are defined; others raise TypeError. The error on the
+    initial internal state is exact along the carrousel; that on the initial activations is 0.
     """
-    weights, sequence = _reverse_mode_only((weights, sequence))
+    weights, sequence = jax.tree.map(_reverse_mode_identity.bind, (weights, sequence))
     record: Any = _record(layer, weights, sequence)
     net = _net_inputs(layer, weights, sequence, record[1])
     return _truncated(layer, net, weights, sequence, record)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _record(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> Record:
+def _record(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
     """Run the layer for the record, through which no error flows."""
-    final, activations = layer._replace(record=True)(weights, sequence)
-    assert activations is not None
-    return final, activations
+    return layer._replace(record=True)(weights, sequence)
 
 
 _record.defvjp(lambda *arguments: (_record(*arguments), None), lambda *_: (None, None))
@@ -69,26 +62,25 @@ _record.defvjp(lambda *arguments: (_record(*arguments), None), lambda *_: (None,
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _truncated(
-    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
+    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: ScanOutput
 ) -> ScanOutput:
-    """Run the layer; errors flow to `net` and the initial internal state alone.
-
-    The record serves the gradient; without one, neither it nor the net inputs are computed.
-    """
+    """Run the layer; errors flow to `net` and the initial internal state alone."""
     del net, record
     return layer(weights, sequence)
 
 
 def _forward(
-    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: Record
-) -> tuple[ScanOutput, tuple[Sequence, Record]]:
+    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: ScanOutput
+) -> tuple[ScanOutput, tuple[Sequence, ScanOutput]]:
     del net, weights
     final, activations = record
     return (final, activations if layer.record else None), (sequence._replace(inputs=None), record)
 
 
-def _backward(layer: LayerScan, residuals: tuple[Sequence, Record], delta: ScanOutput) -> tuple:
-    delta_net, delta_start = _backward_pass(layer, *_first_order_only(residuals), delta)
+def _backward(layer: LayerScan, residuals: tuple[Sequence, ScanOutput], delta: ScanOutput) -> tuple:
+    is_floating = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
+    refuse = lambda x: _first_order_identity(x) if is_floating(x) else x
+    delta_net, delta_start = _backward_pass(layer, *jax.tree.map(refuse, residuals), delta)
     return delta_net, None, Sequence(None, delta_start), None
 
 
@@ -97,16 +89,10 @@ _truncated.defvjp(_forward, _backward)
 _backward_pass = jax.jit(backward_pass, static_argnums=0, inline=True)
 
 
-# Net inputs ------------------------------------------------------------------------------------
-
-
 def _net_inputs(
     layer: LayerScan, weights: UnitWeights, sequence: Sequence, activations: Activations
 ) -> Layer[jax.Array]:
-    """Return the net inputs at all steps, [T, n, *lanes], with the layer's activations given.
-
-    Only their derivatives are used: their values are those of the scan.
-    """
+    """Return the net inputs at all steps, [T, n, *lanes], of which only derivatives are used."""
     architecture = layer.architecture
     given = previous_states(layer, sequence, activations), activations.internal_state
     before, s = jax.lax.stop_gradient(given)
@@ -159,37 +145,14 @@ def _linear_backward(
 _linear_in_lanes.defvjp(lambda *arguments: (_linear(*arguments), arguments), _linear_backward)
 
 
-# Other derivatives are refused -----------------------------------------------------------------
-#
-# A `custom_vjp` alone would refuse forward mode without naming an alternative, and would return
-# wrong second derivatives without an error.
+# Other derivatives are refused. A `custom_vjp` alone would refuse forward mode without naming an
+# alternative, and would return wrong second derivatives without an error.
 
-_ALTERNATIVES = (
-    'gradient="truncated_autodiff", the same derivative, or gradient="full", the exact one'
-)
+_ALTERNATIVES = 'gradient="truncated_autodiff", the same derivative, or gradient="full", the exact'
 
 
-def _reverse_mode_only(tree: T) -> T:
-    """Return the tree; forward mode (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) raises TypeError."""
-    return jax.tree.map(_reverse_mode_identity.bind, tree)
-
-
-def _first_order_only(tree: T) -> T:
-    """Return the tree; a derivative of it raises TypeError."""
-    is_floating = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
-    return jax.tree.map(lambda x: _first_order_identity(x) if is_floating(x) else x, tree)
-
-
-@jax.custom_jvp
-def _first_order_identity(x: jax.Array) -> jax.Array:
-    return x
-
-
-@_first_order_identity.defjvp
 def _refuse_second_order(*_: object) -> NoReturn:
-    raise TypeError(
-        f'gradient="truncated" has no second derivatives; for these use {_ALTERNATIVES}'
-    )
+    raise TypeError(f'gradient="truncated" has no second derivatives; use {_ALTERNATIVES}')
 
 
 def _refuse_forward_mode(*_: object, **__: object) -> NoReturn:
@@ -198,6 +161,9 @@ def _refuse_forward_mode(*_: object, **__: object) -> NoReturn:
         f"for forward mode (jax.jvp, jax.jacfwd, jax.linearize) use {_ALTERNATIVES}"
     )
 
+
+_first_order_identity = jax.custom_jvp(lambda x: x)
+_first_order_identity.defjvp(_refuse_second_order)
 
 # A linear map that can be staged out and transposed, but neither evaluated nor compiled.
 _tangent_identity = Primitive("tangent_identity")

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from lstm_jax.cell.architecture import MaybeNone
 from lstm_jax.cell.scan import Steps
-from lstm_jax.cell.units import MaybeNone
 from lstm_jax.cell.validation import as_array, check_type
 from lstm_jax.network.layer import check_steps
 
@@ -125,10 +125,9 @@ def _attention(
         wanted = sources[name] + shapes["output"][-1:]  # [..., A]
         if shape != wanted:
             raise ValueError(f"parameters.{name} must have shape {wanted}, got {shape}")
-    num_steps = outputs.shape[0]
-    is_real, length, _ = check_steps(steps, num_steps)
+    is_real, length, _ = check_steps(steps, len(outputs))
     if is_real is None:
-        is_real = jnp.arange(num_steps) < (num_steps if length is None else length)
+        is_real = jnp.arange(len(outputs)) < (len(outputs) if length is None else length)
     outputs = jnp.where(is_real[:, None], outputs, 0)
     e = scores(type(parameters)(**arrays), query, outputs)
     weights = jax.nn.softmax(e, where=is_real)  # 0 everywhere if no step is real

@@ -23,9 +23,8 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture, Layer
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters
-from lstm_jax.cell.units import Layer
 from lstm_jax.cell.validation import as_array, check_choice, check_type
 
 Arrays: TypeAlias = "Mapping[str, ArrayLike | Arrays]"  # nested where a name has a dot

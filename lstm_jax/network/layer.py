@@ -17,13 +17,16 @@ from jax import export
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.lanes import one_hot_sum_over_time, weighted_sum, weighted_sum_over_time
+from lstm_jax.cell.architecture import Architecture, Layer
+from lstm_jax.cell.lanes import (
+    one_hot_sum_over_time,
+    vary_alike,
+    weighted_sum,
+    weighted_sum_over_time,
+)
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
 from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, last_step
-from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State, zero_state
-from lstm_jax.cell.units import Layer
 from lstm_jax.cell.validation import (
     as_flags,
     as_input,

@@ -179,7 +179,6 @@ class Loss:
 
 
 HALF_SQUARED = Loss()  # the paper's
-
 LOSSES = {
     "squared": HALF_SQUARED,
     "cross_entropy": Loss(squared=0.0, cross_entropy=1.0),

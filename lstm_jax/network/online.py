@@ -28,25 +28,26 @@ from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture, add_layers
+from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
 from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, project
-from lstm_jax.cell.sharding import vary_alike
 from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
-from lstm_jax.cell.units import add_layers
-from lstm_jax.cell.validation import as_array, as_flags, as_input, as_target, as_weights, check_type
-from lstm_jax.gradient.equations import derivatives_of_state, net_input_errors, unit_errors
-from lstm_jax.gradient.reverse_mode import truncated
-from lstm_jax.gradient.traces import (
+from lstm_jax.cell.validation import as_array, as_flags, as_input, as_shaped, as_weights, check_type
+from lstm_jax.gradient.equations import (
     Traces,
     add_outer,
     advance_traces,
     decay,
+    derivatives_of_state,
     gradient_from_traces,
+    net_input_errors,
     one_hot,
     outer,
+    unit_errors,
     zero_traces,
 )
+from lstm_jax.gradient.reverse_mode import truncated
 from lstm_jax.network.layer import (
     check_run,
     check_state,
@@ -151,7 +152,7 @@ def learn(
     if weight.shape != ():
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
     if target is not None:
-        target = as_target(target, (), architecture.num_outputs)
+        target = as_shaped("target", target, (architecture.num_outputs,))
     if reset is not None:
         start = start_sequence(architecture, learner)
         learner = tree_where(as_flags("reset", reset, ()), start, learner)
@@ -261,7 +262,7 @@ def learn_chunk(
     check_loss(architecture, loss)
     num_steps = sequence.inputs.shape[:1]
     if targets is not None:
-        targets = as_target(targets, num_steps, architecture.num_outputs, "targets")
+        targets = as_shaped("targets", targets, (*num_steps, architecture.num_outputs))
         weights = as_weights(weights, num_steps)
     return _learn_chunk(architecture, loss, learner, sequence, targets, weights)
 
@@ -325,7 +326,7 @@ def online_gradient(
     """
     sequence = check_run(architecture, parameters, inputs)
     steps = sequence.inputs.shape[:1]
-    targets = as_target(targets, steps, architecture.num_outputs, "targets")
+    targets = as_shaped("targets", targets, (*steps, architecture.num_outputs))
     weights = as_weights(weights, steps)
     check_loss(architecture, loss)
     return _online_gradient(architecture, loss, parameters, sequence.inputs, targets, weights)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters
-from lstm_jax.cell.units import GATES
 from lstm_jax.network.layer import unroll
 from lstm_jax.plots import style
 from lstm_jax.plots.at_work import check_names

@@ -27,9 +27,6 @@ def make(length: int, max_sequences: int) -> Task:
 
     Weights are drawn from [-1, 1]; with smaller ones not even T = 4 is learned.
 
-    >>> make(20, 100_000).architecture.num_weights
-    133
-
     Raises:
       ValueError: if `length` is below 4.
     """

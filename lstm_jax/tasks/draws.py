@@ -19,11 +19,7 @@ def words(key: jax.Array, count: int) -> jax.Array:
 
 
 def integers(word: jax.Array, low: int, high: int) -> jax.Array:
-    """Convert each word to an int32 in [low, high], uniform to within 2^-32.
-
-    >>> integers(jnp.array([0, 11, 12], jnp.uint32), 10, 20)
-    Array([10, 10, 11], dtype=int32)
-    """
+    """Convert each word to an int32 in [low, high], uniform to within 2^-32."""
     return low + (word % jnp.uint32(high - low + 1)).astype(jnp.int32)
 
 

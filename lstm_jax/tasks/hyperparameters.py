@@ -23,10 +23,6 @@ class Hyperparameters:
 
     Defaults are the paper's values wherever one value holds for all of its tasks.
 
-    >>> paper = Hyperparameters(learning_rate=0.5, input_gate_bias=(-3.0, -6.0))
-    >>> dataclasses.replace(paper, optimiser="adam", learning_rate=0.01).input_gate_bias
-    (-3.0, -6.0)
-
     Raises:
       ValueError: if a number is not finite in float32 or is out of its range, or a choice is
         unknown.
@@ -39,9 +35,9 @@ class Hyperparameters:
     input_gate_bias: tuple[float, ...] | None = None
     """Initial biases of the J input gates; None: random, as all weights."""
     output_gate_bias: tuple[float, ...] | None = None
-    """Initial biases of the J output gates; None: random, as all weights."""
+    """As `input_gate_bias`, of the J output gates."""
     forget_gate_bias: tuple[float, ...] | None = None
-    """Initial biases of the J forget gates, if there are any; None: random, as all weights."""
+    """As `input_gate_bias`, of the J forget gates, if there are any."""
     add_gate_bias: bool = False
     """Whether given gate biases are added to the random ones instead of replacing them."""
     loss: Loss = HALF_SQUARED

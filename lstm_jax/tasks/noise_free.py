@@ -20,8 +20,6 @@ paper leave no room for an output gate, biases or recurrent connections.
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 
@@ -37,16 +35,7 @@ ROWS = {
 
 
 def make(name: str, delay: int = 100) -> Task:
-    """Return row "2a" or "2b", or the same task with another delay, as some baselines have it.
-
-    >>> make("2a").architecture.num_weights
-    10504
-    >>> make("2a", delay=4).name
-    '2a-4'
-
-    Args:
-      name: "2a" or "2b".
-      delay: p, at least 2.
+    """Return row "2a" or "2b", or the same task with another delay p, as some baselines have it.
 
     Raises:
       ValueError: if `delay` is below 2.
@@ -83,32 +72,6 @@ def make(name: str, delay: int = 100) -> Task:
     )
 
 
-def make_noisy(noise: float, delay: int = 100) -> Task:
-    """Return task 2a with each middle symbol made random with probability `noise`.
-
-    At 0 the sequences are those of 2a, at 1 those of 2b. Only the last step is judged, as in 2b.
-
-    >>> make_noisy(0.25, delay=10).name
-    '2-noise-0.25-10'
-
-    Args:
-      noise: in [0, 1].
-      delay: p, at least 2.
-
-    Raises:
-      ValueError: if an argument is out of its range.
-    """
-    if not 0 <= noise <= 1:
-        raise ValueError(f"noise must be in [0, 1], got {noise!r}")
-    return dataclasses.replace(
-        make("2b", delay),
-        name=f"2-noise-{noise:g}-{delay}",
-        title=f"noise-free to random middle, noise {noise:g}, delay {delay}",
-        sample=lambda key, _: sample_noisy(key, delay, noise),
-        published=Published(),
-    )
-
-
 def sample_noise_free(key: jax.Array, delay: int, *, is_random: bool) -> Example:
     """Draw a sequence of 2a, or of 2b, whose middle `is_random`."""
     num_middle = delay - 1
@@ -117,21 +80,11 @@ def sample_noise_free(key: jax.Array, delay: int, *, is_random: bool) -> Example
     middle = jnp.arange(num_middle, dtype=jnp.int32)
     if is_random:
         middle = draws.integers(words[1:], 0, num_middle - 1)
-    return _predict_next(jnp.concatenate([edge, middle, edge]), delay)
+    return predict_next(jnp.concatenate([edge, middle, edge]), delay)
 
 
-def sample_noisy(key: jax.Array, delay: int, noise: jax.Array | float) -> Example:
-    """Draw a sequence of `make_noisy`; a random symbol may equal the one that it replaces."""
-    num_middle = delay - 1
-    words = draws.words(key, 1 + 2 * num_middle)
-    edge = num_middle + draws.integers(words[:1], 0, 1)
-    is_random = draws.uniform(words[1 : 1 + num_middle], 0.0, 1.0) < noise
-    random = draws.integers(words[1 + num_middle :], 0, num_middle - 1)
-    middle = jnp.where(is_random, random, jnp.arange(num_middle, dtype=jnp.int32))
-    return _predict_next(jnp.concatenate([edge, middle, edge]), delay)
-
-
-def _predict_next(symbols: jax.Array, delay: int) -> Example:
+def predict_next(symbols: jax.Array, delay: int) -> Example:
+    """Return the sequence of all symbols [p + 1] but the last, with their followers as targets."""
     targets = jax.nn.one_hot(symbols[1:], delay + 1, dtype=jnp.float32)
     return Example(symbols[:-1], targets, targets, jnp.int32(delay))
 

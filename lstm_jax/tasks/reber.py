@@ -66,20 +66,14 @@ class Strings(NamedTuple):
 
 
 class Sets(NamedTuple):
-    """The strings of a trial."""
+    """The training set of a trial, and its test set, which are disjoint."""
 
     training: Strings
-    """The training set."""
     test: Strings
-    """The test set, disjoint from the training set."""
 
 
 def make(name: str) -> Task:
-    """Return one of the rows "1-1" to "1-5".
-
-    >>> make("1-1").architecture.num_weights, make("1-2").architecture.num_weights
-    (264, 276)
-    """
+    """Return one of the rows "1-1" to "1-5"."""
     blocks, learning_rate, success_rate, mean_sequences = ROWS[name]
     return Task(
         name=name,
@@ -144,12 +138,7 @@ def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
 
 
 def draw_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
-    """Draw a string of any length, and the legal successors of each symbol but the last.
-
-    >>> string, legal = draw_string(np.random.default_rng(49))
-    >>> string, " ".join(legal)
-    ('BTBTXSETE', 'TP B TP SX XS E T E')
-    """
+    """Draw a string of any length, and the legal successors of each symbol but the last."""
     branch = "TP"[rng.integers(2)]
     string, legal = "B" + branch, ["TP"]
     node: int | None = 0

@@ -39,12 +39,7 @@ class Example(NamedTuple):
 
 
 def real_steps(example: Example) -> jax.Array:
-    """Return the mask of steps before the padding, [T] bool; [T, B] for a batch on the last axis.
-
-    >>> inputs, nothing = jnp.zeros((3, 1)), jnp.zeros(1)
-    >>> real_steps(Example(inputs, nothing, nothing, jnp.int32(2)))
-    Array([ True,  True, False], dtype=bool)
-    """
+    """Return the mask of steps before the padding, [T]; [T, B] for a batch on the last axis."""
     steps = jnp.arange(example.inputs.shape[0], dtype=example.length.dtype)
     return steps.reshape((-1,) + (1,) * example.length.ndim) < example.length[None]
 
@@ -67,8 +62,7 @@ class StreamRule:
     """The bound that their mean absolute error must stay below, positive; None: no bound."""
 
     def __post_init__(self) -> None:
-        as_integer("window", self.window, 1)
-        _check_bounds(self)
+        _check_rule(self, "window")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,17 +74,17 @@ class TestRule:
     size: int
     """The number of test sequences, at least 1."""
     max_wrong: int = 0
-    """The most of them that may be wrong, at least 0."""
+    """As in `StreamRule`, of the test sequences."""
     mean_error: float | None = None
-    """The bound that their mean absolute error must stay below, positive; None: no bound."""
+    """As in `StreamRule`, of the test sequences."""
 
     def __post_init__(self) -> None:
-        as_integer("interval", self.interval, 1)
-        as_integer("size", self.size, 1)
-        _check_bounds(self)
+        _check_rule(self, "interval", "size")
 
 
-def _check_bounds(rule: StreamRule | TestRule) -> None:
+def _check_rule(rule: StreamRule | TestRule, *counts: str) -> None:
+    for name in counts:
+        as_integer(name, getattr(rule, name), 1)
     as_integer("max_wrong", rule.max_wrong, 0)
     if rule.mean_error is not None:
         check_number("mean_error", rule.mean_error, above=0.0)
@@ -232,9 +226,6 @@ class Task(Generic[NetworkT]):
           key: PRNG key of all sequences.
           size: the number of sequences, at least 1.
           data: as made by `prepare`; None: `prepare(key, 0)`, if the task has it.
-
-        Raises:
-          ValueError: if the size is not positive, or `key` is not a PRNG key.
         """
         check_key("key", key)
         size = as_integer("size", size, 1)
@@ -245,31 +236,23 @@ class Task(Generic[NetworkT]):
         return None if self.prepare is None else self.prepare(key, 0)
 
 
-def replace_architecture(task: Task[Any], **fields: object) -> Task[Any]:
+def replace_architecture(task: Task, **fields: object) -> Task:
     """Return the task with some fields of its architecture replaced.
 
     >>> from lstm_jax.tasks import make_task
     >>> replace_architecture(make_task("6a"), forget_gates=True).architecture.num_weights
     210
-
-    Args:
-      task: any task.
-      **fields: fields of its `architecture`.
     """
     architecture = dataclasses.replace(task.architecture, **fields)
     return dataclasses.replace(task, architecture=architecture)
 
 
-def replace_hyperparameters(task: Task[Any], **fields: object) -> Task[Any]:
+def replace_hyperparameters(task: Task, **fields: object) -> Task:
     """Return the task with some of its hyperparameters replaced.
 
     >>> from lstm_jax.tasks import make_task
     >>> replace_hyperparameters(make_task("6a"), learning_rate=0.3).hyperparameters.learning_rate
     0.3
-
-    Args:
-      task: any task.
-      **fields: fields of its `Hyperparameters`.
     """
     hyperparameters = dataclasses.replace(task.hyperparameters, **fields)
     return dataclasses.replace(task, hyperparameters=hyperparameters)
@@ -282,12 +265,6 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     >>> example = Example(jnp.zeros((3, 1)), target, target, jnp.int32(3))
     >>> bool(within(0.3)(jnp.array([0.8]), example)), bool(within(0.3)(jnp.array([0.5]), example))
     (True, False)
-
-    Args:
-      tolerance: the smallest distance that is wrong, positive.
-
-    Returns:
-      A function for `Task.is_correct`.
 
     Raises:
       ValueError: if the tolerance is not positive.

@@ -30,11 +30,7 @@ ROWS = {"6a": (0.5, 20, 31_390, 1), "6b": (0.1, 10, 571_100, 2)}
 
 
 def make(name: str) -> Task:
-    """Return row "6a" or "6b".
-
-    >>> make("6a").architecture.num_weights, make("6b").architecture.num_weights
-    (156, 308)
-    """
+    """Return row "6a" or "6b"."""
     learning_rate, trials, mean_sequences, test_wrong = ROWS[name]
     ranges = RANGES[name]
     return Task(

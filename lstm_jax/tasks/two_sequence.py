@@ -52,12 +52,7 @@ ROWS = {
 
 
 def make(name: str) -> Task:
-    """Return the row "3a-T-N", "3b-T-N" or "3c-T-N".
-
-    >>> task = make("3a-100-3")
-    >>> task.architecture.num_weights, task.max_length
-    (102, 110)
-    """
+    """Return the row "3a-T-N", "3b-T-N" or "3c-T-N"."""
     first_mean_sequences, mean_sequences, test_fraction, test_error = ROWS[name]
     variant, (min_length, num_signal) = name[:2], (int(part) for part in name.split("-")[1:])
     first_rule = TestRule(interval=1000, size=256, max_wrong=MAX_WRONG[variant])

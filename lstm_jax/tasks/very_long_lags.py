@@ -42,12 +42,7 @@ ROWS = {
 
 
 def make(name: str) -> Task:
-    """Return the row "2c-q-p".
-
-    >>> task = make("2c-1000-50")
-    >>> task.architecture.num_weights, task.max_length
-    (364, 1154)
-    """
+    """Return the row "2c-q-p"."""
     delay, num_distractors = (int(part) for part in name.split("-")[1:])
     return Task(
         name=name,

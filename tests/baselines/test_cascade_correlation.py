@@ -18,8 +18,11 @@ from lstm_jax.baselines.cascade_correlation import (
     OUTPUTS,
     CascadeCorrelation,
     CascadeModel,
+    covariance,
+    run_candidates,
+    run_units,
+    score_gradient,
 )
-from lstm_jax.baselines.cascade_units import covariance, run_candidates, run_units, score_gradient
 from lstm_jax.tasks import reber
 from lstm_jax.tasks.task import Example, in_turn
 
@@ -272,9 +275,12 @@ def test_nets_without_hidden_units_learn_what_follows_b_in_the_reber_grammar():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_units": 0}, "max_units must be at least 1, got 0"),
-        ({"patience": 0}, "patience must be at least 1, got 0"),
-        ({"init_range": 0.0}, "init_range must be positive, got 0.0"),
+        ({"max_units": 0}, "max_units must be an integer of at least 1, got 0"),
+        ({"patience": 0}, "patience must be an integer of at least 1, got 0"),
+        (
+            {"init_range": 0.0},
+            "init_range must be positive and",
+        ),
     ],
 )
 def test_fields_out_of_range_are_refused(arguments, message):

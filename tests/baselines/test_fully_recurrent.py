@@ -11,7 +11,6 @@ import pytest
 from helpers import assert_close, assert_equal
 from recurrent_problems import NETS, STEPS, as_weights, make_recurrent_problem, offline
 
-from lstm_jax.baselines.elman import ELMAN
 from lstm_jax.baselines.fully_recurrent import (
     RecurrentNet,
     Weights,
@@ -19,7 +18,7 @@ from lstm_jax.baselines.fully_recurrent import (
     bptt_gradient,
     initialise,
 )
-from lstm_jax.baselines.rtrl import RTRL
+from lstm_jax.baselines.step_gradients import ELMAN, RTRL
 
 pytestmark = pytest.mark.usefixtures("float64")
 

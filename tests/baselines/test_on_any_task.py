@@ -15,7 +15,7 @@ from small_tasks import COPY, LATCH, assert_same_result
 import lstm_jax
 from lstm_jax import baselines as baselines
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.baselines.update_rules import RecurrentPerSequence
+from lstm_jax.baselines.update_rules import RecurrentUpdate
 from lstm_jax.tasks import Example, Hyperparameters, make_task, within
 from lstm_jax.tasks import task as base
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -47,12 +47,12 @@ def test_exact_gradients_solve_what_a_step_of_memory_solves(method: Any):
 
 
 def test_it_is_the_update_rule_of_the_paper_s_rows():
-    """To the last bit: `RecurrentPerSequence` on the same net, put together by hand."""
+    """To the last bit: `RecurrentUpdate` on the same net, put together by hand."""
     task = dataclasses.replace(OWN, max_sequences=1000)
     net = RecurrentNet(2, 3, 1, "simple", bias=True)
     hyperparameters = Hyperparameters(0.5, init_range=0.2)
     by_hand = dataclasses.replace(task, architecture=net, hyperparameters=hyperparameters)
-    rule = Vmapped(RecurrentPerSequence(by_hand, optax.sgd(0.5), bptt_gradient))
+    rule = Vmapped(RecurrentUpdate(by_hand, optax.sgd(0.5), bptt_gradient))
     loop = baselines.training_loop(task, "BPTT", num_hidden=3, learning_rate=0.5, init_range=0.2)
     loops = (loop, TrainingLoop(by_hand, rule))
     assert_same_result(*(lstm_jax.TrialRunner(each, [4]).run()[0] for each in loops))

@@ -18,12 +18,11 @@ from small_tasks import COPY, LATCH, assert_same_result, make_runner, take_trial
 from lstm_jax import baselines as baselines
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
 from lstm_jax.baselines.chunker import Chunker
-from lstm_jax.baselines.elman import ELMAN
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, SupervisedSequence, bptt_gradient
 from lstm_jax.baselines.guessing import Guessing
 from lstm_jax.baselines.rows import ROWS
-from lstm_jax.baselines.rtrl import RTRL
-from lstm_jax.baselines.update_rules import RecurrentPerSequence, RecurrentPerStep
+from lstm_jax.baselines.step_gradients import ELMAN, RTRL
+from lstm_jax.baselines.update_rules import RecurrentUpdate
 from lstm_jax.tasks import Hyperparameters, Task, make_task, noise_free, reber
 from lstm_jax.tasks import task as base
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -58,9 +57,9 @@ SHARED = ("rule", "first_rule", "max_length", "error_at", "fixed_length", "test_
 SHARED += ("prepare", "test_set")
 # By names of rows: the class of the update rule, and its gradient, if it has one.
 RULES = {
-    "rtrl": (RecurrentPerStep, RTRL),
-    "elman": (RecurrentPerStep, ELMAN),
-    "bptt": (RecurrentPerSequence, bptt_gradient),
+    "rtrl": (RecurrentUpdate, RTRL),
+    "elman": (RecurrentUpdate, ELMAN),
+    "bptt": (RecurrentUpdate, bptt_gradient),
     "rcc": (CascadeCorrelation,),
     "chunker": (Chunker,),
     "guessing": (Guessing,),
@@ -183,7 +182,7 @@ def results_of(rule: Any, indices: Any, chunk: int) -> list:
 def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: str):
     """Targets at the end or at every step, symbols or numbers, padding: all as for the LSTM."""
     task, count, rate = baseline_of(task, connections), 10, 0.5
-    rule = RecurrentPerSequence(task, optax.sgd(rate), bptt_gradient)
+    rule = RecurrentUpdate(task, optax.sgd(rate), bptt_gradient)
     runner = make_runner(TrainingLoop(task, Vmapped(rule), count), range(2))
     before = runner.state().trials.model
     runner.run_chunk()
@@ -208,8 +207,8 @@ def test_a_chunk_is_a_loop_of_updates_by_the_gradient(task: Task, connections: s
 @pytest.mark.parametrize(
     "make",
     [
-        functools.partial(RecurrentPerSequence, gradient=bptt_gradient),
-        functools.partial(RecurrentPerStep, gradient=RTRL),
+        functools.partial(RecurrentUpdate, gradient=bptt_gradient),
+        functools.partial(RecurrentUpdate, gradient=RTRL),
     ],
 )
 def test_where_all_is_within_the_tolerance_nothing_is_learned(make):
@@ -234,7 +233,7 @@ def test_trials_by_offline_rtrl_are_those_by_bptt(task: Task):
     """Through the whole runner, to rounding: weights, curves and tests."""
     task = dataclasses.replace(baseline_of(task, "full"), max_sequences=60)
     results = [
-        results_of(RecurrentPerSequence(task, optax.sgd(0.5), gradient), range(3), 30)
+        results_of(RecurrentUpdate(task, optax.sgd(0.5), gradient), range(3), 30)
         for gradient in (bptt_gradient, offline(RTRL))
     ]
     for by_bptt, by_rtrl in zip(*results, strict=True):
@@ -246,8 +245,8 @@ def test_trials_by_offline_rtrl_are_those_by_bptt(task: Task):
 
 def test_with_one_target_per_sequence_an_update_per_step_is_one_per_sequence():
     task = dataclasses.replace(baseline_of(LATCH, "simple"), max_sequences=40)
-    per_step = RecurrentPerStep(task, optax.sgd(0.5), ELMAN)
-    per_sequence = RecurrentPerSequence(task, optax.sgd(0.5), offline(ELMAN))
+    per_step = RecurrentUpdate(task, optax.sgd(0.5), ELMAN)
+    per_sequence = RecurrentUpdate(task, optax.sgd(0.5), offline(ELMAN))
     (step,), (sequence,) = (results_of(rule, [0], 40) for rule in (per_step, per_sequence))
     assert_close(step.model.weights, sequence.model.weights, ROUNDING)
 
@@ -255,6 +254,6 @@ def test_with_one_target_per_sequence_an_update_per_step_is_one_per_sequence():
 def test_a_trial_depends_on_no_other():
     """To the last bit, as the LSTM's."""
     task = dataclasses.replace(baselines.make_baseline_task("2a-4.rtrl-4"), max_sequences=300)
-    rule = RecurrentPerStep(task, optax.sgd(4.0), RTRL)
+    rule = RecurrentUpdate(task, optax.sgd(4.0), RTRL)
     (alone,), among = (results_of(rule, indices, 100) for indices in ([5], range(11)))
     assert_same_result(alone, among[5])

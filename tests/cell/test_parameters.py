@@ -19,7 +19,7 @@ from helpers import (
     random_parameters,
 )
 
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture, UnitType, map_layer
 from lstm_jax.cell.parameters import (
     Parameters,
     UnitWeights,
@@ -31,7 +31,6 @@ from lstm_jax.cell.parameters import (
     parameter_shapes,
     split,
 )
-from lstm_jax.cell.units import UnitType, map_layer
 
 KEY = jax.random.key(1997)
 draw = quick_jit(initialise, static_argnums=1, static_argnames=("init_range",))
@@ -187,10 +186,10 @@ def test_weights_that_the_architecture_lacks_are_named():
 BAD_INITIAL_VALUES = {
     r"init_range must be positive and at most 1.701e\+38, got 1e\+39": {"init_range": 1e39},
     "dtype must be a floating dtype, got <class 'jax.numpy.int32'>": {"dtype": jnp.int32},
-    r"input_gate_bias must hold 2 finite numbers, .* got \(-1, -2, -3\)": {
+    r"input_gate_bias must be 2 finite numbers, .* got \(-1, -2, -3\)": {
         "input_gate_bias": (-1, -2, -3)
     },
-    r"output_gate_bias must hold 2 finite numbers, .* got \(0, nan\)": {
+    r"output_gate_bias must be 2 finite numbers, .* got \(0, nan\)": {
         "output_gate_bias": (0, float("nan"))
     },
 }

@@ -32,7 +32,8 @@ def small_row(monkeypatch: pytest.MonkeyPatch) -> Any:
         task = dataclasses.replace(
             LATCH, hyperparameters=dataclasses.replace(LATCH.hyperparameters, **hyperparameters)
         )
-        monkeypatch.setattr(cells, "make_task", lambda row: task)
+        for module in (cells, design):
+            monkeypatch.setattr(module, "make_task", lambda row: task)
         monkeypatch.setattr(f"{TRAINING_LOOP}.CHUNK", 40)
         return Cell("latch", "paper", seed=0, trials=2, budget=600)
 
@@ -141,7 +142,7 @@ def test_chance_is_a_last_tenth_hardly_below_the_first(errors: list[float], is_a
 
 def test_a_file_is_read_to_the_last_digit_and_has_a_line_per_cell(tmp_path: pathlib.Path):
     results = Results(tmp_path, "6a")
-    planned = [design.choice("6a", text) for text in ("paper", "paper+tolerance=0.1")]
+    planned = [design.make_cell("6a", text) for text in ("paper", "paper+tolerance=0.1")]
     for cell in planned:
         assert cell not in results
         results.add(cell, outcome(cell, 3, 12345.678), {"machine": "m", "command": "c"})

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from experiments.ablations import answer, choosing, design, tables
+from experiments.ablations import design, page
 from experiments.ablations.cells import Results
-from experiments.ablations.tables import effects
+from experiments.ablations.page import effects
 from experiments.rows.collection import RESULTS
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.tasks import task as base
@@ -27,12 +27,12 @@ def outcome(overrides: str, solved: int, mean: float | None, seed: int = 0, tria
 @pytest.fixture
 def no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the result files of the rows' own commands."""
-    monkeypatch.setattr(answer, "read_results", list)
+    monkeypatch.setattr(page, "read_results", list)
 
 
 @pytest.mark.parametrize("row", ["1-1", "2a", "2c-50-50", "4-100", "6b"])
 def test_every_cell_is_one_that_its_row_can_have(row: str):
-    planned = [*design.singles(row), *design.combined(row), *design.drawn(row, 8)]
+    planned = [*design.singles(row), *design.drawn(row, 8)]
     recipes = [cell.recipe for cell in design.singles(row)]
     assert recipes[0] == "paper" and len(set(recipes)) == len(recipes)
     assert ("paper+training-set=1000" in recipes) == (not row.startswith("1-"))
@@ -63,11 +63,11 @@ def test_biases_that_are_added_to_given_ones_are_an_override():
 
 
 def test_a_choice_its_confirmation_and_a_repetition_never_share_a_seed():
-    chosen = design.choice("4-100", "paper+linear-output")
-    confirmed = design.confirmation("4-100", chosen.recipe)
+    chosen = design.make_cell("4-100", "paper+linear-output")
+    confirmed = design.make_cell("4-100", chosen.recipe, design.CONFIRMATION_SEED)
     assert (confirmed.recipe, confirmed.trials) == (chosen.recipe, 10)
     assert (chosen.budget, confirmed.budget) == (3 * 74_000, 5 * 74_000)
-    repeated = design.repetition("4-100", chosen.recipe)
+    repeated = design.make_cell("4-100", chosen.recipe, design.REPETITION_SEED)
     assert repeated == confirmed._replace(seed=repeated.seed, trials=2 * confirmed.trials)
     assert len({chosen.seed, confirmed.seed, repeated.seed}) == 3
 
@@ -79,9 +79,9 @@ def test_random_combinations_are_the_same_every_time():
 
 
 def test_sequences_that_the_paper_does_not_count_are_in_no_ratio():
-    assert design.ratio(make_task("2a"), 10_000 + 2 * 5_040) == 2
-    assert design.ratio(make_task("6a"), 31_390) == 1
-    assert design.choice("2a", "paper").budget == 10_000 + 3 * 5_040
+    assert design.ratio("2a", 10_000 + 2 * 5_040) == 2
+    assert design.ratio("6a", 31_390) == 1
+    assert design.make_cell("2a", "paper").budget == 10_000 + 3 * 5_040
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_sequences_that_the_paper_does_not_count_are_in_no_ratio():
 def test_what_works_is_solved_as_often_as_published_less_one(
     row: str, solved: int, trials: int, is_enough: bool
 ):
-    mean = design.published_sequences(make_task(row))
-    assert choosing.works(row, outcome("", solved, mean, trials=trials)) == is_enough
+    mean = design.published_sequences(row)
+    assert design.works(row, outcome("", solved, mean, trials=trials)) == is_enough
 
 
 def test_an_override_that_an_easier_row_rules_out_is_not_tried_alone():
@@ -108,7 +108,11 @@ def test_an_override_that_an_easier_row_rules_out_is_not_tried_alone():
     gathered["4-500"] = [outcome("h=identity", 1, 200_000)]
     ruled_out = {
         row: {cell.recipe for cell in design.singles(row)}
-        - {cell.recipe for cell in choosing.singles(row, gathered.__getitem__)}
+        - {
+            cell.recipe
+            for cell in design.singles(row)
+            if not design.is_ruled_out(row, cell.recipe, gathered.__getitem__)
+        }
         for row in ("4-100", "4-500", "4-1000", "5-13")
     }
     assert not ruled_out["4-100"] and not ruled_out["5-13"]
@@ -120,7 +124,7 @@ def test_an_override_that_an_easier_row_rules_out_is_not_tried_alone():
 def test_an_easier_row_is_of_the_same_experiment_and_took_less(row: str, easier: str):
     harder, known = make_task(row), make_task(easier)
     assert row[0] == easier[0] and harder.trials == known.trials
-    assert design.published_sequences(harder) >= design.published_sequences(known)
+    assert design.published_sequences(row) >= design.published_sequences(easier)
 
 
 def test_the_smallest_interpretation_that_works_is_chosen():
@@ -131,43 +135,44 @@ def test_the_smallest_interpretation_that_works_is_chosen():
         outcome("tolerance=0.1", 7, 60_000),
         outcome("learning-rate-factor=2", 8, 31_000, seed=1),  # not for choosing
     ]
-    assert choosing.best_recipe("6a", outcomes, confirmed=False) == ["paper+tolerance=0.1"]
+    chosen = [o for o in outcomes if o["seed"] == design.CHOICE_SEED]
+    assert design.best("6a", chosen) == outcomes[3]
     unsolved = [outcome("", 0, None), outcome("h=identity", 3, 31_000)]
-    assert choosing.best_recipe("6a", unsolved, confirmed=False) == ["paper+h=identity"]
-    assert choosing.best_recipe("6a", unsolved[:1], confirmed=False) == []
+    assert design.best("6a", unsolved) == unsolved[1]
+    assert design.best("6a", unsolved[:1]) is None
 
 
 def test_the_trials_that_chose_an_interpretation_do_not_confirm_it():
     """...but the printed conditions were not chosen: their trials count if there are enough."""
     chosen = outcome("tolerance=0.1", 20, 31_000, trials=20)
-    assert choosing.best("6a", [chosen], confirmed=True) is None
-    for confirmed in (chosen | {"seed": 1}, outcome("", 20, 23_000, trials=20)):
-        assert choosing.best("6a", [chosen, confirmed], confirmed=True) == confirmed
-    assert choosing.best("6a", [outcome("", 8, 23_000)], confirmed=True) is None
+    assert not design.is_confirmed("6a", chosen)
+    assert design.is_confirmed("6a", chosen | {"seed": 1})
+    assert design.is_confirmed("6a", outcome("", 20, 23_000, trials=20))
+    assert not design.is_confirmed("6a", outcome("", 8, 23_000))
 
 
 def test_a_repetition_fills_its_column_and_decides_nothing(tmp_path: pathlib.Path, no_rows: None):
     """...even where it alone works: the page is the same without it, but for the last column."""
     results = Results(tmp_path, "6a")
-    confirmed = design.confirmation("6a", "paper+tolerance=0.1")
+    confirmed = design.make_cell("6a", "paper+tolerance=0.1", design.CONFIRMATION_SEED)
     results.add(confirmed, outcome("tolerance=0.1", 5, 31_390, 1, 20), {})
-    before = answer.gather(tmp_path)
+    before, _ = page.gather(tmp_path)
     for overrides, solved in (("tolerance=0.1", 30), ("initial-activation=0.5", 40)):
-        cell = design.repetition("6a", f"paper+{overrides}")
+        cell = design.make_cell("6a", f"paper+{overrides}", design.REPETITION_SEED)
         results.add(cell, outcome(overrides, solved, 62_780, cell.seed, cell.trials), {})
-    assert answer.gather(tmp_path) == before
-    lines = tables.rows(before, answer.repeated(tmp_path)).splitlines()
+    gathered, repeated = page.gather(tmp_path)
+    assert gathered == before
+    lines = page.rows_table(before, repeated).splitlines()
     line = lines[2 + list(before).index("6a")]
     assert line.endswith("| `tolerance=0.1` | 5 of 20 | 31,390 | 1.00 | no | 30 of 40, 2.00 |")
-    assert choosing.best("6a", results.cells(), confirmed=True) == before["6a"][0]
-    assert choosing.best("6a", results.cells(), confirmed=False) is None
+    assert [o for o in results.cells() if design.is_confirmed("6a", o)] == before["6a"]
 
 
 def test_what_the_page_displays_is_what_is_repeated():
-    for row, outcomes in answer.gather(RESULTS / "ablations").items():
-        displayed = tables.best_known(row, outcomes)
+    for row, outcomes in page.gather(RESULTS / "ablations")[0].items():
+        displayed = page.best_known(row, outcomes)
         assert displayed is not None
-        assert choosing.best_recipe(row, outcomes, confirmed=True) == [displayed["recipe"]]
+        assert design.best(row, (o for o in outcomes if design.is_confirmed(row, o))) == displayed
 
 
 def test_of_interpretations_of_one_size_the_confirmed_one_is_displayed():
@@ -176,8 +181,8 @@ def test_of_interpretations_of_one_size_the_confirmed_one_is_displayed():
         outcome("learning-rate-factor=2", 8, 31_390),
         outcome("initial-activation=0.5", 8, 31_000),
     ]
-    assert tables.best_known("6a", [*chosen, confirmed]) == confirmed
-    assert tables.best_known("6a", [chosen[0], confirmed | {"mean": 90_000}]) == chosen[0]
+    assert page.best_known("6a", [*chosen, confirmed]) == confirmed
+    assert page.best_known("6a", [chosen[0], confirmed | {"mean": 90_000}]) == chosen[0]
 
 
 def test_an_interpretation_confirmed_on_two_rows_is_in_the_table_with_both():
@@ -185,67 +190,42 @@ def test_an_interpretation_confirmed_on_two_rows_is_in_the_table_with_both():
     shared, single = "h=identity+tolerance=0.1", "h=identity+initial-activation=0.5"
     of_6a = [outcome(name, 20, 31_000, seed=1, trials=20) for name in (shared, single)]
     of_6b = [outcome(shared, 4, 500_000, seed=1, trials=10), outcome(single, 8, 500_000)]
-    table = tables.shared({"6a": of_6a, "6b": of_6b})
+    table = page.shared_table({"6a": of_6a, "6b": of_6b})
     assert table.splitlines()[2:] == ["| `h=identity+tolerance=0.1` | 6a | 6b |"]
-
-
-def test_a_few_interpretations_serve_all_rows_that_have_one():
-    """...first the one that serves most, then most of the rest; of equals the better one."""
-    means = {row: design.published_sequences(make_task(row)) for row in row_names()}
-
-    def confirmed(row: str, *overrides: str) -> list[Any]:
-        trials = make_task(row).trials
-        return [outcome(text, trials, means[row], seed=1, trials=trials) for text in overrides]
-
-    both = "linear-output+initial-activation=0.5"
-    gathered = {
-        "3a-100-3": confirmed("3a-100-3", both, "h=identity"),
-        "3a-100-1": confirmed("3a-100-1", both, "h=identity", "tolerance=0.1"),
-        "6a": confirmed("6a", both, "tolerance=0.1", "initial-activation=0.5"),
-        "6b": [outcome("h=identity", 8, means["6b"])],  # not confirmed
-    }
-    assert tables.cover(gathered).splitlines()[2:] == [f"| `{both}` | 3 | 3a-100-3, 3a-100-1, 6a |"]
-    gathered["6a"] = confirmed("6a", "g=centred_1+initial-activation=0.5", "tolerance=0.1")
-    gathered["3a-100-1"].pop()
-    assert tables.cover(gathered).splitlines()[2:] == [
-        "| `h=identity` | 2 | 3a-100-3, 3a-100-1 |",
-        "| `tolerance=0.1` | 1 | 6a |",
-    ]
-    slow, fast = confirmed("6a", "derivative-offset=0.02", "tolerance=0.1")
-    table = tables.cover({"6a": [slow | {"mean": 1.5 * means["6a"]}, fast]})
-    assert table.splitlines()[2:] == ["| `tolerance=0.1` | 1 | 6a |"]
 
 
 def test_the_page_has_what_was_confirmed_and_its_prose_stays(tmp_path: pathlib.Path, no_rows: None):
     results = Results(tmp_path, "6a")
     chosen, confirmed = (
-        design.choice("6a", "paper"),
-        design.confirmation("6a", "paper+tolerance=0.1"),
+        design.make_cell("6a", "paper"),
+        design.make_cell("6a", "paper+tolerance=0.1", design.CONFIRMATION_SEED),
     )
     results.add(chosen, outcome("", 2, 40_000.0), {})
     results.add(confirmed, outcome("tolerance=0.1", 7, 40_000.0, 1, 20), {})
-    page = tmp_path / "README.md"
-    page.write_text("Before.\n" + answer.empty_page().replace("\n\n", "\nold\n") + "After.\n")
+    path = tmp_path / "README.md"
+    page.write_page(tmp_path)
+    tables = path.read_text()
+    assert "none found" in tables
+    path.write_text("Before.\n" + tables.replace("none found", "old") + "After.\n")
     for _ in range(2):
-        answer.write_page(tmp_path)
-        text = page.read_text()
+        page.write_page(tmp_path)
+        text = path.read_text()
         assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
     assert "| 6a | 31,390 | (2 of 8) | `tolerance=0.1` | 7 of 20 | 40,000 | 1.27 | no |  |" in text
     assert text.count("none found") == len(row_names()) - 1
     for name in ("alone", "together"):
         assert 10_000 < (tmp_path / f"{name}.png").stat().st_size < 150_000
-    page.write_text(answer.empty_page().replace("<!-- end of rows -->", "") + "After.\n")
+    path.write_text(tables.replace("<!-- end of rows -->", "") + "After.\n")
     with pytest.raises(ValueError, match="must hold <!-- rows --> and, below, <!-- end of rows"):
-        answer.write_page(tmp_path)
-    assert page.read_text().endswith("After.\n")
+        page.write_page(tmp_path)
+    assert path.read_text().endswith("After.\n")
 
 
 def test_the_committed_page_is_that_of_the_committed_results():
-    page = (RESULTS / "ablations" / "README.md").read_text()
-    gathered = answer.gather(RESULTS / "ablations")
-    repeated = answer.repeated(RESULTS / "ablations")
-    rows = tables.rows(gathered, repeated)
-    assert all(table in page for table in (rows, tables.shared(gathered), tables.cover(gathered)))
+    text = (RESULTS / "ablations" / "README.md").read_text()
+    gathered, repeated = page.gather(RESULTS / "ablations")
+    rows = page.rows_table(gathered, repeated)
+    assert all(table in text for table in (rows, page.shared_table(gathered)))
     for path in (RESULTS / "ablations").glob("*.json"):
         for key, entry in json.loads(path.read_text())["cells"].items():
             assert make_recipe(entry["recipe"]).name == entry["recipe"] == key.split()[0]
@@ -269,12 +249,12 @@ def test_effects_are_the_coefficients_of_what_is_linear_in_them():
     for a, b, c in itertools.product((0, 1), repeat=3):
         names = "+".join((g,) * a + (h,) * b + (start,) * c)
         found.append(outcome(names, 1 + 4 * a + b + 2 * a * b, None, trials=10))
-    main = {e.overrides: (round(e.size, 6), e.cells) for e in effects(found)}
+    main = {e.overrides: (round(e.size, 6), e.cells) for e in effects(found, 1)}
     assert main == {(g,): (0.5, 4), (h,): (0.2, 4), (start,): (0, 4)}
-    pairs = {e.overrides: (round(e.size, 6), e.error) for e in effects(found, order=2)}
+    pairs = {e.overrides: (round(e.size, 6), e.error) for e in effects(found, 2)}
     assert pairs[g, h] == (0.2, 0.0)
     assert pairs[h, start][0] == 0 < pairs[h, start][1]
-    assert not effects(found[:1]) and not effects(found, order=4)
+    assert not effects(found[:1], 1) and not effects(found, 4)
 
 
 def test_a_run_cut_short_is_listed_with_what_its_curves_say():
@@ -287,11 +267,11 @@ def test_a_run_cut_short_is_listed_with_what_its_curves_say():
 
     learns = [0.5 - 0.02 * n for n in range(20)]
     short = document("6a", 31_390, [0.5] * 20, learns, [0.1])
-    table = tables.cut_short([short, document("6a", 313_900, [0.5] * 20)])
+    table = page.cut_short_table([short, document("6a", 313_900, [0.5] * 20)])
     line = "| 6a | 31,390 | 1 | 2 | 1 | 0.4950 | 0.3150 | 0.1200 |"
     assert table.splitlines()[2:] == [line]
     others = [document("6a", 31_390, [0.1]), short | {"recipe": "adam"}, short | {"task": "x"}]
-    assert not tables.cut_short(others).splitlines()[2:]
+    assert not page.cut_short_table(others).splitlines()[2:]
 
 
 def test_random_combinations_alone_make_the_table_of_effects():
@@ -300,15 +280,15 @@ def test_random_combinations_alone_make_the_table_of_effects():
     with_h = [name for name in drawn if "h=identity" in name]
     outcomes = [outcome(name, 8 * (name not in with_h), 30_000) for name in drawn]
     chosen = [outcome("h=identity+biases=all+g=logistic", 8, 30_000)]
-    text = tables.effects_table({"6a": chosen + outcomes})
+    text = page.effects_table({"6a": chosen + outcomes})
     assert f"| 6a | {len(drawn)} | `h=identity` | {len(with_h)} | -1.00 | 0.00 |" in text
-    assert "logistic" not in text and "| 6a |" not in tables.effects_table({"6a": chosen})
-    assert choosing.drawn("6a", outcomes[::-1]) == outcomes
-    assert choosing.drawn("6a", outcomes[:3] + outcomes[4:]) == outcomes[:3]
+    assert "logistic" not in text and "| 6a |" not in page.effects_table({"6a": chosen})
+    assert design.drawn_outcomes("6a", outcomes[::-1]) == outcomes
+    assert design.drawn_outcomes("6a", outcomes[:3] + outcomes[4:]) == outcomes[:3]
 
 
 def test_printed_conditions_come_from_the_rows_result_files_too(tmp_path: pathlib.Path):
-    gathered = answer.gather(tmp_path)
+    gathered, _ = page.gather(tmp_path)
     assert list(gathered) == list(row_names())
     (found,) = gathered["6a"]
     assert (found["recipe"], found["seed"], found["trials"]) == ("paper", 0, 20)

@@ -29,7 +29,6 @@ from experiments.claims.base import ClaimOptions
 from lstm_jax import plots
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.tasks import make_task, replace_hyperparameters
-from lstm_jax.tasks.lag import make as lag_task
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
@@ -108,7 +107,7 @@ def test_time_constants_are_those_of_the_labels():
 def test_at_the_trained_lag_a_net_has_its_final_test_s_errors(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(other_lags, "TESTED_LAGS", (3, 4))
     monkeypatch.setattr(other_lags, "TrialRunner", make_runner)
-    loop = TrainingLoop(lag_task(3, 3))
+    loop = TrainingLoop(time_constants.lag_task(3, 3))
     results = [r for r in make_runner(loop, range(3)).run() if r.solved]
     found = other_lags.measure_at_lags(loop, ClaimOptions(3))
     assert found["solved"] == len(results) > 0

@@ -19,8 +19,6 @@ from experiments.claims.continual_reber import START, StreamState, StreamTrainin
 from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import LOSSES
 from lstm_jax.tasks import reber
-from lstm_jax.tasks.counting import string
-from lstm_jax.tasks.timing import train
 from lstm_jax.training.trials.runner import TrialRunner
 
 QUIET = ClaimOptions(trials=2, quiet=True)
@@ -174,7 +172,7 @@ def test_a_trial_counts_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyP
     right = []
     compute = jax.jit(loop.update_rule.outputs)
     for n in range(1, 13):
-        example = string(n, 2, 12)
+        example = counting.string(n, 2, 12)
         batch = jax.tree.map(lambda a: jnp.stack([a, a], -1), example)
         outputs = compute(model, batch)
         right.append([bool(task.is_correct(outputs[..., trial], example)) for trial in range(2)])
@@ -184,7 +182,7 @@ def test_a_trial_counts_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(("kind", "late"), [("measuring", (1, 0, 1)), ("generating", (0, 1, 1))])
 def test_steps_are_right_up_to_the_first_output_too_far_away(kind: Any, late: tuple):
-    example = train(kind, jnp.array(late, jnp.int32), 4)
+    example = timing.spike_train(kind, jnp.array(late, jnp.int32), 4)
     length = int(example.length)
     outputs = np.array(example.targets)
     outputs[length:] = 0.7  # padding

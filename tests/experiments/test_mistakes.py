@@ -17,7 +17,7 @@ from experiments import report
 from experiments.ablations.cells import Results
 from experiments.claims import CLAIMS
 from experiments.rows import collection
-from experiments.rows.commands import BASELINES, COMMANDS
+from experiments.rows.collection import BASELINES, COMMANDS
 from lstm_jax.training.trials.runner import TrialRunner
 
 ROW_COMMANDS = (*dict.fromkeys(COMMANDS.values()), BASELINES)
@@ -83,7 +83,8 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "rows": ("", "6A", "6a,"),
         "stages": ("unknown", "singles,unknown"),
     },
-    "tables": {"check": ("x",), "pictures": ("x",)},
+    "tables": {"pictures": ("x",)},
+    "digests": {"rows": ("", "6A", "6a,")},
     "notebooks": {"names": ("unknown",)},
     "reference": {"out": ("",), "overwrite": ("x",)},
     "report": {"out": ("",), "into": ("",), "overwrite": ("x",)},
@@ -111,7 +112,7 @@ def never(*arguments: Any, **options: Any) -> None:
 
 
 def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[str]:
-    needed = {"check": "true"} if binary in ("notebooks", "tables") else {"out": str(out)}
+    needed = {} if binary in ("digests", "notebooks", "tables") else {"out": str(out)}
     if binary == "diagnose":
         needed = {"files": str(collection.RESULTS / "6a" / "6a.json")}
     if binary == "reproduce":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 
+import nbformat
 import pytest
+from nbformat import NotebookNode
 
 from experiments import notebooks
 
@@ -12,10 +14,19 @@ NAMES = notebooks.names()
 MAX_LINES = 15
 
 
+def cells(notebook: NotebookNode) -> list[tuple[str, str]]:
+    """Return type and text of each cell."""
+    return [(cell.cell_type, cell.source) for cell in notebook.cells]
+
+
+def committed(name: str) -> NotebookNode:
+    """Return the notebook as last written."""
+    return nbformat.read(notebooks.FOLDER / f"{name}.ipynb", as_version=4)
+
+
 def code_of(name: str) -> list[str]:
-    """Every code cell's text."""
-    cells = notebooks.cells(notebooks.from_source(name))
-    return [text for kind, text in cells if kind == "code"]
+    """Return every code cell's text."""
+    return [text for kind, text in cells(notebooks.from_source(name)) if kind == "code"]
 
 
 def test_all_notebooks_are_there():
@@ -24,9 +35,9 @@ def test_all_notebooks_are_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_its_source_with_outputs(name: str):
-    committed = notebooks.committed(name)
-    assert notebooks.cells(committed) == notebooks.cells(notebooks.from_source(name))
-    code = [cell for cell in committed.cells if cell.cell_type == "code"]
+    written = committed(name)
+    assert cells(written) == cells(notebooks.from_source(name))
+    code = [cell for cell in written.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
@@ -63,14 +74,6 @@ def test_a_notebook_runs_from_start_to_end(name: str):
     notebook = notebooks.from_source(name)
     notebooks.execute(notebook)
     fresh = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    committed = [cell for cell in notebooks.committed(name).cells if cell.cell_type == "code"]
+    written = [cell for cell in committed(name).cells if cell.cell_type == "code"]
     types = lambda cells: [[output.output_type for output in cell.outputs] for cell in cells]
-    assert types(fresh) == types(committed)
-
-
-def test_an_overwritten_line_is_its_last_text():
-    from nbformat.v4 import new_output
-
-    texts = ("\rbar: 0", "\rbar: 1", "\rbar: 2\n\n")
-    (one,) = notebooks._tidy([new_output("stream", name="stderr", text=text) for text in texts])
-    assert one.text == "bar: 2\n"
+    assert types(fresh) == types(written)

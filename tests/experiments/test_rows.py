@@ -12,9 +12,8 @@ from binaries import BINARIES, assert_is_a_picture, run_forks
 from small_tasks import binary_environment
 
 from experiments.__main__ import overview
-from experiments.cli import progress
-from experiments.rows.collection import all_rows
-from experiments.rows.commands import rows_of
+from experiments.rows import progress
+from experiments.rows.collection import all_rows, rows_of
 from lstm_jax.training.recipes.overrides import OVERRIDES
 from lstm_jax.training.recipes.recipe import NAMED
 from lstm_jax.training.runs import progress as bars
@@ -34,8 +33,8 @@ ROWS = {
     "very_long_lags": ("2c-50-50", []),
 }
 # Tested elsewhere:
-OTHER_BINARIES = {"ablations", "benchmark", "claims", "diagnose", "error_flow", "notebooks"}
-OTHER_BINARIES |= {"reference", "report", "search", "tables"}
+OTHER_BINARIES = {"ablations", "benchmark", "claims", "diagnose", "digests", "error_flow"}
+OTHER_BINARIES |= {"notebooks", "reference", "report", "search", "tables"}
 TINY = ["--trials=2", "--max_sequences=20", "--devices=1"]
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
@@ -22,6 +23,7 @@ from experiments.rows.row import RowOptions
 from experiments.search import __main__ as command
 from experiments.search import picture, plan, random_search, tpe
 from experiments.search.plan import SearchPlan
+from experiments.search.random_search import RandomSearch
 from experiments.search.tpe import Evaluator
 from lstm_jax import plots
 from lstm_jax.tasks import make_task, row_names
@@ -39,8 +41,7 @@ GOOD = {"blocks": "1x1", "learning rate": 4.0, "initial range": 0.2, "input gate
 @pytest.fixture
 def latch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Train every row on a task of 240 sequences, in chunks of 10."""
-    for module in (plan, command):
-        monkeypatch.setattr(module, "make_task", lambda name: LATCH)
+    monkeypatch.setattr(plan, "make_task", lambda name: LATCH)
     with monkeypatch.context() as context:
         context.setattr("lstm_jax.training.trials.training_loop.CHUNK", 10)
         yield
@@ -54,7 +55,8 @@ def make_plan(**changes: Any) -> SearchPlan:
 @functools.cache
 def make_evaluator(plan: SearchPlan) -> Evaluator:
     """Make one evaluator per plan, so that what is compiled is shared."""
-    return Evaluator(plan, jax.devices()[:1])
+    with mock.patch.object(jax, "devices", lambda: jax.local_devices()[:1]):
+        return Evaluator(plan)
 
 
 def call(*flags: str) -> None:
@@ -70,10 +72,9 @@ def test_a_configuration_is_a_recipe(latch: None):
     configuration = {"blocks": "2x3", "learning rate": 0.5} | biases
     recipe = search.recipe_of(configuration | {"initial range": 0.25})
     assert recipe == "paper+blocks=3,3+input-gate-bias=-1.5,-2+init-range=0.25+learning-rate=0.5"
-    sample = search.sample_of(configuration)
-    assert sample.input_gate_bias is not None and sample.input_gate_bias.tolist() == [-1.5, -2.0]
-    assert sample.output_gate_bias is None
-    assert sample.init_range == np.float32(LATCH.hyperparameters.init_range)
+    found = search.loop(configuration).task.hyperparameters
+    assert (found.learning_rate, found.input_gate_bias) == (0.5, (-1.5, -2.0))
+    assert found.output_gate_bias is None and found.init_range == LATCH.hyperparameters.init_range
     assert plan.block_sizes("4x3") == (3, 3, 3, 3)
     assert make_plan(recipe="paper+input-gate-bias=-3,-6").label() == (
         "search.6a.paper+input-gate-bias=-3_-6"
@@ -98,7 +99,7 @@ def test_every_row_has_a_command_that_runs_it(row: str):
 )
 def test_what_the_recipe_sets_or_the_row_lacks_is_not_searched(flags: str, searched: set[str]):
     values = command.COMMAND.parse([*flags.split(), "--out=out"])
-    space = vars(command.make_plan(values).space)
+    space = vars(plan.make_plan(values).space)
     assert {name for name, bounds in space.items() if bounds} == searched
 
 
@@ -212,7 +213,7 @@ def test_without_optuna_a_line_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ImportError, match=r"needs Optuna: pip install 'lstm_jax\[tune\]'"):
+    with pytest.raises(ImportError, match=r"needs Optuna: pip install 'lstm_jax\[search\]'"):
         call(f"--out={tmp_path / 'new'}")
     assert not [*tmp_path.iterdir()]
 
@@ -259,7 +260,8 @@ def document(latch: None) -> dict:
     """Search a small task at random; the second trial's numbers became NaN."""
     space = SearchSpace(learning_rate=(0.1, 8.0), input_gate_bias=(-2.0, 0.0))
     search = make_plan(task="latch", space=space, trials=9, max_sequences=200)
-    row = random_search.make_row(search, "1x1", RowOptions(pathlib.Path(), trials=9))
+    loop, options = search.loop({"blocks": "1x1"}), RowOptions(pathlib.Path(), trials=9)
+    row = RandomSearch("latch 1x1", make_recipe("paper"), loop, options, search, "1x1")
     results = make_runner(row.loop, range(9)).run()
     results[1] = dataclasses.replace(results[1], finite=False)
     return json.loads(json.dumps(row.document(results, 1.0)))

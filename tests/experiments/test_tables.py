@@ -112,6 +112,8 @@ def test_the_minutes_are_the_sum_of_the_lstm_s_rows(row):
     assert "`paper`: 2 rows in 3 minutes; by their best recipes: 2 rows in 5 minutes." in found
 
 
-def test_missing_markers_are_an_error():
+def test_missing_markers_are_an_error(row, tmp_path, monkeypatch):
+    (tmp_path / "README.md").write_text("no markers")
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
     with pytest.raises(ValueError, match="<!-- results -->"):
-        tables.with_table("no markers", "table")
+        tables.texts([row])

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.tasks import counting, delayed_xor, lag, timing
+from experiments.claims import counting, time_constants, timing
+from lstm_jax.tasks import delayed_xor
 
 LENGTH = 20
 
@@ -28,7 +29,7 @@ def test_the_target_is_the_xor_of_two_bits_and_independent_of_each(assert_unifor
 
 @pytest.mark.parametrize(("shortest", "longest"), [(1, 8), (5, 5)])
 def test_a_lag_is_uniform_and_the_target_is_the_first_symbol(shortest, longest, assert_uniform):
-    batch = lag.make(shortest, longest).sample_batch(jax.random.key(0), 4000)
+    batch = time_constants.lag_task(shortest, longest).sample_batch(jax.random.key(0), 4000)
     batch = jax.tree.map(np.asarray, batch)
     lags, bits = batch.length - 1, batch.inputs[:, 0]
     count = longest - shortest + 1
@@ -51,14 +52,14 @@ def test_inputs_and_targets(period: int, late: tuple, spikes: str, bits: str):
     bit = np.array([int(bit) for bit in bits], float)
     expected = {"measuring": (is_spike, is_spike * bit), "generating": (bit, is_spike)}
     for mode, (inputs, targets) in expected.items():
-        found = timing.train(mode, jnp.array(late, jnp.int32), period)
+        found = timing.spike_train(mode, jnp.array(late, jnp.int32), period)
         assert found.length == len(spikes) and len(found.inputs) == len(late) * (period + 1)
         assert found.inputs[: len(spikes), 0].tolist() == inputs.tolist()
         assert found.targets[: len(spikes), 0].tolist() == targets.tolist()
 
 
 def test_early_and_late_spikes_are_independent_with_even_odds(assert_uniform):
-    task = timing.make("measuring", 4)
+    task = timing.training_loop("measuring", 4, 1, peepholes=True).task
     batch = jax.tree.map(np.asarray, task.sample_batch(jax.random.key(2), 2000))
     patterns = np.array(
         [
@@ -71,7 +72,7 @@ def test_early_and_late_spikes_are_independent_with_even_odds(assert_uniform):
 
 
 def test_every_step_must_be_near_but_padding_need_not():
-    example = timing.train("generating", jnp.array([0, 1], jnp.int32), 3)
+    example = timing.spike_train("generating", jnp.array([0, 1], jnp.int32), 3)
     outputs = np.array(example.targets)
     outputs[7:] = np.nan  # padding
     outputs[2] = 1 - 0.48
@@ -103,7 +104,7 @@ def test_strings_and_their_legal_symbols(letters: int, n: int, seen: str, legal:
 
 @pytest.mark.parametrize("letters", [2, 3])
 def test_n_is_uniform(letters: int, assert_uniform):
-    task = counting.make(letters, most=7)
+    task = counting.counting_task(letters, most=7)
     batch = jax.tree.map(np.asarray, task.sample_batch(jax.random.key(1), 10_000))
     assert_uniform((batch.length - 1) // letters, 1, 7)
     assert np.all((batch.length - 1) % letters == 0)
@@ -111,7 +112,10 @@ def test_n_is_uniform(letters: int, assert_uniform):
 
 def test_all_legal_symbols_must_be_predicted_but_padding_does_not_count():
     """After an a both a and b are legal; after the last b only T."""
-    is_correct, example = counting.make(2, most=3).is_correct, counting.string(2, 2, most=3)
+    is_correct, example = (
+        counting.counting_task(2, most=3).is_correct,
+        counting.string(2, 2, most=3),
+    )
     outputs = np.array(example.legal)
     outputs[5:] = np.nan  # padding
     assert is_correct(outputs, example)
@@ -122,23 +126,14 @@ def test_all_legal_symbols_must_be_predicted_but_padding_does_not_count():
 
 
 def test_peepholes_are_three_weights_per_cell():
-    for letters, cells in ((2, 1), (3, 2)):
-        with_, without = (counting.make(letters, peepholes=p).architecture for p in (True, False))
-        assert with_.num_weights - without.num_weights == 3 * cells
+    for letters, weights in ((2, 38), (3, 90)):
+        with_, without = (
+            counting.counting_task(letters, peepholes=p).architecture for p in (True, False)
+        )
+        assert with_.num_weights == weights
+        assert with_.num_weights - without.num_weights == 3 * (letters - 1)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: delayed_xor.make(3, 1000), "length must be at least 4, got 3"),
-        (lambda: lag.make(5, 4), "shortest must be in 1 .. 4, got 5"),
-        (lambda: timing.make("x"), r"mode must be one of \('measuring', .*, got 'x'"),
-        (lambda: timing.make(period=0), "period must be at least 1, got 0"),
-        (lambda: timing.make(cells=0), "cells must be at least 1, got 0"),
-        (lambda: counting.make(4), r"letters must be one of \(2, 3\), got 4"),
-        (lambda: counting.make(2, 0), "most must be at least 1, got 0"),
-    ],
-)
-def test_arguments_out_of_range_are_refused(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
+def test_a_length_without_room_for_noise_is_refused():
+    with pytest.raises(ValueError, match="length must be at least 4, got 3"):
+        delayed_xor.make(3, 1000)

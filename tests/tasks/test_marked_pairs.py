@@ -109,6 +109,6 @@ def test_every_case_of_the_marking(experiment, draws, t1, t2):
 
 
 def test_too_short_sequences_are_refused():
-    jax.eval_shape(lambda key: adding.sample_adding(key, 20), jax.random.key(0))
+    jax.eval_shape(lambda key: adding.sample_marked_pairs(key, 20), jax.random.key(0))
     with pytest.raises(ValueError, match="min_length must be at least 20, got 19"):
-        adding.sample_adding(jax.random.key(0), 19)
+        adding.sample_marked_pairs(jax.random.key(0), 19)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from lstm_jax.cell.units import UNIT_TYPES
+from lstm_jax.cell.architecture import UNIT_TYPES
 
 BIASED_TYPES = (*(unit_type.name for unit_type in UNIT_TYPES), "output")
 

@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Layer
 from lstm_jax.cell.parameters import Parameters
-from lstm_jax.cell.units import UNIT_TYPES, Layer
 
 # An error has stopped decreasing if it is at least this fraction of the previous chunk's.
 STALLED = 0.95

@@ -12,10 +12,9 @@ import optax
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.step import State
-from lstm_jax.cell.units import GATES
 from lstm_jax.network.layer import At, RunOptions, Steps, apply, net_inputs_only
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters

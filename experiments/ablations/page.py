@@ -1,0 +1,280 @@
+"""The page: every row's outcomes, gathered into tables and two pictures."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import math
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.ablations import cells, design
+from experiments.ablations.design import Outcome, is_confirmed, works
+from experiments.rows.collection import read_results
+from lstm_jax.network.files import Document, write_atomically
+from lstm_jax.plots import style
+from lstm_jax.tasks import row_names
+
+Gathered = Mapping[str, list[Outcome]]  # of each row
+
+FULL_BUDGET = 10  # times the published mean, for runs of `paper`
+MIN_CELLS = 2  # of every mean: with fewer there is no standard error
+DISPLAYED_EFFECTS = 4  # per row, and as many interactions
+MIN_ERRORS = 2  # standard errors by which a displayed effect differs from 0
+
+
+def gather(folder: pathlib.Path) -> tuple[Gathered, Gathered]:
+    """Return each row's outcomes, first that of its own file of `paper`, and its repetitions."""
+    gathered: dict[str, list[Outcome]] = {row: [] for row in row_names()}
+    repeated: dict[str, list[Outcome]] = {row: [] for row in row_names()}
+    for document in read_results():
+        if document["recipe"] == "paper" and document["task"] in gathered:
+            summary = document["summary"]
+            about = {"recipe": "paper", "seed": document["seed"], "mean": summary["mean_sequences"]}
+            gathered[document["task"]].append(summary | about)
+    for row in row_names():
+        for outcome in cells.Results(folder, row).cells():
+            is_repetition = outcome["seed"] == design.REPETITION_SEED
+            (repeated if is_repetition else gathered)[row].append(outcome)
+    return gathered, repeated
+
+
+def write_page(folder: pathlib.Path) -> str:
+    """Write the tables into README.md, between their marks, and draw the pictures beside it.
+
+    Returns:
+      The table of rows.
+
+    Raises:
+      ValueError: if the page lacks a mark.
+    """
+    gathered, repeated = gather(folder)
+    tables = {
+        "rows": rows_table(gathered, repeated),
+        "interpretations": shared_table(gathered),
+        "effects": effects_table(gathered),
+        "cut short": cut_short_table(read_results()),
+    }
+    page = folder / "README.md"
+    marks = {name: (f"<!-- {name} -->\n", f"<!-- end of {name} -->") for name in tables}
+    text = "".join(f"{begin}\n{end}\n" for begin, end in marks.values())
+    text = page.read_text() if page.exists() else text
+    for name, (begin, end) in marks.items():
+        before, has_begin, rest = text.partition(begin)
+        _, has_end, after = rest.partition(end)
+        if not (has_begin and has_end):
+            raise ValueError(f"the page must hold {begin.strip()} and, below, {end}")
+        text = f"{before}{begin}{tables[name]}\n{end}{after}"
+    write_atomically(page, text.encode())
+    alone = {o["recipe"] for o in itertools.chain(*gathered.values()) if o["recipe"].count("+") < 2}
+    displayed = [best_known(row, outcomes) for row, outcomes in gathered.items()]
+    together = {o["recipe"] for o in displayed if o} | shared_recipes(gathered) | {"paper"}
+    draw(gathered, alone, folder / "alone.png")
+    draw(gathered, together, folder / "together.png")
+    return tables["rows"]
+
+
+# Tables ------------------------------------------------------------------------------------------
+
+
+def rows_table(gathered: Gathered, repeated: Gathered) -> str:
+    """Return the table of `paper` and the smallest interpretation that works, or the best, per row.
+
+    Figures of seed 0, by which interpretations are chosen, are in brackets. The last column has the
+    repetition of the interpretation.
+    """
+    titles = ("row", "published", "`paper`", "smallest interpretation", "solved", "mean", "ratio")
+    lines = []
+    for row, outcomes in gathered.items():
+        uncounted = design.UNCOUNTED.get(row, 0)
+        by_paper = _latest(outcomes).get("paper")
+        printed = _bracketed(row, by_paper, _solved(by_paper)) if by_paper else "not run"
+        line = [row, f"{design.published_sequences(row) - uncounted:,}", printed]
+        found = best_known(row, outcomes)
+        if found is None:
+            lines.append([*line, "none found", *[""] * 5])
+            continue
+        verdict = "yes" if works(row, found) else "no"
+        cell = design.make_cell(row, found["recipe"], design.REPETITION_SEED)
+        again = design.find(cell, repeated[row])
+        line += [
+            _code(found["recipe"]),
+            _bracketed(row, found, _solved(found)),
+            f"{found['mean'] - uncounted:,.0f}",
+            f"{design.ratio(row, found['mean']):.2f}",
+            _bracketed(row, found, verdict),
+            _solved(again) if again else "",
+        ]
+        if again and again["solved"]:
+            line[-1] += f", {design.ratio(row, again['mean']):.2f}"
+        lines.append(line)
+    return _markdown((*titles, "works", "repeated"), lines)
+
+
+def best_known(row: str, outcomes: Iterable[Outcome]) -> Outcome | None:
+    """Return a row's best outcome, of seed 0 only where the recipe was not confirmed."""
+    known = {o["recipe"] for o in outcomes if is_confirmed(row, o)}
+    return design.best(
+        row, (o for o in outcomes if is_confirmed(row, o) or o["recipe"] not in known)
+    )
+
+
+def shared_table(gathered: Gathered) -> str:
+    """Return the table of the rows on which shared interpretations work, or do not."""
+    lines = []
+    for recipe in sorted(shared_recipes(gathered), key=_by_size):
+        verdicts: dict[bool, list[str]] = {True: [], False: []}
+        for row, outcomes in gathered.items():
+            tried = [o for o in outcomes if o["recipe"] == recipe]
+            if tried:
+                latest = max(tried, key=lambda o: (is_confirmed(row, o), o["seed"]))
+                verdicts[works(row, latest)].append(_bracketed(row, latest, row))
+        lines.append([_code(recipe), *map(", ".join, verdicts.values())])
+    return _markdown(("interpretation", "works on", "does not work on"), lines)
+
+
+def shared_recipes(gathered: Gathered) -> set[str]:
+    """Return the recipes that were confirmed on two or more rows, whether they work or not."""
+    counts = collections.Counter(
+        recipe
+        for row, outcomes in gathered.items()
+        for recipe in {o["recipe"] for o in outcomes if is_confirmed(row, o)}
+    )
+    return {recipe for recipe, count in counts.items() if count > 1}
+
+
+class Effect(NamedTuple):
+    """The effect of an override, or the interaction of two, on the fraction of solved trials."""
+
+    overrides: tuple[str, ...]
+    cells: int  # that have all of the overrides
+    size: float  # a difference of mean fractions, or of two a difference of such differences
+    error: float  # standard error of the size, from the scatter of the cells about their means
+
+
+def effects(outcomes: Sequence[Outcome], order: int) -> list[Effect]:
+    """Estimate main effects (`order` 1) or interactions (2), those most surely not 0 first.
+
+    An effect is estimated if each mean that it needs is over at least `MIN_CELLS` cells.
+    """
+    rates = [({*o["recipe"].split("+")[1:]}, o["solved"] / o["trials"]) for o in outcomes]
+    known = sorted(set().union(*(overrides for overrides, _ in rates)))
+    found = [_effect(rates, group) for group in itertools.combinations(known, order)]
+    return sorted(filter(None, found), key=lambda e: -abs(e.size) / max(e.error, 1e-9))
+
+
+def _effect(rates: list[tuple[set[str], float]], group: tuple[str, ...]) -> Effect | None:
+    """Sum the mean rates of all subsets of the group, with a minus for each override left out."""
+    size, variance, some = 0.0, 0.0, []
+    for present in itertools.product((False, True), repeat=len(group)):
+        wanted = {*itertools.compress(group, present)}
+        some = [rate for overrides, rate in rates if overrides.intersection(group) == wanted]
+        if len(some) < MIN_CELLS:
+            return None
+        size += float(np.mean(some)) * (-1) ** present.count(False)
+        variance += float(np.var(some, ddof=1)) / len(some)
+    return Effect(group, len(some), size, math.sqrt(variance))  # the last subset is the group
+
+
+def effects_table(gathered: Gathered) -> str:
+    """Return the table of the surest effects and interactions in each row's random cells."""
+    lines = []
+    for row, outcomes in gathered.items():
+        random = design.drawn_outcomes(row, outcomes)
+        found = [e for order in (1, 2) for e in effects(random, order)[:DISPLAYED_EFFECTS]]
+        for effect in (e for e in found if abs(e.size) > MIN_ERRORS * e.error):
+            names = " with ".join(f"`{override}`" for override in effect.overrides)
+            figures = str(effect.cells), f"{effect.size:+.2f}", f"{effect.error:.2f}"
+            lines.append([row, str(len(random)), names, *figures])
+    titles = ("row", "random cells", "overrides", "cells with", "effect", "standard error")
+    return _markdown(titles, lines) if lines else "No row has enough of them yet."
+
+
+def cut_short_table(documents: Sequence[Document]) -> str:
+    """Return the table of the runs of `paper` that ended, unsolved, before ten published means."""
+    lines = []
+    for document in documents:
+        row, budget = document["task"], document["max_sequences"]
+        if document["recipe"] != "paper" or row not in row_names():
+            continue
+        share = budget / design.published_sequences(row)
+        curves = [[p[1] for p in t["curve"]] for t in document["trials"] if not t["solved"]]
+        if share >= FULL_BUDGET or not curves:
+            continue
+        errors = *np.mean([cells.tenths(c) for c in curves], axis=0), min(map(min, curves))
+        counts = len(curves), sum(map(cells.is_at_chance, curves))
+        figures = [*map(str, counts), *(f"{error:.4f}" for error in errors)]
+        lines.append([row, f"{budget:,}", f"{share:.2g}", *figures])
+    titles = ("row", "sequences", "ratio", "unsolved trials", "at chance")
+    return _markdown((*titles, "error, first tenth", "last tenth", "lowest"), lines)
+
+
+def _latest(outcomes: Iterable[Outcome]) -> dict[str, Outcome]:
+    """Return the outcome of the latest seed and the most trials of each recipe."""
+    return {o["recipe"]: o for o in sorted(outcomes, key=lambda o: (o["seed"], o["trials"]))}
+
+
+def _by_size(recipe: str) -> tuple[int, str]:
+    return recipe.count("+"), recipe
+
+
+def _solved(outcome: Outcome) -> str:
+    return f"{outcome['solved']} of {outcome['trials']}"
+
+
+def _bracketed(row: str, outcome: Outcome, text: str) -> str:
+    return text if is_confirmed(row, outcome) else f"({text})"
+
+
+def _code(recipe: str) -> str:
+    return f"`{recipe.removeprefix('paper+')}`"
+
+
+def _markdown(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rule = ["---"] * len(titles)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (titles, rule, *lines))
+
+
+# Pictures ----------------------------------------------------------------------------------------
+
+
+def draw(gathered: Gathered, recipes: set[str], path: pathlib.Path) -> None:
+    """Draw the rows against recipes, from the fewest overrides to the most."""
+    from matplotlib import colormaps
+    from matplotlib.patches import Rectangle
+
+    columns, rows = sorted(recipes, key=_by_size), list(gathered)
+    width, height = 2.5 + 0.45 * max(len(columns), 12), 4 + 0.27 * len(rows)
+    figure, (axes,) = style.new_figure(width, height)
+    for (y, row), (x, recipe) in itertools.product(enumerate(rows), enumerate(columns)):
+        outcome = _latest(gathered[row]).get(recipe)
+        if outcome is not None:
+            colour = colormaps["Blues"](0.6 * outcome["solved"] / outcome["trials"])
+            edge = "black" if works(row, outcome) else "none"
+            corner = (x - 0.45, y - 0.45)
+            axes.add_patch(
+                Rectangle(corner, 0.9, 0.9, facecolor=colour, edgecolor=edge, linewidth=1.5)
+            )
+            ratio = design.ratio(row, outcome["mean"])
+            text = "x" if ratio is None else f"{ratio:.2g}"
+            axes.text(x, y, text, ha="center", va="center", fontsize=8, zorder=3)
+        elif design.is_ruled_out(row, recipe, gathered.__getitem__):
+            axes.text(x, y, "·", ha="center", va="center", color="gray", fontsize=16)
+    labels = [recipe.removeprefix("paper+").replace("+", "\n+ ") for recipe in columns]
+    axes.grid(False)
+    axes.set(xlim=(-0.6, len(columns) - 0.4), ylim=(len(rows) - 0.4, -0.6))
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(columns)), labels, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.set_xlabel(
+        "mean sequences / published; the darker, the more trials solved; framed: as published\n"
+        "x: none solved; ·: not run, none solved on an easier row",
+        fontsize=9,
+    )
+    pairs = enumerate(itertools.pairwise(rows))
+    borders = [y + 0.5 for y, (above, below) in pairs if above[0] != below[0]]
+    axes.hlines(borders, *axes.get_xlim(), color="gray", linewidth=0.6)
+    style.save(figure, path)
