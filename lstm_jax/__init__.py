@@ -10,7 +10,7 @@ it compares with. Functions are for one sequence and one network; `jax.vmap` lif
 """
 
 from lstm_jax import baselines, network, plots, tasks, training
-from lstm_jax.analysis.diagnostics import Finding, Thresholds, diagnose
+from lstm_jax.analysis.diagnostics import Finding, diagnose
 from lstm_jax.cell.activations import ACTIVATIONS, Activation
 from lstm_jax.cell.architecture import Architecture, Layer
 from lstm_jax.cell.parameters import (
@@ -30,21 +30,19 @@ from lstm_jax.network.attention import (
     additive_attention,
     dot_product_attention,
 )
-from lstm_jax.network.bidirectional import bidirectional
-from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.files import load, save
 from lstm_jax.network.interop import from_library, to_library
-from lstm_jax.network.layer import RunOptions, step, unroll
+from lstm_jax.network.layer import RunOptions, apply, bidirectional, output_units, step, unroll
 from lstm_jax.network.losses import LOSSES, Loss, cross_entropy, half_squared_error
 from lstm_jax.network.online import (
     Learner,
     init_learner,
     learn,
+    learn_chunk,
     online_gradient,
     start_sequence,
     update,
 )
-from lstm_jax.network.outputs import apply, output_units
 from lstm_jax.network.padding import pad_sequences
 from lstm_jax.tasks import Example, Hyperparameters, Task, make_task, row_names
 from lstm_jax.training.host import processes
@@ -82,7 +80,6 @@ __all__ = (
     "State",
     "Steps",
     "Task",
-    "Thresholds",
     "TrainingLoop",
     "TrialResult",
     "TrialRunner",

@@ -159,7 +159,6 @@ CASES: dict[str, Rows] = {
         RUN,
         **BAD_RUN,
         initial_state=NO_STATE,
-        record=("some", None),
         options=(None, "full"),
     )
     | of_steps(lstm.unroll, RUN, "mask", "length", "reset"),
@@ -218,7 +217,6 @@ CASES: dict[str, Rows] = {
         **BAD_RUN | {"inputs": NO_BATCH},
         length=(1, [0, 1], [1, 3], [1.0, 1.0], "ab", [1]),
         symbols=(3, ["a", "b"], "abc"),
-        thresholds=(None, 0.5),
     ),
     "half_squared_error": of(
         lstm.half_squared_error,
@@ -368,9 +366,7 @@ CASES: dict[str, Rows] = {
         library=(None, "flax", 3),
         architecture=(*NO_NETWORK, EVERYTHING),
     ),
-    "configure_cpu": of(
-        lstm.configure_cpu, {}, num_devices=(0, -1, "2", 1.5), small_loop_bytes=(0, -1, "2", 1.5)
-    ),
+    "configure_cpu": of(lstm.configure_cpu, {}, num_devices=(0, -1, "2", 1.5)),
     "baselines": of(
         baselines.training_loop,
         {"task": TASK},
@@ -394,7 +390,7 @@ CASES: dict[str, Rows] = {
 WITHOUT_CASES = {
     "ACTIVATIONS", "Activation", "Activations", "AdditiveAttention", "Attention", "BatchUpdateRule",
     "DotProductAttention", "Example", "Finding", "LOSSES", "Layer", "Learner", "OutputWeights",
-    "Parameters", "Recipe", "State", "Steps", "Thresholds", "TrialResult", "UnitWeights",
+    "Parameters", "Recipe", "State", "Steps", "TrialResult", "UnitWeights",
     "UpdateRule", "Vmapped", "network", "online", "output_units", "plots", "processes", "row_names",
     "tasks",
 }  # fmt: skip

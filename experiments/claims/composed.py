@@ -22,9 +22,8 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
 from lstm_jax.network.attention import DotProductAttention, dot_product_attention
-from lstm_jax.network.bidirectional import bidirectional
 from lstm_jax.network.files import Document
-from lstm_jax.network.layer import RunOptions, unroll
+from lstm_jax.network.layer import RunOptions, bidirectional, unroll
 from lstm_jax.network.losses import cross_entropy
 from lstm_jax.plots import style
 from lstm_jax.training.update_rules.base import AnyModel

@@ -15,7 +15,7 @@ from experiments.rows.collection import read_results, task_of
 from experiments.rows.text import row_label
 from lstm_jax.cell.scan import Steps
 from lstm_jax.network.files import Document, network_from_document
-from lstm_jax.network.outputs import apply
+from lstm_jax.network.layer import apply
 from lstm_jax.plots import style
 from lstm_jax.tasks import (
     Example,

@@ -7,9 +7,8 @@ the paper: internal states that drift, and memory cells abused as bias units.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +19,23 @@ from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters, check_parameters
 from lstm_jax.cell.scan import Activations, Steps
-from lstm_jax.cell.validation import as_array, check_symbols, check_type, displayed
+from lstm_jax.cell.validation import as_array, check_symbols, displayed
 from lstm_jax.network.layer import unroll
 
 MOST_NAMED = 4  # inputs that a sentence names
+
+# Limits of the detectors, in units of the internal state or as fractions.
+DRIFT = 0.1  # least part of the final state that every quarter of half of the sequences adds
+STATE = 2.0  # least mean absolute final state of a drifting cell
+DERIVATIVE = 0.05  # part of the largest derivative below which a unit is saturated at a step
+SATURATED = 0.5  # least part of the steps at which a saturated cell is so
+SATURATED_GATE = 0.95  # the same of a gate
+CONSTANT = 0.1  # largest standard deviation of a bias cell's output, relative to its mean
+OUTPUT = 0.1  # least absolute mean of a bias cell's output
+CORRELATION = 0.98  # least absolute correlation of the outputs of redundant cells
+OPENS = 0.1  # activation that a gate must exceed to open, and 1 minus that below which it closes
+ERROR = 0.001  # largest part of an error signal that enters an unreached block
+ATTENDS = 0.3  # least mean activation at a symbol minus that elsewhere; least correlation
 
 
 class Finding(NamedTuple):
@@ -41,40 +53,11 @@ class Finding(NamedTuple):
     value: float
     """The measured value; the sentence says of what."""
     sentence: str
-    """The finding in words."""
     remedy: str
     """The paper's remedy; empty if nothing is wrong."""
 
     def __str__(self) -> str:
         return f"{self.sentence}; {self.remedy}." if self.remedy else f"{self.sentence}."
-
-
-class Thresholds(NamedTuple):
-    """The limits of the detectors, as fractions in [0, 1] unless they say otherwise."""
-
-    drift: float = 0.1
-    """Least part of the final state that every quarter of half of the sequences adds."""
-    state: float = 2.0
-    """Least mean absolute final state of a drifting cell, in units of the internal state."""
-    derivative: float = 0.05
-    """Part of the largest derivative below which a unit is saturated at a step."""
-    saturated: float = 0.5
-    """Least part of the steps at which a saturated cell is so."""
-    saturated_gate: float = 0.95
-    """Least part of the steps at which a saturated gate is so."""
-    constant: float = 0.1
-    """Largest standard deviation of a bias cell's output, relative to its mean."""
-    output: float = 0.1
-    """Least absolute mean of a bias cell's output."""
-    correlation: float = 0.98
-    """Least absolute correlation of the outputs of redundant cells."""
-    opens: float = 0.1
-    """Activation that a gate must exceed to open, and 1 minus that below which it closes."""
-    error: float = 0.001
-    """Largest part of an error signal that enters an unreached block, in half of the sequences."""
-    attends: float = 0.3
-    """Least difference of a gate's mean activation at a symbol that opens it and at others; for
-    inputs that are numbers, the least correlation."""
 
 
 def diagnose(
@@ -84,7 +67,6 @@ def diagnose(
     length: ArrayLike | None = None,
     *,
     symbols: Sequence[str] | None = None,
-    thresholds: Thresholds = Thresholds(),
 ) -> list[Finding]:
     """Run a network over a batch of sequences and report its problems and what opens its gates.
 
@@ -98,64 +80,46 @@ def diagnose(
     ('never_opens', 0, 'input_gate')
 
     Args:
-      architecture: the network.
-      parameters: its weights.
       inputs: [B, T, I] floating, or [B, T] integers in [0, I), as `Task.sample_batch` draws them.
       length: [B] integers in [1, T], the number of steps before the padding; None: T.
       symbols: the names of the I inputs in sentences; None: their numbers.
-      thresholds: the limits of the detectors.
 
     Returns:
       The findings, detector by detector. Those with a `remedy` are problems.
-
-    Raises:
-      ValueError: if an argument does not fit the architecture.
     """
     check_parameters(architecture, parameters)
-    check_type("thresholds", thresholds, Thresholds)
-    inputs = np.asarray(as_array("inputs", inputs))
-    length = _as_lengths(inputs, length)
+    inputs, length = _as_batch(inputs, length)
     names = [f"input {i}" for i in range(architecture.num_inputs)] if symbols is None else symbols
     if not isinstance(names, (tuple, list)) or len(names) != architecture.num_inputs:
-        wanted = f"{architecture.num_inputs} names"
-        raise ValueError(f"symbols must hold {wanted}, got {displayed(symbols)}")
+        raise ValueError(f"symbols must name all inputs, got {displayed(symbols)}")
     is_real = np.arange(inputs.shape[1]) < length[:, None]
     unroll(architecture, parameters, inputs[0], steps=Steps(length=int(length[0])))  # checks shapes
     check_symbols("inputs", inputs.T, architecture.num_inputs, is_real.T)
     if not np.isfinite(inputs[is_real]).all():
         raise ValueError("inputs must be finite, but hold NaN or infinity")
-    activations = _activations(architecture, parameters, inputs, length)
+    run = lambda x, n: unroll(architecture, parameters, x, steps=Steps(length=n))[0]
+    activations = jax.jit(jax.vmap(run))(inputs, length)
     record = Record(
         architecture,
         jax.tree.map(lambda values: np.asarray(values, np.float64), activations),
         inputs,
         is_real,
-        tuple(map(str, names)),
+        names,
         np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1),
-        thresholds,
     )
     return [finding for detect in DETECTORS for finding in detect(record)]
 
 
-def _as_lengths(inputs: np.ndarray, length: ArrayLike | None) -> np.ndarray:
-    dimensions = 2 if np.issubdtype(inputs.dtype, np.integer) else 3
-    if inputs.ndim != dimensions or 0 in inputs.shape:
-        wanted = "[B, T] integers" if dimensions == 2 else "[B, T, I] floating"
-        raise ValueError(f"inputs must be a batch of sequences, {wanted}, got {inputs.shape}")
+def _as_batch(inputs: ArrayLike, length: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
+    inputs = np.asarray(as_array("inputs", inputs))
+    if inputs.ndim < 2 or 0 in inputs.shape:
+        raise ValueError(f"inputs must be a batch of sequences, [B, T, ...], got {inputs.shape}")
     size, steps = inputs.shape[:2]
     found = np.full(size, steps) if length is None else np.asarray(as_array("length", length))
     fits = found.shape == (size,) and np.issubdtype(found.dtype, np.integer)
     if not fits or found.min() < 1 or found.max() > steps:
         raise ValueError(f"length must hold {size} integers in [1, {steps}], got {length!r}")
-    return found
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _activations(
-    architecture: Architecture, parameters: Parameters, inputs: jax.Array, length: jax.Array
-) -> Activations:
-    run = lambda x, n: unroll(architecture, parameters, x, steps=Steps(length=n))[0]
-    return jax.vmap(run)(inputs, length)
+    return inputs, found
 
 
 class Record(NamedTuple):
@@ -165,9 +129,8 @@ class Record(NamedTuple):
     activations: Activations  # [B, T, n] each
     inputs: np.ndarray  # [B, T] integers or [B, T, I] floating
     is_real: np.ndarray  # [B, T] bool, False at padding
-    symbols: tuple[str, ...]  # the names of the I inputs
+    symbols: Sequence[str]  # the names of the I inputs
     to_outputs: np.ndarray  # [C], the sum of the absolute weights of each cell to the outputs
-    thresholds: Thresholds
 
     @property
     def extent(self) -> str:
@@ -197,17 +160,12 @@ class Record(NamedTuple):
                 yield gate.name, block, values[self.is_real, block]
 
     def of_cells(
-        self,
-        kind: str,
-        is_found: np.ndarray,
-        text: str,
-        remedy: str,
-        *values: Any,
+        self, kind: str, is_found: np.ndarray, text: str, remedy: str, *values: Iterable
     ) -> Iterator[Finding]:
         """Yield the findings of cells, `is_found` [C]; the first of the text's values is theirs."""
-        for number, (block, cell) in enumerate(self.cells):
-            if is_found[number]:
-                value, *others = (array[number] for array in values)
+        cells = zip(self.cells, is_found, *values, strict=True)
+        for (block, cell), found, value, *others in cells:
+            if found:
                 sentence = f"{_cell(block, cell)} {text.format(value, *others)}, {self.extent}"
                 yield Finding(kind, block, cell, None, float(value), sentence, remedy)
 
@@ -229,8 +187,7 @@ def drift(record: Record) -> Iterator[Finding]:
     added = np.diff(states, axis=0, prepend=0 * states[:1])
     shares = (added / np.where(states[-1] == 0, np.inf, states[-1])).min(0)
     sizes = np.abs(states[-1]).mean(0)
-    limits = record.thresholds
-    is_found = (np.median(shares, 0) >= limits.drift) & (sizes >= limits.state)
+    is_found = (np.median(shares, 0) >= DRIFT) & (sizes >= STATE)
     text = "drifts: its state grows in every quarter of a sequence, to {:.1f} on average"
     remedy = record.bias_remedy("input_gate", "lower, such as at -2 or -4", "its input gate's")
     return record.of_cells("drift", is_found, text, remedy, sizes)
@@ -240,12 +197,11 @@ def saturated_states(record: Record) -> Iterator[Finding]:
     """Find states where h is flat, so that hardly any error enters the cell."""
     h = ACTIVATIONS[record.architecture.cell_output]
     relative = record.derivatives[record.is_real] / np.asarray(h.derivative(h(jnp.zeros(()))))
-    parts = (relative < record.thresholds.derivative).mean(0)
-    is_found = parts >= record.thresholds.saturated
+    parts = (relative < DERIVATIVE).mean(0)
     text = "is saturated: h is flat at {:.0%} of its states"
     change = "lower, so that states stay small"
     remedy = record.bias_remedy("input_gate", change, "its input gate's")
-    return record.of_cells("saturated_state", is_found, text, remedy, parts)
+    return record.of_cells("saturated_state", parts >= SATURATED, text, remedy, parts)
 
 
 def bias_cells(record: Record) -> Iterator[Finding]:
@@ -254,14 +210,14 @@ def bias_cells(record: Record) -> Iterator[Finding]:
     is_late = record.is_real & (np.arange(record.is_real.shape[1]) >= half)
     outputs = record.activations.cell_output[is_late]
     means, deviations = outputs.mean(0), outputs.std(0)
-    sizes, limits = np.abs(means), record.thresholds
+    sizes = np.abs(means)
     remedies = [
         record.bias_remedy("output_gate", "lower, such as at -2", "its output gate's"),
         "add cells when the error has stopped decreasing (sequential construction)",
     ]
     if "output" not in record.architecture.biased:
         remedies.insert(0, "give the output units biases")
-    is_found = (sizes >= limits.output) & (deviations <= limits.constant * sizes)
+    is_found = (sizes >= OUTPUT) & (deviations <= CONSTANT * sizes)
     text = "acts as a bias unit: in the second half of every sequence its output is {:.2f} ± {:.2f}"
     return record.of_cells("bias_cell", is_found, text, ", or ".join(remedies), means, deviations)
 
@@ -272,11 +228,10 @@ def redundant_cells(record: Record) -> Iterator[Finding]:
     earlier = np.tril(_correlations(outputs, outputs), -1)
     others = np.abs(earlier).argmax(1)
     found = earlier[np.arange(len(earlier)), others]
-    is_found = np.abs(found) >= record.thresholds.correlation
     text = "duplicates {1}: the correlation of their outputs is {0:.2f}"
-    remedy = "take a smaller network, or initial gate biases that differ from block to block, so "
-    remedy += "that blocks come into use one after the other"
+    remedy = "take a smaller network, or initial gate biases that differ from block to block"
     names = [_cell(*record.cells[other]) for other in others]
+    is_found = np.abs(found) >= CORRELATION
     return record.of_cells("redundant_cells", is_found, text, remedy, found, names)
 
 
@@ -285,24 +240,24 @@ def stuck_gates(record: Record) -> Iterator[Finding]:
 
     A forget gate that never closes is the carrousel of 1997.
     """
-    limits, extent = record.thresholds, record.extent
     for gate, block, values in record.gates:
-        low, high, name = float(values.min()), float(values.max()), _gate(block, gate)
-        flat = float((4 * values * (1 - values) < limits.derivative).mean())
-        found = functools.partial(Finding, block=block, cell=None, gate=gate)
-        if high < limits.opens:
-            sentence = f"{name} stayed below {_above(high)} {extent}"
+        low, high = float(values.min()), float(values.max())
+        flat = float((4 * values * (1 - values) < DERIVATIVE).mean())
+        if high < OPENS:
+            kind, value, text = "never_opens", high, f"stayed below {_above(high)}"
             change = "higher, such as at 1 or 2" if gate == "forget_gate" else "nearer 0"
             remedy = record.bias_remedy(gate, change)
-            yield found("never_opens", value=high, sentence=sentence, remedy=remedy)
-        elif low > 1 - limits.opens and gate != "forget_gate":
-            sentence = f"{name} stayed above {1 - _above(1 - low):g} {extent}"
+        elif low > 1 - OPENS and gate != "forget_gate":
+            kind, value, text = "never_closes", low, f"stayed above {1 - _above(1 - low):g}"
             remedy = record.bias_remedy(gate, "lower, such as at -1 or -2")
-            yield found("never_closes", value=low, sentence=sentence, remedy=remedy)
-        elif flat >= limits.saturated_gate and low <= 0.5 <= high:
-            sentence = f"{name} is saturated: f is flat at {flat:.0%} of the steps, {extent}"
+        elif flat >= SATURATED_GATE and low <= 0.5 <= high:
+            text = f"is saturated: f is flat at {flat:.0%} of the steps,"
+            kind, value = "saturated_gate", flat
             remedy = "if training goes on, take a smaller learning rate or initial range"
-            yield found("saturated_gate", value=flat, sentence=sentence, remedy=remedy)
+        else:
+            continue
+        sentence = f"{_gate(block, gate)} {text} {record.extent}"
+        yield Finding(kind, block, None, gate, value, sentence, remedy)
 
 
 def no_error(record: Record) -> Iterator[Finding]:
@@ -311,9 +266,8 @@ def no_error(record: Record) -> Iterator[Finding]:
     Of an error at the net inputs of the output units, y_out h'(s) w_kc enters a state (eq. 23). The
     truncated gradient has no other path into a block.
     """
-    architecture, derivatives = record.architecture, record.derivatives
-    gates = record.activations.output_gate
-    blocks = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
+    derivatives, gates = record.derivatives, record.activations.output_gate
+    blocks = np.array([block for block, _ in record.cells])
     gates = np.ones_like(derivatives) if gates is None else np.asarray(gates)[..., blocks]
     factors = record.to_outputs, gates, derivatives
     remedies = (
@@ -323,10 +277,10 @@ def no_error(record: Record) -> Iterator[Finding]:
     )
     entering = np.where(record.is_real[..., None], gates * derivatives * record.to_outputs, 0)
     most = np.median(entering.max(1), 0)  # of the steps, in half of the sequences
-    for block in range(architecture.num_blocks):
+    for block in range(record.architecture.num_blocks):
         cells = blocks == block
         found = float(most[cells].max())
-        if found <= record.thresholds.error:
+        if found <= ERROR:
             smallest = np.argmin([factor[..., cells].max() for factor in factors])
             sentence = (
                 f"no error reaches block {block + 1}: of one at the output units no more than "
@@ -340,10 +294,10 @@ def opened_by(record: Record) -> Iterator[Finding]:
     inputs, names = record.inputs[record.is_real], record.symbols
     for gate, block, values in record.gates:
         if inputs.ndim == 1:
-            found = _contrasts(inputs, values, len(names))
+            found = np.array([_contrast(values, inputs == i) for i in range(len(names))])
         else:
             found = _correlations(inputs, values[:, None])[:, 0]
-        which = [i for i in np.argsort(-found) if found[i] >= record.thresholds.attends]
+        which = [i for i in np.argsort(-found) if found[i] >= ATTENDS]
         if not which:
             continue
         if inputs.ndim == 1:
@@ -384,11 +338,6 @@ def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return standard[0].T @ standard[1] / len(a)
 
 
-def _contrasts(inputs: np.ndarray, values: np.ndarray, num_symbols: int) -> np.ndarray:
-    """Return the mean of values at each symbol minus that elsewhere; 0 if either has no steps."""
-    is_at = inputs[:, None] == np.arange(num_symbols)
-    count = is_at.sum(0)
-    total = (is_at * values[:, None]).sum(0)
-    there = total / np.maximum(count, 1)
-    elsewhere = (values.sum() - total) / np.maximum(len(values) - count, 1)
-    return np.where((count > 0) & (count < len(values)), there - elsewhere, 0)
+def _contrast(values: np.ndarray, is_at: np.ndarray) -> float:
+    """Return the mean of values at some steps minus that elsewhere; 0 if either has no steps."""
+    return values[is_at].mean() - values[~is_at].mean() if 0 < is_at.mean() < 1 else 0.0

@@ -22,19 +22,15 @@ from lstm_jax.cell.parameters import Parameters, join
 from lstm_jax.cell.scan import project
 from lstm_jax.cell.step import State, cell_step
 from lstm_jax.cell.validation import check_choice
-from lstm_jax.network.layer import as_sequence, check_run
+from lstm_jax.network.layer import check_run, prepare
 
 Paths = Literal["truncated", "full"]
-LARGEST_DERIVATIVE = 0.25  # f'max of logistic units
 
 
 def recurrent_factors(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
     """Return ∂ϑ_v(t-q)/∂ϑ_u(t) of a recurrent net, for the last step t and all paths (BPTT).
 
-    Args:
-      net: the net, with or without time constants.
-      weights: its weights.
-      inputs: [T, I] floating, or [T] integers for one-hot inputs.
+    The inputs are [T, I] floating, or [T] integers for one-hot vectors.
 
     Returns:
       [T - 1, R, R]: at [q - 1, v, u], for q = 1 .. T - 1.
@@ -69,7 +65,7 @@ def error_bound(weights: Weights, num_steps: int) -> jax.Array:
     recurrent = weights.recurrent
     norm = jnp.abs(recurrent).sum(0).max()  # w_uv is at [v, u]
     q = jnp.arange(1, num_steps + 1).astype(recurrent.dtype)
-    return recurrent.shape[0] * (LARGEST_DERIVATIVE * norm) ** q
+    return recurrent.shape[0] * (0.25 * norm) ** q  # f'max = 0.25
 
 
 def carrousel_factors(
@@ -78,34 +74,24 @@ def carrousel_factors(
     inputs: jax.Array,
     paths: Paths = "truncated",
 ) -> jax.Array:
-    """Return ∂E/∂s_v(t-q) for an error of 1 at s_u(t).
+    """Return ∂E/∂s_v(t-q) for an error of 1 at s_u(t), t the last step.
 
-    Args:
-      architecture: the LSTM.
-      parameters: its weights.
-      inputs: as in `unroll`; t is the last of their T steps.
-      paths: "truncated", the paper's gradient, or "full", through gates and activations as well.
+    Paths are "truncated", the paper's gradient, or "full", through gates and activations as well.
+    Other arguments and errors are those of `unroll`.
 
     Returns:
       [T - 1, C, C]: at [q - 1, v, u], for q = 1 .. T - 1. Truncated, each is the identity.
-
-    Raises:
-      ValueError: if `paths` is unknown or an argument does not fit the architecture.
     """
     check_choice("paths", paths, get_args(Paths))
-    sequence = as_sequence(architecture, parameters, check_run(architecture, parameters, inputs))
+    sequence = prepare(check_run(architecture, parameters, inputs))
     weights = join(architecture, parameters.layer)
-    truncate = paths == "truncated"
+    net_inputs = project(weights, sequence.inputs)
 
     def step(state: State, net_input: jax.Array) -> State:
-        return cell_step(architecture, weights, state, net_input, truncate)[0]
+        return cell_step(architecture, weights, state, net_input, paths == "truncated")[0]
 
-    net_inputs = project(weights, sequence.inputs)
-    final, before = jax.lax.scan(
-        lambda state, net_input: (step(state, net_input), state),
-        sequence.initial_state,
-        net_inputs,
-    )
+    record = lambda state, net_input: (step(state, net_input), state)
+    final, before = jax.lax.scan(record, sequence.initial_state, net_inputs)
 
     def backward(delta: State, at: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
         state_tm1, net_input = at

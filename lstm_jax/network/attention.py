@@ -9,47 +9,37 @@ A query q scores the outputs y(t) of every step. The context is their mean, weig
 
 Error signals enter the layer at every step, as from output units. With the truncated gradient they
 then reach that step's units and the carrousel only.
-
-Functions take one query and one sequence; use `jax.vmap` for many.
-
-References:
-  D. Bahdanau, K. Cho and Y. Bengio. Neural machine translation by jointly learning to align and
-  translate. ICLR 2015.
-  A. Vaswani et al. Attention is all you need. NeurIPS 2017.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from lstm_jax.cell.architecture import MaybeNone
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.validation import as_array, check_type
 from lstm_jax.network.layer import check_steps
 
 
 class AdditiveAttention(NamedTuple):
-    """The weights of additive attention with A hidden units."""
+    """The weights of additive attention: W [Q, A], U [Y, A] and v [A], floating."""
 
     query: jax.Array | np.ndarray
-    """[Q, A] floating, W."""
     output: jax.Array | np.ndarray
-    """[Y, A], U."""
     score: jax.Array | np.ndarray
-    """[A], v."""
 
 
 class DotProductAttention(NamedTuple):
-    """The weights of scaled dot product attention in A dimensions."""
+    """The weights of scaled dot product attention: W [Q, A] and U [Y, A]; None: the identity."""
 
     query: jax.Array | np.ndarray | None
-    """[Q, A] floating, W; None: the identity, A = Q."""
     output: jax.Array | np.ndarray | None
-    """[Y, A], U; None: the identity, A = Y."""
 
 
 class Attention(NamedTuple):
@@ -71,21 +61,17 @@ def additive_attention(
     *,
     steps: Steps = Steps(),
 ) -> Attention:
-    """Return the context of a query by additive attention.
+    """Return the context of one query by additive attention; use `jax.vmap` for many.
 
     Args:
       parameters: the weights W, U and v.
       query: [Q] floating, such as the cell outputs at the end.
       outputs: [T, Y] floating, such as `Activations.cell_output` of `unroll` or `bidirectional`.
       steps: the padding. Its resets are ignored.
-
-    Raises:
-      ValueError: if the shapes do not fit each other, or both mask and length are given.
     """
     check_type("parameters", parameters, AdditiveAttention)
-    parameters, query, outputs, is_real = _as_arrays(parameters, query, outputs, steps)
-    hidden = (query @ parameters.query)[None] + outputs @ parameters.output
-    return _attention(jnp.tanh(hidden) @ parameters.score, outputs, is_real)
+    scores = lambda w, q, y: jnp.tanh((q @ w.query)[None] + y @ w.output) @ w.score
+    return _attention(scores, parameters, query, outputs, steps)
 
 
 def dot_product_attention(
@@ -95,7 +81,7 @@ def dot_product_attention(
     *,
     steps: Steps = Steps(),
 ) -> Attention:
-    """Return the context of a query by scaled dot product attention.
+    """Return the context of one query by scaled dot product attention.
 
     >>> identity = DotProductAttention(query=None, output=None)
     >>> outputs = jnp.array([[1.0], [2.0], [6.0]])
@@ -104,52 +90,45 @@ def dot_product_attention(
     >>> dot_product_attention(identity, jnp.zeros(1), outputs, steps=Steps(length=2)).weights
     Array([0.5, 0.5, 0. ], dtype=float32)
 
-    Arguments and errors are those of `additive_attention`, with the weights W and U.
+    Arguments are those of `additive_attention`, with the weights W and U.
     """
     check_type("parameters", parameters, DotProductAttention)
-    parameters, query, outputs, is_real = _as_arrays(parameters, query, outputs, steps)
-    if parameters.query is not None:
-        query = query @ parameters.query
-    projected = outputs if parameters.output is None else outputs @ parameters.output
-    return _attention(projected @ query / query.shape[0] ** 0.5, outputs, is_real)
+
+    def scores(w: DotProductAttention, q: jax.Array, y: jax.Array) -> jax.Array:
+        q = q if w.query is None else q @ w.query
+        y = y if w.output is None else y @ w.output
+        return y @ q / q.shape[0] ** 0.5
+
+    return _attention(scores, parameters, query, outputs, steps)
 
 
-def _attention(scores: jax.Array, outputs: jax.Array, is_real: jax.Array) -> Attention:
-    weights = jax.nn.softmax(scores, where=is_real)  # 0 everywhere if no step is real
-    return Attention(weights @ outputs, weights)
-
-
-def _as_arrays(
-    parameters: Weights, query: ArrayLike, outputs: ArrayLike, steps: Steps
-) -> tuple[Weights, jax.Array, jax.Array, jax.Array]:
-    """Convert the arguments to arrays, set padding to 0 and say which steps are real, [T]."""
-    may_lack = isinstance(parameters, DotProductAttention)
-    arrays: dict[str, Any] = {
-        name: None if w is None and may_lack else as_array(f"parameters.{name}", w)
-        for name, w in parameters._asdict().items()
-    }
+def _attention(
+    scores: Callable[[Weights, jax.Array, jax.Array], jax.Array],
+    parameters: Weights,
+    query: ArrayLike,
+    outputs: ArrayLike,
+    steps: Steps,
+) -> Attention:
     query, outputs = as_array("query", query), as_array("outputs", outputs)
     if query.ndim != 1:
         raise ValueError(f"query must be [Q], got {query.shape}")
     if outputs.ndim != 2:
         raise ValueError(f"outputs must be [T, Y], got {outputs.shape}")
-    _check_shapes(arrays, {"query": query.shape, "output": outputs.shape[1:], "score": ()})
-    num_steps = outputs.shape[0]
-    is_real, length, _ = check_steps(steps, num_steps)
+    may_lack = isinstance(parameters, DotProductAttention)
+    arrays: dict[str, jax.Array | MaybeNone] = {
+        name: None if w is None and may_lack else as_array(f"parameters.{name}", w)
+        for name, w in parameters._asdict().items()
+    }
+    sources = {"query": query.shape, "output": outputs.shape[1:], "score": ()}
+    shapes = {n: sources[n] * 2 if w is None else w.shape for n, w in arrays.items()}
+    for name, shape in shapes.items():
+        wanted = sources[name] + shapes["output"][-1:]  # [..., A]
+        if shape != wanted:
+            raise ValueError(f"parameters.{name} must have shape {wanted}, got {shape}")
+    is_real, length, _ = check_steps(steps, len(outputs))
     if is_real is None:
-        is_real = jnp.arange(num_steps) < (num_steps if length is None else length)
-    parameters = type(parameters)(**arrays)
-    return parameters, query, jnp.where(is_real[:, None], outputs, 0), is_real
-
-
-def _check_shapes(arrays: dict[str, Any], sources: dict[str, tuple[int, ...]]) -> None:
-    """Raise ValueError unless all weights lead from their sources to one number A of dimensions."""
-    sizes = []
-    for name, array in arrays.items():
-        shape = sources[name] * 2 if array is None else array.shape
-        if len(shape) != len(sources[name]) + 1 or shape[:-1] != sources[name]:
-            wanted = ", ".join([*map(str, sources[name]), "A"])
-            raise ValueError(f"parameters.{name} must be [{wanted}], got {shape}")
-        sizes.append(shape[-1])
-    if len(set(sizes)) > 1:
-        raise ValueError(f"parameters must all have one number A of dimensions, got {sizes}")
+        is_real = jnp.arange(len(outputs)) < (len(outputs) if length is None else length)
+    outputs = jnp.where(is_real[:, None], outputs, 0)
+    e = scores(type(parameters)(**arrays), query, outputs)
+    weights = jax.nn.softmax(e, where=is_real)  # 0 everywhere if no step is real
+    return Attention(weights @ outputs, weights)

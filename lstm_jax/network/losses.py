@@ -51,9 +51,6 @@ def half_squared_error(
       targets: the same shape.
       weights: [T] bool or floating, the weight of each step; None: 1. The targets of a step of
         weight 0 may be anything, NaN included.
-
-    Raises:
-      ValueError: if targets or weights do not have the shape that fits the outputs.
     """
     outputs, targets, weights = _as_arrays("outputs", outputs, targets, weights)
     errors = targets - outputs
@@ -72,18 +69,12 @@ def cross_entropy(
 ) -> jax.Array:
     """Return - Σ_t Σ_k t_k log f(net_k) + (1 - t_k) log(1 - f(net_k)), f logistic.
 
+    `net`, [K] or [T, K], are the net inputs of the output units; the other arguments are those of
+    `half_squared_error`, with targets in [0, 1]. Outputs within the tolerance of their
+    target add nothing.
+
     >>> cross_entropy(jnp.array([0.0]), jnp.array([1.0]))  # log 2
     Array(0.6931472, dtype=float32)
-
-    Args:
-      net: [K] or [T, K] floating, the net inputs of the output units.
-      targets: the same shape, in [0, 1].
-      weights: as in `half_squared_error`.
-      tolerance: outputs within this distance of their target add nothing.
-
-    Raises:
-      ValueError: if targets or weights do not have the shape that fits the net inputs, or the
-        tolerance is negative.
     """
     net, targets, weights = _as_arrays("net", net, targets, weights)
     check_tolerance(tolerance)
@@ -92,7 +83,7 @@ def cross_entropy(
         counts = weights.astype(bool)
         targets = jnp.where(counts, targets, 0)
     if tolerance:
-        counts = counts & ~_is_near(logistic(net), targets, tolerance)
+        counts = counts & ~(jnp.abs(logistic(net) - targets) <= tolerance)
     terms = jnp.where(counts, _cross_entropy(net, targets), 0)
     return jnp.sum(terms if weights is None else terms * weights.astype(net.dtype))
 
@@ -102,12 +93,11 @@ def _cross_entropy(net: jax.Array, target: jax.Array) -> jax.Array:
     return optax.sigmoid_binary_cross_entropy(net, target)
 
 
-@_cross_entropy.defjvp
-def _cross_entropy_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    """Take the derivative f(net) - t in closed form, where f' cancels."""
-    net, target = primals
-    by_net = (logistic(net) - target) * tangents[0]
-    return _cross_entropy(net, target), by_net - net * tangents[1]
+# The derivative f(net) - t in closed form, where f' cancels.
+_cross_entropy.defjvps(
+    lambda by_net, _, net, target: (logistic(net) - target) * by_net,
+    lambda by_target, _, net, target: -net * by_target,
+)
 
 
 def ignore_within_tolerance(
@@ -118,21 +108,15 @@ def ignore_within_tolerance(
     >>> ignore_within_tolerance(jnp.array([0.1, 0.5, 0.9]), jnp.array([0.0, 0.0, 1.0]), 0.2)
     Array([0. , 0.5, 1. ], dtype=float32)
 
-    Args:
-      outputs: [..., K], of one step or of all.
-      targets: the same shape.
-      tolerance: a number, or [...], one per step; None changes nothing.
+    Outputs and targets are [..., K]. The tolerance is a number, or [...], one per step; None
+    changes nothing.
     """
     if tolerance is None:
         return outputs
     if jnp.ndim(tolerance):
         tolerance = jnp.asarray(tolerance)[..., None]
     targets = targets.astype(outputs.dtype)
-    return jnp.where(_is_near(outputs, targets, tolerance), targets, outputs)
-
-
-def _is_near(outputs: jax.Array, targets: jax.Array, tolerance: jax.Array | float) -> jax.Array:
-    return jnp.abs(outputs - targets) <= tolerance
+    return jnp.where(jnp.abs(outputs - targets) <= tolerance, targets, outputs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,13 +129,10 @@ class Loss:
     >>> gradients = [jax.grad(loss)(net, target) for loss in (Loss(), LOSSES["cross_entropy"])]
     >>> [round(float(gradient[0]), 4) for gradient in gradients]
     [0.0925, 0.8808]
-
-    Raises:
-      ValueError: if a field is negative or beyond float32, or both weights are 0.
     """
 
     squared: float = 1.0
-    """Weight of E / 2."""
+    """Weight of E / 2; no field is negative."""
     cross_entropy: float = 0.0
     """Weight of the cross entropy, c above. It needs logistic output units unless it is 0."""
     tolerance: float = 0.0
@@ -179,15 +160,9 @@ class Loss:
     ) -> jax.Array:
         """Return the loss of a sequence, summed over steps, output units and lanes.
 
-        Args:
-          net: [K] or [T, K], the net inputs of the output units: the outputs of an architecture
-            whose `output` is "identity".
-          targets: as in `half_squared_error`.
-          weights: as in `half_squared_error`.
-          output: the activation function of the output units, a key of `ACTIVATIONS`.
-
-        Raises:
-          ValueError: if shapes do not fit, or the loss is not defined for the output units.
+        `net` and the other arrays are those of `cross_entropy`: `net` is what `apply` returns for
+        an architecture whose `output` is "identity". The argument `output` is the activation
+        function of the output units, a key of `ACTIVATIONS`.
         """
         self.check(output)
         net, targets, _ = _as_arrays("net", net, targets, weights)
@@ -195,15 +170,15 @@ class Loss:
         if self.squared:
             outputs = ACTIVATIONS[output](net)
             outputs = ignore_within_tolerance(outputs, targets, self.tolerance or None)
-            terms.append(_times(self.squared, half_squared_error(outputs, targets, weights)))
+            terms.append((self.squared, half_squared_error(outputs, targets, weights)))
         if self.cross_entropy:
             entropy = cross_entropy(net, targets, weights, tolerance=self.tolerance)
-            terms.append(_times(self.cross_entropy, entropy))
-        return sum(terms[1:], terms[0])
+            terms.append((self.cross_entropy, entropy))
+        first, *rest = (term if factor == 1 else factor * term for factor, term in terms)
+        return sum(rest, first)
 
 
 HALF_SQUARED = Loss()  # the paper's
-
 LOSSES = {
     "squared": HALF_SQUARED,
     "cross_entropy": Loss(squared=0.0, cross_entropy=1.0),
@@ -215,10 +190,6 @@ def check_loss(architecture: Architecture, loss: Loss) -> None:
     """Raise ValueError unless a loss is defined for the output units of an architecture."""
     check_type("loss", loss, Loss)
     loss.check(architecture.output)
-
-
-def _times(factor: float, term: jax.Array) -> jax.Array:
-    return term if factor == 1 else factor * term
 
 
 def _as_arrays(
@@ -235,7 +206,6 @@ def _as_arrays(
         return outputs, targets, None
     weights = as_array("weights", weights)
     if outputs.ndim < 2 or weights.shape != outputs.shape[:1] + outputs.shape[2:]:
-        raise ValueError(
-            f"weights must be [T] for {name} [T, K], got {weights.shape} for {outputs.shape}"
-        )
+        shapes = f"{weights.shape} for {outputs.shape}"
+        raise ValueError(f"weights must be [T] for {name} [T, K], got {shapes}")
     return outputs, targets, weights[:, None]

@@ -8,10 +8,12 @@ input it carries a trace, the derivative of the internal state by that weight:
     ∂s_v/∂w_phi,m (t) = y_phi ∂s_v/∂w_phi,m (t-1) + s_v(t-1) f'(net_phi) y_m
 
 y_phi = 1 without forget gates. The sources m of a peephole are the states that it sees. Memory is
-O(W) and each step's work O(1) per weight, for streams of any length. The gradients of all steps
-(eqs. 19-28) are summed until an update applies them; the sums equal those of `reverse_mode`.
+O(W) and each step's work O(1) per weight. The gradients of all steps (eqs. 19-28) are summed until
+an update applies them; the sums equal those of `reverse_mode`.
 
-`learn` takes one step; `learn_chunk` of `chunkwise` takes many at once.
+`learn` takes one step. `learn_chunk` takes T at once: error signals flow back in reverse mode to
+the start of the chunk, where they meet the traces of earlier steps, and one sum moves these on to
+its end. The result equals that of `learn` step by step, up to rounding.
 """
 
 from __future__ import annotations
@@ -25,21 +27,17 @@ import optax
 from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.architecture import Architecture, add_layers
 from lstm_jax.cell.lanes import vary_alike
-from lstm_jax.cell.parameters import (
-    OutputWeights,
-    Parameters,
-    UnitWeights,
-    check_parameters,
-    join,
-)
-from lstm_jax.cell.scan import Activations, project
+from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
+from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, project
 from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
 from lstm_jax.cell.validation import as_array, as_flags, as_input, as_shaped, as_weights, check_type
 from lstm_jax.gradient.equations import (
     Traces,
     add_outer,
+    advance_traces,
     decay,
     derivatives_of_state,
     gradient_from_traces,
@@ -49,19 +47,24 @@ from lstm_jax.gradient.equations import (
     unit_errors,
     zero_traces,
 )
-from lstm_jax.network.layer import check_run, check_state
+from lstm_jax.gradient.reverse_mode import truncated
+from lstm_jax.network.layer import (
+    check_run,
+    check_state,
+    clear_padding,
+    net_inputs_only,
+    output_units,
+    prepare,
+)
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.network.outputs import net_inputs_only, output_units
 
 
 class Learner(NamedTuple):
     """The state of online learning, a pytree of constant size."""
 
     parameters: Parameters
-    """The network's weights."""
     optimiser_state: optax.OptState
-    """The optimiser's state."""
     state: State
     """The hidden layer after the last step."""
     traces: Traces
@@ -75,20 +78,7 @@ def init_learner(
 ) -> Learner:
     """Return a learner before the first step, which owns its arrays: they may be donated.
 
-    >>> from lstm_jax.cell.parameters import initialise
-    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
-    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
-    >>> float(learner.state.internal_state[0]), float(learner.gradient.output.cell[0, 0])
-    (0.0, 0.0)
-
-    Args:
-      architecture: the network.
-      parameters: its initial weights.
-      optimiser: the optimiser of `update`, any optax transformation that needs the gradient alone.
-
-    Raises:
-      ValueError: if the parameters do not fit the architecture, or the optimiser needs more than
-        the gradient.
+    The optimiser is any optax transformation that needs the gradient alone.
     """
     check_parameters(architecture, parameters)
     check_optimiser(optimiser, parameters)
@@ -103,16 +93,18 @@ def init_learner(
 
 
 def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
-    """Reset state and traces to the start of a sequence; the rest of the learner stays.
-
-    Raises:
-      ValueError: if the learner does not fit the architecture.
-    """
+    """Reset state and traces to the start of a sequence; the rest of the learner stays."""
     _check_learner(architecture, learner)
     return learner._replace(
         state=zero_state(architecture, learner.state.internal_state.dtype),
         traces=jax.tree.map(jnp.zeros_like, learner.traces),
     )
+
+
+def _check_learner(architecture: Architecture, learner: Learner) -> None:
+    check_type("architecture", architecture, Architecture)
+    check_type("learner", learner, Learner)
+    check_state("learner.state", architecture, learner.state, learner.parameters.output.cell)
 
 
 def learn(
@@ -138,15 +130,13 @@ def learn(
 
     Args:
       architecture: the network; static under `jit`.
-      learner: the learner before the step.
       x_t: [I] floating, or an integer in [0, I) for a one-hot vector.
       target: [K], or None for a step without error.
       weight: the weight of this step's loss; 0 is the same as no target, so that one compiled
         function serves steps with and without targets.
-      mask: bool, False for a gap in the stream: the learner stays as it is except for a reset, and
-        the outputs are 0; None: True.
-      reset: bool, whether a new sequence starts before this step, as by `start_sequence`; None:
-        False.
+      mask: bool, False for a gap in the stream, where the learner stays as it is except for a
+        reset, and the outputs are 0.
+      reset: bool, whether a new sequence starts before this step, as by `start_sequence`.
       loss: the loss at the output units, E / 2 in the paper; static under `jit`.
 
     Returns:
@@ -154,8 +144,7 @@ def learn(
       `gradient` includes this step; `update` applies it.
 
     Raises:
-      ValueError: if an argument has the wrong shape or dtype, or the loss is not defined for the
-        output units.
+      ValueError: if an argument does not fit, or the loss is not defined for the output units.
     """
     _check_learner(architecture, learner)
     check_loss(architecture, loss)
@@ -190,14 +179,9 @@ def _learn(
     state, cell_input = cell_step(architecture, weights, before, project(weights, x_t[None])[0])
     at = Activations(cell_input=cell_input, **state._asdict())
     outputs = output_units(architecture, learner.parameters.output, state, x_t)
-
     rows = recurrent_sources(architecture, before)
-    sources = UnitWeights(
-        x_t,
-        jnp.concatenate(rows) if rows else None,
-        jnp.ones((), dtype),
-        before.internal_state,
-    )
+    recurrent = jnp.concatenate(rows) if rows else None
+    sources = UnitWeights(x_t, recurrent, jnp.ones((), dtype), before.internal_state)
     increments = derivatives_of_state(architecture, at, before.internal_state)
     traces = learner.traces
     if at.forget_gate is not None:
@@ -224,47 +208,26 @@ def _gradient(
         net = output_units(net_inputs_only(architecture), output, state, sources.input)
         return loss(net[None], target[None], weight[None], output=architecture.output)
 
-    by_outputs, delta = jax.grad(at_outputs, (0, 1))(
-        learner.parameters.output, learner.state
-    )  # (19)
+    parameters = learner.parameters
+    by_outputs, delta = jax.grad(at_outputs, (0, 1))(parameters.output, learner.state)  # (19)
     e_s, delta_values = unit_errors(architecture, at, delta)  # (21), (23)
     delta_net = net_input_errors(architecture, at, delta_values)  # (20), (21)
-    layer = learner.parameters.layer
     by_output_gate = by_hidden = None
     if at.output_gate is not None:  # (22)
-        by_output_gate = outer(
-            layer.output_gate._replace(peephole=None), sources, delta_net.output_gate
-        )
-        if layer.output_gate.peephole is not None:  # it sees the state of this very step
+        gate = parameters.layer.output_gate
+        by_output_gate = outer(gate._replace(peephole=None), sources, delta_net.output_gate)
+        if gate.peephole is not None:  # it sees the state of this very step
             by_peephole = broadcast_to_cells(architecture, delta_net.output_gate)
             by_peephole = by_peephole * at.internal_state
             by_output_gate = by_output_gate._replace(peephole=by_peephole)
     if at.hidden is not None:
-        by_hidden = outer(layer.hidden, sources, delta_net.hidden)
+        by_hidden = outer(parameters.layer.hidden, sources, delta_net.hidden)
     by_layer = gradient_from_traces(architecture, learner.traces, e_s)  # (26), (28)
     return Parameters(by_layer._replace(output_gate=by_output_gate, hidden=by_hidden), by_outputs)
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
-    """Apply the summed gradient, after a step or after a sequence, and set it to 0.
-
-    >>> from lstm_jax.cell.parameters import initialise
-    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
-    >>> sgd = optax.sgd(0.5)
-    >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
-    >>> _, learner = learn(net, learner, 1, [1.0])
-    >>> float(learner.gradient.output.bias[0]) < 0
-    True
-    >>> update(sgd, learner).gradient.output.bias
-    Array([0.], dtype=float32)
-
-    Args:
-      optimiser: the optimiser given to `init_learner`.
-      learner: the learner before the update.
-
-    Raises:
-      ValueError: if `learner` is not a `Learner`.
-    """
+    """Apply the gradient, summed over a step or a sequence, by the optimiser; set it to 0."""
     check_type("learner", learner, Learner)
     updates, optimiser_state = optimiser.update(
         learner.gradient, learner.optimiser_state, learner.parameters
@@ -274,6 +237,75 @@ def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner
         optimiser_state=optimiser_state,
         gradient=jax.tree.map(jnp.zeros_like, learner.gradient),
     )
+
+
+def learn_chunk(
+    architecture: Architecture,
+    learner: Learner,
+    inputs: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
+    weights: ArrayLike | None = None,
+    steps: Steps = Steps(),
+    loss: Loss = HALF_SQUARED,
+) -> tuple[jax.Array, Learner]:
+    """Take T steps at once, faster than `learn` step by step; memory is O(T).
+
+    Arguments and errors are those of `learn` for T steps: `inputs` [T, I] floating or [T] integers,
+    `targets` [T, K] or None, `weights` [T] (None: 1), and the mask and the resets of `steps`.
+
+    Returns:
+      The outputs [T, K] and the learner after the chunk.
+    """
+    check_type("learner", learner, Learner)
+    sequence = check_run(architecture, learner.parameters, inputs, steps, learner.state)
+    check_loss(architecture, loss)
+    num_steps = sequence.inputs.shape[:1]
+    if targets is not None:
+        targets = as_shaped("targets", targets, (*num_steps, architecture.num_outputs))
+        weights = as_weights(weights, num_steps)
+    return _learn_chunk(architecture, loss, learner, sequence, targets, weights)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _learn_chunk(
+    architecture: Architecture,
+    loss: Loss,
+    learner: Learner,
+    sequence: Sequence,
+    targets: jax.Array | None,
+    weights: jax.Array | None,
+) -> tuple[jax.Array, Learner]:
+    layer = LayerScan(architecture, record=True)
+    learner, sequence = vary_alike((learner, prepare(sequence)))
+    if weights is not None and sequence.mask is not None:
+        weights = jnp.where(sequence.mask, weights, 0)
+
+    def at_outputs(parameters: Parameters, start: State) -> tuple[jax.Array, tuple]:
+        joined = join(architecture, parameters.layer)
+        final, activations = truncated(layer, joined, sequence._replace(initial_state=start))
+        assert activations is not None
+        net = output_units(
+            net_inputs_only(architecture), parameters.output, activations, sequence.inputs
+        )
+        value = jnp.zeros(())
+        if targets is not None:
+            value = loss(net, targets, weights, output=architecture.output)
+        return value, (net, activations, final)
+
+    if targets is None:
+        _, (net, activations, final) = at_outputs(learner.parameters, learner.state)
+    else:
+        (gradient, delta_start), (net, activations, final) = jax.grad(
+            at_outputs, argnums=(0, 1), has_aux=True
+        )(learner.parameters, learner.state)
+        earlier = gradient_from_traces(architecture, learner.traces, delta_start.internal_state)
+        gradient = jax.tree.map(jnp.add, learner.gradient, gradient)
+        gradient = gradient._replace(layer=add_layers(gradient.layer, earlier))
+        learner = learner._replace(gradient=gradient)
+    traces = advance_traces(layer, learner.traces, sequence, activations)
+    outputs = clear_padding(ACTIVATIONS[architecture.output](net), sequence.mask)
+    return outputs, learner._replace(state=final, traces=traces)
 
 
 def online_gradient(
@@ -287,27 +319,17 @@ def online_gradient(
 ) -> tuple[jax.Array, Parameters]:
     """Return the outputs of a sequence and its truncated gradient, in memory independent of T.
 
-    Args:
-      architecture: the network; static under `jit`.
-      parameters: its weights.
-      inputs: [T, I] floating or [T] integers.
-      targets: [T, K].
-      weights: [T], the weight of each step's loss; None: 1.
-      loss: as in `learn`.
+    Arguments and errors are those of `learn_chunk`; the sequence begins at `zero_state`.
 
     Returns:
       The outputs [T, K], and the gradient, shaped as the parameters.
-
-    Raises:
-      ValueError: as in `learn_chunk`.
     """
-    arguments = check_run(architecture, parameters, inputs)
-    steps = arguments.inputs.shape[:1]
+    sequence = check_run(architecture, parameters, inputs)
+    steps = sequence.inputs.shape[:1]
     targets = as_shaped("targets", targets, (*steps, architecture.num_outputs))
+    weights = as_weights(weights, steps)
     check_loss(architecture, loss)
-    return _online_gradient(
-        architecture, loss, parameters, arguments.inputs, targets, as_weights(weights, steps)
-    )
+    return _online_gradient(architecture, loss, parameters, sequence.inputs, targets, weights)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
@@ -328,9 +350,3 @@ def _online_gradient(
 
     learner, outputs = jax.lax.scan(body, start, steps)
     return outputs, learner.gradient
-
-
-def _check_learner(architecture: Architecture, learner: Learner) -> None:
-    check_type("architecture", architecture, Architecture)
-    check_type("learner", learner, Learner)
-    check_state("learner.state", architecture, learner.state, learner.parameters.output.cell)

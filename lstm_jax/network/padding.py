@@ -30,26 +30,20 @@ def pad_sequences(
 
     Returns:
       The batch [B, T, ...] and the lengths [B] int32.
-
-    Raises:
-      ValueError: if there is no sequence, one does not fit the first, or one is longer than
-        `steps`.
     """
     try:
-        given = list(sequences)
+        given = [as_array(f"sequences[{i}]", sequence) for i, sequence in enumerate(sequences)]
     except TypeError as error:
         raise ValueError(f"sequences must be a list of arrays, got {sequences!r}") from error
-    arrays = [_as_sequence(i, sequence) for i, sequence in enumerate(given)]
-    if not arrays:
+    if not given:
         raise ValueError("sequences must hold at least one sequence, got none")
+    arrays = [np.asarray(array) for array in given]
     first = arrays[0]
     for i, array in enumerate(arrays):
-        if _type(array) != _type(first) or array.shape[1:] != first.shape[1:]:
-            wanted = ", ".join([f"T_{i}", *map(str, first.shape[1:])])
-            raise ValueError(
-                f"sequences[{i}] must be {_type(first)} [{wanted}] as sequences[0], got "
-                f"{array.dtype} {array.shape}"
-            )
+        fits = _type(array) == _type(first) and array.shape[1:] == first.shape[1:]
+        if array.ndim == 0 or _type(array) is None or not fits:
+            wanted = "numbers [T, ...], floating, integer or bool, and fit sequences[0]"
+            raise ValueError(f"sequences[{i}] must hold {wanted}, got {array.dtype} {array.shape}")
     lengths = np.array([len(array) for array in arrays], np.int32)
     longest = int(lengths.max())
     num_steps = longest if steps is None else as_integer("steps", steps, 0)
@@ -58,22 +52,9 @@ def pad_sequences(
     batch = np.zeros((len(arrays), num_steps, *first.shape[1:]), np.result_type(*arrays))
     for row, array in zip(batch, arrays, strict=True):
         row[: len(array)] = array
-    return as_array("sequences", batch), jnp.asarray(lengths)
-
-
-def _as_sequence(i: int, sequence: ArrayLike) -> np.ndarray:
-    try:
-        array = np.asarray(sequence)
-    except ValueError as error:
-        raise ValueError(f"sequences[{i}] must be an array, got {sequence!r}") from error
-    if array.ndim == 0 or _type(array) is None:
-        wanted = "numbers [T, ...], floating, integer or bool"
-        raise ValueError(f"sequences[{i}] must hold {wanted}, got {array.dtype} {array.shape}")
-    return array
+    return jnp.asarray(batch), jnp.asarray(lengths)
 
 
 def _type(array: np.ndarray) -> str | None:
-    for name, dtype in (("floating", jnp.floating), ("integer", jnp.integer), ("bool", jnp.bool_)):
-        if jnp.issubdtype(array.dtype, dtype):
-            return name
-    return None
+    families = {"floating": jnp.floating, "integer": jnp.integer, "bool": jnp.bool_}
+    return next((n for n, family in families.items() if jnp.issubdtype(array.dtype, family)), None)

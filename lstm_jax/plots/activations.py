@@ -12,8 +12,7 @@ import numpy as np
 from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.cell.scan import Activations
-from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import apply
+from lstm_jax.network.layer import apply, unroll
 from lstm_jax.plots import style
 
 if TYPE_CHECKING:

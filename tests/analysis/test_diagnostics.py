@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.analysis.diagnostics import Finding, Thresholds, diagnose
+from lstm_jax.analysis.diagnostics import Finding, diagnose
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
-from lstm_jax.network.outputs import apply
+from lstm_jax.network.layer import apply
 
 A, B, C = range(3)
 NET = Architecture(num_inputs=3, blocks=(1, 1), num_outputs=1, recurrent="none")
@@ -190,8 +190,3 @@ def test_a_remedy_asks_for_what_the_network_has():
     still = {"cell": ([0.0] * 3, 0.0)}
     (finding,) = find("drift", build(without_gate, still, problem), without_gate)
     assert "give the blocks input gates" in finding.remedy
-
-
-def test_thresholds_decide():
-    parameters = build(NET, {}, PROBLEMS["never_opens"])
-    assert not find("never_opens", parameters, thresholds=Thresholds(opens=0.001))

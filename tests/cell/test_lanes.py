@@ -26,9 +26,8 @@ from lstm_jax.cell import lanes
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import product
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions
+from lstm_jax.network.layer import RunOptions, apply
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 

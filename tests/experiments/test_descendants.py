@@ -15,8 +15,8 @@ from helpers import assert_close, assert_equal, quick_jit
 from experiments.claims import composed, continual, how_far, tasks
 from experiments.claims.base import ClaimOptions, band
 from experiments.claims.continual import START, StreamState, StreamTraining, follow
+from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import LOSSES
-from lstm_jax.network.outputs import apply
 from lstm_jax.tasks import reber
 from lstm_jax.training.trials.runner import TrialRunner
 

@@ -17,9 +17,8 @@ from helpers import EVERYTHING
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions, unroll
+from lstm_jax.network.layer import RunOptions, apply, unroll
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.outputs import apply
 
 STEPS = 10
 NETWORKS = {
@@ -135,7 +134,9 @@ def saved_per_step(gradient: str, record: str) -> float:
         inputs = jnp.ones((steps, net.num_inputs))
 
         options = RunOptions(gradient=gradient)
-        run = lambda parameters: unroll(net, parameters, inputs, options=options, record=record)
+        run = lambda parameters: unroll(net, parameters, inputs, options=options)
+        if record == "last":
+            run = lambda parameters: apply(net, parameters, inputs, options=options, at="end")[1]
         vjp = jax.eval_shape(lambda p: jax.vjp(run, p)[1], parameters)
         return sum(leaf.size for leaf in jax.tree.leaves(vjp) if leaf.ndim)
 

@@ -31,9 +31,8 @@ from hypothesis import strategies as st
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import State, zero_state
-from lstm_jax.network.layer import RunOptions, unroll
+from lstm_jax.network.layer import RunOptions, apply, unroll
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -151,14 +150,14 @@ def test_error_after_no_step_reaches_the_initial_state_alone(symbols: bool):
 @hypothesis.settings(max_examples=4)
 def test_any_loss_on_the_internals_equals_autodiff(record: str, problem: Problem):
     def run(gradient, parameters, initial_state, inputs):
-        return unroll(
+        call = unroll if record == "all" else functools.partial(apply, at="end")
+        return call(
             problem.architecture,
             parameters,
             problem.inputs if inputs is None else inputs,
             initial_state=initial_state,
             steps=Steps(mask=problem.mask),
             options=RunOptions(gradient=gradient),
-            record=record,
         )
 
     @functools.partial(quick_jit, static_argnums=0)

@@ -160,14 +160,16 @@ def test_both_ways_to_truncate_agree_behind_attention(weights):
 WRONG: dict = {
     r"query must be \[Q\], got \(1, 4\)": lambda w: attend(w, QUERY[None], OUTPUTS),
     r"outputs must be \[T, Y\], got \(3,\)": lambda w: attend(w, QUERY, OUTPUTS[0]),
-    r"parameters.query must be \[2, A\], got \(4, 6\)": lambda w: attend(w, QUERY[:2], OUTPUTS),
-    r"parameters.score must be \[A\], got \(\)": lambda w: attend(
+    r"parameters.query must have shape \(2, 6\), got \(4, 6\)": lambda w: attend(
+        w, QUERY[:2], OUTPUTS
+    ),
+    r"parameters.score must have shape \(6,\), got \(\)": lambda w: attend(
         w._replace(score=1.0), QUERY, OUTPUTS
     ),
-    r"one number A of dimensions, got \[6, 6, 5\]": lambda w: attend(
+    r"parameters.score must have shape \(6,\), got \(5,\)": lambda w: attend(
         w._replace(score=np.ones(5)), QUERY, OUTPUTS
     ),
-    r"one number A of dimensions, got \[4, 3\]": lambda _: attend(
+    r"parameters.query must have shape \(4, 3\), got \(4, 4\)": lambda _: attend(
         DotProductAttention(None, None), QUERY, OUTPUTS
     ),
     "parameters must be of class AdditiveAttention": lambda _: additive_attention(

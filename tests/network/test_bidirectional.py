@@ -9,10 +9,8 @@ import pytest
 from helpers import DESCENDANT, assert_close, assert_equal, make_problem, quick_jit
 
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.bidirectional import bidirectional
 from lstm_jax.network.interop import from_library
-from lstm_jax.network.layer import RunOptions, unroll
-from lstm_jax.network.outputs import output_units
+from lstm_jax.network.layer import RunOptions, bidirectional, output_units, unroll
 
 pytestmark = pytest.mark.usefixtures("float64")
 

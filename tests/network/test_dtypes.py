@@ -12,10 +12,9 @@ from helpers import EVERYTHING, assert_close, quick_jit
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
-from lstm_jax.network.layer import RunOptions, unroll
+from lstm_jax.network.layer import RunOptions, apply, unroll
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import online_gradient
-from lstm_jax.network.outputs import apply
 
 GRADIENTS = ("truncated", "truncated_autodiff", "full")
 STEPS = 20

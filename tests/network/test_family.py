@@ -22,9 +22,8 @@ from helpers import (
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import zero_state
-from lstm_jax.network.layer import RunOptions, step, unroll
+from lstm_jax.network.layer import RunOptions, apply, step, unroll
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 

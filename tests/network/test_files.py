@@ -171,7 +171,7 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     "no header": (lambda arrays, header: header.clear(), "format must be .* got None"),
     "no architecture": (
         lambda arrays, header: header.pop("architecture"),
-        "architecture must be a JSON object",
+        "architecture must have the fields of Architecture",
     ),
     "not JSON": (lambda arrays, header: header.update(architecture="{"), "Expecting"),
     "deep": (lambda arrays, header: header.update(architecture="[" * 10**5), "recursion"),

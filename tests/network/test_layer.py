@@ -23,14 +23,13 @@ from helpers import (
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions, unroll
+from lstm_jax.network.layer import RunOptions, apply, unroll
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 
 GRADIENTS = ("truncated", "truncated_autodiff", "full")
-run = quick_jit(unroll, static_argnums=0, static_argnames=("options", "record"))
+run = quick_jit(unroll, static_argnums=0, static_argnames="options")
 
 
 @hypothesis.given(problem=problems())
@@ -70,8 +69,7 @@ def test_values_do_not_depend_on_the_gradient_or_on_what_is_recorded(gradient: s
     expected = run(*arguments, **options, options=RunOptions("full"))
     by_gradient = RunOptions(gradient)
     assert_close(run(*arguments, **options, options=by_gradient), expected, 1e-15)
-    activations, final = run(*arguments, **options, options=by_gradient, record="last")
-    assert activations is None
+    _, final = apply(*arguments, **options, options=by_gradient, at="end")
     assert_close(final, expected[1], 1e-15)
 
 

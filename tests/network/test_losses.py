@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.scan import Steps
+from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import (
     LOSSES,
     Loss,
@@ -21,7 +22,6 @@ from lstm_jax.network.losses import (
     half_squared_error,
     ignore_within_tolerance,
 )
-from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -24,10 +24,9 @@ from helpers import (
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions
+from lstm_jax.network.layer import RunOptions, apply
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import online_gradient
-from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -13,9 +13,8 @@ from helpers import EVERYTHING, assert_close, make_problem, quick_jit
 from jax.sharding import Mesh, PartitionSpec
 
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions
+from lstm_jax.network.layer import RunOptions, apply
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.outputs import apply
 
 pytestmark = pytest.mark.usefixtures("float64")
 

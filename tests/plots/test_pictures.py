@@ -17,8 +17,7 @@ from small_tasks import COPY, LATCH
 
 from lstm_jax import plots
 from lstm_jax.cell.parameters import initialise
-from lstm_jax.network.layer import unroll
-from lstm_jax.network.outputs import apply
+from lstm_jax.network.layer import apply, unroll
 from lstm_jax.plots import style
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.trials.runner import Progress, TrialResult

@@ -28,8 +28,8 @@ from lstm_jax import tasks
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.scan import Steps
+from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.outputs import apply
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.training_loop import (

@@ -17,9 +17,8 @@ from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.step import State
 from lstm_jax.network import online
-from lstm_jax.network.layer import RunOptions, Steps
+from lstm_jax.network.layer import At, RunOptions, Steps, apply, net_inputs_only
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
-from lstm_jax.network.outputs import At, apply, net_inputs_only
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
 from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, as_key, vmap_trials
