@@ -48,13 +48,37 @@ hypothesis.settings.load_profile("lstm_jax")
 
 
 # Files that take long begin first, so that no worker is left alone with one of them.
-LONG = ("test_processes", "test_notebooks", "test_rows", "test_devices", "test_resumption")
+LONG = ("test_rows", "test_examples", "test_devices", "test_resumption", "test_error_flow_picture")
+
+# The central theorems: the oracle, the truncation, invariances, one trial and one command.
+QUICK = {
+    "gradient/test_reference",
+    "gradient/test_truncated",
+    "cell/test_lanes",
+    "network/test_padding",
+    "training/test_stopping",
+    "training/test_keys",
+    "test_layout",
+}
+# Files that take long and say little beyond the others; CI runs them beside the README's command.
+SLOW = {
+    "training/test_processes",
+    "experiments/test_benchmark",
+    "experiments/test_notebooks",
+    "experiments/test_error_flow_picture",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Orders the tests for workers that take a file each."""
-    places = {name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+    """Order the tests for workers that take a file each, and mark them."""
+    order = {name: index for index, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+    for item in items:
+        name = "/".join(item.path.with_suffix("").parts[-2:]).removeprefix("tests/")
+        if name in QUICK:
+            item.add_marker(pytest.mark.quick)
+        if name in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
