@@ -37,11 +37,7 @@ NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class SearchPlan:
-    """All that decides the numbers of a search, but the number of configurations.
-
-    Raises:
-      ValueError: if nothing is left to search, or the recipe updates the weights within sequences.
-    """
+    """All that decides the numbers of a search, but the number of configurations."""
 
     task: str
     recipe: str  # that configurations add overrides to
@@ -63,7 +59,7 @@ class SearchPlan:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     def label(self, shape: str | None = None) -> str:
-        """Return the name of the result's files, which holds a random search's shape."""
+        """Return the name of the result's files, with the shape of a random search."""
         recipe = None if self.recipe == "paper" else self.recipe.replace(",", "_")
         return ".".join(filter(None, ("search", self.task, recipe, shape)))
 
@@ -113,7 +109,6 @@ def block_sizes(shape: str) -> tuple[int, ...]:
 
 
 def _task_shape(row: str, recipe: str) -> str:
-    """Return the shape of the row's blocks."""
     blocks = _task_of(row, recipe).architecture.blocks
     if len(set(blocks)) > 1:
         raise ValueError(f"--recipe must have blocks of one size in a search, got {recipe}")
@@ -122,9 +117,6 @@ def _task_shape(row: str, recipe: str) -> str:
 
 def _task_of(row: str, recipe: str) -> Task:
     return make_recipe(recipe).apply(make_task(row))
-
-
-# Flags -------------------------------------------------------------------------------------------
 
 
 def define_flags(flags: FlagSet) -> None:
@@ -139,11 +131,7 @@ def define_flags(flags: FlagSet) -> None:
 
 
 def make_plan(values: FlagValues) -> SearchPlan:
-    """Return the plan of the flags.
-
-    Raises:
-      ValueError: if a flag is wrong.
-    """
+    """Return the plan of the flags."""
     task, is_tpe = make_task(values.task), values.sampler == "tpe"
     budget = int(task.published.mean_sequences or task.max_sequences)
     has_batch_size = values["batch_size"].present or not is_tpe
@@ -182,7 +170,6 @@ def _space(values: FlagValues) -> SearchSpace:
 
 
 def _shapes(values: FlagValues) -> tuple[str, ...]:
-    """Return the shapes of blocks of the flags."""
     own = _task_shape(values.task, values.recipe)
     shapes = tuple(own if shape == "own" else shape for shape in values.blocks)
     wrong = [s for s in shapes if not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", s)]

@@ -57,7 +57,7 @@ def test_a_killed_cell_goes_on_to_the_same_result(
     assert expected["errors"][1] < 0.98 * expected["errors"][0]
     monkeypatch.setattr(cells, "CHECKPOINT_SECONDS", 0.0)
     with monkeypatch.context() as killed:
-        killed.setattr(cells, "_outcome", lambda *_: 1 / 0)
+        killed.setattr(cells.TrialRunner, "results", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(cell, tmp_path / "killed")
     assert names_in(tmp_path / "killed")
