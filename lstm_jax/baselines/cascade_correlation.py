@@ -54,49 +54,31 @@ OUTPUTS, CANDIDATES = range(2)  # phases
 class PassSums(NamedTuple):
     """Sums over the steps of a pass; zero where the phase does not need them."""
 
-    steps: jax.Array
-    """[], the number of steps."""
-    squared_error: jax.Array
-    """[], Σ e_o²."""
-    output_gradient: jax.Array
-    """[S, K], Σ y_m f'(net_o) e_o."""
-    error: jax.Array
-    """[K], Σ e_o."""
-    value: jax.Array
-    """[C], Σ v."""
-    value_error: jax.Array
-    """[C, K], Σ v e_o."""
-    derivative: jax.Array
-    """[C, M], Σ ∂v/∂w_m."""
-    derivative_error: jax.Array
-    """[C, M, K], Σ ∂v/∂w_m e_o."""
+    steps: jax.Array  # [], the number of steps
+    squared_error: jax.Array  # [], Σ e_o²
+    output_gradient: jax.Array  # [S, K], Σ y_m f'(net_o) e_o
+    error: jax.Array  # [K], Σ e_o
+    value: jax.Array  # [C], Σ v
+    value_error: jax.Array  # [C, K], Σ v e_o
+    derivative: jax.Array  # [C, M], Σ ∂v/∂w_m
+    derivative_error: jax.Array  # [C, M, K], Σ ∂v/∂w_m e_o
 
 
 class CascadeModel(NamedTuple):
     """A trial's net, its candidates and its training state."""
 
-    key: jax.Array
-    """uint32, the raw data of the trial's PRNG key."""
-    output: jax.Array
-    """[S, K], the output weights."""
-    hidden: jax.Array
-    """[U, M], the weights of the hidden units; 0 for units that have not joined."""
-    num_units: jax.Array
-    """int32, the number of hidden units that have joined."""
-    candidate: jax.Array
-    """[C, M], the weights of the candidates."""
+    key: jax.Array  # uint32, the raw data of the trial's PRNG key
+    output: jax.Array  # [S, K], the output weights
+    hidden: jax.Array  # [U, M], the weights of the hidden units; 0 for units that have not joined
+    num_units: jax.Array  # int32, the number of hidden units that have joined
+    candidate: jax.Array  # [C, M], the weights of the candidates
     output_state: optax.OptState
     candidate_state: optax.OptState
-    phase: jax.Array
-    """int32, `OUTPUTS` or `CANDIDATES`."""
-    epochs: jax.Array
-    """int32, the number of passes since the phase began."""
-    stale: jax.Array
-    """int32, the number of passes since the last significant change."""
-    level: jax.Array
-    """The error or the best score at the last significant change."""
-    num_sequences: jax.Array
-    """int32, the number of sequences of this pass."""
+    phase: jax.Array  # int32, `OUTPUTS` or `CANDIDATES`
+    epochs: jax.Array  # int32, the number of passes since the phase began
+    stale: jax.Array  # int32, the number of passes since the last significant change
+    level: jax.Array  # the error or the best score at the last significant change
+    num_sequences: jax.Array  # int32, the number of sequences of this pass
     sums: PassSums
 
 

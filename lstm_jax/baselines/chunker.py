@@ -47,25 +47,18 @@ from lstm_jax.training.update_rules.base import UpdateRule
 class NetWeights(NamedTuple):
     """The weights of a net of one self-recurrent hidden unit, I inputs and K outputs."""
 
-    hidden_input: jax.Array
-    """[I], w_h."""
-    hidden_self: jax.Array
-    """[], r."""
-    output_input: jax.Array
-    """[I, K], W."""
-    output_hidden: jax.Array
-    """[K], v."""
+    hidden_input: jax.Array  # [I], w_h
+    hidden_self: jax.Array  # [], r
+    output_input: jax.Array  # [I, K], W
+    output_hidden: jax.Array  # [K], v
 
 
 class NetState(NamedTuple):
     """The state of a net between two steps; all 0 at a sequence's start."""
 
-    hidden: jax.Array
-    """[], h."""
-    input_trace: jax.Array
-    """[I], ∂h/∂w_m."""
-    self_trace: jax.Array
-    """[], ∂h/∂r."""
+    hidden: jax.Array  # [], h
+    input_trace: jax.Array  # [I], ∂h/∂w_m
+    self_trace: jax.Array  # [], ∂h/∂r
 
 
 class Networks(NamedTuple):
@@ -78,14 +71,10 @@ class Networks(NamedTuple):
 class Trajectory(NamedTuple):
     """The activations of both nets along a sequence of T steps."""
 
-    outputs: jax.Array
-    """[T, K], A's predictions of the next input."""
-    ticks: jax.Array
-    """[T] bool, whether the input of this step was unexpected and reached C."""
-    chunker_hidden: jax.Array
-    """[T], h_C."""
-    chunker_outputs: jax.Array
-    """[T, K], C's latest prediction of the next unexpected input."""
+    outputs: jax.Array  # [T, K], A's predictions of the next input
+    ticks: jax.Array  # [T] bool, whether the input of this step was unexpected and reached C
+    chunker_hidden: jax.Array  # [T], h_C
+    chunker_outputs: jax.Array  # [T, K], C's latest prediction of the next unexpected input
 
 
 class _Carry(NamedTuple):

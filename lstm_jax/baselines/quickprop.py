@@ -28,10 +28,8 @@ from lstm_jax.cell.validation import check_number
 class QuickpropState(NamedTuple):
     """The previous step; arrays have the shapes of the weights."""
 
-    step: optax.Updates
-    """D(t-1), 0 before the first step."""
-    gradient: optax.Updates
-    """S(t-1)."""
+    step: optax.Updates  # D(t-1), 0 before the first step
+    gradient: optax.Updates  # S(t-1)
 
 
 def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.GradientTransformation:
