@@ -62,12 +62,11 @@ def search(plan: SearchPlan, options: RowOptions, number: int) -> None:
     path, may_replace = options.out / f"{plan.label()}.json", options.overwrite or options.resume
     files.check_free(path, may_replace)
     _load_optuna()
+    document: Document = {"schema_version": schema.SCHEMA_VERSION} | plan.document()
+    document |= {"configurations": [], "wall_seconds": 0.0}
+    document |= schema.about_run(plan.seed, command_line())
     if options.resume and path.exists():
         document = _read(path, plan)
-    else:
-        document: Document = {"schema_version": schema.SCHEMA_VERSION} | plan.document()
-        document |= {"configurations": [], "wall_seconds": 0.0}
-        document |= schema.about_run(plan.seed, command_line())
     files.make_folder(options.out)
     tried: list[Document] = document["configurations"]
     evaluator, is_written = Evaluator(plan), may_replace
@@ -102,10 +101,8 @@ def _read(path: pathlib.Path, plan: SearchPlan) -> Document:
     """Read the file of an interrupted search; raise ValueError if it is not one of this plan."""
     document, expected = files.read_object(path), plan.document()
     schema.check_fields(document, FILE, path)
-    found = {name: document.get(name) for name in expected}
-    if found != expected:
-        difference = differences(found, expected)
-        raise ValueError(f"{path} differs in {difference}; --overwrite replaces it")
+    if found := differences({name: document.get(name) for name in expected}, expected):
+        raise ValueError(f"{path} differs in {found}; --overwrite replaces it")
     for i, entry in enumerate(document["configurations"]):
         try:
             schema.check_fields(entry, CONFIGURATION, path)

@@ -97,9 +97,6 @@ class Chunker(UpdateRule[Networks]):
       threshold: an input is unexpected if an output was further than this from it.
       tolerance: the distance within which an output counts as equal to its target, in both nets but
         not for A's further output.
-
-    Raises:
-      ValueError: if a field is out of its range.
     """
 
     num_symbols: int
@@ -181,17 +178,10 @@ class Chunker(UpdateRule[Networks]):
         is_unexpected = jnp.any(jnp.abs(outputs[:-1] - target) > self.threshold)
         errors = jnp.append(self._errors(outputs[:-1], target), outputs[-1] - chunker.hidden)
 
-        networks = Networks(
-            learn(networks.automatizer, automatizer, symbol, outputs, errors, rate),
-            learn(
-                networks.chunker,
-                chunker,
-                chunker_symbol,
-                prediction,
-                self._errors(prediction, target),
-                jnp.where(is_unexpected, rate, 0),
-            ),
-        )
+        learned = learn(networks.automatizer, automatizer, symbol, outputs, errors, rate)
+        errors, rate = self._errors(prediction, target), jnp.where(is_unexpected, rate, 0)
+        by_chunker = learn(networks.chunker, chunker, chunker_symbol, prediction, errors, rate)
+        networks = Networks(learned, by_chunker)
         trajectory = Trajectory(outputs[:-1], ticks, chunker.hidden, prediction)
         carry = _Carry(networks, automatizer, chunker, chunker_symbol, prediction, is_unexpected)
         return carry, trajectory
@@ -211,11 +201,8 @@ def run_net(
     hidden = logistic(net_hidden)
     derivative = logistic.derivative(hidden)
     input_trace = (state_tm1.input_trace * weights.hidden_self).at[symbol].add(1)
-    state = NetState(
-        hidden=hidden,
-        input_trace=derivative * input_trace,
-        self_trace=derivative * (state_tm1.hidden + weights.hidden_self * state_tm1.self_trace),
-    )
+    self_trace = state_tm1.hidden + weights.hidden_self * state_tm1.self_trace
+    state = NetState(hidden, derivative * input_trace, derivative * self_trace)
     return state, logistic(weights.output_input[symbol] + weights.output_hidden * hidden)
 
 

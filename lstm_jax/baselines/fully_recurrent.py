@@ -85,9 +85,6 @@ class RecurrentNet:
       connections: see the table above.
       time_constants: τ of each of the R recurrent units, in [0, 1); (): all 0.
       bias: whether units that see the inputs also see an input that is always 1.
-
-    Raises:
-      ValueError: if a field is out of its range.
     """
 
     num_inputs: int
@@ -161,11 +158,7 @@ def weight_shapes(net: RecurrentNet) -> Weights:
 
 
 def initialise(key: jax.Array, net: RecurrentNet, *, init_range: float = 0.2) -> Weights:
-    """Draw every weight uniformly from [-init_range, init_range].
-
-    Raises:
-      ValueError: if `init_range` is not positive.
-    """
+    """Draw every weight uniformly from [-init_range, init_range]."""
     if init_range <= 0:
         raise ValueError(f"init_range must be positive, got {init_range}")
     shapes: list[MaybeNone] = [*weight_shapes(net)]
@@ -249,11 +242,9 @@ def bptt_gradient(
 def output_gradient(
     net: RecurrentNet, weights: Weights, y_t: jax.Array, sequence_t: SupervisedSequence
 ) -> tuple[jax.Array, jax.Array | MaybeNone, jax.Array | MaybeNone, jax.Array]:
-    """Backpropagate through the outputs of one step.
+    """Return the gradient of a step's E / 2 by y(t) [R] and output weights, and the outputs [K].
 
-    Returns:
-      The gradient of the step's E / 2 by y(t) [R], by `Weights.output` and by `Weights.direct`
-      (None where they are None), and the outputs [K].
+    The gradients by `Weights.output` and `Weights.direct` are None where they are None.
     """
     x_t, target_t, at_step, tolerance_t = sequence_t
     outputs = output_units(net, weights, y_t, x_t)

@@ -56,11 +56,7 @@ class Model(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentUpdate(UpdateRule[Model]):
-    """Descent after every sequence or, with a `StepGradient`, after every step with a loss.
-
-    Raises:
-      ValueError: if the tolerance is negative, or the optimiser needs more than a gradient.
-    """
+    """Descent after every sequence or, with a `StepGradient`, after every step with a loss."""
 
     task: Task
     optimiser: optax.GradientTransformation
@@ -120,10 +116,8 @@ def learn_online(
 
     The state of `gradient` comes from the weights of earlier steps; this approximation of online
     learning is good while weights change slowly (Williams & Zipser 1989). Steps after the last one
-    that counts are skipped: most sequences of task 1 are far shorter than the longest one.
-
-    Returns:
-      The model, and the outputs [T, K], before each step's update; 0 for skipped steps.
+    that counts are skipped: most sequences of task 1 are far shorter than the longest one. The
+    outputs [T, K] are those before each step's update; 0 for skipped steps.
     """
     targets, at_steps = sequence.targets, sequence.at_steps
     steps = jnp.arange(1, len(targets) + 1, dtype=jnp.int32)
@@ -249,10 +243,8 @@ def training_loop(
     output = getattr(task.architecture, "output", "logistic")
     if output != "logistic":
         raise ValueError(f"output units must be logistic, but those of the task are {output}")
-    if learning_rate is None:
-        learning_rate = task.hyperparameters.learning_rate
-    if init_range is None:
-        init_range = task.hyperparameters.init_range
+    rate = task.hyperparameters.learning_rate if learning_rate is None else learning_rate
+    init_range = task.hyperparameters.init_range if init_range is None else init_range
     inputs, outputs = task.architecture.num_inputs, task.architecture.num_outputs
     suffix = method.split("'")[0].lower()
     baseline = dataclasses.replace(
@@ -260,10 +252,10 @@ def training_loop(
         name=f"{task.name}.{suffix}",
         title=f"{task.title}, {method}",
         architecture=RecurrentNet(inputs, num_hidden, outputs, connections, bias=bias),
-        hyperparameters=Hyperparameters(learning_rate, init_range),
+        hyperparameters=Hyperparameters(rate, init_range),
         published=Published(),
         sequential_construction=False,
     )
-    descent = optax.sgd(learning_rate) if optimiser is None else optimiser
+    descent = optax.sgd(rate) if optimiser is None else optimiser
     rule = RecurrentUpdate(baseline, descent, GRADIENTS[method], tolerance)
     return TrainingLoop(baseline, Vmapped(rule))
