@@ -38,21 +38,16 @@ OUTCOME = {"recipe": schema.TEXT, "mean": schema.MAYBE} | COUNTS
 
 
 class Results:
-    """The results of the cells of one row.
-
-    Raises:
-      ValueError: if the row's file is not one of this study, or a recipe in it is unknown.
-    """
+    """The results of the cells of one row, whose file every method reads anew."""
 
     def __init__(self, folder: pathlib.Path, row: str) -> None:
-        self.folder = folder
+        self.folder, self._row = folder, row
         self._path = folder / f"{row}.json"
-        self._document: Document = {"row": row, "runs": [], "cells": {}}
-        self._read()
 
-    def _read(self) -> None:
+    def _read(self) -> Document:
+        """Read the file; raise ValueError if it is not of this study, or has an unknown recipe."""
         if not self._path.exists():
-            return
+            return {"row": self._row, "runs": [], "cells": {}}
         document = read_object(self._path)
         schema.check_fields(document, ROW, self._path)
         for key, outcome in document["cells"].items():
@@ -61,16 +56,15 @@ class Results:
                 make_recipe(outcome["recipe"])
             except ValueError as error:
                 raise ValueError(f"{self._path} has an unknown recipe: {error}") from error
-        self._document = document
+        return document
 
     def __contains__(self, cell: Cell) -> bool:
         """Return whether the cell has its result by now, from this process or another."""
-        self._read()
-        return cell.key in self._document["cells"]
+        return cell.key in self._read()["cells"]
 
     def cells(self) -> list[Document]:
         """Return the outcomes of all cells, as plain data."""
-        return list(self._document["cells"].values())
+        return list(self._read()["cells"].values())
 
     def add(self, cell: Cell, outcome: Document, about: Document) -> None:
         """Write the outcome of a cell to the file, beside what other processes have added."""
@@ -82,8 +76,8 @@ class Results:
             except InUseError:
                 time.sleep(0.01)
         try:
-            self._read()
-            row, runs, cells = (self._document[name] for name in ROW)
+            document = self._read()
+            row, runs, cells = (document[name] for name in ROW)
             if about not in runs:
                 runs.append(about)
             cells[cell.key] = cell._asdict() | outcome | {"run": runs.index(about)}

@@ -131,7 +131,7 @@ def shared_table(gathered: Gathered) -> str:
 
 def shared_recipes(gathered: Gathered) -> set[str]:
     """Return the recipes that were confirmed on two or more rows, whether they work or not."""
-    counts = collections.Counter()
+    counts = collections.Counter()  # of rows
     for row, outcomes in gathered.items():
         counts.update({o["recipe"] for o in outcomes if is_confirmed(row, o)})
     return {recipe for recipe, count in counts.items() if count > 1}

@@ -123,27 +123,19 @@ class RecurrentNet:
 class Weights(NamedTuple):
     """The weights of a `RecurrentNet`, indexed [source, unit]."""
 
-    input: jax.Array
-    """[G, R], into the recurrent layer; the bias is last."""
-    recurrent: jax.Array
-    """[R, R]."""
-    output: jax.Array | MaybeNone
-    """[R, K], from the recurrent layer to the outputs; None if "full"."""
-    direct: jax.Array | MaybeNone
-    """[G, K], from the inputs to the outputs; None unless "layered"."""
+    input: jax.Array  # [G, R], into the recurrent layer; the bias is last
+    recurrent: jax.Array  # [R, R]
+    output: jax.Array | MaybeNone  # [R, K], from the layer to the outputs; None if "full"
+    direct: jax.Array | MaybeNone  # [G, K], from the inputs to them; None unless "layered"
 
 
 class SupervisedSequence(NamedTuple):
     """A sequence with its targets; with the suffix _t, one step of it. Padding comes last."""
 
-    inputs: jax.Array
-    """[T, I] floating, or [T] integers for one-hot inputs; of one step [G]."""
-    targets: jax.Array
-    """[T, K]."""
-    at_steps: jax.Array
-    """[T] floating, the weight of each step's loss; 0 for padding."""
-    tolerance: jax.Array | None = None
-    """[T] floating, the distance within which an output counts as equal to its target; None: 0."""
+    inputs: jax.Array  # [T, I] floating, or [T] integers for one-hot inputs; of one step [G]
+    targets: jax.Array  # [T, K]
+    at_steps: jax.Array  # [T] floating, the weight of each step's loss; 0 for padding
+    tolerance: jax.Array | None = None  # [T], within which outputs equal targets; None: 0
 
 
 def weight_shapes(net: RecurrentNet) -> Weights:
@@ -263,8 +255,7 @@ def output_gradient(
 class StepGradient(NamedTuple, Generic[CarriedT]):
     """A gradient that is known step by step, forward in time."""
 
-    init: Callable[[Weights], CarriedT]
-    """(weights) -> the state before a sequence's first step."""
+    init: Callable[[Weights], CarriedT]  # (weights) -> the state before the first step
     step: Callable[
         [RecurrentNet, Weights, CarriedT, SupervisedSequence], tuple[CarriedT, Weights, jax.Array]
     ]
@@ -281,9 +272,8 @@ class Sensitivities(NamedTuple):
 
 def _rtrl_init(weights: Weights) -> Sensitivities:
     (given, units), dtype = weights.input.shape, weights.input.dtype
-    return Sensitivities(
-        jnp.zeros(units, dtype), jnp.zeros((units, (given + units) * units), dtype)
-    )
+    p = jnp.zeros((units, (given + units) * units), dtype)
+    return Sensitivities(jnp.zeros(units, dtype), p)
 
 
 def _rtrl_step(
