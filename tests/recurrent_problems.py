@@ -10,12 +10,12 @@ import numpy as np
 
 from lstm_jax.baselines.fully_recurrent import (
     RecurrentNet,
+    StepGradient,
     SupervisedSequence,
     Weights,
     as_vectors,
     weight_shapes,
 )
-from lstm_jax.baselines.step_gradients import StepGradient
 from lstm_jax.baselines.update_rules import SequenceGradient
 
 NETS = {

@@ -35,12 +35,12 @@ STAGES = ("singles", "drawn", "choose", "confirm", "repeat")
 
 def define(flags: FlagSet) -> None:
     """Define the flags."""
-    folder = "Folder of the results, one file per row (default: experiments/results/ablations)."
-    flags.folder("out", folder, required=False)
+    help = "Folder of the results, one file per row (default: experiments/results/ablations)."
+    flags.folder("out", help, required=False)
     flags.text("rows", "all", "'all', or rows separated by commas, run in this order.")
     flags.items("stages", ["singles", "confirm"], "The stages to run, in order.")
-    recipes = "Recipes for `choose`, `confirm` and `repeat`, separated by blanks."
-    flags.text("recipes", "", recipes)
+    help = "Recipes for `choose`, `confirm` and `repeat`, separated by blanks."
+    flags.text("recipes", "", help)
     flags.integer("drawn", 16, "Random combinations per row.", most=design.MOST_DRAWN)
     flags.switch("show", False, "Write the page and its pictures from the results.")
 
@@ -80,9 +80,8 @@ def _planned(
     seeds = {"confirm": design.CONFIRMATION_SEED, "repeat": design.REPETITION_SEED}
     for row in rows:
         if stage == "singles":
-            for cell in design.singles(row):
-                if not design.is_ruled_out(row, cell.recipe, outcomes_of):
-                    yield cell
+            is_open = lambda cell: not design.is_ruled_out(cell.row, cell.recipe, outcomes_of)
+            yield from filter(is_open, design.singles(row))
         elif stage == "drawn":
             yield from design.drawn(row, values.drawn)
         else:

@@ -22,16 +22,8 @@ from experiments.cli.files import read_object
 from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, lock, run_trials
-from lstm_jax.training.runs.result_file import (
-    COUNT,
-    LIST,
-    MAYBE,
-    OBJECT,
-    TEXT,
-    check_fields,
-    plain_number,
-)
 from lstm_jax.training.trials.records import Progress
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -40,54 +32,52 @@ AT_CHANCE = 0.98
 CHECKPOINT_SECONDS = 60.0
 
 # The fields of a file that are relied on.
-ROW = {"row": TEXT, "runs": LIST, "cells": OBJECT}
-OUTCOME = {"recipe": TEXT, "seed": COUNT, "trials": COUNT, "solved": COUNT, "mean": MAYBE}
+ROW = {"row": schema.TEXT, "runs": schema.LIST, "cells": schema.OBJECT}
+COUNTS = dict.fromkeys(("seed", "trials", "solved"), schema.COUNT)
+OUTCOME = {"recipe": schema.TEXT, "mean": schema.MAYBE} | COUNTS
 
 
 class Results:
-    """The results of the cells of one row."""
+    """The results of the cells of one row, whose file every method reads anew."""
 
     def __init__(self, folder: pathlib.Path, row: str) -> None:
-        """Read the row's file, if there is one.
-
-        Raises:
-          ValueError: if it is not a file of this study, or a recipe in it is unknown.
-        """
-        self.folder = folder
+        self.folder, self._row = folder, row
         self._path = folder / f"{row}.json"
-        self._document: Document = {"row": row, "runs": [], "cells": {}}
-        self._read()
 
-    def _read(self) -> None:
+    def _read(self) -> Document:
+        """Read the file; raise ValueError if it is not of this study, or has an unknown recipe."""
         if not self._path.exists():
-            return
+            return {"row": self._row, "runs": [], "cells": {}}
         document = read_object(self._path)
-        check_fields(document, ROW, self._path)
+        schema.check_fields(document, ROW, self._path)
         for key, outcome in document["cells"].items():
-            check_fields(outcome, OUTCOME, self._path, f"cells[{key!r}].")
+            schema.check_fields(outcome, OUTCOME, self._path, f"cells[{key!r}].")
             try:
                 make_recipe(outcome["recipe"])
             except ValueError as error:
                 raise ValueError(f"{self._path} has an unknown recipe: {error}") from error
-        self._document = document
+        return document
 
     def __contains__(self, cell: Cell) -> bool:
         """Return whether the cell has its result by now, from this process or another."""
-        self._read()
-        return cell.key in self._document["cells"]
+        return cell.key in self._read()["cells"]
 
     def cells(self) -> list[Document]:
         """Return the outcomes of all cells, as plain data."""
-        return list(self._document["cells"].values())
+        return list(self._read()["cells"].values())
 
     def add(self, cell: Cell, outcome: Document, about: Document) -> None:
         """Write the outcome of a cell to the file, beside what other processes have added."""
         folder = self._path.with_suffix(".adding")  # locked between processes
-        while (descriptor := _try_lock(folder)) is None:
-            time.sleep(0.01)
+        descriptor = None
+        while descriptor is None:
+            try:
+                descriptor = lock(folder)
+            except InUseError:
+                time.sleep(0.01)
         try:
-            self._read()
-            row, runs, cells = (self._document[name] for name in ROW)
+            document = self._read()
+            row, runs, cells = (document[name] for name in ROW)
             if about not in runs:
                 runs.append(about)
             cells[cell.key] = cell._asdict() | outcome | {"run": runs.index(about)}
@@ -101,18 +91,10 @@ class Results:
             os.close(descriptor)
 
 
-def _try_lock(folder: pathlib.Path) -> int | None:
-    try:
-        return lock(folder)
-    except InUseError:
-        return None
-
-
 def run_once(cell: Cell, results: Results, about: Document) -> Document | None:
     """Run a cell, from its checkpoint if it was killed, and add its outcome to the results.
 
-    Returns:
-      The outcome; None if the cell has its result, or another process runs it.
+    Return None if the cell has its result, or another process runs it.
     """
     if cell in results:
         return None
@@ -149,10 +131,6 @@ def run_cell(cell: Cell, checkpoints: Checkpoints) -> Document:
         checkpoint_seconds=CHECKPOINT_SECONDS,
         on_chunk=is_hopeless,
     )
-    return _outcome(runner, time.monotonic() - started) | {"cut": not has_ended}
-
-
-def _outcome(runner: TrialRunner, seconds: float) -> Document:
     results = runner.results()
     counts = [result.sequences for result in results if result.solved]
     return {
@@ -163,8 +141,9 @@ def _outcome(runner: TrialRunner, seconds: float) -> Document:
         "test_size": results[0].test_size,
         "non_finite": sum(not result.finite for result in results),
         "num_sequences": runner.num_sequences,
-        "errors": [plain_number(error) for error in tenths(_errors(runner))],
-        "seconds": round(seconds, 1),
+        "errors": [schema.plain_number(error) for error in tenths(_errors(runner))],
+        "seconds": round(time.monotonic() - started, 1),
+        "cut": not has_ended,
     }
 
 

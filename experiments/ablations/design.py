@@ -69,7 +69,6 @@ _BY_DIFFICULTY = (
 # The next easier row.
 EASIER = {harder: easier for rows in _BY_DIFFICULTY for easier, harder in itertools.pairwise(rows)}
 
-
 Outcome = Document  # of a cell, as its row's file has it
 
 
@@ -97,10 +96,9 @@ def published_sequences(row: str) -> int:
 
 def ratio(row: str, mean: float | None) -> float | None:
     """Return the ratio of a mean number of sequences to the published one."""
-    if mean is None:
-        return None
     uncounted = UNCOUNTED.get(row, 0)
-    return (mean - uncounted) / (published_sequences(row) - uncounted)
+    published = published_sequences(row) - uncounted
+    return None if mean is None else (mean - uncounted) / published
 
 
 def make_cell(row: str, recipe: str, seed: int = CHOICE_SEED) -> Cell:
@@ -121,11 +119,10 @@ def singles(row: str) -> list[Cell]:
 
 def drawn(row: str, count: int) -> Iterator[Cell]:
     """Draw `count` random combinations, and yield the cells of those that the row allows."""
-    generator = random.Random(row)
-    texts = []
+    generator, texts = random.Random(row), []
     for _ in range(count):
         lines = [line for line in FACTORS if generator.random() < 1 / 3]
-        texts.append("+".join(generator.choice(line) for line in lines))
+        texts.append("+".join(map(generator.choice, lines)))
     return _distinct_cells(row, texts)
 
 
@@ -142,8 +139,7 @@ def _distinct_cells(row: str, texts: Iterable[str]) -> Iterator[Cell]:
         except ValueError:
             continue
         changed = _normalised(changed)
-        is_idle = changed == printed and text
-        if not is_idle and changed not in known:
+        if changed not in known and not (text and changed == printed):
             known.append(changed)
             yield cell
 
@@ -162,27 +158,20 @@ def _normalised(task: Task) -> Task:
 
 def works(row: str, outcome: Outcome) -> bool:
     """Return whether a cell is solved as often and as fast as published, within the tolerances."""
-    share = ratio(row, outcome["mean"])
-    if share is None or not 1 / FACTOR <= share <= FACTOR:
+    times, rate = ratio(row, outcome["mean"]), make_task(row).published.success_rate
+    if times is None or not 1 / FACTOR <= times <= FACTOR:
         return False
-    rate = make_task(row).published.success_rate
     return outcome["solved"] >= (100.0 if rate is None else rate) / 100 * outcome["trials"] - 1
 
 
 def is_confirmed(row: str, outcome: Outcome) -> bool:
-    """Return whether the trials did not choose the interpretation.
-
-    They are those of a fresh seed, or those of `paper`, which was not chosen, in full number.
-    """
+    """Return whether the trials are of a fresh seed or, for `paper`, in full number."""
     in_full = outcome["trials"] == make_task(row).trials
     return outcome["seed"] == CONFIRMATION_SEED or (outcome["recipe"] == "paper" and in_full)
 
 
 def rank(row: str, outcome: Outcome) -> tuple:
-    """Return the sort key of outcomes, the best first.
-
-    In this order: it works, has few overrides, is confirmed, is solved often, is near the mean.
-    """
+    """Return the sort key: works, few overrides, confirmed, solved often, near the mean."""
     times = ratio(row, outcome["mean"]) or 1e9
     is_good = works(row, outcome)
     overrides = outcome["recipe"].count("+") if is_good else 0
@@ -198,8 +187,7 @@ def best(row: str, outcomes: Iterable[Outcome]) -> Outcome | None:
 
 def is_ruled_out(row: str, recipe: str, outcomes_of: Callable[[str], list[Outcome]]) -> bool:
     """Return whether a recipe solved no trial of the nearest easier row that it was run on."""
-    while row in EASIER:
-        row = EASIER[row]
+    while row := EASIER.get(row, ""):
         known = find(make_cell(row, recipe), outcomes_of(row))
         if known is not None:
             return not known["solved"]
@@ -210,8 +198,7 @@ def drawn_outcomes(row: str, outcomes: list[Outcome]) -> list[Outcome]:
     """Return the outcomes of the row's random combinations up to the first that was not run."""
     found: list[Outcome] = []
     for cell in drawn(row, MOST_DRAWN):
-        outcome = find(cell, outcomes)
-        if outcome is None:
+        if (outcome := find(cell, outcomes)) is None:
             break
         found.append(outcome)
     return found

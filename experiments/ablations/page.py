@@ -29,27 +29,23 @@ MIN_ERRORS = 2  # standard errors by which a displayed effect differs from 0
 def gather(folder: pathlib.Path) -> tuple[Gathered, Gathered]:
     """Return each row's outcomes, first that of its own file of `paper`, and its repetitions."""
     gathered: dict[str, list[Outcome]] = {row: [] for row in row_names()}
-    repeated: dict[str, list[Outcome]] = {row: [] for row in row_names()}
+    repeated: dict[str, list[Outcome]] = {}
     for document in read_results():
         if document["recipe"] == "paper" and document["task"] in gathered:
             summary = document["summary"]
             about = {"recipe": "paper", "seed": document["seed"], "mean": summary["mean_sequences"]}
             gathered[document["task"]].append(summary | about)
-    for row in row_names():
-        for outcome in cells.Results(folder, row).cells():
-            is_repetition = outcome["seed"] == design.REPETITION_SEED
-            (repeated if is_repetition else gathered)[row].append(outcome)
+    for row, known in gathered.items():
+        found = cells.Results(folder, row).cells()
+        repeated[row] = [o for o in found if o["seed"] == design.REPETITION_SEED]
+        known += [o for o in found if o["seed"] != design.REPETITION_SEED]
     return gathered, repeated
 
 
 def write_page(folder: pathlib.Path) -> str:
     """Write the tables into README.md, between their marks, and draw the pictures beside it.
 
-    Returns:
-      The table of rows.
-
-    Raises:
-      ValueError: if the page lacks a mark.
+    Return the table of rows; raise ValueError if the page lacks a mark.
     """
     gathered, repeated = gather(folder)
     tables = {
@@ -59,19 +55,19 @@ def write_page(folder: pathlib.Path) -> str:
         "cut short": cut_short_table(read_results()),
     }
     page = folder / "README.md"
-    marks = {name: (f"<!-- {name} -->\n", f"<!-- end of {name} -->") for name in tables}
-    text = "".join(f"{begin}\n{end}\n" for begin, end in marks.values())
-    text = page.read_text() if page.exists() else text
-    for name, (begin, end) in marks.items():
+    marks = "".join(f"<!-- {name} -->\n\n<!-- end of {name} -->\n" for name in tables)
+    text = page.read_text() if page.exists() else marks
+    for name, table in tables.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, has_begin, rest = text.partition(begin)
         _, has_end, after = rest.partition(end)
         if not (has_begin and has_end):
             raise ValueError(f"the page must hold {begin.strip()} and, below, {end}")
-        text = f"{before}{begin}{tables[name]}\n{end}{after}"
+        text = f"{before}{begin}{table}\n{end}{after}"
     write_atomically(page, text.encode())
     alone = {o["recipe"] for o in itertools.chain(*gathered.values()) if o["recipe"].count("+") < 2}
-    displayed = [best_known(row, outcomes) for row, outcomes in gathered.items()]
-    together = {o["recipe"] for o in displayed if o} | shared_recipes(gathered) | {"paper"}
+    displayed = filter(None, itertools.starmap(best_known, gathered.items()))
+    together = {o["recipe"] for o in displayed} | shared_recipes(gathered) | {"paper"}
     draw(gathered, alone, folder / "alone.png")
     draw(gathered, together, folder / "together.png")
     return tables["rows"]
@@ -83,8 +79,7 @@ def write_page(folder: pathlib.Path) -> str:
 def rows_table(gathered: Gathered, repeated: Gathered) -> str:
     """Return the table of `paper` and the smallest interpretation that works, or the best, per row.
 
-    Figures of seed 0, by which interpretations are chosen, are in brackets. The last column has the
-    repetition of the interpretation.
+    Figures of seed 0, by which interpretations are chosen, are in brackets.
     """
     titles = ("row", "published", "`paper`", "smallest interpretation", "solved", "mean", "ratio")
     lines = []
@@ -97,7 +92,6 @@ def rows_table(gathered: Gathered, repeated: Gathered) -> str:
         if found is None:
             lines.append([*line, "none found", *[""] * 5])
             continue
-        verdict = "yes" if works(row, found) else "no"
         cell = design.make_cell(row, found["recipe"], design.REPETITION_SEED)
         again = design.find(cell, repeated[row])
         line += [
@@ -105,7 +99,7 @@ def rows_table(gathered: Gathered, repeated: Gathered) -> str:
             _bracketed(row, found, _solved(found)),
             f"{found['mean'] - uncounted:,.0f}",
             f"{design.ratio(row, found['mean']):.2f}",
-            _bracketed(row, found, verdict),
+            _bracketed(row, found, "yes" if works(row, found) else "no"),
             _solved(again) if again else "",
         ]
         if again and again["solved"]:
@@ -117,9 +111,8 @@ def rows_table(gathered: Gathered, repeated: Gathered) -> str:
 def best_known(row: str, outcomes: Iterable[Outcome]) -> Outcome | None:
     """Return a row's best outcome, of seed 0 only where the recipe was not confirmed."""
     known = {o["recipe"] for o in outcomes if is_confirmed(row, o)}
-    return design.best(
-        row, (o for o in outcomes if is_confirmed(row, o) or o["recipe"] not in known)
-    )
+    latest = [o for o in outcomes if is_confirmed(row, o) or o["recipe"] not in known]
+    return design.best(row, latest)
 
 
 def shared_table(gathered: Gathered) -> str:
@@ -138,11 +131,9 @@ def shared_table(gathered: Gathered) -> str:
 
 def shared_recipes(gathered: Gathered) -> set[str]:
     """Return the recipes that were confirmed on two or more rows, whether they work or not."""
-    counts = collections.Counter(
-        recipe
-        for row, outcomes in gathered.items()
-        for recipe in {o["recipe"] for o in outcomes if is_confirmed(row, o)}
-    )
+    counts = collections.Counter()  # of rows
+    for row, outcomes in gathered.items():
+        counts.update({o["recipe"] for o in outcomes if is_confirmed(row, o)})
     return {recipe for recipe, count in counts.items() if count > 1}
 
 
@@ -254,10 +245,8 @@ def draw(gathered: Gathered, recipes: set[str], path: pathlib.Path) -> None:
         if outcome is not None:
             colour = colormaps["Blues"](0.6 * outcome["solved"] / outcome["trials"])
             edge = "black" if works(row, outcome) else "none"
-            corner = (x - 0.45, y - 0.45)
-            axes.add_patch(
-                Rectangle(corner, 0.9, 0.9, facecolor=colour, edgecolor=edge, linewidth=1.5)
-            )
+            look: Document = {"facecolor": colour, "edgecolor": edge, "linewidth": 1.5}
+            axes.add_patch(Rectangle((x - 0.45, y - 0.45), 0.9, 0.9, **look))
             ratio = design.ratio(row, outcome["mean"])
             text = "x" if ratio is None else f"{ratio:.2g}"
             axes.text(x, y, text, ha="center", va="center", fontsize=8, zorder=3)
@@ -269,11 +258,9 @@ def draw(gathered: Gathered, recipes: set[str], path: pathlib.Path) -> None:
     axes.xaxis.tick_top()
     axes.set_xticks(range(len(columns)), labels, rotation=90, fontsize=8)
     axes.set_yticks(range(len(rows)), rows, fontsize=9)
-    axes.set_xlabel(
-        "mean sequences / published; the darker, the more trials solved; framed: as published\n"
-        "x: none solved; ·: not run, none solved on an easier row",
-        fontsize=9,
-    )
+    legend = "mean sequences / published; the darker, the more trials solved; framed: as published"
+    legend += "\nx: none solved; ·: not run, none solved on an easier row"
+    axes.set_xlabel(legend, fontsize=9)
     pairs = enumerate(itertools.pairwise(rows))
     borders = [y + 0.5 for y, (above, below) in pairs if above[0] != below[0]]
     axes.hlines(borders, *axes.get_xlim(), color="gray", linewidth=0.6)

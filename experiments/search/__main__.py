@@ -25,13 +25,21 @@ from absl.flags import FlagValues
 from experiments.cli.command import Command
 from experiments.cli.flag_set import FlagSet
 from experiments.rows import flags as row_flags
-from experiments.search import plan, random_search, tpe
+from experiments.search import random_search, tpe
+from experiments.search.plan import make_plan
+from lstm_jax.tasks import row_names
 
 
 def define(flags: FlagSet) -> None:
     """Define the flags."""
     flags.choice("sampler", "tpe", ("tpe", "random"), "The way configurations are drawn.")
-    plan.define_flags(flags)
+    flags.choice("task", "6a", row_names(), "The row whose hyperparameters are searched.")
+    flags.items("blocks", ["own"], "Shapes of blocks, such as 2x2,1x4; 'own': the task's.")
+    help = "LOWEST,HIGHEST, or 'own' for the task's value"
+    flags.items("learning_rate", ["0.1", "10"], f"{help}; log-uniform.")
+    flags.items("init_range", ["0.05", "2"], f"{help}; log-uniform.")
+    flags.items("input_gate_bias", ["-6", "2"], f"{help}; uniform, for each block.")
+    flags.items("output_gate_bias", ["own"], f"{help}; uniform, for each block.")
     help = "Configurations to try with tpe, including those of an interrupted search."
     flags.integer("configurations", 50, help)
     row_flags.define_flags(flags)
@@ -43,14 +51,14 @@ def main(values: FlagValues) -> None:
         if values.sampler == "tpe" and getattr(values, flag) is not None:
             raise ValueError(f"--{flag} needs --sampler=random")
     options = row_flags.start(values)  # before anything is computed
-    planned = plan.make_plan(values)
-    for shape in planned.shapes:  # raise ValueError if the recipe does not allow it
-        lowest = {name: bounds[0] for name, bounds in planned.bounds(shape).items()}
-        planned.loop({"blocks": shape} | lowest)
+    plan = make_plan(values)
+    for shape in plan.shapes:  # raise ValueError if the recipe does not allow it
+        lowest = {name: bounds[0] for name, bounds in plan.bounds(shape).items()}
+        plan.loop({"blocks": shape} | lowest)
     if values.sampler == "tpe":
-        tpe.search(planned, options, values.configurations)
+        tpe.search(plan, options, values.configurations)
     else:
-        random_search.search(planned, options)
+        random_search.search(plan, options)
 
 
 COMMAND = Command("search", __doc__, define, main)

@@ -59,11 +59,7 @@ def tpe(document: Document) -> Figure:
 
 
 def random_search(document: Document) -> Figure:
-    """Draw the mean training errors of the trials over each hyperparameter; solved ones vermilion.
-
-    Raises:
-      ValueError: if no trial's error is finite.
-    """
+    """Draw the trials' mean training errors over each hyperparameter; solved ones vermilion."""
     trials = np.array(document["trials"], np.float64)  # None becomes NaN
     column = {name: trials[:, i] for i, name in enumerate(document["columns"])}
     if not np.isfinite(column["error"]).any():
@@ -85,7 +81,6 @@ def random_search(document: Document) -> Figure:
 
 
 def _new_figure(number: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure with some panels."""
     rows = math.ceil(number / COLUMNS)
     columns = math.ceil(number / rows)
     figure, panels = style.new_figure(3.4 * columns, 3 * rows, rows, columns)

@@ -14,10 +14,9 @@ from collections.abc import Mapping
 
 from absl.flags import FlagValues
 
-from experiments.cli.flag_set import FlagSet
 from experiments.rows.row import RowOptions, resolve
 from lstm_jax.network.files import Document
-from lstm_jax.tasks import Task, make_task, row_names
+from lstm_jax.tasks import Task, make_task
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.random_search import Bounds, RandomSearchUpdate, SearchSpace
@@ -37,11 +36,7 @@ NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class SearchPlan:
-    """All that decides the numbers of a search, but the number of configurations.
-
-    Raises:
-      ValueError: if nothing is left to search, or the recipe updates the weights within sequences.
-    """
+    """All that decides the numbers of a search, but the number of configurations."""
 
     task: str
     recipe: str  # that configurations add overrides to
@@ -63,7 +58,7 @@ class SearchPlan:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     def label(self, shape: str | None = None) -> str:
-        """Return the name of the result's files, which holds a random search's shape."""
+        """Return the name of the result's files, with the shape of a random search."""
         recipe = None if self.recipe == "paper" else self.recipe.replace(",", "_")
         return ".".join(filter(None, ("search", self.task, recipe, shape)))
 
@@ -113,7 +108,6 @@ def block_sizes(shape: str) -> tuple[int, ...]:
 
 
 def _task_shape(row: str, recipe: str) -> str:
-    """Return the shape of the row's blocks."""
     blocks = _task_of(row, recipe).architecture.blocks
     if len(set(blocks)) > 1:
         raise ValueError(f"--recipe must have blocks of one size in a search, got {recipe}")
@@ -124,26 +118,8 @@ def _task_of(row: str, recipe: str) -> Task:
     return make_recipe(recipe).apply(make_task(row))
 
 
-# Flags -------------------------------------------------------------------------------------------
-
-
-def define_flags(flags: FlagSet) -> None:
-    """Define the flags of the space."""
-    flags.choice("task", "6a", row_names(), "The row whose hyperparameters are searched.")
-    flags.items("blocks", ["own"], "Shapes of blocks, such as 2x2,1x4; 'own': the task's.")
-    help = "LOWEST,HIGHEST, or 'own' for the task's value"
-    flags.items("learning_rate", ["0.1", "10"], f"{help}; log-uniform.")
-    flags.items("init_range", ["0.05", "2"], f"{help}; log-uniform.")
-    flags.items("input_gate_bias", ["-6", "2"], f"{help}; uniform, for each block.")
-    flags.items("output_gate_bias", ["own"], f"{help}; uniform, for each block.")
-
-
 def make_plan(values: FlagValues) -> SearchPlan:
-    """Return the plan of the flags.
-
-    Raises:
-      ValueError: if a flag is wrong.
-    """
+    """Return the plan of the flags."""
     task, is_tpe = make_task(values.task), values.sampler == "tpe"
     budget = int(task.published.mean_sequences or task.max_sequences)
     has_batch_size = values["batch_size"].present or not is_tpe
@@ -164,13 +140,11 @@ def _space(values: FlagValues) -> SearchSpace:
     task, changed = make_task(values.task), _task_of(values.task, values.recipe)
     net, found = changed.architecture, {}
     for field, name in NAMES.items():
-        gate = name.removesuffix(" gate bias")
-        reason = None
+        gate, reason, texts = name.removesuffix(" gate bias"), None, getattr(values, field)
         if getattr(changed.hyperparameters, field) != getattr(task.hyperparameters, field):
             reason = f"with --recipe={values.recipe}, which sets the {name}"
         elif gate != name and not (f"{gate}_gate" in net.biased and getattr(net, f"{gate}_gates")):
             reason = f"for {values.task}, whose {gate} gates have no biases"
-        texts = getattr(values, field)
         if reason and values[field].present and texts != ["own"]:
             raise ValueError(f"--{field} must be 'own' {reason}, got {','.join(texts)!r}")
         try:
@@ -182,7 +156,6 @@ def _space(values: FlagValues) -> SearchSpace:
 
 
 def _shapes(values: FlagValues) -> tuple[str, ...]:
-    """Return the shapes of blocks of the flags."""
     own = _task_shape(values.task, values.recipe)
     shapes = tuple(own if shape == "own" else shape for shape in values.blocks)
     wrong = [s for s in shapes if not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", s)]

@@ -19,14 +19,7 @@ from experiments.search import picture
 from experiments.search.plan import NAMES, SearchPlan
 from lstm_jax.network.files import Document
 from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.runs.result_file import (
-    LIST,
-    SCHEMA_VERSION,
-    TEXT,
-    about_run,
-    check_fields,
-    plain_number,
-)
+from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
 from lstm_jax.training.update_rules.base import root_key, with_fixed_prng
@@ -36,6 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BEST = 10  # trials that are printed
+# The fields that are relied on.
+FILE = {"columns": schema.LIST, "trials": schema.LIST, "blocks": schema.TEXT}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +38,7 @@ class RandomSearch(Row):
     """The random search of one shape of blocks, which is run as a row is."""
 
     plan: SearchPlan
-    """The plan."""
-    shape: str
-    """One of its shapes."""
+    shape: str  # one of the plan's
 
     @property
     def label(self) -> str:
@@ -58,7 +51,6 @@ class RandomSearch(Row):
         return command_line()
 
     def fingerprint(self) -> Document:
-        """Return all that decides the numbers, as plain data."""
         space = self.plan.document()["space"]
         return super().fingerprint() | {"blocks": self.shape, "space": space}
 
@@ -70,21 +62,19 @@ class RandomSearch(Row):
             "error": [r.curve[-1, 1] if r.finite else np.nan for r in results],  # last chunk's
             "wrong in test": [result.test_wrong for result in results],
         }
-        sequences = sum(columns["sequences"])
-        return (
-            {"schema_version": SCHEMA_VERSION, "columns": list(columns)}
-            | self.fingerprint()
-            | {
-                "recipe_changes": self.recipe.changes,
-                "test_size": results[0].test_size,
-                "trials": [[*map(plain_number, r)] for r in zip(*columns.values(), strict=True)],
-                "solved": sum(columns["solved"]),
-                "non_finite": sum(not result.finite for result in results),
-                "wall_seconds": round(wall_seconds, 2),
-                "sequences_per_second": round(sequences / wall_seconds, 1),
-            }
-            | about_run(self.options.seed, self.command)
-        )
+        trials = zip(*columns.values(), strict=True)
+        document = {"schema_version": schema.SCHEMA_VERSION, "columns": list(columns)}
+        document |= self.fingerprint()
+        document |= {
+            "recipe_changes": self.recipe.changes,
+            "test_size": results[0].test_size,
+            "trials": [[*map(schema.plain_number, trial)] for trial in trials],
+            "solved": sum(columns["solved"]),
+            "non_finite": sum(not result.finite for result in results),
+            "wall_seconds": round(wall_seconds, 2),
+            "sequences_per_second": round(sum(columns["sequences"]) / wall_seconds, 1),
+        }
+        return document | schema.about_run(self.options.seed, self.command)
 
     def _hyperparameters(self, trials: list[int]) -> dict[str, list]:
         """Return the trials' indices and hyperparameters, each as a column."""
@@ -105,13 +95,11 @@ class RandomSearch(Row):
         return columns
 
     def read(self, path: pathlib.Path) -> Document:
-        """Read the file of such a search."""
         document = read_object(path)
-        check_fields(document, {"columns": LIST, "trials": LIST, "blocks": TEXT}, path)
+        schema.check_fields(document, FILE, path)
         return document
 
     def draw(self, document: Document) -> Figure:
-        """Draw the errors over the hyperparameters."""
         return picture.random_search(document)
 
 

@@ -33,16 +33,14 @@ from lstm_jax.network.files import Document
 from lstm_jax.training.host.interrupts import Interrupted
 from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.runs.checkpoints import differences
-from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import NON_FINITE, SOLVED
-from lstm_jax.training.update_rules.random_search import Bounds
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-DIGITS = 3  # significant digits of a number in a configuration
+DIGITS = 3  # significant digits of a number in a configuration and in its command
 RANDOM = 10  # configurations that are drawn at random before the estimator takes over
 PARTS = 32  # of the budget; at the end of each, the error is noted
 JUDGED = (4, 8, 16)  # parts at whose end a configuration may be pruned
@@ -60,19 +58,15 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def search(plan: SearchPlan, options: RowOptions, number: int) -> None:
-    """Try configurations until the file has `number` of them, and print the best.
-
-    The file is written after each configuration.
-    """
+    """Try configurations until the file has `number` of them, and print the best."""
     path, may_replace = options.out / f"{plan.label()}.json", options.overwrite or options.resume
     files.check_free(path, may_replace)
     _load_optuna()
+    document: Document = {"schema_version": schema.SCHEMA_VERSION} | plan.document()
+    document |= {"configurations": [], "wall_seconds": 0.0}
+    document |= schema.about_run(plan.seed, command_line())
     if options.resume and path.exists():
         document = _read(path, plan)
-    else:
-        document: Document = {"schema_version": SCHEMA_VERSION} | plan.document()
-        document |= {"configurations": [], "wall_seconds": 0.0}
-        document |= about_run(plan.seed, command_line())
     files.make_folder(options.out)
     tried: list[Document] = document["configurations"]
     evaluator, is_written = Evaluator(plan), may_replace
@@ -107,10 +101,8 @@ def _read(path: pathlib.Path, plan: SearchPlan) -> Document:
     """Read the file of an interrupted search; raise ValueError if it is not one of this plan."""
     document, expected = files.read_object(path), plan.document()
     schema.check_fields(document, FILE, path)
-    found = {name: document.get(name) for name in expected}
-    if found != expected:
-        difference = differences(found, expected)
-        raise ValueError(f"{path} differs in {difference}; --overwrite replaces it")
+    if found := differences({name: document.get(name) for name in expected}, expected):
+        raise ValueError(f"{path} differs in {found}; --overwrite replaces it")
     for i, entry in enumerate(document["configurations"]):
         try:
             schema.check_fields(entry, CONFIGURATION, path)
@@ -120,11 +112,7 @@ def _read(path: pathlib.Path, plan: SearchPlan) -> Document:
     return document
 
 
-# The estimator -----------------------------------------------------------------------------------
-
-
 def _load_optuna() -> ModuleType:
-    """Import Optuna, without its log."""
     try:
         import optuna
     except ImportError as error:
@@ -134,12 +122,7 @@ def _load_optuna() -> ModuleType:
 
 
 def propose(plan: SearchPlan, tried: Sequence[Document]) -> Document:
-    """Return the next configuration, which is a function of the seed and of those before it.
-
-    Args:
-      plan: the plan.
-      tried: the configurations so far, as `Evaluator.evaluate` returns them.
-    """
+    """Return the next configuration, which is a function of the seed and of those before it."""
     # The result file is the study: an interrupted search goes on exactly as if it had not been,
     # while Optuna's storages lack the state of the sampler's generator, and its pruners compare
     # with configurations that ran to their end, of which pruning leaves few.
@@ -151,7 +134,9 @@ def propose(plan: SearchPlan, tried: Sequence[Document]) -> Document:
     trial = study.ask()
     values: Document = {"blocks": trial.suggest_categorical("blocks", plan.shapes)}
     for name, bounds in plan.bounds(values["blocks"]).items():
-        values[name] = _rounded(trial.suggest_float(name, *bounds, log=_is_log(name)), bounds)
+        value = trial.suggest_float(name, *bounds, log="bias" not in name)
+        digits = DIGITS - 1 - math.floor(math.log10(abs(value))) if value else 0
+        values[name] = min(max(round(value, digits), bounds[0]), bounds[1])
     return values
 
 
@@ -161,7 +146,8 @@ def _as_trial(plan: SearchPlan, configuration: Document) -> FrozenTrial:
     values, cost = configuration["values"], configuration["cost"]
     distributions = {"blocks": optuna.distributions.CategoricalDistribution(plan.shapes)}
     for name, bounds in plan.bounds(values["blocks"]).items():
-        distributions[name] = optuna.distributions.FloatDistribution(*bounds, log=_is_log(name))
+        is_log = "bias" not in name
+        distributions[name] = optuna.distributions.FloatDistribution(*bounds, log=is_log)
     states = optuna.trial.TrialState
     return optuna.trial.create_trial(
         state=states.PRUNED if cost is None else states.COMPLETE,
@@ -172,25 +158,10 @@ def _as_trial(plan: SearchPlan, configuration: Document) -> FrozenTrial:
     )
 
 
-def _is_log(name: str) -> bool:
-    """Return whether a number is searched log-uniformly, as by `SearchSpace`."""
-    return "bias" not in name
-
-
-def _rounded(value: float, bounds: Bounds) -> float:
-    """Round a number to `DIGITS`, within its bounds, so that a command can name it."""
-    digits = DIGITS - 1 - math.floor(math.log10(abs(value))) if value else 0
-    return min(max(round(value, digits), bounds[0]), bounds[1])
-
-
-# Trials ------------------------------------------------------------------------------------------
-
-
 class Evaluator:
     """Runs the trials of configurations, with one compiled program per shape of blocks."""
 
     def __init__(self, plan: SearchPlan) -> None:
-        """Set up for a plan, on all devices."""
         self._plan = plan
         self._mesh = Mesh(np.array(jax.devices()), ("trials",))
         self._runners: dict[str, tuple[TrialRunner, RunState]] = {}
@@ -198,13 +169,9 @@ class Evaluator:
     def evaluate(self, values: Document, tried: Sequence[Document]) -> Document:
         """Run the trials of a configuration to their end, or until it is pruned.
 
-        Args:
-          values: the configuration.
-          tried: the results of those before it.
-
-        Returns:
-          Its `values`, `recipe`, `cost` (None if it was pruned), number of `solved` trials, their
-          mean `sequences`, and `errors`: [part of the budget, sequences, mean training error] each.
+        `tried` are the results of those before it. The result has its `values`, `recipe`, `cost`
+        (None if it was pruned), number of `solved` trials, their mean `sequences`, and `errors`:
+        [part of the budget, sequences, mean training error] each.
         """
         runner, state = self._restart(values)
         budget, errors, is_pruned = self._plan.max_sequences, [], False
@@ -233,13 +200,9 @@ class Evaluator:
         """Return the runner of a shape, set to its start with a configuration's numbers."""
         shape, plan = values["blocks"], self._plan
         if shape not in self._runners:
-            runner = TrialRunner(
-                plan.loop({"blocks": shape}),
-                range(plan.trials),
-                seed=plan.seed,
-                mesh=self._mesh,
-                batch_size=plan.batch_size,
-            )
+            loop, trials = plan.loop({"blocks": shape}), range(plan.trials)
+            options: Document = {"seed": plan.seed, "batch_size": plan.batch_size}
+            runner = TrialRunner(loop, trials, mesh=self._mesh, **options)
             self._runners[shape] = runner, runner.state()
         runner, state = self._runners[shape]
         keys, data = jax.numpy.asarray(state.trials.keys), state.trials.data
@@ -260,8 +223,8 @@ def _trial_errors(runner: TrialRunner, state: RunState) -> np.ndarray:
 def _cost(runner: TrialRunner, state: RunState, budget: int) -> float:
     """Return the number of unsolved trials plus the mean share of the budget until success.
 
-    An unsolved trial counts its error in place of that share. So a configuration that solves more
-    trials is the better one, and of those that solve as many, the faster one.
+    An unsolved trial counts its error in place of that share: more solved trials come first, and
+    then fewer sequences.
     """
     is_solved = state.trials.status == SOLVED
     shares = np.where(is_solved, state.trials.ended_at / budget, _trial_errors(runner, state))

@@ -1,9 +1,8 @@
 """The algorithms that the paper compares the LSTM with, on the same tasks and training loop.
 
-Recurrent nets that learn by a gradient: `fully_recurrent` (the nets, and BPTT), `step_gradients`
-(RTRL and Elman's procedure) and `update_rules`, which also runs them on a task of your own. Other
-algorithms: `cascade_correlation`, `chunker` and `guessing`. `rows` has the rows of the paper's
-tables.
+`fully_recurrent` has recurrent nets and their gradients (BPTT, RTRL and Elman's procedure);
+`update_rules` trains them, also on a task of your own, or guesses their weights. Other algorithms:
+`cascade_correlation` and `chunker`. `rows` has the rows of the paper's tables.
 """
 
 from lstm_jax.baselines.rows import make_baseline_task, make_training_loop, row_names

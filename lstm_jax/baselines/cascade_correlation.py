@@ -54,49 +54,31 @@ OUTPUTS, CANDIDATES = range(2)  # phases
 class PassSums(NamedTuple):
     """Sums over the steps of a pass; zero where the phase does not need them."""
 
-    steps: jax.Array
-    """[], the number of steps."""
-    squared_error: jax.Array
-    """[], Σ e_o²."""
-    output_gradient: jax.Array
-    """[S, K], Σ y_m f'(net_o) e_o."""
-    error: jax.Array
-    """[K], Σ e_o."""
-    value: jax.Array
-    """[C], Σ v."""
-    value_error: jax.Array
-    """[C, K], Σ v e_o."""
-    derivative: jax.Array
-    """[C, M], Σ ∂v/∂w_m."""
-    derivative_error: jax.Array
-    """[C, M, K], Σ ∂v/∂w_m e_o."""
+    steps: jax.Array  # [], the number of steps
+    squared_error: jax.Array  # [], Σ e_o²
+    output_gradient: jax.Array  # [S, K], Σ y_m f'(net_o) e_o
+    error: jax.Array  # [K], Σ e_o
+    value: jax.Array  # [C], Σ v
+    value_error: jax.Array  # [C, K], Σ v e_o
+    derivative: jax.Array  # [C, M], Σ ∂v/∂w_m
+    derivative_error: jax.Array  # [C, M, K], Σ ∂v/∂w_m e_o
 
 
 class CascadeModel(NamedTuple):
     """A trial's net, its candidates and its training state."""
 
-    key: jax.Array
-    """uint32, the raw data of the trial's PRNG key."""
-    output: jax.Array
-    """[S, K], the output weights."""
-    hidden: jax.Array
-    """[U, M], the weights of the hidden units; 0 for units that have not joined."""
-    num_units: jax.Array
-    """int32, the number of hidden units that have joined."""
-    candidate: jax.Array
-    """[C, M], the weights of the candidates."""
+    key: jax.Array  # uint32, the raw data of the trial's PRNG key
+    output: jax.Array  # [S, K], the output weights
+    hidden: jax.Array  # [U, M], the weights of the hidden units; 0 for units that have not joined
+    num_units: jax.Array  # int32, the number of hidden units that have joined
+    candidate: jax.Array  # [C, M], the weights of the candidates
     output_state: optax.OptState
     candidate_state: optax.OptState
-    phase: jax.Array
-    """int32, `OUTPUTS` or `CANDIDATES`."""
-    epochs: jax.Array
-    """int32, the number of passes since the phase began."""
-    stale: jax.Array
-    """int32, the number of passes since the last significant change."""
-    level: jax.Array
-    """The error or the best score at the last significant change."""
-    num_sequences: jax.Array
-    """int32, the number of sequences of this pass."""
+    phase: jax.Array  # int32, `OUTPUTS` or `CANDIDATES`
+    epochs: jax.Array  # int32, the number of passes since the phase began
+    stale: jax.Array  # int32, the number of passes since the last significant change
+    level: jax.Array  # the error or the best score at the last significant change
+    num_sequences: jax.Array  # int32, the number of sequences of this pass
     sums: PassSums
 
 
@@ -119,9 +101,6 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
         score, relative to it.
       max_epochs: a phase ends after so many passes in any case.
       derivative_offset: added to f' of the output units, so that wrong ones leave flat regions.
-
-    Raises:
-      ValueError: if a field is out of its range.
     """
 
     num_inputs: int
@@ -169,9 +148,8 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> CascadeModel:
         """Return a net without hidden units, with random output weights."""
         candidates, sources, outputs = self.num_candidates, self.num_sources, self.num_outputs
-        output = jax.random.uniform(
-            jax.random.fold_in(key, 0), (sources, outputs), dtype, -self.init_range, self.init_range
-        )
+        shape, limits = (sources, outputs), (-self.init_range, self.init_range)
+        output = jax.random.uniform(jax.random.fold_in(key, 0), shape, dtype, *limits)
         output = output.at[self.num_inputs + 1 :].set(0)  # there are no hidden units yet
         none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
         candidate = self._draw(jax.random.key_data(key), none, dtype)
@@ -210,9 +188,8 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
         outputs = logistic(sources @ model.output)
         weights = real_steps(example).astype(outputs.dtype)
         errors = (outputs - example.targets.astype(outputs.dtype)) * weights[:, None]
-        common = jax.tree.map(jnp.zeros_like, model.sums)._replace(
-            steps=weights.sum(), squared_error=jnp.sum(errors * errors)
-        )
+        zeros = jax.tree.map(jnp.zeros_like, model.sums)
+        common = zeros._replace(steps=weights.sum(), squared_error=jnp.sum(errors * errors))
 
         def output_sums() -> PassSums:
             deltas = (logistic.derivative(outputs) + self.derivative_offset) * errors
@@ -252,13 +229,10 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
         return run_units(model.hidden, model.num_units, inputs.astype(model.output.dtype))
 
     def _end_pass(self, model: CascadeModel) -> CascadeModel:
-        model = jax.lax.cond(
-            model.phase == OUTPUTS, self._end_output_pass, self._end_candidate_pass, model
-        )
-        return model._replace(
-            num_sequences=jnp.zeros_like(model.num_sequences),
-            sums=jax.tree.map(jnp.zeros_like, model.sums),
-        )
+        branches = self._end_output_pass, self._end_candidate_pass
+        model = jax.lax.cond(model.phase == OUTPUTS, *branches, model)
+        zeros = jax.tree.map(jnp.zeros_like, (model.num_sequences, model.sums))
+        return model._replace(num_sequences=zeros[0], sums=zeros[1])
 
     def _end_output_pass(self, model: CascadeModel) -> CascadeModel:
         """Update the output weights; at the end of the phase, draw a pool of candidates instead."""
@@ -266,9 +240,8 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
         is_over &= model.num_units < self.max_units
         gradient = model.sums.output_gradient / model.sums.steps
         steps, state = self._down.update(gradient, model.output_state, model.output)
-        stepped = model._replace(
-            output=optax.apply_updates(model.output, steps), output_state=state
-        )
+        output = optax.apply_updates(model.output, steps)
+        stepped = model._replace(output=output, output_state=state)
         candidate = self._draw(model.key, model.num_units, model.candidate.dtype)
         turned = self._turn(model, CANDIDATES)._replace(
             candidate=candidate, candidate_state=self._up.init(candidate)
@@ -279,12 +252,10 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
         """Update the candidates; at the end of the phase, let the best one join the net instead."""
         covariances, scores = covariance(model.sums)
         model, is_over = self._watch(model, scores.max(), self.candidate_change)
-        steps, state = self._up.update(
-            -score_gradient(model.sums), model.candidate_state, model.candidate
-        )
-        stepped = model._replace(
-            candidate=optax.apply_updates(model.candidate, steps), candidate_state=state
-        )
+        gradient = -score_gradient(model.sums)
+        steps, state = self._up.update(gradient, model.candidate_state, model.candidate)
+        candidate = optax.apply_updates(model.candidate, steps)
+        stepped = model._replace(candidate=candidate, candidate_state=state)
         best = jnp.argmax(scores)
         index = self.num_inputs + 1 + model.num_units
         output = model.output.at[index].set(-covariances[best] / total_error(model.sums))
@@ -309,11 +280,8 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
         return model, (model.stale >= self.patience) | (model.epochs >= self.max_epochs)
 
     def _turn(self, model: CascadeModel, phase: int) -> CascadeModel:
-        return model._replace(
-            phase=jnp.full_like(model.phase, phase),
-            epochs=jnp.zeros_like(model.epochs),
-            stale=jnp.zeros_like(model.stale),
-        )
+        zero = jnp.zeros_like(model.epochs)
+        return model._replace(phase=jnp.full_like(model.phase, phase), epochs=zero, stale=zero)
 
 
 def run_units(hidden: jax.Array, num_units: jax.Array, inputs: jax.Array) -> jax.Array:
@@ -347,9 +315,8 @@ def run_candidates(candidate: jax.Array, sources: jax.Array) -> tuple[jax.Array,
         f_t = logistic(net_t + self_weights * v_tm1)
         given = jnp.broadcast_to(sources_t[None], (len(v_tm1), len(sources_t)))
         seen = jnp.concatenate([given, v_tm1[:, None]], axis=1)
-        derivative_t = logistic.derivative(f_t)[:, None] * (
-            seen + self_weights[:, None] * derivative_tm1
-        )
+        by_weights = seen + self_weights[:, None] * derivative_tm1
+        derivative_t = logistic.derivative(f_t)[:, None] * by_weights
         return (f_t - 0.5, derivative_t), (f_t - 0.5, derivative_t)
 
     start = (jnp.zeros_like(self_weights), jnp.zeros_like(candidate))

@@ -47,25 +47,18 @@ from lstm_jax.training.update_rules.base import UpdateRule
 class NetWeights(NamedTuple):
     """The weights of a net of one self-recurrent hidden unit, I inputs and K outputs."""
 
-    hidden_input: jax.Array
-    """[I], w_h."""
-    hidden_self: jax.Array
-    """[], r."""
-    output_input: jax.Array
-    """[I, K], W."""
-    output_hidden: jax.Array
-    """[K], v."""
+    hidden_input: jax.Array  # [I], w_h
+    hidden_self: jax.Array  # [], r
+    output_input: jax.Array  # [I, K], W
+    output_hidden: jax.Array  # [K], v
 
 
 class NetState(NamedTuple):
     """The state of a net between two steps; all 0 at a sequence's start."""
 
-    hidden: jax.Array
-    """[], h."""
-    input_trace: jax.Array
-    """[I], ∂h/∂w_m."""
-    self_trace: jax.Array
-    """[], ∂h/∂r."""
+    hidden: jax.Array  # [], h
+    input_trace: jax.Array  # [I], ∂h/∂w_m
+    self_trace: jax.Array  # [], ∂h/∂r
 
 
 class Networks(NamedTuple):
@@ -78,14 +71,10 @@ class Networks(NamedTuple):
 class Trajectory(NamedTuple):
     """The activations of both nets along a sequence of T steps."""
 
-    outputs: jax.Array
-    """[T, K], A's predictions of the next input."""
-    ticks: jax.Array
-    """[T] bool, whether the input of this step was unexpected and reached C."""
-    chunker_hidden: jax.Array
-    """[T], h_C."""
-    chunker_outputs: jax.Array
-    """[T, K], C's latest prediction of the next unexpected input."""
+    outputs: jax.Array  # [T, K], A's predictions of the next input
+    ticks: jax.Array  # [T] bool, whether the input of this step was unexpected and reached C
+    chunker_hidden: jax.Array  # [T], h_C
+    chunker_outputs: jax.Array  # [T, K], C's latest prediction of the next unexpected input
 
 
 class _Carry(NamedTuple):
@@ -108,9 +97,6 @@ class Chunker(UpdateRule[Networks]):
       threshold: an input is unexpected if an output was further than this from it.
       tolerance: the distance within which an output counts as equal to its target, in both nets but
         not for A's further output.
-
-    Raises:
-      ValueError: if a field is out of its range.
     """
 
     num_symbols: int
@@ -192,17 +178,10 @@ class Chunker(UpdateRule[Networks]):
         is_unexpected = jnp.any(jnp.abs(outputs[:-1] - target) > self.threshold)
         errors = jnp.append(self._errors(outputs[:-1], target), outputs[-1] - chunker.hidden)
 
-        networks = Networks(
-            learn(networks.automatizer, automatizer, symbol, outputs, errors, rate),
-            learn(
-                networks.chunker,
-                chunker,
-                chunker_symbol,
-                prediction,
-                self._errors(prediction, target),
-                jnp.where(is_unexpected, rate, 0),
-            ),
-        )
+        learned = learn(networks.automatizer, automatizer, symbol, outputs, errors, rate)
+        errors, rate = self._errors(prediction, target), jnp.where(is_unexpected, rate, 0)
+        by_chunker = learn(networks.chunker, chunker, chunker_symbol, prediction, errors, rate)
+        networks = Networks(learned, by_chunker)
         trajectory = Trajectory(outputs[:-1], ticks, chunker.hidden, prediction)
         carry = _Carry(networks, automatizer, chunker, chunker_symbol, prediction, is_unexpected)
         return carry, trajectory
@@ -222,11 +201,8 @@ def run_net(
     hidden = logistic(net_hidden)
     derivative = logistic.derivative(hidden)
     input_trace = (state_tm1.input_trace * weights.hidden_self).at[symbol].add(1)
-    state = NetState(
-        hidden=hidden,
-        input_trace=derivative * input_trace,
-        self_trace=derivative * (state_tm1.hidden + weights.hidden_self * state_tm1.self_trace),
-    )
+    self_trace = state_tm1.hidden + weights.hidden_self * state_tm1.self_trace
+    state = NetState(hidden, derivative * input_trace, derivative * self_trace)
     return state, logistic(weights.output_input[symbol] + weights.output_hidden * hidden)
 
 

@@ -1,4 +1,4 @@
-"""Recurrent nets of logistic units, and their gradient by backpropagation through time.
+"""Recurrent nets of logistic units, and their gradients by BPTT, RTRL and Elman's procedure.
 
 A net has a recurrent layer of R units, each of which sees the inputs and the whole layer one step
 before:
@@ -18,8 +18,29 @@ where τ = 0 unless the net has fixed time constants (Mozer 1992): a unit then r
 The paper's nets have no bias, according to their numbers of weights; `bias` adds an input that is
 always 1. Functions are for one sequence and one net.
 
+Backpropagation through time (BPTT) has the exact gradient of a whole sequence. The other two are
+known step by step, forward in time.
+
+Real-time recurrent learning (RTRL) has the exact gradient. With z = (x(t), y(t-1)) and the weight
+w_is from source s to unit i, the sensitivities
+
+    p^k_is(t) = ∂y_k(t)/∂w_is
+              = τ_k p^k_is(t-1) + (1 - τ_k) f'(net_k) [Σ_l w_kl p^l_is(t-1) + δ_ik z_s(t)]
+
+are carried from step to step, R³ + R² G numbers; the gradient of a step's E / 2 is
+Σ_k ∂(E/2)(t)/∂y_k(t) p^k_is(t). The weights of outputs without feedback ("layered", "simple") need
+no sensitivities.
+
+Elman's procedure propagates errors through the current step alone: the hidden layer is copied to
+context units, which count as given inputs of the next step.
+
 References:
   P. J. Werbos. Backpropagation through time. Proc. IEEE 78(10):1550-1560, 1990.
+  R. J. Williams and D. Zipser. A learning algorithm for continually running fully recurrent neural
+  networks. Neural Computation 1(2):270-280, 1989.
+  J. L. Elman. Finding structure in time. Cognitive Science 14(2):179-211, 1990.
+  A. Cleeremans, D. Servan-Schreiber and J. L. McClelland. Finite-state automata and simple
+  recurrent networks. Neural Computation 1(3):372-381, 1989.
   A. W. Smith and D. Zipser. Learning sequential structures with the real-time recurrent learning
   algorithm. International Journal of Neural Systems 1(2):125-131, 1989.
   M. C. Mozer. Induction of multiscale temporal structure. NIPS 4:275-282, 1992.
@@ -29,7 +50,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable
+from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +65,7 @@ from lstm_jax.cell.validation import as_integer, check_choice
 from lstm_jax.network.losses import half_squared_error, ignore_within_tolerance
 
 Connections = Literal["full", "layered", "simple"]
+CarriedT = TypeVar("CarriedT")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +85,6 @@ class RecurrentNet:
       connections: see the table above.
       time_constants: τ of each of the R recurrent units, in [0, 1); (): all 0.
       bias: whether units that see the inputs also see an input that is always 1.
-
-    Raises:
-      ValueError: if a field is out of its range.
     """
 
     num_inputs: int
@@ -103,27 +123,19 @@ class RecurrentNet:
 class Weights(NamedTuple):
     """The weights of a `RecurrentNet`, indexed [source, unit]."""
 
-    input: jax.Array
-    """[G, R], into the recurrent layer; the bias is last."""
-    recurrent: jax.Array
-    """[R, R]."""
-    output: jax.Array | MaybeNone
-    """[R, K], from the recurrent layer to the outputs; None if "full"."""
-    direct: jax.Array | MaybeNone
-    """[G, K], from the inputs to the outputs; None unless "layered"."""
+    input: jax.Array  # [G, R], into the recurrent layer; the bias is last
+    recurrent: jax.Array  # [R, R]
+    output: jax.Array | MaybeNone  # [R, K], from the layer to the outputs; None if "full"
+    direct: jax.Array | MaybeNone  # [G, K], from the inputs to them; None unless "layered"
 
 
 class SupervisedSequence(NamedTuple):
     """A sequence with its targets; with the suffix _t, one step of it. Padding comes last."""
 
-    inputs: jax.Array
-    """[T, I] floating, or [T] integers for one-hot inputs; of one step [G]."""
-    targets: jax.Array
-    """[T, K]."""
-    at_steps: jax.Array
-    """[T] floating, the weight of each step's loss; 0 for padding."""
-    tolerance: jax.Array | None = None
-    """[T] floating, the distance within which an output counts as equal to its target; None: 0."""
+    inputs: jax.Array  # [T, I] floating, or [T] integers for one-hot inputs; of one step [G]
+    targets: jax.Array  # [T, K]
+    at_steps: jax.Array  # [T] floating, the weight of each step's loss; 0 for padding
+    tolerance: jax.Array | None = None  # [T], within which outputs equal targets; None: 0
 
 
 def weight_shapes(net: RecurrentNet) -> Weights:
@@ -138,11 +150,7 @@ def weight_shapes(net: RecurrentNet) -> Weights:
 
 
 def initialise(key: jax.Array, net: RecurrentNet, *, init_range: float = 0.2) -> Weights:
-    """Draw every weight uniformly from [-init_range, init_range].
-
-    Raises:
-      ValueError: if `init_range` is not positive.
-    """
+    """Draw every weight uniformly from [-init_range, init_range]."""
     if init_range <= 0:
         raise ValueError(f"init_range must be positive, got {init_range}")
     shapes: list[MaybeNone] = [*weight_shapes(net)]
@@ -226,11 +234,9 @@ def bptt_gradient(
 def output_gradient(
     net: RecurrentNet, weights: Weights, y_t: jax.Array, sequence_t: SupervisedSequence
 ) -> tuple[jax.Array, jax.Array | MaybeNone, jax.Array | MaybeNone, jax.Array]:
-    """Backpropagate through the outputs of one step.
+    """Return the gradient of a step's E / 2 by y(t) [R] and output weights, and the outputs [K].
 
-    Returns:
-      The gradient of the step's E / 2 by y(t) [R], by `Weights.output` and by `Weights.direct`
-      (None where they are None), and the outputs [K].
+    The gradients by `Weights.output` and `Weights.direct` are None where they are None.
     """
     x_t, target_t, at_step, tolerance_t = sequence_t
     outputs = output_units(net, weights, y_t, x_t)
@@ -244,3 +250,61 @@ def output_gradient(
     direct = None if weights.direct is None else jnp.outer(x_t, delta_net)
     delta_y = (weights.output * delta_net[None]).sum(1)
     return delta_y, jnp.outer(y_t, delta_net), direct, outputs
+
+
+class StepGradient(NamedTuple, Generic[CarriedT]):
+    """A gradient that is known step by step, forward in time."""
+
+    init: Callable[[Weights], CarriedT]  # (weights) -> the state before the first step
+    step: Callable[
+        [RecurrentNet, Weights, CarriedT, SupervisedSequence], tuple[CarriedT, Weights, jax.Array]
+    ]
+    """(net, weights, state, sequence_t) -> the state, the gradient of this step's E / 2, and the
+    outputs [K]."""
+
+
+class Sensitivities(NamedTuple):
+    """The state that RTRL carries."""
+
+    y: jax.Array  # [R], y(t)
+    p: jax.Array  # [R, (G + R) R], ∂y_k/∂w_is at [k, s R + i], flat for one matrix product per step
+
+
+def _rtrl_init(weights: Weights) -> Sensitivities:
+    (given, units), dtype = weights.input.shape, weights.input.dtype
+    p = jnp.zeros((units, (given + units) * units), dtype)
+    return Sensitivities(jnp.zeros(units, dtype), p)
+
+
+def _rtrl_step(
+    net: RecurrentNet, weights: Weights, carried: Sensitivities, sequence_t: SupervisedSequence
+) -> tuple[Sensitivities, Weights, jax.Array]:
+    y_t, value = step(net, weights, carried.y, sequence_t.inputs)
+    z_t = jnp.concatenate([sequence_t.inputs, carried.y])
+    units = net.num_recurrent
+    at_once = (z_t[None, :, None] * jnp.eye(units, dtype=z_t.dtype)[:, None]).reshape(units, -1)
+    through_units = weights.recurrent.T @ carried.p
+    p = activation_derivatives(net, value)[:, None] * (through_units + at_once)
+    tau = time_constants(net, p.dtype)
+    if tau is not None:
+        p = p + tau[:, None] * carried.p
+    delta_y, output, direct, outputs = output_gradient(net, weights, y_t, sequence_t)
+    layer = (delta_y[:, None] * p).sum(0).reshape(-1, units)
+    gradient = Weights(layer[: net.num_given], layer[net.num_given :], output, direct)
+    return Sensitivities(y_t, p), gradient, outputs
+
+
+def _elman_step(
+    net: RecurrentNet, weights: Weights, context: jax.Array, sequence_t: SupervisedSequence
+) -> tuple[jax.Array, Weights, jax.Array]:
+    y_t, value = step(net, weights, context, sequence_t.inputs)
+    delta_y, output, direct, outputs = output_gradient(net, weights, y_t, sequence_t)
+    delta_net = delta_y * activation_derivatives(net, value)
+    gradient = Weights(
+        jnp.outer(sequence_t.inputs, delta_net), jnp.outer(context, delta_net), output, direct
+    )
+    return y_t, gradient, outputs
+
+
+RTRL = StepGradient(_rtrl_init, _rtrl_step)
+ELMAN = StepGradient(lambda weights: jnp.zeros_like(weights.recurrent[0]), _elman_step)

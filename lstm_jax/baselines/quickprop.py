@@ -28,10 +28,8 @@ from lstm_jax.cell.validation import check_number
 class QuickpropState(NamedTuple):
     """The previous step; arrays have the shapes of the weights."""
 
-    step: optax.Updates
-    """D(t-1), 0 before the first step."""
-    gradient: optax.Updates
-    """S(t-1)."""
+    step: optax.Updates  # D(t-1), 0 before the first step
+    gradient: optax.Updates  # S(t-1)
 
 
 def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.GradientTransformation:
@@ -41,9 +39,6 @@ def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.Grad
       epsilon: the rate of the first step and of the linear term, positive.
       mu: the largest growth of a step, positive; 1.75 to 2.25 in the source.
       decay: the weight decay, not negative.
-
-    Raises:
-      ValueError: if an argument is out of its range.
     """
     check_number("epsilon", epsilon, above=0.0)
     check_number("mu", mu, above=0.0)

@@ -23,25 +23,20 @@ import optax
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
-from lstm_jax.baselines.guessing import Guessing
-from lstm_jax.baselines.update_rules import GRADIENTS, RecurrentUpdate
+from lstm_jax.baselines.update_rules import GRADIENTS, Guessing, RecurrentUpdate
 from lstm_jax.tasks import Hyperparameters, Published, Task, make_task, noise_free, reber
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel, UpdateRule, Vmapped
 
 
 def _by_gradient(method: str) -> Callable[[Task], RecurrentUpdate]:
-    gradient = GRADIENTS[method]
-    return lambda task: RecurrentUpdate(
-        task, optax.sgd(task.hyperparameters.learning_rate), gradient
-    )
+    descent = lambda task: optax.sgd(task.hyperparameters.learning_rate)
+    return lambda task: RecurrentUpdate(task, descent(task), GRADIENTS[method])
 
 
 def _chunker(task: Task) -> Chunker:
-    hyperparameters = task.hyperparameters
-    return Chunker(
-        task.architecture.num_inputs, hyperparameters.learning_rate, hyperparameters.init_range
-    )
+    rate, init_range = task.hyperparameters.learning_rate, task.hyperparameters.init_range
+    return Chunker(task.architecture.num_inputs, rate, init_range)
 
 
 # The update rule of each method, from a row's task.
@@ -56,18 +51,14 @@ METHODS: dict[str, Callable[[Task], UpdateRule[AnyModel]]] = {
 class Row(NamedTuple):
     """A baseline's row: its method, and what differs from the LSTM's task."""
 
-    method: str
-    """A key of `METHODS`."""
-    lstm_task: Callable[[], Task]
-    """Makes the LSTM's task."""
+    method: str  # a key of `METHODS`
+    lstm_task: Callable[[], Task]  # makes the LSTM's task
     title: str
     architecture: RecurrentNet | CascadeCorrelation
     hyperparameters: Hyperparameters
     max_sequences: int
-    published: tuple[float | None, ...] = ()
-    """The published success rate and mean number of sequences."""
-    chunk: int | None = None
-    """Training sequences per chunk; None: the loop's default."""
+    published: tuple[float | None, ...] = ()  # success rate, mean number of sequences
+    chunk: int | None = None  # training sequences per chunk; None: the loop's default
 
 
 def _reber(

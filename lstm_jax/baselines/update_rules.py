@@ -1,7 +1,13 @@
-"""The update rule of recurrent nets that learn by a gradient, and their training loop on any task.
+"""The update rules of recurrent nets, by a gradient or by guessing, and their training loop.
 
-`RecurrentUpdate` is for tasks whose `architecture` is a `RecurrentNet`. `training_loop` runs it on
-a task of the LSTM, with its sequences, criterion, stopping rule and tests.
+The rules are for tasks whose `architecture` is a `RecurrentNet`. `training_loop` runs a gradient on
+any task of the LSTM, with its sequences, criterion, stopping rule and tests.
+
+References:
+  J. Schmidhuber and S. Hochreiter. Guessing can outperform many long time lag algorithms. Technical
+  note IDSIA-19-96, 1996.
+  S. Hochreiter and J. Schmidhuber. LSTM can solve hard long time lag problems. NIPS 9:473-479,
+  1997.
 """
 
 from __future__ import annotations
@@ -16,8 +22,11 @@ import optax
 from optax.tree_utils import tree_where
 
 from lstm_jax.baselines.fully_recurrent import (
+    ELMAN,
+    RTRL,
     Connections,
     RecurrentNet,
+    StepGradient,
     SupervisedSequence,
     Weights,
     apply,
@@ -25,13 +34,12 @@ from lstm_jax.baselines.fully_recurrent import (
     bptt_gradient,
     initialise,
 )
-from lstm_jax.baselines.step_gradients import ELMAN, RTRL, StepGradient
 from lstm_jax.cell.validation import check_choice, check_tolerance, check_type
 from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, Task, real_steps
 from lstm_jax.training.trials.training_loop import TrainingLoop
-from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
+from lstm_jax.training.update_rules.base import UpdateRule, Vmapped, as_key
 
 BaselineMethod = Literal["BPTT", "RTRL", "Elman's procedure"]
 GRADIENTS = {"BPTT": bptt_gradient, "RTRL": RTRL, "Elman's procedure": ELMAN}
@@ -48,11 +56,7 @@ class Model(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentUpdate(UpdateRule[Model]):
-    """Descent after every sequence or, with a `StepGradient`, after every step with a loss.
-
-    Raises:
-      ValueError: if the tolerance is negative, or the optimiser needs more than a gradient.
-    """
+    """Descent after every sequence or, with a `StepGradient`, after every step with a loss."""
 
     task: Task
     optimiser: optax.GradientTransformation
@@ -112,10 +116,8 @@ def learn_online(
 
     The state of `gradient` comes from the weights of earlier steps; this approximation of online
     learning is good while weights change slowly (Williams & Zipser 1989). Steps after the last one
-    that counts are skipped: most sequences of task 1 are far shorter than the longest one.
-
-    Returns:
-      The model, and the outputs [T, K], before each step's update; 0 for skipped steps.
+    that counts are skipped: most sequences of task 1 are far shorter than the longest one. The
+    outputs [T, K] are those before each step's update; 0 for skipped steps.
     """
     targets, at_steps = sequence.targets, sequence.at_steps
     steps = jnp.arange(1, len(targets) + 1, dtype=jnp.int32)
@@ -148,6 +150,52 @@ def _at_targets(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
     if task.error_at == "end":
         return outputs[example.length - 1]
     return jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
+class GuessedModel(NamedTuple):
+    """A trial's current guess."""
+
+    key: jax.Array  # uint32, the raw data of the trial's PRNG key
+    weights: Weights
+    guesses: jax.Array  # int32, the number of guesses so far, at least 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Guessing(UpdateRule[GuessedModel]):
+    """Random weight guessing: draw all weights at once, until the trial is solved.
+
+    Weights are uniform in the range of the task's hyperparameters. A guess is given up at its first
+    wrong sequence, so that most cost one or two sequences. If p is the fraction of the weight cube
+    in which all sequences are right, the number of guesses is geometric with mean 1 / p.
+
+    In the source a guess must be right on a fixed training set and is then tested. Here, as for
+    every update rule, each training sequence is a new one, and the task's stopping rule decides.
+    """
+
+    task: Task
+
+    def init(self, key: jax.Array) -> GuessedModel:
+        """Draw the first guess."""
+        return GuessedModel(jax.random.key_data(key), self._draw(key, 0), jnp.ones((), jnp.int32))
+
+    def train_step(
+        self, model: GuessedModel, example: Example, n: jax.Array
+    ) -> tuple[GuessedModel, jax.Array]:
+        """Draw new weights if the outputs are wrong; return also the outputs of the old ones."""
+        del n
+        outputs = self.outputs(model, example)
+        is_wrong = ~self.task.is_correct(outputs, example)
+        drawn = self._draw(as_key(model.key), model.guesses)
+        weights = tree_where(is_wrong, drawn, model.weights)
+        return GuessedModel(model.key, weights, model.guesses + is_wrong.astype(jnp.int32)), outputs
+
+    def outputs(self, model: GuessedModel, example: Example) -> jax.Array:
+        """Return the outputs at the targets, [K] or [T, K]."""
+        return task_outputs(self.task, model.weights, example)
+
+    def _draw(self, key: jax.Array, number: jax.Array | int) -> Weights:
+        key, init_range = jax.random.fold_in(key, number), self.task.hyperparameters.init_range
+        return initialise(key, self.task.architecture, init_range=init_range)
 
 
 def training_loop(
@@ -195,10 +243,8 @@ def training_loop(
     output = getattr(task.architecture, "output", "logistic")
     if output != "logistic":
         raise ValueError(f"output units must be logistic, but those of the task are {output}")
-    if learning_rate is None:
-        learning_rate = task.hyperparameters.learning_rate
-    if init_range is None:
-        init_range = task.hyperparameters.init_range
+    rate = task.hyperparameters.learning_rate if learning_rate is None else learning_rate
+    init_range = task.hyperparameters.init_range if init_range is None else init_range
     inputs, outputs = task.architecture.num_inputs, task.architecture.num_outputs
     suffix = method.split("'")[0].lower()
     baseline = dataclasses.replace(
@@ -206,10 +252,10 @@ def training_loop(
         name=f"{task.name}.{suffix}",
         title=f"{task.title}, {method}",
         architecture=RecurrentNet(inputs, num_hidden, outputs, connections, bias=bias),
-        hyperparameters=Hyperparameters(learning_rate, init_range),
+        hyperparameters=Hyperparameters(rate, init_range),
         published=Published(),
         sequential_construction=False,
     )
-    descent = optax.sgd(learning_rate) if optimiser is None else optimiser
+    descent = optax.sgd(rate) if optimiser is None else optimiser
     rule = RecurrentUpdate(baseline, descent, GRADIENTS[method], tolerance)
     return TrainingLoop(baseline, Vmapped(rule))

@@ -159,8 +159,8 @@ def test_padding_changes_nothing():
     assert_close(from_padded, learned, 1e-6)
 
 
-@jax.jit
-def _train(noise: jax.Array) -> Networks:
+@functools.partial(jax.jit, static_argnames="noise")
+def _train(noise: float) -> Networks:
     """Eight trials of 20,000 sequences."""
 
     def train(key):
@@ -184,7 +184,7 @@ def test_a_predictable_stream_is_reduced_to_its_unpredictable_symbols():
     """C predicts the last symbol from the first one in all trials, A learns it in some."""
     both = [_sequence(first, [0, 1, 2]) for first in (3, 4)]
     examples = jax.tree.map(lambda *a: jnp.stack(a), *both)
-    found, targets = _trajectories(_train(jnp.float32(0.0)), examples), examples.targets
+    found, targets = _trajectories(_train(0.0), examples), examples.targets
     assert np.all(found.ticks == (np.arange(DELAY) == 0)[None, None])
     assert np.abs(found.chunker_outputs[:, :, -1] - targets[:, None, -1]).max() < 0.25
     solved = np.abs(found.outputs - targets[:, None]).max((0, 2, 3)) < 0.25
@@ -195,7 +195,7 @@ def test_noise_leaves_the_chunker_nothing_to_reduce():
     """With a random middle, C sees nearly every input, and no trial is solved."""
     keys = jax.random.split(jax.random.key(5), 50)
     examples = jax.vmap(lambda key: noisy_task(1.0, DELAY).sample(key, None))(keys)
-    found = _trajectories(_train(jnp.float32(1.0)), examples)
+    found = _trajectories(_train(1.0), examples)
     assert np.mean(found.ticks) > 0.9
     errors = np.abs(found.outputs - examples.targets[:, None])[:, :, -1].max(-1)
     assert np.all(errors.max(0) > 0.25)

@@ -12,13 +12,14 @@ from helpers import assert_close, assert_equal
 from recurrent_problems import NETS, STEPS, as_weights, make_recurrent_problem, offline
 
 from lstm_jax.baselines.fully_recurrent import (
+    ELMAN,
+    RTRL,
     RecurrentNet,
     Weights,
     apply,
     bptt_gradient,
     initialise,
 )
-from lstm_jax.baselines.step_gradients import ELMAN, RTRL
 
 pytestmark = pytest.mark.usefixtures("float64")
 

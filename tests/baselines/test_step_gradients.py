@@ -11,8 +11,7 @@ import pytest
 from helpers import assert_close, assert_equal
 from recurrent_problems import LAST, NETS, as_weights, make_recurrent_problem, offline
 
-from lstm_jax.baselines.fully_recurrent import bptt_gradient
-from lstm_jax.baselines.step_gradients import ELMAN, RTRL
+from lstm_jax.baselines.fully_recurrent import ELMAN, RTRL, bptt_gradient
 from lstm_jax.baselines.update_rules import Model, learn_online
 
 pytestmark = pytest.mark.usefixtures("float64")

@@ -17,11 +17,15 @@ from small_tasks import COPY, LATCH, assert_same_result, make_runner, take_trial
 from lstm_jax import baselines as baselines
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
 from lstm_jax.baselines.chunker import Chunker
-from lstm_jax.baselines.fully_recurrent import RecurrentNet, SupervisedSequence, bptt_gradient
-from lstm_jax.baselines.guessing import Guessing
+from lstm_jax.baselines.fully_recurrent import (
+    ELMAN,
+    RTRL,
+    RecurrentNet,
+    SupervisedSequence,
+    bptt_gradient,
+)
 from lstm_jax.baselines.rows import ROWS
-from lstm_jax.baselines.step_gradients import ELMAN, RTRL
-from lstm_jax.baselines.update_rules import RecurrentUpdate
+from lstm_jax.baselines.update_rules import Guessing, RecurrentUpdate
 from lstm_jax.tasks import Hyperparameters, Task, make_task, noise_free, reber
 from lstm_jax.tasks import task as base
 from lstm_jax.training.trials.training_loop import TrainingLoop

@@ -57,7 +57,7 @@ def test_a_killed_cell_goes_on_to_the_same_result(
     assert expected["errors"][1] < 0.98 * expected["errors"][0]
     monkeypatch.setattr(cells, "CHECKPOINT_SECONDS", 0.0)
     with monkeypatch.context() as killed:
-        killed.setattr(cells, "_outcome", lambda *_: 1 / 0)
+        killed.setattr(cells.TrialRunner, "results", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(cell, tmp_path / "killed")
     assert names_in(tmp_path / "killed")
@@ -96,7 +96,7 @@ def test_processes_that_share_cells_run_each_once(
 
 
 def test_no_result_is_lost_when_many_come_at_once(tmp_path: pathlib.Path):
-    shared = Results(tmp_path, "6a")  # opened before the others write
+    shared = Results(tmp_path, "6a")  # made before the others write
 
     def add(seed: int) -> None:
         results = shared if seed == 0 else Results(tmp_path, "6a")
@@ -157,5 +157,5 @@ def test_a_file_with_unknown_overrides_is_refused_in_one_line(tmp_path: pathlib.
     document = {"row": "6a", "runs": [], "cells": {cell.key: outcome(cell, 3)}}
     (tmp_path / "6a.json").write_text(json.dumps(document))
     with pytest.raises(ValueError, match=r"6a\.json .*, got 'slope-plus'$") as error:
-        Results(tmp_path, "6a")
+        Results(tmp_path, "6a").cells()
     assert "\n" not in str(error.value)

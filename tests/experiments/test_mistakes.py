@@ -356,5 +356,5 @@ def test_a_damaged_claim_is_not_drawn(claim: str, tmp_path: pathlib.Path):
 def test_damaged_ablations_are_one_line_that_names_the_file(content: str, tmp_path: pathlib.Path):
     (tmp_path / "6a.json").write_text(content)
     with pytest.raises(ValueError, match=r"6a\.json") as error:
-        Results(tmp_path, "6a")
+        Results(tmp_path, "6a").cells()
     assert "\n" not in str(error.value)
