@@ -30,9 +30,8 @@ from absl.flags import FlagValues
 
 from experiments.benchmarks.cases import CASES, DEFAULT, DEVICES, SETTINGS
 from experiments.benchmarks.measure import OURS, BenchmarkPlan
-from experiments.cli.command import Command, command_line
+from experiments.cli.command import Command, FlagSet, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
-from experiments.cli.flag_set import FlagSet
 from lstm_jax.network.files import Document
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, read_json, versions

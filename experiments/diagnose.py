@@ -15,8 +15,7 @@ import pathlib
 import jax
 from absl.flags import FlagValues
 
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
+from experiments.cli.command import Command, FlagSet
 from experiments.rows.collection import read_result
 from lstm_jax import diagnose, plots
 from lstm_jax.network.files import network_from_document

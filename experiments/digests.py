@@ -18,9 +18,7 @@ from absl.flags import FlagValues
 
 from experiments.ablations.__main__ import RESULTS
 from experiments.ablations.page import best_known, gather
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
-from experiments.cli.machine import configure
+from experiments.cli.command import Command, FlagSet, configure
 from experiments.rows.collection import all_rows, best, read_results
 from lstm_jax import TrainingLoop, TrialResult, TrialRunner, baselines, make_recipe, make_task
 

@@ -22,10 +22,8 @@ import optax
 from absl.flags import FlagValues
 
 from experiments.claims.comparisons import with_bptt
-from experiments.cli.command import Command
+from experiments.cli.command import Command, FlagSet, check_platform
 from experiments.cli.files import check_free, make_folder, save_picture
-from experiments.cli.flag_set import FlagSet
-from experiments.cli.machine import check_platform
 from lstm_jax import Architecture, Parameters, initialise
 from lstm_jax.analysis import error_flow
 from lstm_jax.baselines import fully_recurrent

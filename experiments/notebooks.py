@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
+from experiments.cli.command import Command, FlagSet
 from lstm_jax.network.files import write_atomically
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ import warnings
 
 from absl.flags import FlagValues
 
-from experiments.cli.command import Command
+from experiments.cli.command import Command, FlagSet
 from experiments.cli.files import check_free, make_folder
-from experiments.cli.flag_set import FlagSet
 
 # Omit the constructors of NamedTuples, which have no docstrings.
 TEMPLATE = """

@@ -18,9 +18,8 @@ from collections.abc import Sequence
 
 from absl.flags import FlagValues
 
-from experiments.cli.command import Command
+from experiments.cli.command import Command, FlagSet
 from experiments.cli.files import check_free, make_folder, write_file
-from experiments.cli.flag_set import FlagSet
 from experiments.rows.collection import paper_order, read_result
 from experiments.rows.text import SHORT, Column, num_weights, row_label, show
 from lstm_jax import plots

@@ -21,11 +21,10 @@ from collections.abc import Sequence
 
 from absl.flags import FlagValues
 
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
+from experiments.cli.command import Command, FlagSet
 from experiments.rows import flags as row_flags
 from experiments.rows import run
-from experiments.rows.row import Row, resolve
+from experiments.rows.run import Row, resolve
 from experiments.rows.text import text_table
 from lstm_jax import baselines
 from lstm_jax.tasks import row_names

@@ -19,8 +19,7 @@ import numpy as np
 from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
+from experiments.cli.command import Command, FlagSet
 from experiments.rows import collection, text
 from experiments.rows.collection import RESULTS, best, best_of_each, task_of
 from experiments.rows.text import Column, markdown_table, show

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 
 from absl.flags import FlagValues
 
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
-from experiments.cli.machine import check_platform, configure
+from experiments.cli.command import Command, FlagSet, check_platform, configure
 from experiments.rows import run
 from experiments.rows.collection import BASELINES, rows_of
-from experiments.rows.row import RowOptions, resolve
+from experiments.rows.run import RowOptions, resolve
 from experiments.rows.text import text_table
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.cpu import BATCH_SIZE

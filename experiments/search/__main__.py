@@ -22,8 +22,7 @@ from __future__ import annotations
 
 from absl.flags import FlagValues
 
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
+from experiments.cli.command import Command, FlagSet
 from experiments.rows import flags as row_flags
 from experiments.search import plan, random_search, tpe
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 
 from absl.flags import FlagValues
 
-from experiments.cli.flag_set import FlagSet
-from experiments.rows.row import RowOptions, resolve
+from experiments.cli.command import FlagSet
+from experiments.rows.run import RowOptions, resolve
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Task, make_task, row_names
 from lstm_jax.training.recipes.recipe import make_recipe
