@@ -32,6 +32,7 @@ from experiments.benchmarks.cases import CASES, DEFAULT, DEVICES, SETTINGS
 from experiments.benchmarks.measure import OURS, BenchmarkPlan
 from experiments.cli.command import Command, FlagSet, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
+from experiments.rows.text import show
 from lstm_jax.network.files import Document
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, read_json, versions
@@ -42,7 +43,6 @@ PEERS = {"flax", "dm-haiku", "equinox", "torch"}
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.items("case", list("abcdefghij"), f"Cases, of {', '.join(CASES)}.")
     flags.folder("out", "Folder for the JSON files (default: none are written).", required=False)
     flags.integer("repeats", 10, "Timed runs of each contender.", most=10_000)
@@ -143,20 +143,16 @@ def table(document: Document) -> str:
         line = ROW.format(
             m["contender"],
             m["setting"],
-            _number(m["compile_seconds"], 1, 2),
-            _number(m["run_seconds"], 1e3, 3),
+            show(m["compile_seconds"], 2),
+            show(1e3 * m["run_seconds"], 3),
             f"{m['rate']:,.1f}",
-            _number(m["temporary_bytes"], 1e-6, 2),
+            show(None if m["temporary_bytes"] is None else 1e-6 * m["temporary_bytes"], 2),
             "" if best is None else f"{m['rate'] / best:.2f}x",
         )
         notes = {} if quick else m["notes"]
         lines += [line.rstrip(), *(f"      {name}: {value}" for name, value in notes.items())]
     checks = dict.fromkeys(f"      {m['contender']}: {m['check']}" for m in measurements)
     return "\n".join([*lines, "    answers checked:", *checks])
-
-
-def _number(value: float | None, factor: float, digits: int) -> str:
-    return "-" if value is None else f"{value * factor:,.{digits}f}"
 
 
 def _path(case: str, out: pathlib.Path) -> pathlib.Path:

@@ -39,7 +39,6 @@ def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.items("files", [], "Result files, which may also be given without a flag.")
     flags.integer("sequences", 200, "Fresh sequences for each network.", 1, 100_000)
     flags.seed()

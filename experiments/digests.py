@@ -46,7 +46,6 @@ def _content(result: TrialResult) -> bytes:
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.items("rows", all_rows(), "Rows to run (default: all).")
 
 

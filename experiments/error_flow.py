@@ -119,7 +119,6 @@ def _style(label: str) -> style.Options:
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.folder("out", "Folder for error_flow.png (required).")
     flags.integer("steps", 1000, "Largest lag q.", 2, 100_000)
     flags.integer("sequences", 20_000, "Training sequences.")

@@ -50,18 +50,13 @@ def execute(notebook: NotebookNode) -> None:
     """Run all cells in a new kernel, with the library of this checkout."""
     from nbclient import NotebookClient
 
-    client = NotebookClient(
-        notebook,
-        timeout=TIMEOUT,
-        resources={"metadata": {"path": str(FOLDER)}},
-        record_timing=False,
-        coalesce_streams=True,  # and the last text of overwritten lines alone
-    )
+    # Merged streams have the last text of overwritten lines alone.
+    options = {"timeout": TIMEOUT, "record_timing": False, "coalesce_streams": True}
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(FOLDER)}}, **options)
     client.execute(env=os.environ | {"PYTHONPATH": str(FOLDER.parents[1])})
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.items("names", [], "Notebooks to run (default: all).")
 
 

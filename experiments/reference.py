@@ -30,7 +30,6 @@ TEMPLATE = """
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.folder("out", "Folder for the pages (required).")
     flags.switch("overwrite", False, "Replace existing pages.")
 

@@ -86,7 +86,6 @@ def read_folder(folder: pathlib.Path) -> dict[pathlib.Path, Document]:
 
 
 def define(flags: FlagSet) -> None:
-    """Define the folders."""
     flags.folder("out", "Folder of result files (required).")
     into = "Folder of the page and the CSV files (default: that of the results)."
     flags.folder("into", into, required=False)

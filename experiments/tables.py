@@ -155,20 +155,18 @@ def page(documents: Sequence[Document]) -> str:
     if missing:
         parts.append(f"\nNot run yet: {', '.join(missing)}.\n")
     parts.append(f"\n{minutes([d for d in documents if d['task'] in row_names()])}")
-    for task in TITLES:
-        of_task = [d for d in documents if task_of(d["task"]) == task]
-        if of_task:
-            parts.append(_section(task, of_task))
+    for task, of_task in _by_task(documents).items():
+        parts += [f"\n## Task {task}\n\n{TITLES[task].capitalize()}.\n\n"]
+        parts += [markdown_table(of_task, LONG), "\n"]
+        parts += [f"![Learning curves of each row]({task}/curves.{task}.png)\n"]
+        if solved_network(of_task):
+            parts += [f"![A solved network on one sequence]({task}/network.{task}.png)\n"]
     return "".join([*parts, _claims()])
 
 
-def _section(task: str, documents: Sequence[Document]) -> str:
-    """Return a task's table, its learning curves and its solved network."""
-    pictures = f"![Learning curves of each row]({task}/curves.{task}.png)\n"
-    if solved_network(documents):
-        pictures += f"![A solved network on one sequence]({task}/network.{task}.png)\n"
-    table = markdown_table(documents, LONG)
-    return f"\n## Task {task}\n\n{TITLES[task].capitalize()}.\n\n{table}\n{pictures}"
+def _by_task(documents: Sequence[Document]) -> dict[str, list[Document]]:
+    found = {task: [d for d in documents if task_of(d["task"]) == task] for task in TITLES}
+    return {task: of_task for task, of_task in found.items() if of_task}
 
 
 def _claims() -> str:
@@ -185,11 +183,7 @@ def solved_network(documents: Sequence[Document]) -> Document | None:
 
 
 def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
-    """Return the required content of the files that contain tables.
-
-    Raises:
-      ValueError: if README.md lacks a marker.
-    """
+    """Return the content of the files with tables; raise ValueError if README.md lacks a marker."""
     readme = ROOT / "README.md"
     before, begin, rest = readme.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -307,20 +301,15 @@ def draw_all(documents: Sequence[Document]) -> dict[pathlib.Path, Figure]:
     """Return the overview and the pictures of each task, by their files."""
     of_lstm = [d for d in documents if d["task"] in row_names()]
     drawn = {RESULTS / "overview.png": overview(best_of_each(of_lstm))}
-    for task in TITLES:
-        of_task = [d for d in documents if task_of(d["task"]) == task]
-        if of_task:
-            curves = learning_curves(best_of_each(of_task))
-            drawn[RESULTS / task / f"curves.{task}.png"] = curves
+    for task, of_task in _by_task(documents).items():
+        drawn[RESULTS / task / f"curves.{task}.png"] = learning_curves(best_of_each(of_task))
         document = solved_network(of_task)
         if document is not None:
-            network = network_at_work(document)
-            drawn[RESULTS / task / f"network.{task}.png"] = network
+            drawn[RESULTS / task / f"network.{task}.png"] = network_at_work(document)
     return drawn
 
 
 def define(flags: FlagSet) -> None:
-    """Define what is written."""
     flags.switch("pictures", True, "Draw the pictures too.")
 
 

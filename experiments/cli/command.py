@@ -24,7 +24,6 @@ from absl.flags import FlagValues
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.host.interrupts import Interrupted, end_on_signals
 
-MAX_SEED = 2**32 - 1  # seeds have 32 bits
 _LINE = contextvars.ContextVar("command line", default="called from Python")
 
 
@@ -53,8 +52,8 @@ class FlagSet:
     def number(self, name: str, default: float, help: str, least: float, most: float) -> None:
         """Define a number in [least, most], which NaN is not."""
         flags.DEFINE_float(name, default, help, least, most, self.values)
-        is_number = lambda value: not math.isnan(value)
-        flags.register_validator(name, is_number, "must be a number", self.values)
+        message = "must be a number"
+        flags.register_validator(name, lambda x: not math.isnan(x), message, self.values)
 
     def text(self, name: str, default: str | None, help: str, required: bool = False) -> None:
         """Define a text."""
@@ -78,8 +77,8 @@ class FlagSet:
         flags.DEFINE_boolean(name, default, help, self.values)
 
     def seed(self) -> None:
-        """Define --seed."""
-        self.integer("seed", 0, "Seed of all random numbers.", 0, MAX_SEED)
+        """Define --seed, of 32 bits."""
+        self.integer("seed", 0, "Seed of all random numbers.", 0, 2**32 - 1)
 
 
 class _FolderParser(flags.ArgumentParser[pathlib.Path]):
@@ -128,8 +127,7 @@ class Command:
     def call(self, arguments: Sequence[str]) -> None:
         """Run with other arguments, as programs do; raise ValueError if a flag is wrong."""
         values = self.parse(arguments)
-        line = shlex.join(["python", "-m", f"experiments.{self.name}", *arguments])
-        token = _LINE.set(line)
+        token = _LINE.set(shlex.join(["python", "-m", f"experiments.{self.name}", *arguments]))
         try:
             self.main(values)
         finally:

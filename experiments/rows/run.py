@@ -1,11 +1,9 @@
-"""A row of the paper's tables: from the flags to its result file and picture.
-
-A row is resolved once, checked, and run with progress and checkpoints.
-"""
+"""A row of the paper's tables: from the flags of its command to its result file and picture."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 import shlex
 import signal
@@ -16,18 +14,22 @@ from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
+from absl.flags import FlagValues
 from jax.sharding import Mesh
 
+from experiments.cli.command import Command, FlagSet, check_platform, configure
 from experiments.cli.files import check_free, make_folder, save_result
-from experiments.rows.collection import all_rows, command_of, paper_task, read_result, with_paper
+from experiments.rows import collection
+from experiments.rows.collection import BASELINES, all_rows, command_of, paper_task, rows_of
 from experiments.rows.progress import check_scalars, display_progress, write_scalars
+from experiments.rows.text import text_table
 from lstm_jax import baselines, plots
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Task, make_task
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.host.interrupts import Interrupted, Interrupts, defer_signals
-from lstm_jax.training.recipes.recipe import Recipe, make_recipe
+from lstm_jax.training.recipes.recipe import NAMED, Recipe, make_recipe
 from lstm_jax.training.runs.checkpoints import (
     Checkpoints,
     check_unused,
@@ -38,17 +40,18 @@ from lstm_jax.training.runs.checkpoints import (
 from lstm_jax.training.runs.result_file import complete, make_document
 from lstm_jax.training.trials.records import Progress
 from lstm_jax.training.trials.runner import TrialResult, TrialRunner
-from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.trials.training_loop import MAX_SEQUENCES, TrainingLoop
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MAX_DEVICES = 64  # the most that have been measured; each costs threads, even without a core
 ENDING = "ending after this chunk; press Ctrl-C again to end now"
 
 
 @dataclasses.dataclass(frozen=True)
 class RowOptions:
-    """The flags that all commands for rows share, which `experiments.rows.flags` describes."""
+    """The flags that all commands for rows share, which `define_flags` describes."""
 
     out: pathlib.Path
     recipe: str = "paper"
@@ -65,6 +68,11 @@ class RowOptions:
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite exclude each other, got both")
+
+    @classmethod
+    def of(cls, values: FlagValues) -> RowOptions:
+        """Return the options by the flags; raise ValueError if they exclude each other."""
+        return cls(**{field.name: getattr(values, field.name) for field in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,11 +156,11 @@ class Row:
 
     def read(self, path: pathlib.Path) -> Document:
         """Read a result file of such a row; raise ValueError if it is not one."""
-        return read_result(path)
+        return collection.read_result(path)
 
     def draw(self, document: Document) -> Figure:
         """Draw the picture that belongs to the result file."""
-        return plots.learning_curves(complete(with_paper(document)))
+        return plots.learning_curves(complete(collection.with_paper(document)))
 
 
 def resolve(name: str, options: RowOptions) -> Row:
@@ -217,9 +225,8 @@ def _check_is_of_this_run(row: Row) -> None:
     document |= {"trials": len(document["trials"])}
     found = {name: document.get(name, value) for name, value in run.items()}
     if found != run:
-        raise ValueError(
-            f"{row.result} differs in {differences(found, run)}; --overwrite replaces it"
-        )
+        differs = f"differs in {differences(found, run)}"
+        raise ValueError(f"{row.result} {differs}; --overwrite replaces it")
     saved = newest(row.checkpoints)  # of a run that was to replace the result, if newer
     if saved is not None and saved.stat().st_mtime > row.result.stat().st_mtime:
         raise ValueError(
@@ -243,7 +250,15 @@ def run_row(row: Row) -> Document:
       Interrupted: if a signal ended the run; the message says what --resume will find.
       ValueError: if another process has the row's checkpoints open.
     """
-    finished = processes.on_first_process(lambda: _finished_result(row))
+
+    def finish() -> Document | None:
+        # A run that ended just after it wrote its result leaves its checkpoints.
+        is_finished = row.options.resume and row.result.exists()
+        if is_finished or row.options.overwrite:
+            discard(row.checkpoints)
+        return row.read(row.result) if is_finished else None
+
+    finished = processes.on_first_process(finish)
     if finished is not None:
         return finished
     interrupts = None
@@ -256,33 +271,19 @@ def run_row(row: Row) -> Document:
         raise Interrupted(message, number) from error
 
 
-def _finished_result(row: Row) -> Document | None:
-    """Return the result that the row already has, if any; delete checkpoints of no use."""
-    # A run that ended just after it wrote its result leaves its checkpoints.
-    is_finished = row.options.resume and row.result.exists()
-    if is_finished or row.options.overwrite:
-        discard(row.checkpoints)
-    return row.read(row.result) if is_finished else None
-
-
 def _run(row: Row, interrupts: Interrupts) -> Document:
     options, started = row.options, time.monotonic()
     mesh = Mesh(np.array(jax.devices()), ("trials",))
     with Checkpoints(row.checkpoints, row.fingerprint()) as checkpoints:
-        runner = TrialRunner(
-            row.loop,
-            range(row.trials),
-            seed=options.seed,
-            mesh=mesh,
-            batch_size=options.batch_size,
-        )
+        about = {"seed": options.seed, "mesh": mesh, "batch_size": options.batch_size}
+        runner = TrialRunner(row.loop, range(row.trials), **about)
         if options.resume:
             restored = checkpoints.restore(runner)
             started -= restored.seconds
             for sentence in restored.damaged:
                 print(sentence, file=sys.stderr)
-        show_progress = display_progress(row.name, options.quiet)
-        with show_progress as display, write_scalars(row.log_folder, runner) as write:
+        display_chunk = display_progress(row.name, options.quiet)
+        with display_chunk as display, write_scalars(row.log_folder, runner) as write:
 
             def on_chunk(progress: Progress) -> None:
                 display(progress)
@@ -316,5 +317,78 @@ def _what_resume_finds(row: Row) -> str:
         move = f"once the old {row.result} is moved, " if row.result.exists() else ""
         return f"{move}--resume continues after {int(saved.name):,} sequences per trial"
     if row.result.exists():
-        return "which has its old result" if row.options.overwrite else "which has its result"
+        return f"which has its {'old ' * row.options.overwrite}result"
     return "without a checkpoint; --resume starts afresh"
+
+
+# Commands -----------------------------------------------------------------------------------------
+
+
+def row_command(name: str, about: str | None) -> Command:
+    """Return the command, a module with this docstring, that runs one row: by default its first."""
+    rows = rows_of(name)
+    further = "--max_sequences=100000" if name == BASELINES else "--recipe=adam"
+    examples = "\n".join(
+        f"    python -m experiments.{name} {flags} --out=DIR"
+        for flags in (
+            f"--task={rows[0]}",
+            f"--task={rows[-1]} {further}",
+            f"--task={rows[0]} --trials=3 --seed=1 --resume",
+        )
+    )
+
+    def define(flags: FlagSet) -> None:
+        flags.choice("task", rows[0], rows, "Row of the paper's tables.")
+        define_flags(flags)
+
+    main = lambda values: run_rows([values.task], values)
+    return Command(name, f"{(about or '').strip()}\n\n{examples}", define, main)
+
+
+def define_flags(flags: FlagSet) -> None:
+    """Define the flags of a command that runs rows."""
+    flags.integer("trials", None, "Number of trials (default: as in the paper).", most=2**20)
+    flags.folder("out", "Folder for result files and pictures (required).")
+    recipe = (
+        "Hyperparameters: one of {}, which +OVERRIDE[=VALUE] may follow; {} lists the overrides."
+    )
+    flags.text("recipe", "paper", recipe.format(", ".join(NAMED), "`python -m experiments`"))
+    flags.seed()
+    budget = "Maximum training sequences per trial (default: the task's)."
+    flags.integer("max_sequences", None, budget, most=MAX_SEQUENCES)
+    flags.switch("resume", False, "Continue from the checkpoint of an interrupted run.")
+    flags.switch("overwrite", False, "Replace existing files.")
+    flags.switch("quiet", False, "Print errors only.")
+    flags.integer("devices", 2, "CPU devices to share the trials among.", most=MAX_DEVICES)
+    flags.integer("batch_size", BATCH_SIZE, "Trials side by side on a device.", most=4096)
+    flags.number("checkpoint_seconds", 60.0, "Minimum time between checkpoints.", 0.0, math.inf)
+    flags.folder("logdir", "Folder for TensorBoard's scalars, a subfolder per row.", False)
+    flags.text("coordinator", None, "Of several processes: HOST:PORT of the first one, or 'auto'.")
+    flags.integer("num_processes", None, "Of several processes: how many there are.")
+    flags.integer("process_id", None, "Of several processes: the number of this one, from 0.", 0)
+
+
+def run_rows(names: Sequence[str], values: FlagValues) -> None:
+    """Run rows by the flags, and print their results beside the paper's."""
+    options = start(values)
+    rows = [resolve(name, options) for name in names]
+    prepare(rows)
+    documents = [run_row(row) for row in rows]
+    if not options.quiet:
+        print(text_table(documents))
+
+
+def start(values: FlagValues) -> RowOptions:
+    """Set the machine up, join the other processes, and return the options of this one.
+
+    Of several processes, only the first prints. Raises ValueError for flags that do not fit.
+    """
+    options = RowOptions.of(values)
+    numbers = values.num_processes, values.process_id
+    if values.coordinator is None and numbers != (None, None):
+        raise ValueError("--num_processes and --process_id need --coordinator, got none")
+    configure(values.devices)
+    if values.coordinator is not None:
+        processes.connect(values.coordinator, *numbers)
+    check_platform()
+    return options if processes.is_first_process() else dataclasses.replace(options, quiet=True)

@@ -23,7 +23,7 @@ from __future__ import annotations
 from absl.flags import FlagValues
 
 from experiments.cli.command import Command, FlagSet
-from experiments.rows import flags as row_flags
+from experiments.rows import run
 from experiments.search import plan, random_search, tpe
 
 
@@ -33,7 +33,7 @@ def define(flags: FlagSet) -> None:
     plan.define_flags(flags)
     help = "Configurations to try with tpe, including those of an interrupted search."
     flags.integer("configurations", 50, help)
-    row_flags.define_flags(flags)
+    run.define_flags(flags)
 
 
 def main(values: FlagValues) -> None:
@@ -41,7 +41,7 @@ def main(values: FlagValues) -> None:
     for flag in ("logdir", "coordinator", "num_processes", "process_id"):
         if values.sampler == "tpe" and getattr(values, flag) is not None:
             raise ValueError(f"--{flag} needs --sampler=random")
-    options = row_flags.start(values)  # before anything is computed
+    options = run.start(values)  # before anything is computed
     planned = plan.make_plan(values)
     for shape in planned.shapes:  # raise ValueError if the recipe does not allow it
         lowest = {name: bounds[0] for name, bounds in planned.bounds(shape).items()}
