@@ -18,19 +18,17 @@ works, and nothing is compared.
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-
-from absl.flags import FlagValues
 
 from experiments.benchmarks.cases import CASES, DEFAULT, DEVICES, SETTINGS
 from experiments.benchmarks.measure import OURS, BenchmarkPlan
-from experiments.cli.command import Command, FlagSet, command_line
+from experiments.cli.command import Command, FlagSet, FlagValues, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
 from experiments.rows.text import show
 from lstm_jax.network.files import Document
@@ -62,7 +60,18 @@ def main(values: FlagValues) -> None:
             check_free(_path(case, values.out), values.overwrite)
         make_folder(values.out)
     for case in values.case:
-        _report(case, _measure(case, values), values)
+        documents = _measure(case, values)
+        measurements = [m for document in documents for m in document["measurements"]]
+        document = documents[0] | {"measurements": measurements, "command": command_line()}
+        document["settings"] = {d["setting"]: d["flags"] for d in documents}
+        print(table(document), flush=True)
+        if values.out is None:
+            continue
+        path = write_result(_path(case, values.out), document, values.overwrite)
+        print(f"wrote {path}", flush=True)
+        if draw := CASES[case].draw:
+            figure = functools.partial(draw, measurements)
+            draw_beside(path.with_name(f"{case}.png"), figure, values.overwrite)
 
 
 def _measure(case: str, values: FlagValues) -> list[Document]:
@@ -111,21 +120,6 @@ def _run_apart(case: str, setting: str, values: FlagValues) -> Document:
         if subprocess.run(command, stdout=subprocess.DEVNULL).returncode != 0:
             raise OSError(f"case {case} failed under XLA setting {setting!r}")
         return read_json(_path(case, pathlib.Path(folder)))
-
-
-def _report(case: str, documents: Sequence[Document], values: FlagValues) -> None:
-    """Print the table of a case and write its file."""
-    measurements = [m for document in documents for m in document["measurements"]]
-    document = documents[0] | {"measurements": measurements, "command": command_line()}
-    document["settings"] = {d["setting"]: d["flags"] for d in documents}
-    print(table(document), flush=True)
-    if values.out is None:
-        return
-    path = write_result(_path(case, values.out), document, values.overwrite)
-    print(f"wrote {path}", flush=True)
-    draw = CASES[case].draw
-    if draw is not None:
-        draw_beside(path.with_name(f"{case}.png"), lambda: draw(measurements), values.overwrite)
 
 
 def table(document: Document) -> str:

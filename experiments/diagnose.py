@@ -13,9 +13,8 @@ from __future__ import annotations
 import pathlib
 
 import jax
-from absl.flags import FlagValues
 
-from experiments.cli.command import Command, FlagSet
+from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows.collection import read_result
 from lstm_jax import diagnose, plots
 from lstm_jax.network.files import network_from_document

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import optax
-from absl.flags import FlagValues
 
 from experiments.claims.comparisons import with_bptt
-from experiments.cli.command import Command, FlagSet, check_platform
+from experiments.cli.command import Command, FlagSet, FlagValues, check_platform
 from experiments.cli.files import check_free, make_folder, save_picture
 from lstm_jax import Architecture, Parameters, initialise
 from lstm_jax.analysis import error_flow

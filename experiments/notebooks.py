@@ -14,9 +14,7 @@ import pathlib
 import time
 from typing import TYPE_CHECKING
 
-from absl.flags import FlagValues
-
-from experiments.cli.command import Command, FlagSet
+from experiments.cli.command import Command, FlagSet, FlagValues
 from lstm_jax.network.files import write_atomically
 
 if TYPE_CHECKING:

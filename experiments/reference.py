@@ -13,9 +13,7 @@ import pathlib
 import tempfile
 import warnings
 
-from absl.flags import FlagValues
-
-from experiments.cli.command import Command, FlagSet
+from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.cli.files import check_free, make_folder
 
 # Omit the constructors of NamedTuples, which have no docstrings.

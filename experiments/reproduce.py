@@ -19,9 +19,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from absl.flags import FlagValues
-
-from experiments.cli.command import Command, FlagSet
+from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import run
 from experiments.rows.run import Row, RowOptions, resolve
 from experiments.rows.text import text_table

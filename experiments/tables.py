@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
-from experiments.cli.command import Command, FlagSet
+from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import collection, text
 from experiments.rows.collection import RESULTS, best, best_of_each, task_of
 from experiments.rows.text import Column, markdown_table, show
@@ -161,20 +160,15 @@ def page(documents: Sequence[Document]) -> str:
         parts += [f"![Learning curves of each row]({task}/curves.{task}.png)\n"]
         if solved_network(of_task):
             parts += [f"![A solved network on one sequence]({task}/network.{task}.png)\n"]
-    return "".join([*parts, _claims()])
+    names = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
+    lines = [f"| [{name}](claims/claim.{name}.json) | {CLAIMS[name].about} |" for name in names]
+    pictures = [f"![{name}](claims/claim.{name}.png)" for name in names]
+    return "".join(parts) + "\n".join([CLAIM_SECTION, *lines, "", *pictures, ""])
 
 
 def _by_task(documents: Sequence[Document]) -> dict[str, list[Document]]:
     found = {task: [d for d in documents if task_of(d["task"]) == task] for task in TITLES}
     return {task: of_task for task, of_task in found.items() if of_task}
-
-
-def _claims() -> str:
-    """Return a line and a picture for each claim that was run."""
-    names = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
-    lines = [f"| [{name}](claims/claim.{name}.json) | {CLAIMS[name].about} |" for name in names]
-    pictures = [f"![{name}](claims/claim.{name}.png)" for name in names]
-    return "\n".join([CLAIM_SECTION, *lines, "", *pictures, ""])
 
 
 def solved_network(documents: Sequence[Document]) -> Document | None:

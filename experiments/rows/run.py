@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
-from absl.flags import FlagValues
 from jax.sharding import Mesh
 
-from experiments.cli.command import Command, FlagSet, check_platform, configure
+from experiments.cli.command import Command, FlagSet, FlagValues, check_platform, configure
 from experiments.cli.files import check_free, make_folder, save_result
 from experiments.rows import collection
 from experiments.rows.collection import BASELINES, all_rows, command_of, paper_task, rows_of
@@ -298,10 +297,10 @@ def _run(row: Row, interrupts: Interrupts) -> Document:
                 on_chunk=on_chunk,
             )
         document = row.document(runner.results(), time.monotonic() - started)
-        save = lambda: save_result(
-            row.result, document, row.draw, overwrite=options.overwrite, quiet=options.quiet
+        may = {"overwrite": options.overwrite, "quiet": options.quiet}
+        saved = processes.on_first_process(
+            lambda: save_result(row.result, document, row.draw, **may)
         )
-        saved = processes.on_first_process(save)
         checkpoints.remove()
     if interrupts.requested():
         raise KeyboardInterrupt
@@ -328,31 +327,24 @@ def row_command(name: str, about: str | None) -> Command:
     """Return the command, a module with this docstring, that runs one row: by default its first."""
     rows = rows_of(name)
     further = "--max_sequences=100000" if name == BASELINES else "--recipe=adam"
-    examples = "\n".join(
-        f"    python -m experiments.{name} {flags} --out=DIR"
-        for flags in (
-            f"--task={rows[0]}",
-            f"--task={rows[-1]} {further}",
-            f"--task={rows[0]} --trials=3 --seed=1 --resume",
-        )
-    )
+    first, last = f"--task={rows[0]}", f"--task={rows[-1]}"
+    examples = (first, f"{last} {further}", f"{first} --trials=3 --seed=1 --resume")
+    lines = [f"    python -m experiments.{name} {flags} --out=DIR" for flags in examples]
 
     def define(flags: FlagSet) -> None:
         flags.choice("task", rows[0], rows, "Row of the paper's tables.")
         define_flags(flags)
 
     main = lambda values: run_rows([values.task], values)
-    return Command(name, f"{(about or '').strip()}\n\n{examples}", define, main)
+    return Command(name, "\n".join([(about or "").strip(), "", *lines]), define, main)
 
 
 def define_flags(flags: FlagSet) -> None:
     """Define the flags of a command that runs rows."""
     flags.integer("trials", None, "Number of trials (default: as in the paper).", most=2**20)
     flags.folder("out", "Folder for result files and pictures (required).")
-    recipe = (
-        "Hyperparameters: one of {}, which +OVERRIDE[=VALUE] may follow; {} lists the overrides."
-    )
-    flags.text("recipe", "paper", recipe.format(", ".join(NAMED), "`python -m experiments`"))
+    recipe = f"Hyperparameters: one of {', '.join(NAMED)}, which +OVERRIDE[=VALUE] may follow; "
+    flags.text("recipe", "paper", f"{recipe}`python -m experiments` lists the overrides.")
     flags.seed()
     budget = "Maximum training sequences per trial (default: the task's)."
     flags.integer("max_sequences", None, budget, most=MAX_SEQUENCES)

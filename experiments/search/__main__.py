@@ -20,9 +20,7 @@ devices. Writes search.TASK.SHAPE.json and a picture per shape, and prints the b
 
 from __future__ import annotations
 
-from absl.flags import FlagValues
-
-from experiments.cli.command import Command, FlagSet
+from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import run
 from experiments.search import plan, random_search, tpe
 

@@ -12,9 +12,7 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-from absl.flags import FlagValues
-
-from experiments.cli.command import FlagSet
+from experiments.cli.command import FlagSet, FlagValues
 from experiments.rows.run import RowOptions, resolve
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Task, make_task, row_names
