@@ -138,12 +138,11 @@ def _outcome(document: Document | None) -> str:
 
 def minutes(documents: Sequence[Document]) -> str:
     """Return how long the LSTM's rows took in total, by `paper` and by their best recipes."""
-    of_paper = [d for d in documents if d["recipe"] == "paper"]
-    found = [
-        f"{len(some)} rows in {sum(d['wall_seconds'] for d in some) / 60:.0f} minutes"
-        for some in (of_paper, best(documents).values())
-    ]
-    return f"All rows of the LSTM, by `paper`: {found[0]}; by their best recipes: {found[1]}.\n"
+    total = lambda some: f"{len(some)} rows in {sum(d['wall_seconds'] for d in some) / 60:.0f}"
+    of_paper = total([d for d in documents if d["recipe"] == "paper"])
+    of_best = total(best(documents).values())
+    found = f"{of_paper} minutes; by their best recipes: {of_best} minutes"
+    return f"All rows of the LSTM, by `paper`: {found}.\n"
 
 
 def page(documents: Sequence[Document]) -> str:
@@ -189,8 +188,7 @@ def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
 
 def learning_curves(documents: Sequence[Document]) -> Figure:
     """Draw the training error of all trials, a panel per document, beside the paper's mean."""
-    rows = -(-len(documents) // COLUMNS)
-    columns = min(len(documents), COLUMNS)
+    rows, columns = -(-len(documents) // COLUMNS), min(len(documents), COLUMNS)
     figure, panels = style.new_figure(2.7 * columns + 0.3, 1.8 * rows + 0.5, rows, columns)
     for axes in panels[len(documents) :]:
         axes.set_visible(False)
@@ -209,8 +207,7 @@ def learning_curves(documents: Sequence[Document]) -> Figure:
     panels[0].plot([], [], color=style.OURS, label="solved trial")
     panels[0].plot([], [], color=style.FAILED, label="unsolved trial")
     panels[0].plot([], [], ":", color=style.PAPER, label="the paper's mean")
-    handles = panels[0].get_legend_handles_labels()
-    style.add_legend(figure, *handles, ncols=3, loc="outside upper center")
+    style.add_legend(figure, ncols=3, loc="outside upper center")
     return figure
 
 
@@ -275,10 +272,9 @@ def network_at_work(document: Document) -> Figure:
     example = jax.tree.map(lambda array: array[middle], batch)
     after = next(t["sequences"] for t in document["trials"] if t["index"] == index)
     classes = plots.class_names(row)
-    title = f"{row}: {document['title']}\n"
-    title += f"the network of trial {index} after {after:,} training sequences"
+    about = f"the network of trial {index} after {after:,} training sequences"
     if document["recipe"] != "paper":
-        title += f", recipe {document['recipe']}"
+        about += f", recipe {document['recipe']}"
     return plots.network_at_work(
         architecture,
         parameters,
@@ -287,7 +283,7 @@ def network_at_work(document: Document) -> Figure:
         targets=example.true_targets,
         symbols=plots.symbol_names(row),
         classes=classes if len(classes or ()) == architecture.num_outputs else None,
-        title=title,
+        title=f"{row}: {document['title']}\n{about}",
     )
 
 

@@ -173,11 +173,11 @@ def configure(devices: int | None = None) -> None:
     try:
         configure_cpu(devices)
     except RuntimeError:
-        print(
+        warning = (
             "warning: JAX has already computed, so this runs on the devices that it has, and "
-            "slower; call lstm_jax.configure_cpu in the first cell of a fresh kernel",
-            file=sys.stderr,
+            "slower; call lstm_jax.configure_cpu in the first cell of a fresh kernel"
         )
+        print(warning, file=sys.stderr)
 
 
 def check_platform() -> None:
@@ -186,6 +186,5 @@ def check_platform() -> None:
         jax.devices()
     except RuntimeError as error:
         found = f"{os.environ.get('JAX_PLATFORMS', '')!r}: {str(error).splitlines()[0].rstrip('.')}"
-        raise ValueError(
-            f"JAX_PLATFORMS must name platforms of this machine, got {found}"
-        ) from error
+        message = f"JAX_PLATFORMS must name platforms of this machine, got {found}"
+        raise ValueError(message) from error

@@ -25,6 +25,7 @@ from lstm_jax.training.trials.training_loop import SOLVED
 SECONDS_BETWEEN_LINES = 15.0
 MAX_POINTS = 1000  # of a curve in TensorBoard
 MAX_TRIALS = 100  # the first trials, which have a curve each
+EVENTS = "events.out.tfevents.*"  # TensorBoard's files
 
 OnChunk = Callable[[Progress], None]  # called after every chunk
 
@@ -67,7 +68,7 @@ def check_scalars(folder: pathlib.Path, may_replace: bool) -> None:
     except ImportError as error:
         message = "--logdir needs tensorboardX: pip install 'lstm_jax[tensorboard]'"
         raise ImportError(message) from error
-    if _event_files(folder) and not may_replace:
+    if any(folder.glob(EVENTS)) and not may_replace:
         raise ValueError(f"{folder} has scalars of a run; --overwrite replaces them")
     make_folder(folder.parent, "logdir")
 
@@ -84,7 +85,7 @@ def write_scalars(folder: pathlib.Path | None, runner: TrialRunner) -> Iterator[
         return
     from tensorboardX import SummaryWriter
 
-    for path in _event_files(folder):
+    for path in [*folder.glob(EVENTS)]:
         path.unlink()
     chunk, limit = runner.loop.chunk, runner.loop.task.max_sequences
     interval = max(1, round(limit / MAX_POINTS / chunk))  # chunks per point
@@ -110,7 +111,3 @@ def write_scalars(folder: pathlib.Path | None, runner: TrialRunner) -> Iterator[
                 errors = np.where(sequences > 0, error / sequences, np.nan)
             add(errors, int(np.sum(ended_at <= min((chunks + 1) * chunk, limit))))
         yield lambda progress: add(runner.errors, progress.solved, not progress.running)
-
-
-def _event_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(folder.glob("events.out.tfevents.*"))

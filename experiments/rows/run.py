@@ -210,10 +210,8 @@ def _prepare(rows: Sequence[Row]) -> None:
         check_free(row.result, may_replace)
         check_unused(row.checkpoints)
         if newest(row.checkpoints) is not None and not may_replace:
-            raise ValueError(
-                f"{row.checkpoints} exists, of an interrupted run; --resume continues it, "
-                "--overwrite starts afresh"
-            )
+            found = f"{row.checkpoints} exists, of an interrupted run"
+            raise ValueError(f"{found}; --resume continues it, --overwrite starts afresh")
         if row.log_folder is not None:
             check_scalars(row.log_folder, may_replace)
     make_folder(rows[0].options.out)
@@ -228,9 +226,8 @@ def _check_is_of_this_run(row: Row) -> None:
         raise ValueError(f"{row.result} {differs}; --overwrite replaces it")
     saved = newest(row.checkpoints)  # of a run that was to replace the result, if newer
     if saved is not None and saved.stat().st_mtime > row.result.stat().st_mtime:
-        raise ValueError(
-            f"{row.result} is older than {row.checkpoints}: move it, then --resume continues"
-        )
+        older = f"{row.result} is older than {row.checkpoints}"
+        raise ValueError(f"{older}: move it, then --resume continues")
 
 
 def newest(folder: pathlib.Path) -> pathlib.Path | None:
@@ -274,8 +271,9 @@ def _run(row: Row, interrupts: Interrupts) -> Document:
     options, started = row.options, time.monotonic()
     mesh = Mesh(np.array(jax.devices()), ("trials",))
     with Checkpoints(row.checkpoints, row.fingerprint()) as checkpoints:
-        about = {"seed": options.seed, "mesh": mesh, "batch_size": options.batch_size}
-        runner = TrialRunner(row.loop, range(row.trials), **about)
+        runner = TrialRunner(
+            row.loop, range(row.trials), seed=options.seed, mesh=mesh, batch_size=options.batch_size
+        )
         if options.resume:
             restored = checkpoints.restore(runner)
             started -= restored.seconds
@@ -297,10 +295,10 @@ def _run(row: Row, interrupts: Interrupts) -> Document:
                 on_chunk=on_chunk,
             )
         document = row.document(runner.results(), time.monotonic() - started)
-        may = {"overwrite": options.overwrite, "quiet": options.quiet}
-        saved = processes.on_first_process(
-            lambda: save_result(row.result, document, row.draw, **may)
+        save = lambda: save_result(
+            row.result, document, row.draw, overwrite=options.overwrite, quiet=options.quiet
         )
+        saved = processes.on_first_process(save)
         checkpoints.remove()
     if interrupts.requested():
         raise KeyboardInterrupt
