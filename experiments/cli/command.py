@@ -52,8 +52,8 @@ class FlagSet:
     def number(self, name: str, default: float, help: str, least: float, most: float) -> None:
         """Define a number in [least, most], which NaN is not."""
         flags.DEFINE_float(name, default, help, least, most, self.values)
-        message = "must be a number"
-        flags.register_validator(name, lambda x: not math.isnan(x), message, self.values)
+        is_number = lambda value: not math.isnan(value)
+        flags.register_validator(name, is_number, "must be a number", self.values)
 
     def text(self, name: str, default: str | None, help: str, required: bool = False) -> None:
         """Define a text."""

@@ -32,20 +32,16 @@ OnChunk = Callable[[Progress], None]  # called after every chunk
 
 @contextlib.contextmanager
 def display_progress(title: str, quiet: bool = False) -> Iterator[OnChunk]:
-    """Display the progress of a run on standard error, in the way that fits the output."""
+    """Display the progress of a run on standard error: a bar, or a line now and then for logs."""
     ipython = sys.modules.get("IPython")
     is_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
     if quiet:
         yield lambda progress: None
-    elif sys.stderr.isatty() or is_notebook:
+        return
+    if sys.stderr.isatty() or is_notebook:
         with Bar(title) as bar:
             yield bar.show
-    else:
-        yield _lines(title)
-
-
-def _lines(title: str) -> OnChunk:
-    """Print a line every 15 seconds and at the end, for logs."""
+        return
     speed, displayed = Speed(), time.monotonic()
 
     def show(progress: Progress) -> None:
@@ -58,7 +54,7 @@ def _lines(title: str) -> OnChunk:
         line = f"{title}: {ended}, {describe(progress)}, {rate:,.0f} seq/s"
         print(line, file=sys.stderr, flush=True)
 
-    return show
+    yield show
 
 
 def check_scalars(folder: pathlib.Path, may_replace: bool) -> None:

@@ -165,8 +165,7 @@ class Row:
 def resolve(name: str, options: RowOptions) -> Row:
     """Return a row of the LSTM under the options' recipe, or the row of a baseline.
 
-    Raises:
-      ValueError: if there is no such row, or it cannot have this recipe.
+    Raises ValueError if there is no such row, or it cannot have this recipe.
     """
     if name not in all_rows():
         raise ValueError(f"row must be one of {', '.join(all_rows())}, got {name!r}")
@@ -188,9 +187,8 @@ def resolve(name: str, options: RowOptions) -> Row:
 def prepare(rows: Sequence[Row]) -> None:
     """Check all that can be wrong before anything is computed, and make the output folder.
 
-    Raises:
-      ValueError: if the rows or options, which all rows share, are not the same on all processes,
-        two rows are the same, a file exists that may not be replaced, or is not one of this run.
+    Raises ValueError if the rows or options, which all rows share, are not the same on all
+    processes, two rows are the same, or a file exists that may not be replaced or continued.
     """
     # Folders may differ between processes, but scalars need all processes or none.
     options = dataclasses.replace(rows[0].options, quiet=False)
