@@ -33,11 +33,7 @@ def command_line() -> str:
 
 
 class FlagSet:
-    """Defines flags with bounds and without absl's global state.
-
-    Attributes:
-      values: the flags, in the order of their definition.
-    """
+    """Defines flags, as `values` then has them, with bounds and without absl's global state."""
 
     def __init__(self) -> None:
         self.values = flags.FlagValues()

@@ -27,20 +27,12 @@ COMMANDS = {  # prefix of a row's name -> module of `experiments`
 
 
 def task_of(row: str) -> str:
-    """Return the task that a row belongs to, which names its folder.
-
-    >>> task_of("2a-100.bptt")
-    '2a'
-    """
+    """Return the task that a row belongs to, "2a" for "2a-100.bptt", which names its folder."""
     return row.split(".")[0].split("-")[0]
 
 
 def command_of(row: str) -> str:
-    """Return the module of the command that runs a row.
-
-    >>> command_of("2c-50-50"), command_of("2a-4.rtrl-1")
-    ('very_long_lags', 'baselines')
-    """
+    """Return the module of the command that runs a row, "very_long_lags" for "2c-50-50"."""
     prefixes = (prefix for prefix in COMMANDS if row.startswith(prefix))
     return BASELINES if "." in row else COMMANDS[next(prefixes)]
 
