@@ -12,16 +12,11 @@ from __future__ import annotations
 import pathlib
 from typing import TYPE_CHECKING
 
+from absl.flags import FlagValues
+
 from experiments.claims import CLAIMS
 from experiments.claims.base import ClaimOptions
-from experiments.cli.command import (
-    Command,
-    FlagSet,
-    FlagValues,
-    check_platform,
-    command_line,
-    configure,
-)
+from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
 from experiments.cli.files import check_free, make_folder, read_object, save_picture, save_result
 from lstm_jax.training.runs.result_file import about_run
 
