@@ -5,7 +5,7 @@ maximum number of sequences where it gives one. Where nothing was learned within
 sequences, --max_sequences sets a smaller one, which the result file records.
 """
 
-from experiments.rows.flags import row_command
+from experiments.rows.run import row_command
 
 COMMAND = row_command("baselines", __doc__)
 if __name__ == "__main__":

@@ -18,21 +18,19 @@ works, and nothing is compared.
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-
-from absl.flags import FlagValues
 
 from experiments.benchmarks.cases import CASES, DEFAULT, DEVICES, SETTINGS
 from experiments.benchmarks.measure import OURS, BenchmarkPlan
-from experiments.cli.command import Command, command_line
+from experiments.cli.command import Command, FlagSet, FlagValues, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
-from experiments.cli.flag_set import FlagSet
+from experiments.rows.text import show
 from lstm_jax.network.files import Document
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, read_json, versions
@@ -43,7 +41,6 @@ PEERS = {"flax", "dm-haiku", "equinox", "torch"}
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.items("case", list("abcdefghij"), f"Cases, of {', '.join(CASES)}.")
     flags.folder("out", "Folder for the JSON files (default: none are written).", required=False)
     flags.integer("repeats", 10, "Timed runs of each contender.", most=10_000)
@@ -63,7 +60,18 @@ def main(values: FlagValues) -> None:
             check_free(_path(case, values.out), values.overwrite)
         make_folder(values.out)
     for case in values.case:
-        _report(case, _measure(case, values), values)
+        documents = _measure(case, values)
+        measurements = [m for document in documents for m in document["measurements"]]
+        document = documents[0] | {"measurements": measurements, "command": command_line()}
+        document["settings"] = {d["setting"]: d["flags"] for d in documents}
+        print(table(document), flush=True)
+        if values.out is None:
+            continue
+        path = write_result(_path(case, values.out), document, values.overwrite)
+        print(f"wrote {path}", flush=True)
+        if draw := CASES[case].draw:
+            figure = functools.partial(draw, measurements)
+            draw_beside(path.with_name(f"{case}.png"), figure, values.overwrite)
 
 
 def _measure(case: str, values: FlagValues) -> list[Document]:
@@ -114,21 +122,6 @@ def _run_apart(case: str, setting: str, values: FlagValues) -> Document:
         return read_json(_path(case, pathlib.Path(folder)))
 
 
-def _report(case: str, documents: Sequence[Document], values: FlagValues) -> None:
-    """Print the table of a case and write its file."""
-    measurements = [m for document in documents for m in document["measurements"]]
-    document = documents[0] | {"measurements": measurements, "command": command_line()}
-    document["settings"] = {d["setting"]: d["flags"] for d in documents}
-    print(table(document), flush=True)
-    if values.out is None:
-        return
-    path = write_result(_path(case, values.out), document, values.overwrite)
-    print(f"wrote {path}", flush=True)
-    draw = CASES[case].draw
-    if draw is not None:
-        draw_beside(path.with_name(f"{case}.png"), lambda: draw(measurements), values.overwrite)
-
-
 def table(document: Document) -> str:
     """Return all measurements of a case, each with its ratio to the best peer.
 
@@ -144,20 +137,16 @@ def table(document: Document) -> str:
         line = ROW.format(
             m["contender"],
             m["setting"],
-            _number(m["compile_seconds"], 1, 2),
-            _number(m["run_seconds"], 1e3, 3),
+            show(m["compile_seconds"], 2),
+            show(1e3 * m["run_seconds"], 3),
             f"{m['rate']:,.1f}",
-            _number(m["temporary_bytes"], 1e-6, 2),
+            show(None if m["temporary_bytes"] is None else 1e-6 * m["temporary_bytes"], 2),
             "" if best is None else f"{m['rate'] / best:.2f}x",
         )
         notes = {} if quick else m["notes"]
         lines += [line.rstrip(), *(f"      {name}: {value}" for name, value in notes.items())]
     checks = dict.fromkeys(f"      {m['contender']}: {m['check']}" for m in measurements)
     return "\n".join([*lines, "    answers checked:", *checks])
-
-
-def _number(value: float | None, factor: float, digits: int) -> str:
-    return "-" if value is None else f"{value * factor:,.{digits}f}"
 
 
 def _path(case: str, out: pathlib.Path) -> pathlib.Path:

@@ -13,10 +13,8 @@ from __future__ import annotations
 import pathlib
 
 import jax
-from absl.flags import FlagValues
 
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
+from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows.collection import read_result
 from lstm_jax import diagnose, plots
 from lstm_jax.network.files import network_from_document
@@ -40,7 +38,6 @@ def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.items("files", [], "Result files, which may also be given without a flag.")
     flags.integer("sequences", 200, "Fresh sequences for each network.", 1, 100_000)
     flags.seed()

@@ -14,15 +14,12 @@ import hashlib
 
 import jax
 import numpy as np
-from absl.flags import FlagValues
 
 from experiments.ablations.__main__ import RESULTS
 from experiments.ablations.page import best_known, gather
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
-from experiments.cli.machine import configure
+from experiments.cli.command import Command, FlagSet, FlagValues, configure
 from experiments.rows.collection import all_rows, best, read_results
-from lstm_jax import TrainingLoop, TrialResult, TrialRunner, baselines, make_recipe, make_task
+from lstm_jax import TrainingLoop, TrialRunner, baselines, make_recipe, make_task
 
 
 def digest(row: str, recipe: str = "paper") -> str:
@@ -34,21 +31,19 @@ def digest(row: str, recipe: str = "paper") -> str:
     else:
         task = dataclasses.replace(make_task(row), max_sequences=120, test_size=8)
         loop = TrainingLoop(make_recipe(recipe).apply(task))
-    results = TrialRunner(loop, range(3), seed=5).run()
-    return hashlib.sha256(b"".join(map(_content, results))).hexdigest()[:16]
-
-
-def _content(result: TrialResult) -> bytes:
-    errors = float(result.test_error).hex(), float(result.test_squared_error).hex()
-    numbers = repr((result.sequences, result.solved, result.test_wrong, *errors))
-    weights = getattr(result.model, "parameters", getattr(result.model, "weights", result.model))
-    leaves = (np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(weights))
-    hashes = sorted(hashlib.sha256(leaf).hexdigest() for leaf in leaves)
-    return numbers.encode() + result.curve.tobytes() + "".join(hashes).encode()
+    found = hashlib.sha256()
+    for result in TrialRunner(loop, range(3), seed=5).run():
+        errors = float(result.test_error).hex(), float(result.test_squared_error).hex()
+        numbers = repr((result.sequences, result.solved, result.test_wrong, *errors))
+        model = result.model
+        weights = getattr(model, "parameters", getattr(model, "weights", model))
+        leaves = (np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(weights))
+        hashes = sorted(hashlib.sha256(leaf).hexdigest() for leaf in leaves)
+        found.update(numbers.encode() + result.curve.tobytes() + "".join(hashes).encode())
+    return found.hexdigest()[:16]
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.items("rows", all_rows(), "Rows to run (default: all).")
 
 

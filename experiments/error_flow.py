@@ -19,13 +19,10 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import optax
-from absl.flags import FlagValues
 
 from experiments.claims.comparisons import with_bptt
-from experiments.cli.command import Command
+from experiments.cli.command import Command, FlagSet, FlagValues, check_platform
 from experiments.cli.files import check_free, make_folder, save_picture
-from experiments.cli.flag_set import FlagSet
-from experiments.cli.machine import check_platform
 from lstm_jax import Architecture, Parameters, initialise
 from lstm_jax.analysis import error_flow
 from lstm_jax.baselines import fully_recurrent
@@ -121,7 +118,6 @@ def _style(label: str) -> style.Options:
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.folder("out", "Folder for error_flow.png (required).")
     flags.integer("steps", 1000, "Largest lag q.", 2, 100_000)
     flags.integer("sequences", 20_000, "Training sequences.")

@@ -14,10 +14,7 @@ import pathlib
 import time
 from typing import TYPE_CHECKING
 
-from absl.flags import FlagValues
-
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
+from experiments.cli.command import Command, FlagSet, FlagValues
 from lstm_jax.network.files import write_atomically
 
 if TYPE_CHECKING:
@@ -51,18 +48,13 @@ def execute(notebook: NotebookNode) -> None:
     """Run all cells in a new kernel, with the library of this checkout."""
     from nbclient import NotebookClient
 
-    client = NotebookClient(
-        notebook,
-        timeout=TIMEOUT,
-        resources={"metadata": {"path": str(FOLDER)}},
-        record_timing=False,
-        coalesce_streams=True,  # and the last text of overwritten lines alone
-    )
+    # Merged streams have the last text of overwritten lines alone.
+    options = {"timeout": TIMEOUT, "record_timing": False, "coalesce_streams": True}
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(FOLDER)}}, **options)
     client.execute(env=os.environ | {"PYTHONPATH": str(FOLDER.parents[1])})
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.items("names", [], "Notebooks to run (default: all).")
 
 

@@ -13,11 +13,8 @@ import pathlib
 import tempfile
 import warnings
 
-from absl.flags import FlagValues
-
-from experiments.cli.command import Command
+from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.cli.files import check_free, make_folder
-from experiments.cli.flag_set import FlagSet
 
 # Omit the constructors of NamedTuples, which have no docstrings.
 TEMPLATE = """
@@ -31,7 +28,6 @@ TEMPLATE = """
 
 
 def define(flags: FlagSet) -> None:
-    """Define the flags."""
     flags.folder("out", "Folder for the pages (required).")
     flags.switch("overwrite", False, "Replace existing pages.")
 

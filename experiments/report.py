@@ -16,11 +16,8 @@ import io
 import pathlib
 from collections.abc import Sequence
 
-from absl.flags import FlagValues
-
-from experiments.cli.command import Command
+from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.cli.files import check_free, make_folder, write_file
-from experiments.cli.flag_set import FlagSet
 from experiments.rows.collection import paper_order, read_result
 from experiments.rows.text import SHORT, Column, num_weights, row_label, show
 from lstm_jax import plots
@@ -43,18 +40,15 @@ def page(documents: Sequence[Document], title: str) -> str:
         from jinja2 import Environment
     except ImportError as error:
         raise ImportError("the report needs jinja2: pip install 'lstm_jax[report]'") from error
-    return (
-        Environment(autoescape=True)
-        .from_string(TEMPLATE.read_text())
-        .render(
-            title=title,
-            documents=documents,
-            columns_of_row=SHORT,
-            columns_of_trial=TRIAL,
-            label=row_label,
-            weights=num_weights,
-            picture=lambda d: base64.b64encode(as_png(plots.learning_curves(d))).decode(),
-        )
+    template = Environment(autoescape=True).from_string(TEMPLATE.read_text())
+    return template.render(
+        title=title,
+        documents=documents,
+        columns_of_row=SHORT,
+        columns_of_trial=TRIAL,
+        label=row_label,
+        weights=num_weights,
+        picture=lambda d: base64.b64encode(as_png(plots.learning_curves(d))).decode(),
     )
 
 
@@ -87,7 +81,6 @@ def read_folder(folder: pathlib.Path) -> dict[pathlib.Path, Document]:
 
 
 def define(flags: FlagSet) -> None:
-    """Define the folders."""
     flags.folder("out", "Folder of result files (required).")
     into = "Folder of the page and the CSV files (default: that of the results)."
     flags.folder("into", into, required=False)

@@ -19,13 +19,9 @@ import threading
 import time
 from collections.abc import Sequence
 
-from absl.flags import FlagValues
-
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
-from experiments.rows import flags as row_flags
+from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import run
-from experiments.rows.row import Row, resolve
+from experiments.rows.run import Row, RowOptions, resolve
 from experiments.rows.text import text_table
 from lstm_jax import baselines
 from lstm_jax.tasks import row_names
@@ -39,7 +35,7 @@ def define(flags: FlagSet) -> None:
     """Define the rows, the number of processes, and the flags of all commands that run rows."""
     flags.text("rows", None, "'all', 'baselines', or rows separated by commas.", required=True)
     flags.integer("workers", 2, "Rows that run at the same time.", most=MAX_WORKERS)
-    row_flags.define_flags(flags)
+    run.define_flags(flags)
 
 
 def main(values: FlagValues) -> None:
@@ -49,9 +45,9 @@ def main(values: FlagValues) -> None:
     groups = {"all": row_names(), "baselines": baselines.row_names()}
     names = groups.get(values.rows) or values.rows.split(",")
     if len(names) == 1 or values.workers == 1 or values.coordinator is not None:
-        row_flags.run_rows(names, values)
+        run.run_rows(names, values)
         return
-    options = row_flags.make_options(values)
+    options = RowOptions.of(values)
     rows = [resolve(name, options) for name in names]
     run.prepare(rows)
     expected = lambda task: task.published.mean_sequences or task.max_sequences

@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
+from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import collection, text
 from experiments.rows.collection import RESULTS, best, best_of_each, task_of
 from experiments.rows.text import Column, markdown_table, show
@@ -140,12 +138,11 @@ def _outcome(document: Document | None) -> str:
 
 def minutes(documents: Sequence[Document]) -> str:
     """Return how long the LSTM's rows took in total, by `paper` and by their best recipes."""
-    of_paper = [d for d in documents if d["recipe"] == "paper"]
-    found = [
-        f"{len(some)} rows in {sum(d['wall_seconds'] for d in some) / 60:.0f} minutes"
-        for some in (of_paper, best(documents).values())
-    ]
-    return f"All rows of the LSTM, by `paper`: {found[0]}; by their best recipes: {found[1]}.\n"
+    total = lambda some: f"{len(some)} rows in {sum(d['wall_seconds'] for d in some) / 60:.0f}"
+    of_paper = total([d for d in documents if d["recipe"] == "paper"])
+    of_best = total(best(documents).values())
+    found = f"{of_paper} minutes; by their best recipes: {of_best} minutes"
+    return f"All rows of the LSTM, by `paper`: {found}.\n"
 
 
 def page(documents: Sequence[Document]) -> str:
@@ -156,28 +153,21 @@ def page(documents: Sequence[Document]) -> str:
     if missing:
         parts.append(f"\nNot run yet: {', '.join(missing)}.\n")
     parts.append(f"\n{minutes([d for d in documents if d['task'] in row_names()])}")
-    for task in TITLES:
-        of_task = [d for d in documents if task_of(d["task"]) == task]
-        if of_task:
-            parts.append(_section(task, of_task))
-    return "".join([*parts, _claims()])
-
-
-def _section(task: str, documents: Sequence[Document]) -> str:
-    """Return a task's table, its learning curves and its solved network."""
-    pictures = f"![Learning curves of each row]({task}/curves.{task}.png)\n"
-    if solved_network(documents):
-        pictures += f"![A solved network on one sequence]({task}/network.{task}.png)\n"
-    table = markdown_table(documents, LONG)
-    return f"\n## Task {task}\n\n{TITLES[task].capitalize()}.\n\n{table}\n{pictures}"
-
-
-def _claims() -> str:
-    """Return a line and a picture for each claim that was run."""
+    for task, of_task in _by_task(documents).items():
+        parts += [f"\n## Task {task}\n\n{TITLES[task].capitalize()}.\n\n"]
+        parts += [markdown_table(of_task, LONG), "\n"]
+        parts += [f"![Learning curves of each row]({task}/curves.{task}.png)\n"]
+        if solved_network(of_task):
+            parts += [f"![A solved network on one sequence]({task}/network.{task}.png)\n"]
     names = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
     lines = [f"| [{name}](claims/claim.{name}.json) | {CLAIMS[name].about} |" for name in names]
     pictures = [f"![{name}](claims/claim.{name}.png)" for name in names]
-    return "\n".join([CLAIM_SECTION, *lines, "", *pictures, ""])
+    return "".join(parts) + "\n".join([CLAIM_SECTION, *lines, "", *pictures, ""])
+
+
+def _by_task(documents: Sequence[Document]) -> dict[str, list[Document]]:
+    found = {task: [d for d in documents if task_of(d["task"]) == task] for task in TITLES}
+    return {task: of_task for task, of_task in found.items() if of_task}
 
 
 def solved_network(documents: Sequence[Document]) -> Document | None:
@@ -186,11 +176,7 @@ def solved_network(documents: Sequence[Document]) -> Document | None:
 
 
 def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
-    """Return the required content of the files that contain tables.
-
-    Raises:
-      ValueError: if README.md lacks a marker.
-    """
+    """Return the content of the files with tables; raise ValueError if README.md lacks a marker."""
     readme = ROOT / "README.md"
     before, begin, rest = readme.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -202,8 +188,7 @@ def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
 
 def learning_curves(documents: Sequence[Document]) -> Figure:
     """Draw the training error of all trials, a panel per document, beside the paper's mean."""
-    rows = -(-len(documents) // COLUMNS)
-    columns = min(len(documents), COLUMNS)
+    rows, columns = -(-len(documents) // COLUMNS), min(len(documents), COLUMNS)
     figure, panels = style.new_figure(2.7 * columns + 0.3, 1.8 * rows + 0.5, rows, columns)
     for axes in panels[len(documents) :]:
         axes.set_visible(False)
@@ -222,8 +207,7 @@ def learning_curves(documents: Sequence[Document]) -> Figure:
     panels[0].plot([], [], color=style.OURS, label="solved trial")
     panels[0].plot([], [], color=style.FAILED, label="unsolved trial")
     panels[0].plot([], [], ":", color=style.PAPER, label="the paper's mean")
-    handles = panels[0].get_legend_handles_labels()
-    style.add_legend(figure, *handles, ncols=3, loc="outside upper center")
+    style.add_legend(figure, ncols=3, loc="outside upper center")
     return figure
 
 
@@ -288,10 +272,9 @@ def network_at_work(document: Document) -> Figure:
     example = jax.tree.map(lambda array: array[middle], batch)
     after = next(t["sequences"] for t in document["trials"] if t["index"] == index)
     classes = plots.class_names(row)
-    title = f"{row}: {document['title']}\n"
-    title += f"the network of trial {index} after {after:,} training sequences"
+    about = f"the network of trial {index} after {after:,} training sequences"
     if document["recipe"] != "paper":
-        title += f", recipe {document['recipe']}"
+        about += f", recipe {document['recipe']}"
     return plots.network_at_work(
         architecture,
         parameters,
@@ -300,7 +283,7 @@ def network_at_work(document: Document) -> Figure:
         targets=example.true_targets,
         symbols=plots.symbol_names(row),
         classes=classes if len(classes or ()) == architecture.num_outputs else None,
-        title=title,
+        title=f"{row}: {document['title']}\n{about}",
     )
 
 
@@ -308,20 +291,15 @@ def draw_all(documents: Sequence[Document]) -> dict[pathlib.Path, Figure]:
     """Return the overview and the pictures of each task, by their files."""
     of_lstm = [d for d in documents if d["task"] in row_names()]
     drawn = {RESULTS / "overview.png": overview(best_of_each(of_lstm))}
-    for task in TITLES:
-        of_task = [d for d in documents if task_of(d["task"]) == task]
-        if of_task:
-            curves = learning_curves(best_of_each(of_task))
-            drawn[RESULTS / task / f"curves.{task}.png"] = curves
+    for task, of_task in _by_task(documents).items():
+        drawn[RESULTS / task / f"curves.{task}.png"] = learning_curves(best_of_each(of_task))
         document = solved_network(of_task)
         if document is not None:
-            network = network_at_work(document)
-            drawn[RESULTS / task / f"network.{task}.png"] = network
+            drawn[RESULTS / task / f"network.{task}.png"] = network_at_work(document)
     return drawn
 
 
 def define(flags: FlagSet) -> None:
-    """Define what is written."""
     flags.switch("pictures", True, "Draw the pictures too.")
 
 

@@ -23,7 +23,7 @@ BINARIES = list(commands())
 # what takes the time: [module, flags] each to [exit status, stdout, stderr].
 FORKS = """
 import json, os, runpy, sys, tempfile
-import experiments.rows.flags
+import experiments.rows.run
 results = []
 for name, *flags in json.loads(sys.argv[1]):
     files = [tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")]

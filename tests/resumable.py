@@ -11,7 +11,7 @@ import time
 
 from small_tasks import LATCH, binary_environment
 
-from experiments.rows.row import Row, RowOptions
+from experiments.rows.run import Row, RowOptions
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs.result_file import read_result
 from lstm_jax.training.trials.training_loop import TrainingLoop

@@ -22,10 +22,8 @@ from collections.abc import Iterator
 from absl.flags import FlagValues
 
 from experiments.ablations import cells, design, page
-from experiments.cli.command import Command, command_line
+from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
 from experiments.cli.files import make_folder
-from experiments.cli.flag_set import FlagSet
-from experiments.cli.machine import check_platform, configure
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.runs.result_file import about_run
 

@@ -16,10 +16,8 @@ from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
 from experiments.claims.base import ClaimOptions
-from experiments.cli.command import Command, command_line
+from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
 from experiments.cli.files import check_free, make_folder, read_object, save_picture, save_result
-from experiments.cli.flag_set import FlagSet
-from experiments.cli.machine import check_platform, configure
 from lstm_jax.training.runs.result_file import about_run
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A command: its flags, its help, and one line on a user's mistake.
+"""A command: its flags, its help, one line on a user's mistake, and settings of JAX.
 
 Flags are defined when a command runs, in a set of their own, so that a process or a notebook may
 import and call as many commands as it likes.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextvars
 import dataclasses
+import math
 import os
+import pathlib
 import re
 import shlex
 import sys
@@ -19,7 +21,7 @@ import jax
 from absl import flags
 from absl.flags import FlagValues
 
-from experiments.cli.flag_set import FlagSet
+from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.host.interrupts import Interrupted, end_on_signals
 
 _LINE = contextvars.ContextVar("command line", default="called from Python")
@@ -28,6 +30,58 @@ _LINE = contextvars.ContextVar("command line", default="called from Python")
 def command_line() -> str:
     """Return the running command as a user would type it."""
     return _LINE.get()
+
+
+class FlagSet:
+    """Defines flags, as `values` then has them, with bounds and without absl's global state."""
+
+    def __init__(self) -> None:
+        self.values = flags.FlagValues()
+        self.values.set_gnu_getopt()  # flags may follow other arguments
+
+    def integer(
+        self, name: str, default: int | None, help: str, least: int = 1, most: int = 2**31 - 1
+    ) -> None:
+        """Define an integer in [least, most]."""
+        flags.DEFINE_integer(name, default, help, least, most, self.values)
+
+    def number(self, name: str, default: float, help: str, least: float, most: float) -> None:
+        """Define a number in [least, most], which NaN is not."""
+        flags.DEFINE_float(name, default, help, least, most, self.values)
+        is_number = lambda value: not math.isnan(value)
+        flags.register_validator(name, is_number, "must be a number", self.values)
+
+    def text(self, name: str, default: str | None, help: str, required: bool = False) -> None:
+        """Define a text."""
+        flags.DEFINE_string(name, default, help, self.values, required=required)
+
+    def folder(self, name: str, help: str, required: bool = True) -> None:
+        """Define a folder, a `pathlib.Path`; ~ stands for the home folder."""
+        flags.DEFINE(_FolderParser(), name, None, help, self.values, required=required)
+
+    def items(self, name: str, default: Sequence[str], help: str) -> None:
+        """Define a list of texts, separated by commas."""
+        flags.DEFINE_list(name, list(default), help, self.values)
+
+    def choice(self, name: str, default: str | None, of: Sequence[str], help: str) -> None:
+        """Define one of some words, which must be given if there is no default."""
+        flags.DEFINE_enum(name, default, of, help, self.values, required=default is None)
+        self.values[name].help = f"{help} One of {', '.join(of)}."
+
+    def switch(self, name: str, default: bool, help: str) -> None:
+        """Define --name and --noname."""
+        flags.DEFINE_boolean(name, default, help, self.values)
+
+    def seed(self) -> None:
+        """Define --seed, of 32 bits."""
+        self.integer("seed", 0, "Seed of all random numbers.", 0, 2**32 - 1)
+
+
+class _FolderParser(flags.ArgumentParser[pathlib.Path]):
+    def parse(self, argument: str | pathlib.Path) -> pathlib.Path:
+        if not str(argument).strip():
+            raise ValueError("must name a folder; . is the current one")
+        return pathlib.Path(argument).expanduser()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +123,7 @@ class Command:
     def call(self, arguments: Sequence[str]) -> None:
         """Run with other arguments, as programs do; raise ValueError if a flag is wrong."""
         values = self.parse(arguments)
-        line = shlex.join(["python", "-m", f"experiments.{self.name}", *arguments])
-        token = _LINE.set(line)
+        token = _LINE.set(shlex.join(["python", "-m", f"experiments.{self.name}", *arguments]))
         try:
             self.main(values)
         finally:
@@ -109,3 +162,25 @@ def _end(message: str, status: int) -> None:
     if jax.distributed.is_initialized():
         os._exit(status)  # JAX would wait for the others, which wait for this one
     sys.exit(status)
+
+
+def configure(devices: int | None = None) -> None:
+    """Set the CPU up for small networks, or warn if JAX has already computed, as in a notebook."""
+    try:
+        configure_cpu(devices)
+    except RuntimeError:
+        warning = (
+            "warning: JAX has already computed, so this runs on the devices that it has, and "
+            "slower; call lstm_jax.configure_cpu in the first cell of a fresh kernel"
+        )
+        print(warning, file=sys.stderr)
+
+
+def check_platform() -> None:
+    """Raise ValueError if JAX_PLATFORMS names a platform that this machine does not have."""
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        found = f"{os.environ.get('JAX_PLATFORMS', '')!r}: {str(error).splitlines()[0].rstrip('.')}"
+        message = f"JAX_PLATFORMS must name platforms of this machine, got {found}"
+        raise ValueError(message) from error

@@ -27,20 +27,12 @@ COMMANDS = {  # prefix of a row's name -> module of `experiments`
 
 
 def task_of(row: str) -> str:
-    """Return the task that a row belongs to, which names its folder.
-
-    >>> task_of("2a-100.bptt")
-    '2a'
-    """
+    """Return the task that a row belongs to, "2a" for "2a-100.bptt", which names its folder."""
     return row.split(".")[0].split("-")[0]
 
 
 def command_of(row: str) -> str:
-    """Return the module of the command that runs a row.
-
-    >>> command_of("2c-50-50"), command_of("2a-4.rtrl-1")
-    ('very_long_lags', 'baselines')
-    """
+    """Return the module of the command that runs a row, "very_long_lags" for "2c-50-50"."""
     prefixes = (prefix for prefix in COMMANDS if row.startswith(prefix))
     return BASELINES if "." in row else COMMANDS[next(prefixes)]
 
@@ -84,14 +76,13 @@ def paper_order(document: Document) -> tuple[int, str, bool, str]:
 
 
 def read_results(folder: pathlib.Path = RESULTS) -> list[Document]:
-    """Return the results of rows in a folder and in its folders named by tasks, in paper order.
+    """Return the results in a folder and in its folders named by tasks, in paper order.
 
-    Raises:
-      ValueError: if one of the files is not a result file, or not of one of the paper's rows.
+    Raises ValueError if a file is not a result of one of the paper's rows.
     """
-    folders = [folder, *sorted(folder / task for task in {*map(task_of, all_rows())})]
+    tasks = sorted({*map(task_of, all_rows())})
     documents = []
-    for path in (path for one in folders for path in sorted(one.glob("*.json"))):
+    for path in [path for task in ("", *tasks) for path in sorted((folder / task).glob("*.json"))]:
         documents.append(read_result(path))
         if paper_task(row := documents[-1]["task"]) is None:
             raise ValueError(f"{path} must be of one of the paper's rows, got {row!r}")
@@ -105,12 +96,8 @@ def best(documents: Sequence[Document]) -> dict[str, Document]:
         summary = document["summary"]
         return summary["success_rate"], -(summary["mean_sequences"] or 0)
 
-    found: dict[str, Document] = {}
-    for document in documents:
-        row = document["task"]
-        if row not in found or merit(document) > merit(found[row]):
-            found[row] = document
-    return found
+    rows = dict.fromkeys(d["task"] for d in documents)
+    return {row: max((d for d in documents if d["task"] == row), key=merit) for row in rows}
 
 
 def best_of_each(documents: Sequence[Document]) -> list[Document]:

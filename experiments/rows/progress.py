@@ -25,26 +25,23 @@ from lstm_jax.training.trials.training_loop import SOLVED
 SECONDS_BETWEEN_LINES = 15.0
 MAX_POINTS = 1000  # of a curve in TensorBoard
 MAX_TRIALS = 100  # the first trials, which have a curve each
+EVENTS = "events.out.tfevents.*"  # TensorBoard's files
 
 OnChunk = Callable[[Progress], None]  # called after every chunk
 
 
 @contextlib.contextmanager
 def display_progress(title: str, quiet: bool = False) -> Iterator[OnChunk]:
-    """Display the progress of a run on standard error, in the way that fits the output."""
+    """Display the progress of a run on standard error: a bar, or a line now and then for logs."""
     ipython = sys.modules.get("IPython")
     is_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
     if quiet:
         yield lambda progress: None
-    elif sys.stderr.isatty() or is_notebook:
+        return
+    if sys.stderr.isatty() or is_notebook:
         with Bar(title) as bar:
             yield bar.show
-    else:
-        yield _lines(title)
-
-
-def _lines(title: str) -> OnChunk:
-    """Print a line every 15 seconds and at the end, for logs."""
+        return
     speed, displayed = Speed(), time.monotonic()
 
     def show(progress: Progress) -> None:
@@ -57,7 +54,7 @@ def _lines(title: str) -> OnChunk:
         line = f"{title}: {ended}, {describe(progress)}, {rate:,.0f} seq/s"
         print(line, file=sys.stderr, flush=True)
 
-    return show
+    yield show
 
 
 def check_scalars(folder: pathlib.Path, may_replace: bool) -> None:
@@ -67,7 +64,7 @@ def check_scalars(folder: pathlib.Path, may_replace: bool) -> None:
     except ImportError as error:
         message = "--logdir needs tensorboardX: pip install 'lstm_jax[tensorboard]'"
         raise ImportError(message) from error
-    if _event_files(folder) and not may_replace:
+    if any(folder.glob(EVENTS)) and not may_replace:
         raise ValueError(f"{folder} has scalars of a run; --overwrite replaces them")
     make_folder(folder.parent, "logdir")
 
@@ -84,7 +81,7 @@ def write_scalars(folder: pathlib.Path | None, runner: TrialRunner) -> Iterator[
         return
     from tensorboardX import SummaryWriter
 
-    for path in _event_files(folder):
+    for path in [*folder.glob(EVENTS)]:
         path.unlink()
     chunk, limit = runner.loop.chunk, runner.loop.task.max_sequences
     interval = max(1, round(limit / MAX_POINTS / chunk))  # chunks per point
@@ -110,7 +107,3 @@ def write_scalars(folder: pathlib.Path | None, runner: TrialRunner) -> Iterator[
                 errors = np.where(sequences > 0, error / sequences, np.nan)
             add(errors, int(np.sum(ended_at <= min((chunks + 1) * chunk, limit))))
         yield lambda progress: add(runner.errors, progress.solved, not progress.running)
-
-
-def _event_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(folder.glob("events.out.tfevents.*"))

@@ -14,11 +14,7 @@ Column = tuple[str, Callable[[T], str]]  # its title, and the cell of a row
 
 
 def show(value: float | None, digits: int = 0) -> str:
-    """Return a number with `digits` decimals, or a dash for None.
-
-    >>> show(31390.4), show(None)
-    ('31,390', '-')
-    """
+    """Return a number such as 31,390 with `digits` decimals, or a dash for None."""
     return "-" if value is None else f"{value:,.{digits}f}"
 
 

@@ -20,11 +20,8 @@ devices. Writes search.TASK.SHAPE.json and a picture per shape, and prints the b
 
 from __future__ import annotations
 
-from absl.flags import FlagValues
-
-from experiments.cli.command import Command
-from experiments.cli.flag_set import FlagSet
-from experiments.rows import flags as row_flags
+from experiments.cli.command import Command, FlagSet, FlagValues
+from experiments.rows import run
 from experiments.search import random_search, tpe
 from experiments.search.plan import make_plan
 from lstm_jax.tasks import row_names
@@ -42,7 +39,7 @@ def define(flags: FlagSet) -> None:
     flags.items("output_gate_bias", ["own"], f"{help}; uniform, for each block.")
     help = "Configurations to try with tpe, including those of an interrupted search."
     flags.integer("configurations", 50, help)
-    row_flags.define_flags(flags)
+    run.define_flags(flags)
 
 
 def main(values: FlagValues) -> None:
@@ -50,7 +47,7 @@ def main(values: FlagValues) -> None:
     for flag in ("logdir", "coordinator", "num_processes", "process_id"):
         if values.sampler == "tpe" and getattr(values, flag) is not None:
             raise ValueError(f"--{flag} needs --sampler=random")
-    options = row_flags.start(values)  # before anything is computed
+    options = run.start(values)  # before anything is computed
     plan = make_plan(values)
     for shape in plan.shapes:  # raise ValueError if the recipe does not allow it
         lowest = {name: bounds[0] for name, bounds in plan.bounds(shape).items()}

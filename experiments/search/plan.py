@@ -12,9 +12,9 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-from absl.flags import FlagValues
+from experiments.cli.command import FlagValues
 
-from experiments.rows.row import RowOptions, resolve
+from experiments.rows.run import RowOptions, resolve
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Task, make_task
 from lstm_jax.training.recipes.recipe import make_recipe

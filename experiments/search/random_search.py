@@ -13,7 +13,7 @@ import numpy as np
 from experiments.cli.command import command_line
 from experiments.cli.files import read_object
 from experiments.rows import run
-from experiments.rows.row import Row, RowOptions
+from experiments.rows.run import Row, RowOptions
 from experiments.rows.text import text_table
 from experiments.search import picture
 from experiments.search.plan import NAMES, SearchPlan

@@ -25,7 +25,7 @@ from jax.sharding import Mesh
 
 from experiments.cli import files
 from experiments.cli.command import command_line
-from experiments.rows.row import RowOptions
+from experiments.rows.run import RowOptions
 from experiments.rows.text import Column, text_table
 from experiments.search import picture
 from experiments.search.plan import SearchPlan

@@ -18,7 +18,7 @@ import pytest
 from binaries import assert_is_a_picture, command_of
 from small_tasks import LATCH, binary_environment, make_runner, trial_key
 
-from experiments.rows.row import RowOptions
+from experiments.rows.run import RowOptions
 from experiments.search import __main__ as command
 from experiments.search import picture, plan, random_search, tpe
 from experiments.search.plan import SearchPlan
