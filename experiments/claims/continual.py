@@ -77,16 +77,16 @@ START = 0  # the node before a string
 
 
 def follow(node: jax.Array, bit: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Take one of a node's arcs and return its symbol and the next node, int32.
+    """Take one of a node's arcs and return the next node and the arc's symbol, int32.
 
     >>> node, string = jnp.int32(START), ""
     >>> for bit in (0, 1, 0, 0, 1, 1, 0, 0, 0, 0):
-    ...     symbol, node = follow(node, bit)
+    ...     node, symbol = follow(node, bit)
     ...     string += SYMBOLS[symbol]
     >>> string
     'BPBTXSEPEB'
     """
-    return jnp.asarray(_NEXT_SYMBOL)[node, bit], jnp.asarray(_NEXT_NODE)[node, bit]
+    return jnp.asarray(_NEXT_NODE)[node, bit], jnp.asarray(_NEXT_SYMBOL)[node, bit]
 
 
 def is_right(outputs: jax.Array, node: jax.Array) -> jax.Array:
@@ -119,7 +119,7 @@ class StreamTraining:
         """Return the state before the first string."""
         parameters = draw_weights(key, self.architecture, self.hyperparameters)
         learner = online.init_learner(self.architecture, parameters, self._optimiser)
-        symbol, node = follow(jnp.int32(START), jnp.int32(0))
+        node, symbol = follow(jnp.int32(START), jnp.int32(0))
         return StreamState(learner, symbol, node, *(jnp.int32(0),) * 3)
 
     def learn(self, state: StreamState, bits: jax.Array) -> StreamState:
@@ -132,12 +132,12 @@ class StreamTraining:
 
     def _step(self, state: StreamState, bit: jax.Array) -> StreamState:
         net, loss = self.architecture, self.hyperparameters.loss
-        symbol, node = follow(state.node, bit)
+        node, symbol = follow(state.node, bit)
         target = jax.nn.one_hot(symbol, net.num_outputs)
         outputs, learner = online.learn(net, state.learner, state.symbol, target, loss=loss)
         learner = online.update(self._optimiser, learner)
         is_wrong = ~is_right(outputs, state.node)
-        first_symbol, first_node = follow(jnp.int32(START), bit)
+        first_node, first_symbol = follow(jnp.int32(START), bit)
         starts = is_wrong | (state.node == START) if self.reset else is_wrong
         fresh = online.start_sequence(net, learner)
         right = state.right + 1
@@ -244,11 +244,7 @@ def _largest_states(
     """Return the band of the largest |s_c| at every tenth symbol, from the first, [T / 10, 3]."""
 
     def run_one(parameters: Parameters, bits: jax.Array) -> jax.Array:
-        def walk(node: jax.Array, bit: jax.Array) -> tuple[jax.Array, jax.Array]:
-            symbol, node = follow(node, bit)
-            return node, symbol
-
-        _, symbols = jax.lax.scan(walk, jnp.int32(START), bits)
+        _, symbols = jax.lax.scan(follow, jnp.int32(START), bits)
         activations, _ = unroll(training.architecture, parameters, symbols)
         return jnp.abs(activations.internal_state).max(1)
 
