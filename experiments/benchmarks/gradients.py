@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -32,19 +32,9 @@ if TYPE_CHECKING:
 
 Net = tuple[str, Architecture, Gradient]  # the ending of its name, the network, its gradient
 
-
-class Sizes(NamedTuple):
-    """The sizes of a case."""
-
-    steps: int  # T
-    batch: int  # B
-    inputs: int  # I
-    cells: int  # C
-
-
-SIZES = {"d": Sizes(200, 32, 64, 256), "e": Sizes(1000, 16, 32, 128)}
+SIZES = {"d": (200, 32, 64, 256), "e": (1000, 16, 32, 128)}  # steps, batch, inputs, cells
 SIZES |= {"i": SIZES["d"], "j": SIZES["e"]}
-QUICK = Sizes(10, 3, 4, 8)
+QUICK = (10, 3, 4, 8)
 LENGTHS = (10, 100, 1_000, 10_000)  # of case h
 GRADIENTS = ("truncated", "full", "online")
 GROWTH = {
@@ -60,36 +50,35 @@ CHECK = "same functions as in the other cases, checked there"
 
 def run_big_nets(case: str, plan: Plan) -> list[Measurement]:
     """Measure our gradients and the peers'."""
-    sizes = QUICK if plan.quick else SIZES[case]
+    steps, batch, num_inputs, num_cells = QUICK if plan.quick else SIZES[case]
     keys = jax.random.split(jax.random.key(0))
-    inputs = jax.random.normal(keys[0], (sizes.steps, sizes.batch, sizes.inputs))
-    targets = jax.random.uniform(keys[1], (sizes.steps, sizes.batch, sizes.cells), minval=-1.0)
-    found = [_measure_net(plan, net, inputs, targets) for net in _nets(case, sizes)]
-    for peer in peers.jax_peers(sizes.inputs, sizes.cells):
+    inputs = jax.random.normal(keys[0], (steps, batch, num_inputs))
+    targets = jax.random.uniform(keys[1], (steps, batch, num_cells), minval=-1.0)
+    found = [_measure_net(plan, net, inputs, targets) for net in _nets(case, num_inputs, num_cells)]
+    for peer in peers.jax_peers(num_inputs, num_cells):
         loss = lambda weights, peer=peer: 0.5 * jnp.mean((peer.run(weights, inputs) - targets) ** 2)
         check = check_gradient(loss, peer.weights)
-        found.append(plan.measure_jax(peer.name, jax.grad(loss), peer.weights, check=check))
+        found.append(plan.measure(peer.name, jax.grad(loss), peer.weights, check=check))
     if plan.with_torch and peers.torch is not None:
         call = peers.layer_gradient(np.asarray(inputs), np.asarray(targets))
-        check = "its own autograd, not checked"
-        found.append(plan.measure_call("torch.nn.LSTM", call, check=check))
+        found.append(plan.measure("torch.nn.LSTM", call, check=peers.UNCHECKED, jit=False))
     return found
 
 
-def _nets(case: str, sizes: Sizes) -> list[Net]:
+def _nets(case: str, num_inputs: int, num_cells: int) -> list[Net]:
     """Return the peers' cell in cases i and j, and the cell of 1997 in d and e.
 
     Blocks of one cell have as many gates as a peer's cells. Blocks of four share their gates.
     """
     if case in "ij":
-        net = modern(sizes.inputs, sizes.cells)
+        net = modern(num_inputs, num_cells)
         return [(", modern", net, "truncated"), (", modern", net, "full")]
-    single, in_blocks = (
-        Architecture(num_inputs=sizes.inputs, blocks=(n,) * (sizes.cells // n), num_outputs=1)
-        for n in (1, 4)
-    )
-    blocks_of_4: Net = (", blocks of 4", in_blocks, "truncated")
-    return [("", single, "truncated"), ("", single, "full"), blocks_of_4]
+    single, in_blocks = (Architecture(num_inputs, (n,) * (num_cells // n), 1) for n in (1, 4))
+    return [
+        ("", single, "truncated"),
+        ("", single, "full"),
+        (", blocks of 4", in_blocks, "truncated"),
+    ]
 
 
 def make_loss(
@@ -116,7 +105,7 @@ def _measure_net(plan: Plan, net: Net, inputs: jax.Array, targets: jax.Array) ->
     else:
         check = check_gradient(loss, parameters)
     name = f"{OURS} {gradient}{ending}"
-    return plan.measure_jax(name, jax.grad(loss), parameters, check=check)
+    return plan.measure(name, jax.grad(loss), parameters, check=check)
 
 
 def run_compilation(plan: Plan) -> list[Measurement]:
@@ -142,7 +131,7 @@ def run_compilation(plan: Plan) -> list[Measurement]:
         jax.clear_caches()
         options = {"work": length, "unit": "steps", "check": check}
         name, arguments = f"{OURS} T = {length:,}", (parameters, symbols)
-        measurements.append(plan.measure_jax(name, gradient, *arguments, **options))
+        measurements.append(plan.measure(name, gradient, *arguments, **options))
     return measurements
 
 
@@ -162,7 +151,7 @@ def _series(plan: Plan, axis: str, gradient: str, sizes: tuple[int, ...]) -> lis
     for size in sizes:
         function, *arguments = _problem(axis, gradient, size)
         name = f"{OURS} {gradient}, {axis[0]} = {size:,}"
-        measurement = plan.measure_jax(name, function, *arguments, check=CHECK)
+        measurement = plan.measure(name, function, *arguments, check=CHECK)
         measurement.notes |= {"axis": axis, "rule": gradient, "size": size}
         found.append(measurement)
         jax.clear_caches()
@@ -190,10 +179,8 @@ def _problem(axis: str, gradient: str, size: int) -> tuple:
     """Return a function and its arguments: a gradient, or an update of every trial."""
     if axis.startswith("R"):
         return _updates(size)
-    steps = size if axis.startswith("T") else STEPS
-    cells = size if axis.startswith("C") else CELLS
-    batch = size if axis.startswith("B") else 1
-    net = Architecture(num_inputs=INPUTS, blocks=(2,) * (cells // 2), num_outputs=cells)
+    steps, cells, batch = ({"T": STEPS, "C": CELLS, "B": 1} | {axis[0]: size}).values()
+    net = Architecture(INPUTS, (2,) * (cells // 2), cells)
     parameters = initialise(jax.random.key(0), net)
     inputs = jax.random.normal(jax.random.key(1), (steps, batch, INPUTS))
     targets = jax.random.uniform(jax.random.key(2), (steps, batch, cells))

@@ -52,27 +52,7 @@ class Plan:
         """Return one of two sizes."""
         return quick if self.quick else full
 
-    def measure_call(
-        self,
-        contender: str,
-        call: Callable[[], object],
-        *,
-        check: str,
-        work: float = 1,
-        unit: str = "gradients",
-    ) -> Measurement:
-        """Time `call`, including the wait for the arrays that it returns."""
-        jax.block_until_ready(call())
-        seconds = []
-        for _ in range(self.repeats):
-            started = time.perf_counter()
-            jax.block_until_ready(call())
-            seconds.append(time.perf_counter() - started)
-        median = statistics.median(seconds)
-        print(f"  {contender}: {median * 1e3:,.3f} ms", file=sys.stderr, flush=True)
-        return Measurement(contender, unit, work, median, check)
-
-    def measure_jax(
+    def measure(
         self,
         contender: str,
         function: Callable,
@@ -80,12 +60,19 @@ class Plan:
         check: str,
         work: float = 1,
         unit: str = "gradients",
+        jit: bool = True,
     ) -> Measurement:
-        """Compile a pure function for its arguments, then time it."""
-        compiled, costs = compile_for(function, *arguments)
-        call = lambda: compiled(*arguments)
-        found = self.measure_call(contender, call, check=check, work=work, unit=unit)
-        return dataclasses.replace(found, **costs)
+        """Time a function, compiled if `jit`, including the wait for the arrays that it returns."""
+        function, costs = compile_for(function, *arguments) if jit else (function, {})
+        jax.block_until_ready(function(*arguments))
+        seconds = []
+        for _ in range(self.repeats):
+            started = time.perf_counter()
+            jax.block_until_ready(function(*arguments))
+            seconds.append(time.perf_counter() - started)
+        median = statistics.median(seconds)
+        print(f"  {contender}: {median * 1e3:,.3f} ms", file=sys.stderr, flush=True)
+        return Measurement(contender, unit, work, median, check, **costs)
 
 
 def compile_for(function: Callable, *arguments: object) -> tuple[Callable, Document]:

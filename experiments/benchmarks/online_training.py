@@ -47,7 +47,7 @@ BATCH_SIZES = (8, 128, 1024, 8192)
 STEPS = 105
 UNIT = "sequences"
 CHECKED_UPDATES = 20
-STREAM_NET = Architecture(num_inputs=8, blocks=(4,) * 16, num_outputs=4)  # 64 cells
+STREAM_NET = Architecture(8, (4,) * 16, 4)  # 64 cells
 STREAM_STEPS = (1_000, 1_000_000)
 STREAM_CHUNK = 1_000  # steps per update of `learn_chunk`
 
@@ -67,8 +67,8 @@ def run(case: str, plan: Plan) -> list[Measurement]:
     if case == "a" and plan.with_torch and peers.torch is not None:
         count, net, rate = plan.size(20, 3), task.architecture, task.hyperparameters.learning_rate
         call = peers.train_layer(*_draw(task, count), net.num_inputs, net.num_cells, rate)
-        check = "its own autograd, not checked"
-        found.append(plan.measure_call("torch.nn.LSTM", call, work=count, unit=UNIT, check=check))
+        options = {"work": count, "unit": UNIT, "check": peers.UNCHECKED, "jit": False}
+        found.append(plan.measure("torch.nn.LSTM", call, **options))
         found.append(_measure_torch_loop(plan, task))
     return found
 
@@ -125,7 +125,7 @@ def _measure_ours(
     runner = TrialRunner(loop, range(trials), mesh=mesh, batch_size=batch_size)
     name = f"{OURS}, {trials} trials by {batch_size}, {mesh.size} devices"
     work = trials * chunk
-    found = plan.measure_call(name, runner.run_chunk, work=work, unit=UNIT, check=check)
+    found = plan.measure(name, runner.run_chunk, work=work, unit=UNIT, check=check, jit=False)
     if plan.quick:
         return found
     batch = jax.tree.map(lambda a: a[..., np.arange(batch_size) % trials], runner.state().trials)
@@ -210,7 +210,7 @@ def _measure_peer(plan: Plan, task: Task, peer: Peer, trials: int, count: int) -
     if trials > 1:
         train, arguments = _sharded(train, trials, weights, inputs, targets)
     work = trials * count
-    return plan.measure_jax(peer.name, train, *arguments, work=work, unit=UNIT, check=check)
+    return plan.measure(peer.name, train, *arguments, work=work, unit=UNIT, check=check)
 
 
 def _sharded(
@@ -242,7 +242,7 @@ def _measure_torch_loop(plan: Plan, task: Task) -> Measurement:
     expected = jax.jit(jax.grad(loss))(parameters).output
     expected = [expected.cell, expected.bias]
     check = check_close("output weights against ours", found[3:], expected, 1e-4)
-    return plan.measure_call("torch 1997 loop", call, work=count, unit=UNIT, check=check)
+    return plan.measure("torch 1997 loop", call, work=count, unit=UNIT, check=check, jit=False)
 
 
 def run_stream(plan: Plan) -> list[Measurement]:
@@ -257,7 +257,7 @@ def run_stream(plan: Plan) -> list[Measurement]:
         steps = plan.size(full_steps, full_steps // 1000 + 2 * STREAM_CHUNK)
         few = dataclasses.replace(plan, repeats=plan.repeats if steps < 100_000 else 2)
         forward, *learners = [
-            few.measure_jax(name, function, parameters, work=steps, unit="steps", check=check)
+            few.measure(name, function, parameters, work=steps, unit="steps", check=check)
             for name, function in _streams(full_steps, steps).items()
         ]
         for learner in learners:

@@ -21,20 +21,9 @@ from lstm_jax.baselines.update_rules import RecurrentUpdate
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.tasks import (
-    Example,
-    Hyperparameters,
-    Published,
-    StreamRule,
-    Task,
-    delayed_xor,
-    draws,
-    make_task,
-    noise_free,
-    replace_architecture,
-    replace_hyperparameters,
-    within,
-)
+from lstm_jax.tasks import delayed_xor, draws, make_task, noise_free, replace_architecture, within
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, replace_hyperparameters
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 GATE_BIASES = (0.5, 1.0, 1.5, 2.0)
 LEARNING_RATE = 0.5 / 5
+OPTIMISER = optax.sgd(LEARNING_RATE)
 CHUNK = 10_000  # symbols per compiled call
 GOAL = 100_000  # right predictions of one training stream that solve a trial
 MAX_SYMBOLS = 1_000_000  # of a trial
@@ -118,7 +119,7 @@ class StreamTraining:
     def init(self, key: jax.Array) -> StreamState:
         """Return the state before the first string."""
         parameters = draw_weights(key, self.architecture, self.hyperparameters)
-        learner = online.init_learner(self.architecture, parameters, self._optimiser)
+        learner = online.init_learner(self.architecture, parameters, OPTIMISER)
         node, symbol = follow(jnp.int32(START), jnp.int32(0))
         return StreamState(learner, symbol, node, *(jnp.int32(0),) * 3)
 
@@ -126,23 +127,19 @@ class StreamTraining:
         """Learn one symbol for each random bit, [T] int32."""
         return jax.lax.scan(lambda state, bit: (self._step(state, bit), None), state, bits)[0]
 
-    @property
-    def _optimiser(self) -> optax.GradientTransformation:
-        return optax.sgd(self.hyperparameters.learning_rate)
-
     def _step(self, state: StreamState, bit: jax.Array) -> StreamState:
         net, loss = self.architecture, self.hyperparameters.loss
         node, symbol = follow(state.node, bit)
         target = jax.nn.one_hot(symbol, net.num_outputs)
         outputs, learner = online.learn(net, state.learner, state.symbol, target, loss=loss)
-        learner = online.update(self._optimiser, learner)
+        learner = online.update(OPTIMISER, learner)
         is_wrong = ~is_right(outputs, state.node)
         first_node, first_symbol = follow(jnp.int32(START), bit)
         starts = is_wrong | (state.node == START) if self.reset else is_wrong
         fresh = online.start_sequence(net, learner)
         right = state.right + 1
         return StreamState(
-            learner=jax.tree.map(lambda a, b: jnp.where(starts, a, b), fresh, learner),
+            learner=optax.tree_utils.tree_where(starts, fresh, learner),
             symbol=jnp.where(is_wrong, first_symbol, symbol),
             node=jnp.where(is_wrong, first_node, node),
             streams=state.streams + is_wrong.astype(jnp.int32),
@@ -158,9 +155,9 @@ def make_training(*, forget_gates: bool = True, reset: bool = False) -> StreamTr
     424
     """
     architecture = Architecture(
-        num_inputs=len(SYMBOLS),
-        blocks=(2,) * len(GATE_BIASES),
-        num_outputs=len(SYMBOLS),
+        len(SYMBOLS),
+        (2,) * len(GATE_BIASES),
+        len(SYMBOLS),
         recurrent="cells",
         input_to_output=True,
         biases=("input_gate", "forget_gate", "output_gate", "output"),

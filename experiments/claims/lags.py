@@ -18,14 +18,7 @@ from lstm_jax.cell.scan import Steps
 from lstm_jax.network.files import Document, network_from_document
 from lstm_jax.network.layer import apply
 from lstm_jax.plots import style
-from lstm_jax.tasks import (
-    Example,
-    adding,
-    make_task,
-    temporal_order,
-    two_sequence,
-    very_long_lags,
-)
+from lstm_jax.tasks import Example, adding, make_task, temporal_order, two_sequence, very_long_lags
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -109,17 +102,15 @@ def measure_at_lags(loop: TrainingLoop, options: ClaimOptions) -> Document:
       `solved`, the number of solved trials, and `fraction_wrong`, their mean at every lag; None if
       no trial is solved.
     """
-    trials = range(options.trials)
+    trials, fractions = range(options.trials), []
     runner = TrialRunner(loop, trials, seed=options.seed)
     solved = [result.solved for result in runner.run()]
-    state, fractions = runner.state(), []
     for tested_lag in TESTED_LAGS:
         other = lag_task(tested_lag, tested_lag)
-        task = dataclasses.replace(
-            loop.task, name=other.name, max_length=other.max_length, sample=other.sample
-        )
+        changes = {"name": other.name, "max_length": other.max_length, "sample": other.sample}
+        task = dataclasses.replace(loop.task, **changes)
         tester = TrialRunner(dataclasses.replace(loop, task=task), trials, seed=options.seed)
-        tester.restore(state)
+        tester.restore(runner.state())
         results = zip(tester.results(), solved, strict=True)
         wrong = [r.test_wrong / r.test_size for r, is_solved in results if is_solved]
         fractions.append(sum(wrong) / len(wrong) if wrong else None)
@@ -195,9 +186,7 @@ def _draw_panel(axes: Axes, xlabel: str, rows: list[Document]) -> None:
                 share = f" {row['solved'] / row['trials']:.0%}"
                 xy = (row["p"], row["mean_sequences"])
                 axes.annotate(share, xy, fontsize=8, color=line["color"])
-    published = {row["p"]: row["published_mean"] for row in rows}
-    ticks = sorted(published)
-    means = [published[p] for p in ticks]
+    ticks, means = zip(*sorted({(row["p"], row["published_mean"]) for row in rows}), strict=True)
     axes.plot(ticks, means, "o:", color=style.PAPER, mfc="none", label="the paper's")
     axes.set(xscale="log", yscale="log", xlabel=xlabel)
     _label_ticks(axes, ticks)

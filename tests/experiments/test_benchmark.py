@@ -38,7 +38,7 @@ def test_unknown_names_end_with_one_line():
 
 
 def test_a_measurement_survives_json():
-    found = Plan(3).measure_jax("x", jnp.sin, jnp.ones(4), work=4, unit="sines", check="none")
+    found = Plan(3).measure("x", jnp.sin, jnp.ones(4), work=4, unit="sines", check="none")
     assert found.rate == 4 / found.run_seconds
     document = json.loads(json.dumps(found.to_json()))
     assert document.pop("rate") == found.rate and Measurement(**document) == found
