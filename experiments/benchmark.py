@@ -25,9 +25,12 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from experiments.benchmarks.cases import CASES, DEFAULT, DEVICES, SETTINGS
-from experiments.benchmarks.measure import OURS, BenchmarkPlan
+from experiments.benchmarks import gradients, online_training
+from experiments.benchmarks.measure import OURS, Measurement, Plan
 from experiments.cli.command import Command, FlagSet, FlagValues, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
 from experiments.rows.text import show
@@ -35,9 +38,59 @@ from lstm_jax.network.files import Document
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, read_json, versions
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 HEAD = ("contender", "XLA", "compile s", "run ms", "per s", "temp MB")
 ROW = "  {:<40} {:<22} {:>9} {:>10} {:>12} {:>8} {:>9}"
 PEERS = {"flax", "dm-haiku", "equinox", "torch"}
+
+DEFAULT, SMALL_LOOPS, TWO_DEVICES = "default", "small loops", "small loops, 2 devices"
+DEVICES = {TWO_DEVICES: 2}  # default: 1
+
+
+class Case(NamedTuple):
+    """One question that the benchmark answers."""
+
+    title: str
+    goal: str
+    settings: tuple[str, ...]  # every contender runs under each
+    run: Callable[[Plan], list[Measurement]]
+    draw: Callable[[Sequence[Document]], Figure] | None = None
+
+
+_CASES = (
+    ("a", "online training, 6a, one trial", "20,000/s, 4x", SMALL_LOOPS, DEFAULT),
+    ("b", "online training, 6a, 20 trials", "150,000/s, 3x", TWO_DEVICES, DEFAULT),
+    ("c", "online training, 6a, 1,000 trials", "300,000/s", TWO_DEVICES),
+    ("d", "gradient, T = 200, batch 32, 64 inputs, 256 cells", "60 ms", DEFAULT, SMALL_LOOPS),
+    ("e", "gradient, T = 1,000, batch 16, 32 inputs, 128 cells", "70 ms", DEFAULT, SMALL_LOOPS),
+    ("f", "endless stream, 64 cells, loss at all steps", "3x forward", SMALL_LOOPS, DEFAULT),
+    ("g", "2c, p = 1,000 against p = 50", "1.3x", SMALL_LOOPS),
+    ("h", "compilation of a gradient, T = 10 to 10,000", "constant, 2 s", SMALL_LOOPS),
+    ("i", "gradient of the modern cell, sizes of d", "1.2x truncated, 0.95x full", DEFAULT),
+    ("j", "gradient of the modern cell, sizes of e", "1.2x truncated, 0.95x full", DEFAULT),
+    ("scaling", "6a on one device and on two", "1.9x", TWO_DEVICES),
+    ("width", "6a, trials side by side on one device", "more per trial", SMALL_LOOPS, DEFAULT),
+    ("growth", "time and memory against every size", "linear", DEFAULT),
+)
+_RUN = {name: partial(online_training.run, name) for name in "abc"}
+_RUN |= {name: partial(gradients.run_big_nets, name) for name in "deij"}
+_RUN |= {"f": online_training.run_stream, "h": gradients.run_compilation}
+_RUN |= {"g": online_training.run_alphabets, "width": online_training.run_batch_sizes}
+_RUN |= {"scaling": online_training.run_scaling, "growth": gradients.run_growth}
+
+CASES = {
+    name: Case(
+        title,
+        goal,
+        tuple(settings),
+        _RUN[name],
+        gradients.draw_growth if name == "growth" else None,
+    )
+    for name, title, goal, *settings in _CASES
+}
+SETTINGS = sorted({setting for case in CASES.values() for setting in case.settings})
 
 
 def define(flags: FlagSet) -> None:
@@ -87,7 +140,7 @@ def _measure(case: str, values: FlagValues) -> list[Document]:
 def _run(case: str, setting: str, values: FlagValues) -> Document:
     """Measure in this process, where JAX must not have started under another setting."""
     with_torch = setting == CASES[case].settings[0]  # XLA's flags do not affect it: once is enough
-    plan = BenchmarkPlan(values.repeats, values.quick, with_torch)
+    plan = Plan(values.repeats, values.quick, with_torch)
     if setting != DEFAULT:
         configure_cpu(DEVICES.get(setting))
     measurements = CASES[case].run(plan)

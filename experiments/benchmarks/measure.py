@@ -16,19 +16,6 @@ from lstm_jax.network.files import Document
 OURS = "lstm_jax"
 
 
-@dataclasses.dataclass(frozen=True)
-class BenchmarkPlan:
-    """Options of a benchmark."""
-
-    repeats: int = 10  # timed runs, after one to warm up
-    quick: bool = False  # small sizes, to exercise everything in seconds
-    with_torch: bool = True  # XLA's flags do not affect PyTorch
-
-    def size(self, full: int, quick: int) -> int:
-        """Return one of two sizes."""
-        return quick if self.quick else full
-
-
 @dataclasses.dataclass
 class Measurement:
     """The times and memory of one contender of a case."""
@@ -53,20 +40,39 @@ class Measurement:
         return {**dataclasses.asdict(self), "rate": self.rate}
 
 
-def measure_jax(
-    plan: BenchmarkPlan,
-    contender: str,
-    function: Callable,
-    *arguments: object,
-    check: str,
-    work: float = 1,
-    unit: str = "gradients",
-) -> Measurement:
-    """Compile a pure function for its arguments, then time it."""
-    compiled, costs = compile_for(function, *arguments)
-    call = lambda: compiled(*arguments)
-    found = measure_call(plan, contender, call, work=work, unit=unit, check=check)
-    return dataclasses.replace(found, **costs)
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Options of a benchmark, and the measurements under them."""
+
+    repeats: int = 10  # timed runs, after one to warm up
+    quick: bool = False  # small sizes, to exercise everything in seconds
+    with_torch: bool = True  # XLA's flags do not affect PyTorch
+
+    def size(self, full: int, quick: int) -> int:
+        """Return one of two sizes."""
+        return quick if self.quick else full
+
+    def measure(
+        self,
+        contender: str,
+        function: Callable,
+        *arguments: object,
+        check: str,
+        work: float = 1,
+        unit: str = "gradients",
+        jit: bool = True,
+    ) -> Measurement:
+        """Time a function, compiled if `jit`, including the wait for the arrays that it returns."""
+        function, costs = compile_for(function, *arguments) if jit else (function, {})
+        jax.block_until_ready(function(*arguments))
+        seconds = []
+        for _ in range(self.repeats):
+            started = time.perf_counter()
+            jax.block_until_ready(function(*arguments))
+            seconds.append(time.perf_counter() - started)
+        median = statistics.median(seconds)
+        print(f"  {contender}: {median * 1e3:,.3f} ms", file=sys.stderr, flush=True)
+        return Measurement(contender, unit, work, median, check, **costs)
 
 
 def compile_for(function: Callable, *arguments: object) -> tuple[Callable, Document]:
@@ -77,27 +83,6 @@ def compile_for(function: Callable, *arguments: object) -> tuple[Callable, Docum
     seconds, memory = time.perf_counter() - started, compiled.memory_analysis()
     size = None if memory is None else int(memory.temp_size_in_bytes)
     return compiled, {"compile_seconds": seconds, "temporary_bytes": size}
-
-
-def measure_call(
-    plan: BenchmarkPlan,
-    contender: str,
-    call: Callable[[], object],
-    *,
-    check: str,
-    work: float = 1,
-    unit: str = "gradients",
-) -> Measurement:
-    """Time `call`, including the wait for the arrays that it returns."""
-    jax.block_until_ready(call())
-    seconds = []
-    for _ in range(plan.repeats):
-        started = time.perf_counter()
-        jax.block_until_ready(call())
-        seconds.append(time.perf_counter() - started)
-    median = statistics.median(seconds)
-    print(f"  {contender}: {median * 1e3:,.3f} ms", file=sys.stderr, flush=True)
-    return Measurement(contender, unit, work, median, check)
 
 
 def check_close(what: str, actual: object, expected: object, tolerance: float) -> str:

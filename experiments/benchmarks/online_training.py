@@ -1,4 +1,6 @@
-"""Cases a, b, c, g, scaling and width: online training, one update per sequence.
+"""Cases a, b, c, f, g, scaling and width: online training.
+
+In all but f, an endless stream, there is one update per sequence.
 
 Ours is `TrialRunner.run_chunk`: it draws sequences of 100 to 110 steps, pads them to 110, evaluates
 the stopping rules and returns metrics to the host. The peers receive sequences of 105 steps drawn
@@ -8,37 +10,32 @@ beforehand, without padding, rules or metrics, in one compiled scan.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments.benchmarks import peers
 from experiments.benchmarks.measure import (
     OURS,
-    BenchmarkPlan,
     Measurement,
+    Plan,
     check_close,
     check_gradient,
     compile_for,
-    measure_call,
-    measure_jax,
 )
 from experiments.benchmarks.peers import Peer
-from lstm_jax import (
-    RunOptions,
-    Steps,
-    Task,
-    TrainingLoop,
-    TrialRunner,
-    apply,
-    half_squared_error,
-    make_task,
-)
-from lstm_jax.cell.parameters import Parameters
+from lstm_jax import RunOptions, Steps, Task, TrainingLoop, TrialRunner, apply, make_task
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import Parameters, initialise, join
+from lstm_jax.cell.step import State, cell_step, zero_state
+from lstm_jax.network import online
+from lstm_jax.network.losses import half_squared_error
 from lstm_jax.tasks.task import StreamRule
 from lstm_jax.training.host.cpu import default_batch_size
 from lstm_jax.training.trials.training_loop import TRAINING
@@ -50,9 +47,12 @@ BATCH_SIZES = (8, 128, 1024, 8192)
 STEPS = 105
 UNIT = "sequences"
 CHECKED_UPDATES = 20
+STREAM_NET = Architecture(8, (4,) * 16, 4)  # 64 cells
+STREAM_STEPS = (1_000, 1_000_000)
+STREAM_CHUNK = 1_000  # steps per update of `learn_chunk`
 
 
-def run(case: str, plan: BenchmarkPlan) -> list[Measurement]:
+def run(case: str, plan: Plan) -> list[Measurement]:
     """Measure task 6a with the case's number of trials, and the peers in cases a and b."""
     trials = TRIALS[case] if not plan.quick else min(TRIALS[case], 3)
     chunk = plan.size(CHUNKS[case], 5)
@@ -65,11 +65,15 @@ def run(case: str, plan: BenchmarkPlan) -> list[Measurement]:
     others = peers.jax_peers(task.architecture.num_inputs, task.architecture.num_cells)
     found = ours + [_measure_peer(plan, task, peer, trials, count) for peer in others]
     if case == "a" and plan.with_torch and peers.torch is not None:
-        found += [_measure_torch_layer(plan, task), _measure_torch_loop(plan, task)]
+        count, net, rate = plan.size(20, 3), task.architecture, task.hyperparameters.learning_rate
+        call = peers.train_layer(*_draw(task, count), net.num_inputs, net.num_cells, rate)
+        options = {"work": count, "unit": UNIT, "check": peers.UNCHECKED, "jit": False}
+        found.append(plan.measure("torch.nn.LSTM", call, **options))
+        found.append(_measure_torch_loop(plan, task))
     return found
 
 
-def run_alphabets(plan: BenchmarkPlan) -> list[Measurement]:
+def run_alphabets(plan: Plan) -> list[Measurement]:
     """Measure task 2c with 54 and with 1,004 one-hot inputs; `work` counts steps."""
     measurements = []
     for row in ("2c-1000-50", "2c-1000-1000"):
@@ -83,14 +87,14 @@ def run_alphabets(plan: BenchmarkPlan) -> list[Measurement]:
     return measurements
 
 
-def run_batch_sizes(plan: BenchmarkPlan) -> list[Measurement]:
+def run_batch_sizes(plan: Plan) -> list[Measurement]:
     """Measure one batch of trials of 6a on one device, at increasing batch sizes."""
     sizes = BATCH_SIZES[: plan.size(len(BATCH_SIZES), 2)]
     chunk = plan.size(20, 2)
     return [_measure_ours(plan, "6a", size, chunk, size, num_devices=1) for size in sizes]
 
 
-def run_scaling(plan: BenchmarkPlan) -> list[Measurement]:
+def run_scaling(plan: Plan) -> list[Measurement]:
     """Measure the same trials on one device and on two.
 
     Two devices with 8 trials each hold 16 of case b's 20, with 10 each all.
@@ -107,7 +111,7 @@ def run_scaling(plan: BenchmarkPlan) -> list[Measurement]:
 
 
 def _measure_ours(
-    plan: BenchmarkPlan,
+    plan: Plan,
     row: str,
     trials: int,
     chunk: int,
@@ -121,7 +125,7 @@ def _measure_ours(
     runner = TrialRunner(loop, range(trials), mesh=mesh, batch_size=batch_size)
     name = f"{OURS}, {trials} trials by {batch_size}, {mesh.size} devices"
     work = trials * chunk
-    found = measure_call(plan, name, runner.run_chunk, work=work, unit=UNIT, check=check)
+    found = plan.measure(name, runner.run_chunk, work=work, unit=UNIT, check=check, jit=False)
     if plan.quick:
         return found
     batch = jax.tree.map(lambda a: a[..., np.arange(batch_size) % trials], runner.state().trials)
@@ -181,9 +185,7 @@ def _draw(task: Task, count: int) -> tuple[np.ndarray, np.ndarray]:
     return symbols, examples.targets
 
 
-def _measure_peer(
-    plan: BenchmarkPlan, task: Task, peer: Peer, trials: int, count: int
-) -> Measurement:
+def _measure_peer(plan: Plan, task: Task, peer: Peer, trials: int, count: int) -> Measurement:
     net, learning_rate = task.architecture, task.hyperparameters.learning_rate
     symbols, targets = _draw(task, trials * count)
     inputs = np.eye(net.num_inputs, dtype=np.float32)[symbols]
@@ -208,7 +210,7 @@ def _measure_peer(
     if trials > 1:
         train, arguments = _sharded(train, trials, weights, inputs, targets)
     work = trials * count
-    return measure_jax(plan, peer.name, train, *arguments, work=work, unit=UNIT, check=check)
+    return plan.measure(peer.name, train, *arguments, work=work, unit=UNIT, check=check)
 
 
 def _sharded(
@@ -225,16 +227,7 @@ def _sharded(
     return sharded, arguments
 
 
-def _measure_torch_layer(plan: BenchmarkPlan, task: Task) -> Measurement:
-    net, count = task.architecture, plan.size(20, 3)
-    call = peers.train_layer(
-        *_draw(task, count), net.num_inputs, net.num_cells, task.hyperparameters.learning_rate
-    )
-    check = "its own autograd, not checked"
-    return measure_call(plan, "torch.nn.LSTM", call, work=count, unit=UNIT, check=check)
-
-
-def _measure_torch_loop(plan: BenchmarkPlan, task: Task) -> Measurement:
+def _measure_torch_loop(plan: Plan, task: Task) -> Measurement:
     count = plan.size(4, 1)
     symbols, targets = _draw(task, count)
     trial = TrialRunner(_endless(task, 1), [0], batch_size=1).state().trials
@@ -249,4 +242,88 @@ def _measure_torch_loop(plan: BenchmarkPlan, task: Task) -> Measurement:
     expected = jax.jit(jax.grad(loss))(parameters).output
     expected = [expected.cell, expected.bias]
     check = check_close("output weights against ours", found[3:], expected, 1e-4)
-    return measure_call(plan, "torch 1997 loop", call, work=count, unit=UNIT, check=check)
+    return plan.measure("torch 1997 loop", call, work=count, unit=UNIT, check=check, jit=False)
+
+
+def run_stream(plan: Plan) -> list[Measurement]:
+    """Measure a million steps in one compiled call: the forward pass, and two learners.
+
+    The learners have a loss at every step. They update after every step or after every chunk.
+    """
+    parameters = initialise(jax.random.key(0), STREAM_NET)
+    check = _check_learners(parameters)
+    measurements = []
+    for full_steps in STREAM_STEPS:
+        steps = plan.size(full_steps, full_steps // 1000 + 2 * STREAM_CHUNK)
+        few = dataclasses.replace(plan, repeats=plan.repeats if steps < 100_000 else 2)
+        forward, *learners = [
+            few.measure(name, function, parameters, work=steps, unit="steps", check=check)
+            for name, function in _streams(full_steps, steps).items()
+        ]
+        for learner in learners:
+            ratio = learner.run_seconds / forward.run_seconds
+            learner.notes["time per step, to the forward pass"] = round(ratio, 2)
+        measurements += [forward, *learners]
+    return measurements
+
+
+def _symbol(t: jax.Array) -> jax.Array:
+    """Compute a symbol for step t, without an array over all steps."""
+    return (t * t + t // 7) % STREAM_NET.num_inputs
+
+
+def _target(t: jax.Array) -> jax.Array:
+    """Return the next symbol as a one-hot vector, modulo the number of outputs."""
+    return jax.nn.one_hot(_symbol(t + 1) % STREAM_NET.num_outputs, STREAM_NET.num_outputs)
+
+
+def _streams(full_steps: int, steps: int) -> dict[str, Callable[[Parameters], AnyModel]]:
+    """Return by name what is measured, as functions of the initial weights."""
+    optimiser = optax.sgd(1e-3)
+
+    def forward(parameters: Parameters) -> jax.Array:
+        weights = join(STREAM_NET, parameters.layer)
+
+        def body(t: jax.Array, state: State) -> State:
+            net_input = weights.input[_symbol(t)] + weights.bias
+            return cell_step(STREAM_NET, weights, state, net_input)[0]
+
+        return jax.lax.fori_loop(0, steps, body, zero_state(STREAM_NET)).cell_output
+
+    def train(interval: int, parameters: Parameters) -> Parameters:
+        def body(i: jax.Array, learner: online.Learner) -> online.Learner:
+            t = i if interval == 1 else i * interval + jnp.arange(interval)
+            learn = online.learn if interval == 1 else online.learn_chunk
+            learner = learn(STREAM_NET, learner, _symbol(t), _target(t))[1]
+            return online.update(optimiser, learner)
+
+        learner = online.init_learner(STREAM_NET, parameters, optimiser)
+        return jax.lax.fori_loop(0, steps // interval, body, learner).parameters
+
+    functions = {
+        "forward alone": forward,
+        "learner, update every step": functools.partial(train, 1),
+        f"learner, update every {STREAM_CHUNK:,}": functools.partial(train, STREAM_CHUNK),
+    }
+    return {f"{OURS} {name}, {full_steps:,} steps": f for name, f in functions.items()}
+
+
+def _check_learners(parameters: Parameters, steps: int = 50) -> str:
+    """Check both learners' gradients, `learn_chunk` in two chunks, against the truncated one."""
+    inputs = _symbol(jnp.arange(steps))
+    targets = jax.random.uniform(jax.random.key(1), (steps, STREAM_NET.num_outputs))
+
+    def loss(parameters: Parameters) -> jax.Array:
+        return half_squared_error(apply(STREAM_NET, parameters, inputs)[0], targets)
+
+    @jax.jit
+    def by_chunks(parameters: Parameters) -> Parameters:
+        learner = online.init_learner(STREAM_NET, parameters, optax.identity())
+        for part in (slice(0, steps // 2), slice(steps // 2, steps)):
+            _, learner = online.learn_chunk(STREAM_NET, learner, inputs[part], targets[part])
+        return learner.gradient
+
+    expected = jax.jit(jax.grad(loss))(parameters)
+    by_steps = jax.jit(lambda *data: online.online_gradient(STREAM_NET, *data)[1])
+    found = by_steps(parameters, inputs, targets, jnp.ones(steps)), by_chunks(parameters)
+    return check_close("both learners against truncated", found, (expected, expected), 1e-4)

@@ -22,6 +22,8 @@ try:
 except ImportError:
     torch = None
 
+UNCHECKED = "its own autograd, not checked"
+
 
 class Peer(NamedTuple):
     """A layer."""

@@ -1,6 +1,6 @@
 """Claims of the paper beyond its tables; run by `python -m experiments.claims`."""
 
-from experiments.claims import comparisons, composed, continual, how_far, lags, reach
+from experiments.claims import comparisons, composed, continual, how_far, lags
 from experiments.claims.base import Claim
 from experiments.claims.comparisons import comparison
 
@@ -16,7 +16,7 @@ CLAIMS = {
     "other-lags": Claim(lags.run_other_lags, lags.draw_other_lags),
     "adam": comparison(comparisons.adam),
     "tolerance": comparison(comparisons.tolerance),
-    "reach": Claim(reach.run, reach.draw),
+    "reach": Claim(lags.run_reach, lags.draw_reach),
     "continual": Claim(continual.run, continual.draw),
     "counting": Claim(how_far.run_counting, how_far.draw_counting),
     "timing": Claim(how_far.run_timing, how_far.draw_timing),

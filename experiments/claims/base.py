@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
+from lstm_jax.tasks import Example
 from lstm_jax.training.trials.training_loop import TrainingLoop
 
 if TYPE_CHECKING:
@@ -57,6 +60,11 @@ def measure(
         found[label] = measure_one(loop, options)
         options.log(f"{label}: {found[label]['solved']} of {options.trials} solved")
     return found
+
+
+def repeat(sequence: Example, trials: int) -> Example:
+    """Repeat a sequence for a batch of trials."""
+    return jax.tree.map(lambda a: jnp.repeat(a[..., None], trials, -1), sequence)
 
 
 def name_lines(axes: Axes, labels: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Claims that compare the trials of variants, one function each."""
+"""Claims that compare the trials of variants, one function each, and tasks that only they use."""
 
 from __future__ import annotations
 
@@ -7,27 +7,23 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 from experiments.claims.base import Claim, ClaimOptions, Variants, measure, name_lines
-from experiments.claims.tasks import lag_task, noisy_task
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.rows import METHODS, ROWS, make_baseline_task, make_training_loop
 from lstm_jax.baselines.update_rules import GRADIENTS as BASELINE_GRADIENTS
 from lstm_jax.baselines.update_rules import RecurrentUpdate
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.tasks import (
-    Hyperparameters,
-    StreamRule,
-    Task,
-    delayed_xor,
-    make_task,
-    replace_architecture,
-    replace_hyperparameters,
-)
+from lstm_jax.tasks import delayed_xor, draws, make_task, noise_free, replace_architecture, within
+from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, replace_hyperparameters
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
@@ -199,6 +195,58 @@ def with_tolerance(row: str, max_sequences: int, init_range: float, near: float)
     assert isinstance(rule, (RecurrentUpdate, Chunker))
     rule = Vmapped(dataclasses.replace(rule, tolerance=near))
     return dataclasses.replace(make_training_loop(row), task=task, update_rule=rule)
+
+
+def lag_task(shortest: int, longest: int) -> Task:
+    """Return the task of a bit kept over lags uniform in shortest .. longest, for one cell.
+
+    The one-hot symbols are 0 or 1, then blanks; the target at the end is the first symbol.
+    """
+
+    def sample(key: jax.Array, _: None) -> Example:
+        words = draws.words(key, 2)
+        bit = draws.integers(words[0], 0, 1)
+        steps = jnp.arange(longest + 1, dtype=jnp.int32)
+        target = bit.astype(jnp.float32)[None]
+        length = 1 + draws.integers(words[1], shortest, longest)
+        return Example(jnp.where(steps == 0, bit, 2), target, target, length)
+
+    return Task(
+        name=f"lag-{shortest}-{longest}",
+        title=f"a bit kept for {shortest} to {longest} steps",
+        architecture=Architecture(num_inputs=3, blocks=(1,), num_outputs=1, biases="all"),
+        error_at="end",
+        sample=sample,
+        is_correct=within(0.3),
+        hyperparameters=Hyperparameters(learning_rate=0.5, init_range=0.1, input_gate_bias=(-1.0,)),
+        rule=StreamRule(window=2000, max_wrong=0),
+        trials=10,
+        max_sequences=50_000,
+    )
+
+
+def noisy_task(noise: float, delay: int) -> Task:
+    """Return task 2a with middle symbols that are random with probability `noise`.
+
+    A random symbol may equal the one that it replaces. At 1 the sequences are those of 2b.
+    """
+
+    def sample(key: jax.Array, _: None) -> Example:
+        num_middle = delay - 1
+        words = draws.words(key, 1 + 2 * num_middle)
+        edge = num_middle + draws.integers(words[:1], 0, 1)
+        is_random = draws.uniform(words[1 : 1 + num_middle], 0.0, 1.0) < noise
+        random = draws.integers(words[1 + num_middle :], 0, num_middle - 1)
+        middle = jnp.where(is_random, random, jnp.arange(num_middle, dtype=jnp.int32))
+        return noise_free.predict_next(jnp.concatenate([edge, middle, edge]), delay)
+
+    return dataclasses.replace(
+        noise_free.make("2b", delay),
+        name=f"2-noise-{noise:g}-{delay}",
+        title=f"noise-free to random middle, noise {noise:g}, delay {delay}",
+        sample=sample,
+        published=Published(),
+    )
 
 
 def run_trials(loop: TrainingLoop, options: ClaimOptions) -> Document:

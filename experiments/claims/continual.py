@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 GATE_BIASES = (0.5, 1.0, 1.5, 2.0)
 LEARNING_RATE = 0.5 / 5
+OPTIMISER = optax.sgd(LEARNING_RATE)
 CHUNK = 10_000  # symbols per compiled call
 GOAL = 100_000  # right predictions of one training stream that solve a trial
 MAX_SYMBOLS = 1_000_000  # of a trial
@@ -77,16 +78,16 @@ START = 0  # the node before a string
 
 
 def follow(node: jax.Array, bit: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Take one of a node's arcs and return its symbol and the next node, int32.
+    """Take one of a node's arcs and return the next node and the arc's symbol, int32.
 
     >>> node, string = jnp.int32(START), ""
     >>> for bit in (0, 1, 0, 0, 1, 1, 0, 0, 0, 0):
-    ...     symbol, node = follow(node, bit)
+    ...     node, symbol = follow(node, bit)
     ...     string += SYMBOLS[symbol]
     >>> string
     'BPBTXSEPEB'
     """
-    return jnp.asarray(_NEXT_SYMBOL)[node, bit], jnp.asarray(_NEXT_NODE)[node, bit]
+    return jnp.asarray(_NEXT_NODE)[node, bit], jnp.asarray(_NEXT_SYMBOL)[node, bit]
 
 
 def is_right(outputs: jax.Array, node: jax.Array) -> jax.Array:
@@ -118,31 +119,27 @@ class StreamTraining:
     def init(self, key: jax.Array) -> StreamState:
         """Return the state before the first string."""
         parameters = draw_weights(key, self.architecture, self.hyperparameters)
-        learner = online.init_learner(self.architecture, parameters, self._optimiser)
-        symbol, node = follow(jnp.int32(START), jnp.int32(0))
+        learner = online.init_learner(self.architecture, parameters, OPTIMISER)
+        node, symbol = follow(jnp.int32(START), jnp.int32(0))
         return StreamState(learner, symbol, node, *(jnp.int32(0),) * 3)
 
     def learn(self, state: StreamState, bits: jax.Array) -> StreamState:
         """Learn one symbol for each random bit, [T] int32."""
         return jax.lax.scan(lambda state, bit: (self._step(state, bit), None), state, bits)[0]
 
-    @property
-    def _optimiser(self) -> optax.GradientTransformation:
-        return optax.sgd(self.hyperparameters.learning_rate)
-
     def _step(self, state: StreamState, bit: jax.Array) -> StreamState:
         net, loss = self.architecture, self.hyperparameters.loss
-        symbol, node = follow(state.node, bit)
+        node, symbol = follow(state.node, bit)
         target = jax.nn.one_hot(symbol, net.num_outputs)
         outputs, learner = online.learn(net, state.learner, state.symbol, target, loss=loss)
-        learner = online.update(self._optimiser, learner)
+        learner = online.update(OPTIMISER, learner)
         is_wrong = ~is_right(outputs, state.node)
-        first_symbol, first_node = follow(jnp.int32(START), bit)
+        first_node, first_symbol = follow(jnp.int32(START), bit)
         starts = is_wrong | (state.node == START) if self.reset else is_wrong
         fresh = online.start_sequence(net, learner)
         right = state.right + 1
         return StreamState(
-            learner=jax.tree.map(lambda a, b: jnp.where(starts, a, b), fresh, learner),
+            learner=optax.tree_utils.tree_where(starts, fresh, learner),
             symbol=jnp.where(is_wrong, first_symbol, symbol),
             node=jnp.where(is_wrong, first_node, node),
             streams=state.streams + is_wrong.astype(jnp.int32),
@@ -158,9 +155,9 @@ def make_training(*, forget_gates: bool = True, reset: bool = False) -> StreamTr
     424
     """
     architecture = Architecture(
-        num_inputs=len(SYMBOLS),
-        blocks=(2,) * len(GATE_BIASES),
-        num_outputs=len(SYMBOLS),
+        len(SYMBOLS),
+        (2,) * len(GATE_BIASES),
+        len(SYMBOLS),
         recurrent="cells",
         input_to_output=True,
         biases=("input_gate", "forget_gate", "output_gate", "output"),
@@ -244,11 +241,7 @@ def _largest_states(
     """Return the band of the largest |s_c| at every tenth symbol, from the first, [T / 10, 3]."""
 
     def run_one(parameters: Parameters, bits: jax.Array) -> jax.Array:
-        def walk(node: jax.Array, bit: jax.Array) -> tuple[jax.Array, jax.Array]:
-            symbol, node = follow(node, bit)
-            return node, symbol
-
-        _, symbols = jax.lax.scan(walk, jnp.int32(START), bits)
+        _, symbols = jax.lax.scan(follow, jnp.int32(START), bits)
         activations, _ = unroll(training.architecture, parameters, symbols)
         return jnp.abs(activations.internal_state).max(1)
 

@@ -1,21 +1,46 @@
-"""Claims of 2001 and 2002 about peepholes: trained on short sequences, right on how long ones."""
+"""Claims of 2001 and 2002 about peepholes: trained on short sequences, right on how long ones.
+
+**Counting** (Gers & Schmidhuber 2001): predict all legal next symbols of a^n b^n (c^n).
+Inputs are one-hot symbols a, b, (c,) S; the outputs stand for a, b, (c,) T, which ends a string.
+
+    position           0     1      2      3     4     5     6
+    a^n b^n            S     a      a      b     b
+    legal next         a     a b    a b    b     T
+    a^n b^n c^n        S     a      a      b     b     c     c
+    legal next         a     a b    a b    b     c     c     T
+
+**Timing** (Gers, Schraudolph & Schmidhuber 2002): spike n comes F + I(n) steps after the last;
+I(n) is 0 or 1 with even odds. For F = 3 and I = 0, 1:
+
+    step                           1   2   3   4   5   6   7
+    spikes                         .   .   1   .   .   .   1
+    I(n), until spike n            0   0   0   1   1   1   1
+
+    measuring     the input is the spikes; the target is I(n) at spike n and 0 elsewhere
+    generating    the input is I(n); the target is the spikes
+
+Networks have the publications' weight counts, as far as is remembered.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.claims import tasks
-from experiments.claims.base import ClaimOptions, Variants, measure, name_lines
+from experiments.claims.base import ClaimOptions, Variants, measure, name_lines, repeat
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import Document
+from lstm_jax.network.losses import LOSSES
 from lstm_jax.plots import style
-from lstm_jax.tasks.task import Example
+from lstm_jax.tasks import Hyperparameters, draws, reber
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task, real_steps
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -26,10 +51,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Mode = Literal["measuring", "generating"]
+
+SPIKES = 3  # of a training sequence
+TOLERANCE = 0.49  # of an output's distance from its target
 # The publication used momentum and a = 1e-5.
 RECIPE = "paper+cross-entropy+forget-gate-bias=5+optimiser=adam-inverse-sqrt+learning-rate=0.01"
 MAX_N = {2: 500, 3: 300}  # of the tests, by number of letters
-TASKS: tuple[tuple[tasks.Mode, int, int], ...] = (  # type, F, number of cells
+TASKS: tuple[tuple[Mode, int, int], ...] = (  # mode, F, number of cells
     ("generating", 5, 1),
     ("generating", 5, 2),
     ("measuring", 10, 1),
@@ -44,21 +73,97 @@ CHANGES = (
 )
 TESTED = 1000  # spikes
 
+_network = functools.partial(
+    Architecture, recurrent="cells", cell_input="tanh", cell_output="identity", forget_gates=True
+)
+
+
+def counting_task(letters: int, most: int = 10, *, peepholes: bool = True) -> Task:
+    """Return the task for 2 or 3 letters, with n uniform in 1 .. `most` in training."""
+    size = letters + 1
+
+    def sample(key: jax.Array, _: None) -> Example:
+        return string(draws.integers(draws.words(key, 1)[0], 1, most), letters, most)
+
+    return Task(
+        name=f"counting-{letters}-{most}",
+        title=" ".join(f"{letter}^n" for letter in "abc"[:letters]) + f", n up to {most}",
+        architecture=_network(
+            size, (1,) * (letters - 1), size, input_to_output=True, peepholes=peepholes
+        ),
+        error_at="every_step",
+        sample=sample,
+        is_correct=reber.is_correct,
+        rule=StreamRule(window=10_000),
+        max_sequences=50_000,
+        published=Published(table="text, from memory"),
+    )
+
+
+def string(n: jax.Array | int, letters: int, most: int) -> Example:
+    """Return the string for n in [1, most], int32, padded to the length of that for `most`."""
+    steps = jnp.arange(letters * most + 1, dtype=jnp.int32)
+    end = jnp.int32(letters)  # S as an input, T as an output
+    letter_at = lambda position: jnp.minimum(jnp.maximum(position, 0) // n, end)
+    symbols = jnp.where(steps == 0, end, letter_at(steps - 1))
+    legal = jax.nn.one_hot(letter_at(steps), letters + 1, dtype=jnp.float32)
+    a_or_b = jnp.zeros(letters + 1).at[:2].set(1.0)  # after an a, whatever n will be
+    legal = jnp.where((symbols == 0)[:, None], a_or_b[None], legal)
+    length = jnp.int32(letters * n + 1)
+    return Example(jnp.minimum(symbols, end), legal, legal, length, legal)
+
+
+def timing_task(mode: Mode, period: int, cells: int, *, peepholes: bool) -> Task:
+    """Return the task for F = `period` and a network of `cells`."""
+
+    def sample(key: jax.Array, _: None) -> Example:
+        return spike_train(mode, draws.small_integers(draws.words(key, 3), SPIKES, 1), period)
+
+    return Task(
+        name=f"timing-{mode}-{period}",
+        title=f"{mode} {'delays' if mode == 'measuring' else 'spikes'}, F = {period}",
+        architecture=_network(1, (1,) * cells, 1, biases="all", peepholes=peepholes),
+        error_at="every_step",
+        sample=sample,
+        is_correct=spikes_are_correct,
+        hyperparameters=Hyperparameters(
+            init_range=0.5,
+            input_gate_bias=(0.0,) * cells,
+            forget_gate_bias=(2.0,) * cells,
+            output_gate_bias=(-1.0,) * cells,
+            gradient="full",
+            loss=LOSSES["cross_entropy"],
+        ),
+        rule=StreamRule(window=-(-1000 // SPIKES)),
+        max_sequences=TIMING_SEQUENCES,
+        published=Published(table="text, without numbers"),
+    )
+
+
+def spike_train(mode: Mode, late: jax.Array, period: int) -> Example:
+    """Return the train of spikes for I of each spike, `late` [N] int32, and F, `period`."""
+    ends = jnp.cumsum(period + late)  # the number of steps up to each spike
+    steps = 1 + jnp.arange(late.shape[0] * (period + 1), dtype=jnp.int32)
+    nearest = jnp.minimum(jnp.searchsorted(ends, steps), late.shape[0] - 1)
+    spike = (ends[nearest] == steps).astype(jnp.float32)[:, None]
+    lateness = late[nearest].astype(jnp.float32)[:, None]
+    inputs, targets = (spike, spike * lateness) if mode == "measuring" else (lateness, spike)
+    return Example(inputs, targets, targets, ends[-1])
+
+
+def spikes_are_correct(outputs: jax.Array, example: Example) -> jax.Array:
+    """Return whether all outputs before the padding, [T, 1], are near their targets."""
+    near = jnp.abs(outputs - example.true_targets) < TOLERANCE
+    return jnp.all(near | ~real_steps(example)[:, None])
+
 
 def train(loop: TrainingLoop, options: ClaimOptions) -> tuple[Document, AnyModel]:
     """Return the number of trials `solved`, the `sequences` of each, and their networks."""
     runner = TrialRunner(loop, range(options.trials), seed=options.seed)
     results = runner.run()
-    found = {
-        "solved": sum(result.solved for result in results),
-        "sequences": [result.sequences for result in results],
-    }
+    sequences = [result.sequences for result in results]
+    found = {"solved": sum(result.solved for result in results), "sequences": sequences}
     return found, runner.state().trials.model
-
-
-def repeat(example: Example, trials: int) -> Example:
-    """Repeat a sequence for a batch of trials."""
-    return jax.tree.map(lambda a: jnp.repeat(a[..., None], trials, -1), example)
 
 
 def run_counting(options: ClaimOptions) -> Document:
@@ -72,7 +177,7 @@ def counting_variants() -> Variants:
     loops = {}
     for letters in MAX_N:
         for peepholes in (True, False):
-            task = make_recipe(RECIPE).apply(tasks.counting_task(letters, peepholes=peepholes))
+            task = make_recipe(RECIPE).apply(counting_task(letters, peepholes=peepholes))
             label = f"{task.title}, {'with' if peepholes else 'without'} peepholes"
             loops[label] = TrainingLoop(task)
     return loops
@@ -91,15 +196,13 @@ def count(loop: TrainingLoop, options: ClaimOptions) -> Document:
 
     @jax.jit
     def test(n: jax.Array) -> jax.Array:
-        example = tasks.string(n, letters, most)
+        example = string(n, letters, most)
         outputs = loop.update_rule.outputs(model, repeat(example, options.trials))
         return jax.vmap(loop.task.is_correct, in_axes=(-1, None))(outputs, example)
 
     right = jax.lax.map(test, jnp.arange(1, most + 1, dtype=jnp.int32))  # [N, R]
-    return found | {
-        "furthest": np.cumprod(np.asarray(right), axis=0).sum(0).tolist(),
-        "most": most,
-    }
+    furthest = np.cumprod(np.asarray(right), axis=0).sum(0)
+    return found | {"furthest": furthest.tolist(), "most": most}
 
 
 def draw_counting(document: Document) -> Figure:
@@ -138,19 +241,15 @@ def run_timing(options: ClaimOptions) -> Document:
     return {"changes": CHANGES, "trials": options.trials, "variants": found}
 
 
-def timing_loop(mode: tasks.Mode, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
+def timing_loop(mode: Mode, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
     """Return the training loop of a task with `CHANGES`."""
-    task = tasks.timing_task(
-        mode, period, cells, peepholes=peepholes, max_sequences=TIMING_SEQUENCES
-    )
+    task = timing_task(mode, period, cells, peepholes=peepholes)
     adam = optax.adam(optax.linear_schedule(LEARNING_RATE, 0.0, TIMING_SEQUENCES))
     optimiser = optax.chain(optax.clip_by_global_norm(MAX_NORM), adam)
     return TrainingLoop(task, PerSequenceUpdate(task, optimiser))
 
 
-def measure_timing(
-    mode: tasks.Mode, period: int, loop: TrainingLoop, options: ClaimOptions
-) -> Document:
+def measure_timing(mode: Mode, period: int, loop: TrainingLoop, options: ClaimOptions) -> Document:
     """Train, then test every trial on one train of `TESTED` spikes.
 
     Returns:
@@ -159,7 +258,7 @@ def measure_timing(
     """
     found, model = train(loop, options)
     late = np.random.default_rng(options.seed).integers(0, 2, TESTED, np.int32)
-    example = tasks.spike_train(mode, jnp.asarray(late), period)
+    example = spike_train(mode, jnp.asarray(late), period)
     outputs = jax.jit(loop.update_rule.outputs)(model, repeat(example, options.trials))
     ends = np.cumsum(period + late)
     of_trials = np.moveaxis(np.asarray(outputs), -1, 0)
@@ -169,7 +268,7 @@ def measure_timing(
 
 def right_steps(outputs: np.ndarray, example: Example) -> int:
     """Return the number of steps before the first output, of [T, 1], too far from its target."""
-    is_far = np.abs(outputs - np.asarray(example.targets)) >= tasks.TOLERANCE
+    is_far = np.abs(outputs - np.asarray(example.targets)) >= TOLERANCE
     wrong = np.flatnonzero(is_far[: int(example.length)])
     return int(wrong[0]) if len(wrong) else int(example.length)
 
@@ -182,7 +281,7 @@ def draw_timing(document: Document) -> Figure:
         name, _, net = label.rpartition(", ")
         lines[f"{name}\n{net}: {found['solved']} of {document['trials']} solved"] = found["right"]
     _draw_trials(axes, lines, spread=0.25)
-    axes.axvspan(0.5, tasks.SPIKES, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
+    axes.axvspan(0.5, SPIKES, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
     axes.set_xlim(0.4, 1.3 * TESTED)
     axes.set_xlabel(f"spikes until the first wrong output, {TESTED} tested")
     style.add_legend(figure, ncols=2, loc="outside upper center")

@@ -1,4 +1,4 @@
-"""Longer lags: networks tested at lags other than the trained one, and task 2c against its lag."""
+"""Time lags: tests at lags other than the trained one, task 2c, and the reach of a first symbol."""
 
 from __future__ import annotations
 
@@ -7,26 +7,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 
-from experiments.claims.base import ClaimOptions, measure
-from experiments.claims.comparisons import at_lag
-from experiments.claims.tasks import lag_task
+from experiments.claims.base import ClaimOptions, band, draw_band, measure, repeat
+from experiments.claims.comparisons import at_lag, lag_task, with_tolerance
 from experiments.rows.collection import read_results, task_of
 from experiments.rows.text import row_label
+from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.cell.scan import Steps
 from lstm_jax.network.files import Document, network_from_document
 from lstm_jax.network.layer import apply
 from lstm_jax.plots import style
-from lstm_jax.tasks import (
-    Example,
-    adding,
-    make_task,
-    temporal_order,
-    two_sequence,
-    very_long_lags,
-)
+from lstm_jax.tasks import Example, adding, make_task, temporal_order, two_sequence, very_long_lags
+from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import AnyModel, Vmapped, vmap_trials
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +32,12 @@ LENGTHS = (100, 200, 500, 1_000, 10_000)  # T
 NUM_TESTS = 256  # sequences of each length
 ROWS_AT_100 = ("2c-100-100", "3a-100-3", "3b-100-3", "3c-100-3", "4-100", "6a", "6b")
 TRAINED_LAG, TESTED_LAGS = 40, (5, 10, 20, 30, 40, 60, 80, 160)
+THRESHOLD = 0.01  # smaller differences between outputs are ignored
+PANELS = {  # of the reach
+    "reach": "last step that tells the first symbol",
+    "last_error": "largest error at the last step",
+    "hidden_change": "change of C's hidden unit\nby the first symbol",
+}
 
 
 def run_lengths(options: ClaimOptions) -> Document:
@@ -100,17 +102,15 @@ def measure_at_lags(loop: TrainingLoop, options: ClaimOptions) -> Document:
       `solved`, the number of solved trials, and `fraction_wrong`, their mean at every lag; None if
       no trial is solved.
     """
-    trials = range(options.trials)
+    trials, fractions = range(options.trials), []
     runner = TrialRunner(loop, trials, seed=options.seed)
     solved = [result.solved for result in runner.run()]
-    state, fractions = runner.state(), []
     for tested_lag in TESTED_LAGS:
         other = lag_task(tested_lag, tested_lag)
-        task = dataclasses.replace(
-            loop.task, name=other.name, max_length=other.max_length, sample=other.sample
-        )
+        changes = {"name": other.name, "max_length": other.max_length, "sample": other.sample}
+        task = dataclasses.replace(loop.task, **changes)
         tester = TrialRunner(dataclasses.replace(loop, task=task), trials, seed=options.seed)
-        tester.restore(state)
+        tester.restore(runner.state())
         results = zip(tester.results(), solved, strict=True)
         wrong = [r.test_wrong / r.test_size for r, is_solved in results if is_solved]
         fractions.append(sum(wrong) / len(wrong) if wrong else None)
@@ -186,10 +186,89 @@ def _draw_panel(axes: Axes, xlabel: str, rows: list[Document]) -> None:
                 share = f" {row['solved'] / row['trials']:.0%}"
                 xy = (row["p"], row["mean_sequences"])
                 axes.annotate(share, xy, fontsize=8, color=line["color"])
-    published = {row["p"]: row["published_mean"] for row in rows}
-    ticks = sorted(published)
-    means = [published[p] for p in ticks]
+    ticks, means = zip(*sorted({(row["p"], row["published_mean"]) for row in rows}), strict=True)
     axes.plot(ticks, means, "o:", color=style.PAPER, mfc="none", label="the paper's")
     axes.set(xscale="log", yscale="log", xlabel=xlabel)
     _label_ticks(axes, ticks)
     style.add_legend(axes)
+
+
+def run_reach(options: ClaimOptions) -> Document:
+    """Measure the last step at which baselines and the LSTM tell the first symbol of task 2a."""
+    return {"trials": options.trials, "variants": measure(reach_variants(), measure_reach, options)}
+
+
+def draw_reach(document: Document) -> Figure:
+    """Draw each measure against the training sequences, one line per variant."""
+    figure, panels = style.new_figure(5 * len(PANELS), 5, columns=len(PANELS))
+    for axes, (measure_, ylabel) in zip(panels, PANELS.items(), strict=True):
+        for i, (label, found) in enumerate(document["variants"].items()):
+            if measure_ in found:
+                line = style.line_style(i)
+                draw_band(axes, found["sequences"], found[measure_], label, line)
+        axes.set(xlabel="training sequences", ylabel=ylabel, ylim=(0, None))
+        style.format_counts(axes)
+    lines = panels[0].get_legend_handles_labels()
+    style.add_legend(figure, *lines, loc="outside lower center", ncols=3)
+    return figure
+
+
+def reach_variants() -> dict[str, TrainingLoop]:
+    """Return task 2a with a delay of 100, learned by RTRL, BPTT, the chunker and the LSTM."""
+    loops = {}
+    for title, row, max_sequences, pairs in (
+        ("RTRL", "2a-100.rtrl", 20_000, [(1.0, 0.0)]),
+        ("BPTT", "2a-100.bptt", 50_000, [(1.0, 0.0), (0.2, 0.2)]),
+        ("chunker", "2a-100.chunker", 100_000, [(1.0, 0.0), (0.2, 0.0), (0.2, 0.2)]),
+    ):
+        for init_range, tolerance in pairs:
+            label = f"{title}, |w| < {init_range:g}, tolerance {tolerance:g}"
+            loops[label] = with_tolerance(row, max_sequences, init_range, tolerance)
+    task = dataclasses.replace(make_task("2a"), max_sequences=50_000)
+    loops["LSTM (adam)"] = TrainingLoop(make_recipe("adam").apply(task))
+    return {label: dataclasses.replace(loop, chunk=2500) for label, loop in loops.items()}
+
+
+def measure_reach(loop: TrainingLoop, options: ClaimOptions) -> Document:
+    """Measure after each chunk how far the first symbol reaches.
+
+    Returns:
+      `solved`, the number of solved trials; `sequences` after each chunk; and the `band` over the
+      trials then of the measures of `PANELS`: `reach`, the last step at which an output depends on
+      the first symbol by more than `THRESHOLD`; `last_error`, the largest error at the last step
+      of two sequences that differ in the first symbol; for the chunker also `hidden_change`.
+    """
+    runner = TrialRunner(loop, range(options.trials), seed=options.seed)
+    look = jax.jit(lambda model: measure_model(loop, model, options.trials))
+    sequences, chunks = [], []
+    while not runner.finished:
+        runner.run_chunk()
+        sequences.append(runner.num_sequences)
+        chunks.append(jax.device_get(look(runner.state().trials.model)))
+    bands = {name: band([chunk[name] for chunk in chunks], 4) for name in chunks[0]}
+    solved = sum(result.solved for result in runner.results())
+    return {"solved": solved, "sequences": sequences} | bands
+
+
+def measure_model(loop: TrainingLoop, model: AnyModel, trials: int) -> dict[str, jax.Array]:
+    """Return the measures of `measure_reach` for the current model of every trial, each [R]."""
+    batch = loop.task.sample_batch(jax.random.key(0), 32)
+    first = batch.inputs[:, 0]
+    both = [  # one sequence with x, one with y
+        repeat(jax.tree.map(lambda array, i=i: array[i], batch), trials)
+        for i in (first.argmin(), first.argmax())
+    ]
+    targets = jnp.stack([example.targets[-1] for example in both])  # [2, K, R]
+    outputs = jnp.stack([loop.update_rule.outputs(model, example) for example in both])
+    is_different = jnp.abs(outputs[0] - outputs[1]).max(1) > THRESHOLD  # [T, R]
+    steps = jnp.arange(1, len(is_different) + 1)
+    found = {
+        "reach": jnp.where(is_different, steps[:, None], 0).max(0),
+        "last_error": jnp.abs(outputs[:, -1] - targets).max((0, 1)),
+    }
+    rule = loop.update_rule.rule if isinstance(loop.update_rule, Vmapped) else None
+    if isinstance(rule, Chunker):
+        follow = vmap_trials(lambda pair, example: rule.follow(pair, example, train=False)[1])
+        x, y = (follow(model, example).chunker_hidden[0] for example in both)
+        found["hidden_change"] = jnp.abs(x - y)
+    return found

@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 
 from experiments.cli.command import FlagValues
-
 from experiments.rows.run import RowOptions, resolve
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Task, make_task

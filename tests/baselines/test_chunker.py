@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers import assert_close, assert_equal, quick_jit
 
-from experiments.claims.tasks import noisy_task
+from experiments.claims.comparisons import noisy_task
 from lstm_jax.baselines.chunker import (
     Chunker,
     NetWeights,

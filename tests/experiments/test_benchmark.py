@@ -8,13 +8,12 @@ import pytest
 from binaries import run_forks
 from small_tasks import LATCH
 
-from experiments.benchmarks import growth, long_sequences, online_training
+from experiments.benchmarks import gradients, online_training
 from experiments.benchmarks.measure import (
-    BenchmarkPlan,
     Measurement,
+    Plan,
     check_close,
     check_gradient,
-    measure_jax,
 )
 
 
@@ -39,9 +38,7 @@ def test_unknown_names_end_with_one_line():
 
 
 def test_a_measurement_survives_json():
-    found = measure_jax(
-        BenchmarkPlan(3), "x", jnp.sin, jnp.ones(4), work=4, unit="sines", check="none"
-    )
+    found = Plan(3).measure("x", jnp.sin, jnp.ones(4), work=4, unit="sines", check="none")
     assert found.rate == 4 / found.run_seconds
     document = json.loads(json.dumps(found.to_json()))
     assert document.pop("rate") == found.rate and Measurement(**document) == found
@@ -56,7 +53,7 @@ def test_a_wrong_answer_has_no_time():
 
 
 def test_a_stream_s_learners_are_checked_against_the_truncated_gradient():
-    measurements = long_sequences.run_stream(BenchmarkPlan(repeats=1, quick=True))
+    measurements = online_training.run_stream(Plan(repeats=1, quick=True))
     assert {m.contender.split(", ")[0] for m in measurements} == {
         "lstm_jax forward alone",
         "lstm_jax learner",
@@ -66,14 +63,14 @@ def test_a_stream_s_learners_are_checked_against_the_truncated_gradient():
 
 def test_slopes_are_those_of_powers():
     sizes = [1, 10, 100, 1000]
-    assert growth.slope(sizes, [3.0 * n**1.5 for n in sizes]) == 1.5
-    assert growth.slope(sizes, [7.0] * 4) == 0.0
-    assert growth.slope([1], [1.0]) is None
+    assert gradients.slope(sizes, [3.0 * n**1.5 for n in sizes]) == 1.5
+    assert gradients.slope(sizes, [7.0] * 4) == 0.0
+    assert gradients.slope([1], [1.0]) is None
 
 
 def test_scaling_compares_the_same_trials_on_more_devices(monkeypatch):
     monkeypatch.setattr(online_training, "make_task", lambda row: LATCH)
-    measurements = online_training.run_scaling(BenchmarkPlan(repeats=1, quick=True))
+    measurements = online_training.run_scaling(Plan(repeats=1, quick=True))
     assert [m.work for m in measurements] == [2 * 20, 2 * 20]
     assert all("updates one by one: off by" in m.check for m in measurements)
     assert "speed to 1 device" in measurements[1].notes

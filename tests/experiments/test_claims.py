@@ -12,7 +12,7 @@ import pytest
 from binaries import assert_is_a_picture, run_forks
 from small_tasks import LATCH, make_runner
 
-from experiments.claims import CLAIMS, base, comparisons, lags, reach, tasks
+from experiments.claims import CLAIMS, base, comparisons, lags
 from experiments.claims.base import ClaimOptions
 from lstm_jax import plots
 from lstm_jax.baselines.chunker import Chunker
@@ -94,7 +94,7 @@ def test_time_constants_are_those_of_the_labels():
 def test_at_the_trained_lag_a_net_has_its_final_test_s_errors(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lags, "TESTED_LAGS", (3, 4))
     monkeypatch.setattr(lags, "TrialRunner", make_runner)
-    loop = TrainingLoop(tasks.lag_task(3, 3))
+    loop = TrainingLoop(comparisons.lag_task(3, 3))
     results = [r for r in make_runner(loop, range(3)).run() if r.solved]
     found = lags.measure_at_lags(loop, ClaimOptions(3))
     assert found["solved"] == len(results) > 0
@@ -152,7 +152,7 @@ def test_variants_of_the_tolerance_are_those_of_their_labels():
 def test_a_solved_net_reaches_the_last_step():
     """RTRL with a tolerance, on task 2a with p = 4; before that, its last error is large."""
     loop = comparisons.with_tolerance("2a-4.rtrl-10", 50_000, 0.2, 0.2)
-    found = reach.reach(dataclasses.replace(loop, chunk=500), ClaimOptions(2))
+    found = lags.measure_reach(dataclasses.replace(loop, chunk=500), ClaimOptions(2))
     assert found["solved"] == 2
     assert found["sequences"] == [500 * (i + 1) for i in range(len(found["reach"]))]
     assert found["reach"][-1] == [4, 4, 4]  # least, median, largest
@@ -161,9 +161,9 @@ def test_a_solved_net_reaches_the_last_step():
 
 def test_the_first_symbol_changes_the_chunker_s_hidden_unit_by_its_weights():
     """C's hidden unit is f(w) of the symbol, from 0."""
-    loop = reach.variants()["chunker, |w| < 1, tolerance 0"]
+    loop = lags.reach_variants()["chunker, |w| < 1, tolerance 0"]
     model = TrialRunner(loop, range(2)).state().trials.model
-    found = reach.measure_model(loop, model, 2)
+    found = lags.measure_model(loop, model, 2)
     x, y = jax.nn.sigmoid(model.chunker.hidden_input[-2:])  # the last two symbols
     np.testing.assert_allclose(found["hidden_change"], np.abs(x - y), rtol=1e-5)
 

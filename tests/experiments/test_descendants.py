@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers import assert_close, assert_equal, quick_jit
 
-from experiments.claims import composed, continual, how_far, tasks
+from experiments.claims import composed, continual, how_far
 from experiments.claims.base import ClaimOptions, band
 from experiments.claims.continual import START, StreamState, StreamTraining, follow
 from lstm_jax.network.layer import apply
@@ -35,8 +35,8 @@ def as_a_user() -> Iterator[None]:
 def test_the_continual_stream_consists_of_strings_of_task_1():
     node, text, legal = jnp.int32(START), "", []
     for bit in np.random.default_rng(0).integers(0, 2, 300):
-        legal.append({int(follow(node, choice)[0]) for choice in range(2)})
-        symbol, node = follow(node, bit)
+        legal.append({int(follow(node, choice)[1]) for choice in range(2)})
+        node, symbol = follow(node, bit)
         text += reber.SYMBOLS[symbol]
     is_end = lambda i: text[i] == "E" and legal[i + 1] == {reber.SYMBOLS.index("B")}
     ends = [i for i in range(299) if is_end(i)]
@@ -51,7 +51,7 @@ def test_the_continual_stream_consists_of_strings_of_task_1():
 
 
 def test_a_prediction_is_right_if_all_legal_symbols_are_above_all_illegal_ones():
-    node = follow(jnp.int32(START), 0)[1]  # then T or P
+    node = follow(jnp.int32(START), 0)[0]  # then T or P
     outputs = np.zeros(7, np.float32)
     outputs[[reber.SYMBOLS.index(s) for s in "TP"]] = 0.2, 0.9
     assert continual.is_right(outputs, node)
@@ -67,7 +67,7 @@ def test_the_first_step_of_a_stream_is_gradient_descent(name: str):
     training = dataclasses.replace(TRAINING, hyperparameters=hyperparameters)
     state = training.init(jax.random.key(0))
     parameters = state.learner.parameters
-    target = jax.nn.one_hot(follow(state.node, 1)[0], 7)
+    target = jax.nn.one_hot(follow(state.node, 1)[1], 7)
 
     def loss(parameters) -> jax.Array:
         linear = dataclasses.replace(NET, output="identity")
@@ -171,7 +171,7 @@ def test_a_trial_counts_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyP
     right = []
     compute = jax.jit(loop.update_rule.outputs)
     for n in range(1, 13):
-        example = tasks.string(n, 2, 12)
+        example = how_far.string(n, 2, 12)
         batch = jax.tree.map(lambda a: jnp.stack([a, a], -1), example)
         outputs = compute(model, batch)
         right.append([bool(task.is_correct(outputs[..., trial], example)) for trial in range(2)])
@@ -181,7 +181,7 @@ def test_a_trial_counts_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(("kind", "late"), [("measuring", (1, 0, 1)), ("generating", (0, 1, 1))])
 def test_steps_are_right_up_to_the_first_output_too_far_away(kind, late: tuple):
-    example = tasks.spike_train(kind, jnp.array(late, jnp.int32), 4)
+    example = how_far.spike_train(kind, jnp.array(late, jnp.int32), 4)
     length = int(example.length)
     outputs = np.array(example.targets)
     outputs[length:] = 0.7  # padding

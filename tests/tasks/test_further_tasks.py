@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.claims import tasks
+from experiments.claims import comparisons, how_far
 from lstm_jax.tasks import delayed_xor
 
 LENGTH = 20
@@ -29,7 +29,7 @@ def test_the_target_is_the_xor_of_two_bits_and_independent_of_each(assert_unifor
 
 @pytest.mark.parametrize(("shortest", "longest"), [(1, 8), (5, 5)])
 def test_a_lag_is_uniform_and_the_target_is_the_first_symbol(shortest, longest, assert_uniform):
-    batch = tasks.lag_task(shortest, longest).sample_batch(jax.random.key(0), 4000)
+    batch = comparisons.lag_task(shortest, longest).sample_batch(jax.random.key(0), 4000)
     batch = jax.tree.map(np.asarray, batch)
     lags, bits = batch.length - 1, batch.inputs[:, 0]
     count = longest - shortest + 1
@@ -52,35 +52,35 @@ def test_inputs_and_targets(period: int, late: tuple, spikes: str, bits: str):
     bit = np.array([int(bit) for bit in bits], float)
     expected = {"measuring": (is_spike, is_spike * bit), "generating": (bit, is_spike)}
     for mode, (inputs, targets) in expected.items():
-        found = tasks.spike_train(mode, jnp.array(late, jnp.int32), period)
+        found = how_far.spike_train(mode, jnp.array(late, jnp.int32), period)
         assert found.length == len(spikes) and len(found.inputs) == len(late) * (period + 1)
         assert found.inputs[: len(spikes), 0].tolist() == inputs.tolist()
         assert found.targets[: len(spikes), 0].tolist() == targets.tolist()
 
 
 def test_early_and_late_spikes_are_independent_with_even_odds(assert_uniform):
-    task = tasks.timing_task("measuring", 4, 1, peepholes=True, max_sequences=1000)
+    task = how_far.timing_task("measuring", 4, 1, peepholes=True)
     batch = jax.tree.map(np.asarray, task.sample_batch(jax.random.key(2), 2000))
     patterns = np.array(
         [
-            targets[np.flatnonzero(inputs)[: tasks.SPIKES]].astype(int)
+            targets[np.flatnonzero(inputs)[: how_far.SPIKES]].astype(int)
             for inputs, targets in zip(batch.inputs[..., 0], batch.targets[..., 0], strict=True)
         ]
     )
-    assert np.array_equal(batch.length, 4 * tasks.SPIKES + patterns.sum(1))
+    assert np.array_equal(batch.length, 4 * how_far.SPIKES + patterns.sum(1))
     assert_uniform(patterns @ [4, 2, 1], 0, 7)
 
 
 def test_every_step_must_be_near_but_padding_need_not():
-    example = tasks.spike_train("generating", jnp.array([0, 1], jnp.int32), 3)
+    example = how_far.spike_train("generating", jnp.array([0, 1], jnp.int32), 3)
     outputs = np.array(example.targets)
     outputs[7:] = np.nan  # padding
     outputs[2] = 1 - 0.48
-    assert tasks.spikes_are_correct(outputs, example)
+    assert how_far.spikes_are_correct(outputs, example)
     for step, value in ((2, 0.5), (6, 0.4), (0, 0.5)):
         wrong = outputs.copy()
         wrong[step] = value
-        assert not tasks.spikes_are_correct(wrong, example)
+        assert not how_far.spikes_are_correct(wrong, example)
 
 
 STRINGS = (  # letters, n, the inputs, the legal symbols after each of them
@@ -94,7 +94,7 @@ STRINGS = (  # letters, n, the inputs, the legal symbols after each of them
 @pytest.mark.parametrize(("letters", "n", "seen", "legal"), STRINGS)
 def test_strings_and_their_legal_symbols(letters: int, n: int, seen: str, legal: str):
     inputs, outputs = ("abc"[:letters] + end for end in "ST")
-    example = tasks.string(n, letters, most=4)
+    example = how_far.string(n, letters, most=4)
     assert example.length == len(seen) and len(example.inputs) == 4 * letters + 1
     assert "".join(inputs[i] for i in example.inputs[: len(seen)]) == seen
     found = ["".join(outputs[k] for k in np.flatnonzero(row)) for row in example.legal[: len(seen)]]
@@ -104,7 +104,7 @@ def test_strings_and_their_legal_symbols(letters: int, n: int, seen: str, legal:
 
 @pytest.mark.parametrize("letters", [2, 3])
 def test_n_is_uniform(letters: int, assert_uniform):
-    task = tasks.counting_task(letters, most=7)
+    task = how_far.counting_task(letters, most=7)
     batch = jax.tree.map(np.asarray, task.sample_batch(jax.random.key(1), 10_000))
     assert_uniform((batch.length - 1) // letters, 1, 7)
     assert np.all((batch.length - 1) % letters == 0)
@@ -113,8 +113,8 @@ def test_n_is_uniform(letters: int, assert_uniform):
 def test_all_legal_symbols_must_be_predicted_but_padding_does_not_count():
     """After an a both a and b are legal; after the last b only T."""
     is_correct, example = (
-        tasks.counting_task(2, most=3).is_correct,
-        tasks.string(2, 2, most=3),
+        how_far.counting_task(2, most=3).is_correct,
+        how_far.string(2, 2, most=3),
     )
     outputs = np.array(example.legal)
     outputs[5:] = np.nan  # padding
@@ -128,7 +128,7 @@ def test_all_legal_symbols_must_be_predicted_but_padding_does_not_count():
 def test_peepholes_are_three_weights_per_cell():
     for letters, weights in ((2, 38), (3, 90)):
         with_, without = (
-            tasks.counting_task(letters, peepholes=p).architecture for p in (True, False)
+            how_far.counting_task(letters, peepholes=p).architecture for p in (True, False)
         )
         assert with_.num_weights == weights
         assert with_.num_weights - without.num_weights == 3 * (letters - 1)

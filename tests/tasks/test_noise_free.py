@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.claims.tasks import noisy_task
+from experiments.claims.comparisons import noisy_task
 from lstm_jax.tasks import make_task, noise_free
 
 X, Y = 99, 100  # after a_1 .. a_99
