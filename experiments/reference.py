@@ -10,6 +10,7 @@ Open DIR/index.html in a browser; nothing is fetched from anywhere. Needs the ex
 from __future__ import annotations
 
 import pathlib
+import re
 import tempfile
 import warnings
 
@@ -47,6 +48,9 @@ def main(values: FlagValues) -> None:
         pathlib.Path(templates, "module.html.jinja2").write_text(TEMPLATE)
         pdoc.render.configure(docformat="google", template_directory=pathlib.Path(templates))
         pdoc.pdoc("lstm_jax", output_directory=out)
+    for page in out.rglob("*.html"):  # the docstrings that Python gives to a NamedTuple's fields
+        text = re.sub(r"<p>Alias for field number \d+</p>", "", page.read_text())
+        page.write_text(text)
     print(f"wrote {len(list(out.rglob('*.html')))} pages: open {out / 'index.html'}")
 
 

@@ -80,12 +80,17 @@ def diagnose(
     ('never_opens', 0, 'input_gate')
 
     Args:
+      architecture: the network.
+      parameters: its weights.
       inputs: [B, T, I] floating, or [B, T] integers in [0, I), as `Task.sample_batch` draws them.
       length: [B] integers in [1, T], the number of steps before the padding; None: T.
       symbols: the names of the I inputs in sentences; None: their numbers.
 
     Returns:
       The findings, detector by detector. Those with a `remedy` are problems.
+
+    Raises:
+      ValueError: if an argument does not fit the architecture, or the inputs are not finite.
     """
     check_parameters(architecture, parameters)
     inputs, length = _as_batch(inputs, length)

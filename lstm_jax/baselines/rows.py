@@ -130,7 +130,11 @@ ROWS = {
 
 
 def row_names() -> tuple[str, ...]:
-    """Return the names of the baselines' rows, in the paper's order."""
+    """Return the names of the baselines' rows, in the paper's order.
+
+    >>> row_names()[:2]
+    ('1.rtrl-3', '1.rtrl-12')
+    """
     return tuple(ROWS)
 
 
@@ -163,10 +167,16 @@ def make_baseline_task(name: str) -> Task:
 
 
 def make_training_loop(name: str) -> TrainingLoop:
-    """Return the training loop of a baseline's row; `name` as in `make_baseline_task`.
+    """Return the training loop of a baseline's row.
 
     >>> make_training_loop("2a-4.rtrl-10").task.hyperparameters.learning_rate
     10.0
+
+    Args:
+      name: one of `row_names`.
+
+    Raises:
+      ValueError: if there is no such row.
     """
     task, row = make_baseline_task(name), ROWS[name]
     chunk = {} if row.chunk is None else {"chunk": row.chunk}

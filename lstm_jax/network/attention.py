@@ -28,18 +28,23 @@ from lstm_jax.network.layer import check_steps
 
 
 class AdditiveAttention(NamedTuple):
-    """The weights of additive attention: W [Q, A], U [Y, A] and v [A], floating."""
+    """The weights of additive attention, floating."""
 
     query: jax.Array | np.ndarray
+    """[Q, A], W."""
     output: jax.Array | np.ndarray
+    """[Y, A], U."""
     score: jax.Array | np.ndarray
+    """[A], v."""
 
 
 class DotProductAttention(NamedTuple):
-    """The weights of scaled dot product attention: W [Q, A] and U [Y, A]; None: the identity."""
+    """The weights of scaled dot product attention, floating."""
 
     query: jax.Array | np.ndarray | None
+    """[Q, A], W; None: the identity."""
     output: jax.Array | np.ndarray | None
+    """[Y, A], U; None: the identity."""
 
 
 class Attention(NamedTuple):
@@ -63,11 +68,18 @@ def additive_attention(
 ) -> Attention:
     """Return the context of one query by additive attention; use `jax.vmap` for many.
 
+    >>> weights = AdditiveAttention(jnp.ones((1, 2)), jnp.zeros((1, 2)), jnp.ones(2))
+    >>> additive_attention(weights, jnp.zeros(1), jnp.array([[1.0], [2.0], [6.0]])).context
+    Array([3.], dtype=float32)
+
     Args:
       parameters: the weights W, U and v.
       query: [Q] floating, such as the cell outputs at the end.
       outputs: [T, Y] floating, such as `Activations.cell_output` of `unroll` or `bidirectional`.
       steps: the padding. Its resets are ignored.
+
+    Raises:
+      ValueError: if shapes do not fit.
     """
     check_type("parameters", parameters, AdditiveAttention)
     scores = lambda w, q, y: jnp.tanh((q @ w.query)[None] + y @ w.output) @ w.score

@@ -51,7 +51,11 @@ def save(
     >>> found == net, parameters.output.cell.shape
     (True, (2, 1))
 
-    The parameters are of one of `DTYPES`; with lanes, those of many networks.
+    Args:
+      path: the file, such as "net.safetensors".
+      architecture: the network.
+      parameters: its weights, of one of `DTYPES`; with lanes, those of many networks.
+      overwrite: whether an existing file is replaced.
 
     Raises:
       ValueError: if the parameters do not fit, or the file exists and `overwrite` is False.
@@ -80,6 +84,13 @@ def load(
     """Read a network from a file of `save`, or from a result file of the experiments.
 
     A result file, whose name ends in .json, holds the network of its first solved trial.
+
+    >>> from lstm_jax.cell.parameters import initialise
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/net.safetensors", net, initialise(jax.random.key(0), net))
+    ...     load(f"{folder}/net.safetensors")[0] == net
+    True
 
     Args:
       path: the file, such as "out/6a.json".

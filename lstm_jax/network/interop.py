@@ -132,7 +132,10 @@ def to_library(library: str, architecture: Architecture, parameters: Parameters)
     >>> {name: array.shape for name, array in arrays.items()}
     {'kernel': (3, 20), 'recurrent_kernel': (5, 20), 'bias': (20,)}
 
-    The architecture is one as of `modern`, with any output units, which are not converted.
+    Args:
+      library: such as "torch.nn.LSTM"; see `from_library`.
+      architecture: as of `modern`, with any output units, which are not converted.
+      parameters: its weights.
 
     Returns:
       The arrays by name, in nested dictionaries where a name has a dot. Of two biases, the second

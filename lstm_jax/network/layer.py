@@ -131,7 +131,7 @@ def apply(
     >>> outputs.shape, apply(net, parameters, jnp.ones((10, 3)), at="end")[0].shape
     ((10, 4), (4,))
 
-    The other arguments and the errors are those of `unroll`. With `at="end"` the outputs are those
+    All other arguments and errors are those of `unroll`. With `at="end"` the outputs are those
     after the last real step taken; then no activations are stored without a gradient, and no error
     signals are summed over time with one.
 
@@ -159,6 +159,7 @@ def output_units(
     Array([0.5], dtype=float32)
 
     Args:
+      architecture: the network.
       weights: the incoming weights of the output units.
       hidden: the `State` of the step, or the `Activations` of all steps, as of `unroll`.
       inputs: [I] floating of the step, or [T, I] floating or [T] integers; needed only with
@@ -227,8 +228,14 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     >>> step(net, parameters, zero_state(net), 2).cell_output.shape
     (2,)
 
-    `x_t` is [I] floating, or an integer in [0, I). `state` is the state before the step, which is
-    `zero_state` at the start of a sequence.
+    Args:
+      architecture: the network; static under `jit`.
+      parameters: its weights.
+      state: the state before the step; `zero_state` at the start of a sequence.
+      x_t: [I] floating, or an integer in [0, I).
+
+    Raises:
+      ValueError: if an argument does not fit the architecture.
     """
     check_parameters(architecture, parameters)
     check_state("state", architecture, state, parameters.output.cell)

@@ -64,7 +64,9 @@ class Learner(NamedTuple):
     """The state of online learning, a pytree of constant size."""
 
     parameters: Parameters
+    """The weights of the network."""
     optimiser_state: optax.OptState
+    """As the optimiser's `init` makes it."""
     state: State
     """The hidden layer after the last step."""
     traces: Traces
@@ -78,7 +80,19 @@ def init_learner(
 ) -> Learner:
     """Return a learner before the first step, which owns its arrays: they may be donated.
 
-    The optimiser is any optax transformation that needs the gradient alone.
+    >>> from lstm_jax.cell.parameters import initialise
+    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
+    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
+    >>> float(learner.state.internal_state[0])
+    0.0
+
+    Args:
+      architecture: the network.
+      parameters: its initial weights.
+      optimiser: any optax transformation that needs the gradient alone; also given to `update`.
+
+    Raises:
+      ValueError: if the parameters do not fit, or the optimiser needs more than the gradient.
     """
     check_parameters(architecture, parameters)
     check_optimiser(optimiser, parameters)
@@ -93,7 +107,22 @@ def init_learner(
 
 
 def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
-    """Reset state and traces to the start of a sequence; the rest of the learner stays."""
+    """Reset state and traces to the start of a sequence; the rest of the learner stays.
+
+    >>> from lstm_jax.cell.parameters import initialise
+    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
+    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
+    >>> _, learner = learn(net, learner, 1)
+    >>> start_sequence(net, learner).state.internal_state
+    Array([0.], dtype=float32)
+
+    Args:
+      architecture: the network.
+      learner: as `init_learner` makes it.
+
+    Raises:
+      ValueError: if the learner does not fit the architecture.
+    """
     _check_learner(architecture, learner)
     return learner._replace(
         state=zero_state(architecture, learner.state.internal_state.dtype),
@@ -227,7 +256,24 @@ def _gradient(
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
-    """Apply the gradient, summed over a step or a sequence, by the optimiser; set it to 0."""
+    """Apply the gradient, summed over a step or a sequence, by the optimiser; set it to 0.
+
+    >>> from lstm_jax.cell.parameters import initialise
+    >>> net, sgd = Architecture(num_inputs=2, blocks=(1,), num_outputs=1), optax.sgd(0.5)
+    >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
+    >>> _, learner = learn(net, learner, 1, [1.0])
+    >>> float(learner.gradient.output.bias[0]) < 0
+    True
+    >>> update(sgd, learner).gradient.output.bias
+    Array([0.], dtype=float32)
+
+    Args:
+      optimiser: the one that `init_learner` was given.
+      learner: with the gradient summed since the last update.
+
+    Raises:
+      ValueError: if `learner` is not a `Learner`.
+    """
     check_type("learner", learner, Learner)
     updates, optimiser_state = optimiser.update(
         learner.gradient, learner.optimiser_state, learner.parameters
@@ -253,6 +299,12 @@ def learn_chunk(
 
     Arguments and errors are those of `learn` for T steps: `inputs` [T, I] floating or [T] integers,
     `targets` [T, K] or None, `weights` [T] (None: 1), and the mask and the resets of `steps`.
+
+    >>> from lstm_jax.cell.parameters import initialise
+    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
+    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
+    >>> learn_chunk(net, learner, [0, 1, 1], [[0.0], [1.0], [1.0]])[0].shape
+    (3, 1)
 
     Returns:
       The outputs [T, K] and the learner after the chunk.
@@ -320,6 +372,13 @@ def online_gradient(
     """Return the outputs of a sequence and its truncated gradient, in memory independent of T.
 
     Arguments and errors are those of `learn_chunk`; the sequence begins at `zero_state`.
+
+    >>> from lstm_jax.cell.parameters import initialise
+    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
+    >>> parameters = initialise(jax.random.key(0), net)
+    >>> outputs, gradient = online_gradient(net, parameters, [0, 1, 1], [[0.0], [1.0], [1.0]])
+    >>> outputs.shape, gradient.layer.cell.input.shape
+    ((3, 1), (2, 1))
 
     Returns:
       The outputs [T, K], and the gradient, shaped as the parameters.

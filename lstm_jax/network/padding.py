@@ -30,6 +30,9 @@ def pad_sequences(
 
     Returns:
       The batch [B, T, ...] and the lengths [B] int32.
+
+    Raises:
+      ValueError: if there is no sequence, or one does not fit the first or `steps`.
     """
     try:
         given = [as_array(f"sequences[{i}]", sequence) for i, sequence in enumerate(sequences)]

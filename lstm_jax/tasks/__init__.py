@@ -53,7 +53,11 @@ _MAKERS = {row: experiment.make for experiment in _EXPERIMENTS for row in experi
 
 
 def row_names() -> tuple[str, ...]:
-    """Return the names of all rows, in the paper's order."""
+    """Return the names of all rows, in the paper's order.
+
+    >>> row_names()[:2]
+    ('1-1', '1-2')
+    """
     return tuple(_MAKERS)
 
 

@@ -242,6 +242,10 @@ def replace_architecture(task: Task, **fields: object) -> Task:
     >>> from lstm_jax.tasks import make_task
     >>> replace_architecture(make_task("6a"), forget_gates=True).architecture.num_weights
     210
+
+    Args:
+      task: the task.
+      **fields: fields of its architecture.
     """
     architecture = dataclasses.replace(task.architecture, **fields)
     return dataclasses.replace(task, architecture=architecture)
@@ -253,6 +257,10 @@ def replace_hyperparameters(task: Task, **fields: object) -> Task:
     >>> from lstm_jax.tasks import make_task
     >>> replace_hyperparameters(make_task("6a"), learning_rate=0.3).hyperparameters.learning_rate
     0.3
+
+    Args:
+      task: the task.
+      **fields: fields of its hyperparameters.
     """
     hyperparameters = dataclasses.replace(task.hyperparameters, **fields)
     return dataclasses.replace(task, hyperparameters=hyperparameters)
@@ -265,6 +273,9 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     >>> example = Example(jnp.zeros((3, 1)), target, target, jnp.int32(3))
     >>> bool(within(0.3)(jnp.array([0.8]), example)), bool(within(0.3)(jnp.array([0.5]), example))
     (True, False)
+
+    Args:
+      tolerance: the bound on the absolute error of every output, positive.
 
     Raises:
       ValueError: if the tolerance is not positive.

@@ -24,11 +24,16 @@ def configure_cpu(num_devices: int | None = None) -> None:
 
     Flags that are already set in the environment keep their values. Other devices ignore them.
 
+    >>> configure_cpu(num_devices=0)
+    Traceback (most recent call last):
+    ValueError: num_devices must be an integer of at least 1, got 0
+
     Args:
       num_devices: the number of CPU devices that JAX makes, to share trials among cores (default:
         one, or as `XLA_FLAGS` says).
 
     Raises:
+      ValueError: if `num_devices` is not an integer of at least 1.
       RuntimeError: if JAX has already started its CPU backend, which would ignore the flags.
         Everything works without them, at about half the speed.
     """
