@@ -125,7 +125,7 @@ def readme_table(documents: Sequence[Document]) -> str:
         ("`paper`", lambda task: _outcome(paper.get(FIRST_ROWS[task]))),
         ("best recipe", lambda task: _outcome(other.get(FIRST_ROWS[task]))),
     )
-    return markdown_table(TITLES, columns) + "\n" + minutes(of_lstm)
+    return markdown_table(TITLES, columns)
 
 
 def _outcome(document: Document | None) -> str:
