@@ -48,7 +48,7 @@ hypothesis.settings.load_profile("lstm_jax")
 
 
 # Files that take long begin first, so that no worker is left alone with one of them.
-LONG = ("test_rows", "test_examples", "test_devices", "test_resumption", "test_error_flow_picture")
+LONG = ("test_notebooks", "test_resumption", "test_rows", "test_devices", "test_search")
 
 # The central theorems: the oracle, the truncation, invariances, one trial and one command.
 QUICK = {
@@ -60,12 +60,24 @@ QUICK = {
     "training/test_keys",
     "test_layout",
 }
-# Files that take long and say little beyond the others; CI runs them beside the README's command.
+# Files that take long; CI runs them after the README's command.
 SLOW = {
-    "training/test_processes",
+    "baselines/test_cascade_correlation",
+    "baselines/test_chunker",
+    "baselines/test_guessing",
+    "baselines/test_on_any_task",
+    "baselines/test_update_rules",
+    "experiments/test_ablation_cells",
     "experiments/test_benchmark",
-    "experiments/test_notebooks",
+    "experiments/test_claims",
+    "experiments/test_descendants",
     "experiments/test_error_flow_picture",
+    "experiments/test_examples",
+    "experiments/test_notebooks",
+    "experiments/test_resumption",
+    "experiments/test_search",
+    "training/test_devices",
+    "training/test_processes",
 }
 
 

@@ -66,7 +66,7 @@ def redraw(claim: str, path: pathlib.Path) -> Figure:
 
 
 ABOUT = "\n".join(
-    [f"{__doc__}\nClaims:", *(f"  {name:16} {claim.about}" for name, claim in CLAIMS.items())]
+    [f"{__doc__}\nClaims:", *(f"  {name}: {claim.about}" for name, claim in CLAIMS.items())]
 )
 COMMAND = Command("claims", ABOUT, define, main)
 

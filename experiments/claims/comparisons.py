@@ -127,7 +127,7 @@ def noise() -> Variants:
 
 
 def time_constants() -> Variants:
-    """Compare units of fixed time constants with the LSTM, over lags that are fixed or vary."""
+    """Compare fixed time constants with the LSTM, over lags that are fixed or vary."""
     loops = {}
     for shortest, longest in LAGS:
         lags = f"lag {longest}" if shortest == longest else f"lag {shortest} to {longest}"
