@@ -108,7 +108,7 @@ def test_the_minutes_are_the_sum_of_the_lstm_s_rows(row):
     rows = [("6a", 60.0), ("6b", 120.0), ("2a-100.bptt", 6000.0)]
     documents = [made(row, name, "paper", 50.0, 10.0, seconds) for name, seconds in rows]
     documents.append(made(row, "6b", "other", 50.0, 9.0, 240.0))
-    found = tables.readme_table(documents)
+    found = tables.page(documents)
     assert "`paper`: 2 rows in 3 minutes; by their best recipes: 2 rows in 5 minutes." in found
 
 
