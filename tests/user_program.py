@@ -52,7 +52,7 @@ def stream() -> lstm.Learner:
 
 
 def trials() -> list[lstm.TrialResult]:
-    """A recipe, a rival and a runner."""
+    """A recipe, a baseline and a runner."""
     recipe = lstm.make_recipe("paper")
     assert_type(recipe, Recipe)
     task = lstm.make_task("6a")

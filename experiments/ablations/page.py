@@ -21,7 +21,7 @@ from lstm_jax.tasks import row_names
 Gathered = Mapping[str, list[Outcome]]  # of each row
 
 FULL_BUDGET = 10  # times the published mean, for runs of `paper`
-MIN_CELLS = 2  # of every mean: with fewer there is no standard error
+MIN_CELLS = 2  # of every mean: a standard error needs two
 DISPLAYED_EFFECTS = 4  # per row, and as many interactions
 MIN_ERRORS = 2  # standard errors by which a displayed effect differs from 0
 

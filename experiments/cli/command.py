@@ -64,7 +64,7 @@ class FlagSet:
         flags.DEFINE_list(name, list(default), help, self.values)
 
     def choice(self, name: str, default: str | None, of: Sequence[str], help: str) -> None:
-        """Define one of some words, which must be given if there is no default."""
+        """Define one of some words, required if `default` is None."""
         flags.DEFINE_enum(name, default, of, help, self.values, required=default is None)
         self.values[name].help = f"{help} One of {', '.join(of)}."
 

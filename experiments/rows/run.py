@@ -165,7 +165,7 @@ class Row:
 def resolve(name: str, options: RowOptions) -> Row:
     """Return a row of the LSTM under the options' recipe, or the row of a baseline.
 
-    Raises ValueError if there is no such row, or it cannot have this recipe.
+    Raises ValueError if `name` is not a row, or the row cannot have this recipe.
     """
     if name not in all_rows():
         raise ValueError(f"row must be one of {', '.join(all_rows())}, got {name!r}")

@@ -148,7 +148,7 @@ def make_baseline_task(name: str) -> Task:
       name: one of `row_names`.
 
     Raises:
-      ValueError: if there is no such row.
+      ValueError: if `name` is not a row of a baseline.
     """
     if name not in ROWS:
         raise ValueError(f"row must be one of {', '.join(ROWS)}, got {name!r}")
@@ -176,7 +176,7 @@ def make_training_loop(name: str) -> TrainingLoop:
       name: one of `row_names`.
 
     Raises:
-      ValueError: if there is no such row.
+      ValueError: if `name` is not a row of a baseline.
     """
     task, row = make_baseline_task(name), ROWS[name]
     chunk = {} if row.chunk is None else {"chunk": row.chunk}

@@ -53,7 +53,7 @@ class Parameters(NamedTuple):
 
 
 def parameter_shapes(architecture: Architecture) -> Parameters:
-    """Return the shape of every weight array, a tuple; None where there is no array."""
+    """Return the shape of every weight array, a tuple; None for an absent array."""
     num_sources, num_cells = architecture.num_sources, architecture.num_cells
     num_inputs, num_outputs = architecture.num_inputs, architecture.num_outputs
     num_hidden, biased = architecture.num_hidden, architecture.biased

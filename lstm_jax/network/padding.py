@@ -32,7 +32,7 @@ def pad_sequences(
       The batch [B, T, ...] and the lengths [B] int32.
 
     Raises:
-      ValueError: if there is no sequence, or one does not fit the first or `steps`.
+      ValueError: if `sequences` is empty, or one does not fit the first or `steps`.
     """
     try:
         given = [as_array(f"sequences[{i}]", sequence) for i, sequence in enumerate(sequences)]

@@ -91,7 +91,7 @@ def compare_trials(groups: Mapping[str, Sequence[TrialResult]]) -> Figure:
       groups: the results of a `TrialRunner` by name.
 
     Raises:
-      ValueError: if there is no group.
+      ValueError: if `groups` is empty.
     """
     if not groups:
         raise ValueError("groups must hold at least one group of trials, got none")

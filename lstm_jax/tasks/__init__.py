@@ -71,7 +71,7 @@ def make_task(name: str) -> Task:
       name: one of `row_names`.
 
     Raises:
-      ValueError: if there is no such row.
+      ValueError: if `name` is not a row.
     """
     if not isinstance(name, str) or name not in _MAKERS:
         raise ValueError(f"task must be one of {', '.join(row_names())}, got {name!r}")
