@@ -41,7 +41,7 @@ class UnitType(NamedTuple):
     enters_state: bool = False
     """Whether its value enters the internal state, so that there are traces (eqs. 25, 27)."""
     peephole: Literal["s(t-1)", "s(t)", "none"] = "none"
-    """Which internal states of its block a peephole feeds to it."""
+    """The internal states of its block that a peephole feeds to it."""
 
 
 # Counts, weights, initial biases, peepholes, states, traces and argument checks follow from a row.
