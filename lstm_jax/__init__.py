@@ -30,6 +30,7 @@ from lstm_jax.network.attention import (
     additive_attention,
     dot_product_attention,
 )
+from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.files import load, save
 from lstm_jax.network.interop import from_library, to_library
 from lstm_jax.network.layer import RunOptions, apply, bidirectional, output_units, step, unroll
@@ -38,7 +39,6 @@ from lstm_jax.network.online import (
     Learner,
     init_learner,
     learn,
-    learn_chunk,
     online_gradient,
     start_sequence,
     update,
@@ -52,7 +52,7 @@ from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import BatchUpdateRule, UpdateRule, Vmapped
-from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 __version__ = "0.2.0"
 

@@ -16,7 +16,7 @@ from lstm_jax.baselines.fully_recurrent import (
     as_vectors,
     weight_shapes,
 )
-from lstm_jax.baselines.update_rules import SequenceGradient
+from lstm_jax.baselines.gradient_descent import SequenceGradient
 
 NETS = {
     "full": RecurrentNet(3, 2, 2, "full"),

@@ -24,7 +24,7 @@ from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import Programs, TrialRunner
 from lstm_jax.training.trials.stopping import init_window
 from lstm_jax.training.trials.training_loop import IDLE, TRAINING, TrainingLoop, Trials
-from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 MAX_LENGTH = 4
 

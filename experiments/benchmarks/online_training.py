@@ -35,6 +35,7 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, initialise, join
 from lstm_jax.cell.step import State, cell_step, zero_state
 from lstm_jax.network import online
+from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.tasks.task import StreamRule
 from lstm_jax.training.host.cpu import default_batch_size
@@ -293,7 +294,7 @@ def _streams(full_steps: int, steps: int) -> dict[str, Callable[[Parameters], An
     def train(interval: int, parameters: Parameters) -> Parameters:
         def body(i: jax.Array, learner: online.Learner) -> online.Learner:
             t = i if interval == 1 else i * interval + jnp.arange(interval)
-            learn = online.learn if interval == 1 else online.learn_chunk
+            learn = online.learn if interval == 1 else learn_chunk
             learner = learn(STREAM_NET, learner, _symbol(t), _target(t))[1]
             return online.update(optimiser, learner)
 
@@ -320,7 +321,7 @@ def _check_learners(parameters: Parameters, steps: int = 50) -> str:
     def by_chunks(parameters: Parameters) -> Parameters:
         learner = online.init_learner(STREAM_NET, parameters, optax.identity())
         for part in (slice(0, steps // 2), slice(steps // 2, steps)):
-            _, learner = online.learn_chunk(STREAM_NET, learner, inputs[part], targets[part])
+            _, learner = learn_chunk(STREAM_NET, learner, inputs[part], targets[part])
         return learner.gradient
 
     expected = jax.jit(jax.grad(loss))(parameters)

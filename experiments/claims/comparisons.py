@@ -15,13 +15,20 @@ import optax
 from experiments.claims.base import Claim, ClaimOptions, Variants, measure, name_lines
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
+from lstm_jax.baselines.gradient_descent import GRADIENTS as BASELINE_GRADIENTS
+from lstm_jax.baselines.gradient_descent import RecurrentUpdate
 from lstm_jax.baselines.rows import METHODS, ROWS, make_baseline_task, make_training_loop
-from lstm_jax.baselines.update_rules import GRADIENTS as BASELINE_GRADIENTS
-from lstm_jax.baselines.update_rules import RecurrentUpdate
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.tasks import delayed_xor, draws, make_task, noise_free, replace_architecture, within
+from lstm_jax.tasks import (
+    delayed_xor,
+    make_task,
+    noise_free,
+    random_numbers,
+    replace_architecture,
+    within,
+)
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, replace_hyperparameters
 from lstm_jax.training.trials.runner import TrialRunner
@@ -204,11 +211,11 @@ def lag_task(shortest: int, longest: int) -> Task:
     """
 
     def sample(key: jax.Array, _: None) -> Example:
-        words = draws.words(key, 2)
-        bit = draws.integers(words[0], 0, 1)
+        words = random_numbers.words(key, 2)
+        bit = random_numbers.integers(words[0], 0, 1)
         steps = jnp.arange(longest + 1, dtype=jnp.int32)
         target = bit.astype(jnp.float32)[None]
-        length = 1 + draws.integers(words[1], shortest, longest)
+        length = 1 + random_numbers.integers(words[1], shortest, longest)
         return Example(jnp.where(steps == 0, bit, 2), target, target, length)
 
     return Task(
@@ -233,10 +240,10 @@ def noisy_task(noise: float, delay: int) -> Task:
 
     def sample(key: jax.Array, _: None) -> Example:
         num_middle = delay - 1
-        words = draws.words(key, 1 + 2 * num_middle)
-        edge = num_middle + draws.integers(words[:1], 0, 1)
-        is_random = draws.uniform(words[1 : 1 + num_middle], 0.0, 1.0) < noise
-        random = draws.integers(words[1 + num_middle :], 0, num_middle - 1)
+        words = random_numbers.words(key, 1 + 2 * num_middle)
+        edge = num_middle + random_numbers.integers(words[:1], 0, 1)
+        is_random = random_numbers.uniform(words[1 : 1 + num_middle], 0.0, 1.0) < noise
+        random = random_numbers.integers(words[1 + num_middle :], 0, num_middle - 1)
         middle = jnp.where(is_random, random, jnp.arange(num_middle, dtype=jnp.int32))
         return noise_free.predict_next(jnp.concatenate([edge, middle, edge]), delay)
 

@@ -39,7 +39,7 @@ from lstm_jax.network.losses import LOSSES
 from lstm_jax.plots import style
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.reber import INNER_GRAMMAR, SYMBOLS
-from lstm_jax.training.update_rules.lstm import draw_weights
+from lstm_jax.training.update_rules.per_sequence import draw_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -39,13 +39,13 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import Document
 from lstm_jax.network.losses import LOSSES
 from lstm_jax.plots import style
-from lstm_jax.tasks import Hyperparameters, draws, reber
+from lstm_jax.tasks import Hyperparameters, random_numbers, reber
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, real_steps
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel
-from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,9 @@ def counting_task(letters: int, most: int = 10, *, peepholes: bool = True) -> Ta
     size = letters + 1
 
     def sample(key: jax.Array, _: None) -> Example:
-        return string(draws.integers(draws.words(key, 1)[0], 1, most), letters, most)
+        return string(
+            random_numbers.integers(random_numbers.words(key, 1)[0], 1, most), letters, most
+        )
 
     return Task(
         name=f"counting-{letters}-{most}",
@@ -117,7 +119,9 @@ def timing_task(mode: Mode, period: int, cells: int, *, peepholes: bool) -> Task
     """Return the task for F = `period` and a network of `cells`."""
 
     def sample(key: jax.Array, _: None) -> Example:
-        return spike_train(mode, draws.small_integers(draws.words(key, 3), SPIKES, 1), period)
+        return spike_train(
+            mode, random_numbers.small_integers(random_numbers.words(key, 3), SPIKES, 1), period
+        )
 
     return Task(
         name=f"timing-{mode}-{period}",

@@ -78,7 +78,7 @@ print(f"{len(wrong)} of {len(trials)} solved; wrong of 2,560 test sequences: {wr
 
 # %%
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.baselines.update_rules import RecurrentUpdate
+from lstm_jax.baselines.gradient_descent import RecurrentUpdate
 
 net = RecurrentNet(num_inputs=6, num_hidden=8, num_outputs=2, connections="full", bias=True)
 print(f"{net.num_weights} weights; the memory cells have {task.architecture.num_weights}")

@@ -23,7 +23,8 @@ import optax
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
-from lstm_jax.baselines.update_rules import GRADIENTS, Guessing, RecurrentUpdate
+from lstm_jax.baselines.gradient_descent import GRADIENTS, RecurrentUpdate
+from lstm_jax.baselines.guessing import Guessing
 from lstm_jax.tasks import Hyperparameters, Published, Task, make_task, noise_free, reber
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel, UpdateRule, Vmapped

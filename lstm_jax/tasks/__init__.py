@@ -1,13 +1,13 @@
 """The tasks of the paper's six experiments, one module each; `make_task` makes any row by its name.
 
-`adding` also makes the multiplication problem, `delayed_xor` is a further task, and `task` defines
-what a task is.
+`delayed_xor` is a further task, and `task` defines what a task is.
 """
 
 from __future__ import annotations
 
 from lstm_jax.tasks import (
     adding,
+    multiplication,
     noise_free,
     reber,
     temporal_order,
@@ -47,6 +47,7 @@ _EXPERIMENTS = (
     very_long_lags,
     two_sequence,
     adding,
+    multiplication,
     temporal_order,
 )
 _MAKERS = {row: experiment.make for experiment in _EXPERIMENTS for row in experiment.ROWS}

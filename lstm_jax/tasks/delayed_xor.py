@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.tasks import draws
+from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
@@ -50,11 +50,11 @@ def make(length: int, max_sequences: int) -> Task:
 
 
 def _sample(key: jax.Array, length: int) -> Example:
-    words = draws.words(key, length)
+    words = random_numbers.words(key, length)
     steps = jnp.arange(length, dtype=jnp.int32)
-    bits = draws.integers(words, 0, 1)
+    bits = random_numbers.integers(words, 0, 1)
     is_bit = (steps == 0) | (steps == length // 2)
-    symbols = jnp.where(is_bit, bits, 2 + draws.integers(words >> 1, 0, 3))
+    symbols = jnp.where(is_bit, bits, 2 + random_numbers.integers(words >> 1, 0, 3))
     symbols = jnp.where(steps == length - 1, NUM_SYMBOLS - 1, symbols)
     targets = (bits[0] ^ bits[length // 2]).astype(jnp.float32)[None]
     return Example(symbols, targets, targets, jnp.int32(length))

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.tasks import draws
+from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
@@ -75,11 +75,11 @@ def make(name: str, delay: int = 100) -> Task:
 def sample_noise_free(key: jax.Array, delay: int, *, is_random: bool) -> Example:
     """Draw a sequence of 2a, or of 2b, whose middle `is_random`."""
     num_middle = delay - 1
-    words = draws.words(key, 1 + num_middle * is_random)
-    edge = num_middle + draws.integers(words[:1], 0, 1)
+    words = random_numbers.words(key, 1 + num_middle * is_random)
+    edge = num_middle + random_numbers.integers(words[:1], 0, 1)
     middle = jnp.arange(num_middle, dtype=jnp.int32)
     if is_random:
-        middle = draws.integers(words[1:], 0, num_middle - 1)
+        middle = random_numbers.integers(words[1:], 0, num_middle - 1)
     return predict_next(jnp.concatenate([edge, middle, edge]), delay)
 
 

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.tasks import draws
+from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, Task, TestRule, real_steps
 
@@ -158,7 +158,7 @@ def _draw_short_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
 
 
 def _draw(key: jax.Array, strings: Strings) -> Example:
-    index = draws.integers(draws.words(key, 1)[0], 0, SET_SIZE - 1)
+    index = random_numbers.integers(random_numbers.words(key, 1)[0], 0, SET_SIZE - 1)
     return _as_example(*(array[index] for array in strings))
 
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.tasks import draws
+from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
@@ -67,16 +67,18 @@ def sample_order(key: jax.Array, ranges: tuple[tuple[int, int], ...], stretch: i
     """Draw a sequence with relevant symbols in `ranges`, all lags `stretch` times as long."""
     min_length, max_length = stretch * MIN_LENGTH, stretch * MAX_LENGTH
     num_relevant, num_words = len(ranges), -(-max_length // 4)
-    words = draws.words(key, num_words + num_relevant + 2)
-    distractors = draws.small_integers(words[:num_words], max_length, bits=2)
+    words = random_numbers.words(key, num_words + num_relevant + 2)
+    distractors = random_numbers.small_integers(words[:num_words], max_length, bits=2)
     symbols = SYMBOLS.index("a") + distractors
     *position_words, length_word, class_word = words[num_words:]
-    length = draws.integers(length_word, min_length, max_length)
-    label = draws.integers(class_word, 0, 2**num_relevant - 1)  # in binary, X = 0 and Y = 1
+    length = random_numbers.integers(length_word, min_length, max_length)
+    label = random_numbers.integers(
+        class_word, 0, 2**num_relevant - 1
+    )  # in binary, X = 0 and Y = 1
     steps = jnp.arange(max_length, dtype=jnp.int32)
     for i, (low, high) in enumerate(ranges):
         is_y = (label >> (num_relevant - 1 - i)) & 1
-        position = draws.integers(position_words[i], stretch * low, stretch * high)
+        position = random_numbers.integers(position_words[i], stretch * low, stretch * high)
         symbols = jnp.where(steps == position, SYMBOLS.index("X") + is_y, symbols)
     symbols = jnp.where(steps == 0, SYMBOLS.index("E"), symbols)
     symbols = jnp.where(steps == length - 1, SYMBOLS.index("B"), symbols)

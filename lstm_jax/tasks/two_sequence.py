@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.tasks import draws
+from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, Task, TestRule, within
 
@@ -87,11 +87,11 @@ def make(name: str) -> Task:
 def sample_two_sequence(key: jax.Array, variant: str, min_length: int, num_signal: int) -> Example:
     """Draw a sequence of `variant` "3a", "3b" or "3c", T = `min_length`, N = `num_signal`."""
     max_length = min_length + min_length // 10
-    words = draws.words(key, max_length + 3)
-    length = draws.integers(words[0], min_length, max_length)
-    is_class_1 = draws.integers(words[1], 0, 1) == 0
+    words = random_numbers.words(key, max_length + 3)
+    length = random_numbers.integers(words[0], min_length, max_length)
+    is_class_1 = random_numbers.integers(words[1], 0, 1) == 0
 
-    noise = draws.normal(words[3:], math.sqrt(VARIANCE))
+    noise = random_numbers.normal(words[3:], math.sqrt(VARIANCE))
     signal = jnp.where(is_class_1, jnp.float32(1.0), -1.0)
     steps = jnp.arange(max_length, dtype=jnp.int32)
     noisy_signal = signal + noise if variant == "3b" else signal
@@ -102,5 +102,5 @@ def sample_two_sequence(key: jax.Array, variant: str, min_length: int, num_signa
     true_targets = jnp.where(is_class_1, jnp.float32(class_1), class_2)[None]
     targets = true_targets
     if variant == "3c":
-        targets = targets + draws.normal(words[2:3], math.sqrt(TARGET_VARIANCE))
+        targets = targets + random_numbers.normal(words[2:3], math.sqrt(TARGET_VARIANCE))
     return Example(inputs[:, None], targets, true_targets, length)

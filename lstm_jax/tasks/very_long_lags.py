@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.tasks import draws
+from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 
@@ -65,14 +65,14 @@ def make(name: str) -> Task:
 def sample_very_long(key: jax.Array, delay: int, num_distractors: int) -> Example:
     """Draw a sequence of at least `delay` (q) distractors out of `num_distractors` (p)."""
     max_length = delay + MAX_EXTRA + 3
-    words = draws.words(key, max_length + 2)
+    words = random_numbers.words(key, max_length + 2)
     # The floor of an exponential variable of rate r is geometric: P(k or more) = e^(-r k).
-    waiting = jnp.log1p(-draws.uniform(words[0], 0.0, 1.0)) / math.log(0.9)
+    waiting = jnp.log1p(-random_numbers.uniform(words[0], 0.0, 1.0)) / math.log(0.9)
     end = delay + 2 + jnp.minimum(waiting.astype(jnp.int32), MAX_EXTRA)
-    label = draws.integers(words[1], 0, 1)
+    label = random_numbers.integers(words[1], 0, 1)
     e, b, x = num_distractors, num_distractors + 1, num_distractors + 2
 
-    symbols = draws.integers(words[2:], 0, num_distractors - 1)
+    symbols = random_numbers.integers(words[2:], 0, num_distractors - 1)
     steps = jnp.arange(max_length, dtype=jnp.int32)
     symbols = jnp.where(steps == 0, b, symbols)
     symbols = jnp.where(steps == 1, x + label, symbols)

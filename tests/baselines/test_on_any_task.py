@@ -14,7 +14,7 @@ from small_tasks import COPY, LATCH, assert_same_result
 import lstm_jax
 from lstm_jax import baselines as baselines
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, bptt_gradient
-from lstm_jax.baselines.update_rules import RecurrentUpdate
+from lstm_jax.baselines.gradient_descent import RecurrentUpdate
 from lstm_jax.tasks import Example, Hyperparameters, make_task, within
 from lstm_jax.tasks import task as base
 from lstm_jax.training.trials.training_loop import TrainingLoop

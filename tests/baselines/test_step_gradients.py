@@ -12,7 +12,7 @@ from helpers import assert_close, assert_equal
 from recurrent_problems import LAST, NETS, as_weights, make_recurrent_problem, offline
 
 from lstm_jax.baselines.fully_recurrent import ELMAN, RTRL, bptt_gradient
-from lstm_jax.baselines.update_rules import Model, learn_online
+from lstm_jax.baselines.gradient_descent import Model, learn_online
 
 pytestmark = pytest.mark.usefixtures("float64")
 

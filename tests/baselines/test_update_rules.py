@@ -24,8 +24,9 @@ from lstm_jax.baselines.fully_recurrent import (
     SupervisedSequence,
     bptt_gradient,
 )
+from lstm_jax.baselines.gradient_descent import RecurrentUpdate
+from lstm_jax.baselines.guessing import Guessing
 from lstm_jax.baselines.rows import ROWS
-from lstm_jax.baselines.update_rules import Guessing, RecurrentUpdate
 from lstm_jax.tasks import Hyperparameters, Task, make_task, noise_free, reber
 from lstm_jax.tasks import task as base
 from lstm_jax.training.trials.training_loop import TrainingLoop

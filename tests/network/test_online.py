@@ -28,12 +28,12 @@ from helpers import (
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
+from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import LOSSES, Loss, half_squared_error
 from lstm_jax.network.online import (
     init_learner,
     learn,
-    learn_chunk,
     online_gradient,
     start_sequence,
     update,

@@ -26,13 +26,13 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import zero_state
+from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.layer import RunOptions, apply, step, unroll
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import (
     Learner,
     init_learner,
     learn,
-    learn_chunk,
     online_gradient,
     start_sequence,
     update,

@@ -75,7 +75,7 @@ def _sampler_from_words(experiment: str):
 
     def sample(words: jax.Array) -> Example:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(adding.draws, "words", lambda key, count: words)
+            patch.setattr(adding.random_numbers, "words", lambda key, count: words)
             return task.sample(jax.random.key(0), None)
 
     return jax.jit(sample)

@@ -44,7 +44,9 @@ def test_longer_k_are_negligible_and_cut_off(monkeypatch):
     # The first word, here the largest one, determines k.
     words = np.arange(50 + 151 + 3 + 2, dtype=np.uint32)
     words[0] = 2**32 - 1
-    monkeypatch.setattr(very_long_lags.draws, "words", lambda key, count: jnp.asarray(words))
+    monkeypatch.setattr(
+        very_long_lags.random_numbers, "words", lambda key, count: jnp.asarray(words)
+    )
     example = jax.jit(lambda key: very_long_lags.sample_very_long(key, 50, 50))(jax.random.key(0))
     assert example.length == 50 + 151 + 3 == example.inputs.shape[0]
     assert example.inputs[-1] == 50

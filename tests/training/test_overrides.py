@@ -22,8 +22,9 @@ from lstm_jax.tasks import Example, Task, make_task, replace_hyperparameters
 from lstm_jax.training.recipes import overrides
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.training_loop import TrainingLoop
-from lstm_jax.training.update_rules.lstm import Model, PerSequenceUpdate, PerStepUpdate
-from lstm_jax.training.update_rules.lstm import draw_weights as draw_weights_of
+from lstm_jax.training.update_rules.per_sequence import Model, PerSequenceUpdate
+from lstm_jax.training.update_rules.per_sequence import draw_weights as draw_weights_of
+from lstm_jax.training.update_rules.per_step import PerStepUpdate
 
 RATE = 2.0**20
 TASKS = pytest.mark.parametrize("task", [LATCH, COPY], ids=lambda task: task.name)

@@ -28,7 +28,7 @@ from lstm_jax.training.runs.result_file import (
     write_json,
 )
 from lstm_jax.training.trials.runner import TrialResult
-from lstm_jax.training.update_rules.lstm import Model
+from lstm_jax.training.update_rules.per_sequence import Model
 
 FIELDS: dict = {
     "index": 0,

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from small_tasks import LATCH, assert_same_result, make_loop, make_runner, sgd, take_trial
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
-from lstm_jax.baselines.update_rules import Guessing
+from lstm_jax.baselines.guessing import Guessing
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.network.optimisers import make_injected_optimiser
 from lstm_jax.tasks import Example, Task, make_task
@@ -24,7 +24,7 @@ from lstm_jax.training.trials.records import RunState, TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
-from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 LOOP = sgd(LATCH)
 TRIALS = 20

@@ -38,7 +38,7 @@ from lstm_jax.training.trials.training_loop import (
     RUNNING,
     TrainingLoop,
 )
-from lstm_jax.training.update_rules.lstm import STALLED
+from lstm_jax.training.update_rules.per_sequence import STALLED
 
 TRIALS = 3
 # Float32: some ten roundings of 6e-8 along the few steps of a sequence, relative to the largest.

@@ -16,7 +16,7 @@ import jax
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Biases, Sources
-from lstm_jax.tasks import draws
+from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.task import (
     Example,
     Task,
@@ -133,7 +133,7 @@ def _fix_training_set(task: LSTMTask, size: int) -> LSTMTask:
         return task.sample_batch(jax.random.fold_in(key, trial), size)
 
     def sample(key: jax.Array, data: Example) -> Example:
-        index = draws.integers(draws.words(key, 1)[0], 0, size - 1)
+        index = random_numbers.integers(random_numbers.words(key, 1)[0], 0, size - 1)
         return jax.tree.map(lambda array: array[index], data)
 
     def sample_test(key: jax.Array, _: Example) -> Example:

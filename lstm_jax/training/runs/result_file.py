@@ -20,7 +20,7 @@ from lstm_jax.cell.validation import displayed
 from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.tasks.task import Published, Task
 from lstm_jax.training.trials.runner import TrialResult
-from lstm_jax.training.update_rules.lstm import Model
+from lstm_jax.training.update_rules.per_sequence import Model
 
 SCHEMA_VERSION = 2
 CURVE_POINTS = 100

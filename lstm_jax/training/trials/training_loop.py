@@ -32,7 +32,8 @@ from lstm_jax.training.update_rules.base import (
     vmap_trials,
     with_fixed_prng,
 )
-from lstm_jax.training.update_rules.lstm import PerSequenceUpdate, PerStepUpdate
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+from lstm_jax.training.update_rules.per_step import PerStepUpdate
 
 RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 

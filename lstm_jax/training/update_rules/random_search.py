@@ -19,7 +19,7 @@ from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.validation import as_number, displayed
 from lstm_jax.network.optimisers import make_injected_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 Bounds = tuple[float, float]  # lowest and highest
 

@@ -1,6 +1,6 @@
 """Training on sequences of different lengths with optax.
 
-    python -m experiments.examples.training_loop
+    python -m experiments.examples.own_training_loop
 
 The target at the end of a sequence of 5 to 20 numbers is the first of them. Each batch is padded
 to one length; the padding affects neither outputs nor gradients.

@@ -1,4 +1,4 @@
-"""The LSTM's update rules: an update after every sequence, as in the paper, or every step."""
+"""The LSTM's update rule of the paper: an update after every sequence."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer
+from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.step import State
-from lstm_jax.network import online
 from lstm_jax.network.layer import At, RunOptions, Steps, apply, net_inputs_only
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
 from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, as_key, vmap_trials
+from lstm_jax.training.update_rules.construction import mask_blocks
 
 # An error has stopped decreasing if it is at least this fraction of the previous chunk's: outputs
 # whose target is 0 fall as t^(-1/2), so that it never stops altogether.
@@ -176,86 +175,6 @@ class PerSequenceUpdate:
         if self.task.error_at == "end" or self.task.fixed_length:
             return outputs
         return jnp.where(real_steps(example)[:, None], outputs, 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class PerStepUpdate(PerSequenceUpdate):
-    """The `BatchUpdateRule` of the LSTM that updates the weights at every step that has a loss.
-
-    It uses forward-mode gradients (`lstm_jax.online`). The traces of eqs. 25 and 27 are not
-    recomputed when the weights change, as in all real-time learning (Williams & Zipser 1989). At
-    small learning rates the difference is negligible.
-    """
-
-    def train_step(
-        self, model: Model, example: Example, n: jax.Array, running: jax.Array
-    ) -> tuple[Model, jax.Array]:
-        """Make one update for each step of the sequence that has a loss."""
-        new, outputs = vmap_trials(self.train_trial)(model, example)
-        return tree_where(running, new, model), outputs
-
-    def outputs(self, model: Model, example: Example) -> jax.Array:
-        """Return the outputs."""
-        return vmap_trials(super().outputs)(model, example)
-
-    def train_trial(self, model: Model, example: Example) -> tuple[Model, jax.Array]:
-        """Train one trial on its sequence, as `train_step`."""
-        learner = online.init_learner(self.task.architecture, model.parameters, self.optimiser)
-        learner = learner._replace(optimiser_state=model.optimiser_state)
-        has_loss, targets = real_steps(example), example.targets
-        if self.task.error_at == "end":
-            has_loss = has_loss & ~jnp.append(has_loss[1:], False)
-            targets = jnp.broadcast_to(targets[None], (len(has_loss), len(targets)))
-
-        def step(learner: online.Learner, at: tuple) -> tuple[online.Learner, jax.Array]:
-            x_t, target, has_loss = at
-            outputs, new = online.learn(
-                self.task.architecture,
-                learner._replace(parameters=self._mask(learner.parameters, model.num_blocks)),
-                x_t,
-                target,
-                weight=has_loss.astype(jnp.float32),
-                loss=self.task.hyperparameters.loss,
-            )
-            gradient = self._mask(new.gradient, model.num_blocks)
-            new = new._replace(parameters=learner.parameters, gradient=gradient)
-            return tree_where(has_loss, online.update(self.optimiser, new), new), outputs
-
-        learner, outputs = jax.lax.scan(step, learner, (example.inputs, targets, has_loss))
-        state = learner.optimiser_state
-        model = model._replace(parameters=learner.parameters, optimiser_state=state)
-        if self.task.error_at == "end":
-            return model, outputs[example.length - 1]
-        return model, jnp.where(real_steps(example)[:, None], outputs, 0)
-
-
-def mask_blocks(
-    architecture: Architecture, parameters: Parameters, num_blocks: jax.Array
-) -> Parameters:
-    """Set all weights to 0 from blocks beyond the first `num_blocks`, [] or [B] int32.
-
-    Sequential construction is the paper's remedy for the abuse problem: "a memory cell and the
-    corresponding gate units are added to the network whenever the error stops decreasing" (section
-    4). Until a block is added, no unit receives its activations, so it learns nothing.
-    """
-    cells = np.repeat(np.arange(architecture.num_blocks), architecture.blocks)
-    gates = np.arange(architecture.num_blocks)
-    block_of = Layer(*(gates if t.is_gate else cells for t in UNIT_TYPES))._replace(hidden=-1)
-    units = zip(block_of, architecture.sizes, architecture.is_recurrent, strict=True)
-    sources = [np.broadcast_to(block, size) for block, size, is_source in units if size * is_source]
-
-    def mask(weights: jax.Array, blocks: np.ndarray) -> jax.Array:
-        """Mask weights [S, n] whose source s is in block `blocks[s]`; -1 is in none."""
-        column = blocks.reshape(-1, 1, *(1,) * num_blocks.ndim).astype(num_blocks.dtype)
-        return jnp.where(column < num_blocks[None, None], weights, 0)
-
-    masked = {
-        name: weights._replace(recurrent=mask(weights.recurrent, np.concatenate(sources)))
-        for name, weights in parameters.layer._asdict().items()
-        if weights is not None and sources
-    }
-    output = parameters.output._replace(cell=mask(parameters.output.cell, cells))
-    return Parameters(parameters.layer._replace(**masked), output)
 
 
 def draw_weights(

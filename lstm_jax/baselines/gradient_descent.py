@@ -1,13 +1,7 @@
-"""The update rules of recurrent nets, by a gradient or by guessing, and their training loop.
+"""Training of recurrent nets by a gradient: update rule and training loop.
 
-The rules are for tasks whose `architecture` is a `RecurrentNet`. `training_loop` runs a gradient on
+The rule is for tasks whose `architecture` is a `RecurrentNet`. `training_loop` makes such a task of
 any task of the LSTM, with its sequences, criterion, stopping rule and tests.
-
-References:
-  J. Schmidhuber and S. Hochreiter. Guessing can outperform many long time lag algorithms. Technical
-  note IDSIA-19-96, 1996.
-  S. Hochreiter and J. Schmidhuber. LSTM can solve hard long time lag problems. NIPS 9:473-479,
-  1997.
 """
 
 from __future__ import annotations
@@ -39,7 +33,7 @@ from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, Task, real_steps
 from lstm_jax.training.trials.training_loop import TrainingLoop
-from lstm_jax.training.update_rules.base import UpdateRule, Vmapped, as_key
+from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
 
 BaselineMethod = Literal["BPTT", "RTRL", "Elman's procedure"]
 GRADIENTS = {"BPTT": bptt_gradient, "RTRL": RTRL, "Elman's procedure": ELMAN}
@@ -150,52 +144,6 @@ def _at_targets(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
     if task.error_at == "end":
         return outputs[example.length - 1]
     return jnp.where(real_steps(example)[:, None], outputs, 0)
-
-
-class GuessedModel(NamedTuple):
-    """A trial's current guess."""
-
-    key: jax.Array  # uint32, the raw data of the trial's PRNG key
-    weights: Weights
-    guesses: jax.Array  # int32, the number of guesses so far, at least 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Guessing(UpdateRule[GuessedModel]):
-    """Random weight guessing: draw all weights at once, until the trial is solved.
-
-    Weights are uniform in the range of the task's hyperparameters. A guess is given up at its first
-    wrong sequence, so that most cost one or two sequences. If p is the fraction of the weight cube
-    in which all sequences are right, the number of guesses is geometric with mean 1 / p.
-
-    In the source a guess must be right on a fixed training set and is then tested. Here, as for
-    every update rule, each training sequence is a new one, and the task's stopping rule decides.
-    """
-
-    task: Task
-
-    def init(self, key: jax.Array) -> GuessedModel:
-        """Draw the first guess."""
-        return GuessedModel(jax.random.key_data(key), self._draw(key, 0), jnp.ones((), jnp.int32))
-
-    def train_step(
-        self, model: GuessedModel, example: Example, n: jax.Array
-    ) -> tuple[GuessedModel, jax.Array]:
-        """Draw new weights if the outputs are wrong; return also the outputs of the old ones."""
-        del n
-        outputs = self.outputs(model, example)
-        is_wrong = ~self.task.is_correct(outputs, example)
-        drawn = self._draw(as_key(model.key), model.guesses)
-        weights = tree_where(is_wrong, drawn, model.weights)
-        return GuessedModel(model.key, weights, model.guesses + is_wrong.astype(jnp.int32)), outputs
-
-    def outputs(self, model: GuessedModel, example: Example) -> jax.Array:
-        """Return the outputs at the targets, [K] or [T, K]."""
-        return task_outputs(self.task, model.weights, example)
-
-    def _draw(self, key: jax.Array, number: jax.Array | int) -> Weights:
-        key, init_range = jax.random.fold_in(key, number), self.task.hyperparameters.init_range
-        return initialise(key, self.task.architecture, init_range=init_range)
 
 
 def training_loop(
