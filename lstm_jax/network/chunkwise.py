@@ -51,6 +51,7 @@ def learn_chunk(
     Arguments and errors are those of `learn` for T steps: `inputs` [T, I] floating or [T] integers,
     `targets` [T, K] or None, `weights` [T] (None: 1), and the mask and the resets of `steps`.
 
+    >>> import optax
     >>> from lstm_jax.cell.parameters import initialise
     >>> from lstm_jax.network.online import init_learner
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
