@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from experiments.cli.command import Command, FlagSet, FlagValues
-from lstm_jax.network.files import write_atomically
+from lstm_jax.network.writing import write_atomically
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

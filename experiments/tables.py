@@ -23,7 +23,8 @@ from experiments.rows import collection, text
 from experiments.rows.collection import RESULTS, best, best_of_each, task_of
 from experiments.rows.text import Column, markdown_table, show
 from lstm_jax import plots
-from lstm_jax.network.files import Document, network_from_document, write_atomically
+from lstm_jax.network.files import Document, network_from_document
+from lstm_jax.network.writing import write_atomically
 from lstm_jax.plots import style
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.trials.training_loop import DATA

@@ -19,7 +19,8 @@ import numpy as np
 
 from experiments.ablations.design import Cell, published_sequences
 from experiments.cli.files import read_object
-from lstm_jax.network.files import Document, write_atomically
+from lstm_jax.network.files import Document
+from lstm_jax.network.writing import write_atomically
 from lstm_jax.tasks import make_task
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs import result_file as schema

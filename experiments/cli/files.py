@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import pathlib
 import sys
 import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lstm_jax.network.files import Document, write_atomically
+from lstm_jax.network.files import Document
+from lstm_jax.network.writing import check_writable, write_atomically
 from lstm_jax.plots import style
 from lstm_jax.training.runs.result_file import write_json
 
@@ -31,9 +31,11 @@ def make_folder(out: pathlib.Path, flag: str = "out") -> None:
 
 
 def check_free(path: pathlib.Path, overwrite: bool) -> None:
-    """Raise ValueError if the file exists and may not be replaced."""
-    if path.exists() and not overwrite:
-        raise ValueError(f"{path} exists; --overwrite replaces it")
+    """Raise ValueError if the file exists and may not, or cannot, be replaced."""
+    try:
+        check_writable(path, overwrite)
+    except FileExistsError as error:
+        raise ValueError(f"{error}; --overwrite replaces it") from error
 
 
 def save_result(
@@ -57,7 +59,9 @@ def save_result(
 
 def write_result(path: pathlib.Path, document: Document, overwrite: bool) -> pathlib.Path:
     """Write a result, beside a file that has appeared, with a warning; return its path."""
-    saved = _write(path, lambda free: write_json(free, document), overwrite)
+    saved = _write(
+        path, lambda free, replace: write_json(free, document, overwrite=replace), overwrite
+    )
     if saved != path:
         warning = f"warning: {path} appeared during this run, whose result is saved in {saved}"
         print(warning, file=sys.stderr, flush=True)
@@ -83,35 +87,24 @@ def save_picture(figure: Figure, path: pathlib.Path, overwrite: bool) -> pathlib
 
 def write_file(path: pathlib.Path, content: bytes, overwrite: bool) -> pathlib.Path:
     """Write a file, beside an existing one; return its path."""
-    return _write(path, lambda free: write_atomically(free, content), overwrite)
+    write = lambda free, replace: write_atomically(free, content, overwrite=replace)
+    return _write(path, write, overwrite)
 
 
 def _write(
-    path: pathlib.Path, write: Callable[[pathlib.Path], None], overwrite: bool
+    path: pathlib.Path, write: Callable[[pathlib.Path, bool], None], overwrite: bool
 ) -> pathlib.Path:
-    try:
-        if overwrite:
-            write(path)
-            return path
-        others = (path.with_name(f"{path.stem}.{n}{path.suffix}") for n in itertools.count(1))
-        return next(free for free in itertools.chain([path], others) if _write_new(free, write))
-    except OSError as error:  # such as a full disk, which names no file
-        reason = error.strerror or " ".join(str(error).split())
-        raise OSError(f"{path} could not be written: {reason}") from error
-
-
-def _write_new(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> bool:
-    """Write a file unless it exists; return whether it was written. Only one process can."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        whole = pathlib.Path(folder) / path.name
-        write(whole)
+    others = (path.with_name(f"{path.stem}.{n}{path.suffix}") for n in itertools.count(1))
+    for free in itertools.chain([path], others):
         try:
-            os.link(whole, path)
-        except OSError:  # the file exists, or the file system has no links
-            if path.exists():
-                return False
-            os.replace(whole, path)
-    return True
+            write(free, overwrite)
+        except FileExistsError:
+            continue
+        except OSError as error:  # such as a full disk, which names no file
+            reason = error.strerror or " ".join(str(error).split())
+            raise OSError(f"{path} could not be written: {reason}") from error
+        return free
+    raise AssertionError("names are never used up")
 
 
 def read_object(path: pathlib.Path) -> Document:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +24,7 @@ from jax.typing import DTypeLike
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, check_parameters, is_shape, parameter_shapes
 from lstm_jax.cell.validation import as_array, check_floating
+from lstm_jax.network.writing import write_atomically
 
 # A JSON object: strings to null, bools, numbers, strings, lists and objects.
 Document = dict[str, Any]
@@ -71,11 +71,12 @@ def save(
         raise ValueError(f"parameters must be of one of {', '.join(DTYPES)}, got {dtype}")
     if path.is_dir() or not path.parent.is_dir():
         raise FileNotFoundError(f"path must be that of a file in an existing folder, got {path}")
-    if path.exists() and not overwrite:
-        raise ValueError(f"{path} exists; overwrite=True replaces it")
     fields = json.dumps(dataclasses.asdict(architecture))
     metadata = {"format": FORMAT, "architecture": fields, "sha256": _digest(arrays)}
-    write_atomically(path, as_safetensors(arrays, metadata))
+    try:
+        write_atomically(path, as_safetensors(arrays, metadata), overwrite=overwrite)
+    except FileExistsError as error:
+        raise ValueError(f"{path} exists; overwrite=True replaces it") from error
 
 
 def load(
@@ -133,21 +134,6 @@ def network_from_document(
     architecture = _as_architecture(fields)
     arrays = {name.removeprefix("."): as_array(name, w) for name, w in weights.items()}
     return architecture, _as_parameters(architecture, arrays, dtype)
-
-
-def write_atomically(path: pathlib.Path, content: bytes) -> None:
-    """Write a file such that neither a reader nor a crash ever sees a part of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        pathlib.Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _read_safetensors(path: pathlib.Path) -> tuple[Architecture, dict[str, np.ndarray]]:

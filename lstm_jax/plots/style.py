@@ -7,7 +7,7 @@ import io
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from lstm_jax.network.files import write_atomically
+from lstm_jax.network.writing import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -145,7 +145,7 @@ def test_a_picture_that_is_there_is_not_replaced(tmp_path):
 
 
 def test_a_full_disk_is_said_of_the_file_that_it_takes(tmp_path, monkeypatch):
-    def full(*arguments) -> None:
+    def full(*arguments, **options) -> None:
         raise OSError(28, "No space left on device")
 
     for overwrite in (True, False):

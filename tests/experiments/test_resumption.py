@@ -97,7 +97,7 @@ def test_what_fails_between_the_last_chunk_and_the_result_file_costs_no_chunk(
     monkeypatch.setattr(runner, "TrialRunner", make_runner)
     row = small_row(tmp_path, checkpoint_seconds=0.0)
 
-    def fail(*arguments) -> None:
+    def fail(*arguments, **options) -> None:
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:

@@ -213,7 +213,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"error": math.nan})
     write_json(path, {"schema_version": 2, "more": 1})
-    assert read_json(path)["more"] == 1 and path.stat().st_mode & 0o777 == 0o644
+    assert read_json(path)["more"] == 1
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ from typing import NamedTuple, TypeVar
 import jax
 import numpy as np
 
-from lstm_jax.network.files import Document, write_atomically
+from lstm_jax.network.files import Document
+from lstm_jax.network.writing import write_atomically
 from lstm_jax.training.host.interrupts import Interrupts
 from lstm_jax.training.host.processes import is_first_process, on_first_process
 from lstm_jax.training.trials.records import Progress, RunState

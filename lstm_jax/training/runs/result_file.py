@@ -17,7 +17,8 @@ import jax
 import numpy as np
 
 from lstm_jax.cell.validation import displayed
-from lstm_jax.network.files import Document, write_atomically
+from lstm_jax.network.files import Document
+from lstm_jax.network.writing import write_atomically
 from lstm_jax.tasks.task import Published, Task
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.update_rules.per_sequence import Model
@@ -213,10 +214,10 @@ def machine() -> Document:
     }
 
 
-def write_json(path: pathlib.Path, document: Document) -> None:
-    """Write a document atomically, without spaces."""
+def write_json(path: pathlib.Path, document: Document, *, overwrite: bool = True) -> None:
+    """Write a document without spaces, as `write_atomically` does."""
     text = json.dumps(document, separators=(",", ":"), allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    write_atomically(path, (text + "\n").encode(), overwrite=overwrite)
 
 
 def read_json(path: pathlib.Path) -> Document:
