@@ -73,7 +73,7 @@ def sample_longer(key: jax.Array, row: str, length: int) -> Example:
     if row == "2c-100-100":
         return very_long_lags.sample_very_long(key, length, num_distractors=100)
     if row == "4-100":
-        return adding.sample_marked_pairs(key, length, is_sum=True)
+        return adding.sample_marked_pairs(key, length)
     if row.startswith("6"):
         return temporal_order.sample_order(key, temporal_order.RANGES[row], length // 100)
     return two_sequence.sample_two_sequence(key, row.split("-")[0], length, num_signal=3)

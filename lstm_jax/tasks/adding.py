@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Example, Generator, Published, StreamRule, Task, within
 
 # The network and the criterion of experiments 4 and 5.
 ARCHITECTURE = Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1, biases="all")
@@ -43,7 +43,7 @@ def make(name: str) -> Task:
         architecture=ARCHITECTURE,
         max_length=longest(min_length),
         error_at="end",
-        sample=lambda key, _: sample_marked_pairs(key, min_length),
+        sample=Generator(sample_marked_pairs, (min_length,)),
         is_correct=within(TOLERANCE),
         hyperparameters=Hyperparameters(
             learning_rate=0.5, init_range=0.1, input_gate_bias=(-3.0, -6.0)
@@ -60,7 +60,7 @@ def longest(min_length: int) -> int:
     return min_length + min_length // 10
 
 
-def sample_marked_pairs(key: jax.Array, min_length: int, *, is_sum: bool = True) -> Example:
+def sample_marked_pairs(key: jax.Array, min_length: int, is_sum: bool = True) -> Example:
     """Draw a sequence of experiment 4, or of 5 unless `is_sum`, with T = `min_length`.
 
     Raises:

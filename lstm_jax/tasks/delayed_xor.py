@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Example, Generator, Published, StreamRule, Task, within
 
 NUM_SYMBOLS = 7
 
@@ -39,7 +39,7 @@ def make(length: int, max_sequences: int) -> Task:
         max_length=length,
         fixed_length=True,
         error_at="end",
-        sample=lambda key, _: _sample(key, length),
+        sample=Generator(_sample, (length,)),
         is_correct=within(0.3),
         hyperparameters=Hyperparameters(learning_rate=0.5, init_range=1.0),
         rule=StreamRule(window=2000, max_wrong=0, mean_error=0.1),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from lstm_jax.tasks.adding import ARCHITECTURE, TOLERANCE, longest, sample_marked_pairs
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Generator, Published, StreamRule, Task, within
 
 MIN_LENGTH = 100  # T
 
@@ -31,7 +31,7 @@ def make(name: str) -> Task:
         architecture=ARCHITECTURE,
         max_length=longest(MIN_LENGTH),
         error_at="end",
-        sample=lambda key, _: sample_marked_pairs(key, MIN_LENGTH, is_sum=False),
+        sample=Generator(sample_marked_pairs, (MIN_LENGTH, False)),
         is_correct=within(TOLERANCE),
         hyperparameters=Hyperparameters(learning_rate=0.1, init_range=0.1),
         rule=StreamRule(window=2000, max_wrong=number - 1),

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Example, Generator, Published, StreamRule, Task, within
 
 ROWS = {
     "2a": Published(table="Table 2", success_rate=100.0, mean_sequences=5_040),
@@ -61,7 +61,7 @@ def make(name: str, delay: int = 100) -> Task:
         max_length=delay,
         fixed_length=True,
         error_at="every_step",
-        sample=lambda key, _: sample_noise_free(key, delay, is_random=is_random),
+        sample=Generator(sample_noise_free, (delay, is_random)),
         is_correct=_ends_within_a_quarter if is_random else within(0.25),
         hyperparameters=Hyperparameters(learning_rate=1.0, init_range=0.2),
         rule=StreamRule(window=10_000),
@@ -72,7 +72,7 @@ def make(name: str, delay: int = 100) -> Task:
     )
 
 
-def sample_noise_free(key: jax.Array, delay: int, *, is_random: bool) -> Example:
+def sample_noise_free(key: jax.Array, delay: int, is_random: bool) -> Example:
     """Draw a sequence of 2a, or of 2b, whose middle `is_random`."""
     num_middle = delay - 1
     words = random_numbers.words(key, 1 + num_middle * is_random)

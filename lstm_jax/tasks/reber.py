@@ -83,8 +83,8 @@ def make(name: str) -> Task:
         ),
         max_length=MAX_LENGTH,
         error_at="every_step",
-        sample=lambda key, data: _draw(key, data.training),
-        sample_test=lambda key, data: _draw(key, data.test),
+        sample=_sample,
+        sample_test=_sample_test,
         test_set=test_set,
         prepare=prepare,
         is_correct=is_correct,
@@ -155,6 +155,14 @@ def _draw_short_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
         string, legal = draw_string(rng)
         if len(legal) <= MAX_LENGTH:
             return string, legal
+
+
+def _sample(key: jax.Array, data: Sets) -> Example:
+    return _draw(key, data.training)
+
+
+def _sample_test(key: jax.Array, data: Sets) -> Example:
+    return _draw(key, data.test)
 
 
 def _draw(key: jax.Array, strings: Strings) -> Example:

@@ -266,6 +266,38 @@ def replace_hyperparameters(task: Task, **fields: object) -> Task:
     return dataclasses.replace(task, hyperparameters=hyperparameters)
 
 
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """A function of a module whose first arguments are given.
+
+    Unlike a closure, it can be compared, hashed and pickled, and so can a task that is made of such
+    functions: it travels to worker processes.
+    """
+
+    fun: Callable[..., Any]
+    """Called with `arguments` and then its own."""
+    arguments: tuple
+    """Hashable."""
+
+    def __call__(self, *rest: Any) -> Any:
+        """Call the function."""
+        return self.fun(*self.arguments, *rest)
+
+
+@dataclasses.dataclass(frozen=True)
+class Generator:
+    """A `Task.sample` that needs no data: calls fun(key, *arguments)."""
+
+    fun: Callable[..., Example]
+    """A function of a module."""
+    arguments: tuple
+    """Hashable."""
+
+    def __call__(self, key: jax.Array, data: Data) -> Example:
+        """Draw a sequence from a PRNG key."""
+        return self.fun(key, *self.arguments)
+
+
 def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     """Return the criterion that every output is less than `tolerance` from its true target.
 
@@ -281,8 +313,8 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
       ValueError: if the tolerance is not positive.
     """
     check_number("tolerance", tolerance, above=0.0)
+    return Bound(_is_within, (tolerance,))
 
-    def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
-        return jnp.all(jnp.abs(outputs - example.true_targets) < tolerance)
 
-    return is_correct
+def _is_within(tolerance: float, outputs: jax.Array, example: Example) -> jax.Array:
+    return jnp.all(jnp.abs(outputs - example.true_targets) < tolerance)

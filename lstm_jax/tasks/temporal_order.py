@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Example, Generator, Published, StreamRule, Task, within
 
 SYMBOLS = "EabcdXYB"
 MIN_LENGTH, MAX_LENGTH = 100, 110
@@ -44,7 +44,7 @@ def make(name: str) -> Task:
         ),
         max_length=MAX_LENGTH,
         error_at="end",
-        sample=lambda key, _: sample_order(key, ranges),
+        sample=Generator(sample_order, (ranges,)),
         is_correct=within(0.3),
         hyperparameters=Hyperparameters(
             learning_rate=learning_rate,

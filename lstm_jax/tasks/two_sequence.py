@@ -30,7 +30,7 @@ import jax.numpy as jnp
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Published, Task, TestRule, within
+from lstm_jax.tasks.task import Example, Generator, Published, Task, TestRule, within
 
 VARIANCE = 0.2  # of the inputs' noise
 TARGET_VARIANCE = 0.1
@@ -62,7 +62,7 @@ def make(name: str) -> Task:
         architecture=Architecture(num_inputs=1, blocks=(1,) * 3, num_outputs=1, biases="hidden"),
         max_length=min_length + min_length // 10,
         error_at="end",
-        sample=lambda key, _: sample_two_sequence(key, variant, min_length, num_signal),
+        sample=Generator(sample_two_sequence, (variant, min_length, num_signal)),
         is_correct=within(0.1 if variant == "3c" else 0.2),
         hyperparameters=Hyperparameters(
             learning_rate=0.1 if variant == "3c" else 1.0,

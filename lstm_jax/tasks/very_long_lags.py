@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Example, Generator, Published, StreamRule, Task, within
 
 MAX_EXTRA = 151  # the bound of k
 # name "2c-q-p": mean sequences
@@ -52,7 +52,7 @@ def make(name: str) -> Task:
         ),
         max_length=delay + MAX_EXTRA + 3,
         error_at="end",
-        sample=lambda key, _: sample_very_long(key, delay, num_distractors),
+        sample=Generator(sample_very_long, (delay, num_distractors)),
         is_correct=within(0.2),
         hyperparameters=Hyperparameters(learning_rate=0.01, init_range=0.2),
         rule=StreamRule(window=10_000),

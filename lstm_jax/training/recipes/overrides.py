@@ -18,6 +18,7 @@ from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Biases, Sources
 from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.task import (
+    Bound,
     Example,
     Task,
     TestRule,
@@ -85,23 +86,25 @@ def _set_gate_bias(task: LSTMTask, gate: str, values: tuple[float, ...] | str) -
     return replace_hyperparameters(task, **{field: values})
 
 
-def _with_targets(example: Example, change: Callable[[jax.Array], jax.Array]) -> Example:
-    targets, true_targets = change(example.targets), change(example.true_targets)
-    return example._replace(targets=targets, true_targets=true_targets)
-
-
 def _change_targets(
     task: LSTMTask, change: Callable[[jax.Array], jax.Array], **fields: Value
 ) -> LSTMTask:
     """Change the targets of all sequences, for the loss and for the criterion."""
-
-    def changed(generate: Callable[..., Example]) -> Callable[..., Example]:
-        return lambda *args: _with_targets(generate(*args), change)
-
     names = ("sample", "sample_test", "training_set", "test_set")
     generators = {name: getattr(task, name) for name in names}
-    fields |= {name: changed(generate) for name, generate in generators.items() if generate}
-    return dataclasses.replace(task, **fields)
+    changed = {name: Bound(_generate, (g, change)) for name, g in generators.items() if g}
+    return dataclasses.replace(task, **fields, **changed)
+
+
+def _generate(
+    generator: Callable[..., Example], change: Callable[[jax.Array], jax.Array], *arguments: Value
+) -> Example:
+    return _with_targets(generator(*arguments), change)
+
+
+def _with_targets(example: Example, change: Callable[[jax.Array], jax.Array]) -> Example:
+    targets, true_targets = change(example.targets), change(example.true_targets)
+    return example._replace(targets=targets, true_targets=true_targets)
 
 
 def _error_at_end(task: LSTMTask, _: None) -> LSTMTask:
@@ -110,36 +113,53 @@ def _error_at_end(task: LSTMTask, _: None) -> LSTMTask:
         return task
     if not task.fixed_length:
         raise ValueError(f"error-at-end needs sequences of one length, got task {task.name}")
+    is_correct = Bound(_is_correct_at_end, (task.is_correct,))
+    return _change_targets(task, _last_target, error_at="end", is_correct=is_correct)
 
-    def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
-        return task.is_correct(outputs[None], _with_targets(example, lambda t: t[None]))
 
-    last = lambda targets: targets[..., -1, :]
-    return _change_targets(task, last, error_at="end", is_correct=is_correct)
+def _is_correct_at_end(
+    is_correct: Callable[[jax.Array, Example], jax.Array], outputs: jax.Array, example: Example
+) -> jax.Array:
+    """Judge the outputs of one step by the criterion of all steps."""
+    return is_correct(outputs[None], _with_targets(example, lambda targets: targets[None]))
+
+
+def _last_target(targets: jax.Array) -> jax.Array:
+    return targets[..., -1, :]
 
 
 def _rescale_targets(task: LSTMTask, value: tuple[float, float]) -> LSTMTask:
     """Map targets 0 and 1 to low and high."""
-    low, high = value
-    return _change_targets(task, lambda targets: low + (high - low) * targets)
+    return _change_targets(task, Bound(_rescale, value))
+
+
+def _rescale(low: float, high: float, targets: jax.Array) -> jax.Array:
+    return low + (high - low) * targets
 
 
 def _fix_training_set(task: LSTMTask, size: int) -> LSTMTask:
     """Give every trial a fixed training set; tests still draw fresh sequences."""
     if task.prepare is not None:
         raise ValueError(f"training-set needs fresh sequences, task {task.name} has a set")
+    return dataclasses.replace(
+        task,
+        prepare=Bound(_draw_set, (task, size)),
+        sample=Bound(_sample_set, (size,)),
+        sample_test=Bound(_sample_fresh, (task.sample_test or task.sample,)),
+    )
 
-    def prepare(key: jax.Array, trial: int) -> Example:
-        return task.sample_batch(jax.random.fold_in(key, trial), size)
 
-    def sample(key: jax.Array, data: Example) -> Example:
-        index = random_numbers.integers(random_numbers.words(key, 1)[0], 0, size - 1)
-        return jax.tree.map(lambda array: array[index], data)
+def _draw_set(task: LSTMTask, size: int, key: jax.Array, trial: int) -> Example:
+    return task.sample_batch(jax.random.fold_in(key, trial), size)
 
-    def sample_test(key: jax.Array, _: Example) -> Example:
-        return (task.sample_test or task.sample)(key, None)
 
-    return dataclasses.replace(task, prepare=prepare, sample=sample, sample_test=sample_test)
+def _sample_set(size: int, key: jax.Array, data: Example) -> Example:
+    index = random_numbers.integers(random_numbers.words(key, 1)[0], 0, size - 1)
+    return jax.tree.map(lambda array: array[index], data)
+
+
+def _sample_fresh(sample: Callable[..., Example], key: jax.Array, _: Example) -> Example:
+    return sample(key, None)
 
 
 def _set_test_interval(task: LSTMTask, interval: int) -> LSTMTask:
