@@ -9,6 +9,14 @@ one sequence, and `jax.grad` of a loss on them is the paper's truncated gradient
 it compares with. Functions are for one sequence and one network; `jax.vmap` lifts them.
 """
 
+import jax
+
+if jax.__version_info__ < (0, 10):  # before anything breaks for want of what it has brought
+    raise ImportError(
+        f"lstm_jax needs jax 0.10 or newer, but {jax.__version__} is loaded: pip install -U jax, "
+        "and restart Python (in a notebook: the runtime)"
+    )
+
 from lstm_jax import baselines, network, plots, tasks, training
 from lstm_jax.analysis.diagnostics import Finding, diagnose
 from lstm_jax.cell.activations import ACTIVATIONS, Activation
