@@ -39,22 +39,26 @@ ATTENDS = 0.3  # least mean activation at a symbol minus that elsewhere; least c
 
 
 class Finding(NamedTuple):
-    """A property of a block, a cell or a gate, as data and as a sentence."""
+    """A property of a block, a cell or a gate, as data and as a sentence.
+
+    Attributes:
+      kind: "drift", "saturated_state", "bias_cell", "redundant_cells", "never_opens",
+        "never_closes", "saturated_gate", "no_error" or "opened_by".
+      block: the memory block, from 0; sentences count from 1.
+      cell: the cell of the block, from 0; None for a gate or a whole block.
+      gate: "input_gate", "forget_gate" or "output_gate"; None for a cell or a whole block.
+      value: the measured value, which the sentence explains.
+      sentence: the finding in words.
+      remedy: the paper's remedy in words; "" if nothing is wrong.
+    """
 
     kind: str
-    """"drift", "saturated_state", "bias_cell", "redundant_cells", "never_opens", "never_closes",
-    "saturated_gate", "no_error" or "opened_by"."""
     block: int
-    """The memory block, from 0; sentences count from 1."""
     cell: int | None
-    """The cell of the block, from 0; None for a gate or a whole block."""
     gate: str | None
-    """"input_gate", "forget_gate" or "output_gate"; None for a cell or a whole block."""
     value: float
-    """The measured value; the sentence says of what."""
     sentence: str
     remedy: str
-    """The paper's remedy; empty if nothing is wrong."""
 
     def __str__(self) -> str:
         return f"{self.sentence}; {self.remedy}." if self.remedy else f"{self.sentence}."

@@ -253,14 +253,17 @@ def output_gradient(
 
 
 class StepGradient(NamedTuple, Generic[CarriedT]):
-    """A gradient that is known step by step, forward in time."""
+    """A gradient that is known step by step, forward in time.
+
+    Attributes:
+      step: (net, weights, state, sequence_t) -> the state, the gradient of this step's E / 2, and
+        the outputs [K].
+    """
 
     init: Callable[[Weights], CarriedT]  # (weights) -> the state before the first step
     step: Callable[
         [RecurrentNet, Weights, CarriedT, SupervisedSequence], tuple[CarriedT, Weights, jax.Array]
     ]
-    """(net, weights, state, sequence_t) -> the state, the gradient of this step's E / 2, and the
-    outputs [K]."""
 
 
 class Sensitivities(NamedTuple):

@@ -56,14 +56,17 @@ class Model(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentUpdate(UpdateRule[Model]):
-    """Descent after every sequence or, with a `StepGradient`, after every step with a loss."""
+    """Descent after every sequence or, with a `StepGradient`, after every step with a loss.
+
+    Attributes:
+      gradient: `bptt_gradient`, `RTRL` or `ELMAN`.
+      tolerance: the distance within which an output counts as equal to its target; not negative.
+    """
 
     task: Task
     optimiser: optax.GradientTransformation
     gradient: SequenceGradient | StepGradient
-    """`bptt_gradient`, `RTRL` or `ELMAN`."""
     tolerance: float = 0.0
-    """The distance within which an output counts as equal to its target; not negative."""
 
     def __post_init__(self) -> None:
         check_optimiser(self.optimiser)

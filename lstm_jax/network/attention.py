@@ -28,32 +28,41 @@ from lstm_jax.network.layer import check_steps
 
 
 class AdditiveAttention(NamedTuple):
-    """The weights of additive attention, floating."""
+    """The weights of additive attention, floating.
+
+    Attributes:
+      query: [Q, A], W.
+      output: [Y, A], U.
+      score: [A], v.
+    """
 
     query: jax.Array | np.ndarray
-    """[Q, A], W."""
     output: jax.Array | np.ndarray
-    """[Y, A], U."""
     score: jax.Array | np.ndarray
-    """[A], v."""
 
 
 class DotProductAttention(NamedTuple):
-    """The weights of scaled dot product attention, floating."""
+    """The weights of scaled dot product attention, floating.
+
+    Attributes:
+      query: [Q, A], W; None: the identity.
+      output: [Y, A], U; None: the identity.
+    """
 
     query: jax.Array | np.ndarray | None
-    """[Q, A], W; None: the identity."""
     output: jax.Array | np.ndarray | None
-    """[Y, A], U; None: the identity."""
 
 
 class Attention(NamedTuple):
-    """The result of attention."""
+    """The result of attention.
+
+    Attributes:
+      context: [Y], the weighted mean of the outputs; 0 if no step is real.
+      weights: [T], α, of sum 1; 0 at padding.
+    """
 
     context: jax.Array
-    """[Y], the weighted mean of the outputs; 0 if no step is real."""
     weights: jax.Array
-    """[T], α, of sum 1; 0 at padding."""
 
 
 Weights = TypeVar("Weights", AdditiveAttention, DotProductAttention)

@@ -129,14 +129,17 @@ class Loss:
     >>> gradients = [jax.grad(loss)(net, target) for loss in (Loss(), LOSSES["cross_entropy"])]
     >>> [round(float(gradient[0]), 4) for gradient in gradients]
     [0.0925, 0.8808]
+
+    Attributes:
+      squared: weight of E / 2; no field is negative.
+      cross_entropy: weight of the cross entropy, c above. It needs logistic output units unless it
+        is 0.
+      tolerance: outputs within this distance of their target have no error.
     """
 
     squared: float = 1.0
-    """Weight of E / 2; no field is negative."""
     cross_entropy: float = 0.0
-    """Weight of the cross entropy, c above. It needs logistic output units unless it is 0."""
     tolerance: float = 0.0
-    """Outputs within this distance of their target have no error."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

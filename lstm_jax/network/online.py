@@ -61,18 +61,21 @@ from lstm_jax.network.optimisers import check_optimiser
 
 
 class Learner(NamedTuple):
-    """The state of online learning, a pytree of constant size."""
+    """The state of online learning, a pytree of constant size.
+
+    Attributes:
+      parameters: the weights of the network.
+      optimiser_state: as the optimiser's `init` makes it.
+      state: the hidden layer after the last step.
+      traces: ∂s_v/∂w_m at the last step (eqs. 25, 27).
+      gradient: the gradient of the loss, summed over the steps since the last update.
+    """
 
     parameters: Parameters
-    """The weights of the network."""
     optimiser_state: optax.OptState
-    """As the optimiser's `init` makes it."""
     state: State
-    """The hidden layer after the last step."""
     traces: Traces
-    """∂s_v/∂w_m at the last step (eqs. 25, 27)."""
     gradient: Parameters
-    """The gradient of the loss, summed over the steps since the last update."""
 
 
 def init_learner(

@@ -55,14 +55,17 @@ ROWS = {
 
 
 class Strings(NamedTuple):
-    """A set of N strings, padded."""
+    """A set of N strings, padded.
+
+    Attributes:
+      symbols: [N, T + 1] uint8.
+      legal: [N, T] uint8, the set of legal next symbols; bit k stands for symbol k.
+      lengths: [N] int32, the number of steps, one less than the number of symbols.
+    """
 
     symbols: jax.Array
-    """[N, T + 1] uint8."""
     legal: jax.Array
-    """[N, T] uint8, the set of legal next symbols; bit k stands for symbol k."""
     lengths: jax.Array
-    """[N] int32, the number of steps, one less than the number of symbols."""
 
 
 class Sets(NamedTuple):

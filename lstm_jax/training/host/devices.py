@@ -27,12 +27,14 @@ class Devices:
 
     Trials are on the last axis of every array. On the devices, a pytree of such arrays is a list of
     parts, one for each device of this process.
+
+    Attributes:
+      mesh: the devices, of this process or of all processes.
+      batch_size: trials side by side on each device.
     """
 
     mesh: Mesh
-    """The devices, of this process or of all processes."""
     batch_size: int
-    """Trials side by side on each device."""
 
     def __post_init__(self) -> None:
         if len(self.mesh.axis_names) != 1:

@@ -35,16 +35,20 @@ Change = Callable[[LSTMTask, Value], LSTMTask]
 
 
 class OverrideSpec(NamedTuple):
-    """An entry of the table of overrides."""
+    """An entry of the table of overrides.
+
+    Attributes:
+      description: its effect in words; {} stands for the value's text.
+      apply: (task, value) to the changed task.
+      parse: parses the value's text, or raises ValueError(what is allowed); None: it takes no
+        value.
+      group: the group of overrides that exclude each other, if it has more than one member.
+    """
 
     description: str
-    """Its effect in words; {} stands for the value's text."""
     apply: Change
-    """(task, value) to the changed task."""
     parse: Parser | None = None
-    """Parses the value's text, or raises ValueError(what is allowed); None: it takes no value."""
     group: str = ""
-    """The group of overrides that exclude each other, if it has more than one member."""
 
 
 def replace_loss(task: Task, **fields: object) -> Task:

@@ -52,12 +52,15 @@ class InUseError(ValueError):
 
 
 class Restored(NamedTuple):
-    """The past of a run that continues."""
+    """The past of a run that continues.
+
+    Attributes:
+      seconds: time that the run had taken; 0.0 for a run that starts anew.
+      damaged: a sentence for each damaged checkpoint that was skipped.
+    """
 
     seconds: float
-    """Time that the run had taken; 0.0 for a run that starts anew."""
     damaged: list[str]
-    """A sentence for each damaged checkpoint that was skipped."""
 
 
 def run_trials(

@@ -51,12 +51,15 @@ class Programs:
 
 
 class Batch(NamedTuple):
-    """Trials that run side by side on all devices."""
+    """Trials that run side by side on all devices.
+
+    Attributes:
+      positions: the positions of its trials in the run; further trials of the batch are idle.
+      parts: their train state on each device of this process.
+    """
 
     positions: np.ndarray
-    """The positions of its trials in the run; further trials of the batch are idle."""
     parts: list[TrainState]
-    """Their train state on each device of this process."""
 
 
 class TrialRunner:

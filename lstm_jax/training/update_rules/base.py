@@ -39,14 +39,17 @@ R = TypeVar("R")
 
 
 class Metrics(NamedTuple):
-    """Sums over the training sequences of a chunk, for a batch of trials."""
+    """Sums over the training sequences of a chunk, for a batch of trials.
+
+    Attributes:
+      sequences: [B] int32, the number of training sequences.
+      error: [B] float32, the sum of the sequences' mean absolute output errors.
+      wrong: [B] int32, the number of incorrect sequences.
+    """
 
     sequences: jax.Array | np.ndarray
-    """[B] int32, the number of training sequences."""
     error: jax.Array | np.ndarray
-    """[B] float32, the sum of the sequences' mean absolute output errors."""
     wrong: jax.Array | np.ndarray
-    """[B] int32, the number of incorrect sequences."""
 
     def mean_error(self) -> jax.Array:
         """Return the mean error of the chunk's sequences, [B]; 0 where there were none."""
@@ -100,10 +103,13 @@ class BatchUpdateRule(Protocol[ModelT]):
 
 @dataclasses.dataclass(frozen=True)
 class Vmapped:
-    """A `BatchUpdateRule` that is an `UpdateRule` lifted by `jax.vmap`."""
+    """A `BatchUpdateRule` that is an `UpdateRule` lifted by `jax.vmap`.
+
+    Attributes:
+      rule: the update rule of one trial.
+    """
 
     rule: UpdateRule[AnyModel]
-    """The update rule of one trial."""
 
     def init(self, keys: jax.Array) -> AnyModel:
         """Return the untrained models."""

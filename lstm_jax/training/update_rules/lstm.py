@@ -29,29 +29,36 @@ STALLED = 0.95
 
 
 class Model(NamedTuple):
-    """A network in training; in a batch of B trials, the batch axis of every array is last."""
+    """A network in training; in a batch of B trials, the batch axis of every array is last.
+
+    Attributes:
+      parameters: the weights.
+      optimiser_state: the state of the optimiser, from its `init`.
+      num_blocks: [B] int32, the memory blocks that have been added to the network.
+      last_error: [B] float32, the mean training error of the previous chunk; infinity if there was
+        none.
+      previous: the weights before the last update, if the first step of a sequence still uses them.
+    """
 
     parameters: Parameters
-    """The weights."""
     optimiser_state: optax.OptState
-    """The state of the optimiser, from its `init`."""
     num_blocks: jax.Array
-    """[B] int32, the memory blocks that have been added to the network."""
     last_error: jax.Array
-    """[B] float32, the mean training error of the previous chunk; infinity if there was none."""
     previous: Parameters | None = None
-    """The weights before the last update, if the first step of a sequence still uses them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PerSequenceUpdate:
-    """The `BatchUpdateRule` of the LSTM that updates the weights once per sequence."""
+    """The `BatchUpdateRule` of the LSTM that updates the weights once per sequence.
+
+    Attributes:
+      task: the task, whose hyperparameters decide how the network starts and is trained.
+      optimiser: any optax transformation that needs no more than the gradient (default: the
+        optimiser of the hyperparameters).
+    """
 
     task: Task[Architecture]
-    """The task, whose hyperparameters decide how the network starts and is trained."""
     optimiser: optax.GradientTransformation = FROM_TASK
-    """Any optax transformation that needs no more than the gradient (default: the optimiser of the
-    hyperparameters)."""
 
     _make_optimiser = staticmethod(make_optimiser)
 
