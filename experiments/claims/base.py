@@ -1,4 +1,4 @@
-"""The interface of a claim, and what several claims share."""
+"""The interface of a claim, and functions that several claims share."""
 
 from __future__ import annotations
 

@@ -56,9 +56,11 @@ class Model(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentUpdate(UpdateRule[Model]):
-    """Descent after every sequence or, with a `StepGradient`, after every step with a loss.
+    """Descent per sequence or, with a `StepGradient`, per step that has a loss.
 
     Attributes:
+      task: the task, whose `architecture` is a `RecurrentNet`.
+      optimiser: any optax transformation that needs the gradient alone.
       gradient: `bptt_gradient`, `RTRL` or `ELMAN`.
       tolerance: the distance within which an output counts as equal to its target; not negative.
     """
@@ -167,9 +169,9 @@ class GuessedModel(NamedTuple):
 class Guessing(UpdateRule[GuessedModel]):
     """Random weight guessing: draw all weights at once, until the trial is solved.
 
-    Weights are uniform in the range of the task's hyperparameters. A guess is given up at its first
-    wrong sequence, so that most cost one or two sequences. If p is the fraction of the weight cube
-    in which all sequences are right, the number of guesses is geometric with mean 1 / p.
+    Weights are uniform in the range of the task's hyperparameters. A guess is discarded at its
+    first wrong sequence, so that most cost one or two sequences. If p is the fraction of the weight
+    cube in which all sequences are right, the number of guesses is geometric with mean 1 / p.
 
     In the source a guess must be right on a fixed training set and is then tested. Here, as for
     every update rule, each training sequence is a new one, and the task's stopping rule decides.
@@ -233,7 +235,7 @@ def training_loop(
       learning_rate: of gradient descent, not negative; None: the task's.
       init_range: weights are uniform in [-init_range, init_range]; None: the task's.
       optimiser: any optax transformation in place of gradient descent.
-      tolerance: the distance within which an output counts as equal to its target.
+      tolerance: the distance within which an output counts as equal to its target, not negative.
 
     Raises:
       ValueError: if `learning_rate` and `optimiser` are both given, the task's output units are not

@@ -123,7 +123,7 @@ class Architecture:
       num_inputs: I, input units, at least 1.
       blocks: cells in each memory block, at least one block of at least one cell.
       num_outputs: K, output units, at least 1.
-      num_hidden: N, conventional hidden units.
+      num_hidden: N, conventional hidden units, at least 0.
       input_gates: whether blocks have input gates; otherwise y_in = 1.
       output_gates: whether blocks have output gates; otherwise y_out = 1.
       recurrent: what the hidden layer sees of itself one step before: "all" of it, as in the paper;

@@ -200,7 +200,7 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
       parameters: its weights, [..., *lanes] each, with the same lanes on all arrays.
 
     Raises:
-      ValueError: naming the first array that is missing, not expected, or of the wrong type.
+      ValueError: if an array is missing, unexpected, or of the wrong shape or dtype.
     """
     check_type("architecture", architecture, Architecture)
     check_type("parameters", parameters, Parameters)

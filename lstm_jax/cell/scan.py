@@ -63,12 +63,14 @@ class Steps(NamedTuple):
 
 
 class Sequence(NamedTuple):
-    """The inputs of the hidden layer, as arrays; `mask` and `reset` are those of `Steps`.
+    """The inputs of the hidden layer, as arrays.
 
     Attributes:
       inputs: [T, I] floating, or [T] integers for one-hot vectors; None where they are not needed.
-      initial_state: before the first step.
+      initial_state: the state before the first step.
+      mask: as in `Steps`.
       length: [] integer, if the mask is that of the first steps; otherwise None.
+      reset: as in `Steps`.
     """
 
     inputs: jax.Array | MaybeNone
@@ -79,9 +81,10 @@ class Sequence(NamedTuple):
 
 
 class LayerScan(NamedTuple):
-    """The hidden layer of an `architecture`, as a static (hashable) function of its weights.
+    """The hidden layer of a network, as a static (hashable) function of its weights.
 
     Attributes:
+      architecture: the network.
       record: whether to return the activations of every step.
       truncate: whether autodiff gives the truncated gradient, as in `cell_step`.
     """
@@ -169,7 +172,7 @@ def project(weights: UnitWeights, inputs: jax.Array) -> jax.Array:
 
 
 def last_step(sequence: Sequence, num_steps: int) -> tuple[jax.Array, jax.Array]:
-    """Mark the step that the final state is of, [T, *lanes] bool, and whether there is one.
+    """Mark the step whose state is the final one, [T, *lanes] bool, and whether there is one.
 
     There is none, [*lanes] bool, if no step is real, or none after the last reset. The axes of
     lanes are of size 1 without a mask and resets, which alone tell them apart.

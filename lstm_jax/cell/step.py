@@ -11,7 +11,7 @@ In the network of 1997 there is no y_phi, its factor is exactly 1, and there are
 |-------------------------------|----------------------------------|-----------------|
 | net_in, net_out, net_c, net_i | `net` (a `Layer`)                | [J] [J] [C] [N] |
 | g(net_c), h(s_c)              | `cell_input`, `h_s`              | [C]             |
-| e_s, e_out, ...               | `delta_*`, `e_s` (sign of dE)    | as the unit     |
+| e_s, e_out, ...               | `delta_*`, `e_s` (sign of ∂E)    | as the unit     |
 | w_lm                          | `weights[m, l]`                  | sources, units  |
 | t - 1                         | suffix `_tm1`                    |                 |
 

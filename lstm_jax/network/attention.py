@@ -7,8 +7,8 @@ A query q scores the outputs y(t) of every step. The context is their mean, weig
     α(t) = exp e(t) / Σ_τ exp e(τ)            over the steps that are not padding
     context = Σ_t α(t) y(t)
 
-Error signals enter the layer at every step, as from output units. With the truncated gradient they
-then reach that step's units and the carrousel only.
+Errors enter the layer at every step, as from output units. With the truncated gradient they then
+reach only the units of that step and the carrousel.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def dot_product_attention(
     >>> dot_product_attention(identity, jnp.zeros(1), outputs, steps=Steps(length=2)).weights
     Array([0.5, 0.5, 0. ], dtype=float32)
 
-    Arguments are those of `additive_attention`, with the weights W and U.
+    Arguments and errors are those of `additive_attention`, with the weights W and U.
     """
     check_type("parameters", parameters, DotProductAttention)
 

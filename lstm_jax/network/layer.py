@@ -62,6 +62,9 @@ class RunOptions:
         graph. "full" is the exact gradient, by backpropagation through time.
       reverse: whether to take the steps from the last to the first. Padding stays where it is, a
         reset acts before its step is taken, and the final state is that after step 0.
+
+    Raises:
+      ValueError: if a field has another value.
     """
 
     gradient: Gradient = "truncated"
@@ -135,8 +138,8 @@ def apply(
     ((10, 4), (4,))
 
     All other arguments and errors are those of `unroll`. With `at="end"` the outputs are those
-    after the last real step taken; then no activations are stored without a gradient, and no error
-    signals are summed over time with one.
+    after the last real step taken. No activations are then stored without a gradient; with one, the
+    error enters at a single step.
 
     Returns:
       The outputs, [T, K] or [K], and the final `State`.

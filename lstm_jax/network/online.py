@@ -65,8 +65,8 @@ class Learner(NamedTuple):
 
     Attributes:
       parameters: the weights of the network.
-      optimiser_state: as the optimiser's `init` makes it.
-      state: the hidden layer after the last step.
+      optimiser_state: the state of the optimiser, from its `init`.
+      state: the state of the hidden layer after the last step.
       traces: ∂s_v/∂w_m at the last step (eqs. 25, 27).
       gradient: the gradient of the loss, summed over the steps since the last update.
     """
@@ -81,7 +81,7 @@ class Learner(NamedTuple):
 def init_learner(
     architecture: Architecture, parameters: Parameters, optimiser: optax.GradientTransformation
 ) -> Learner:
-    """Return a learner before the first step, which owns its arrays: they may be donated.
+    """Return a learner before the first step, with arrays of its own, which may be donated.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -121,7 +121,7 @@ def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
 
     Args:
       architecture: the network.
-      learner: as `init_learner` makes it.
+      learner: the learner at any step.
 
     Raises:
       ValueError: if the learner does not fit the architecture.
@@ -162,6 +162,7 @@ def learn(
 
     Args:
       architecture: the network; static under `jit`.
+      learner: the learner before the step.
       x_t: [I] floating, or an integer in [0, I) for a one-hot vector.
       target: [K], or None for a step without error.
       weight: the weight of this step's loss; 0 is the same as no target, so that one compiled
@@ -234,7 +235,7 @@ def _gradient(
     weight: jax.Array,
     loss: Loss,
 ) -> Parameters:
-    """Eqs. 19-28: one step's gradient of the error, E / 2 in the paper."""
+    """Return one step's gradient of the loss, E / 2 in the paper (eqs. 19-28)."""
 
     def at_outputs(output: OutputWeights, state: State) -> jax.Array:
         net = output_units(net_inputs_only(architecture), output, state, sources.input)
@@ -259,7 +260,7 @@ def _gradient(
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
-    """Apply the gradient, summed over a step or a sequence, by the optimiser; set it to 0.
+    """Update the weights by the gradient summed since the last update, and set it to 0.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net, sgd = Architecture(num_inputs=2, blocks=(1,), num_outputs=1), optax.sgd(0.5)
@@ -271,8 +272,8 @@ def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner
     Array([0.], dtype=float32)
 
     Args:
-      optimiser: the one that `init_learner` was given.
-      learner: with the gradient summed since the last update.
+      optimiser: the optimiser that `init_learner` was given.
+      learner: the learner, after at least one step.
 
     Raises:
       ValueError: if `learner` is not a `Learner`.

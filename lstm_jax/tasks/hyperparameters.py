@@ -1,4 +1,4 @@
-"""Hyperparameters of a training run: one flat, frozen record for tasks, recipes and results."""
+"""Hyperparameters of a training run, for tasks, recipes and result files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks: a network, a generator of sequences, a criterion and everything that a trial needs.
+"""Interface of tasks: a network, a generator of sequences, a criterion and a stopping rule.
 
 A row of the paper's tables is one `Task`, and so is a problem of your own. All functions of a task
 are pure and written for one sequence; `jit`, `vmap` and `scan` transform them. Everything else in a
@@ -48,7 +48,7 @@ def real_steps(example: Example) -> jax.Array:
 
 
 def in_turn(sequences: Example, n: jax.Array | int) -> Example:
-    """Return sequence number n, modulo their number, of a set with the batch axis first."""
+    """Return sequence n, modulo the number of sequences, of a set with the batch axis first."""
     size = sequences.length.shape[0]
     return jax.tree.map(lambda array: array[n % size], sequences)
 
@@ -79,8 +79,7 @@ class TestRule:
     Attributes:
       interval: the number of training sequences between tests, at least 1.
       size: the number of test sequences, at least 1.
-      max_wrong: as in `StreamRule`, of the test sequences.
-      mean_error: as in `StreamRule`, of the test sequences.
+      max_wrong, mean_error: as in `StreamRule`, of the test sequences.
     """
 
     interval: int
@@ -165,36 +164,32 @@ class Task(Generic[NetworkT]):
     (10, 'end')
 
     Attributes:
-      architecture: the network: an `Architecture`, or the description of a baseline's network.
-      sample: draws a training sequence: (key, data) -> `Example`, where `prepare` made `data`.
-      is_correct: the criterion: (outputs, example) -> bool; the outputs are shaped as the targets.
+      architecture: an `Architecture`, or a baseline's network.
+      sample: draws a training sequence, (key, data) -> `Example`, with the data of `prepare`.
+      is_correct: the criterion, (outputs, example) -> bool, for outputs shaped as the targets.
       name: the row's name, such as "6a"; result files are named after it.
       title: a short description for tables and pictures; "": the name.
-      error_at: whether there is one target at the end of a sequence, or a target at every step.
-      max_length: T, the number of steps of the longest sequence; 0: the length of the generator's
-        arrays.
-      hyperparameters: the learning rate, the initial weights, and how the network is trained.
-      rule: the stopping rule: when a trial has solved the task.
+      error_at: "end" for one target at the end of a sequence, or "every_step".
+      max_length: T, the most steps of a sequence; 0: the length of the arrays of `sample`.
+      hyperparameters: those of the network and its training.
+      rule: the stopping rule, which says when a trial has solved the task.
       trials: the number of trials in the paper, at least 1.
-      max_sequences: the number of training sequences after which a trial counts as failed, at least
-        1.
+      max_sequences: the most training sequences of a trial, at least 1.
       published: the paper's numbers.
-      test_size: the number of sequences of the final test, at least 1.
+      test_size: the sequences of the final test, at least 1.
       fixed_length: whether every sequence has `max_length` steps, so that no mask is needed.
       prepare: (key, trial) -> the data that all sequences of a trial share, such as its training
-        set. Runs on the host, with the same key for all trials of a run. None: there are no such
-        data.
-      training_set: (data) -> all training sequences, the batch axis first; training goes through
-        them in turn. None: training draws its sequences by `sample`.
+        set. Runs on the host, with the same key for all trials. None: no such data.
+      training_set: (data) -> all training sequences, the batch axis first, which are presented in
+        turn; None: `sample` draws them.
       sample_test: like `sample`, for test sequences; None: `sample` itself.
-      test_set: (data) -> all test sequences, the batch axis first; tests go through them in turn.
-        None: tests draw their sequences by `sample_test`.
+      test_set: (data) -> all test sequences, likewise; None: `sample_test` draws them.
       first_rule: a weaker rule on the same tests, whose first success is recorded (ST1 of task 3).
       sequential_construction: whether the network starts without memory blocks and gets the next
         one whenever the training error has stopped decreasing (section 4, a remedy for the abuse
         problem).
-      construction_interval: the number of training sequences between two comparisons of that error;
-        with a `TestRule`, its interval.
+      construction_interval: the training sequences between two comparisons of that error; with a
+        `TestRule`, its interval.
 
     Raises:
       ValueError: if a number or a choice is out of its range.
@@ -245,6 +240,9 @@ class Task(Generic[NetworkT]):
           key: PRNG key of all sequences.
           size: the number of sequences, at least 1.
           data: as made by `prepare`; None: `prepare(key, 0)`, if the task has it.
+
+        Raises:
+          ValueError: if `key` is not a PRNG key, or `size` is below 1.
         """
         check_key("key", key)
         size = as_integer("size", size, 1)
@@ -265,6 +263,10 @@ def replace_architecture(task: Task, **fields: object) -> Task:
     Args:
       task: the task.
       **fields: fields of its architecture.
+
+    Raises:
+      TypeError: if the architecture does not have a field.
+      ValueError: if a value is out of its range.
     """
     architecture = dataclasses.replace(task.architecture, **fields)
     return dataclasses.replace(task, architecture=architecture)
@@ -279,7 +281,11 @@ def replace_hyperparameters(task: Task, **fields: object) -> Task:
 
     Args:
       task: the task.
-      **fields: fields of its hyperparameters.
+      **fields: fields of `Hyperparameters`.
+
+    Raises:
+      TypeError: if `Hyperparameters` does not have a field.
+      ValueError: if a value is out of its range.
     """
     hyperparameters = dataclasses.replace(task.hyperparameters, **fields)
     return dataclasses.replace(task, hyperparameters=hyperparameters)

@@ -65,7 +65,6 @@ class Devices:
         return on_host(jax.tree.map(self._global_array, *parts))
 
     def _global_array(self, *parts: jax.Array) -> jax.Array:
-        """Return the array of all processes from this process's parts."""
         axes = (*(None for _ in parts[0].shape[1:]), *self.mesh.axis_names)
         shape = (*parts[0].shape[:-1], self.width)
         sharding = NamedSharding(self.mesh, P(*axes))

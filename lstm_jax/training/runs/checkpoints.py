@@ -55,7 +55,7 @@ class Restored(NamedTuple):
     """The past of a run that continues.
 
     Attributes:
-      seconds: time that the run had taken; 0.0 for a run that starts anew.
+      seconds: time that the run has taken so far; 0.0 for a new run.
       damaged: a sentence for each damaged checkpoint that was skipped.
     """
 
@@ -77,8 +77,9 @@ def run_trials(
     Args:
       runner: the trials, before their first chunk or as restored.
       checkpoints: the checkpoints of the run.
-      started: the time at which the run started (`time.monotonic`), minus what it took before.
-      checkpoint_seconds: the least time between two checkpoints.
+      started: the start of the run, in seconds of `time.monotonic`, less the seconds that it took
+        before it was interrupted.
+      checkpoint_seconds: the least time between two checkpoints, in seconds.
       interrupts: deferred signals, which raise KeyboardInterrupt after a checkpoint.
       on_chunk: called after every chunk; returns True to stop the trials there.
 
@@ -217,7 +218,6 @@ class Checkpoints:
 
 
 def _unpack(packed: bytes, like: RunState) -> RunState:
-    """Return what was saved, in the structure of `like`."""
     file = io.BytesIO(packed)
     return jax.tree.map(lambda _: np.load(file, allow_pickle=False), like)
 

@@ -84,21 +84,20 @@ class TrialResult:
     """The result of one trial.
 
     Attributes:
-      index: the trial's index, from 0.
-      solved: whether its task's rule was met.
-      sequences: training sequences until it ended.
-      finite: False if it was stopped because its outputs became NaN or infinite.
+      index: from 0.
+      solved: whether the rule of the task was met.
+      sequences: training sequences until the trial ended.
+      finite: False if the trial ended because its outputs became NaN or infinite.
       first_rule_sequences: training sequences until `Task.first_rule` was met; None: it was not.
-      test_wrong: the number of incorrect sequences in the final test, of `test_size` fresh ones.
-      test_size: the number of sequences in the final test.
+      test_wrong: incorrect sequences in the final test.
+      test_size: sequences in the final test, which are fresh.
       test_error: mean absolute error of an output in that test.
       test_squared_error: mean squared error of an output in that test.
       curve: [chunks, 3] float64: training sequences until the end of a chunk, its mean error and
         its fraction of incorrect sequences.
-      model: the model when the trial ended, as its update rule defines it, in NumPy arrays.
+      model: the model when the trial ended, of its update rule, in NumPy arrays.
       best_model: the model at the end of the chunk with the lowest mean error.
-      best_error: mean error of that chunk; infinity if there was none, and `best_model` is
-        untrained.
+      best_error: mean error of that chunk; infinity if `best_model` is untrained.
       best_sequences: training sequences until the end of that chunk.
     """
 

@@ -83,7 +83,6 @@ def record(window: Window, n: jax.Array, wrong: jax.Array, error: jax.Array) -> 
 
 
 def _push(ring: Ring, n: jax.Array, value: jax.Array) -> Ring:
-    """Replace the oldest value by number n."""
     size = ring.values.shape[0]
     values = jax.lax.dynamic_update_index_in_dim(ring.values, value, n % size, 0)
     oldest = jax.lax.dynamic_index_in_dim(values, (n + 1) % size, keepdims=False)

@@ -73,10 +73,13 @@ class TrainingLoop:
     """The online training of a task by an update rule, as pure functions for `jax.jit`.
 
     Attributes:
-      task: the task: its sequences, its stopping rule and its hyperparameters.
-      update_rule: the update rule (default: the LSTM's, by the task's hyperparameters).
+      task: the task.
+      update_rule: default: the LSTM's, by the hyperparameters of the task.
       chunk: training sequences per chunk, in [1, 2^24]: the interval of the task's tests, if it has
         any (default: that interval or the one of the task's construction, otherwise 1000).
+
+    Raises:
+      ValueError: if `chunk` is out of its range, or the task and its hyperparameters do not fit.
     """
 
     task: Task
@@ -254,7 +257,6 @@ def make_update_rule(task: Task) -> BatchUpdateRule[AnyModel]:
 
 
 def _key(key_data: jax.Array, *uses: jax.Array | int) -> jax.Array:
-    """Return a trial's key for one of its uses."""
     return functools.reduce(jax.random.fold_in, uses, as_key(key_data))
 
 
@@ -264,7 +266,6 @@ def _subkeys(keys: chex.Array, *uses: jax.Array | int) -> jax.Array:
 
 
 def _end(trials: Trials, which: jax.Array, status: int, n: jax.Array) -> Trials:
-    """End the trials `which`, [B] bool, after n sequences, with `status`."""
     return trials._replace(
         status=jnp.where(which, status, trials.status),
         ended_at=jnp.where(which, n, trials.ended_at),

@@ -68,7 +68,7 @@ class UpdateRule(Protocol[ModelT]):
         ...
 
     def outputs(self, model: ModelT, example: Example) -> jax.Array:
-        """Return the outputs [K], or [T, K] for a task with a target at every step."""
+        """Return the outputs at the targets, [K] or [T, K]."""
         ...
 
     def end_chunk(self, model: ModelT, metrics: Metrics) -> ModelT:
@@ -93,7 +93,7 @@ class BatchUpdateRule(Protocol[ModelT]):
         ...
 
     def outputs(self, model: ModelT, example: Example) -> jax.Array:
-        """Return the outputs [K, B], or [T, K, B] for a task with a target at every step."""
+        """Return the outputs at the targets, [K, B] or [T, K, B]."""
         ...
 
     def end_chunk(self, model: ModelT, metrics: Metrics, running: jax.Array) -> ModelT:
@@ -148,7 +148,7 @@ def as_key(key_data: jax.Array) -> jax.Array:
 
 
 def with_fixed_prng(fun: Callable[P, R]) -> Callable[P, R]:
-    """Make a function draw the same random numbers, also when traced, under all settings of JAX."""
+    """Make a function, traced or not, draw the same random numbers under all settings of JAX."""
 
     @functools.wraps(fun)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
