@@ -54,7 +54,7 @@ def measure(
     measure_one: Callable[[TrainingLoop, ClaimOptions], Document],
     options: ClaimOptions,
 ) -> dict[str, Document]:
-    """Return by label what `measure_one` finds, among it the number of trials `solved`."""
+    """Return the results of `measure_one` by label; each has the number of trials `solved`."""
     found = {}
     for label, loop in variants.items():
         found[label] = measure_one(loop, options)

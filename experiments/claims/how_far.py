@@ -10,7 +10,7 @@ Inputs are one-hot symbols a, b, (c,) S; the outputs stand for a, b, (c,) T, whi
     legal next         a     a b    a b    b     c     c     T
 
 **Timing** (Gers, Schraudolph & Schmidhuber 2002): spike n comes F + I(n) steps after the last;
-I(n) is 0 or 1 with even odds. For F = 3 and I = 0, 1:
+I(n) is 0 or 1 with equal probability. For F = 3 and I = 0, 1:
 
     step                           1   2   3   4   5   6   7
     spikes                         .   .   1   .   .   .   1

@@ -68,11 +68,11 @@ class Layer(NamedTuple, Generic[T]):
     Entries are weights (`Layer[UnitWeights]`) or arrays over the units; None for absent types.
 
     Attributes:
-      input_gate: of the J input gates, in_j.
-      forget_gate: of the J forget gates, phi_j; not in the paper of 1997.
-      output_gate: of the J output gates, out_j.
-      cell: of the C memory cells, c_j^v, block by block.
-      hidden: of the N conventional hidden units, i.
+      input_gate: that of the J input gates, in_j.
+      forget_gate: that of the J forget gates, phi_j; not in the paper of 1997.
+      output_gate: that of the J output gates, out_j.
+      cell: that of the C memory cells, c_j^v, block by block.
+      hidden: that of the N conventional hidden units, i.
     """
 
     input_gate: T | MaybeNone

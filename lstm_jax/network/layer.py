@@ -138,8 +138,7 @@ def apply(
     ((10, 4), (4,))
 
     All other arguments and errors are those of `unroll`. With `at="end"` the outputs are those
-    after the last real step taken. No activations are then stored without a gradient; with one, the
-    error enters at a single step.
+    after the last real step taken; unless a gradient is computed, no activations are then stored.
 
     Returns:
       The outputs, [T, K] or [K], and the final `State`.

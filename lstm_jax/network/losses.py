@@ -169,8 +169,8 @@ class Loss:
     ) -> jax.Array:
         """Return the loss of a sequence, summed over steps, output units and lanes.
 
-        `net` and the other arrays are those of `cross_entropy`: `net` is what `apply` returns for
-        an architecture whose `output` is "identity". The argument `output` is the activation
+        The arrays and errors are those of `cross_entropy`: `net` is what `apply` returns for an
+        architecture whose `output` is "identity". The argument `output` is the activation
         function of the output units, a key of `ACTIVATIONS`.
         """
         self.check(output)

@@ -11,8 +11,8 @@ y_phi = 1 without forget gates. The sources m of a peephole are the states that 
 O(W) and each step's work O(1) per weight. The gradients of all steps (eqs. 19-28) are summed until
 an update applies them; the sums equal those of `reverse_mode`.
 
-`learn` takes one step. `learn_chunk` takes T at once: error signals flow back in reverse mode to
-the start of the chunk, where they meet the traces of earlier steps, and one sum moves these on to
+`learn` processes one step, `learn_chunk` T at once: error signals flow back in reverse mode to the
+start of the chunk, where they meet the traces of earlier steps, and one sum moves these on to
 its end. The result equals that of `learn` step by step, up to rounding.
 """
 
@@ -150,7 +150,7 @@ def learn(
     reset: ArrayLike | None = None,
     loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner]:
-    """Take one input and, if there is one, its target.
+    """Process one input and, if given, its target.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -299,7 +299,7 @@ def learn_chunk(
     steps: Steps = Steps(),
     loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner]:
-    """Take T steps at once, faster than `learn` step by step; memory is O(T).
+    """Process T steps at once, faster than `learn` step by step; memory is O(T).
 
     Arguments and errors are those of `learn` for T steps: `inputs` [T, I] floating or [T] integers,
     `targets` [T, K] or None, `weights` [T] (None: 1), and the mask and the resets of `steps`.
