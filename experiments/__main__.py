@@ -7,11 +7,11 @@ import pathlib
 import textwrap
 
 from experiments.rows.collection import BASELINES, COMMANDS, rows_of
-from lstm_jax.training.recipes.overrides import OVERRIDES
+from lstm_jax.training.recipes.overrides import OVERRIDES, OverrideSpec
 from lstm_jax.training.recipes.recipe import NAMED
 
 FOLDER = pathlib.Path(__file__).parent
-INDENT = 27  # of the second column
+INDENT = 30  # of the second column
 
 
 def commands() -> dict[str, str]:
@@ -25,6 +25,11 @@ def commands() -> dict[str, str]:
     return found
 
 
+def _describe(spec: OverrideSpec) -> str:
+    text = spec.description.format("VALUE")
+    return f"{text} ({spec.parse.allowed})" if spec.parse else text
+
+
 def overview() -> str:
     """Return the text of `python -m experiments`."""
     sections = {
@@ -36,9 +41,9 @@ def overview() -> str:
             name: overrides.replace("+", " +") or "none: the hyperparameters of the paper"
             for name, overrides in NAMED.items()
         },
-        "Overrides (--recipe=NAME+OVERRIDE+OVERRIDE=VALUE ...):": {
-            f"{name}=VALUE" if override.parse else name: override.description.format("VALUE")
-            for name, override in OVERRIDES.items()
+        "Overrides (--recipe=NAME+OVERRIDE+OVERRIDE=VALUE ...), with the values of each:": {
+            f"{name}=VALUE" if spec.parse else name: _describe(spec)
+            for name, spec in OVERRIDES.items()
         },
     }
     fill = textwrap.TextWrapper(100, "  ", " " * INDENT, break_on_hyphens=False).fill

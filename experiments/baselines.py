@@ -1,8 +1,8 @@
 """The methods that the paper compares the LSTM with, on tasks 1, 2 and 3.
 
-A row's name is its task, a dot, its method and what distinguishes it. Trials have the paper's
-maximum number of sequences where it gives one. Where nothing was learned within 5,000,000
-sequences, --max_sequences sets a smaller one, which the result file records.
+A row is named after its task, its method and what distinguishes it, such as 2a-4.rtrl-10: task 2a
+with p = 4, RTRL, learning rate 10. Trials that fail take up to 5,000,000 sequences; --max_sequences
+sets a smaller maximum, which the result file records.
 """
 
 from experiments.rows.run import row_command

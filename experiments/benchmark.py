@@ -10,9 +10,9 @@ CPU build is installed:
     pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
 
 Each case runs in a separate process for each of its settings of XLA's flags, with all contenders.
-A contender counts with its best time over the settings. Prints a table and writes
-DIR/benchmark.CASE.json. With --quick, small sizes under the first setting only show that everything
-works, and nothing is compared.
+The best time of a contender over the settings is compared. Prints a table and writes
+DIR/benchmark.CASE.json. With --quick, small sizes run under the first setting, to check that
+everything works, and nothing is compared.
 """
 
 from __future__ import annotations
@@ -94,12 +94,16 @@ SETTINGS = sorted({setting for case in CASES.values() for setting in case.settin
 
 
 def define(flags: FlagSet) -> None:
-    flags.items("case", list("abcdefghij"), f"Cases, of {', '.join(CASES)}.")
+    flags.items("case", list("abcdefghij"), f"Cases to run, of {', '.join(CASES)}.")
     flags.folder("out", "Folder for the JSON files (default: none are written).", required=False)
     flags.integer("repeats", 10, "Timed runs of each contender.", most=10_000)
     flags.switch("quick", False, "Use small sizes, to check that everything works.")
     flags.switch("overwrite", False, "Replace existing result files.")
-    flags.text("setting", None, f"Only this setting of XLA's flags, of {'; '.join(SETTINGS)}.")
+    flags.text(
+        "setting",
+        None,
+        f"Run under one setting of XLA's flags, of {SETTINGS} (default: the case's).",
+    )
 
 
 def main(values: FlagValues) -> None:
@@ -128,7 +132,7 @@ def main(values: FlagValues) -> None:
 
 
 def _measure(case: str, values: FlagValues) -> list[Document]:
-    """Return a document per setting, of this process only if it is all that is measured."""
+    """Measure every setting, each in a process of its own unless it is the only one."""
     settings = CASES[case].settings[: 1 if values.quick else None]
     if values.setting is not None:
         settings = (values.setting,)

@@ -1,11 +1,11 @@
-"""Diagnosis of the networks in result files: problems, the paper's remedies, active gates.
+"""Diagnosis of the networks in result files: problems, the paper's remedies, gate activity.
 
     python -m experiments.diagnose experiments/results/6a/6a.json
     python -m experiments.diagnose out/4-100.json out/4-100.adam.json --sequences=500
     python -m experiments.diagnose --files=out/6b.json --seed=1
 
-A result file has the network of its first solved trial. The network is run on fresh sequences of
-its task, and the findings of the library's `diagnose` are printed, one per line.
+A result file holds the network of its first solved trial. The network is run on fresh sequences of
+its task, and the findings of `lstm_jax.diagnose` are printed, one per line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
         if architecture.num_inputs != task.architecture.num_inputs:
             raise ValueError(f"a network of task {task.name} must have its inputs")
     except ValueError as error:
-        raise ValueError(f"{path} must hold a network of the LSTM's: {error}") from error
+        raise ValueError(f"{path} must hold an LSTM network: {error}") from error
     batch = task.sample_batch(jax.random.key(seed), sequences)
     symbols = plots.symbol_names(document["task"])
     found = diagnose(architecture, parameters, batch.inputs, batch.length, symbols=symbols)
@@ -38,7 +38,7 @@ def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:
 
 
 def define(flags: FlagSet) -> None:
-    flags.items("files", [], "Result files, which may also be given without a flag.")
+    flags.items("files", [], "Result files (.json), which may also be given without the flag.")
     flags.integer("sequences", 200, "Fresh sequences for each network.", 1, 100_000)
     flags.seed()
 

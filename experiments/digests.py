@@ -3,8 +3,8 @@
     python -m experiments.digests
     python -m experiments.digests --rows=6a,1-1
 
-A digest is of sequences, tests, curves and weights of three trials. The recipes are `paper`, the
-best other one of the committed results, and that of the row's best interpretation in the ablations.
+A digest is a hash of the sequences, tests, curves and weights of three trials. The recipes are
+`paper`, the best other one of the committed results, and the best one of the ablation study.
 """
 
 from __future__ import annotations

@@ -112,15 +112,14 @@ def draw(panels: dict[str, Lines]) -> Figure:
 
 
 def _style(label: str) -> style.Options:
-    """Return the net's colour, and the dashes of a bound or a time."""
     find = lambda table: next(value for part, value in table.items() if part in label)
     return {"color": find(COLOURS), "linestyle": find(DASHES)}
 
 
 def define(flags: FlagSet) -> None:
     flags.folder("out", "Folder for error_flow.png (required).")
-    flags.integer("steps", 1000, "Largest lag q.", 2, 100_000)
-    flags.integer("sequences", 20_000, "Training sequences.")
+    flags.integer("steps", 1000, "Largest lag q on the left.", 2, 100_000)
+    flags.integer("sequences", 20_000, "Training sequences of each net on the right.")
     flags.seed()
     flags.switch("overwrite", False, "Replace an existing picture.")
 

@@ -3,8 +3,8 @@
     python -m experiments.notebooks
     python -m experiments.notebooks --names=inside_a_cell,your_own_task
 
-A source is a Python file with `# %%` before each cell; its first cell of code stands for _setup.py.
-Each NAME.ipynb is written from NAME.py with all outputs.
+Each NAME.ipynb is written from NAME.py, in which `# %%` begins a cell and the first cell of code
+stands for _setup.py. Needs the extra `notebooks`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def execute(notebook: NotebookNode) -> None:
 
 
 def define(flags: FlagSet) -> None:
-    flags.items("names", [], "Notebooks to run (default: all).")
+    flags.items("names", [], f"Notebooks to run, of {', '.join(names())} (default: all).")
 
 
 def main(values: FlagValues) -> None:

@@ -1,4 +1,4 @@
-"""A page of a folder of results: tables, learning curves, and how to repeat each run.
+"""An HTML report on a folder of results: tables, learning curves and commands.
 
     python -m experiments.report --out=out
     python -m experiments.report --out=out --overwrite
@@ -74,17 +74,17 @@ def read_folder(folder: pathlib.Path) -> dict[pathlib.Path, Document]:
         try:
             found[path] = read_result(path)
         except ValueError as error:  # the file of a sweep, a claim or a benchmark
-            print(f"left out: {error}")
+            print(f"skipped: {error}")
     if not found:
-        raise ValueError(f"--out must hold result files of rows, and {folder} holds none")
+        raise ValueError(f"--out must be a folder with result files of rows, got {folder}")
     return dict(sorted(found.items(), key=lambda item: paper_order(item[1])))
 
 
 def define(flags: FlagSet) -> None:
     flags.folder("out", "Folder of result files (required).")
-    into = "Folder of the page and the CSV files (default: that of the results)."
+    into = "Folder for the page and the CSV files (default: that of the results)."
     flags.folder("into", into, required=False)
-    flags.switch("overwrite", False, "Replace files that exist.")
+    flags.switch("overwrite", False, "Replace existing files.")
 
 
 def main(values: FlagValues) -> None:

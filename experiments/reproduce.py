@@ -1,10 +1,10 @@
-"""Rows of the paper's tables 1 to 9, in parallel: all of the LSTM, all of the baselines, or a list.
+"""Rows of the paper's tables, run in parallel: those of the LSTM, of the baselines, or a list.
 
     python -m experiments.reproduce --rows=all --out=DIR
     python -m experiments.reproduce --rows=baselines --workers=4 --out=DIR
     python -m experiments.reproduce --rows=6a,6b,2c-50-50 --out=DIR --resume
 
-Rows run in worker processes, one per core; each writes its result file when it ends. A run may be
+Rows run in worker processes, one per core; each writes its result file at its end. A run may be
 killed at any moment: --resume skips the rows that have a result and continues the others from their
 checkpoints. With --coordinator, rows run one after the other, each on the devices of all processes.
 """
@@ -33,7 +33,9 @@ _IS_WORKER = "LSTM_JAX_REPRODUCE_WORKER"  # in the environment
 
 def define(flags: FlagSet) -> None:
     """Define the rows, the number of processes, and the flags of all commands that run rows."""
-    flags.text("rows", None, "'all', 'baselines', or rows separated by commas.", required=True)
+    flags.text(
+        "rows", None, "'all', 'baselines', or rows separated by commas (required).", required=True
+    )
     flags.integer("workers", 2, "Rows that run at the same time.", most=MAX_WORKERS)
     run.define_flags(flags)
 
@@ -89,7 +91,6 @@ def run_workers(rows: Sequence[Row], values: FlagValues) -> dict[str, int]:
 
 
 def _start(row: str, values: FlagValues) -> subprocess.Popen[bytes]:
-    """Start the worker of a row with the other flags of this process."""
     command = [sys.executable, "-m", "experiments.reproduce", f"--rows={row}", "--devices=1"]
     for name in values:
         if values[name].present and name not in ("rows", "workers"):

@@ -99,16 +99,17 @@ has the paper's number for the column before it.
   unsolved trial used its whole budget.
 - `first rule`: the same for the first criterion of task 3 (ST1).
 - `wrong`, `most wrong`, the errors: of the final tests of the solved trials.
-- `a`: the learning rate.
+- `a`: the learning rate. `budget`: the maximum number of training sequences of a trial.
+- `tests`: the sequences of a final test. `minutes`, `seconds`: the wall time of all trials.
 
-BUILD_NOTES.md explains where results fall short of the paper.
+The [notes](notes.md) explain where results fall short of the paper.
 
 """
 CLAIM_SECTION = """
 ## Claims of the text
 
 `python -m experiments.claims` checks what the paper says outside its tables, what its baselines do,
-and what later variants of the LSTM do. BUILD_NOTES.md discusses the findings.
+and what later variants of the LSTM do. Its [page](claims/README.md) has the results.
 
 | claim | description |
 |---|---|"""

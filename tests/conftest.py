@@ -57,7 +57,7 @@ QUICK = {
     "cell/test_lanes",
     "network/test_padding",
     "training/test_stopping",
-    "training/test_keys",
+    "test_commands_in_pages",
     "test_layout",
 }
 # Files that take long; CI runs them after the README's command.

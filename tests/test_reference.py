@@ -6,10 +6,8 @@ import ast
 import importlib
 import inspect
 import pathlib
-import pkgutil
 import re
 import textwrap
-import types
 
 import pytest
 from binaries import run_forks
@@ -29,7 +27,6 @@ def public_names() -> dict:
 
 NAMES = public_names()
 FUNCTIONS = [name for name, value in NAMES.items() if inspect.isroutine(value)]
-CLASSES = {value.__name__ for value in NAMES.values() if inspect.isclass(value)}
 
 
 def refuses(function) -> bool:
@@ -68,27 +65,11 @@ def test_every_public_class_documents_its_methods():
             assert all(inspect.getdoc(methods[method]) for method in public), name
 
 
-def undocumented_fields(module: types.ModuleType) -> list[str]:
-    """Fields of public classes without a string below or a mention in the docstring."""
-    found = []
-    for node in ast.parse(inspect.getsource(module)).body:
-        if not isinstance(node, ast.ClassDef) or node.name not in CLASSES:
-            continue
-        docstring = ast.get_docstring(node) or ""
-        for this, after in zip(node.body, [*node.body[1:], None], strict=True):
-            if isinstance(this, ast.AnnAssign) and isinstance(this.target, ast.Name):
-                name = this.target.id
-                has_string = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-                is_shared = "ClassVar" in ast.unparse(this.annotation)
-                if not (has_string or is_shared or name.startswith("_") or name in docstring):
-                    found.append(f"{node.name}.{name}")
-    return found
-
-
-def test_fields_are_documented():
-    found = pkgutil.walk_packages(lstm_jax.__path__, "lstm_jax.")
-    modules = [importlib.import_module(module.name) for module in found]
-    assert {m.__name__: fields for m in modules if (fields := undocumented_fields(m))} == {}
+def test_help_describes_every_field_of_a_public_class():
+    for name, value in NAMES.items():
+        fields = vars(value).get("_fields") or vars(value).get("__dataclass_fields__", ())
+        described = re.findall(r"^ +([\w, ]+): ", inspect.getdoc(value) or "", re.MULTILINE)
+        assert {*fields} - {*", ".join(described).split(", ")} == set(), name
 
 
 def test_the_reference_has_every_module_and_every_name(tmp_path: pathlib.Path):

@@ -1,1 +1,1 @@
-"""An ablation study: which interpretation of the paper gives the numbers of its tables?"""
+"""An ablation study of the interpretations of the paper."""

@@ -1,17 +1,21 @@
-"""Runs an ablation study: which interpretation of the paper's text gives its numbers, row by row?
+"""An ablation study: which interpretation of the paper's text gives its numbers, row by row?
 
     python -m experiments.ablations --stages=singles,confirm --rows=all
     python -m experiments.ablations --stages=choose --rows=6b --recipes=paper+tolerance=0.2
     python -m experiments.ablations --show
 
-Cells that have their result are skipped, and others go on from their checkpoints, so the command
-may be stopped and started again. Several processes with one --out share the cells. Stages:
-`singles`: every override alone, less those that an easier row rules out.
-`drawn`: random combinations. `choose`: those of --recipes.
-`confirm`: the smallest interpretation that works, or otherwise the best, or those of --recipes, on
-a fresh seed with the paper's number of trials.
-`repeat`: the confirmed interpretation, or --recipes, on a third seed with twice as many trials.
---show writes the page and its pictures.
+A cell is one row run by one recipe. Cells that have a result are skipped, and interrupted ones
+continue from their checkpoints. Several processes with the same --out share the cells. Stages:
+
+    singles   every override alone, except those that fail on an easier row of the task
+    drawn     random combinations of overrides
+    choose    the recipes of --recipes
+    confirm   the smallest interpretation that works, otherwise the best, or those of --recipes, on
+              a second seed with the paper's number of trials
+    repeat    the confirmed interpretation, or --recipes, on a third seed with twice as many trials
+
+An interpretation works if it is solved as often as published, less one trial, in half to twice the
+published number of sequences. --show writes README.md and its pictures from the results.
 """
 
 from __future__ import annotations
@@ -36,11 +40,13 @@ def define(flags: FlagSet) -> None:
     help = "Folder of the results, one file per row (default: experiments/results/ablations)."
     flags.folder("out", help, required=False)
     flags.text("rows", "all", "'all', or rows separated by commas, run in this order.")
-    flags.items("stages", ["singles", "confirm"], "The stages to run, in order.")
-    help = "Recipes for `choose`, `confirm` and `repeat`, separated by blanks."
+    flags.items(
+        "stages", ["singles", "confirm"], f"The stages to run, in order, of {', '.join(STAGES)}."
+    )
+    help = "Recipes for `choose`, `confirm` and `repeat`, separated by spaces."
     flags.text("recipes", "", help)
-    flags.integer("drawn", 16, "Random combinations per row.", most=design.MOST_DRAWN)
-    flags.switch("show", False, "Write the page and its pictures from the results.")
+    flags.integer("drawn", 16, "Random combinations per row for `drawn`.", most=design.MOST_DRAWN)
+    flags.switch("show", False, "Run nothing; write README.md and its pictures from the results.")
 
 
 def main(values: FlagValues) -> None:
@@ -72,7 +78,7 @@ def main(values: FlagValues) -> None:
 def _planned(
     stage: str, rows: list[str], folder: pathlib.Path, values: FlagValues
 ) -> Iterator[design.Cell]:
-    """Yield the cells of a stage, each row's by the results that there are by then."""
+    """Yield the cells of a stage, row by row, chosen by the results so far."""
     outcomes_of = lambda row: cells.Results(folder, row).cells()
     gathered = page.gather(folder)[0] if stage == "repeat" else {}
     seeds = {"confirm": design.CONFIRMATION_SEED, "repeat": design.REPETITION_SEED}

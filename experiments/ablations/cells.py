@@ -2,8 +2,7 @@
 
 A cell is cut off if, after as many sequences as the published mean, no trial is solved and the mean
 error is at chance: that of the last tenth of the run is not below 0.98 of that of the first tenth.
-A cell that has its result is never run again, and a cell that another process runs is skipped. So a
-run may be killed at any time and started again, and several processes may share the same cells.
+Cells with results are never run again, and cells that another process runs are skipped.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ from lstm_jax.training.trials.training_loop import TrainingLoop
 AT_CHANCE = 0.98
 CHECKPOINT_SECONDS = 60.0
 
-# The fields of a file that are relied on.
+# The fields of a file that are read.
 ROW = {"row": schema.TEXT, "runs": schema.LIST, "cells": schema.OBJECT}
 COUNTS = dict.fromkeys(("seed", "trials", "solved"), schema.COUNT)
 OUTCOME = {"recipe": schema.TEXT, "mean": schema.MAYBE} | COUNTS
 
 
 class Results:
-    """The results of the cells of one row, whose file every method reads anew."""
+    """The results of the cells of one row; every method reads the row's file anew."""
 
     def __init__(self, folder: pathlib.Path, row: str) -> None:
         self.folder, self._row = folder, row
@@ -60,7 +59,7 @@ class Results:
         return document
 
     def __contains__(self, cell: Cell) -> bool:
-        """Return whether the cell has its result by now, from this process or another."""
+        """Return whether the cell has a result by now, from this process or another."""
         return cell.key in self._read()["cells"]
 
     def cells(self) -> list[Document]:
@@ -95,7 +94,7 @@ class Results:
 def run_once(cell: Cell, results: Results, about: Document) -> Document | None:
     """Run a cell, from its checkpoint if it was killed, and add its outcome to the results.
 
-    Return None if the cell has its result, or another process runs it.
+    Return None if the cell has a result, or another process runs it.
     """
     if cell in results:
         return None
@@ -149,7 +148,6 @@ def run_cell(cell: Cell, checkpoints: Checkpoints) -> Document:
 
 
 def _errors(runner: TrialRunner) -> list[float]:
-    """Return the mean error of each chunk, over the trials that ran in it."""
     curves = [curve[:, 1] for curve in runner.curves()]
     longest = max(map(len, curves))
     padded = [np.pad(c, (0, longest - len(c)), constant_values=np.nan) for c in curves]

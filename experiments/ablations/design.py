@@ -34,7 +34,7 @@ CHOICE_TRIALS = 8
 REPETITION = 2  # times the paper's number of trials
 MOST_DRAWN = 64  # random combinations per row
 
-# The published counts of 2a and 2b leave out the last 10,000 sequences, in a row without a mistake.
+# The published counts of 2a and 2b exclude the last 10,000 sequences, which are all correct.
 UNCOUNTED = {"2a": 10_000, "2b": 10_000}
 
 # Overrides that are tried alone and in random combinations. Those in one line exclude each other.
@@ -88,7 +88,7 @@ class Cell(NamedTuple):
 
 
 def published_sequences(row: str) -> int:
-    """Return the published mean number of sequences, by our way of counting."""
+    """Return the published mean number of sequences, with those that it excludes."""
     mean = make_task(row).published.mean_sequences
     assert mean is not None
     return int(mean) + UNCOUNTED.get(row, 0)
@@ -102,7 +102,7 @@ def ratio(row: str, mean: float | None) -> float | None:
 
 
 def make_cell(row: str, recipe: str, seed: int = CHOICE_SEED) -> Cell:
-    """Return the cell of a recipe from which to choose, or which confirms or repeats a choice."""
+    """Return the cell of a recipe on the seed that chooses, confirms or repeats."""
     trials, budget, uncounted = make_task(row).trials, CONFIRMED_BUDGET, UNCOUNTED.get(row, 0)
     if seed == CHOICE_SEED:
         trials, budget = CHOICE_TRIALS, BUDGET
@@ -127,7 +127,7 @@ def drawn(row: str, count: int) -> Iterator[Cell]:
 
 
 def _distinct_cells(row: str, texts: Iterable[str]) -> Iterator[Cell]:
-    """Yield the cells of overrides that the row allows, and that change it, each change once."""
+    """Yield a cell for each distinct change among the overrides that the row allows."""
     task = make_task(row)
     printed = _normalised(task)
     known: list[Task] = []

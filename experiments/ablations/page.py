@@ -1,4 +1,4 @@
-"""The page: every row's outcomes, gathered into tables and two pictures."""
+"""The page of the ablation study: tables and two pictures of every row's outcomes."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def gather(folder: pathlib.Path) -> tuple[Gathered, Gathered]:
 
 
 def write_page(folder: pathlib.Path) -> str:
-    """Write the tables into README.md, between their marks, and draw the pictures beside it.
+    """Write the tables into README.md, between their markers, and draw the pictures beside it.
 
-    Return the table of rows; raise ValueError if the page lacks a mark.
+    Return the table of rows; raise ValueError if the page lacks a marker.
     """
     gathered, repeated = gather(folder)
     tables = {

@@ -195,7 +195,6 @@ def _problem(axis: str, gradient: str, size: int) -> tuple:
 
 
 def _updates(trials: int) -> tuple:
-    """Return ten updates of each trial of task 6a, in batches of eight trials."""
     loop = dataclasses.replace(TrainingLoop(make_task("6a")), chunk=10)
     batch_size = min(trials, 8)
     batch = TrialRunner(loop, range(batch_size), batch_size=batch_size).state().trials

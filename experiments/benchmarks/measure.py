@@ -1,4 +1,4 @@
-"""Measurements: compile first, warm up, wait for the result, take the median of the runs."""
+"""Measurements: the median time of several runs, after compilation and a run to warm up."""
 
 from __future__ import annotations
 

@@ -119,7 +119,6 @@ def _measure_ours(
     batch_size: int,
     num_devices: int | None = None,
 ) -> Measurement:
-    """Measure chunks of trials, on all devices by default."""
     check = _check_updates(make_task(row), batch_size)
     loop = _endless(make_task(row), chunk)
     mesh = Mesh(np.array(jax.devices()[: 1 if trials == 1 else num_devices]), ("trials",))
@@ -178,7 +177,7 @@ def _descend(weights: AnyModel, gradient: AnyModel, learning_rate: float) -> Any
 
 
 def _draw(task: Task, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw symbols [count, 105], the last of which is the sequence's last, and targets."""
+    """Draw symbols [count, 105], the last of which is that of the sequence, and targets."""
     examples = jax.device_get(task.sample_batch(jax.random.key(1), count))
     ends = examples.length - 1
     symbols = examples.inputs[:, :STEPS].copy()
@@ -279,7 +278,6 @@ def _target(t: jax.Array) -> jax.Array:
 
 
 def _streams(full_steps: int, steps: int) -> dict[str, Callable[[Parameters], AnyModel]]:
-    """Return by name what is measured, as functions of the initial weights."""
     optimiser = optax.sgd(1e-3)
 
     def forward(parameters: Parameters) -> jax.Array:

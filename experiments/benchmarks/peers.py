@@ -34,7 +34,7 @@ class Peer(NamedTuple):
 
 
 def jax_peers(num_inputs: int, num_cells: int) -> list[Peer]:
-    """Return the layers of haiku, flax and equinox, as far as installed."""
+    """Return the layers of haiku, flax and equinox, if they are installed."""
     found = []
     for make in (_haiku, _flax, _equinox):
         with contextlib.suppress(ImportError):

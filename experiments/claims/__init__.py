@@ -1,4 +1,4 @@
-"""Claims of the paper beyond its tables; run by `python -m experiments.claims`."""
+"""Claims of the paper outside its tables; run by `python -m experiments.claims`."""
 
 from experiments.claims import comparisons, composed, continual, how_far, lags
 from experiments.claims.base import Claim

@@ -1,4 +1,4 @@
-"""Claims of the paper beyond its tables, each as a small run: a JSON file and a picture.
+"""Claims of the paper outside its tables, and of later papers, each checked by a small run.
 
     python -m experiments.claims --claim=length --out=DIR
     python -m experiments.claims --claim=gates --trials=4 --out=DIR
@@ -30,7 +30,7 @@ def define(flags: FlagSet) -> None:
     flags.folder("out", "Folder for the JSON file and the picture (required).")
     flags.integer("trials", 8, "Trials of each variant.", most=2**20)
     flags.seed()
-    flags.switch("redraw", False, "Only draw the picture again, from the JSON file.")
+    flags.switch("redraw", False, "Run nothing; draw the picture again from the JSON file.")
     flags.switch("overwrite", False, "Replace existing files.")
     flags.switch("quiet", False, "Print errors only.")
 
@@ -54,7 +54,7 @@ def main(values: FlagValues) -> None:
 
 
 def redraw(claim: str, path: pathlib.Path) -> Figure:
-    """Draw the file of a claim, or raise ValueError if it does not hold the claim's results."""
+    """Draw the picture of a file; raise ValueError if it does not hold the claim's results."""
     document = read_object(path)
     if document.get("claim") != claim:
         raise ValueError(f"{path} must be of the claim {claim}, got {document.get('claim')!r}")
@@ -62,7 +62,7 @@ def redraw(claim: str, path: pathlib.Path) -> Figure:
         return CLAIMS[claim].draw(document)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"{path} does not hold what the claim found ({reason})") from error
+        raise ValueError(f"{path} must hold the results of the claim {claim}: {reason}") from error
 
 
 ABOUT = "\n".join(

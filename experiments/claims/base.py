@@ -1,4 +1,4 @@
-"""The interface of a claim, and what several claims share."""
+"""The interface of a claim, and functions that several claims share."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def measure(
     measure_one: Callable[[TrainingLoop, ClaimOptions], Document],
     options: ClaimOptions,
 ) -> dict[str, Document]:
-    """Return by label what `measure_one` finds, among it the number of trials `solved`."""
+    """Return the results of `measure_one` by label; each has the number of trials `solved`."""
     found = {}
     for label, loop in variants.items():
         found[label] = measure_one(loop, options)

@@ -1,4 +1,4 @@
-"""Claims that compare the trials of variants, one function each, and tasks that only they use."""
+"""Claims that compare trials of several variants, one function each, and tasks for them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ QUICK_ROWS = ("3a-100-3", "3b-100-3", "6a", "2c-50-50")  # with either gradient
 SHAPES = ((1,), (2,), (4,), (1, 1), (2, 2), (3, 3), (1, 1, 1), (1, 1, 1, 1))
 XOR_LENGTHS = (4, 10, 20, 50)
 NOISE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-DELAY, NOISE_RANGE = 4, 2.0  # the chunker learns with these, see BUILD_NOTES
+DELAY, NOISE_RANGE = 4, 2.0  # the chunker learns with these
 LAGS = ((10, 10), (40, 40), (2, 40))  # shortest, longest
 SPANS = (1, 10, 40)  # 1 / (1 - τ)
 ADAM_NETS = {
@@ -65,7 +65,7 @@ def comparison(make_variants: Callable[[], Variants]) -> Claim:
 
 
 def gates() -> Variants:
-    """Compare gate biases on and off: drift of the internal states, abuse of memory cells."""
+    """Compare initial gate biases: negative as in the paper, random, and positive."""
     loops = {}
     for row, gate in GATES:
         task, name = make_task(row), f"{gate}_gate_bias"
@@ -111,7 +111,7 @@ def blocks() -> Variants:
 
 
 def noise() -> Variants:
-    """Train the chunker, as the middle of its sequences becomes random.
+    """Train the chunker on task 2a with more and more random symbols in the middle.
 
     A trial is solved when at most a quarter of its last 2000 sequences end in a wrong prediction.
     By chance half of them do; a random symbol may spoil its own sequence.
@@ -134,7 +134,7 @@ def noise() -> Variants:
 
 
 def time_constants() -> Variants:
-    """Compare fixed time constants with the LSTM, over lags that are fixed or vary."""
+    """Compare the LSTM with nets of fixed time constants, at fixed and varying lags."""
     loops = {}
     for shortest, longest in LAGS:
         lags = f"lag {longest}" if shortest == longest else f"lag {shortest} to {longest}"
@@ -182,7 +182,7 @@ def with_bptt(
 
 
 def tolerance() -> Variants:
-    """Train RTRL on task 2a with no error for outputs near their targets."""
+    """Train RTRL on task 2a with and without a tolerance: no error for outputs near targets."""
     loops = {}
     for row in RTRL_ROWS:
         for init_range in (0.2, 1.0):

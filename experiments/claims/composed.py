@@ -48,7 +48,7 @@ class Model(NamedTuple):
 
 
 def run(options: ClaimOptions) -> Document:
-    """Compose networks: two directions where one fails, attention where the last step fails."""
+    """Compose networks: two directions against one, attention against the last state."""
     models = {f"echo, {name}": echo(name) for name in ("forward", "backward", "both")}
     models["recall, by the end"] = recall(attention=False)
     models["recall, by attention"] = recall(attention=True)

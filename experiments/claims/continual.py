@@ -176,7 +176,7 @@ def make_training(*, forget_gates: bool = True, reset: bool = False) -> StreamTr
 
 
 def run(options: ClaimOptions) -> Document:
-    """Learn streams without resets, with and without forget gates (2000)."""
+    """Learn a continual stream online, with and without forget gates (Gers et al. 2000)."""
     variants = {
         "forget gates": make_training(),
         "1997": make_training(forget_gates=False),

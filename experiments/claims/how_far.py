@@ -1,4 +1,4 @@
-"""Claims of 2001 and 2002 about peepholes: trained on short sequences, right on how long ones.
+"""Claims of 2001 and 2002 about peepholes: training on short sequences, tests on long ones.
 
 **Counting** (Gers & Schmidhuber 2001): predict all legal next symbols of a^n b^n (c^n).
 Inputs are one-hot symbols a, b, (c,) S; the outputs stand for a, b, (c,) T, which ends a string.
@@ -10,7 +10,7 @@ Inputs are one-hot symbols a, b, (c,) S; the outputs stand for a, b, (c,) T, whi
     legal next         a     a b    a b    b     c     c     T
 
 **Timing** (Gers, Schraudolph & Schmidhuber 2002): spike n comes F + I(n) steps after the last;
-I(n) is 0 or 1 with even odds. For F = 3 and I = 0, 1:
+I(n) is 0 or 1 with equal probability. For F = 3 and I = 0, 1:
 
     step                           1   2   3   4   5   6   7
     spikes                         .   .   1   .   .   .   1
@@ -19,7 +19,7 @@ I(n) is 0 or 1 with even odds. For F = 3 and I = 0, 1:
     measuring     the input is the spikes; the target is I(n) at spike n and 0 elsewhere
     generating    the input is I(n); the target is the spikes
 
-Networks have the publications' weight counts, as far as is remembered.
+Networks have the publications' weight counts, from memory.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def train(loop: TrainingLoop, options: ClaimOptions) -> tuple[Document, AnyModel
 
 
 def run_counting(options: ClaimOptions) -> Document:
-    """Train counting (2001) on short strings, test on long ones, with and without peepholes."""
+    """Predict a^n b^n (c^n), trained on short strings, with and without peepholes (2001)."""
     found = measure(counting_variants(), count, options)
     return {"recipe": RECIPE, "trials": options.trials, "variants": found}
 
@@ -224,7 +224,6 @@ def draw_counting(document: Document) -> Figure:
 
 
 def _draw_trials(axes: Axes, variants: Mapping[str, Sequence[float]], spread: float) -> None:
-    """Draw one mark per trial, one named line per variant."""
     for y, values in enumerate(variants.values()):
         offsets = np.linspace(-spread, spread, len(values))
         axes.plot(np.maximum(values, 0.5), y + offsets, "o", color=style.OURS, alpha=0.5, ms=5)
@@ -233,7 +232,7 @@ def _draw_trials(axes: Axes, variants: Mapping[str, Sequence[float]], spread: fl
 
 
 def run_timing(options: ClaimOptions) -> Document:
-    """Generate spikes and measure their delays (timing, 2002), with and without peepholes."""
+    """Generate spikes and measure their delays, with and without peepholes (2002)."""
     found = {}
     for mode, period, cells in TASKS:
         for peepholes in (True, False):

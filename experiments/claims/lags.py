@@ -1,4 +1,4 @@
-"""Time lags: tests at lags other than the trained one, task 2c, and the reach of a first symbol."""
+"""Time lags: tests at other lags than the trained one, task 2c, the reach of a first symbol."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PANELS = {  # of the reach
 
 
 def run_lengths(options: ClaimOptions) -> Document:
-    """Test the result files' networks, trained at T = 100, on longer sequences."""
+    """Test the networks of the result files, trained at T = 100, on longer sequences."""
     del options
     fractions = {
         row_label(document): [fraction_wrong(document, length) for length in LENGTHS]
@@ -86,7 +86,7 @@ def draw_lengths(document: Document) -> Figure:
 
 
 def run_other_lags(options: ClaimOptions) -> Document:
-    """Train fixed time constants and the LSTM at one lag, and test at others."""
+    """Train nets of fixed time constants and the LSTM at one lag, and test them at others."""
     return {
         "trained_lag": TRAINED_LAG,
         "tested_lags": TESTED_LAGS,
@@ -194,7 +194,7 @@ def _draw_panel(axes: Axes, xlabel: str, rows: list[Document]) -> None:
 
 
 def run_reach(options: ClaimOptions) -> Document:
-    """Measure the last step at which baselines and the LSTM tell the first symbol of task 2a."""
+    """Measure up to which step of task 2a the outputs depend on the first symbol."""
     return {"trials": options.trials, "variants": measure(reach_variants(), measure_reach, options)}
 
 

@@ -1,1 +1,1 @@
-"""Shared parts of all commands: flags, help, files, progress and the machine's settings."""
+"""Shared parts of all commands: flags, help, files and settings of JAX."""

@@ -1,4 +1,4 @@
-"""A command: its flags, its help, one line on a user's mistake, and settings of JAX.
+"""The interface of a command: its flags, its help, its errors, and settings of JAX.
 
 Flags are defined when a command runs, in a set of their own, so that a process or a notebook may
 import and call as many commands as it likes.
@@ -33,7 +33,7 @@ def command_line() -> str:
 
 
 class FlagSet:
-    """Defines flags, as `values` then has them, with bounds and without absl's global state."""
+    """The flags of a command, in `values`, with bounds and without absl's global state."""
 
     def __init__(self) -> None:
         self.values = flags.FlagValues()
@@ -103,7 +103,7 @@ class Command:
     operands: str = ""
 
     def run(self) -> None:
-        """Run with the process's arguments; end a user's mistake with one line and status 2."""
+        """Run with the arguments of the process; a wrong flag ends it with a line and status 2."""
         arguments = sys.argv[1:]
         if {"--help", "-h"}.intersection(arguments):
             print(self.help())
@@ -143,7 +143,7 @@ class Command:
         return values
 
     def flags(self) -> FlagValues:
-        """Return its flags, not parsed yet."""
+        """Return the flags, not parsed yet."""
         own = FlagSet()
         self.define(own)
         return own.values
@@ -165,13 +165,13 @@ def _end(message: str, status: int) -> None:
 
 
 def configure(devices: int | None = None) -> None:
-    """Set the CPU up for small networks, or warn if JAX has already computed, as in a notebook."""
+    """Call `configure_cpu`; warn if JAX has already started, as in a notebook."""
     try:
         configure_cpu(devices)
     except RuntimeError:
         warning = (
-            "warning: JAX has already computed, so this runs on the devices that it has, and "
-            "slower; call lstm_jax.configure_cpu in the first cell of a fresh kernel"
+            "warning: JAX has already started, so this run is slower and --devices has no effect; "
+            "call lstm_jax.configure_cpu() in the first cell of a fresh kernel"
         )
         print(warning, file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""Files that commands write. No existing file is replaced without --overwrite."""
+"""Output files of commands. No existing file is replaced without --overwrite."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def save_result(
 ) -> pathlib.Path:
     """Write a result, then its picture, and print where they are; return the result's path.
 
-    If a file that may not be replaced has appeared at `path`, both go beside it under another name.
+    If a file that may not be replaced has appeared at `path`, both get another name beside it.
     """
     saved = write_result(path, document, overwrite)
     picture = draw_beside(saved, lambda: draw(document), overwrite or saved != path)

@@ -23,7 +23,6 @@ class LSTM(eqx.Module):
         self.parameters = lstm.initialise(key, architecture)
 
     def __call__(self, inputs):
-        """Compute the outputs at every step."""
         return lstm.apply(self.architecture, self.parameters, inputs)[0]
 
 

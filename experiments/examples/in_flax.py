@@ -22,7 +22,6 @@ class LSTM(nnx.Module):
         self.parameters = nnx.data(jax.tree.map(nnx.Param, parameters))
 
     def __call__(self, inputs):
-        """Compute the outputs at every step."""
         is_param = lambda node: isinstance(node, nnx.Param)
         parameters = jax.tree.map(lambda w: w[...], self.parameters, is_leaf=is_param)
         return lstm.apply(self.architecture, parameters, inputs)[0]

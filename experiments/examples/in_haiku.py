@@ -23,7 +23,6 @@ class LSTM(hk.Module):
         self.init = hk.initializers.RandomUniform(-init_range, init_range)
 
     def __call__(self, inputs):
-        """Compute the outputs at every step."""
         make = functools.partial(lstm.initialise, architecture=self.architecture)
         shapes = jax.eval_shape(make, jax.random.key(0))
         name = functools.partial(jax.tree_util.keystr, simple=True, separator="_")

@@ -1,1 +1,1 @@
-"""Rows of the paper's tables: run, read, tabulate and draw."""
+"""Rows of the paper's tables: their runs, result files, tables and pictures."""

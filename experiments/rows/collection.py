@@ -1,4 +1,4 @@
-"""The rows of the paper's tables, and their result files: read, in the paper's order."""
+"""The rows of the paper's tables and their result files, in the paper's order."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Progress of a run: a bar on a terminal or in a notebook, otherwise lines; TensorBoard's scalars.
+"""Progress of a run: a bar in a terminal or notebook, otherwise lines; scalars for TensorBoard.
 
 Scalars are the training error of each trial, their median, and the number of solved trials. A
-resumed run writes their file anew from its checkpoint, so that no point is there twice. They need
+resumed run writes their file anew from its checkpoint, so that no point occurs twice. They need
 the extra `tensorboard`.
 """
 

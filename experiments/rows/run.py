@@ -1,4 +1,4 @@
-"""A row of the paper's tables: from the flags of its command to its result file and picture."""
+"""The run of a row of the paper's tables, from flags to the result file and its picture."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Row:
 
     @property
     def command(self) -> str:
-        """Shell command that runs the row again, to the same numbers."""
+        """Shell command that runs the row again, with the same numbers."""
         flags = self.fingerprint() | {"out": self.options.out}
         given = [f"--{name}={value}" for name, value in flags.items()]
         return shlex.join(["python", "-m", f"experiments.{command_of(self.name)}", *given])
@@ -349,11 +349,13 @@ def define_flags(flags: FlagSet) -> None:
     flags.switch("quiet", False, "Print errors only.")
     flags.integer("devices", 2, "CPU devices to share the trials among.", most=MAX_DEVICES)
     flags.integer("batch_size", BATCH_SIZE, "Trials side by side on a device.", most=4096)
-    flags.number("checkpoint_seconds", 60.0, "Minimum time between checkpoints.", 0.0, math.inf)
-    flags.folder("logdir", "Folder for TensorBoard's scalars, a subfolder per row.", False)
-    flags.text("coordinator", None, "Of several processes: HOST:PORT of the first one, or 'auto'.")
-    flags.integer("num_processes", None, "Of several processes: how many there are.")
-    flags.integer("process_id", None, "Of several processes: the number of this one, from 0.", 0)
+    flags.number("checkpoint_seconds", 60.0, "Minimum seconds between checkpoints.", 0.0, math.inf)
+    flags.folder(
+        "logdir", "Folder for TensorBoard's scalars, a subfolder per row (default: none).", False
+    )
+    flags.text("coordinator", None, "Of several processes, HOST:PORT of the first one, or 'auto'.")
+    flags.integer("num_processes", None, "With --coordinator, the number of processes.")
+    flags.integer("process_id", None, "With --coordinator, the index of this process, from 0.", 0)
 
 
 def run_rows(names: Sequence[str], values: FlagValues) -> None:
@@ -367,7 +369,7 @@ def run_rows(names: Sequence[str], values: FlagValues) -> None:
 
 
 def start(values: FlagValues) -> RowOptions:
-    """Set the machine up, join the other processes, and return the options of this one.
+    """Configure JAX, join the other processes, and return the options of this one.
 
     Of several processes, only the first prints. Raises ValueError for flags that do not fit.
     """

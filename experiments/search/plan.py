@@ -35,7 +35,7 @@ NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class SearchPlan:
-    """All that decides the numbers of a search, but the number of configurations."""
+    """All that decides the numbers of a search, except the number of configurations."""
 
     task: str
     recipe: str  # that configurations add overrides to
@@ -135,7 +135,7 @@ def make_plan(values: FlagValues) -> SearchPlan:
 
 
 def _space(values: FlagValues) -> SearchSpace:
-    """Return the space of the flags, less what the recipe sets and the biases of unbiased gates."""
+    """Return the space of the flags, without what the recipe sets or the row lacks."""
     task, changed = make_task(values.task), _task_of(values.task, values.recipe)
     net, found = changed.architecture, {}
     for field, name in NAMES.items():

@@ -1,4 +1,4 @@
-"""Random search: each trial is a configuration, and all trials of one shape are one program."""
+"""Random search: each trial is a configuration; one program runs all trials of a shape."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BEST = 10  # trials that are printed
-# The fields that are relied on.
+# The fields of a file that are read.
 FILE = {"columns": schema.LIST, "trials": schema.LIST, "blocks": schema.TEXT}
 
 
@@ -77,7 +77,6 @@ class RandomSearch(Row):
         return document | schema.about_run(self.options.seed, self.command)
 
     def _hyperparameters(self, trials: list[int]) -> dict[str, list]:
-        """Return the trials' indices and hyperparameters, each as a column."""
         rule, root = self.loop.update_rule, root_key(self.options.seed)
         assert isinstance(rule, RandomSearchUpdate)
 

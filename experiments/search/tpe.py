@@ -45,7 +45,7 @@ RANDOM = 10  # configurations that are drawn at random before the estimator take
 PARTS = 32  # of the budget; at the end of each, the error is noted
 JUDGED = (4, 8, 16)  # parts at whose end a configuration may be pruned
 MIN_ERRORS = 4  # of which a median is taken
-# The fields that are relied on, of the file and of a configuration.
+# The fields that are read, of the file and of a configuration.
 FILE = {"configurations": schema.LIST, "wall_seconds": schema.NUMBER}
 CONFIGURATION = {"recipe": schema.TEXT, "solved": schema.COUNT, "sequences": schema.MAYBE}
 BEST = 5  # configurations that are printed
@@ -141,7 +141,6 @@ def propose(plan: SearchPlan, tried: Sequence[Document]) -> Document:
 
 
 def _as_trial(plan: SearchPlan, configuration: Document) -> FrozenTrial:
-    """Return a configuration as Optuna represents it."""
     optuna = _load_optuna()
     values, cost = configuration["values"], configuration["cost"]
     distributions = {"blocks": optuna.distributions.CategoricalDistribution(plan.shapes)}
@@ -159,7 +158,7 @@ def _as_trial(plan: SearchPlan, configuration: Document) -> FrozenTrial:
 
 
 class Evaluator:
-    """Runs the trials of configurations, with one compiled program per shape of blocks."""
+    """The runs of configurations, with one compiled program per shape of blocks."""
 
     def __init__(self, plan: SearchPlan) -> None:
         self._plan = plan
@@ -197,7 +196,6 @@ class Evaluator:
         }
 
     def _restart(self, values: Document) -> tuple[TrialRunner, RunState]:
-        """Return the runner of a shape, set to its start with a configuration's numbers."""
         shape, plan = values["blocks"], self._plan
         if shape not in self._runners:
             loop, trials = plan.loop({"blocks": shape}), range(plan.trials)

@@ -22,39 +22,43 @@ from lstm_jax.cell.scan import Activations, Steps
 from lstm_jax.cell.validation import as_array, check_symbols, displayed
 from lstm_jax.network.layer import unroll
 
-MOST_NAMED = 4  # inputs that a sentence names
+MOST_NAMED = 4  # most inputs that a sentence names
 
 # Limits of the detectors, in units of the internal state or as fractions.
-DRIFT = 0.1  # least part of the final state that every quarter of half of the sequences adds
+DRIFT = 0.1  # least fraction of the final state added in each quarter, in half of the sequences
 STATE = 2.0  # least mean absolute final state of a drifting cell
-DERIVATIVE = 0.05  # part of the largest derivative below which a unit is saturated at a step
-SATURATED = 0.5  # least part of the steps at which a saturated cell is so
-SATURATED_GATE = 0.95  # the same of a gate
+DERIVATIVE = 0.05  # fraction of the largest derivative below which a unit is saturated at a step
+SATURATED = 0.5  # least fraction of steps at which a cell that is reported is saturated
+SATURATED_GATE = 0.95  # the same for a gate
 CONSTANT = 0.1  # largest standard deviation of a bias cell's output, relative to its mean
 OUTPUT = 0.1  # least absolute mean of a bias cell's output
 CORRELATION = 0.98  # least absolute correlation of the outputs of redundant cells
 OPENS = 0.1  # activation that a gate must exceed to open, and 1 minus that below which it closes
-ERROR = 0.001  # largest part of an error signal that enters an unreached block
-ATTENDS = 0.3  # least mean activation at a symbol minus that elsewhere; least correlation
+ERROR = 0.001  # largest fraction of an error signal that enters an unreached block
+ATTENDS = 0.3  # least difference of mean activations at a symbol and elsewhere; least correlation
 
 
 class Finding(NamedTuple):
-    """A property of a block, a cell or a gate, as data and as a sentence."""
+    """A property of a block, a cell or a gate, as data and as a sentence.
+
+    Attributes:
+      kind: "drift", "saturated_state", "bias_cell", "redundant_cells", "never_opens",
+        "never_closes", "saturated_gate", "no_error" or "opened_by".
+      block: the memory block, from 0; sentences count from 1.
+      cell: the cell of the block, from 0; None for a gate or a whole block.
+      gate: "input_gate", "forget_gate" or "output_gate"; None for a cell or a whole block.
+      value: the measured value, which the sentence explains.
+      sentence: the finding in words.
+      remedy: the paper's remedy in words; "" if nothing is wrong.
+    """
 
     kind: str
-    """"drift", "saturated_state", "bias_cell", "redundant_cells", "never_opens", "never_closes",
-    "saturated_gate", "no_error" or "opened_by"."""
     block: int
-    """The memory block, from 0; sentences count from 1."""
     cell: int | None
-    """The cell of the block, from 0; None for a gate or a whole block."""
     gate: str | None
-    """"input_gate", "forget_gate" or "output_gate"; None for a cell or a whole block."""
     value: float
-    """The measured value; the sentence says of what."""
     sentence: str
     remedy: str
-    """The paper's remedy; empty if nothing is wrong."""
 
     def __str__(self) -> str:
         return f"{self.sentence}; {self.remedy}." if self.remedy else f"{self.sentence}."
@@ -147,7 +151,7 @@ class Record(NamedTuple):
 
     @property
     def cells(self) -> list[tuple[int, int]]:
-        """Block and number within it of every cell."""
+        """The block of every cell, and the cell's index in it."""
         return [(j, v) for j, size in enumerate(self.architecture.blocks) for v in range(size)]
 
     @property
@@ -167,7 +171,7 @@ class Record(NamedTuple):
     def of_cells(
         self, kind: str, is_found: np.ndarray, text: str, remedy: str, *values: Iterable
     ) -> Iterator[Finding]:
-        """Yield the findings of cells, `is_found` [C]; the first of the text's values is theirs."""
+        """Yield a finding per cell where `is_found` [C]; its value is the first of `values`."""
         cells = zip(self.cells, is_found, *values, strict=True)
         for (block, cell), found, value, *others in cells:
             if found:
@@ -175,7 +179,7 @@ class Record(NamedTuple):
                 yield Finding(kind, block, cell, None, float(value), sentence, remedy)
 
     def bias_remedy(self, gate: str, change: str, whose: str = "its") -> str:
-        """Advise another initial bias of a gate, or the gate or the bias if it is absent."""
+        """Return advice to change a gate's initial bias, or to add a missing bias or gate."""
         name = gate.replace("_", " ")
         if not getattr(self.architecture, f"{gate}s"):
             return f"give the blocks {name}s, and start their biases {change}"
@@ -185,7 +189,7 @@ class Record(NamedTuple):
 
 
 def drift(record: Record) -> Iterator[Finding]:
-    """Find states that move in one direction throughout, so that h and error flow saturate."""
+    """Find states that move in one direction throughout, until h saturates and blocks errors."""
     lengths = record.is_real.sum(1)
     ends = np.ceil(np.arange(1, 5)[:, None] * lengths / 4).astype(int) - 1  # of the quarters
     states = record.activations.internal_state[np.arange(len(lengths)), ends]  # [4, B, C]
@@ -228,7 +232,7 @@ def bias_cells(record: Record) -> Iterator[Finding]:
 
 
 def redundant_cells(record: Record) -> Iterator[Finding]:
-    """Find cells whose outputs follow those of an earlier cell."""
+    """Find cells whose outputs correlate with those of an earlier cell."""
     outputs = np.asarray(record.activations.cell_output[record.is_real])
     earlier = np.tril(_correlations(outputs, outputs), -1)
     others = np.abs(earlier).argmax(1)
@@ -241,7 +245,7 @@ def redundant_cells(record: Record) -> Iterator[Finding]:
 
 
 def stuck_gates(record: Record) -> Iterator[Finding]:
-    """Find gates that never open, never close, or are hardly ever between, so that f' is 0.
+    """Find gates that never open, never close, or are nearly always saturated, so that f' is 0.
 
     A forget gate that never closes is the carrousel of 1997.
     """
@@ -268,8 +272,8 @@ def stuck_gates(record: Record) -> Iterator[Finding]:
 def no_error(record: Record) -> Iterator[Finding]:
     """Find blocks that no error reaches.
 
-    Of an error at the net inputs of the output units, y_out h'(s) w_kc enters a state (eq. 23). The
-    truncated gradient has no other path into a block.
+    An error at the net input of output unit k enters a state multiplied by y_out h'(s) w_kc (eq.
+    23). The truncated gradient has no other path into a block.
     """
     derivatives, gates = record.derivatives, record.activations.output_gate
     blocks = np.array([block for block, _ in record.cells])

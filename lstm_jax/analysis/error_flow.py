@@ -76,8 +76,8 @@ def carrousel_factors(
 ) -> jax.Array:
     """Return ∂E/∂s_v(t-q) for an error of 1 at s_u(t), t the last step.
 
-    Paths are "truncated", the paper's gradient, or "full", through gates and activations as well.
-    Other arguments and errors are those of `unroll`.
+    `paths` is "truncated", the paper's gradient, or "full", through gates and activations as well.
+    The other arguments and errors are those of `unroll`.
 
     Returns:
       [T - 1, C, C]: at [q - 1, v, u], for q = 1 .. T - 1. Truncated, each is the identity.

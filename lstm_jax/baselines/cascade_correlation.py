@@ -16,7 +16,7 @@ The score's gradient comes from a recursion forward in time, with u_m the source
 
     ∂v(t)/∂w_m = f'(net(t)) (u_m(t) + w_s ∂v(t-1)/∂w_m)
 
-Differences to Fahlman's public program, whose constants are used: the score's signs and means are
+Differences from Fahlman's public program, whose constants are used: the score's signs and means are
 those of the same pass, not of the pass before; the error e_o is not multiplied by the output's
 derivative, as in the text; the output gradient is a mean over steps, and the score's gradient is
 not divided by the size of the training set, so that `output_epsilon` and `candidate_epsilon` do not
@@ -96,11 +96,11 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
       num_candidates: C, the number of candidates in a pool.
       init_range: weights start uniform in [-init_range, init_range].
       output_epsilon, candidate_epsilon, mu, output_decay: see `quickprop`.
-      patience: a phase ends after so many passes without a significant change.
+      patience: the number of passes without a significant change after which a phase ends.
       output_change, candidate_change: the smallest significant change of the error or of the best
         score, relative to it.
-      max_epochs: a phase ends after so many passes in any case.
-      derivative_offset: added to f' of the output units, so that wrong ones leave flat regions.
+      max_epochs: the number of passes after which a phase ends in any case.
+      derivative_offset: added to f' of the output units, so that saturated ones keep learning.
     """
 
     num_inputs: int
@@ -222,7 +222,6 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
         return jax.random.uniform(key, shape, dtype, -self.init_range, self.init_range)
 
     def _sources(self, model: CascadeModel, example: Example) -> jax.Array:
-        """Return what the output units see, [T, S]."""
         inputs = example.inputs
         if jnp.issubdtype(inputs.dtype, jnp.integer):
             inputs = jax.nn.one_hot(inputs, self.num_inputs)

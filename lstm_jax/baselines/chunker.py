@@ -2,9 +2,9 @@
 
 The automatizer A sees every input and predicts the next one. An input is unexpected if A missed it
 by more than `threshold` at some output, or if it is the first of a sequence. Only unexpected inputs
-reach the chunker C, whose state stands still in between; C predicts the next unexpected input. A
+reach the chunker C, whose state does not change in between; C predicts the next unexpected input. A
 further output of A is trained to equal C's hidden unit, so that A learns to keep over single steps
-what C keeps over long times, until A predicts what C could predict. A's predictions count.
+what C keeps over long times, until A predicts what C could predict. A has the outputs of the task.
 
     A at step t                   sees x(t); targets x(t+1) and h_C(t)
     C at an unexpected input      sees that input; target: the next unexpected input
@@ -94,7 +94,7 @@ class Chunker(UpdateRule[Networks]):
       num_symbols: p + 1, the number of one-hot inputs and targets, at least 2.
       learning_rate: a, of both nets, positive.
       init_range: weights start uniform in [-init_range, init_range].
-      threshold: an input is unexpected if an output was further than this from it.
+      threshold: the distance of an output from the input beyond which the input is unexpected.
       tolerance: the distance within which an output counts as equal to its target, in both nets but
         not for A's further output.
     """

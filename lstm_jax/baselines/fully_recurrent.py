@@ -6,7 +6,7 @@ before:
     net_l(t) = Σ_m w_lm x_m(t) + Σ_m w_lm y_m(t-1)
     y_l(t) = τ_l y_l(t-1) + (1 - τ_l) f(net_l(t)),  y_l(0) = 0
 
-where τ = 0 unless the net has fixed time constants (Mozer 1992): a unit then remembers for some
+where τ = 0 unless the net has fixed time constants (Mozer 1992): a unit then remembers for about
 1 / (1 - τ_l) steps. The K outputs depend on `connections`:
 
 | `connections` | the outputs                                       | in the paper's comparison |
@@ -18,11 +18,11 @@ where τ = 0 unless the net has fixed time constants (Mozer 1992): a unit then r
 The paper's nets have no bias, according to their numbers of weights; `bias` adds an input that is
 always 1. Functions are for one sequence and one net.
 
-Backpropagation through time (BPTT) has the exact gradient of a whole sequence. The other two are
-known step by step, forward in time.
+Backpropagation through time (BPTT) computes the exact gradient of a whole sequence. The other two
+gradients are computed step by step, forward in time.
 
-Real-time recurrent learning (RTRL) has the exact gradient. With z = (x(t), y(t-1)) and the weight
-w_is from source s to unit i, the sensitivities
+Real-time recurrent learning (RTRL) computes the exact gradient. With z = (x(t), y(t-1)) and the
+weight w_is from source s to unit i, the sensitivities
 
     p^k_is(t) = ∂y_k(t)/∂w_is
               = τ_k p^k_is(t-1) + (1 - τ_k) f'(net_k) [Σ_l w_kl p^l_is(t-1) + δ_ik z_s(t)]
@@ -32,7 +32,7 @@ are carried from step to step, R³ + R² G numbers; the gradient of a step's E /
 no sensitivities.
 
 Elman's procedure propagates errors through the current step alone: the hidden layer is copied to
-context units, which count as given inputs of the next step.
+context units, which are treated as inputs of the next step.
 
 References:
   P. J. Werbos. Backpropagation through time. Proc. IEEE 78(10):1550-1560, 1990.
@@ -85,6 +85,9 @@ class RecurrentNet:
       connections: see the table above.
       time_constants: τ of each of the R recurrent units, in [0, 1); (): all 0.
       bias: whether units that see the inputs also see an input that is always 1.
+
+    Raises:
+      ValueError: if a field is out of its range.
     """
 
     num_inputs: int
@@ -253,14 +256,18 @@ def output_gradient(
 
 
 class StepGradient(NamedTuple, Generic[CarriedT]):
-    """A gradient that is known step by step, forward in time."""
+    """A gradient that is computed step by step, forward in time.
 
-    init: Callable[[Weights], CarriedT]  # (weights) -> the state before the first step
+    Attributes:
+      init: (weights) -> the state before the first step.
+      step: (net, weights, state, sequence_t) -> the state, the gradient of this step's E / 2, and
+        the outputs [K].
+    """
+
+    init: Callable[[Weights], CarriedT]
     step: Callable[
         [RecurrentNet, Weights, CarriedT, SupervisedSequence], tuple[CarriedT, Weights, jax.Array]
     ]
-    """(net, weights, state, sequence_t) -> the state, the gradient of this step's E / 2, and the
-    outputs [K]."""
 
 
 class Sensitivities(NamedTuple):

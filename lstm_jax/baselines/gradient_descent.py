@@ -50,14 +50,19 @@ class Model(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentUpdate(UpdateRule[Model]):
-    """Descent after every sequence or, with a `StepGradient`, after every step with a loss."""
+    """Descent per sequence or, with a `StepGradient`, per step that has a loss.
+
+    Attributes:
+      task: the task, whose `architecture` is a `RecurrentNet`.
+      optimiser: any optax transformation that needs the gradient alone.
+      gradient: `bptt_gradient`, `RTRL` or `ELMAN`.
+      tolerance: the distance within which an output counts as equal to its target; not negative.
+    """
 
     task: Task
     optimiser: optax.GradientTransformation
     gradient: SequenceGradient | StepGradient
-    """`bptt_gradient`, `RTRL` or `ELMAN`."""
     tolerance: float = 0.0
-    """The distance within which an output counts as equal to its target; not negative."""
 
     def __post_init__(self) -> None:
         check_optimiser(self.optimiser)
@@ -178,7 +183,7 @@ def training_loop(
       learning_rate: of gradient descent, not negative; None: the task's.
       init_range: weights are uniform in [-init_range, init_range]; None: the task's.
       optimiser: any optax transformation in place of gradient descent.
-      tolerance: the distance within which an output counts as equal to its target.
+      tolerance: the distance within which an output counts as equal to its target, not negative.
 
     Raises:
       ValueError: if `learning_rate` and `optimiser` are both given, the task's output units are not

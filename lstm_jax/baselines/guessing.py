@@ -37,9 +37,9 @@ class GuessedModel(NamedTuple):
 class Guessing(UpdateRule[GuessedModel]):
     """Random weight guessing: draw all weights at once, until the trial is solved.
 
-    Weights are uniform in the range of the task's hyperparameters. A guess is given up at its first
-    wrong sequence, so that most cost one or two sequences. If p is the fraction of the weight cube
-    in which all sequences are right, the number of guesses is geometric with mean 1 / p.
+    Weights are uniform in the range of the task's hyperparameters. A guess is discarded at its
+    first wrong sequence, so that most cost one or two sequences. If p is the fraction of the weight
+    cube in which all sequences are right, the number of guesses is geometric with mean 1 / p.
 
     In the source a guess must be right on a fixed training set and is then tested. Here, as for
     every update rule, each training sequence is a new one, and the task's stopping rule decides.

@@ -38,7 +38,7 @@ def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.Grad
     Args:
       epsilon: the rate of the first step and of the linear term, positive.
       mu: the largest growth of a step, positive; 1.75 to 2.25 in the source.
-      decay: the weight decay, not negative.
+      decay: the coefficient of the weight decay, not negative.
     """
     check_number("epsilon", epsilon, above=0.0)
     check_number("mu", mu, above=0.0)

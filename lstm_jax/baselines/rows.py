@@ -1,11 +1,11 @@
-"""The rows of the paper's tables that belong to the baselines.
+"""The baselines' rows of the paper's tables.
 
 A row is named after its task, its algorithm and what distinguishes it from other rows:
 `2a-4.rtrl-10` is task 2a with delay p = 4, RTRL, learning rate 10. Sequences, stopping rule and
 tests are those of the LSTM's row; only cascade correlation goes through its training set in turn.
 
 The paper prints no initial weights for its baselines. In task 1 they have the LSTM's range, 0.2; in
-2a and 2b 1.0, as RTRL at p = 4 and a = 1 never succeeded with 0.2 (BUILD_NOTES). Where the paper
+2a and 2b 1.0, as RTRL at p = 4 and a = 1 never succeeded with 0.2. Where the paper
 names a range of learning rates without success, the row has the lowest; Elman's net, for which it
 names none, has 0.1. RTRL, the chunker and Elman's procedure update after every step, as in their
 sources, BPTT after every sequence. Cascade correlation has pools of 24 units and a patience of 20
@@ -65,7 +65,6 @@ class Row(NamedTuple):
 def _reber(
     method: str, net: RecurrentNet, rate: float, max_sequences: int, *published: float | None
 ) -> Row:
-    """Return a row of task 1 (Table 1)."""
     title = f"embedded Reber grammar, {net.num_hidden} hidden units, {method}, a = {rate:g}"
     hyperparameters = Hyperparameters(rate, init_range=0.2)
     return Row(
@@ -90,7 +89,6 @@ def _delayed(variant: str, method: str, delay: int, rate: float, *published: flo
 
 
 def _guessed(name: str) -> Row:
-    """Return a row of task 3, with a net of 8 weights."""
     net = RecurrentNet(1, 1, 1, "full", bias=True)
     title = f"two-sequence problem {name}, guessing of {net.num_weights} weights"
     hyperparameters = Hyperparameters(0.0, init_range=100.0)

@@ -22,12 +22,15 @@ import jax.numpy as jnp
 
 
 class Activation(NamedTuple):
-    """An activation function and its derivative, as a function of the activation."""
+    """An activation function and its derivative, as a function of the activation.
+
+    Attributes:
+      function: maps net inputs [...] to activations [...].
+      derivative: maps activations [...] to the derivatives [...] at the net inputs that gave them.
+    """
 
     function: Callable[[jax.Array], jax.Array]
-    """Maps net inputs [...] to activations [...]."""
     derivative: Callable[[jax.Array], jax.Array]
-    """Maps activations [...] to the derivatives [...] at the net inputs that gave them."""
 
     def __call__(self, net: jax.Array) -> jax.Array:
         """Return the activations of net inputs."""

@@ -28,20 +28,26 @@ MaybeNone = Any
 
 
 class UnitType(NamedTuple):
-    """One type of unit in the hidden layer."""
+    """One type of unit in the hidden layer.
+
+    Attributes:
+      name: its field in `Layer`, and so in `Parameters.layer`.
+      count_field: the field of `Architecture` with the number of units; for a gate, whether there
+        are any.
+      activation: the field of `State` and `Activations` that holds what the hidden layer sees of
+        it.
+      is_gate: whether there is one per memory block, as a factor of a value of each of its cells.
+      enters_state: whether its value enters the internal state, so that there are traces (eqs. 25,
+        27).
+      peephole: the internal states of its block that a peephole feeds to it.
+    """
 
     name: str
-    """Its field in `Layer`, and so in `Parameters.layer`."""
     count_field: str
-    """The field of `Architecture` with the number of units; for a gate, whether there are any."""
     activation: str
-    """The field of `State` and `Activations` that holds what the hidden layer sees of it."""
     is_gate: bool = False
-    """Whether there is one per memory block, as a factor of a value of each of its cells."""
     enters_state: bool = False
-    """Whether its value enters the internal state, so that there are traces (eqs. 25, 27)."""
     peephole: Literal["s(t-1)", "s(t)", "none"] = "none"
-    """The internal states of its block that a peephole feeds to it."""
 
 
 # Counts, weights, initial biases, peepholes, states, traces and argument checks follow from a row.
@@ -60,18 +66,20 @@ class Layer(NamedTuple, Generic[T]):
     """One entry per type of unit of the hidden layer, in the layer's order.
 
     Entries are weights (`Layer[UnitWeights]`) or arrays over the units; None for absent types.
+
+    Attributes:
+      input_gate: that of the J input gates, in_j.
+      forget_gate: that of the J forget gates, phi_j; not in the paper of 1997.
+      output_gate: that of the J output gates, out_j.
+      cell: that of the C memory cells, c_j^v, block by block.
+      hidden: that of the N conventional hidden units, i.
     """
 
     input_gate: T | MaybeNone
-    """Of the J input gates, in_j."""
     forget_gate: T | MaybeNone
-    """Of the J forget gates, phi_j; not in the paper of 1997."""
     output_gate: T | MaybeNone
-    """Of the J output gates, out_j."""
     cell: T | MaybeNone
-    """Of the C memory cells, c_j^v, block by block."""
     hidden: T | MaybeNone
-    """Of the N conventional hidden units, i."""
 
 
 def map_layer(function: Callable[..., T | None], *layers: Layer) -> Layer[T]:
@@ -115,7 +123,7 @@ class Architecture:
       num_inputs: I, input units, at least 1.
       blocks: cells in each memory block, at least one block of at least one cell.
       num_outputs: K, output units, at least 1.
-      num_hidden: N, conventional hidden units.
+      num_hidden: N, conventional hidden units, at least 0.
       input_gates: whether blocks have input gates; otherwise y_in = 1.
       output_gates: whether blocks have output gates; otherwise y_out = 1.
       recurrent: what the hidden layer sees of itself one step before: "all" of it, as in the paper;

@@ -18,38 +18,48 @@ from lstm_jax.cell.validation import as_number, check_floating, check_key, check
 
 
 class UnitWeights(NamedTuple):
-    """The incoming weights of the n units of one type; the paper's `w_lm` is `[m, l]` here."""
+    """The incoming weights of the n units of one type; the paper's `w_lm` is `[m, l]` here.
+
+    Attributes:
+      input: [I, n] floating.
+      recurrent: [S, n], the sources in the order of `Layer`; None if the layer does not see itself.
+      bias: [n]; None without biases.
+      peephole: [C], from each cell to its block's gate; None without peepholes. After `join`, a
+        `Layer`.
+    """
 
     input: jax.Array
-    """[I, n] floating."""
     recurrent: jax.Array | MaybeNone
-    """[S, n], the sources in the order of `Layer`; None if the layer does not see itself."""
     bias: jax.Array | MaybeNone
-    """[n]; None without biases."""
     peephole: MaybeNone = None
-    """[C], from each cell to its block's gate; None without peepholes. After `join`, a `Layer`."""
 
 
 class OutputWeights(NamedTuple):
-    """The incoming weights of the K output units, which see no gates."""
+    """The incoming weights of the K output units, which see no gates.
+
+    Attributes:
+      cell: [C, K] floating.
+      hidden: [N, K]; None without conventional hidden units.
+      input: [I, K] with `input_to_output`; otherwise None.
+      bias: [K]; None without biases.
+    """
 
     cell: jax.Array
-    """[C, K] floating."""
     hidden: jax.Array | MaybeNone
-    """[N, K]; None without conventional hidden units."""
     input: jax.Array | MaybeNone
-    """[I, K] with `input_to_output`; otherwise None."""
     bias: jax.Array | MaybeNone
-    """[K]; None without biases."""
 
 
 class Parameters(NamedTuple):
-    """All weights of one network, a pytree; all arrays have one floating dtype."""
+    """All weights of one network, a pytree; all arrays have one floating dtype.
+
+    Attributes:
+      layer: the weights into the hidden layer, by type of unit.
+      output: the weights into the output units.
+    """
 
     layer: Layer[UnitWeights]
-    """The weights into the hidden layer, by type of unit."""
     output: OutputWeights
-    """The weights into the output units."""
 
 
 def parameter_shapes(architecture: Architecture) -> Parameters:
@@ -190,7 +200,7 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
       parameters: its weights, [..., *lanes] each, with the same lanes on all arrays.
 
     Raises:
-      ValueError: naming the first array that is missing, not expected, or of the wrong type.
+      ValueError: if an array is missing, unexpected, or of the wrong shape or dtype.
     """
     check_type("architecture", architecture, Architecture)
     check_type("parameters", parameters, Parameters)

@@ -21,62 +21,77 @@ from lstm_jax.cell.step import State, cell_step, recurrent_sources, zero_state
 
 
 class Activations(NamedTuple):
-    """The activations of the hidden layer over a sequence; absent types of unit are None."""
+    """The activations of the hidden layer over a sequence; absent types of unit are None.
+
+    Attributes:
+      cell_output: [T, C], y_c.
+      hidden: [T, N], y_i.
+      internal_state: [T, C], s_c.
+      input_gate: [T, J], y_in.
+      output_gate: [T, J], y_out.
+      cell_input: [T, C], g(net_c).
+      forget_gate: [T, J], y_phi.
+    """
 
     cell_output: jax.Array
-    """[T, C], y_c."""
     hidden: jax.Array | MaybeNone
-    """[T, N], y_i."""
     internal_state: jax.Array
-    """[T, C], s_c."""
     input_gate: jax.Array | MaybeNone
-    """[T, J], y_in."""
     output_gate: jax.Array | MaybeNone
-    """[T, J], y_out."""
     cell_input: jax.Array
-    """[T, C], g(net_c)."""
     forget_gate: jax.Array | MaybeNone = None
-    """[T, J], y_phi."""
 
 
 ScanOutput = tuple[State, Activations | MaybeNone]
 
 
 class Steps(NamedTuple):
-    """The real steps of a padded sequence, and the resets of the state; a pytree."""
+    """The real steps of a padded sequence, and the resets of the state; a pytree.
+
+    Attributes:
+      mask: [T] bool, False at padding; None: no padding. A masked step leaves the state as it is,
+        its activations are recorded as 0, and it contributes nothing to any gradient.
+      length: [] integer in [0, T], instead of `mask`: the number of steps before the padding. Under
+        `jit`, where it cannot be checked, it is clipped to that range.
+      reset: [T] bool, True where the state is set to `zero_state` before the step, masked or not,
+        such as between concatenated sequences; None: nowhere. No error flows back through a reset.
+    """
 
     mask: ArrayLike | None = None
-    """[T] bool, False at padding; None: no padding. A masked step leaves the state as it is, its
-    activations are recorded as 0, and it contributes nothing to any gradient."""
     length: ArrayLike | None = None
-    """[] integer in [0, T], instead of `mask`: the number of steps before the padding. Under `jit`,
-    where it cannot be checked, it is clipped to that range."""
     reset: ArrayLike | None = None
-    """[T] bool, True where the state is set to `zero_state` before the step, masked or not, such
-    as between concatenated sequences; None: nowhere. No error flows back through a reset."""
 
 
 class Sequence(NamedTuple):
-    """The inputs of the hidden layer, as arrays; `mask` and `reset` are those of `Steps`."""
+    """The inputs of the hidden layer, as arrays.
+
+    Attributes:
+      inputs: [T, I] floating, or [T] integers for one-hot vectors; None where they are not needed.
+      initial_state: the state before the first step.
+      mask: as in `Steps`.
+      length: [] integer, if the mask is that of the first steps; otherwise None.
+      reset: as in `Steps`.
+    """
 
     inputs: jax.Array | MaybeNone
-    """[T, I] floating, or [T] integers for one-hot vectors; None where they are not needed."""
     initial_state: State
-    """Before the first step."""
     mask: jax.Array | None = None
     length: jax.Array | None = None
-    """[] integer, if the mask is that of the first steps; otherwise None."""
     reset: jax.Array | None = None
 
 
 class LayerScan(NamedTuple):
-    """The hidden layer of an `architecture`, as a static (hashable) function of its weights."""
+    """The hidden layer of a network, as a static (hashable) function of its weights.
+
+    Attributes:
+      architecture: the network.
+      record: whether to return the activations of every step.
+      truncate: whether autodiff gives the truncated gradient, as in `cell_step`.
+    """
 
     architecture: Architecture
     record: bool
-    """Whether to return the activations of every step."""
     truncate: bool = False
-    """Whether autodiff gives the truncated gradient, as in `cell_step`."""
 
     def __call__(self, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
         """Run the layer."""
@@ -157,7 +172,7 @@ def project(weights: UnitWeights, inputs: jax.Array) -> jax.Array:
 
 
 def last_step(sequence: Sequence, num_steps: int) -> tuple[jax.Array, jax.Array]:
-    """Mark the step that the final state is of, [T, *lanes] bool, and whether there is one.
+    """Mark the step whose state is the final one, [T, *lanes] bool, and whether there is one.
 
     There is none, [*lanes] bool, if no step is real, or none after the last reset. The axes of
     lanes are of size 1 without a mask and resets, which alone tell them apart.

@@ -11,7 +11,7 @@ In the network of 1997 there is no y_phi, its factor is exactly 1, and there are
 |-------------------------------|----------------------------------|-----------------|
 | net_in, net_out, net_c, net_i | `net` (a `Layer`)                | [J] [J] [C] [N] |
 | g(net_c), h(s_c)              | `cell_input`, `h_s`              | [C]             |
-| e_s, e_out, ...               | `delta_*`, `e_s` (sign of dE)    | as the unit     |
+| e_s, e_out, ...               | `delta_*`, `e_s` (sign of ∂E)    | as the unit     |
 | w_lm                          | `weights[m, l]`                  | sources, units  |
 | t - 1                         | suffix `_tm1`                    |                 |
 
@@ -41,20 +41,23 @@ if TYPE_CHECKING:
 
 
 class State(NamedTuple):
-    """The hidden layer's carry from one step to the next; absent types of unit are None."""
+    """The hidden layer's carry from one step to the next; absent types of unit are None.
+
+    Attributes:
+      internal_state: [C], s_c: the constant error carrousels.
+      cell_output: [C], y_c.
+      input_gate: [J], y_in, in [0, 1].
+      output_gate: [J], y_out, in [0, 1].
+      hidden: [N], y_i, in [0, 1].
+      forget_gate: [J], y_phi, in [0, 1].
+    """
 
     internal_state: jax.Array
-    """[C], s_c: the constant error carrousels."""
     cell_output: jax.Array
-    """[C], y_c."""
     input_gate: jax.Array | MaybeNone
-    """[J], y_in, in [0, 1]."""
     output_gate: jax.Array | MaybeNone
-    """[J], y_out, in [0, 1]."""
     hidden: jax.Array | MaybeNone
-    """[N], y_i, in [0, 1]."""
     forget_gate: jax.Array | MaybeNone = None
-    """[J], y_phi, in [0, 1]."""
 
 
 def zero_state(

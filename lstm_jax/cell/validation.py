@@ -1,4 +1,4 @@
-"""Checks of arguments: functions `as_*` convert a value or refuse it, `check_*` only refuse it.
+"""Checks of arguments: `as_*` converts a value or rejects it, `check_*` only rejects it.
 
 Each raises ValueError with the argument's name, its value and what is allowed.
 """
@@ -76,7 +76,7 @@ def check_tolerance(tolerance: object) -> None:
 
 
 def check_choice(name: str, value: object, allowed: tuple) -> None:
-    """Raise ValueError unless a value is one of those that are allowed, all of one class."""
+    """Raise ValueError unless a value is one of the allowed ones, which are of one class."""
     is_met = isinstance(value, type(allowed[0])) and value in allowed
     require(is_met, name, f"one of {allowed}", value)
 
@@ -104,7 +104,7 @@ def check_key(name: str, key: jax.Array) -> None:
 
 
 def as_array(name: str, value: object) -> jax.Array:
-    """Convert an array-like; refuse integers that its dtype cannot hold, which JAX would wrap."""
+    """Convert an array-like; reject integers that its dtype cannot hold, which JAX would wrap."""
     try:
         array = jnp.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:

@@ -1,8 +1,8 @@
 """The paper's truncated gradient: eqs. 19-28, and the traces that forward mode needs.
 
 An error that reaches a net input changes the weights into that unit and goes no further back in
-time; inside a cell it flows back through the internal state, unchanged (eqs. 30-35). So nothing
-in the backward pass is sequential but a sum, that of delta_s. At every step,
+time; inside a cell it flows back through the internal state, unchanged (eqs. 30-35). So the only
+sequential part of the backward pass is the sum delta_s. At every step,
 
     e_s     = y_out h'(s) delta_y_c                      eq. 23, the error that the step injects
     delta_s = e_s + y_phi(t+1) delta_s(t+1)              the constant error carrousel
@@ -54,7 +54,7 @@ def unit_errors(
     delta: State | Activations,
     axis: int = 0,
 ) -> tuple[jax.Array, Layer[jax.Array]]:
-    """Send the errors `delta` on a step's activations to the units of the same step (eqs. 21, 23).
+    """Propagate the errors `delta` on activations to the units of the same step (eqs. 21, 23).
 
     Returns e_s, the error on the internal states [C], and the error on the values of the units:
     y_in, y_phi, y_out, y_i and, if `delta` holds it, g(net_c).
@@ -77,7 +77,7 @@ def errors_through_state(
     delta_s: jax.Array,
     axis: int = 0,
 ) -> Layer[jax.Array]:
-    """Send the errors on internal states to the values that entered them, cell by cell, [C]."""
+    """Propagate errors on internal states to the values that entered them, cell by cell, [C]."""
     to_input_gate = None if activations.input_gate is None else activations.cell_input * delta_s
     to_forget_gate = None if activations.forget_gate is None else s_tm1 * delta_s
     to_cell = apply_gate(architecture, activations.input_gate, delta_s, axis)

@@ -7,8 +7,8 @@ A query q scores the outputs y(t) of every step. The context is their mean, weig
     α(t) = exp e(t) / Σ_τ exp e(τ)            over the steps that are not padding
     context = Σ_t α(t) y(t)
 
-Error signals enter the layer at every step, as from output units. With the truncated gradient they
-then reach that step's units and the carrousel only.
+Errors enter the layer at every step, as from output units. With the truncated gradient they then
+reach only the units of that step and the carrousel.
 """
 
 from __future__ import annotations
@@ -28,32 +28,41 @@ from lstm_jax.network.layer import check_steps
 
 
 class AdditiveAttention(NamedTuple):
-    """The weights of additive attention, floating."""
+    """The weights of additive attention, floating.
+
+    Attributes:
+      query: [Q, A], W.
+      output: [Y, A], U.
+      score: [A], v.
+    """
 
     query: jax.Array | np.ndarray
-    """[Q, A], W."""
     output: jax.Array | np.ndarray
-    """[Y, A], U."""
     score: jax.Array | np.ndarray
-    """[A], v."""
 
 
 class DotProductAttention(NamedTuple):
-    """The weights of scaled dot product attention, floating."""
+    """The weights of scaled dot product attention, floating.
+
+    Attributes:
+      query: [Q, A], W; None: the identity.
+      output: [Y, A], U; None: the identity.
+    """
 
     query: jax.Array | np.ndarray | None
-    """[Q, A], W; None: the identity."""
     output: jax.Array | np.ndarray | None
-    """[Y, A], U; None: the identity."""
 
 
 class Attention(NamedTuple):
-    """The result of attention."""
+    """The result of attention.
+
+    Attributes:
+      context: [Y], the weighted mean of the outputs; 0 if no step is real.
+      weights: [T], α, of sum 1; 0 at padding.
+    """
 
     context: jax.Array
-    """[Y], the weighted mean of the outputs; 0 if no step is real."""
     weights: jax.Array
-    """[T], α, of sum 1; 0 at padding."""
 
 
 Weights = TypeVar("Weights", AdditiveAttention, DotProductAttention)
@@ -102,7 +111,7 @@ def dot_product_attention(
     >>> dot_product_attention(identity, jnp.zeros(1), outputs, steps=Steps(length=2)).weights
     Array([0.5, 0.5, 0. ], dtype=float32)
 
-    Arguments are those of `additive_attention`, with the weights W and U.
+    Arguments and errors are those of `additive_attention`, with the weights W and U.
     """
     check_type("parameters", parameters, DotProductAttention)
 

@@ -46,7 +46,7 @@ def learn_chunk(
     steps: Steps = Steps(),
     loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner]:
-    """Take T steps at once, faster than `learn` step by step; memory is O(T).
+    """Process T steps at once, faster than `learn` step by step; memory is O(T).
 
     Arguments and errors are those of `learn` for T steps: `inputs` [T, I] floating or [T] integers,
     `targets` [T, K] or None, `weights` [T] (None: 1), and the mask and the resets of `steps`.

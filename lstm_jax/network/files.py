@@ -54,7 +54,7 @@ def save(
     Args:
       path: the file, such as "net.safetensors".
       architecture: the network.
-      parameters: its weights, of one of `DTYPES`; with lanes, those of many networks.
+      parameters: its weights, bfloat16, float16, float32 or float64; with lanes, of many networks.
       overwrite: whether an existing file is replaced.
 
     Raises:
@@ -178,7 +178,6 @@ def _as_parameters(
 
 
 def _by_name(tree: Parameters) -> dict[str, Array]:
-    """Return the leaves of a `Parameters` by their names in a file."""
     leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_shape)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 

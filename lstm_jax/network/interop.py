@@ -90,9 +90,13 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
     (3, 2, Array([2., 3.], dtype=float32))
 
     Args:
-      library: a key of `LAYOUTS`.
-      arrays: the layer's arrays by the names of its layout; names with a dot may also be nested
-        mappings. Biases may be absent. May be traced.
+      library: "flax.nnx.OptimizedLSTMCell", "flax.nnx.LSTMCell", "haiku.LSTM",
+        "equinox.LSTMCell", "torch.nn.LSTM" or "keras.LSTM".
+      arrays: the layer's arrays by their names in the library (see `lstm_jax.network.interop`);
+        names with a dot may also be nested mappings. Biases may be absent. May be traced.
+
+    Returns:
+      The architecture and the parameters.
 
     Raises:
       ValueError: if the library is unknown, or an array is missing, unknown or of another shape.
@@ -133,8 +137,8 @@ def to_library(library: str, architecture: Architecture, parameters: Parameters)
     {'kernel': (3, 20), 'recurrent_kernel': (5, 20), 'bias': (20,)}
 
     Args:
-      library: such as "torch.nn.LSTM"; see `from_library`.
-      architecture: as of `modern`, with any output units, which are not converted.
+      library: as in `from_library`.
+      architecture: one as `from_library` returns it; its output units are not converted.
       parameters: its weights.
 
     Returns:

@@ -52,17 +52,23 @@ for _type in (Parameters, Layer, UnitWeights, OutputWeights, State, Activations)
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """The gradient and the direction of a run; static under `jit`, as the architecture is."""
+    """The gradient and the direction of a run; static under `jit`, as the architecture is.
+
+    Attributes:
+      gradient: the gradient that `jax.grad` computes. "truncated" is the paper's, by a
+        `custom_vjp`: first derivatives in reverse mode only. "truncated_autodiff" gives the same
+        numbers by `stop_gradient` inside the scan: slower, with the memory of backpropagation
+        through time, but with forward mode and higher derivatives, which are those of the truncated
+        graph. "full" is the exact gradient, by backpropagation through time.
+      reverse: whether to take the steps from the last to the first. Padding stays where it is, a
+        reset acts before its step is taken, and the final state is that after step 0.
+
+    Raises:
+      ValueError: if a field has another value.
+    """
 
     gradient: Gradient = "truncated"
-    """The gradient that `jax.grad` computes. "truncated" is the paper's, by a `custom_vjp`: first
-    derivatives in reverse mode only. "truncated_autodiff" gives the same numbers by `stop_gradient`
-    inside the scan: slower, with the memory of backpropagation through time, but with forward mode
-    and higher derivatives, which are those of the truncated graph. "full" is the exact gradient, by
-    backpropagation through time."""
     reverse: bool = False
-    """Whether to take the steps from the last to the first. Padding stays where it is, a reset acts
-    before its step is taken, and the final state is that after step 0."""
 
     def __post_init__(self) -> None:
         check_choice("gradient", self.gradient, get_args(Gradient))
@@ -132,8 +138,7 @@ def apply(
     ((10, 4), (4,))
 
     All other arguments and errors are those of `unroll`. With `at="end"` the outputs are those
-    after the last real step taken; then no activations are stored without a gradient, and no error
-    signals are summed over time with one.
+    after the last real step taken; unless a gradient is computed, no activations are then stored.
 
     Returns:
       The outputs, [T, K] or [K], and the final `State`.

@@ -51,6 +51,9 @@ def half_squared_error(
       targets: the same shape.
       weights: [T] bool or floating, the weight of each step; None: 1. The targets of a step of
         weight 0 may be anything, NaN included.
+
+    Raises:
+      ValueError: if the shapes do not fit.
     """
     outputs, targets, weights = _as_arrays("outputs", outputs, targets, weights)
     errors = targets - outputs
@@ -69,9 +72,9 @@ def cross_entropy(
 ) -> jax.Array:
     """Return - Σ_t Σ_k t_k log f(net_k) + (1 - t_k) log(1 - f(net_k)), f logistic.
 
-    `net`, [K] or [T, K], are the net inputs of the output units; the other arguments are those of
-    `half_squared_error`, with targets in [0, 1]. Outputs within the tolerance of their
-    target add nothing.
+    `net`, [K] or [T, K] floating, are the net inputs of the output units. The other arguments and
+    errors are those of `half_squared_error`, with targets in [0, 1]. Outputs within `tolerance`, at
+    least 0, of their targets add nothing.
 
     >>> cross_entropy(jnp.array([0.0]), jnp.array([1.0]))  # log 2
     Array(0.6931472, dtype=float32)
@@ -129,14 +132,20 @@ class Loss:
     >>> gradients = [jax.grad(loss)(net, target) for loss in (Loss(), LOSSES["cross_entropy"])]
     >>> [round(float(gradient[0]), 4) for gradient in gradients]
     [0.0925, 0.8808]
+
+    Attributes:
+      squared: weight of E / 2, not negative.
+      cross_entropy: weight of the cross entropy, not negative; unless it is 0, output units must be
+        logistic.
+      tolerance: outputs within this distance of their target have no error; not negative.
+
+    Raises:
+      ValueError: if a field is negative or not finite, or both weights are 0.
     """
 
     squared: float = 1.0
-    """Weight of E / 2; no field is negative."""
     cross_entropy: float = 0.0
-    """Weight of the cross entropy, c above. It needs logistic output units unless it is 0."""
     tolerance: float = 0.0
-    """Outputs within this distance of their target have no error."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -160,8 +169,8 @@ class Loss:
     ) -> jax.Array:
         """Return the loss of a sequence, summed over steps, output units and lanes.
 
-        `net` and the other arrays are those of `cross_entropy`: `net` is what `apply` returns for
-        an architecture whose `output` is "identity". The argument `output` is the activation
+        The arrays and errors are those of `cross_entropy`: `net` is what `apply` returns for an
+        architecture whose `output` is "identity". The argument `output` is the activation
         function of the output units, a key of `ACTIVATIONS`.
         """
         self.check(output)

@@ -52,24 +52,27 @@ from lstm_jax.network.optimisers import check_optimiser
 
 
 class Learner(NamedTuple):
-    """The state of online learning, a pytree of constant size."""
+    """The state of online learning, a pytree of constant size.
+
+    Attributes:
+      parameters: the weights of the network.
+      optimiser_state: the state of the optimiser, from its `init`.
+      state: the state of the hidden layer after the last step.
+      traces: ∂s_v/∂w_m at the last step (eqs. 25, 27).
+      gradient: the gradient of the loss, summed over the steps since the last update.
+    """
 
     parameters: Parameters
-    """The weights of the network."""
     optimiser_state: optax.OptState
-    """As the optimiser's `init` makes it."""
     state: State
-    """The hidden layer after the last step."""
     traces: Traces
-    """∂s_v/∂w_m at the last step (eqs. 25, 27)."""
     gradient: Parameters
-    """The gradient of the loss, summed over the steps since the last update."""
 
 
 def init_learner(
     architecture: Architecture, parameters: Parameters, optimiser: optax.GradientTransformation
 ) -> Learner:
-    """Return a learner before the first step, which owns its arrays: they may be donated.
+    """Return a learner before the first step, with arrays of its own, which may be donated.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -109,7 +112,7 @@ def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
 
     Args:
       architecture: the network.
-      learner: as `init_learner` makes it.
+      learner: the learner at any step.
 
     Raises:
       ValueError: if the learner does not fit the architecture.
@@ -138,7 +141,7 @@ def learn(
     reset: ArrayLike | None = None,
     loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner]:
-    """Take one input and, if there is one, its target.
+    """Process one input and, if given, its target.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -150,6 +153,7 @@ def learn(
 
     Args:
       architecture: the network; static under `jit`.
+      learner: the learner before the step.
       x_t: [I] floating, or an integer in [0, I) for a one-hot vector.
       target: [K], or None for a step without error.
       weight: the weight of this step's loss; 0 is the same as no target, so that one compiled
@@ -222,7 +226,7 @@ def _gradient(
     weight: jax.Array,
     loss: Loss,
 ) -> Parameters:
-    """Eqs. 19-28: one step's gradient of the error, E / 2 in the paper."""
+    """Return one step's gradient of the loss, E / 2 in the paper (eqs. 19-28)."""
 
     def at_outputs(output: OutputWeights, state: State) -> jax.Array:
         net = output_units(net_inputs_only(architecture), output, state, sources.input)
@@ -247,7 +251,7 @@ def _gradient(
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
-    """Apply the gradient, summed over a step or a sequence, by the optimiser; set it to 0.
+    """Update the weights by the gradient summed since the last update, and set it to 0.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net, sgd = Architecture(num_inputs=2, blocks=(1,), num_outputs=1), optax.sgd(0.5)
@@ -259,8 +263,8 @@ def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner
     Array([0.], dtype=float32)
 
     Args:
-      optimiser: the one that `init_learner` was given.
-      learner: with the gradient summed since the last update.
+      optimiser: the optimiser that `init_learner` was given.
+      learner: the learner, after at least one step.
 
     Raises:
       ValueError: if `learner` is not a `Learner`.

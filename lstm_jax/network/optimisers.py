@@ -1,4 +1,4 @@
-"""Optimisers of the hyperparameters, and the check of those that users give."""
+"""Optimisers by name, and a check of optimisers that users supply."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def network_at_work(
     'step'
 
     Args:
-      architecture: the network's description.
+      architecture: the network.
       parameters: its weights.
       inputs: [T, I] floating, or [T] integers for one-hot symbols.
       length: the number of steps to draw (default: T).

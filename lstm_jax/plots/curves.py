@@ -43,10 +43,11 @@ def learning_curves(
     'my run'
 
     Args:
-      trials: the results of a `TrialRunner`, or the document of a result file.
-      title: title of the figure (default: from the document).
-      published_mean: the paper's mean number of sequences (default: from the document).
-      published_rate: the paper's percentage of solved trials (default: from the document).
+      trials: the results of a `TrialRunner`, or a result file as read by
+        `lstm_jax.training.runs.result_file.read_result`.
+      title: title of the figure (default: from the file).
+      published_mean: the paper's mean number of sequences (default: from the file).
+      published_rate: the paper's percentage of solved trials (default: from the file).
 
     Raises:
       ValueError: if there are no trials.
@@ -118,7 +119,6 @@ def _draw_trial(axes: Axes, trial: Document) -> None:
 
 
 def _draw_mean(axes: Axes, label: str, mean: float | None, options: style.Options) -> None:
-    """Draw a mean as a vertical line, or its label alone."""
     if mean is None:
         axes.plot([], [], label=label, **options)
     else:
@@ -141,7 +141,6 @@ class LiveCurve:
     """
 
     def __init__(self, title: str = "") -> None:
-        """Start with no points."""
         self._title = title
         self._points: list[Progress] = []
         self._handle: Any = None  # IPython's display handle

@@ -1,4 +1,4 @@
-"""The names of the inputs and outputs of the paper's tasks."""
+"""Names of the inputs and outputs of the paper's tasks."""
 
 from __future__ import annotations
 

@@ -120,7 +120,10 @@ def save(figure: Figure, path: str | pathlib.Path) -> None:
     b'PNG'
 
     Args:
-      figure: a figure.
-      path: the file, which is replaced if it exists; its folder must exist.
+      figure: a Matplotlib figure.
+      path: the PNG file, which is replaced if it exists.
+
+    Raises:
+      FileNotFoundError: if the folder does not exist.
     """
     write_atomically(pathlib.Path(path), as_png(figure))

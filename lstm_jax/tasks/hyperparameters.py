@@ -1,4 +1,4 @@
-"""Hyperparameters of a training run: one flat, frozen record for tasks, recipes and results."""
+"""Hyperparameters of a training run, for tasks, recipes and result files."""
 
 from __future__ import annotations
 
@@ -23,33 +23,38 @@ class Hyperparameters:
 
     Defaults are the paper's values wherever one value holds for all of its tasks.
 
+    Attributes:
+      learning_rate: a, the learning rate of the optimiser; not negative. 0.0 for a baseline that
+        has none.
+      init_range: initial weights are uniform in [-init_range, init_range]; 0.1 or 0.2 in the paper.
+      input_gate_bias: initial biases of the J input gates; None: random, as all weights.
+      output_gate_bias: as `input_gate_bias`, of the J output gates.
+      forget_gate_bias: as `input_gate_bias`, of the J forget gates, if there are any.
+      add_gate_bias: whether given gate biases are added to the random ones instead of replacing
+        them.
+      loss: the loss at the output units; E / 2 in the paper (eqs. 16, 19).
+      gradient: the gradient that updates use, as in `lstm_jax.RunOptions`; the paper's is
+        "truncated".
+      optimiser: "sgd", the paper's gradient descent; "adam", at a constant rate; or
+        "adam_inverse_sqrt", Adam at the rate a / sqrt(1 + n / 5000) after n updates.
+      update_after: when weights change: after each "sequence", as in the paper; after each "step"
+        that has a loss; or after the first step of the following sequence, "next_first_step".
+
     Raises:
       ValueError: if a number is not finite in float32 or is out of its range, or a choice is
         unknown.
     """
 
     learning_rate: float = 0.1
-    """a, the learning rate of the optimiser; not negative. 0.0 for a baseline that has none."""
     init_range: float = 0.1
-    """Initial weights are uniform in [-init_range, init_range]; 0.1 or 0.2 in the paper."""
     input_gate_bias: tuple[float, ...] | None = None
-    """Initial biases of the J input gates; None: random, as all weights."""
     output_gate_bias: tuple[float, ...] | None = None
-    """As `input_gate_bias`, of the J output gates."""
     forget_gate_bias: tuple[float, ...] | None = None
-    """As `input_gate_bias`, of the J forget gates, if there are any."""
     add_gate_bias: bool = False
-    """Whether given gate biases are added to the random ones instead of replacing them."""
     loss: Loss = HALF_SQUARED
-    """The loss at the output units; E / 2 in the paper (eqs. 16, 19)."""
     gradient: Gradient = "truncated"
-    """The gradient that updates use, as in `lstm_jax.RunOptions`; the paper's is "truncated"."""
     optimiser: Optimiser = "sgd"
-    """"sgd", the paper's gradient descent; "adam", at a constant rate; or "adam_inverse_sqrt", Adam
-    at the rate a / sqrt(1 + n / 5000) after n updates."""
     update_after: UpdateAfter = "sequence"
-    """When weights change: after each "sequence", as in the paper; after each "step" that has a
-    loss; or after the first step of the following sequence, "next_first_step"."""
 
     def __post_init__(self) -> None:
         check_number("learning_rate", self.learning_rate, least=0.0)

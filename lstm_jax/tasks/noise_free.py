@@ -11,7 +11,7 @@ last prediction needs memory, of the symbol p - 1 steps before.
 
 Solved: every output's absolute error stays below 0.25 for 10,000 random sequences, in 2a at every
 step, in 2b at the last one. The text leaves open whether these are training sequences. Here they
-are the last 10,000; the published counts, which are lower, compare with the number before them.
+are the last 10,000. The published counts are lower; compare them with our counts less 10,000.
 
 Sequential construction: the memory cell and its input gate join the network when the error has
 stopped decreasing; until then only the inputs feed the output units. The 10,504 weights of the

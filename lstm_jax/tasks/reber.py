@@ -1,14 +1,15 @@
 """Experiment 1: the embedded Reber grammar (section 5.1, Table 1).
 
 One-hot symbols B, T, P, S, X, V, E, numbered in this order. A string is B, a branch symbol T or P,
-a string of the inner Reber grammar, the same branch symbol, E; the odds are even at every fork:
+a string of the inner Reber grammar, the same branch symbol, E; both ways at a fork are equally
+likely:
 
     BT BTXSE TE      BP BPVVE PE      BT BTSSXXTVVE TE
 
 The network predicts the next symbol at every step. The second branch symbol can only be predicted
 from the first, at least 5 steps before.
 
-A trial has 256 training strings, presented with even odds, and 256 test strings; trials 10 i ..
+A trial has 256 training strings, drawn with equal probability, and 256 test strings; trials 10 i ..
 10 i + 9 share both sets. Short strings occur repeatedly, as the grammar makes them; no test string
 is in the training set. Arrays need a bound: strings of more than 50 symbols, of probability 2.5e-6,
 are drawn again.
@@ -55,14 +56,17 @@ ROWS = {
 
 
 class Strings(NamedTuple):
-    """A set of N strings, padded."""
+    """A set of N strings, padded.
+
+    Attributes:
+      symbols: [N, T + 1] uint8.
+      legal: [N, T] uint8, the set of legal next symbols; bit k stands for symbol k.
+      lengths: [N] int32, the number of steps, one less than the number of symbols.
+    """
 
     symbols: jax.Array
-    """[N, T + 1] uint8."""
     legal: jax.Array
-    """[N, T] uint8, the set of legal next symbols; bit k stands for symbol k."""
     lengths: jax.Array
-    """[N] int32, the number of steps, one less than the number of symbols."""
 
 
 class Sets(NamedTuple):

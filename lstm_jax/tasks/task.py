@@ -1,4 +1,4 @@
-"""Tasks: a network, a generator of sequences, a criterion and everything that a trial needs.
+"""Interface of tasks: a network, a generator of sequences, a criterion and a stopping rule.
 
 A row of the paper's tables is one `Task`, and so is a problem of your own. All functions of a task
 are pure and written for one sequence; `jit`, `vmap` and `scan` transform them. Everything else in a
@@ -24,18 +24,21 @@ class Example(NamedTuple):
     """One sequence, padded to the task's `max_length` T.
 
     Targets are [K] for a task with a target at the end, and [T, K] with a target at every step.
+
+    Attributes:
+      inputs: [T] int32, the indices of one-hot vectors; or [T, I] float32.
+      targets: float32, the targets that the training loss uses.
+      true_targets: float32, the targets without noise, which tests use; in most tasks equal to
+        `targets`.
+      length: int32, the number of steps before the padding.
+      legal: [T, K] float32, 1 for every symbol that may come next and 0 for others; None if unused.
     """
 
     inputs: jax.Array
-    """[T] int32, the indices of one-hot vectors; or [T, I] float32."""
     targets: jax.Array
-    """float32, the targets that the training loss uses."""
     true_targets: jax.Array
-    """float32, the targets without noise, which tests use; in most tasks equal to `targets`."""
     length: jax.Array
-    """int32, the number of steps before the padding."""
     legal: jax.Array | None = None
-    """[T, K] float32, 1 for every symbol that may come next and 0 for others; None if unused."""
 
 
 def real_steps(example: Example) -> jax.Array:
@@ -45,21 +48,25 @@ def real_steps(example: Example) -> jax.Array:
 
 
 def in_turn(sequences: Example, n: jax.Array | int) -> Example:
-    """Return sequence number n, modulo their number, of a set with the batch axis first."""
+    """Return sequence n, modulo the number of sequences, of a set with the batch axis first."""
     size = sequences.length.shape[0]
     return jax.tree.map(lambda array: array[n % size], sequences)
 
 
 @dataclasses.dataclass(frozen=True)
 class StreamRule:
-    """Stopping rule: a trial is solved if the last `window` training sequences are good enough."""
+    """Stopping rule: a trial is solved if the last `window` training sequences are good enough.
+
+    Attributes:
+      window: the number of training sequences, at least 1.
+      max_wrong: the most of them that may be wrong, at least 0.
+      mean_error: the bound that their mean absolute error must stay below, positive; None: no
+        bound.
+    """
 
     window: int
-    """The number of training sequences, at least 1."""
     max_wrong: int = 0
-    """The most of them that may be wrong, at least 0."""
     mean_error: float | None = None
-    """The bound that their mean absolute error must stay below, positive; None: no bound."""
 
     def __post_init__(self) -> None:
         _check_rule(self, "window")
@@ -67,16 +74,18 @@ class StreamRule:
 
 @dataclasses.dataclass(frozen=True)
 class TestRule:
-    """Stopping rule: a trial is solved if a test, with training paused, is good enough."""
+    """Stopping rule: a trial is solved if a test, with training paused, is good enough.
+
+    Attributes:
+      interval: the number of training sequences between tests, at least 1.
+      size: the number of test sequences, at least 1.
+      max_wrong, mean_error: as in `StreamRule`, of the test sequences.
+    """
 
     interval: int
-    """The number of training sequences between tests, at least 1."""
     size: int
-    """The number of test sequences, at least 1."""
     max_wrong: int = 0
-    """As in `StreamRule`, of the test sequences."""
     mean_error: float | None = None
-    """As in `StreamRule`, of the test sequences."""
 
     def __post_init__(self) -> None:
         _check_rule(self, "interval", "size")
@@ -92,22 +101,25 @@ def _check_rule(rule: StreamRule | TestRule, *counts: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """The numbers that the paper prints for a row; None where it prints none."""
+    """The numbers that the paper prints for a row; None where it prints none.
+
+    Attributes:
+      table: the table's name in the paper.
+      success_rate: solved trials, in percent.
+      mean_sequences: mean number of training sequences until `Task.rule` was met.
+      first_mean_sequences: mean number of training sequences until `Task.first_rule` was met.
+      test_wrong: mean number of wrong sequences among `Task.test_size`.
+      test_fraction: mean fraction of wrong test sequences.
+      test_error: mean error of test sequences.
+    """
 
     table: str = "none"
-    """The table's name in the paper."""
     success_rate: float | None = None
-    """Solved trials, in percent."""
     mean_sequences: float | None = None
-    """Mean number of training sequences until `Task.rule` was met."""
     first_mean_sequences: float | None = None
-    """Mean number of training sequences until `Task.first_rule` was met."""
     test_wrong: float | None = None
-    """Mean number of wrong sequences among `Task.test_size`."""
     test_fraction: float | None = None
-    """Mean fraction of wrong test sequences."""
     test_error: float | None = None
-    """Mean error of test sequences."""
 
 
 class Network(Protocol):
@@ -151,57 +163,59 @@ class Task(Generic[NetworkT]):
     >>> task.max_length, task.error_at
     (10, 'end')
 
+    Attributes:
+      architecture: an `Architecture`, or a baseline's network.
+      sample: draws a training sequence, (key, data) -> `Example`, with the data of `prepare`.
+      is_correct: the criterion, (outputs, example) -> bool, for outputs shaped as the targets.
+      name: the row's name, such as "6a"; result files are named after it.
+      title: a short description for tables and pictures; "": the name.
+      error_at: "end" for one target at the end of a sequence, or "every_step".
+      max_length: T, the most steps of a sequence; 0: the length of the arrays of `sample`.
+      hyperparameters: those of the network and its training.
+      rule: the stopping rule, which says when a trial has solved the task.
+      trials: the number of trials in the paper, at least 1.
+      max_sequences: the most training sequences of a trial, at least 1.
+      published: the paper's numbers.
+      test_size: the sequences of the final test, at least 1.
+      fixed_length: whether every sequence has `max_length` steps, so that no mask is needed.
+      prepare: (key, trial) -> the data that all sequences of a trial share, such as its training
+        set. Runs on the host, with the same key for all trials. None: no such data.
+      training_set: (data) -> all training sequences, the batch axis first, which are presented in
+        turn; None: `sample` draws them.
+      sample_test: like `sample`, for test sequences; None: `sample` itself.
+      test_set: (data) -> all test sequences, likewise; None: `sample_test` draws them.
+      first_rule: a weaker rule on the same tests, whose first success is recorded (ST1 of task 3).
+      sequential_construction: whether the network starts without memory blocks and gets the next
+        one whenever the training error has stopped decreasing (section 4, a remedy for the abuse
+        problem).
+      construction_interval: the training sequences between two comparisons of that error; with a
+        `TestRule`, its interval.
+
     Raises:
       ValueError: if a number or a choice is out of its range.
     """
 
     architecture: NetworkT
-    """The network: an `Architecture`, or the description of a baseline's network."""
     sample: Callable[[jax.Array, Data], Example]
-    """Draws a training sequence: (key, data) -> `Example`, where `prepare` made `data`."""
     is_correct: Callable[[jax.Array, Example], jax.Array]
-    """The criterion: (outputs, example) -> bool; the outputs are shaped as the targets."""
     name: str = "own"
-    """The row's name, such as "6a"; result files are named after it."""
     title: str = ""
-    """A short description for tables and pictures; "": the name."""
     error_at: ErrorAt = "end"
-    """Whether there is one target at the end of a sequence, or a target at every step."""
     max_length: int = 0
-    """T, the number of steps of the longest sequence; 0: the length of the generator's arrays."""
     hyperparameters: Hyperparameters = dataclasses.field(default_factory=Hyperparameters)
-    """The learning rate, the initial weights, and how the network is trained."""
     rule: StreamRule | TestRule = dataclasses.field(default_factory=lambda: StreamRule(2000))
-    """The stopping rule: when a trial has solved the task."""
     trials: int = 10
-    """The number of trials in the paper, at least 1."""
     max_sequences: int = 100_000
-    """The number of training sequences after which a trial counts as failed, at least 1."""
     published: Published = dataclasses.field(default_factory=Published)
-    """The paper's numbers."""
     test_size: int = 2560
-    """The number of sequences of the final test, at least 1."""
     fixed_length: bool = False
-    """Whether every sequence has `max_length` steps, so that no mask is needed."""
     prepare: Callable[[jax.Array, int], Data] | None = None
-    """(key, trial) -> the data that all sequences of a trial share, such as its training set. Runs
-    on the host, with the same key for all trials of a run. None: there are no such data."""
     training_set: Callable[[Data], Example] | None = None
-    """(data) -> all training sequences, the batch axis first; training goes through them in turn.
-    None: training draws its sequences by `sample`."""
     sample_test: Callable[[jax.Array, Data], Example] | None = None
-    """Like `sample`, for test sequences; None: `sample` itself."""
     test_set: Callable[[Data], Example] | None = None
-    """(data) -> all test sequences, the batch axis first; tests go through them in turn. None:
-    tests draw their sequences by `sample_test`."""
     first_rule: TestRule | None = None
-    """A weaker rule on the same tests, whose first success is recorded (ST1 of task 3)."""
     sequential_construction: bool = False
-    """Whether the network starts without memory blocks and gets the next one whenever the training
-    error has stopped decreasing (section 4, a remedy for the abuse problem)."""
     construction_interval: int = 100
-    """The number of training sequences between two comparisons of that error; with a `TestRule`,
-    its interval."""
 
     def __post_init__(self) -> None:
         for name in ("trials", "max_sequences", "test_size", "construction_interval"):
@@ -226,6 +240,9 @@ class Task(Generic[NetworkT]):
           key: PRNG key of all sequences.
           size: the number of sequences, at least 1.
           data: as made by `prepare`; None: `prepare(key, 0)`, if the task has it.
+
+        Raises:
+          ValueError: if `key` is not a PRNG key, or `size` is below 1.
         """
         check_key("key", key)
         size = as_integer("size", size, 1)
@@ -246,6 +263,10 @@ def replace_architecture(task: Task, **fields: object) -> Task:
     Args:
       task: the task.
       **fields: fields of its architecture.
+
+    Raises:
+      TypeError: if the architecture does not have a field.
+      ValueError: if a value is out of its range.
     """
     architecture = dataclasses.replace(task.architecture, **fields)
     return dataclasses.replace(task, architecture=architecture)
@@ -260,7 +281,11 @@ def replace_hyperparameters(task: Task, **fields: object) -> Task:
 
     Args:
       task: the task.
-      **fields: fields of its hyperparameters.
+      **fields: fields of `Hyperparameters`.
+
+    Raises:
+      TypeError: if `Hyperparameters` does not have a field.
+      ValueError: if a value is out of its range.
     """
     hyperparameters = dataclasses.replace(task.hyperparameters, **fields)
     return dataclasses.replace(task, hyperparameters=hyperparameters)
@@ -272,12 +297,14 @@ class Bound:
 
     Unlike a closure, it can be compared, hashed and pickled, and so can a task that is made of such
     functions: it travels to worker processes.
+
+    Attributes:
+      fun: called with `arguments` and then its own.
+      arguments: hashable.
     """
 
     fun: Callable[..., Any]
-    """Called with `arguments` and then its own."""
     arguments: tuple
-    """Hashable."""
 
     def __call__(self, *rest: Any) -> Any:
         """Call the function."""
@@ -286,12 +313,15 @@ class Bound:
 
 @dataclasses.dataclass(frozen=True)
 class Generator:
-    """A `Task.sample` that needs no data: calls fun(key, *arguments)."""
+    """A `Task.sample` that needs no data: calls fun(key, *arguments).
+
+    Attributes:
+      fun: a function of a module.
+      arguments: hashable.
+    """
 
     fun: Callable[..., Example]
-    """A function of a module."""
     arguments: tuple
-    """Hashable."""
 
     def __call__(self, key: jax.Array, data: Data) -> Example:
         """Draw a sequence from a PRNG key."""

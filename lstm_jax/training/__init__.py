@@ -1,1 +1,1 @@
-"""Trials: how a network learns a task, when it is solved, and what is kept of it."""
+"""Training of trials: update rules, recipes, stopping rules, checkpoints and result files."""

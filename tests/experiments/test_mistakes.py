@@ -303,7 +303,7 @@ def test_a_damaged_result_is_one_line_that_names_the_file(
         command = command_of("temporal_order")
         with pytest.raises(ValueError, match=r"6a\.json"):
             command.call(["--task=6a", f"--out={tmp_path}", "--resume"])
-        with pytest.raises(ValueError, match="--out must hold result files of rows, and"):
+        with pytest.raises(ValueError, match="--out must be a folder with result files of rows"):
             report.read_folder(tmp_path)
         assert str(path) in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"6a\.json") as error:
@@ -332,7 +332,7 @@ def test_a_result_without_a_network_is_not_diagnosed(damage: str, tmp_path: path
     document = json.loads((collection.RESULTS / "6a" / "6a.json").read_text())
     path = tmp_path / "6a.json"
     path.write_text(json.dumps(document | NO_NETWORK[damage]))
-    with pytest.raises(ValueError, match=r"6a\.json must hold a network") as error:
+    with pytest.raises(ValueError, match=r"6a\.json must hold an LSTM network") as error:
         command_of("diagnose").call([f"--files={path}"])
     assert "\n" not in str(error.value)
 
@@ -344,7 +344,7 @@ def test_a_damaged_claim_is_not_drawn(claim: str, tmp_path: pathlib.Path):
     found = json.loads(committed.read_text()) if committed.exists() else {}
     for content in ({}, {key: [1] for key in found}, dict.fromkeys(found, 3)):
         path.write_text(json.dumps(content | {"claim": claim}))
-        with pytest.raises(ValueError, match=f"claim.{claim}.json does not hold what") as error:
+        with pytest.raises(ValueError, match=f"claim.{claim}.json must hold the results") as error:
             command_of("claims").call([f"--claim={claim}", f"--out={tmp_path}", "--redraw"])
         assert "\n" not in str(error.value) and [*tmp_path.iterdir()] == [path]
 

@@ -53,15 +53,6 @@ def test_help_has_what_a_command_does_examples_and_its_flags(binary: str, helps)
     assert max(map(len, lines)) <= 100
 
 
-@pytest.mark.parametrize("binary", BINARIES)
-def test_the_examples_of_the_help_are_right(binary: str, tmp_path: pathlib.Path):
-    """...as far as their flags go."""
-    for line in (command_of(binary).about or "").splitlines():
-        words = line.replace("DIR", str(tmp_path)).split()
-        if words[:2] == ["python", "-m"]:
-            command_of(words[2].removeprefix("experiments.")).parse(words[3:])
-
-
 def test_h_is_help(helps):
     assert helps["adding --help"] == helps["adding -h"]
 

@@ -96,8 +96,8 @@ def test_other_files_are_named_and_left_out(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(ValueError, match=f"must hold result files of rows, and {tmp_path} holds"):
+    with pytest.raises(ValueError, match=f"a folder with result files of rows, got {tmp_path}"):
         COMMAND.call([f"--out={tmp_path}"])
     write_results(tmp_path)
     COMMAND.call([f"--out={tmp_path}"])
-    assert f"left out: {tmp_path / 'sweep.json'}" in capsys.readouterr().out
+    assert f"skipped: {tmp_path / 'sweep.json'}" in capsys.readouterr().out

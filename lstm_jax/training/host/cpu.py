@@ -10,12 +10,12 @@ from lstm_jax.cell.validation import as_integer
 
 # XLA's CPU backend runs a loop operation by operation, at about 0.3 microseconds each, unless the
 # loop's data is smaller than a limit, 1 KiB by default. Then it compiles the whole loop into one
-# function, which makes the paper's networks about 5 times as fast (BUILD_NOTES, "Speed").
+# function, which makes the paper's networks about 5 times as fast.
 _SMALL_LOOP = "xla_cpu_small_while_loop_byte_threshold"
 SMALL_LOOP_BYTES = 1 << 26
 
 # Trials side by side on a device. Eight float32 fill one AVX2 register. If whole loops are not
-# compiled, the cost of each operation is shared by more trials (BUILD_NOTES).
+# compiled, the cost of each operation is shared by more trials.
 BATCH_SIZE, UNCONFIGURED_BATCH_SIZE = 8, 24
 
 

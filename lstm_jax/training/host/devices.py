@@ -27,12 +27,14 @@ class Devices:
 
     Trials are on the last axis of every array. On the devices, a pytree of such arrays is a list of
     parts, one for each device of this process.
+
+    Attributes:
+      mesh: the devices, of this process or of all processes.
+      batch_size: trials side by side on each device.
     """
 
     mesh: Mesh
-    """The devices, of this process or of all processes."""
     batch_size: int
-    """Trials side by side on each device."""
 
     def __post_init__(self) -> None:
         if len(self.mesh.axis_names) != 1:
@@ -63,7 +65,6 @@ class Devices:
         return on_host(jax.tree.map(self._global_array, *parts))
 
     def _global_array(self, *parts: jax.Array) -> jax.Array:
-        """Return the array of all processes from this process's parts."""
         axes = (*(None for _ in parts[0].shape[1:]), *self.mesh.axis_names)
         shape = (*parts[0].shape[:-1], self.width)
         sharding = NamedSharding(self.mesh, P(*axes))

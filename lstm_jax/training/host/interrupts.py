@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which clusters send: they end a program at once, or after a chunk."""
+"""Handling of Ctrl-C and SIGTERM, which end a program at once or after a chunk."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Overrides of the paper's hyperparameters, architecture and task, by name.
 
-`OVERRIDES` is the table of them; `python -m experiments` prints it. A recipe has each of them at
-most once, and one of those that change the same thing.
+`OVERRIDES` lists them; `python -m experiments` prints the list. A recipe has at most one of the
+overrides that change the same thing.
 """
 
 from __future__ import annotations
@@ -31,21 +31,48 @@ BIASED_TYPES = (*(unit_type.name for unit_type in UNIT_TYPES), "output")
 
 LSTMTask = Task[Architecture]
 Value = Any  # an override's value, as its parser returns it
-Parser = Callable[[str], Value]
 Change = Callable[[LSTMTask, Value], LSTMTask]
 
 
+class Parser(NamedTuple):
+    """A parser of values.
+
+    Attributes:
+      convert: text to a value; may raise ValueError.
+      allowed: the allowed values, in words.
+      fits: whether a value is allowed.
+    """
+
+    convert: Callable[[str], Value]
+    allowed: str
+    fits: Callable[[Value], bool] = lambda value: True
+
+    def __call__(self, text: str) -> Value:
+        """Return the value of a text; raise ValueError(allowed) if it is not allowed."""
+        try:
+            value = self.convert(text)
+        except ValueError:
+            raise ValueError(self.allowed) from None
+        if not self.fits(value):
+            raise ValueError(self.allowed)
+        return value
+
+
 class OverrideSpec(NamedTuple):
-    """An entry of the table of overrides."""
+    """An entry of the table of overrides.
+
+    Attributes:
+      description: its effect in words; {} stands for the value's text.
+      apply: (task, value) to the changed task.
+      parse: parses the value's text, or raises ValueError(what is allowed); None: it takes no
+        value.
+      group: the group of overrides that exclude each other, if it has more than one member.
+    """
 
     description: str
-    """Its effect in words; {} stands for the value's text."""
     apply: Change
-    """(task, value) to the changed task."""
     parse: Parser | None = None
-    """Parses the value's text, or raises ValueError(what is allowed); None: it takes no value."""
     group: str = ""
-    """The group of overrides that exclude each other, if it has more than one member."""
 
 
 def replace_loss(task: Task, **fields: object) -> Task:
@@ -108,7 +135,6 @@ def _with_targets(example: Example, change: Callable[[jax.Array], jax.Array]) ->
 
 
 def _error_at_end(task: LSTMTask, _: None) -> LSTMTask:
-    """Remove all targets but the last step's."""
     if task.error_at == "end":
         return task
     if not task.fixed_length:
@@ -129,7 +155,6 @@ def _last_target(targets: jax.Array) -> jax.Array:
 
 
 def _rescale_targets(task: LSTMTask, value: tuple[float, float]) -> LSTMTask:
-    """Map targets 0 and 1 to low and high."""
     return _change_targets(task, Bound(_rescale, value))
 
 
@@ -196,51 +221,34 @@ _training = functools.partial(_change, replace_hyperparameters)
 # Parsers of values -----------------------------------------------------------------------------
 
 
-def _parser(
-    convert: Parser, allowed: str, fits: Callable[[Value], bool] = lambda value: True
-) -> Parser:
-    """Return a parser of texts that `convert` converts to a value that `fits`."""
-
-    def parse(text: str) -> Value:
-        try:
-            value = convert(text)
-        except ValueError:
-            raise ValueError(allowed) from None
-        if not fits(value):
-            raise ValueError(allowed)
-        return value
-
-    return parse
-
-
 def _one_of(*words: str) -> Parser:
-    return _parser(str, f"one of {', '.join(words)}", words.__contains__)
+    return Parser(str, f"one of {', '.join(words)}", words.__contains__)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.split(",")))
 
 
-_NUMBER = _parser(float, "a positive number", lambda value: 0 < value < math.inf)
-_COUNT = _parser(int, "an integer of at least 1", lambda value: value > 0)
-_SIZES = _parser(
+_NUMBER = Parser(float, "a positive number", lambda value: 0 < value < math.inf)
+_COUNT = Parser(int, "an integer of at least 1", lambda value: value > 0)
+_SIZES = Parser(
     lambda text: tuple(map(int, text.split(","))),
     "integers of at least 1, comma-separated",
     lambda sizes: min(sizes) > 0,
 )
-_RANGE = _parser(
+_RANGE = Parser(
     _numbers,
     "two numbers in [0, 1], the lower first",
     lambda values: len(values) == 2 and 0 <= values[0] < values[1] <= 1,
 )
-_TYPES = _parser(
+_TYPES = Parser(
     lambda text: tuple(sorted(text.split(","), key=BIASED_TYPES.index)),
     f"of {', '.join(BIASED_TYPES)}, comma-separated",
     lambda types: len(set(types)) == len(types),
 )
-_GATE_BIAS = _parser(
+_GATE_BIAS = Parser(
     lambda text: text if text == "random" else _numbers(text),
-    "finite numbers, comma-separated",
+    "random, or finite numbers, comma-separated",
     lambda values: values == "random" or all(map(math.isfinite, values)),
 )
 _ACTIVATION = _one_of(*ACTIVATIONS)

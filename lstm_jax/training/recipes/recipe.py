@@ -71,14 +71,17 @@ class Override(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A named set of overrides of the paper's hyperparameters."""
+    """A named set of overrides of the paper's hyperparameters.
+
+    Attributes:
+      name: the label of results and of their files.
+      overrides: the overrides, in the order in which they are applied.
+      overrides_in_rows: a further override for some rows, which replaces one of the same group.
+    """
 
     name: str
-    """The label of results and of their files."""
     overrides: tuple[Override, ...]
-    """The overrides, in the order in which they are applied."""
     overrides_in_rows: Mapping[str, Override]
-    """A further override for some rows, which replaces one of the same group."""
 
     @property
     def changes(self) -> str:

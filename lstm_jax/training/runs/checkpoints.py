@@ -53,12 +53,15 @@ class InUseError(ValueError):
 
 
 class Restored(NamedTuple):
-    """The past of a run that continues."""
+    """The past of a run that continues.
+
+    Attributes:
+      seconds: time that the run has taken so far; 0.0 for a new run.
+      damaged: a sentence for each damaged checkpoint that was skipped.
+    """
 
     seconds: float
-    """Time that the run had taken; 0.0 for a run that starts anew."""
     damaged: list[str]
-    """A sentence for each damaged checkpoint that was skipped."""
 
 
 def run_trials(
@@ -75,8 +78,9 @@ def run_trials(
     Args:
       runner: the trials, before their first chunk or as restored.
       checkpoints: the checkpoints of the run.
-      started: the time at which the run started (`time.monotonic`), minus what it took before.
-      checkpoint_seconds: the least time between two checkpoints.
+      started: the start of the run, in seconds of `time.monotonic`, less the seconds that it took
+        before it was interrupted.
+      checkpoint_seconds: the least time between two checkpoints, in seconds.
       interrupts: deferred signals, which raise KeyboardInterrupt after a checkpoint.
       on_chunk: called after every chunk; returns True to stop the trials there.
 
@@ -215,7 +219,6 @@ class Checkpoints:
 
 
 def _unpack(packed: bytes, like: RunState) -> RunState:
-    """Return what was saved, in the structure of `like`."""
     file = io.BytesIO(packed)
     return jax.tree.map(lambda _: np.load(file, allow_pickle=False), like)
 

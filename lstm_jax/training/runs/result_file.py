@@ -1,4 +1,4 @@
-"""Result files: the trials of a task as one JSON document, the same for every experiment."""
+"""Result files: the trials of a task as one JSON document."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def make_document(
       task: the task that was learned.
       results: the results of its trials.
       recipe, changes: the name of the recipe, and its changes in words.
-      wall_seconds: the time that the run took.
+      wall_seconds: the time that the run took, in seconds.
       seed: the seed of all random numbers.
       command: the command that repeats the run.
     """
@@ -124,7 +124,7 @@ def make_document(
 
 
 def about_run(seed: int, command: str) -> Document:
-    """Return the fields by which anyone can repeat a run."""
+    """Return the fields that are needed to repeat a run."""
     return {
         "seed": seed,
         "versions": versions(),
@@ -200,7 +200,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> Document:
-    """Return what a run was timed on."""
+    """Return the machine and the devices that the time of a run depends on."""
     device = jax.devices()[0]
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []

@@ -19,88 +19,102 @@ class Best(NamedTuple):
     """The models of B trials at the end of the chunk with the lowest mean training error.
 
     A trial that is never solved, or whose numbers become infinite, may have been better before.
+
+    Attributes:
+      model: as `Trials.model`; the untrained models before the first chunk.
+      error: [B] float32, the mean error of that chunk; infinity before the first one.
+      sequences: [B] int32, training sequences until the end of that chunk; 0 before the first one.
     """
 
     model: AnyModel
-    """As `Trials.model`; the untrained models before the first chunk."""
     error: chex.Array
-    """[B] float32, the mean error of that chunk; infinity before the first one."""
     sequences: chex.Array
-    """[B] int32, training sequences until the end of that chunk; 0 before the first one."""
 
 
 class TrainState(NamedTuple):
-    """The train state of B trials, on the host or on one device; the batch axis is last."""
+    """The train state of B trials, on the host or on one device; the batch axis is last.
+
+    Attributes:
+      trials: the trials as they are now.
+      best: their best models so far.
+    """
 
     trials: Trials
-    """The trials as they are now."""
     best: Best
-    """Their best models so far."""
 
 
 class Progress(NamedTuple):
-    """The progress of a run after a chunk of every running trial."""
+    """The progress of a run after a chunk of every running trial.
+
+    Attributes:
+      num_sequences: training sequences of each trial still running.
+      total_sequences: training sequences, summed over all trials.
+      trials: the number of trials.
+      running: the number of trials that have not ended.
+      solved: the number of solved trials.
+      error: mean absolute error of an output over the training sequences of the chunk.
+    """
 
     num_sequences: int
-    """Training sequences of each trial still running."""
     total_sequences: int
-    """Training sequences, summed over all trials."""
     trials: int
-    """The number of trials."""
     running: int
-    """The number of trials that have not ended."""
     solved: int
-    """The number of solved trials."""
     error: float
-    """Mean absolute error of an output over the training sequences of the chunk."""
 
 
 class RunState(NamedTuple):
-    """The complete state of a run of R trials, as a pytree of NumPy arrays."""
+    """The complete state of a run of R trials, as a pytree of NumPy arrays.
+
+    Attributes:
+      num_sequences: [] int64, training sequences of each trial still running.
+      trials: all R trials, in order; R is the last axis.
+      metrics: [chunks, R] float32, the metrics of all chunks so far.
+      best: the best models of all R trials.
+    """
 
     num_sequences: np.ndarray
-    """[] int64, training sequences of each trial still running."""
     trials: Trials
-    """All R trials, in order; R is the last axis."""
     metrics: Metrics
-    """[chunks, R] float32, the metrics of all chunks so far."""
     best: Best
-    """The best models of all R trials."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrialResult:
-    """The result of one trial."""
+    """The result of one trial.
+
+    Attributes:
+      index: from 0.
+      solved: whether the rule of the task was met.
+      sequences: training sequences until the trial ended.
+      finite: False if the trial ended because its outputs became NaN or infinite.
+      first_rule_sequences: training sequences until `Task.first_rule` was met; None: it was not.
+      test_wrong: incorrect sequences in the final test.
+      test_size: sequences in the final test, which are fresh.
+      test_error: mean absolute error of an output in that test.
+      test_squared_error: mean squared error of an output in that test.
+      curve: [chunks, 3] float64: training sequences until the end of a chunk, its mean error and
+        its fraction of incorrect sequences.
+      model: the model when the trial ended, of its update rule, in NumPy arrays.
+      best_model: the model at the end of the chunk with the lowest mean error.
+      best_error: mean error of that chunk; infinity if `best_model` is untrained.
+      best_sequences: training sequences until the end of that chunk.
+    """
 
     index: int
-    """The trial's index, from 0."""
     solved: bool
-    """Whether its task's rule was met."""
     sequences: int
-    """Training sequences until it ended."""
     finite: bool
-    """False if it was stopped because its outputs became NaN or infinite."""
     first_rule_sequences: int | None
-    """Training sequences until `Task.first_rule` was met; None: it was not."""
     test_wrong: int
-    """The number of incorrect sequences in the final test, of `test_size` fresh ones."""
     test_size: int
-    """The number of sequences in the final test."""
     test_error: float
-    """Mean absolute error of an output in that test."""
     test_squared_error: float
-    """Mean squared error of an output in that test."""
     curve: np.ndarray
-    """[chunks, 3] float64: training sequences until the end of a chunk, its mean error and its
-    fraction of incorrect sequences."""
     model: AnyModel
-    """The model when the trial ended, as its update rule defines it, in NumPy arrays."""
     best_model: AnyModel = None
-    """The model at the end of the chunk with the lowest mean error."""
     best_error: float = np.inf
-    """Mean error of that chunk; infinity if there was none, and `best_model` is untrained."""
     best_sequences: int = 0
-    """Training sequences until the end of that chunk."""
 
 
 def init_train_state(trials: Trials) -> TrainState:

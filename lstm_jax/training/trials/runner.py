@@ -1,4 +1,4 @@
-"""Running the trials of a task, on one device or several, until each has ended.
+"""The run of a task's trials, on one device or several, until each has ended.
 
 Trials run in batches of a fixed size per device. The compiled program of a trial, and with it every
 bit of its numbers, is therefore the same for any number of trials and devices. When the trials that
@@ -51,16 +51,19 @@ class Programs:
 
 
 class Batch(NamedTuple):
-    """Trials that run side by side on all devices."""
+    """Trials that run side by side on all devices.
+
+    Attributes:
+      positions: the positions of its trials in the run; further trials of the batch are idle.
+      parts: their train state on each device of this process.
+    """
 
     positions: np.ndarray
-    """The positions of its trials in the run; further trials of the batch are idle."""
     parts: list[TrainState]
-    """Their train state on each device of this process."""
 
 
 class TrialRunner:
-    """Runs trials chunk by chunk.
+    """A run of the trials of a task, chunk by chunk.
 
     >>> from lstm_jax.tasks import make_task
     >>> runner = TrialRunner(TrainingLoop(make_task("6a")), range(3), seed=1)
@@ -94,6 +97,9 @@ class TrialRunner:
           batch_size: trials side by side on a device (default: 8, or 24 on a CPU without
             `configure_cpu`). Another number may change the last bits of a trial's numbers, because
             the compiler may vectorise differently.
+
+        Raises:
+          ValueError: if an argument is out of its range or of another type.
         """
         check_type("loop", loop, TrainingLoop)
         self.indices = _check_indices(indices)
@@ -125,7 +131,7 @@ class TrialRunner:
         return not self._batches
 
     def run(self, on_chunk: Callable[[Progress], None] | None = None) -> list[TrialResult]:
-        """Run all trials to their end and call `on_chunk` after every chunk."""
+        """Run all trials to their end and return the results; call `on_chunk` after every chunk."""
         while not self.finished:
             progress = self.run_chunk()
             if on_chunk is not None:
@@ -261,18 +267,15 @@ class TrialRunner:
         return self.devices.scatter(state._replace(trials=state.trials._replace(status=status)))
 
     def _pad(self, positions: np.ndarray) -> np.ndarray:
-        """Fill the positions of a batch up with the first one."""
         missing = self.devices.width - len(positions)
         return np.pad(positions, (0, missing), constant_values=positions[0])
 
 
 def _take(tree: T, positions: int | np.ndarray) -> T:
-    """Take one position, or several, from the last axis of every array, on the host."""
     return jax.tree.map(lambda array: np.asarray(array)[..., positions], tree)
 
 
 def _check_indices(indices: Sequence[int]) -> list[int]:
-    """Return the trials' indices as ints."""
     if not isinstance(indices, Iterable):
         raise ValueError(f"indices must be whole numbers, got {displayed(indices)}")
     found = [as_integer("each of indices", index, 0, DATA) for index in indices]

@@ -19,34 +19,42 @@ class Ring(NamedTuple):
 
     The oldest value is read one step before it is overwritten. If both happened in one step, XLA
     would copy the whole buffer for every value instead of writing in place.
+
+    Attributes:
+      values: [N, B]; value number n is at index n mod N.
+      oldest: [B], the value that the next one replaces.
+      total: [B] int32 or float32, the sum of the values.
     """
 
     values: jax.Array
-    """[N, B]; value number n is at index n mod N."""
     oldest: jax.Array
-    """[B], the value that the next one replaces."""
     total: jax.Array
-    """[B] int32 or float32, the sum of the values."""
 
 
 class Window(NamedTuple):
-    """The last N training sequences of B trials, for a `StreamRule`."""
+    """The last N training sequences of B trials, for a `StreamRule`.
+
+    Attributes:
+      wrong: bool, whether a sequence was incorrect.
+      errors: float32, the error of each sequence; None if the rule has no mean error.
+    """
 
     wrong: Ring
-    """bool, whether a sequence was incorrect."""
     errors: Ring | None
-    """float32, the error of each sequence; None if the rule has no mean error."""
 
 
 class TestMetrics(NamedTuple):
-    """The outcome of a test, for B trials."""
+    """The outcome of a test, for B trials.
+
+    Attributes:
+      wrong: [B] int32, the number of incorrect sequences.
+      error: [B] float32, mean absolute error of an output.
+      squared_error: [B] float32, mean squared error of an output.
+    """
 
     wrong: jax.Array
-    """[B] int32, the number of incorrect sequences."""
     error: jax.Array
-    """[B] float32, mean absolute error of an output."""
     squared_error: jax.Array
-    """[B] float32, mean squared error of an output."""
 
 
 def init_window(rule: StreamRule, shape: tuple[int, ...]) -> Window:
@@ -75,7 +83,6 @@ def record(window: Window, n: jax.Array, wrong: jax.Array, error: jax.Array) -> 
 
 
 def _push(ring: Ring, n: jax.Array, value: jax.Array) -> Ring:
-    """Replace the oldest value by number n."""
     size = ring.values.shape[0]
     values = jax.lax.dynamic_update_index_in_dim(ring.values, value, n % size, 0)
     oldest = jax.lax.dynamic_index_in_dim(values, (n + 1) % size, keepdims=False)

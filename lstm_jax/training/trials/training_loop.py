@@ -48,35 +48,44 @@ MAX_CHUNK, MAX_SEQUENCES = 2**24, 2**30
 
 
 class Trials(NamedTuple):
-    """The state of B trials; the batch axis is the last axis of every array."""
+    """The state of B trials; the batch axis is the last axis of every array.
+
+    Attributes:
+      keys: [2, B] uint32, the raw data of each trial's PRNG key.
+      data: the data that all sequences of a trial share, from `Task.prepare`; None without that.
+      model: the models, as the `BatchUpdateRule` defines them.
+      window: the last sequences, for a `StreamRule`; None with a `TestRule`.
+      status: [B] int32: RUNNING, SOLVED, UNSOLVED, NON_FINITE, or IDLE where a batch is filled up.
+      ended_at: [B] int32, training sequences until the trial ended; 0 while it runs.
+      first_rule_at: [B] int32, training sequences until `Task.first_rule` was met; 0 if it was not.
+    """
 
     keys: chex.Array
-    """[2, B] uint32, the raw data of each trial's PRNG key."""
     data: Data
-    """The data that all sequences of a trial share, from `Task.prepare`; None without that."""
     model: AnyModel
-    """The models, as the `BatchUpdateRule` defines them."""
     window: Window | None
-    """The last sequences, for a `StreamRule`; None with a `TestRule`."""
     status: chex.Array
-    """[B] int32: RUNNING, SOLVED, UNSOLVED, NON_FINITE, or IDLE where a batch is filled up."""
     ended_at: chex.Array
-    """[B] int32, training sequences until the trial ended; 0 while it runs."""
     first_rule_at: chex.Array
-    """[B] int32, training sequences until `Task.first_rule` was met; 0 if it was not."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingLoop:
-    """The online training of a task by an update rule, as pure functions for `jax.jit`."""
+    """The online training of a task by an update rule, as pure functions for `jax.jit`.
+
+    Attributes:
+      task: the task.
+      update_rule: default: the LSTM's, by the hyperparameters of the task.
+      chunk: training sequences per chunk, in [1, 2^24]: the interval of the task's tests, if it has
+        any (default: that interval or the one of the task's construction, otherwise 1000).
+
+    Raises:
+      ValueError: if `chunk` is out of its range, or the task and its hyperparameters do not fit.
+    """
 
     task: Task
-    """The task: its sequences, its stopping rule and its hyperparameters."""
     update_rule: BatchUpdateRule[AnyModel] = FROM_TASK
-    """The update rule (default: the LSTM's, by the task's hyperparameters)."""
     chunk: int = FROM_TASK
-    """Training sequences per chunk, in [1, 2^24]: the interval of the task's tests, if it has any
-    (default: that interval or the one of the task's construction, otherwise 1000)."""
 
     def __post_init__(self) -> None:
         if self.update_rule is None:
@@ -249,7 +258,6 @@ def make_update_rule(task: Task) -> BatchUpdateRule[AnyModel]:
 
 
 def _key(key_data: jax.Array, *uses: jax.Array | int) -> jax.Array:
-    """Return a trial's key for one of its uses."""
     return functools.reduce(jax.random.fold_in, uses, as_key(key_data))
 
 
@@ -259,7 +267,6 @@ def _subkeys(keys: chex.Array, *uses: jax.Array | int) -> jax.Array:
 
 
 def _end(trials: Trials, which: jax.Array, status: int, n: jax.Array) -> Trials:
-    """End the trials `which`, [B] bool, after n sequences, with `status`."""
     return trials._replace(
         status=jnp.where(which, status, trials.status),
         ended_at=jnp.where(which, n, trials.ended_at),

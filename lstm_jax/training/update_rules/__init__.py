@@ -1,1 +1,1 @@
-"""Update rules: how a model changes after a training sequence or a time step."""
+"""Update rules, which change a model after a training sequence or a time step."""

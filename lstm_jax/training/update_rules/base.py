@@ -39,14 +39,17 @@ R = TypeVar("R")
 
 
 class Metrics(NamedTuple):
-    """Sums over the training sequences of a chunk, for a batch of trials."""
+    """Sums over the training sequences of a chunk, for a batch of trials.
+
+    Attributes:
+      sequences: [B] int32, the number of training sequences.
+      error: [B] float32, the sum of the sequences' mean absolute output errors.
+      wrong: [B] int32, the number of incorrect sequences.
+    """
 
     sequences: jax.Array | np.ndarray
-    """[B] int32, the number of training sequences."""
     error: jax.Array | np.ndarray
-    """[B] float32, the sum of the sequences' mean absolute output errors."""
     wrong: jax.Array | np.ndarray
-    """[B] int32, the number of incorrect sequences."""
 
     def mean_error(self) -> jax.Array:
         """Return the mean error of the chunk's sequences, [B]; 0 where there were none."""
@@ -65,7 +68,7 @@ class UpdateRule(Protocol[ModelT]):
         ...
 
     def outputs(self, model: ModelT, example: Example) -> jax.Array:
-        """Return the outputs [K], or [T, K] for a task with a target at every step."""
+        """Return the outputs at the targets, [K] or [T, K]."""
         ...
 
     def end_chunk(self, model: ModelT, metrics: Metrics) -> ModelT:
@@ -90,7 +93,7 @@ class BatchUpdateRule(Protocol[ModelT]):
         ...
 
     def outputs(self, model: ModelT, example: Example) -> jax.Array:
-        """Return the outputs [K, B], or [T, K, B] for a task with a target at every step."""
+        """Return the outputs at the targets, [K, B] or [T, K, B]."""
         ...
 
     def end_chunk(self, model: ModelT, metrics: Metrics, running: jax.Array) -> ModelT:
@@ -100,10 +103,13 @@ class BatchUpdateRule(Protocol[ModelT]):
 
 @dataclasses.dataclass(frozen=True)
 class Vmapped:
-    """A `BatchUpdateRule` that is an `UpdateRule` lifted by `jax.vmap`."""
+    """A `BatchUpdateRule` that is an `UpdateRule` lifted by `jax.vmap`.
+
+    Attributes:
+      rule: the update rule of one trial.
+    """
 
     rule: UpdateRule[AnyModel]
-    """The update rule of one trial."""
 
     def init(self, keys: jax.Array) -> AnyModel:
         """Return the untrained models."""
@@ -142,7 +148,7 @@ def as_key(key_data: jax.Array) -> jax.Array:
 
 
 def with_fixed_prng(fun: Callable[P, R]) -> Callable[P, R]:
-    """Make a function draw the same random numbers, also when traced, under all settings of JAX."""
+    """Make a function, traced or not, draw the same random numbers under all settings of JAX."""
 
     @functools.wraps(fun)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -28,29 +28,39 @@ STALLED = 0.95
 
 
 class Model(NamedTuple):
-    """A network in training; in a batch of B trials, the batch axis of every array is last."""
+    """A network in training; in a batch of B trials, the batch axis of every array is last.
+
+    Attributes:
+      parameters: the weights.
+      optimiser_state: the state of the optimiser, from its `init`.
+      num_blocks: [B] int32, the memory blocks that have been added to the network.
+      last_error: [B] float32, the mean training error of the previous chunk; infinity if there was
+        none.
+      previous: the weights before the last update, if the first step of a sequence still uses them.
+    """
 
     parameters: Parameters
-    """The weights."""
     optimiser_state: optax.OptState
-    """The state of the optimiser, from its `init`."""
     num_blocks: jax.Array
-    """[B] int32, the memory blocks that have been added to the network."""
     last_error: jax.Array
-    """[B] float32, the mean training error of the previous chunk; infinity if there was none."""
     previous: Parameters | None = None
-    """The weights before the last update, if the first step of a sequence still uses them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PerSequenceUpdate:
-    """The `BatchUpdateRule` of the LSTM that updates the weights once per sequence."""
+    """The `BatchUpdateRule` of the LSTM that updates the weights once per sequence.
+
+    Attributes:
+      task: the task, with its hyperparameters.
+      optimiser: any optax transformation that needs the gradient alone (default: that of the
+        hyperparameters).
+
+    Raises:
+      ValueError: if the optimiser needs more, or the loss does not fit the output units.
+    """
 
     task: Task[Architecture]
-    """The task, whose hyperparameters decide how the network starts and is trained."""
     optimiser: optax.GradientTransformation = FROM_TASK
-    """Any optax transformation that needs no more than the gradient (default: the optimiser of the
-    hyperparameters)."""
 
     _make_optimiser = staticmethod(make_optimiser)
 
@@ -96,7 +106,7 @@ class PerSequenceUpdate:
         return tree_where(running, new, model), outputs
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
-        """Return the outputs [K, B], or [T, K, B] for a task with a target at every step."""
+        """Return the outputs at the targets, [K, B] or [T, K, B]."""
         return self._activate(self._net((model.parameters,), model.num_blocks, example), example)
 
     def end_chunk(self, model: Model, metrics: Metrics, running: jax.Array) -> Model:
@@ -164,13 +174,11 @@ class PerSequenceUpdate:
         )
 
     def _mask(self, parameters: Parameters, num_blocks: jax.Array) -> Parameters:
-        """Set all weights, or gradients, from blocks that have not been added to 0."""
         if not self.task.sequential_construction:
             return parameters
         return mask_blocks(self.task.architecture, parameters, num_blocks)
 
     def _activate(self, net: jax.Array, example: Example) -> jax.Array:
-        """Return the outputs of net inputs, 0 at padding."""
         outputs = ACTIVATIONS[self.task.architecture.output](net)
         if self.task.error_at == "end" or self.task.fixed_length:
             return outputs

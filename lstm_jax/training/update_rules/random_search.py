@@ -41,16 +41,19 @@ class Sample(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class SearchSpace:
-    """The distribution of each hyperparameter in a random search; None: the task's value."""
+    """The distribution of each hyperparameter in a random search; None: the task's value.
+
+    Attributes:
+      learning_rate: log-uniform between these bounds, which are positive.
+      init_range: log-uniform between these bounds, which are positive.
+      input_gate_bias: uniform between these bounds, independently for each block.
+      output_gate_bias: uniform between these bounds, independently for each block.
+    """
 
     learning_rate: Bounds | None = None
-    """Log-uniform between these bounds, which are positive."""
     init_range: Bounds | None = None
-    """Log-uniform between these bounds, which are positive."""
     input_gate_bias: Bounds | None = None
-    """Uniform between these bounds, independently for each block."""
     output_gate_bias: Bounds | None = None
-    """Uniform between these bounds, independently for each block."""
 
     def __post_init__(self) -> None:
         largest, smallest = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
@@ -92,10 +95,14 @@ class SearchSpace:
 
 @dataclasses.dataclass(frozen=True)
 class RandomSearchUpdate(PerSequenceUpdate):
-    """`PerSequenceUpdate` with hyperparameters that are drawn for each trial."""
+    """`PerSequenceUpdate` with hyperparameters that are drawn for each trial.
+
+    Attributes:
+      space: the space that they are drawn from (default: the task's hyperparameters for all
+        trials).
+    """
 
     space: SearchSpace = dataclasses.field(default_factory=SearchSpace)
-    """The space that they are drawn from (default: the task's hyperparameters for all trials)."""
 
     _make_optimiser = staticmethod(make_injected_optimiser)
 
