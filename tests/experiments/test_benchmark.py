@@ -8,8 +8,8 @@ import pytest
 from binaries import run_forks
 from small_tasks import LATCH
 
-from experiments.benchmarks import gradients, online_training
-from experiments.benchmarks.measure import (
+from experiments.benchmark import gradients, online_training
+from experiments.benchmark.measure import (
     Measurement,
     Plan,
     check_close,

@@ -20,8 +20,8 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.benchmarks import peers
-from experiments.benchmarks.measure import (
+from experiments.benchmark import peers
+from experiments.benchmark.measure import (
     OURS,
     Measurement,
     Plan,
@@ -29,7 +29,7 @@ from experiments.benchmarks.measure import (
     check_gradient,
     compile_for,
 )
-from experiments.benchmarks.peers import Peer
+from experiments.benchmark.peers import Peer
 from lstm_jax import RunOptions, Steps, Task, TrainingLoop, TrialRunner, apply, make_task
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, initialise, join

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks import peers
-from experiments.benchmarks.measure import OURS, Measurement, Plan, check_close, check_gradient
+from experiments.benchmark import peers
+from experiments.benchmark.measure import OURS, Measurement, Plan, check_close, check_gradient
 from lstm_jax import Architecture, TrainingLoop, TrialRunner, initialise, make_task, unroll
 from lstm_jax.cell.parameters import Parameters
 from lstm_jax.network.files import Document

@@ -29,8 +29,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from experiments.benchmarks import gradients, online_training
-from experiments.benchmarks.measure import OURS, Measurement, Plan
+from experiments.benchmark import gradients, online_training
+from experiments.benchmark.measure import OURS, Measurement, Plan
 from experiments.cli.command import Command, FlagSet, FlagValues, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
 from experiments.rows.text import show
