@@ -14,7 +14,6 @@ weights trained by BPTT at the same learning rate. Takes a minute or two.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -34,9 +33,6 @@ from lstm_jax.tasks import Hyperparameters, make_task
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Lines = Document  # by label, the largest |error at t-q| for a unit error at t, [steps]
 
@@ -102,7 +98,7 @@ def _largest(factors: jax.Array) -> jax.Array:
     return jnp.abs(factors).max((1, 2))
 
 
-def draw(panels: dict[str, Lines]) -> Figure:
+def draw(panels: dict[str, Lines]) -> style.Figure:
     """Draw sizes against lags, one panel per group of lines."""
     figure, axes_of = style.new_figure(7.5 * len(panels), 5, columns=len(panels))
     for axes, (title, lines) in zip(axes_of, panels.items(), strict=True):

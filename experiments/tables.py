@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -27,10 +26,6 @@ from lstm_jax.network.files import Document, network_from_document, write_atomic
 from lstm_jax.plots import style
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.trials.training_loop import DATA
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 ROOT = RESULTS.parents[1]
 BEGIN, END = "<!-- results -->\n", "<!-- end results -->\n"
@@ -186,7 +181,7 @@ def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
     return {readme: content, RESULTS / "README.md": page(documents)}
 
 
-def learning_curves(documents: Sequence[Document]) -> Figure:
+def learning_curves(documents: Sequence[Document]) -> style.Figure:
     """Draw the training error of all trials, a panel per document, beside the paper's mean."""
     rows, columns = -(-len(documents) // COLUMNS), min(len(documents), COLUMNS)
     figure, panels = style.new_figure(2.7 * columns + 0.3, 1.8 * rows + 0.5, rows, columns)
@@ -211,7 +206,7 @@ def learning_curves(documents: Sequence[Document]) -> Figure:
     return figure
 
 
-def overview(documents: Sequence[Document]) -> Figure:
+def overview(documents: Sequence[Document]) -> style.Figure:
     """Draw the ratio of our mean sequences to the paper's, a line per row of the LSTM.
 
     A circle stands for `paper`, a diamond for the best other recipe. It is hollow, with the
@@ -245,7 +240,7 @@ def overview(documents: Sequence[Document]) -> Figure:
     return figure
 
 
-def _draw_ratio(axes: Axes, document: Document, y: float) -> None:
+def _draw_ratio(axes: style.Axes, document: Document, y: float) -> None:
     is_paper = document["recipe"] == "paper"
     marker, colour, y = ("o", style.OURS, y - 0.15) if is_paper else ("D", style.ORANGE, y + 0.15)
     summary, published = document["summary"], document["published"]["mean_sequences"]
@@ -261,7 +256,7 @@ def _draw_ratio(axes: Axes, document: Document, y: float) -> None:
         axes.annotate(f"{rate:.0f}%", (ratio, y), fontsize=7, color=colour, **place)
 
 
-def network_at_work(document: Document) -> Figure:
+def network_at_work(document: Document) -> style.Figure:
     """Draw the activations of a row's solved network over one sequence of median length."""
     architecture, parameters = network_from_document(document)
     row, index = document["task"], document["network"]["trial"]
@@ -287,7 +282,7 @@ def network_at_work(document: Document) -> Figure:
     )
 
 
-def draw_all(documents: Sequence[Document]) -> dict[pathlib.Path, Figure]:
+def draw_all(documents: Sequence[Document]) -> dict[pathlib.Path, style.Figure]:
     """Return the overview and the pictures of each task, by their files."""
     of_lstm = [d for d in documents if d["task"] in row_names()]
     drawn = {RESULTS / "overview.png": overview(best_of_each(of_lstm))}

@@ -27,7 +27,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from experiments.benchmark import gradients, online_training
 from experiments.benchmark.measure import OURS, Measurement, Plan
@@ -35,11 +35,9 @@ from experiments.cli.command import Command, FlagSet, FlagValues, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
 from experiments.rows.text import show
 from lstm_jax.network.files import Document
+from lstm_jax.plots import style
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, read_json, versions
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 HEAD = ("contender", "XLA", "compile s", "run ms", "per s", "temp MB")
 ROW = "  {:<40} {:<22} {:>9} {:>10} {:>12} {:>8} {:>9}"
@@ -56,7 +54,7 @@ class Case(NamedTuple):
     goal: str
     settings: tuple[str, ...]  # every contender runs under each
     run: Callable[[Plan], list[Measurement]]
-    draw: Callable[[Sequence[Document]], Figure] | None = None
+    draw: Callable[[Sequence[Document]], style.Figure] | None = None
 
 
 _CASES = (

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +25,6 @@ from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import online_gradient
 from lstm_jax.plots import style
 from lstm_jax.training.update_rules.base import AnyModel
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Net = tuple[str, Architecture, Gradient]  # the ending of its name, the network, its gradient
 
@@ -207,7 +203,7 @@ def _updates(trials: int) -> tuple:
     return run, batches, jnp.int32(0)
 
 
-def draw_growth(measurements: Sequence[Document]) -> Figure:
+def draw_growth(measurements: Sequence[Document]) -> style.Figure:
     """Draw time above and memory below, one column per size; the legends state the slopes."""
     figure, panels = style.new_figure(16, 7, rows=2, columns=len(GROWTH), sharex="col")
     for i, axis in enumerate(GROWTH):

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import pathlib
-from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
@@ -18,10 +17,8 @@ from experiments.claims import CLAIMS
 from experiments.claims.base import ClaimOptions
 from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
 from experiments.cli.files import check_free, make_folder, read_object, save_picture, save_result
+from lstm_jax.plots import style
 from lstm_jax.training.runs.result_file import about_run
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def define(flags: FlagSet) -> None:
@@ -53,7 +50,7 @@ def main(values: FlagValues) -> None:
     save_result(path, document, claim.draw, overwrite=values.overwrite, quiet=values.quiet)
 
 
-def redraw(claim: str, path: pathlib.Path) -> Figure:
+def redraw(claim: str, path: pathlib.Path) -> style.Figure:
     """Draw the file of a claim, or raise ValueError if it does not hold the claim's results."""
     document = read_object(path)
     if document.get("claim") != claim:

@@ -17,8 +17,6 @@ from lstm_jax.training.trials.training_loop import TrainingLoop
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Variants = Mapping[str, TrainingLoop]
 
@@ -41,7 +39,7 @@ class Claim(NamedTuple):
     """A claim of the text, described by the first line of `run`'s docstring."""
 
     run: Callable[[ClaimOptions], Document]  # returns plain data for JSON
-    draw: Callable[[Document], Figure]
+    draw: Callable[[Document], style.Figure]
 
     @property
     def about(self) -> str:
@@ -67,7 +65,7 @@ def repeat(sequence: Example, trials: int) -> Example:
     return jax.tree.map(lambda a: jnp.repeat(a[..., None], trials, -1), sequence)
 
 
-def name_lines(axes: Axes, labels: Sequence[str]) -> None:
+def name_lines(axes: style.Axes, labels: Sequence[str]) -> None:
     """Name the lines of a plot of trials, from the top."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -80,7 +78,9 @@ def band(values: ArrayLike | Sequence[np.ndarray], digits: int) -> list[list[flo
     return np.round(quantiles, digits).tolist()
 
 
-def draw_band(axes: Axes, x: Sequence, values: ArrayLike, label: str, line: style.Options) -> None:
+def draw_band(
+    axes: style.Axes, x: Sequence, values: ArrayLike, label: str, line: style.Options
+) -> None:
     """Draw the median of a `band` as a line, and its range as a shade."""
     least, median, largest = np.asarray(values, np.float64).T
     axes.plot(x, median, label=label, **line)

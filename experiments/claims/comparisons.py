@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -27,9 +26,6 @@ from lstm_jax.tasks.task import Example, Published, StreamRule, Task, replace_hy
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 GATES = (("6a", "input"), ("3a-100-3", "input"), ("3a-100-3", "output"))
 GRADIENTS = ("truncated", "full")
@@ -264,7 +260,7 @@ def run_trials(loop: TrainingLoop, options: ClaimOptions) -> Document:
     }
 
 
-def draw(document: Document) -> Figure:
+def draw(document: Document) -> style.Figure:
     """Draw every trial's number of sequences to success, one line per variant."""
     variants = document["variants"]
     figure, (axes,) = style.new_figure(9, 1.2 + 0.28 * len(variants))

@@ -10,7 +10,7 @@ Both tasks are learned from batches with Adam and the truncated gradient.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,9 +27,6 @@ from lstm_jax.network.layer import RunOptions, bidirectional, unroll
 from lstm_jax.network.losses import cross_entropy
 from lstm_jax.plots import style
 from lstm_jax.training.update_rules.base import AnyModel
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BATCH, LEARNING_RATE, CHUNK = 32, 0.01, 50  # sequences per update; updates between tests
 UPDATES = {"echo": 500, "recall": 4_000}
@@ -161,7 +158,7 @@ def recall(*, attention: bool) -> Model:
     return Model("recall", sample, init, net)
 
 
-def draw(document: Document) -> Figure:
+def draw(document: Document) -> style.Figure:
     """Draw the fraction of wrong steps or sequences against the updates, one panel per task.
 
     Thin lines are trials, thick ones their medians.

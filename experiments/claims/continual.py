@@ -22,7 +22,7 @@ Reference:
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,9 +40,6 @@ from lstm_jax.plots import style
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.reber import INNER_GRAMMAR, SYMBOLS
 from lstm_jax.training.update_rules.lstm import draw_weights
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 GATE_BIASES = (0.5, 1.0, 1.5, 2.0)
 LEARNING_RATE = 0.5 / 5
@@ -250,7 +247,7 @@ def _largest_states(
     return band(np.asarray(states).T[::INTERVAL], 3)
 
 
-def draw(document: Document) -> Figure:
+def draw(document: Document) -> style.Figure:
     """Draw the longest streams during training, and the states over a stream without resets."""
     figure, (left, right) = style.new_figure(11, 4.5, columns=2)
     for i, (name, found) in enumerate(document["variants"].items()):

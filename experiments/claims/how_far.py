@@ -27,7 +27,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -46,10 +46,6 @@ from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel
 from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Mode = Literal["measuring", "generating"]
 
@@ -205,7 +201,7 @@ def count(loop: TrainingLoop, options: ClaimOptions) -> Document:
     return found | {"furthest": furthest.tolist(), "most": most}
 
 
-def draw_counting(document: Document) -> Figure:
+def draw_counting(document: Document) -> style.Figure:
     """Draw one mark per trial, one line per variant."""
     variants = document["variants"]
     figure, (axes,) = style.new_figure(9, 1.6 + 0.5 * len(variants))
@@ -219,7 +215,7 @@ def draw_counting(document: Document) -> Figure:
     return figure
 
 
-def _draw_trials(axes: Axes, variants: Mapping[str, Sequence[float]], spread: float) -> None:
+def _draw_trials(axes: style.Axes, variants: Mapping[str, Sequence[float]], spread: float) -> None:
     """Draw one mark per trial, one named line per variant."""
     for y, values in enumerate(variants.values()):
         offsets = np.linspace(-spread, spread, len(values))
@@ -273,7 +269,7 @@ def right_steps(outputs: np.ndarray, example: Example) -> int:
     return int(wrong[0]) if len(wrong) else int(example.length)
 
 
-def draw_timing(document: Document) -> Figure:
+def draw_timing(document: Document) -> style.Figure:
     """Draw one mark per trial, one line per variant."""
     figure, (axes,) = style.new_figure(9, 4.5)
     lines = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +22,6 @@ from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel, Vmapped, vmap_trials
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 LENGTHS = (100, 200, 500, 1_000, 10_000)  # T
 NUM_TESTS = 256  # sequences of each length
@@ -79,7 +74,7 @@ def sample_longer(key: jax.Array, row: str, length: int) -> Example:
     return two_sequence.sample_two_sequence(key, row.split("-")[0], length, num_signal=3)
 
 
-def draw_lengths(document: Document) -> Figure:
+def draw_lengths(document: Document) -> style.Figure:
     """Draw the fraction of wrong sequences against their length."""
     xlabel = "T of the tests (trained at T = 100)"
     return _draw_fractions(document["lengths"], document["fraction_wrong"], xlabel)
@@ -117,7 +112,7 @@ def measure_at_lags(loop: TrainingLoop, options: ClaimOptions) -> Document:
     return {"solved": sum(solved), "fraction_wrong": fractions}
 
 
-def draw_other_lags(document: Document) -> Figure:
+def draw_other_lags(document: Document) -> style.Figure:
     """Draw the fraction of wrong sequences against the lag, for the types that learned."""
     lines = {
         f"{label}, {of['solved']} solved": of["fraction_wrong"]
@@ -130,7 +125,7 @@ def draw_other_lags(document: Document) -> Figure:
 
 def _draw_fractions(
     lengths: Sequence[int], lines: Mapping[str, Sequence[float]], xlabel: str
-) -> Figure:
+) -> style.Figure:
     figure, (axes,) = style.new_figure(10, 4.5)
     for i, (label, wrong) in enumerate(lines.items()):
         axes.plot(lengths, wrong, label=label, **style.line_style(i))
@@ -141,7 +136,7 @@ def _draw_fractions(
     return figure
 
 
-def _label_ticks(axes: Axes, ticks: Sequence[int]) -> None:
+def _label_ticks(axes: style.Axes, ticks: Sequence[int]) -> None:
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
 
@@ -160,7 +155,7 @@ def run_very_long(options: ClaimOptions) -> Document:
     return {"rows": rows}
 
 
-def draw_very_long(document: Document) -> Figure:
+def draw_very_long(document: Document) -> style.Figure:
     """Draw the mean sequences of the solved trials, one line per recipe, with the paper's.
 
     On the left p = q grows; on the right p grows at q = 1000. A percentage is the share of solved
@@ -174,7 +169,7 @@ def draw_very_long(document: Document) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, xlabel: str, rows: list[Document]) -> None:
+def _draw_panel(axes: style.Axes, xlabel: str, rows: list[Document]) -> None:
     learned = [row for row in rows if row["solved"]]
     for i, recipe in enumerate(sorted({row["recipe"] for row in learned})):
         line = style.line_style((0, 2, 3, 4, 5)[i % 5])  # vermilion is the paper's
@@ -198,7 +193,7 @@ def run_reach(options: ClaimOptions) -> Document:
     return {"trials": options.trials, "variants": measure(reach_variants(), measure_reach, options)}
 
 
-def draw_reach(document: Document) -> Figure:
+def draw_reach(document: Document) -> style.Figure:
     """Draw each measure against the training sequences, one line per variant."""
     figure, panels = style.new_figure(5 * len(PANELS), 5, columns=len(PANELS))
     for axes, (measure_, ylabel) in zip(panels, PANELS.items(), strict=True):

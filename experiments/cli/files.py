@@ -9,14 +9,10 @@ import pathlib
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.plots import style
 from lstm_jax.training.runs.result_file import write_json
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def make_folder(out: pathlib.Path, flag: str = "out") -> None:
@@ -39,7 +35,7 @@ def check_free(path: pathlib.Path, overwrite: bool) -> None:
 def save_result(
     path: pathlib.Path,
     document: Document,
-    draw: Callable[[Document], Figure],
+    draw: Callable[[Document], style.Figure],
     *,
     overwrite: bool,
     quiet: bool,
@@ -65,7 +61,7 @@ def write_result(path: pathlib.Path, document: Document, overwrite: bool) -> pat
 
 
 def draw_beside(
-    result: pathlib.Path, draw: Callable[[], Figure], overwrite: bool
+    result: pathlib.Path, draw: Callable[[], style.Figure], overwrite: bool
 ) -> pathlib.Path | None:
     """Write the picture of a result under the same name; return None if it cannot be drawn."""
     try:
@@ -76,7 +72,7 @@ def draw_beside(
         return None
 
 
-def save_picture(figure: Figure, path: pathlib.Path, overwrite: bool) -> pathlib.Path:
+def save_picture(figure: style.Figure, path: pathlib.Path, overwrite: bool) -> pathlib.Path:
     """Write a picture, beside an existing one; return its path."""
     return write_file(path, style.as_png(figure), overwrite)
 

@@ -10,7 +10,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -24,6 +23,7 @@ from experiments.rows.progress import check_scalars, display_progress, write_sca
 from experiments.rows.text import text_table
 from lstm_jax import baselines, plots
 from lstm_jax.network.files import Document
+from lstm_jax.plots import style
 from lstm_jax.tasks import Task, make_task
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.cpu import BATCH_SIZE
@@ -40,9 +40,6 @@ from lstm_jax.training.runs.result_file import complete, make_document
 from lstm_jax.training.trials.records import Progress
 from lstm_jax.training.trials.runner import TrialResult, TrialRunner
 from lstm_jax.training.trials.training_loop import MAX_SEQUENCES, TrainingLoop
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MAX_DEVICES = 64  # the most that have been measured; each costs threads, even without a core
 ENDING = "ending after this chunk; press Ctrl-C again to end now"
@@ -157,7 +154,7 @@ class Row:
         """Read a result file of such a row; raise ValueError if it is not one."""
         return collection.read_result(path)
 
-    def draw(self, document: Document) -> Figure:
+    def draw(self, document: Document) -> style.Figure:
         """Draw the picture that belongs to the result file."""
         return plots.learning_curves(complete(collection.with_paper(document)))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -18,15 +17,13 @@ from experiments.rows.text import text_table
 from experiments.search import picture
 from experiments.search.plan import NAMES, SearchPlan
 from lstm_jax.network.files import Document
+from lstm_jax.plots import style
 from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
 from lstm_jax.training.update_rules.base import root_key, with_fixed_prng
 from lstm_jax.training.update_rules.random_search import RandomSearchUpdate, Sample
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BEST = 10  # trials that are printed
 # The fields that are relied on.
@@ -99,7 +96,7 @@ class RandomSearch(Row):
         schema.check_fields(document, FILE, path)
         return document
 
-    def draw(self, document: Document) -> Figure:
+    def draw(self, document: Document) -> style.Figure:
         return picture.random_search(document)
 
 
