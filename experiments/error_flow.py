@@ -17,21 +17,17 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from experiments.claims.comparisons import with_bptt
 from experiments.cli.command import Command, FlagSet, FlagValues, check_platform
 from experiments.cli.files import check_free, make_folder, save_picture
-from lstm_jax import Architecture, Parameters, initialise
+from lstm_jax import Architecture, Parameters, TrainingLoop, TrialRunner, initialise, make_task
 from lstm_jax.analysis import error_flow
 from lstm_jax.baselines import fully_recurrent
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
+from lstm_jax.baselines.update_rules import training_loop
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.plots.curves import draw_lines
-from lstm_jax.tasks import Hyperparameters, make_task
-from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel
 
 Lines = Document  # by label, the largest |error at t-q| for a unit error at t, [steps]
@@ -65,9 +61,7 @@ def over_training(sequences: int, seed: int) -> Lines:
     """Compute error flow through one sequence at three times of the training of two nets."""
     task = dataclasses.replace(make_task(ROW), max_sequences=sequences)
     inputs = task.sample(jax.random.key(seed), None).inputs[:100]
-    learning_rate = task.hyperparameters.learning_rate
-    hyperparameters = Hyperparameters(learning_rate, task.hyperparameters.init_range)
-    baseline = with_bptt(task, NET, hyperparameters, optax.sgd(learning_rate))
+    baseline = training_loop(task, num_hidden=NET.num_hidden, connections=NET.connections)
     lines = {}
     for time, model in zip(TIMES, snapshots(TrainingLoop(task), seed), strict=True):
         lines |= _of_lstm(task.architecture, model.parameters, inputs, f", {time}")

@@ -21,10 +21,9 @@ from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import collection, text
 from experiments.rows.collection import RESULTS, best, best_of_each, task_of
 from experiments.rows.text import Column, markdown_table, show
-from lstm_jax import plots
+from lstm_jax import make_task, plots, row_names
 from lstm_jax.network.files import Document, network_from_document, write_atomically
 from lstm_jax.plots import style
-from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.trials.training_loop import DATA
 
 ROOT = RESULTS.parents[1]

@@ -24,7 +24,7 @@ from absl.flags import FlagValues
 from experiments.ablations import cells, design, page
 from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
 from experiments.cli.files import make_folder
-from lstm_jax.tasks import make_task, row_names
+from lstm_jax import make_task, row_names
 from lstm_jax.training.runs.result_file import about_run
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "ablations"

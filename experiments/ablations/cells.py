@@ -19,14 +19,11 @@ import numpy as np
 
 from experiments.ablations.design import Cell, published_sequences
 from experiments.cli.files import read_object
+from lstm_jax import TrainingLoop, TrialRunner, make_recipe, make_task
 from lstm_jax.network.files import Document, write_atomically
-from lstm_jax.tasks import make_task
-from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, lock, run_trials
 from lstm_jax.training.trials.records import Progress
-from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import TrainingLoop
 
 AT_CHANCE = 0.98
 CHECKPOINT_SECONDS = 60.0

@@ -18,11 +18,10 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from lstm_jax import TrainingLoop, make_recipe
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Task, make_task, replace_architecture, replace_hyperparameters
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
-from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.trials.training_loop import TrainingLoop
 
 # A trial that needs more sequences than this multiple of the published mean counts as failed.
 BUDGET = 3

@@ -14,9 +14,9 @@ import numpy as np
 from experiments.ablations import cells, design
 from experiments.ablations.design import Outcome, is_confirmed, works
 from experiments.rows.collection import read_results
+from lstm_jax import row_names
 from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.plots import style
-from lstm_jax.tasks import row_names
 
 Gathered = Mapping[str, list[Outcome]]  # of each row
 

@@ -34,9 +34,9 @@ from experiments.benchmark.measure import OURS, Measurement, Plan
 from experiments.cli.command import Command, FlagSet, FlagValues, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
 from experiments.rows.text import show
+from lstm_jax import configure_cpu
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, read_json, versions
 
 HEAD = ("contender", "XLA", "compile s", "run ms", "per s", "temp MB")

@@ -16,13 +16,12 @@ import numpy as np
 
 from experiments.benchmark import peers
 from experiments.benchmark.measure import OURS, Measurement, Plan, check_close, check_gradient
-from lstm_jax import Architecture, TrainingLoop, TrialRunner, initialise, make_task, unroll
-from lstm_jax.cell.parameters import Parameters
+from lstm_jax import Architecture, TrainingLoop, TrialRunner, make_task, online_gradient
+from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.network.files import Document
 from lstm_jax.network.interop import modern
-from lstm_jax.network.layer import Gradient, RunOptions, apply
+from lstm_jax.network.layer import Gradient, RunOptions, apply, unroll
 from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.online import online_gradient
 from lstm_jax.plots import style
 from lstm_jax.training.update_rules.base import AnyModel
 

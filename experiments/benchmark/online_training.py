@@ -30,15 +30,12 @@ from experiments.benchmark.measure import (
     compile_for,
 )
 from experiments.benchmark.peers import Peer
-from lstm_jax import RunOptions, Steps, Task, TrainingLoop, TrialRunner, apply, make_task
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax import Architecture, RunOptions, Steps, TrialRunner, apply, half_squared_error, online
 from lstm_jax.cell.parameters import Parameters, initialise, join
 from lstm_jax.cell.step import State, cell_step, zero_state
-from lstm_jax.network import online
-from lstm_jax.network.losses import half_squared_error
-from lstm_jax.tasks.task import StreamRule
+from lstm_jax.tasks import StreamRule, Task, make_task
 from lstm_jax.training.host.cpu import default_batch_size
-from lstm_jax.training.trials.training_loop import TRAINING
+from lstm_jax.training.trials.training_loop import TRAINING, TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
+from lstm_jax import Example, TrainingLoop
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.tasks import Example
-from lstm_jax.training.trials.training_loop import TrainingLoop
-
-if TYPE_CHECKING:
-    from jax.typing import ArrayLike
 
 Variants = Mapping[str, TrainingLoop]
 
@@ -28,11 +25,6 @@ class ClaimOptions:
     trials: int = 8  # of each variant
     seed: int = 0
     quiet: bool = False
-
-    def log(self, message: str) -> None:
-        """Print a message unless `quiet`."""
-        if not self.quiet:
-            print(message, flush=True)
 
 
 class Claim(NamedTuple):
@@ -47,17 +39,28 @@ class Claim(NamedTuple):
         return (self.run.__doc__ or "").partition("\n")[0]
 
 
-def measure(
-    variants: Variants,
-    measure_one: Callable[[TrainingLoop, ClaimOptions], Document],
-    options: ClaimOptions,
-) -> dict[str, Document]:
-    """Return by label what `measure_one` finds, among it the number of trials `solved`."""
-    found = {}
-    for label, loop in variants.items():
-        found[label] = measure_one(loop, options)
-        options.log(f"{label}: {found[label]['solved']} of {options.trials} solved")
-    return found
+def compare(
+    make_variants: Callable[[], Mapping[str, Any]],
+    measure: Callable[[Any, ClaimOptions], Document],
+    draw: Callable[[Document], style.Figure],
+    **settings: object,
+) -> Claim:
+    """Return the claim that measures variants, described by the docstring of `make_variants`.
+
+    The document has, beside the `settings`, the `variants`' measures by label.
+    """
+
+    def run(options: ClaimOptions) -> Document:
+        found = {}
+        for label, variant in make_variants().items():
+            found[label] = measure(variant, options)
+            if not options.quiet:
+                short = (f"{k} {v}" for k, v in found[label].items() if len(str(v)) < 100)
+                print(f"{label}: {', '.join(short)}", flush=True)
+        return settings | {"trials": options.trials, "variants": found}
+
+    run.__doc__ = make_variants.__doc__
+    return Claim(run, draw)
 
 
 def repeat(sequence: Example, trials: int) -> Example:

@@ -34,18 +34,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.claims.base import ClaimOptions, Variants, measure, name_lines, repeat
-from lstm_jax.cell.architecture import Architecture
+from experiments.claims.base import ClaimOptions, Variants, name_lines, repeat
+from lstm_jax import LOSSES, Architecture, PerSequenceUpdate, TrainingLoop, TrialRunner, make_recipe
 from lstm_jax.network.files import Document
-from lstm_jax.network.losses import LOSSES
 from lstm_jax.plots import style
-from lstm_jax.tasks import Hyperparameters, draws, reber
-from lstm_jax.tasks.task import Example, Published, StreamRule, Task, real_steps
-from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.tasks import Example, Hyperparameters, Published, StreamRule, Task, draws, reber
+from lstm_jax.tasks.task import real_steps
 from lstm_jax.training.update_rules.base import AnyModel
-from lstm_jax.training.update_rules.lstm import PerSequenceUpdate
 
 Mode = Literal["measuring", "generating"]
 
@@ -162,14 +157,8 @@ def train(loop: TrainingLoop, options: ClaimOptions) -> tuple[Document, AnyModel
     return found, runner.state().trials.model
 
 
-def run_counting(options: ClaimOptions) -> Document:
+def counting() -> Variants:
     """Train counting (2001) on short strings, test on long ones, with and without peepholes."""
-    found = measure(counting_variants(), count, options)
-    return {"recipe": RECIPE, "trials": options.trials, "variants": found}
-
-
-def counting_variants() -> Variants:
-    """Return strings of two and of three letters, with and without peepholes."""
     loops = {}
     for letters in MAX_N:
         for peepholes in (True, False):
@@ -224,7 +213,7 @@ def _draw_trials(axes: style.Axes, variants: Mapping[str, Sequence[float]], spre
     name_lines(axes, list(variants))
 
 
-def run_timing(options: ClaimOptions) -> Document:
+def timing() -> dict[str, tuple[Mode, int, TrainingLoop]]:
     """Generate spikes and measure their delays (timing, 2002), with and without peepholes."""
     found = {}
     for mode, period, cells in TASKS:
@@ -232,9 +221,8 @@ def run_timing(options: ClaimOptions) -> Document:
             loop = timing_loop(mode, period, cells, peepholes=peepholes)
             size = f"{cells} cell{'s' if cells > 1 else ''}"
             label = f"{loop.task.title}, {size} {'with' if peepholes else 'without'} peepholes"
-            found[label] = one = measure_timing(mode, period, loop, options)
-            options.log(f"{label}: {one['solved']} of {options.trials}, right: {one['right']}")
-    return {"changes": CHANGES, "trials": options.trials, "variants": found}
+            found[label] = mode, period, loop
+    return found
 
 
 def timing_loop(mode: Mode, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
@@ -245,13 +233,14 @@ def timing_loop(mode: Mode, period: int, cells: int, *, peepholes: bool) -> Trai
     return TrainingLoop(task, PerSequenceUpdate(task, optimiser))
 
 
-def measure_timing(mode: Mode, period: int, loop: TrainingLoop, options: ClaimOptions) -> Document:
+def measure_timing(variant: tuple[Mode, int, TrainingLoop], options: ClaimOptions) -> Document:
     """Train, then test every trial on one train of `TESTED` spikes.
 
     Returns:
       What `train` finds, and for each trial `right`, the number of spikes before its first wrong
       output.
     """
+    mode, period, loop = variant
     found, model = train(loop, options)
     late = np.random.default_rng(options.seed).integers(0, 2, TESTED, np.int32)
     example = spike_train(mode, jnp.asarray(late), period)

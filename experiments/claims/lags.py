@@ -8,19 +8,15 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 
-from experiments.claims.base import ClaimOptions, band, draw_band, measure, repeat
+from experiments.claims.base import ClaimOptions, Variants, band, draw_band, repeat
 from experiments.claims.comparisons import at_lag, lag_task, with_tolerance
 from experiments.rows.collection import read_results, task_of
 from experiments.rows.text import row_label
+from lstm_jax import Steps, TrainingLoop, TrialRunner, apply, make_recipe
 from lstm_jax.baselines.chunker import Chunker
-from lstm_jax.cell.scan import Steps
 from lstm_jax.network.files import Document, network_from_document
-from lstm_jax.network.layer import apply
 from lstm_jax.plots import style
 from lstm_jax.tasks import Example, adding, make_task, temporal_order, two_sequence, very_long_lags
-from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel, Vmapped, vmap_trials
 
 LENGTHS = (100, 200, 500, 1_000, 10_000)  # T
@@ -80,14 +76,9 @@ def draw_lengths(document: Document) -> style.Figure:
     return _draw_fractions(document["lengths"], document["fraction_wrong"], xlabel)
 
 
-def run_other_lags(options: ClaimOptions) -> Document:
+def other_lags() -> Variants:
     """Train fixed time constants and the LSTM at one lag, and test at others."""
-    return {
-        "trained_lag": TRAINED_LAG,
-        "tested_lags": TESTED_LAGS,
-        "trials": options.trials,
-        "variants": measure(at_lag(TRAINED_LAG, TRAINED_LAG), measure_at_lags, options),
-    }
+    return at_lag(TRAINED_LAG, TRAINED_LAG)
 
 
 def measure_at_lags(loop: TrainingLoop, options: ClaimOptions) -> Document:
@@ -188,11 +179,6 @@ def _draw_panel(axes: style.Axes, xlabel: str, rows: list[Document]) -> None:
     style.add_legend(axes)
 
 
-def run_reach(options: ClaimOptions) -> Document:
-    """Measure the last step at which baselines and the LSTM tell the first symbol of task 2a."""
-    return {"trials": options.trials, "variants": measure(reach_variants(), measure_reach, options)}
-
-
 def draw_reach(document: Document) -> style.Figure:
     """Draw each measure against the training sequences, one line per variant."""
     figure, panels = style.new_figure(5 * len(PANELS), 5, columns=len(PANELS))
@@ -208,8 +194,11 @@ def draw_reach(document: Document) -> style.Figure:
     return figure
 
 
-def reach_variants() -> dict[str, TrainingLoop]:
-    """Return task 2a with a delay of 100, learned by RTRL, BPTT, the chunker and the LSTM."""
+def reach_variants() -> Variants:
+    """Measure the last step at which baselines and the LSTM tell the first symbol of task 2a.
+
+    The delay is 100. The baselines are RTRL, BPTT and the chunker.
+    """
     loops = {}
     for title, row, max_sequences, pairs in (
         ("RTRL", "2a-100.rtrl", 20_000, [(1.0, 0.0)]),

@@ -21,7 +21,7 @@ import jax
 from absl import flags
 from absl.flags import FlagValues
 
-from lstm_jax.training.host.cpu import configure_cpu
+from lstm_jax import configure_cpu
 from lstm_jax.training.host.interrupts import Interrupted, end_on_signals
 
 _LINE = contextvars.ContextVar("command line", default="called from Python")

@@ -21,11 +21,9 @@ from experiments.rows import collection
 from experiments.rows.collection import BASELINES, all_rows, command_of, paper_task, rows_of
 from experiments.rows.progress import check_scalars, display_progress, write_scalars
 from experiments.rows.text import text_table
-from lstm_jax import baselines, plots
+from lstm_jax import Task, TrialRunner, baselines, make_task, plots, processes
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.tasks import Task, make_task
-from lstm_jax.training.host import processes
 from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.host.interrupts import Interrupted, Interrupts, defer_signals
 from lstm_jax.training.recipes.recipe import NAMED, Recipe, make_recipe
@@ -37,8 +35,7 @@ from lstm_jax.training.runs.checkpoints import (
     run_trials,
 )
 from lstm_jax.training.runs.result_file import complete, make_document
-from lstm_jax.training.trials.records import Progress
-from lstm_jax.training.trials.runner import TrialResult, TrialRunner
+from lstm_jax.training.trials.records import Progress, TrialResult
 from lstm_jax.training.trials.training_loop import MAX_SEQUENCES, TrainingLoop
 
 MAX_DEVICES = 64  # the most that have been measured; each costs threads, even without a core

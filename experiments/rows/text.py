@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from experiments.rows.collection import paper_task
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax import Architecture
 from lstm_jax.network.files import Document
 
 T = TypeVar("T")

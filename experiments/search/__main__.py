@@ -24,7 +24,7 @@ from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import run
 from experiments.search import random_sampler, tpe_sampler
 from experiments.search.plan import make_plan
-from lstm_jax.tasks import row_names
+from lstm_jax import row_names
 
 
 def define(flags: FlagSet) -> None:

@@ -16,11 +16,10 @@ from experiments.rows.run import Row, RowOptions
 from experiments.rows.text import text_table
 from experiments.search import picture
 from experiments.search.plan import NAMES, SearchPlan
+from lstm_jax import TrialResult, make_recipe
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs import result_file as schema
-from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
 from lstm_jax.training.update_rules.base import root_key, with_fixed_prng
 from lstm_jax.training.update_rules.random_search import RandomSearchUpdate, Sample

@@ -29,12 +29,12 @@ from experiments.rows.run import RowOptions
 from experiments.rows.text import Column, text_table
 from experiments.search import picture
 from experiments.search.plan import SearchPlan
+from lstm_jax import TrialRunner
 from lstm_jax.network.files import Document
 from lstm_jax.training.host.interrupts import Interrupted
 from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.runs.checkpoints import differences
 from lstm_jax.training.trials.records import RunState
-from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import NON_FINITE, SOLVED
 
 if TYPE_CHECKING:

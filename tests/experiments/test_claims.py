@@ -58,7 +58,7 @@ def test_a_comparison_runs_each_variant_as_separate_trials(monkeypatch: pytest.M
     monkeypatch.setattr(comparisons, "TrialRunner", make_runner)
     slow = replace_hyperparameters(LATCH, learning_rate=2.0)
     variants = {"cut": TrainingLoop(LATCH), "slow": TrainingLoop(slow)}
-    claim = comparisons.comparison(lambda: variants)
+    claim = comparisons.compare_trials(lambda: variants)
     found = claim.run(ClaimOptions(trials=2, quiet=True))["variants"]
     assert list(found) == list(variants)
     for one, loop in zip(found.values(), variants.values(), strict=True):

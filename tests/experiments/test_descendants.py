@@ -160,7 +160,7 @@ def test_the_target_of_recall_is_the_value_of_the_last_key():
 @pytest.mark.usefixtures("as_a_user")  # Adam mixes dtypes, which tests forbid
 def test_a_trial_counts_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(how_far, "MAX_N", {2: 12})
-    loop = next(iter(how_far.counting_variants().values()))
+    loop = next(iter(how_far.counting().values()))
     task = dataclasses.replace(loop.task, max_sequences=200)
     rule = dataclasses.replace(loop.update_rule, task=task)
     loop = dataclasses.replace(loop, task=task, update_rule=rule, chunk=100)
