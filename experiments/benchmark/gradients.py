@@ -1,7 +1,7 @@
 """Cases d, e, h, i, j and growth: gradients.
 
 d, e, i, j    one gradient of a big net on a batch of sequences, loss at every step
-h             the compile time against the length of a sequence
+h             the compile time against the length of a sequence, as in growth
 growth        time and memory against steps, cells, batch and trials, on log-log axes
 """
 
@@ -20,8 +20,7 @@ from lstm_jax import Architecture, TrainingLoop, TrialRunner, make_task, online_
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.network.files import Document
 from lstm_jax.network.interop import modern
-from lstm_jax.network.layer import Gradient, RunOptions, apply, unroll
-from lstm_jax.network.losses import half_squared_error
+from lstm_jax.network.layer import Gradient, RunOptions, unroll
 from lstm_jax.plots import style
 from lstm_jax.training.update_rules.base import AnyModel
 
@@ -104,30 +103,9 @@ def _measure_net(plan: Plan, net: Net, inputs: jax.Array, targets: jax.Array) ->
 
 
 def run_compilation(plan: Plan) -> list[Measurement]:
-    """Measure the gradient of task 6a's net at the end of sequences of different lengths."""
-    net = make_task("6a").architecture
-    parameters = initialise(jax.random.key(0), net)
+    """Measure the gradient of sequences of different lengths."""
     jax.jit(jnp.sin).lower(1.0).compile()  # start the compiler before it is timed
-
-    def gradient(parameters: Parameters, symbols: jax.Array, rule: Gradient = "truncated"):
-        def loss(parameters: Parameters) -> jax.Array:
-            options = RunOptions(gradient=rule)
-            outputs, _ = apply(net, parameters, symbols, at="end", options=options)
-            return half_squared_error(outputs, jnp.zeros_like(outputs))
-
-        return jax.grad(loss)(parameters)
-
-    measurements = []
-    for length in LENGTHS[: plan.size(len(LENGTHS), 2)]:
-        symbols = jax.random.randint(jax.random.key(1), (length,), 0, net.num_inputs)
-        found = jax.jit(gradient)(parameters, symbols)
-        expected = jax.jit(gradient, static_argnums=2)(parameters, symbols, "truncated_autodiff")
-        check = check_close("against truncated_autodiff", found, expected, 1e-3)
-        jax.clear_caches()
-        options = {"work": length, "unit": "steps", "check": check}
-        name, arguments = f"{OURS} T = {length:,}", (parameters, symbols)
-        measurements.append(plan.measure(name, gradient, *arguments, **options))
-    return measurements
+    return _series(plan, "T, steps", "truncated", LENGTHS[: plan.size(len(LENGTHS), 2)])
 
 
 def run_growth(plan: Plan) -> list[Measurement]:
