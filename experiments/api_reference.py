@@ -29,8 +29,7 @@ TEMPLATE = """
 
 
 def define(flags: FlagSet) -> None:
-    flags.folder("out", "Folder for the pages (required).")
-    flags.switch("overwrite", False, "Replace existing pages.")
+    flags.output("the pages")
 
 
 def main(values: FlagValues) -> None:

@@ -108,11 +108,10 @@ def _style(label: str) -> style.Options:
 
 
 def define(flags: FlagSet) -> None:
-    flags.folder("out", "Folder for error_flow.png (required).")
+    flags.output("error_flow.png")
     flags.integer("steps", 1000, "Largest lag q.", 2, 100_000)
     flags.integer("sequences", 20_000, "Training sequences.")
     flags.seed()
-    flags.switch("overwrite", False, "Replace an existing picture.")
 
 
 def main(values: FlagValues) -> None:

@@ -27,7 +27,6 @@ from lstm_jax.plots import style
 from lstm_jax.training.trials.training_loop import DATA
 
 ROOT = RESULTS.parents[1]
-BEGIN, END = "<!-- results -->\n", "<!-- end results -->\n"
 NEVER = 100.0  # the position in the overview of a row without a solved trial
 COLUMNS = 4  # of panels with learning curves
 
@@ -172,11 +171,8 @@ def solved_network(documents: Sequence[Document]) -> Document | None:
 def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
     """Return the content of the files with tables; raise ValueError if README.md lacks a marker."""
     readme = ROOT / "README.md"
-    before, begin, rest = readme.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"{readme} must contain {BEGIN.strip()} and {END.strip()}")
-    content = f"{before}{begin}\n{readme_table(documents)}\n{end}{after}"
+    table = f"\n{readme_table(documents)}\n"
+    content = text.replace_section(readme.read_text(), "results", table)
     return {readme: content, RESULTS / "README.md": page(documents)}
 
 

@@ -36,7 +36,7 @@ def define(flags: FlagSet) -> None:
     help = "Folder of the results, one file per row (default: experiments/results/ablations)."
     flags.folder("out", help, required=False)
     flags.text("rows", "all", "'all', or rows separated by commas, run in this order.")
-    flags.items("stages", ["singles", "confirm"], "The stages to run, in order.")
+    flags.items("stages", ["singles", "confirm"], "The stages to run, in order.", STAGES)
     help = "Recipes for `choose`, `confirm` and `repeat`, separated by blanks."
     flags.text("recipes", "", help)
     flags.integer("drawn", 16, "Random combinations per row.", most=design.MOST_DRAWN)
@@ -53,9 +53,6 @@ def main(values: FlagValues) -> None:
     rows = list(row_names()) if values.rows == "all" else values.rows.split(",")
     for row in rows:
         make_task(row)  # raises ValueError for an unknown one
-    unknown = [stage for stage in values.stages if stage not in STAGES]
-    if unknown:
-        raise ValueError(f"--stages must be of {', '.join(STAGES)}, got {unknown[0]!r}")
     make_folder(folder)
     configure()
     check_platform()

@@ -24,11 +24,10 @@ from lstm_jax.training.runs.result_file import about_run
 def define(flags: FlagSet) -> None:
     """Define the flags."""
     flags.choice("claim", None, list(CLAIMS), "Claim to run (required).")
-    flags.folder("out", "Folder for the JSON file and the picture (required).")
+    flags.output("the JSON file and the picture")
     flags.integer("trials", 8, "Trials of each variant.", most=2**20)
     flags.seed()
     flags.switch("redraw", False, "Only draw the picture again, from the JSON file.")
-    flags.switch("overwrite", False, "Replace existing files.")
     flags.switch("quiet", False, "Print errors only.")
 
 

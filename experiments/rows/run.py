@@ -332,14 +332,13 @@ def row_command(name: str, about: str | None) -> Command:
 def define_flags(flags: FlagSet) -> None:
     """Define the flags of a command that runs rows."""
     flags.integer("trials", None, "Number of trials (default: as in the paper).", most=2**20)
-    flags.folder("out", "Folder for result files and pictures (required).")
+    flags.output("result files and pictures")
     recipe = f"Hyperparameters: one of {', '.join(NAMED)}, which +OVERRIDE[=VALUE] may follow; "
     flags.text("recipe", "paper", f"{recipe}`python -m experiments` lists the overrides.")
     flags.seed()
     budget = "Maximum training sequences per trial (default: the task's)."
     flags.integer("max_sequences", None, budget, most=MAX_SEQUENCES)
     flags.switch("resume", False, "Continue from the checkpoint of an interrupted run.")
-    flags.switch("overwrite", False, "Replace existing files.")
     flags.switch("quiet", False, "Print errors only.")
     flags.integer("devices", 2, "CPU devices to share the trials among.", most=MAX_DEVICES)
     flags.integer("batch_size", BATCH_SIZE, "Trials side by side on a device.", most=4096)
