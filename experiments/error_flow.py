@@ -38,6 +38,7 @@ ROW, NET = "3a-100-3", RecurrentNet(1, 8, 1, "full", bias=True)
 COLOURS = {"|w| < 0.2": style.SKY, "|w| < 1": style.BLUE, "|w| < 4": style.GREEN}
 COLOURS |= {"full gradient": style.ORANGE, "truncated gradient": style.BLACK, "": style.BLUE}
 DASHES = {"bound": ":", "before": ":", "midway": "--", "": "-"}
+PATHS = ("full", "truncated")  # of an LSTM's errors
 TIMES = ("before", "midway", "after")  # relative to training
 
 
@@ -84,8 +85,7 @@ def snapshots(loop: TrainingLoop, seed: int) -> list[AnyModel]:
 
 def _of_lstm(net: Architecture, parameters: Parameters, inputs: jax.Array, when: str = "") -> Lines:
     flow = lambda paths: error_flow.carrousel_factors(net, parameters, inputs, paths)
-    labels = {paths: f"LSTM, {paths} gradient{when}" for paths in ("full", "truncated")}
-    return {label: _largest(flow(paths)) for paths, label in labels.items()}
+    return {f"LSTM, {paths} gradient{when}": _largest(flow(paths)) for paths in PATHS}
 
 
 def _largest(factors: jax.Array) -> jax.Array:

@@ -2,8 +2,6 @@
 
 A cell is cut off if, after as many sequences as the published mean, no trial is solved and the mean
 error is at chance: that of the last tenth of the run is not below 0.98 of that of the first tenth.
-A cell that has its result is never run again, and a cell that another process runs is skipped. So a
-run may be killed at any time and started again, and several processes may share the same cells.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ import time
 import numpy as np
 
 from experiments.ablations.design import Cell, published_sequences
-from experiments.cli.files import read_object
 from lstm_jax import TrainingLoop, TrialRunner, make_recipe, make_task
 from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.training.runs import result_file as schema
@@ -45,7 +42,7 @@ class Results:
         """Read the file; raise ValueError if it is not of this study, or has an unknown recipe."""
         if not self._path.exists():
             return {"row": self._row, "runs": [], "cells": {}}
-        document = read_object(self._path)
+        document = schema.read_object(self._path)
         schema.check_fields(document, ROW, self._path)
         for key, outcome in document["cells"].items():
             schema.check_fields(outcome, OUTCOME, self._path, f"cells[{key!r}].")

@@ -17,7 +17,6 @@ works, and nothing is compared.
 
 from __future__ import annotations
 
-import datetime
 import importlib.metadata
 import os
 import pathlib
@@ -35,7 +34,7 @@ from experiments.cli.files import check_free, draw_beside, make_folder, write_re
 from experiments.rows.text import Column, show, text_table
 from lstm_jax import configure_cpu
 from lstm_jax.network.files import Document
-from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, read_json, versions
+from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run, read_json, versions
 
 PEERS = {"flax", "dm-haiku", "equinox", "torch"}
 
@@ -139,10 +138,8 @@ def _run(case: str, setting: str, values: FlagValues) -> Document:
         "setting": setting,
         "flags": os.environ.get("XLA_FLAGS", ""),
         "measurements": [measurement.to_json() for measurement in measurements],
+        **about_run(0, command_line()),
         "versions": versions() | installed,
-        "machine": machine(),
-        "date": datetime.date.today().isoformat(),
-        "command": command_line(),
     }
 
 

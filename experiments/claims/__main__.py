@@ -16,9 +16,9 @@ from absl.flags import FlagValues
 from experiments.claims import CLAIMS
 from experiments.claims.base import ClaimOptions
 from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
-from experiments.cli.files import check_free, make_folder, read_object, save_picture, save_result
+from experiments.cli.files import check_free, make_folder, save_picture, save_result
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import about_run
+from lstm_jax.training.runs.result_file import about_run, read_object
 
 
 def define(flags: FlagSet) -> None:

@@ -33,6 +33,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from numpy.typing import ArrayLike
 
 from experiments.claims.base import ClaimOptions, Variants, name_lines, repeat
 from lstm_jax import LOSSES, Architecture, PerSequenceUpdate, TrainingLoop, TrialRunner, make_recipe
@@ -246,16 +247,14 @@ def measure_timing(variant: tuple[Mode, int, TrainingLoop], options: ClaimOption
     example = spike_train(mode, jnp.asarray(late), period)
     outputs = jax.jit(loop.update_rule.outputs)(model, repeat(example, options.trials))
     ends = np.cumsum(period + late)
-    of_trials = np.moveaxis(np.asarray(outputs), -1, 0)
-    right = [int(np.sum(ends <= right_steps(y, example))) for y in of_trials]
-    return found | {"right": right}
+    steps = right_steps(outputs, example)
+    return found | {"right": np.sum(ends[:, None] <= steps, axis=0).tolist()}
 
 
-def right_steps(outputs: np.ndarray, example: Example) -> int:
-    """Return the number of steps before the first output, of [T, 1], too far from its target."""
-    is_far = np.abs(outputs - np.asarray(example.targets)) >= TOLERANCE
-    wrong = np.flatnonzero(is_far[: int(example.length)])
-    return int(wrong[0]) if len(wrong) else int(example.length)
+def right_steps(outputs: ArrayLike, example: Example) -> np.ndarray:
+    """Return [R], the steps before the first output, of [T, 1, R], too far from its target."""
+    is_near = np.abs(outputs - np.asarray(example.targets)[..., None]) < TOLERANCE
+    return np.cumprod(is_near[: int(example.length), 0], axis=0).sum(0)
 
 
 def draw_timing(document: Document) -> style.Figure:

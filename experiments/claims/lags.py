@@ -218,9 +218,7 @@ def measure_reach(loop: TrainingLoop, options: ClaimOptions) -> Document:
 
     Returns:
       `solved`, the number of solved trials; `sequences` after each chunk; and the `band` over the
-      trials then of the measures of `PANELS`: `reach`, the last step at which an output depends on
-      the first symbol by more than `THRESHOLD`; `last_error`, the largest error at the last step
-      of two sequences that differ in the first symbol; for the chunker also `hidden_change`.
+      trials then of each measure of `measure_model`.
     """
     runner = TrialRunner(loop, range(options.trials), seed=options.seed)
     look = jax.jit(lambda model: measure_model(loop, model, options.trials))
@@ -235,7 +233,11 @@ def measure_reach(loop: TrainingLoop, options: ClaimOptions) -> Document:
 
 
 def measure_model(loop: TrainingLoop, model: AnyModel, trials: int) -> dict[str, jax.Array]:
-    """Return the measures of `measure_reach` for the current model of every trial, each [R]."""
+    """Return the measures of `PANELS` for the current model of every trial, each [R].
+
+    They compare two sequences that differ in the first symbol. `reach` is the last step at which
+    their outputs differ by more than `THRESHOLD`.
+    """
     batch = loop.task.sample_batch(jax.random.key(0), 32)
     first = batch.inputs[:, 0]
     both = [  # one sequence with x, one with y

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import pathlib
 import sys
@@ -108,14 +107,3 @@ def _write_new(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> boo
                 return False
             os.replace(whole, path)
     return True
-
-
-def read_object(path: pathlib.Path) -> Document:
-    """Read a JSON file, or raise ValueError if it does not hold an object."""
-    try:
-        document = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(document).__name__}")
-    return document

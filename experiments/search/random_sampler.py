@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from experiments.cli.command import command_line
-from experiments.cli.files import read_object
 from experiments.rows import run
 from experiments.rows.run import Row, RowOptions
 from experiments.rows.text import text_table
@@ -91,7 +90,7 @@ class RandomSearch(Row):
         return columns
 
     def read(self, path: pathlib.Path) -> Document:
-        document = read_object(path)
+        document = schema.read_object(path)
         schema.check_fields(document, FILE, path)
         return document
 

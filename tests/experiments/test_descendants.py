@@ -185,10 +185,10 @@ def test_steps_are_right_up_to_the_first_output_too_far_away(kind, late: tuple):
     length = int(example.length)
     outputs = np.array(example.targets)
     outputs[length:] = 0.7  # padding
-    assert how_far.right_steps(outputs, example) == length
+    assert how_far.right_steps(outputs[..., None], example) == [length]
     for wrong in (length - 1, 6, 0):
         outputs[wrong] = 1 - outputs[wrong]
-        assert how_far.right_steps(outputs, example) == wrong
+        assert how_far.right_steps(outputs[..., None], example) == [wrong]
 
 
 def test_variants_of_timing_differ_in_peepholes_alone():

@@ -219,15 +219,23 @@ def write_json(path: pathlib.Path, document: Document) -> None:
     write_atomically(path, (text + "\n").encode())
 
 
-def read_json(path: pathlib.Path) -> Document:
-    """Read a document of this schema version; raise ValueError if it is not one."""
+def read_object(path: pathlib.Path) -> Document:
+    """Read a JSON file; raise ValueError if it does not hold an object."""
     try:
         document = json.loads(path.read_text())
     except RecursionError as error:
-        raise ValueError(f"{path} nests too deeply") from error
+        raise ValueError(f"{path} is not JSON: it nests too deeply") from error
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
-    found = document.get("schema_version") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        raise ValueError(f"{path} must hold a JSON object, got {type(document).__name__}")
+    return document
+
+
+def read_json(path: pathlib.Path) -> Document:
+    """Read a document of this schema version; raise ValueError if it is not one."""
+    document = read_object(path)
+    found = document.get("schema_version")
     if found != SCHEMA_VERSION:
         hint = ": an older format, run its command again" if found == 1 else ""
         raise ValueError(f"{path} must have schema_version {SCHEMA_VERSION}, got {found!r}{hint}")
