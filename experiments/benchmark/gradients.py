@@ -29,7 +29,6 @@ Net = tuple[str, Architecture, Gradient]  # the ending of its name, the network,
 SIZES = {"d": (200, 32, 64, 256), "e": (1000, 16, 32, 128)}  # steps, batch, inputs, cells
 SIZES |= {"i": SIZES["d"], "j": SIZES["e"]}
 QUICK = (10, 3, 4, 8)
-LENGTHS = (10, 100, 1_000, 10_000)  # of case h
 GRADIENTS = ("truncated", "full", "online")
 GROWTH = {
     "T, steps": (10, 100, 1_000, 10_000, 100_000),
@@ -105,7 +104,7 @@ def _measure_net(plan: Plan, net: Net, inputs: jax.Array, targets: jax.Array) ->
 def run_compilation(plan: Plan) -> list[Measurement]:
     """Measure the gradient of sequences of different lengths."""
     jax.jit(jnp.sin).lower(1.0).compile()  # start the compiler before it is timed
-    return _series(plan, "T, steps", "truncated", LENGTHS[: plan.size(len(LENGTHS), 2)])
+    return _series(plan, "T, steps", "truncated", GROWTH["T, steps"][: plan.size(4, 2)])
 
 
 def run_growth(plan: Plan) -> list[Measurement]:
@@ -119,12 +118,11 @@ def run_growth(plan: Plan) -> list[Measurement]:
 
 def _series(plan: Plan, axis: str, gradient: str, sizes: tuple[int, ...]) -> list[Measurement]:
     """Measure one line of the plots; the last measurement notes the slopes."""
-    plan = dataclasses.replace(plan, repeats=min(plan.repeats, 5))
-    found: list[Measurement] = []
+    few, found = dataclasses.replace(plan, repeats=min(plan.repeats, 5)), []
     for size in sizes:
         function, *arguments = _problem(axis, gradient, size)
         name = f"{OURS} {gradient}, {axis[0]} = {size:,}"
-        measurement = plan.measure(name, function, *arguments, check=CHECK)
+        measurement = few.measure(name, function, *arguments, check=CHECK)
         measurement.notes |= {"axis": axis, "rule": gradient, "size": size}
         found.append(measurement)
         jax.clear_caches()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from lstm_jax.network.files import Document, write_atomically
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import write_json
+from lstm_jax.training.runs.result_file import as_json
 
 
 def make_folder(out: pathlib.Path, flag: str = "out") -> None:
@@ -52,7 +52,7 @@ def save_result(
 
 def write_result(path: pathlib.Path, document: Document, overwrite: bool) -> pathlib.Path:
     """Write a result, beside a file that has appeared, with a warning; return its path."""
-    saved = _write(path, lambda free: write_json(free, document), overwrite)
+    saved = write_file(path, as_json(document), overwrite)
     if saved != path:
         warning = f"warning: {path} appeared during this run, whose result is saved in {saved}"
         print(warning, file=sys.stderr, flush=True)
@@ -78,28 +78,22 @@ def save_picture(figure: style.Figure, path: pathlib.Path, overwrite: bool) -> p
 
 def write_file(path: pathlib.Path, content: bytes, overwrite: bool) -> pathlib.Path:
     """Write a file, beside an existing one; return its path."""
-    return _write(path, lambda free: write_atomically(free, content), overwrite)
-
-
-def _write(
-    path: pathlib.Path, write: Callable[[pathlib.Path], None], overwrite: bool
-) -> pathlib.Path:
     try:
         if overwrite:
-            write(path)
+            write_atomically(path, content)
             return path
         others = (path.with_name(f"{path.stem}.{n}{path.suffix}") for n in itertools.count(1))
-        return next(free for free in itertools.chain([path], others) if _write_new(free, write))
+        return next(free for free in itertools.chain([path], others) if _write_new(free, content))
     except OSError as error:  # such as a full disk, which names no file
         reason = error.strerror or " ".join(str(error).split())
         raise OSError(f"{path} could not be written: {reason}") from error
 
 
-def _write_new(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> bool:
+def _write_new(path: pathlib.Path, content: bytes) -> bool:
     """Write a file unless it exists; return whether it was written. Only one process can."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         whole = pathlib.Path(folder) / path.name
-        write(whole)
+        write_atomically(whole, content)
         try:
             os.link(whole, path)
         except OSError:  # the file exists, or the file system has no links

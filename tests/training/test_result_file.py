@@ -222,7 +222,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         (b"", "is not JSON"),
         (b'{"schema_version": 2', "is not JSON"),
         (b"\xff\xfe\x00", "is not JSON"),
-        (b"[" * 100_000, "nests too deeply"),
+        (b"[" * 100_000, "is not JSON: it nests too deeply"),
         (b"[1, 2]", "must hold a JSON object, got list"),
         (b"{}", "must have schema_version 2, got None"),
         (b'{"schema_version": "2"}', "must have schema_version 2, got '2'"),

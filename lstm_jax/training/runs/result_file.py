@@ -213,10 +213,14 @@ def machine() -> Document:
     }
 
 
+def as_json(document: Document) -> bytes:
+    """Return the content of a document's file, without spaces."""
+    return f"{json.dumps(document, separators=(',', ':'), allow_nan=False)}\n".encode()
+
+
 def write_json(path: pathlib.Path, document: Document) -> None:
-    """Write a document atomically, without spaces."""
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    """Write a document atomically."""
+    write_atomically(path, as_json(document))
 
 
 def read_object(path: pathlib.Path) -> Document:
