@@ -74,7 +74,7 @@ def test_help_describes_every_field_of_a_public_class():
 
 def test_the_reference_has_every_module_and_every_name(tmp_path: pathlib.Path):
     pytest.importorskip("pdoc")
-    ((status, printed, errors), again) = run_forks([["reference", f"--out={tmp_path}"]] * 2)
+    ((status, printed, errors), again) = run_forks([["api_reference", f"--out={tmp_path}"]] * 2)
     assert (status, errors) == (0, "")
     assert f"open {tmp_path / 'index.html'}" in printed
     displayed = [name for name in lstm_jax.__all__ if f"lstm_jax.{name}" in NAMES]

@@ -1,14 +1,7 @@
 """The design of the ablation study: cells of a row, a recipe, a seed and a number of trials.
 
-1. On seed 0 with 8 trials, `paper` and every override alone are run, and on request combinations,
-   chosen or random; effects are estimated from the random ones.
-2. The interpretation chosen from these is confirmed on seed 1 with the paper's number of trials.
-3. It may be repeated on seed 2 with twice as many trials, which shows how certain the confirmation
-   is and decides nothing.
-
-An interpretation *works* on a row if it is solved as often as published, less one trial, and the
-mean number of training sequences is within a factor of 2 of the published mean. An override that
-alone solved no trial is not tried alone on harder rows of its task (`EASIER`).
+An interpretation is chosen on seed 0, confirmed on seed 1, and perhaps repeated on seed 2, which
+decides nothing. The page in experiments/results/ablations says what works, and what is ruled out.
 """
 
 from __future__ import annotations
@@ -18,11 +11,10 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from lstm_jax import TrainingLoop, make_recipe
 from lstm_jax.network.files import Document
 from lstm_jax.tasks import Task, make_task, replace_architecture, replace_hyperparameters
 from lstm_jax.tasks.very_long_lags import ROWS as VERY_LONG_LAGS
-from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.trials.training_loop import TrainingLoop
 
 # A trial that needs more sequences than this multiple of the published mean counts as failed.
 BUDGET = 3

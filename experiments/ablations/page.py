@@ -14,10 +14,11 @@ import numpy as np
 from experiments.ablations import cells, design
 from experiments.ablations.design import Outcome, is_confirmed, works
 from experiments.rows.collection import read_results
+from experiments.rows.text import markdown, replace_section
+from lstm_jax import row_names
 from lstm_jax.network.files import Document
 from lstm_jax.network.writing import write_atomically
 from lstm_jax.plots import style
-from lstm_jax.tasks import row_names
 
 Gathered = Mapping[str, list[Outcome]]  # of each row
 
@@ -59,12 +60,7 @@ def write_page(folder: pathlib.Path) -> str:
     marks = "".join(f"<!-- {name} -->\n\n<!-- end of {name} -->\n" for name in tables)
     text = page.read_text() if page.exists() else marks
     for name, table in tables.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        before, has_begin, rest = text.partition(begin)
-        _, has_end, after = rest.partition(end)
-        if not (has_begin and has_end):
-            raise ValueError(f"the page must hold {begin.strip()} and, below, {end}")
-        text = f"{before}{begin}{table}\n{end}{after}"
+        text = replace_section(text, name, table)
     write_atomically(page, text.encode())
     alone = {o["recipe"] for o in itertools.chain(*gathered.values()) if o["recipe"].count("+") < 2}
     displayed = filter(None, itertools.starmap(best_known, gathered.items()))
@@ -106,7 +102,7 @@ def rows_table(gathered: Gathered, repeated: Gathered) -> str:
         if again and again["solved"]:
             line[-1] += f", {design.ratio(row, again['mean']):.2f}"
         lines.append(line)
-    return _markdown((*titles, "works", "repeated"), lines)
+    return markdown((*titles, "works", "repeated"), lines)
 
 
 def best_known(row: str, outcomes: Iterable[Outcome]) -> Outcome | None:
@@ -127,7 +123,7 @@ def shared_table(gathered: Gathered) -> str:
                 latest = max(tried, key=lambda o: (is_confirmed(row, o), o["seed"]))
                 verdicts[works(row, latest)].append(_bracketed(row, latest, row))
         lines.append([_code(recipe), *map(", ".join, verdicts.values())])
-    return _markdown(("interpretation", "works on", "does not work on"), lines)
+    return markdown(("interpretation", "works on", "does not work on"), lines)
 
 
 def shared_recipes(gathered: Gathered) -> set[str]:
@@ -182,7 +178,7 @@ def effects_table(gathered: Gathered) -> str:
             figures = str(effect.cells), f"{effect.size:+.2f}", f"{effect.error:.2f}"
             lines.append([row, str(len(random)), names, *figures])
     titles = ("row", "random cells", "overrides", "cells with", "effect", "standard error")
-    return _markdown(titles, lines) if lines else "No row has enough of them yet."
+    return markdown(titles, lines) if lines else "No row has enough of them yet.\n"
 
 
 def cut_short_table(documents: Sequence[Document]) -> str:
@@ -201,7 +197,7 @@ def cut_short_table(documents: Sequence[Document]) -> str:
         figures = [*map(str, counts), *(f"{error:.4f}" for error in errors)]
         lines.append([row, f"{budget:,}", f"{share:.2g}", *figures])
     titles = ("row", "sequences", "ratio", "unsolved trials", "at chance")
-    return _markdown((*titles, "error, first tenth", "last tenth", "lowest"), lines)
+    return markdown((*titles, "error, first tenth", "last tenth", "lowest"), lines)
 
 
 def _latest(outcomes: Iterable[Outcome]) -> dict[str, Outcome]:
@@ -223,11 +219,6 @@ def _bracketed(row: str, outcome: Outcome, text: str) -> str:
 
 def _code(recipe: str) -> str:
     return f"`{recipe.removeprefix('paper+')}`"
-
-
-def _markdown(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = ["---"] * len(titles)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (titles, rule, *lines))
 
 
 # Pictures ----------------------------------------------------------------------------------------
