@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import platform
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -131,7 +132,23 @@ def about_run(seed: int, command: str) -> Document:
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
         "command": command,
+        "commit": commit(),
     }
+
+
+def commit() -> str | None:
+    """Return the commit of the clone that the library is in, "-dirty" if it has changes.
+
+    None if the library is not in a clone of git.
+    """
+    root = pathlib.Path(__file__).parents[3]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _network(results: Sequence[TrialResult]) -> Document | None:
