@@ -1,8 +1,8 @@
 """The design of the ablation study: cells of a row, a recipe, a seed and a number of trials.
 
 An interpretation is chosen on seed 0, confirmed on seed 1, and perhaps repeated on seed 2, which
-decides nothing. What the page says of it is estimated on seed 12, which neither chose nor confirmed.
-The page in experiments/results/ablations says what is reproduced, and what is ruled out.
+decides nothing. What the page says of it is estimated on seed 12, which neither chose nor
+confirmed. The page in experiments/results/ablations says what is reproduced, and what is ruled out.
 """
 
 from __future__ import annotations

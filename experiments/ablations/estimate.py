@@ -55,6 +55,6 @@ def verdict(row: str, found: Estimate) -> str:
     low, high = found.success_interval
     is_as_often = low <= (1.0 if published is None else published / 100) <= high
     spread = found.ratio_interval
-    if is_as_often and spread and 1 / FACTOR <= spread[0] and spread[1] <= FACTOR:
+    if is_as_often and spread and spread[0] >= 1 / FACTOR and spread[1] <= FACTOR:
         return "reproduced"
     return "solved, not as published" if low > 0.5 else "open"

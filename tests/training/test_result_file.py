@@ -63,7 +63,8 @@ def written(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_a_file_contains_nothing_that_follows_from_the_rest(written: pathlib.Path):
     document = json.loads(written.read_text())
     fields = """schema_version task title published recipe changes architecture hyperparameters rule
-        max_sequences test_size trials network wall_seconds seed versions machine date command"""
+        max_sequences test_size trials network wall_seconds seed versions machine date command
+        commit"""
     assert list(document) == fields.split()
     fields = """index sequences test_wrong solved finite first_rule_sequences test_error
         test_squared_error curve"""
