@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -127,17 +128,29 @@ def initialise(
     largest = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
     is_met = isinstance(init_range, Tracer) or 0 < as_number(init_range) <= largest
     require(is_met, "init_range", f"positive and at most {largest:.4g}", init_range)
+    given = zip(GATES, (input_gate_bias, forget_gate_bias, output_gate_bias), strict=True)
+    biases = {}
+    for gate, bias in given:
+        if bias is not None:
+            _check_gate_bias(architecture, gate, bias, largest)
+            biases[gate.name] = jnp.array(bias, dtype)
+    return _initialise(architecture, jnp.dtype(dtype), key, jnp.asarray(init_range, dtype), biases)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _initialise(
+    architecture: Architecture,
+    dtype: DTypeLike,
+    key: jax.Array,
+    init_range: jax.Array,
+    biases: dict[str, jax.Array],
+) -> Parameters:
     shapes, treedef = jax.tree.flatten(parameter_shapes(architecture), is_leaf=is_shape)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(shapes)))
     leaves = draw_weights(keys, shapes, init_range, dtype)
     layer, output = jax.tree.unflatten(treedef, leaves)
-    biases = (input_gate_bias, forget_gate_bias, output_gate_bias)
-    for gate, bias in zip(GATES, biases, strict=True):
-        if bias is not None:
-            _check_gate_bias(architecture, gate, bias, largest)
-            weights = getattr(layer, gate.name)._replace(bias=jnp.array(bias, dtype))
-            layer = layer._replace(**{gate.name: weights})
-    return Parameters(layer, output)
+    gates = {name: getattr(layer, name)._replace(bias=bias) for name, bias in biases.items()}
+    return Parameters(layer._replace(**gates), output)
 
 
 def draw_weights(

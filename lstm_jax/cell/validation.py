@@ -206,10 +206,12 @@ def as_shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
     return array
 
 
-def check_same_fields(name: str, value: T, like: T) -> None:
-    """Raise ValueError unless a named tuple's arrays have the shapes and dtypes of another's."""
-    check_type(name, value, type(like))
-    describe = lambda a: "None" if a is None else f"{a.dtype} of shape {jnp.shape(a)}"
-    for field, array, wanted in zip(like._fields, value, map(describe, like), strict=True):
-        if describe(array) != wanted:
-            raise ValueError(f"{name}.{field} must be {wanted}, got {describe(array)}")
+def check_fields(name: str, value: T, shapes: T, dtype: DTypeLike) -> None:
+    """Raise ValueError unless a named tuple's arrays have the given shapes and one dtype."""
+    check_type(name, value, type(shapes))
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    describe = lambda shape, dtype: "None" if shape is None else f"{dtype} of shape {shape}"
+    for field, array, shape in zip(shapes._fields, value, shapes, strict=True):
+        found = "None" if array is None else describe(jnp.shape(array), array.dtype)
+        if found != describe(shape, dtype):
+            raise ValueError(f"{name}.{field} must be {describe(shape, dtype)}, got {found}")

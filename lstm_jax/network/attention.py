@@ -13,6 +13,7 @@ then reach that step's units and the carrousel only.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -82,8 +83,11 @@ def additive_attention(
       ValueError: if shapes do not fit.
     """
     check_type("parameters", parameters, AdditiveAttention)
-    scores = lambda w, q, y: jnp.tanh((q @ w.query)[None] + y @ w.output) @ w.score
-    return _attention(scores, parameters, query, outputs, steps)
+    return _checked(_additive_scores, parameters, query, outputs, steps)
+
+
+def _additive_scores(w: AdditiveAttention, q: jax.Array, y: jax.Array) -> jax.Array:
+    return jnp.tanh((q @ w.query)[None] + y @ w.output) @ w.score
 
 
 def dot_product_attention(
@@ -105,17 +109,20 @@ def dot_product_attention(
     Arguments are those of `additive_attention`, with the weights W and U.
     """
     check_type("parameters", parameters, DotProductAttention)
-
-    def scores(w: DotProductAttention, q: jax.Array, y: jax.Array) -> jax.Array:
-        q = q if w.query is None else q @ w.query
-        y = y if w.output is None else y @ w.output
-        return y @ q / q.shape[0] ** 0.5
-
-    return _attention(scores, parameters, query, outputs, steps)
+    return _checked(_dot_product_scores, parameters, query, outputs, steps)
 
 
-def _attention(
-    scores: Callable[[Weights, jax.Array, jax.Array], jax.Array],
+def _dot_product_scores(w: DotProductAttention, q: jax.Array, y: jax.Array) -> jax.Array:
+    q = q if w.query is None else q @ w.query
+    y = y if w.output is None else y @ w.output
+    return y @ q / q.shape[0] ** 0.5
+
+
+Scores = Callable[[Weights, jax.Array, jax.Array], jax.Array]
+
+
+def _checked(
+    scores: Scores,
     parameters: Weights,
     query: ArrayLike,
     outputs: ArrayLike,
@@ -137,10 +144,22 @@ def _attention(
         wanted = sources[name] + shapes["output"][-1:]  # [..., A]
         if shape != wanted:
             raise ValueError(f"parameters.{name} must have shape {wanted}, got {shape}")
-    is_real, length, _ = check_steps(steps, len(outputs))
+    mask, length, _ = check_steps(steps, len(outputs))
+    return _attention(scores, type(parameters)(**arrays), query, outputs, mask, length)
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _attention(
+    scores: Scores,
+    parameters: AdditiveAttention | DotProductAttention,
+    query: jax.Array,
+    outputs: jax.Array,
+    is_real: jax.Array | None,
+    length: jax.Array | None,
+) -> Attention:
     if is_real is None:
         is_real = jnp.arange(len(outputs)) < (len(outputs) if length is None else length)
     outputs = jnp.where(is_real[:, None], outputs, 0)
-    e = scores(type(parameters)(**arrays), query, outputs)
+    e = scores(parameters, query, outputs)
     weights = jax.nn.softmax(e, where=is_real)  # 0 everywhere if no step is real
     return Attention(weights @ outputs, weights)

@@ -26,14 +26,14 @@ from lstm_jax.cell.lanes import (
 )
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
 from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, last_step
-from lstm_jax.cell.step import State, zero_state
+from lstm_jax.cell.step import State, state_shapes, zero_state
 from lstm_jax.cell.validation import (
     as_flags,
     as_input,
     as_inputs,
     as_length,
     check_choice,
-    check_same_fields,
+    check_fields,
     check_symbols,
     check_type,
 )
@@ -165,6 +165,16 @@ def output_units(
       inputs: [I] floating of the step, or [T, I] floating or [T] integers; needed only with
         `input_to_output`.
     """
+    return _output_units(architecture, weights, hidden, inputs)
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _output_units(
+    architecture: Architecture,
+    weights: OutputWeights,
+    hidden: State | Activations,
+    inputs: jax.Array | None,
+) -> jax.Array:
     is_step = isinstance(hidden, State)
     at_step = lambda weights, values: weighted_sum(weights, [values])
     sum_up = at_step if is_step else weighted_sum_over_time
@@ -215,8 +225,12 @@ def bidirectional(
     ahead, ahead_state = run(forward, options=options)
     reverse = dataclasses.replace(options, reverse=not options.reverse)
     back, back_state = run(backward, options=reverse)
-    joined = jax.tree.map(lambda *both: jnp.concatenate(both, axis=1), ahead, back)
-    return joined, (ahead_state, back_state)
+    return _side_by_side(ahead, back), (ahead_state, back_state)
+
+
+@functools.partial(jax.jit, inline=True)
+def _side_by_side(ahead: Activations, back: Activations) -> Activations:
+    return jax.tree.map(lambda *both: jnp.concatenate(both, axis=1), ahead, back)
 
 
 def step(architecture: Architecture, parameters: Parameters, state: State, x_t: ArrayLike) -> State:
@@ -239,9 +253,9 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     """
     check_parameters(architecture, parameters)
     check_state("state", architecture, state, parameters.output.cell)
-    x_t = as_input(x_t, architecture.num_inputs)[None]
+    x_t = as_input(x_t, architecture.num_inputs)
     full = RunOptions(gradient="full")
-    return apply(architecture, parameters, x_t, at="end", initial_state=state, options=full)[1]
+    return _apply(architecture, full, "end", parameters, Sequence(x_t[None], state))[1]
 
 
 def net_inputs_only(architecture: Architecture) -> Architecture:
@@ -287,8 +301,7 @@ def check_steps(
 
 def check_state(name: str, architecture: Architecture, state: State, like: jax.Array) -> None:
     """Raise ValueError unless a state fits a network with output weights `like`."""
-    wanted = jax.eval_shape(lambda: zero_state(architecture, like.dtype, like.shape[2:]))
-    check_same_fields(name, state, wanted)
+    check_fields(name, state, state_shapes(architecture, like.shape[2:]), like.dtype)
 
 
 def _run(

@@ -15,6 +15,7 @@ an update applies them; the sums equal those of `reverse_mode`.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -115,6 +116,11 @@ def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
       ValueError: if the learner does not fit the architecture.
     """
     _check_learner(architecture, learner)
+    return _start_sequence(architecture, learner)
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _start_sequence(architecture: Architecture, learner: Learner) -> Learner:
     return learner._replace(
         state=zero_state(architecture, learner.state.internal_state.dtype),
         traces=jax.tree.map(jnp.zeros_like, learner.traces),
@@ -173,24 +179,38 @@ def learn(
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
     if target is not None:
         target = as_shaped("target", target, (architecture.num_outputs,))
-    if reset is not None:
-        start = start_sequence(architecture, learner)
-        learner = tree_where(as_flags("reset", reset, ()), start, learner)
-    if mask is None:
-        return _learn(architecture, learner, x_t, target, weight, loss)
-    is_real = as_flags("mask", mask, ())
-    x_t, weight = jnp.where(is_real, x_t, 0), jnp.where(is_real, weight, 0)
-    outputs, new = _learn(architecture, learner, x_t, target, weight, loss)
-    return tree_where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
+    is_real = None if mask is None else as_flags("mask", mask, ())
+    is_reset = None if reset is None else as_flags("reset", reset, ())
+    return _learn(architecture, loss, learner, x_t, target, weight, is_real, is_reset)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _learn(
     architecture: Architecture,
+    loss: Loss,
     learner: Learner,
     x_t: jax.Array,
     target: jax.Array | None,
     weight: jax.Array,
+    is_real: jax.Array | None,
+    is_reset: jax.Array | None,
+) -> tuple[jax.Array, Learner]:
+    if is_reset is not None:
+        learner = tree_where(is_reset, _start_sequence(architecture, learner), learner)
+    if is_real is None:
+        return _take_step(architecture, loss, learner, x_t, target, weight)
+    x_t, weight = jnp.where(is_real, x_t, 0), jnp.where(is_real, weight, 0)
+    outputs, new = _take_step(architecture, loss, learner, x_t, target, weight)
+    return tree_where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
+
+
+def _take_step(
+    architecture: Architecture,
     loss: Loss,
+    learner: Learner,
+    x_t: jax.Array,
+    target: jax.Array | None,
+    weight: jax.Array,
 ) -> tuple[jax.Array, Learner]:
     dtype = learner.parameters.output.cell.dtype
     x_t = one_hot(architecture, x_t, dtype)
@@ -266,14 +286,22 @@ def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner
       ValueError: if `learner` is not a `Learner`.
     """
     check_type("learner", learner, Learner)
-    updates, optimiser_state = optimiser.update(
-        learner.gradient, learner.optimiser_state, learner.parameters
-    )
-    return learner._replace(
-        parameters=optax.apply_updates(learner.parameters, updates),
-        optimiser_state=optimiser_state,
-        gradient=jax.tree.map(jnp.zeros_like, learner.gradient),
-    )
+    return _compiled_update(optimiser.update)(learner)
+
+
+@functools.lru_cache(maxsize=32)  # optimisers that are made anew at every step do not pile up
+def _compiled_update(transform: optax.TransformUpdateFn) -> Callable[[Learner], Learner]:
+    def update(learner: Learner) -> Learner:
+        updates, optimiser_state = transform(
+            learner.gradient, learner.optimiser_state, learner.parameters
+        )
+        return learner._replace(
+            parameters=optax.apply_updates(learner.parameters, updates),
+            optimiser_state=optimiser_state,
+            gradient=jax.tree.map(jnp.zeros_like, learner.gradient),
+        )
+
+    return jax.jit(update, inline=True)
 
 
 def online_gradient(
@@ -320,7 +348,7 @@ def _online_gradient(
     start, steps = vary_alike((start, (inputs, targets, weights)))
 
     def body(learner: Learner, at: tuple) -> tuple[Learner, jax.Array]:
-        outputs, learner = _learn(architecture, learner, *at, loss=loss)
+        outputs, learner = _take_step(architecture, loss, learner, *at)
         return learner, outputs
 
     learner, outputs = jax.lax.scan(body, start, steps)
