@@ -15,9 +15,11 @@ from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
 from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer, MaybeNone, UnitType
+from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.validation import as_number, check_floating, check_key, check_type, require
 
 
+@exportable
 class UnitWeights(NamedTuple):
     """The incoming weights of the n units of one type; the paper's `w_lm` is `[m, l]` here."""
 
@@ -31,6 +33,7 @@ class UnitWeights(NamedTuple):
     """[C], from each cell to its block's gate; None without peepholes. After `join`, a `Layer`."""
 
 
+@exportable
 class OutputWeights(NamedTuple):
     """The incoming weights of the K output units, which see no gates."""
 
@@ -44,6 +47,7 @@ class OutputWeights(NamedTuple):
     """[K]; None without biases."""
 
 
+@exportable
 class Parameters(NamedTuple):
     """All weights of one network, a pytree; all arrays have one floating dtype."""
 

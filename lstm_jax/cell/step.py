@@ -34,12 +34,14 @@ from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Layer, MaybeNone
 from lstm_jax.cell.lanes import weighted_sum
 from lstm_jax.cell.parameters import UnitWeights, split
+from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.validation import check_floating, check_type
 
 if TYPE_CHECKING:
     from lstm_jax.cell.scan import Activations
 
 
+@exportable
 class State(NamedTuple):
     """The hidden layer's carry from one step to the next; absent types of unit are None."""
 

@@ -23,11 +23,13 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.architecture import MaybeNone
+from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.validation import as_array, check_type
 from lstm_jax.network.layer import check_steps
 
 
+@exportable
 class AdditiveAttention(NamedTuple):
     """The weights of additive attention, floating."""
 
@@ -39,6 +41,7 @@ class AdditiveAttention(NamedTuple):
     """[A], v."""
 
 
+@exportable
 class DotProductAttention(NamedTuple):
     """The weights of scaled dot product attention, floating."""
 
@@ -48,6 +51,7 @@ class DotProductAttention(NamedTuple):
     """[Y, A], U; None: the identity."""
 
 
+@exportable
 class Attention(NamedTuple):
     """The result of attention."""
 

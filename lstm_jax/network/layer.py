@@ -6,25 +6,24 @@ its output units (section 5; eq. 8).
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 from typing import Literal, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
-from jax import export
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import Architecture, Layer
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import (
     one_hot_sum_over_time,
     vary_alike,
     weighted_sum,
     weighted_sum_over_time,
 )
-from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
+from lstm_jax.cell.parameters import OutputWeights, Parameters, check_parameters, join
+from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, last_step
 from lstm_jax.cell.step import State, state_shapes, zero_state
 from lstm_jax.cell.validation import (
@@ -43,13 +42,8 @@ Gradient = Literal["truncated", "truncated_autodiff", "full"]
 At = Literal["every_step", "end"]
 Tree = TypeVar("Tree")
 
-# So that `jax.export` can write compiled functions of these to files.
-for _type in (Parameters, Layer, UnitWeights, OutputWeights, State, Activations):
-    with contextlib.suppress(ValueError):  # registered before: the module is reloaded
-        _name = f"lstm_jax.{_type.__name__}"
-        export.register_namedtuple_serialization(_type, serialized_name=_name)
 
-
+@static
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
     """The gradient and the direction of a run; static under `jit`, as the architecture is."""

@@ -28,6 +28,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.validation import (
     as_array,
     check_choice,
@@ -134,6 +135,7 @@ def ignore_within_tolerance(
     return jnp.where(jnp.abs(outputs - targets) <= tolerance, targets, outputs)
 
 
+@static
 @dataclasses.dataclass(frozen=True)
 class Loss:
     """A weighted sum of E / 2 and the cross entropy, beyond a tolerance.

@@ -27,6 +27,7 @@ from optax.tree_utils import tree_where
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
+from lstm_jax.cell.pytrees import exportable, register
 from lstm_jax.cell.scan import Activations, project
 from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
 from lstm_jax.cell.validation import as_array, as_flags, as_input, as_shaped, as_weights, check_type
@@ -51,7 +52,13 @@ from lstm_jax.network.layer import (
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.optimisers import check_optimiser
 
+# The states of optimisers, which are part of a learner.
+for _name, _class in list(vars(optax).items()):
+    if isinstance(_class, type) and issubclass(_class, tuple):
+        register(_class, f"optax.{_name}")
 
+
+@exportable
 class Learner(NamedTuple):
     """The state of online learning, a pytree of constant size."""
 
@@ -292,9 +299,10 @@ def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner
 @functools.lru_cache(maxsize=32)  # optimisers that are made anew at every step do not pile up
 def _compiled_update(transform: optax.TransformUpdateFn) -> Callable[[Learner], Learner]:
     def update(learner: Learner) -> Learner:
-        updates, optimiser_state = transform(
-            learner.gradient, learner.optimiser_state, learner.parameters
-        )
+        with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats and integers
+            updates, optimiser_state = transform(
+                learner.gradient, learner.optimiser_state, learner.parameters
+            )
         return learner._replace(
             parameters=optax.apply_updates(learner.parameters, updates),
             optimiser_state=optimiser_state,
