@@ -16,7 +16,15 @@ from numpy.typing import ArrayLike
 
 from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer, MaybeNone, UnitType
 from lstm_jax.cell.pytrees import exportable
-from lstm_jax.cell.validation import as_number, check_floating, check_key, check_type, require
+from lstm_jax.cell.validation import (
+    as_number,
+    as_real,
+    check_floating,
+    check_is_array,
+    check_key,
+    check_type,
+    require,
+)
 
 
 @exportable
@@ -219,6 +227,7 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
         array = found.pop(path, None)
         if array is None:
             raise ValueError(f"{name} is missing; the architecture needs shape {shape}")
+        check_is_array(name, array)
         if jnp.shape(array) != shape + lanes:
             raise ValueError(f"{name} must have shape {shape + lanes}, got {jnp.shape(array)}")
         if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -239,9 +248,8 @@ def _check_gate_bias(
     name, num_blocks = f"{gate.name}_bias", architecture.num_blocks
     if not architecture.count(gate) or gate.name not in architecture.biased:
         raise ValueError(f"{name} is {values!r}, but the architecture has no such bias")
-    try:
-        known = np.zeros(values.shape) if isinstance(values, Tracer) else np.asarray(values, float)
-        is_met = known.shape == (num_blocks,) and np.all(np.abs(known) <= largest)
-    except (TypeError, ValueError, OverflowError):
-        is_met = False
+    given = as_real(name, values)
+    is_known = not isinstance(given, Tracer)
+    is_finite = not is_known or np.all(np.abs(np.asarray(given, np.float64)) <= largest)
+    is_met = given.shape == (num_blocks,) and is_finite
     require(is_met, name, f"{num_blocks} finite numbers, one for each memory block", values)

@@ -25,7 +25,7 @@ from jax.typing import ArrayLike
 from lstm_jax.cell.architecture import MaybeNone
 from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.scan import Steps
-from lstm_jax.cell.validation import as_array, check_type
+from lstm_jax.cell.validation import as_floats, as_real, check_type
 from lstm_jax.network.layer import check_steps
 
 
@@ -132,14 +132,14 @@ def _checked(
     outputs: ArrayLike,
     steps: Steps,
 ) -> Attention:
-    query, outputs = as_array("query", query), as_array("outputs", outputs)
+    query, outputs = as_real("query", query), as_real("outputs", outputs)
     if query.ndim != 1:
         raise ValueError(f"query must be [Q], got {query.shape}")
     if outputs.ndim != 2:
         raise ValueError(f"outputs must be [T, Y], got {outputs.shape}")
     may_lack = isinstance(parameters, DotProductAttention)
     arrays: dict[str, jax.Array | MaybeNone] = {
-        name: None if w is None and may_lack else as_array(f"parameters.{name}", w)
+        name: None if w is None and may_lack else as_real(f"parameters.{name}", w)
         for name, w in parameters._asdict().items()
     }
     sources = {"query": query.shape, "output": outputs.shape[1:], "score": ()}
@@ -149,7 +149,10 @@ def _checked(
         if shape != wanted:
             raise ValueError(f"parameters.{name} must have shape {wanted}, got {shape}")
     mask, length, _ = check_steps(steps, len(outputs))
-    return _attention(scores, type(parameters)(**arrays), query, outputs, mask, length)
+    present = {name: w for name, w in arrays.items() if w is not None}
+    found = as_floats(present | {"q": query, "y": outputs})
+    query, outputs = found.pop("q"), found.pop("y")
+    return _attention(scores, type(parameters)(**(arrays | found)), query, outputs, mask, length)
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)

@@ -27,14 +27,18 @@ from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, last_step
 from lstm_jax.cell.step import State, state_shapes, zero_state
 from lstm_jax.cell.validation import (
+    as_array,
     as_flags,
     as_input,
     as_inputs,
     as_length,
+    as_real,
     check_choice,
     check_fields,
+    check_is_array,
     check_symbols,
     check_type,
+    require,
 )
 from lstm_jax.gradient.reverse_mode import truncated
 
@@ -142,7 +146,7 @@ def output_units(
     architecture: Architecture,
     weights: OutputWeights,
     hidden: State | Activations,
-    inputs: jax.Array | None = None,
+    inputs: ArrayLike | None = None,
 ) -> jax.Array:
     """Return y_k = f_k(net_k) of one step, or of all steps.
 
@@ -158,17 +162,35 @@ def output_units(
       hidden: the `State` of the step, or the `Activations` of all steps, as of `unroll`.
       inputs: [I] floating of the step, or [T, I] floating or [T] integers; needed only with
         `input_to_output`.
+
+    Raises:
+      ValueError: if an argument does not fit the others.
     """
-    return _output_units(architecture, weights, hidden, inputs)
+    check_type("architecture", architecture, Architecture)
+    check_type("weights", weights, OutputWeights)
+    require(isinstance(hidden, (State, Activations)), "hidden", "a State or Activations", hidden)
+    for name, fields in (("weights", weights), ("hidden", hidden)):
+        for field, array in fields._asdict().items():
+            check_is_array(f"{name}.{field}", array)
+            if array is not None and array.dtype != weights.cell.dtype:
+                wanted = f"{name}.{field} must have the dtype of weights.cell, {weights.cell.dtype}"
+                raise ValueError(f"{wanted}, got {array.dtype}")
+    if weights.input is None:
+        return run_output_units(architecture, weights, hidden, None)
+    inputs = as_array("inputs", inputs)
+    if not jnp.issubdtype(inputs.dtype, jnp.integer):
+        inputs = as_real("inputs", inputs).astype(weights.cell.dtype)
+    return run_output_units(architecture, weights, hidden, inputs)
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)
-def _output_units(
+def run_output_units(
     architecture: Architecture,
     weights: OutputWeights,
     hidden: State | Activations,
     inputs: jax.Array | None,
 ) -> jax.Array:
+    """Compute `output_units` of arguments that fit."""
     is_step = isinstance(hidden, State)
     at_step = lambda weights, values: weighted_sum(weights, [values])
     sum_up = at_step if is_step else weighted_sum_over_time
@@ -373,8 +395,8 @@ def _apply(
     sequence, activations, state = _run(architecture, options, record, parameters, sequence)
     if activations is None:
         x_t = _last_input(architecture, sequence) if architecture.input_to_output else None
-        return output_units(architecture, parameters.output, state, x_t), state
-    outputs = output_units(architecture, parameters.output, activations, sequence.inputs)
+        return run_output_units(architecture, parameters.output, state, x_t), state
+    outputs = run_output_units(architecture, parameters.output, activations, sequence.inputs)
     outputs = clear_padding(outputs, sequence.mask)
     return (backwards(outputs) if options.reverse else outputs), state
 

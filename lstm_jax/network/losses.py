@@ -30,11 +30,12 @@ from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.validation import (
-    as_array,
+    as_real,
     check_choice,
     check_number,
     check_tolerance,
     check_type,
+    widest,
 )
 
 
@@ -49,10 +50,12 @@ def half_squared_error(
     Array(0.125, dtype=float32)
 
     Args:
-      outputs: [K] or [T, K] floating.
+      outputs: [K] or [T, K].
       targets: the same shape.
-      weights: [T] bool or floating, the weight of each step; None: 1. The targets of a step of
-        weight 0 may be anything, NaN included.
+      weights: [T], the weight of each step; None: 1. The targets of a step of weight 0 may be
+        anything, NaN included.
+
+    Arrays may be floating, integer or bool. The loss has the widest floating dtype among them.
     """
     return _half_squared_error(*_as_arrays("outputs", outputs, targets, weights))
 
@@ -218,16 +221,15 @@ def check_loss(architecture: Architecture, loss: Loss) -> None:
 def _as_arrays(
     name: str, outputs: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Convert the arguments of a loss to arrays that fit each other."""
-    outputs, targets = as_array(name, outputs), as_array("targets", targets)
-    if not jnp.issubdtype(outputs.dtype, jnp.floating):
-        outputs = outputs.astype(float)
+    """Convert the arguments of a loss to arrays that fit each other, of the widest dtype."""
+    outputs, targets = as_real(name, outputs), as_real("targets", targets)
     if targets.shape != outputs.shape:
         raise ValueError(f"targets must have shape {outputs.shape}, got {targets.shape}")
-    targets = targets.astype(outputs.dtype)
+    weights = None if weights is None else as_real("weights", weights)
+    dtype = widest(outputs, targets, *([] if weights is None else [weights]))
+    outputs, targets = outputs.astype(dtype), targets.astype(dtype)
     if weights is None:
         return outputs, targets, None
-    weights = as_array("weights", weights)
     if outputs.ndim < 2 or weights.shape != outputs.shape[:1] + outputs.shape[2:]:
         shapes = f"{weights.shape} for {outputs.shape}"
         raise ValueError(f"weights must be [T] for {name} [T, K], got {shapes}")

@@ -30,7 +30,7 @@ from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, che
 from lstm_jax.cell.pytrees import exportable, register
 from lstm_jax.cell.scan import Activations, project
 from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
-from lstm_jax.cell.validation import as_array, as_flags, as_input, as_shaped, as_weights, check_type
+from lstm_jax.cell.validation import as_flags, as_input, as_real, as_shaped, as_weights, check_type
 from lstm_jax.gradient.equations import (
     Traces,
     add_outer,
@@ -47,7 +47,7 @@ from lstm_jax.network.layer import (
     check_run,
     check_state,
     net_inputs_only,
-    output_units,
+    run_output_units,
 )
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.optimisers import check_optimiser
@@ -181,7 +181,7 @@ def learn(
     """
     _check_learner(architecture, learner)
     check_loss(architecture, loss)
-    x_t, weight = as_input(x_t, architecture.num_inputs), as_array("weight", weight)
+    x_t, weight = as_input(x_t, architecture.num_inputs), as_real("weight", weight)
     if weight.shape != ():
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
     if target is not None:
@@ -225,7 +225,7 @@ def _take_step(
     before = learner.state
     state, cell_input = cell_step(architecture, weights, before, project(weights, x_t[None])[0])
     at = Activations(cell_input=cell_input, **state._asdict())
-    outputs = output_units(architecture, learner.parameters.output, state, x_t)
+    outputs = run_output_units(architecture, learner.parameters.output, state, x_t)
     rows = recurrent_sources(architecture, before)
     recurrent = jnp.concatenate(rows) if rows else None
     sources = UnitWeights(x_t, recurrent, jnp.ones((), dtype), before.internal_state)
@@ -252,7 +252,7 @@ def _gradient(
     """Eqs. 19-28: one step's gradient of the error, E / 2 in the paper."""
 
     def at_outputs(output: OutputWeights, state: State) -> jax.Array:
-        net = output_units(net_inputs_only(architecture), output, state, sources.input)
+        net = run_output_units(net_inputs_only(architecture), output, state, sources.input)
         return loss(net[None], target[None], weight[None], output=architecture.output)
 
     parameters = learner.parameters
