@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.pytrees import exportable, static
 from lstm_jax.cell.validation import as_integer, check_choice, check_number, require
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ UNIT_TYPES = (
 GATES = tuple(unit_type for unit_type in UNIT_TYPES if unit_type.is_gate)
 
 
+@exportable
 class Layer(NamedTuple, Generic[T]):
     """One entry per type of unit of the hidden layer, in the layer's order.
 
@@ -107,6 +109,7 @@ _BIASED: dict[str, tuple[str, ...]] = {
 }
 
 
+@static
 @dataclasses.dataclass(frozen=True)
 class Architecture:
     """The topology of an LSTM network (section 4, appendix A.1), of 1997 or a descendant.

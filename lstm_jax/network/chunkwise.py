@@ -29,8 +29,8 @@ from lstm_jax.network.layer import (
     check_run,
     clear_padding,
     net_inputs_only,
-    output_units,
     prepare,
+    run_output_units,
 )
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.online import Learner
@@ -90,7 +90,7 @@ def _learn_chunk(
         joined = join(architecture, parameters.layer)
         final, activations = truncated(layer, joined, sequence._replace(initial_state=start))
         assert activations is not None
-        net = output_units(
+        net = run_output_units(
             net_inputs_only(architecture), parameters.output, activations, sequence.inputs
         )
         value = jnp.zeros(())

@@ -19,6 +19,7 @@ Reference:
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -27,12 +28,14 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.validation import (
-    as_array,
+    as_real,
     check_choice,
     check_number,
     check_tolerance,
     check_type,
+    widest,
 )
 
 
@@ -47,18 +50,27 @@ def half_squared_error(
     Array(0.125, dtype=float32)
 
     Args:
-      outputs: [K] or [T, K] floating.
+      outputs: [K] or [T, K].
       targets: the same shape.
-      weights: [T] bool or floating, the weight of each step; None: 1. The targets of a step of
-        weight 0 may be anything, NaN included.
+      weights: [T], the weight of each step; None: 1. The targets of a step of weight 0 may be
+        anything, NaN included.
+
+    Arrays may be floating, integer or bool. The loss has the widest floating dtype among them.
 
     Raises:
       ValueError: if the shapes do not fit.
     """
-    outputs, targets, weights = _as_arrays("outputs", outputs, targets, weights)
+    return _half_squared_error(*_as_arrays("outputs", outputs, targets, weights))
+
+
+@functools.partial(jax.jit, inline=True)
+def _half_squared_error(
+    outputs: jax.Array, targets: jax.Array, weights: jax.Array | None
+) -> jax.Array:
     errors = targets - outputs
     if weights is None:
         return jnp.sum(optax.l2_loss(errors))
+    weights = weights[:, None]
     errors = jnp.where(weights.astype(bool), errors, 0)
     return jnp.sum(optax.l2_loss(errors) * weights.astype(errors.dtype))
 
@@ -79,25 +91,32 @@ def cross_entropy(
     >>> cross_entropy(jnp.array([0.0]), jnp.array([1.0]))  # log 2
     Array(0.6931472, dtype=float32)
     """
-    net, targets, weights = _as_arrays("net", net, targets, weights)
     check_tolerance(tolerance)
+    return _cross_entropy(float(tolerance), *_as_arrays("net", net, targets, weights))
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _cross_entropy(
+    tolerance: float, net: jax.Array, targets: jax.Array, weights: jax.Array | None
+) -> jax.Array:
     counts = jnp.ones((), bool)
     if weights is not None:
+        weights = weights[:, None]
         counts = weights.astype(bool)
         targets = jnp.where(counts, targets, 0)
     if tolerance:
         counts = counts & ~(jnp.abs(logistic(net) - targets) <= tolerance)
-    terms = jnp.where(counts, _cross_entropy(net, targets), 0)
+    terms = jnp.where(counts, _entropies(net, targets), 0)
     return jnp.sum(terms if weights is None else terms * weights.astype(net.dtype))
 
 
 @jax.custom_jvp
-def _cross_entropy(net: jax.Array, target: jax.Array) -> jax.Array:
+def _entropies(net: jax.Array, target: jax.Array) -> jax.Array:
     return optax.sigmoid_binary_cross_entropy(net, target)
 
 
 # The derivative f(net) - t in closed form, where f' cancels.
-_cross_entropy.defjvps(
+_entropies.defjvps(
     lambda by_net, _, net, target: (logistic(net) - target) * by_net,
     lambda by_target, _, net, target: -net * by_target,
 )
@@ -122,6 +141,7 @@ def ignore_within_tolerance(
     return jnp.where(jnp.abs(outputs - targets) <= tolerance, targets, outputs)
 
 
+@static
 @dataclasses.dataclass(frozen=True)
 class Loss:
     """A weighted sum of E / 2 and the cross entropy, beyond a tolerance.
@@ -174,17 +194,23 @@ class Loss:
         function of the output units, a key of `ACTIVATIONS`.
         """
         self.check(output)
-        net, targets, _ = _as_arrays("net", net, targets, weights)
-        terms = []
-        if self.squared:
-            outputs = ACTIVATIONS[output](net)
-            outputs = ignore_within_tolerance(outputs, targets, self.tolerance or None)
-            terms.append((self.squared, half_squared_error(outputs, targets, weights)))
-        if self.cross_entropy:
-            entropy = cross_entropy(net, targets, weights, tolerance=self.tolerance)
-            terms.append((self.cross_entropy, entropy))
-        first, *rest = (term if factor == 1 else factor * term for factor, term in terms)
-        return sum(rest, first)
+        return _loss(self, output, *_as_arrays("net", net, targets, weights))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _loss(
+    loss: Loss, output: str, net: jax.Array, targets: jax.Array, weights: jax.Array | None
+) -> jax.Array:
+    terms = []
+    if loss.squared:
+        outputs = ACTIVATIONS[output](net)
+        outputs = ignore_within_tolerance(outputs, targets, loss.tolerance or None)
+        terms.append((loss.squared, _half_squared_error(outputs, targets, weights)))
+    if loss.cross_entropy:
+        entropy = _cross_entropy(loss.tolerance, net, targets, weights)
+        terms.append((loss.cross_entropy, entropy))
+    first, *rest = (term if factor == 1 else factor * term for factor, term in terms)
+    return sum(rest, first)
 
 
 HALF_SQUARED = Loss()  # the paper's
@@ -204,17 +230,16 @@ def check_loss(architecture: Architecture, loss: Loss) -> None:
 def _as_arrays(
     name: str, outputs: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Convert the arguments of a loss to arrays that fit each other, the weights to [T, 1]."""
-    outputs, targets = as_array(name, outputs), as_array("targets", targets)
-    if not jnp.issubdtype(outputs.dtype, jnp.floating):
-        outputs = outputs.astype(float)
+    """Convert the arguments of a loss to arrays that fit each other, of the widest dtype."""
+    outputs, targets = as_real(name, outputs), as_real("targets", targets)
     if targets.shape != outputs.shape:
         raise ValueError(f"targets must have shape {outputs.shape}, got {targets.shape}")
-    targets = targets.astype(outputs.dtype)
+    weights = None if weights is None else as_real("weights", weights)
+    dtype = widest(outputs, targets, *([] if weights is None else [weights]))
+    outputs, targets = outputs.astype(dtype), targets.astype(dtype)
     if weights is None:
         return outputs, targets, None
-    weights = as_array("weights", weights)
     if outputs.ndim < 2 or weights.shape != outputs.shape[:1] + outputs.shape[2:]:
         shapes = f"{weights.shape} for {outputs.shape}"
         raise ValueError(f"weights must be [T] for {name} [T, K], got {shapes}")
-    return outputs, targets, weights[:, None]
+    return outputs, targets, weights

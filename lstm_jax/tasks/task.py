@@ -14,12 +14,14 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVa
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.validation import as_integer, check_choice, check_key, check_number
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 
 ErrorAt = Literal["end", "every_step"]
 
 
+@exportable
 class Example(NamedTuple):
     """One sequence, padded to the task's `max_length` T.
 
