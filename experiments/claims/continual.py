@@ -38,7 +38,7 @@ from lstm_jax.network.layer import unroll
 from lstm_jax.network.losses import LOSSES
 from lstm_jax.plots import style
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.reber import INNER_GRAMMAR, SYMBOLS
+from lstm_jax.tasks.reber import INNER_GRAMMAR, SYMBOLS, predicts_legal_symbols
 from lstm_jax.training.update_rules.per_sequence import draw_weights
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def follow(node: jax.Array, bit: jax.Array) -> tuple[jax.Array, jax.Array]:
 def is_right(outputs: jax.Array, node: jax.Array) -> jax.Array:
     """Return whether every legal symbol's output, of [7], is above every illegal one's."""
     is_legal = (jax.nn.one_hot(jnp.asarray(_NEXT_SYMBOL)[node], len(SYMBOLS)) > 0).any(0)
-    least_legal = jnp.min(jnp.where(is_legal, outputs, jnp.inf))
-    return least_legal > jnp.max(jnp.where(is_legal, -jnp.inf, outputs))
+    return predicts_legal_symbols(outputs, is_legal)
 
 
 class StreamState(NamedTuple):

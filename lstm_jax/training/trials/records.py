@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.training.trials.training_loop import Trials
-from lstm_jax.training.update_rules.base import AnyModel, Metrics
+from lstm_jax.training.update_rules.base import NO_ERROR, AnyModel, Metrics
 
 
 class Best(NamedTuple):
@@ -24,7 +24,7 @@ class Best(NamedTuple):
     model: AnyModel
     """As `Trials.model`; the untrained models before the first chunk."""
     error: chex.Array
-    """[B] float32, the mean error of that chunk; infinity before the first one."""
+    """[B] float32, the mean error of that chunk; `NO_ERROR` before the first one."""
     sequences: chex.Array
     """[B] int32, training sequences until the end of that chunk; 0 before the first one."""
 
@@ -94,7 +94,7 @@ class TrialResult:
     """[chunks, 3] float64: training sequences until the end of a chunk, its mean error and its
     fraction of incorrect sequences."""
     model: AnyModel
-    """The model when the trial ended, as its update rule defines it, in NumPy arrays."""
+    """The model when the trial ended, in NumPy arrays, except for PRNG keys."""
     best_model: AnyModel = None
     """The model at the end of the chunk with the lowest mean error."""
     best_error: float = np.inf
@@ -105,7 +105,7 @@ class TrialResult:
 
 def init_train_state(trials: Trials) -> TrainState:
     """Return the train state of trials before their first chunk."""
-    error = jnp.full_like(trials.status, jnp.inf, jnp.float32)
+    error = jnp.full_like(trials.status, NO_ERROR, jnp.float32)
     return TrainState(trials, Best(trials.model, error, jnp.zeros_like(trials.status)))
 
 

@@ -17,6 +17,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +34,9 @@ AnyModel = Any
 FROM_TASK: AnyModel = None
 
 GENERATOR = "threefry2x32"
+
+# The error before there is one, above all others: infinity would be refused by `jax_debug_infs`.
+NO_ERROR = float(np.finfo(np.float32).max)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -139,6 +143,16 @@ def root_key(seed: int) -> jax.Array:
 def as_key(key_data: jax.Array) -> jax.Array:
     """Return the PRNG key with this raw data, uint32."""
     return jax.random.wrap_key_data(key_data, impl=GENERATOR)
+
+
+def subkey(key_data: jax.Array, *uses: jax.Array | int) -> jax.Array:
+    """Return a trial's PRNG key for one of its uses, from the raw data of its key."""
+    return functools.reduce(jax.random.fold_in, uses, as_key(key_data))
+
+
+def subkeys(keys: chex.Array, *uses: jax.Array | int) -> jax.Array:
+    """Return the raw data of all trials' keys for one of their uses, [2, B]."""
+    return vmap_trials(lambda key: jax.random.key_data(subkey(key, *uses)))(keys)
 
 
 def with_fixed_prng(fun: Callable[P, R]) -> Callable[P, R]:

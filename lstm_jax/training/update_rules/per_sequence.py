@@ -19,7 +19,7 @@ from lstm_jax.network.layer import At, RunOptions, Steps, apply, net_inputs_only
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
-from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, as_key, vmap_trials
+from lstm_jax.training.update_rules.base import FROM_TASK, NO_ERROR, Metrics, as_key, vmap_trials
 from lstm_jax.training.update_rules.construction import mask_blocks
 
 # An error has stopped decreasing if it is at least this fraction of the previous chunk's: outputs
@@ -37,7 +37,7 @@ class Model(NamedTuple):
     num_blocks: jax.Array
     """[B] int32, the memory blocks that have been added to the network."""
     last_error: jax.Array
-    """[B] float32, the mean training error of the previous chunk; infinity if there was none."""
+    """[B] float32, the mean training error of the previous chunk; `NO_ERROR` if there was none."""
     previous: Parameters | None = None
     """The weights before the last update, if the first step of a sequence still uses them."""
 
@@ -71,7 +71,7 @@ class PerSequenceUpdate:
         def init_model(key: jax.Array) -> Model:
             parameters, state = self.init_trial(as_key(key))
             previous = parameters if is_delayed else None
-            return Model(parameters, state, jnp.int32(num_blocks), jnp.float32(jnp.inf), previous)
+            return Model(parameters, state, jnp.int32(num_blocks), jnp.float32(NO_ERROR), previous)
 
         return vmap_trials(init_model)(keys)
 
