@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import pathlib
-import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -18,7 +17,6 @@ from jax.sharding import Mesh
 from small_tasks import LATCH, assert_same_result, make_runner, sgd
 
 import lstm_jax
-from lstm_jax.training.host.interrupts import SIGNALS, defer_signals
 from lstm_jax.training.runs.checkpoints import Checkpoints, check_unused, discard
 from lstm_jax.training.trials.records import RunState, TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
@@ -135,14 +133,3 @@ def test_an_exception_while_checkpoints_are_open_leaves_the_folder_free(tmp_path
         trace(use, raise_before=number)
         check_unused(folder)
     assert len(numbers) > 10
-
-
-def test_an_exception_while_signals_are_deferred_leaves_their_handlers():
-    def defer() -> None:
-        with defer_signals():
-            pass
-
-    before = [signal.getsignal(number) for number in SIGNALS]
-    for number in range(len(trace(defer))):
-        trace(defer, raise_before=number)
-        assert [signal.getsignal(one) for one in SIGNALS] == before
