@@ -14,7 +14,15 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVa
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.validation import as_integer, check_choice, check_key, check_number
+from lstm_jax.cell.validation import (
+    as_integer,
+    check_choice,
+    check_key,
+    check_number,
+    check_type,
+    require,
+)
+from lstm_jax.tasks.checks import check_functions
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 
 ErrorAt = Literal["end", "every_step"]
@@ -152,7 +160,8 @@ class Task(Generic[NetworkT]):
     (10, 'end')
 
     Raises:
-      ValueError: if a number or a choice is out of its range.
+      ValueError: if a number or a choice is out of its range, or a function returns something else
+        than its field says. `TrialRunner` checks the values of a sequence.
     """
 
     architecture: NetworkT
@@ -210,10 +219,17 @@ class Task(Generic[NetworkT]):
         check_choice("error_at", self.error_at, get_args(ErrorAt))
         if not self.title:
             object.__setattr__(self, "title", self.name)
+        check_type("hyperparameters", self.hyperparameters, Hyperparameters)
+        is_rule = isinstance(self.rule, (StreamRule, TestRule))
+        require(is_rule, "rule", "a StreamRule or a TestRule", self.rule)
+        if self.first_rule is not None:
+            are_tests = isinstance(self.rule, TestRule) and isinstance(self.first_rule, TestRule)
+            require(are_tests, "first_rule", "a TestRule beside a TestRule", self.first_rule)
+        is_network = all(hasattr(self.architecture, n) for n in ("num_inputs", "num_outputs"))
+        require(is_network, "architecture", "a network, such as Architecture", self.architecture)
+        example = check_functions(self)
         if not self.max_length:
-            key = jax.random.key(0)
-            one = jax.eval_shape(self.sample, key, self._data(key))
-            object.__setattr__(self, "max_length", one.inputs.shape[0])
+            object.__setattr__(self, "max_length", example.inputs.shape[0])
 
     def sample_batch(self, key: jax.Array, size: int, data: Data = None) -> Example:
         """Draw `size` training sequences, the batch axis first.

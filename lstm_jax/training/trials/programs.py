@@ -6,6 +6,7 @@ import functools
 
 import jax
 
+from lstm_jax.tasks.checks import check_values
 from lstm_jax.training.host.devices import Program
 from lstm_jax.training.trials import records
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -18,6 +19,7 @@ class Programs:
     """The compiled programs of a training loop, for batches of one size."""
 
     def __init__(self, loop: TrainingLoop) -> None:
+        check_values(loop.task)
         self.init = Program(
             lambda keys, data: records.init_train_state(loop.init_trials(keys, data))
         )

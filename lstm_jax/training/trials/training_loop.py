@@ -18,10 +18,11 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.validation import as_integer
+from lstm_jax.cell.validation import as_integer, check_type
 from lstm_jax.tasks.task import Data, Example, StreamRule, Task, TestRule, real_steps
 from lstm_jax.training.trials import stopping
 from lstm_jax.training.trials.prepared_data import draw_sequences
+from lstm_jax.training.trials.rule_checks import check_update_rule
 from lstm_jax.training.trials.stopping import TestMetrics, Window
 from lstm_jax.training.trials.stored_keys import restore_keys, store_keys
 from lstm_jax.training.update_rules.base import (
@@ -80,8 +81,11 @@ class TrainingLoop:
     (default: that interval or the one of the task's construction, otherwise 1000)."""
 
     def __post_init__(self) -> None:
+        check_type("task", self.task, Task)
         if self.update_rule is None:
             object.__setattr__(self, "update_rule", make_update_rule(self.task))
+        if not isinstance(self.update_rule, PerSequenceUpdate):
+            check_update_rule(self.task, self.update_rule)
         if self.chunk is None:
             task = self.task
             chunk = task.construction_interval if task.sequential_construction else CHUNK
