@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.tasks.task import Data, Example, in_turn
-from lstm_jax.training.trials.stored_keys import restore_keys, store_keys
 from lstm_jax.training.update_rules.base import subkey, vmap_trials
+from lstm_jax.training.update_rules.stored_keys import restore_keys, store_keys
 
 
 def prepare_data(

@@ -26,7 +26,6 @@ from lstm_jax.training.trials import records
 from lstm_jax.training.trials.prepared_data import prepare_data
 from lstm_jax.training.trials.programs import programs_of
 from lstm_jax.training.trials.records import Progress, RunState, TrainState, TrialResult
-from lstm_jax.training.trials.stored_keys import restore_keys
 from lstm_jax.training.trials.training_loop import (
     DATA,
     IDLE,
@@ -36,6 +35,7 @@ from lstm_jax.training.trials.training_loop import (
     TrainingLoop,
 )
 from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_prng
+from lstm_jax.training.update_rules.stored_keys import restore_keys
 
 T = TypeVar("T")
 

@@ -24,7 +24,6 @@ from lstm_jax.training.trials import stopping
 from lstm_jax.training.trials.prepared_data import draw_sequences
 from lstm_jax.training.trials.rule_checks import check_update_rule
 from lstm_jax.training.trials.stopping import TestMetrics, Window
-from lstm_jax.training.trials.stored_keys import restore_keys, store_keys
 from lstm_jax.training.update_rules.base import (
     FROM_TASK,
     AnyModel,
@@ -36,6 +35,7 @@ from lstm_jax.training.update_rules.base import (
 )
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 from lstm_jax.training.update_rules.per_step import PerStepUpdate
+from lstm_jax.training.update_rules.stored_keys import restore_keys, store_keys
 
 RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 

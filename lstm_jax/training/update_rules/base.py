@@ -35,6 +35,9 @@ FROM_TASK: AnyModel = None
 
 GENERATOR = "threefry2x32"
 
+# Folded into the key of the initial weights, from which the weights use only small numbers.
+NOISE = 2**32 - 2  # of an optimiser
+
 # The error before there is one, above all others: infinity would be refused by `jax_debug_infs`.
 NO_ERROR = float(np.finfo(np.float32).max)
 
@@ -160,7 +163,7 @@ def with_fixed_prng(fun: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(fun)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with jax.threefry_partitionable(True):
+        with jax.threefry_partitionable(True), jax.default_prng_impl(GENERATOR):
             return fun(*args, **kwargs)
 
     return wrapped

@@ -19,8 +19,17 @@ from lstm_jax.network.layer import At, RunOptions, Steps, apply, net_inputs_only
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
-from lstm_jax.training.update_rules.base import FROM_TASK, NO_ERROR, Metrics, as_key, vmap_trials
+from lstm_jax.training.update_rules.base import (
+    FROM_TASK,
+    NO_ERROR,
+    NOISE,
+    Metrics,
+    as_key,
+    subkey,
+    vmap_trials,
+)
 from lstm_jax.training.update_rules.construction import mask_blocks
+from lstm_jax.training.update_rules.stored_keys import fold_into_keys
 
 # An error has stopped decreasing if it is at least this fraction of the previous chunk's: outputs
 # whose target is 0 fall as t^(-1/2), so that it never stops altogether.
@@ -59,7 +68,8 @@ class PerSequenceUpdate:
         if self.optimiser is None:
             default = self._make_optimiser(hyperparameters.optimiser, hyperparameters.learning_rate)
             object.__setattr__(self, "optimiser", default)
-        check_optimiser(self.optimiser)
+        draw = lambda: draw_weights(jax.random.key(0), self.task.architecture, hyperparameters)
+        check_optimiser(self.optimiser, jax.eval_shape(draw))
         hyperparameters.loss.check(self.task.architecture.output)
 
     def init(self, keys: jax.Array) -> Model:
@@ -70,6 +80,7 @@ class PerSequenceUpdate:
 
         def init_model(key: jax.Array) -> Model:
             parameters, state = self.init_trial(as_key(key))
+            state = fold_into_keys(state, subkey(key, NOISE))  # each trial has its own noise
             previous = parameters if is_delayed else None
             return Model(parameters, state, jnp.int32(num_blocks), jnp.float32(NO_ERROR), previous)
 

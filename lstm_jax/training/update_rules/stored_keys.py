@@ -1,4 +1,7 @@
-"""PRNG keys in models and data, stored as arrays that NumPy and files can hold."""
+"""PRNG keys in models, optimiser states and data.
+
+Outside of compiled programs they are stored as arrays that NumPy and files can hold.
+"""
 
 from __future__ import annotations
 
@@ -53,3 +56,9 @@ def restore_keys(tree: T, batch_axes: int = 0) -> T:
         return jax.random.wrap_key_data(data, impl=leaf.generator)
 
     return jax.tree.map(restore, tree, is_leaf=lambda leaf: isinstance(leaf, StoredKey))
+
+
+def fold_into_keys(tree: T, key: jax.Array) -> T:
+    """Fold a PRNG key into all typed keys of a pytree, such as those of `optax.noisy_sgd`."""
+    number = jax.random.bits(key, (), jnp.uint32)
+    return jax.tree.map(lambda a: jax.random.fold_in(a, number) if is_key(a) else a, tree)
