@@ -7,6 +7,7 @@ any task of the LSTM, with its sequences, criterion, stopping rule and tests.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -28,7 +29,7 @@ from lstm_jax.baselines.fully_recurrent import (
     bptt_gradient,
     initialise,
 )
-from lstm_jax.cell.validation import check_choice, check_tolerance, check_type
+from lstm_jax.cell.validation import as_float, check_choice, check_type, convert_fields
 from lstm_jax.network.optimisers import check_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, Task, real_steps
@@ -62,7 +63,7 @@ class RecurrentUpdate(UpdateRule[Model]):
 
     def __post_init__(self) -> None:
         check_optimiser(self.optimiser, jax.eval_shape(self._draw, jax.random.key(0)))
-        check_tolerance(self.tolerance)
+        convert_fields(self, functools.partial(as_float, least=0.0), "tolerance")
 
     def init(self, key: jax.Array) -> Model:
         """Draw the initial weights."""

@@ -19,6 +19,7 @@ Reference:
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -29,10 +30,11 @@ from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.validation import (
     as_array,
+    as_float,
     check_choice,
-    check_number,
     check_tolerance,
     check_type,
+    convert_fields,
 )
 
 
@@ -139,8 +141,7 @@ class Loss:
     """Outputs within this distance of their target have no error."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            check_number(name, value, least=0.0)
+        convert_fields(self, functools.partial(as_float, least=0.0), *vars(self))
         if not (self.squared or self.cross_entropy):
             raise ValueError("squared and cross_entropy must not both be 0")
 

@@ -8,6 +8,7 @@ task is plain data.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, get_args
 
@@ -15,11 +16,12 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.validation import (
+    as_float,
     as_integer,
     check_choice,
     check_key,
-    check_number,
     check_type,
+    convert_fields,
     require,
 )
 from lstm_jax.tasks.checks import check_functions
@@ -91,11 +93,10 @@ class TestRule:
 
 
 def _check_rule(rule: StreamRule | TestRule, *counts: str) -> None:
-    for name in counts:
-        as_integer(name, getattr(rule, name), 1)
-    as_integer("max_wrong", rule.max_wrong, 0)
+    convert_fields(rule, functools.partial(as_integer, least=1), *counts)
+    convert_fields(rule, functools.partial(as_integer, least=0), "max_wrong")
     if rule.mean_error is not None:
-        check_number("mean_error", rule.mean_error, above=0.0)
+        convert_fields(rule, functools.partial(as_float, above=0.0), "mean_error")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +117,12 @@ class Published:
     """Mean fraction of wrong test sequences."""
     test_error: float | None = None
     """Mean error of test sequences."""
+
+    def __post_init__(self) -> None:
+        numbers = [
+            name for name, value in vars(self).items() if name != "table" and value is not None
+        ]
+        convert_fields(self, functools.partial(as_float, least=0.0), *numbers)
 
 
 class Network(Protocol):
@@ -213,9 +220,9 @@ class Task(Generic[NetworkT]):
     its interval."""
 
     def __post_init__(self) -> None:
-        for name in ("trials", "max_sequences", "test_size", "construction_interval"):
-            as_integer(name, getattr(self, name), 1)
-        as_integer("max_length", self.max_length, 0)
+        counts = ("trials", "max_sequences", "test_size", "construction_interval")
+        convert_fields(self, functools.partial(as_integer, least=1), *counts)
+        convert_fields(self, functools.partial(as_integer, least=0), "max_length")
         check_choice("error_at", self.error_at, get_args(ErrorAt))
         if not self.title:
             object.__setattr__(self, "title", self.name)
@@ -296,7 +303,7 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     Raises:
       ValueError: if the tolerance is not positive.
     """
-    check_number("tolerance", tolerance, above=0.0)
+    tolerance = as_float("tolerance", tolerance, above=0.0)
 
     def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
         return jnp.all(jnp.abs(outputs - example.true_targets) < tolerance)

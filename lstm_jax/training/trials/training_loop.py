@@ -91,7 +91,7 @@ class TrainingLoop:
             chunk = task.construction_interval if task.sequential_construction else CHUNK
             chunk = task.rule.interval if isinstance(task.rule, TestRule) else chunk
             object.__setattr__(self, "chunk", chunk)
-        as_integer("chunk", self.chunk, 1, MAX_CHUNK + 1)
+        object.__setattr__(self, "chunk", as_integer("chunk", self.chunk, 1, MAX_CHUNK + 1))
         as_integer("max_sequences", self.task.max_sequences, 1, MAX_SEQUENCES + 1)
         for rule in (self.task.rule, self.task.first_rule):
             if isinstance(rule, TestRule) and rule.interval != self.chunk:
