@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import time
 
@@ -64,10 +63,10 @@ class Results:
     def add(self, cell: Cell, outcome: Document, about: Document) -> None:
         """Write the outcome of a cell to the file, beside what other processes have added."""
         folder = self._path.with_suffix(".adding")  # locked between processes
-        descriptor = None
-        while descriptor is None:
+        held = None
+        while held is None:
             try:
-                descriptor = lock(folder)
+                held = lock(folder)
             except InUseError:
                 time.sleep(0.01)
         try:
@@ -83,7 +82,7 @@ class Results:
         finally:
             with contextlib.suppress(OSError):  # without locks, the other may have removed it
                 folder.rmdir()
-            os.close(descriptor)
+            del held
 
 
 def run_once(cell: Cell, results: Results, about: Document) -> Document | None:

@@ -33,7 +33,7 @@ from experiments.claims.base import ClaimOptions, band, draw_band
 from lstm_jax import LOSSES, Architecture, Hyperparameters, Parameters, online, unroll
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.tasks.reber import INNER_GRAMMAR, SYMBOLS
+from lstm_jax.tasks.reber import INNER_GRAMMAR, SYMBOLS, predicts_legal_symbols
 from lstm_jax.training.update_rules.per_sequence import draw_weights
 
 GATE_BIASES = (0.5, 1.0, 1.5, 2.0)
@@ -86,8 +86,7 @@ def follow(node: jax.Array, bit: jax.Array) -> tuple[jax.Array, jax.Array]:
 def is_right(outputs: jax.Array, node: jax.Array) -> jax.Array:
     """Return whether every legal symbol's output, of [7], is above every illegal one's."""
     is_legal = (jax.nn.one_hot(jnp.asarray(_NEXT_SYMBOL)[node], len(SYMBOLS)) > 0).any(0)
-    least_legal = jnp.min(jnp.where(is_legal, outputs, jnp.inf))
-    return least_legal > jnp.max(jnp.where(is_legal, -jnp.inf, outputs))
+    return predicts_legal_symbols(outputs, is_legal)
 
 
 class StreamState(NamedTuple):

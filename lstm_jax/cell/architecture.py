@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.pytrees import exportable, static
-from lstm_jax.cell.validation import as_integer, check_choice, check_number, require
+from lstm_jax.cell.validation import as_float, as_integer, check_choice, require
 
 T = TypeVar("T")
 
@@ -185,8 +185,7 @@ class Architecture:
             check_choice("biases", self.biases, get_args(Biases))
         for name in ("cell_input", "cell_output", "output"):
             check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
-        check_number("initial_activation", self.initial_activation)
-        normalise("initial_activation", float(self.initial_activation))
+        normalise("initial_activation", as_float("initial_activation", self.initial_activation))
 
     @property
     def num_blocks(self) -> int:

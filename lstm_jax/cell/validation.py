@@ -38,7 +38,8 @@ def require(is_met: object, name: str, wanted: str, value: object) -> None:
 
 def as_number(value: Any) -> float:
     """Return a number as a float: NaN if it is not a number, infinite if it is too large."""
-    if isinstance(value, (bool, np.bool_, str, bytes)):
+    is_array_of_others = hasattr(value, "dtype") and not jnp.issubdtype(value.dtype, jnp.number)
+    if isinstance(value, (bool, str, bytes)) or is_array_of_others:
         return math.nan
     try:
         return math.nan if np.ndim(value) else float(value)
@@ -59,16 +60,21 @@ def as_integer(name: str, value: Any, least: int, below: float = math.inf) -> in
     return number
 
 
-def check_number(
-    name: str, value: object, *, least: float = -math.inf, above: float = -math.inf
-) -> None:
-    """Raise ValueError unless a value is a number of float32, at least or above a bound."""
-    number = as_number(value) if isinstance(value, (int, float, np.number)) else math.nan
+def as_float(name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> float:
+    """Return a finite number of float32, at least or above a bound, as a float of Python."""
+    number = as_number(value)
     float32 = np.finfo(np.float32)
     is_float32 = number == 0 or float(float32.tiny) <= abs(number) <= float(float32.max)
     sign = "positive and " if above == 0 else "not negative and " if least == 0 else ""
     is_met = is_float32 and number >= least and number > above
     require(is_met, name, f"{sign}a finite number of float32", value)
+    return number
+
+
+def convert_fields(record: object, convert: Callable[[str, Any], Any], *names: str) -> None:
+    """Replace fields of a frozen dataclass by what `convert` makes of their names and values."""
+    for name in names:
+        object.__setattr__(record, name, convert(name, getattr(record, name)))
 
 
 def check_tolerance(tolerance: object) -> None:

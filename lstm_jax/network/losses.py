@@ -30,11 +30,12 @@ from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.validation import (
+    as_float,
     as_real,
     check_choice,
-    check_number,
     check_tolerance,
     check_type,
+    convert_fields,
     widest,
 )
 
@@ -168,8 +169,7 @@ class Loss:
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            check_number(name, value, least=0.0)
+        convert_fields(self, functools.partial(as_float, least=0.0), *vars(self))
         if not (self.squared or self.cross_entropy):
             raise ValueError("squared and cross_entropy must not both be 0")
 

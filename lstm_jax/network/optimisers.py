@@ -40,22 +40,31 @@ _OPTIMISERS: dict[str, Callable[[float | jax.Array], optax.GradientTransformatio
 }
 
 
-def check_optimiser(
-    optimiser: optax.GradientTransformation, weights: optax.Params | None = None
-) -> None:
-    """Raise ValueError if an optimiser needs more than the gradient, as line searches do.
+def check_optimiser(optimiser: optax.GradientTransformation, weights: optax.Params) -> None:
+    """Raise ValueError unless an optimiser trains such weights by their gradient alone.
 
-    `weights` are the pytree that it will update; None: a single number.
+    Line searches need more. A mask or labels of another structure do not fit the weights.
     """
     if not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
         raise ValueError(f"optimiser must be one of optax, such as sgd(0.1), got {optimiser!r}")
-    if not isinstance(optimiser, optax.GradientTransformationExtraArgs):
-        return
-    tree = jax.ShapeDtypeStruct((), jnp.float32) if weights is None else weights
+
+    def update(weights: optax.Params) -> tuple:
+        state = optimiser.init(weights)
+        return state, optimiser.update(weights, state, weights)
+
     try:
         with jax.numpy_dtype_promotion("standard"):
-            jax.eval_shape(lambda w: optimiser.update(w, optimiser.init(w), w), tree)
-    except TypeError as error:
-        raise ValueError(
-            f"optimiser must need the gradient alone, but {str(error).splitlines()[0]}"
-        ) from error
+            state, (updates, new_state) = jax.eval_shape(update, weights)
+    except Exception as error:  # whatever optax, or a transformation of the user's, raises
+        needs_more = isinstance(error, TypeError) and "missing" in str(error)
+        allowed = "need the gradient alone" if needs_more else "fit the weights"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"optimiser must {allowed}, but {reason}") from error
+    for name, found, like in (("updates", updates, weights), ("state", new_state, state)):
+        if _shapes(found) != _shapes(like):
+            raise ValueError(f"optimiser must keep the structure and shapes of its {name}")
+
+
+def _shapes(tree: optax.Params) -> tuple:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [jnp.shape(leaf) for leaf in leaves]

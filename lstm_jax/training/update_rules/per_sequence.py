@@ -19,8 +19,17 @@ from lstm_jax.network.layer import At, RunOptions, Steps, apply, net_inputs_only
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
-from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, as_key, vmap_trials
+from lstm_jax.training.update_rules.base import (
+    FROM_TASK,
+    NO_ERROR,
+    NOISE,
+    Metrics,
+    as_key,
+    subkey,
+    vmap_trials,
+)
 from lstm_jax.training.update_rules.construction import mask_blocks
+from lstm_jax.training.update_rules.stored_keys import fold_into_keys
 
 # An error has stopped decreasing if it is at least this fraction of the previous chunk's: outputs
 # whose target is 0 fall as t^(-1/2), so that it never stops altogether.
@@ -34,8 +43,8 @@ class Model(NamedTuple):
       parameters: the weights.
       optimiser_state: the state of the optimiser, from its `init`.
       num_blocks: [B] int32, the memory blocks that have been added to the network.
-      last_error: [B] float32, the mean training error of the previous chunk; infinity if there was
-        none.
+      last_error: [B] float32, the mean training error of the previous chunk; `NO_ERROR` if there
+        was none.
       previous: the weights before the last update, if the first step of a sequence still uses them.
     """
 
@@ -69,7 +78,8 @@ class PerSequenceUpdate:
         if self.optimiser is None:
             default = self._make_optimiser(hyperparameters.optimiser, hyperparameters.learning_rate)
             object.__setattr__(self, "optimiser", default)
-        check_optimiser(self.optimiser)
+        draw = lambda: draw_weights(jax.random.key(0), self.task.architecture, hyperparameters)
+        check_optimiser(self.optimiser, jax.eval_shape(draw))
         hyperparameters.loss.check(self.task.architecture.output)
 
     def init(self, keys: jax.Array) -> Model:
@@ -80,8 +90,9 @@ class PerSequenceUpdate:
 
         def init_model(key: jax.Array) -> Model:
             parameters, state = self.init_trial(as_key(key))
+            state = fold_into_keys(state, subkey(key, NOISE))  # each trial has its own noise
             previous = parameters if is_delayed else None
-            return Model(parameters, state, jnp.int32(num_blocks), jnp.float32(jnp.inf), previous)
+            return Model(parameters, state, jnp.int32(num_blocks), jnp.float32(NO_ERROR), previous)
 
         return vmap_trials(init_model)(keys)
 
