@@ -13,9 +13,10 @@ import numpy as np
 
 from experiments.ablations import cells, design
 from experiments.ablations.design import Outcome, is_confirmed, works
+from experiments.ablations.estimate import estimate, verdict
 from experiments.rows.collection import read_results
 from experiments.rows.text import markdown, replace_section
-from lstm_jax import row_names
+from lstm_jax import make_task, row_names
 from lstm_jax.network.files import Document
 from lstm_jax.network.writing import write_atomically
 from lstm_jax.plots import style
@@ -29,9 +30,13 @@ MIN_ERRORS = 2  # standard errors by which a displayed effect differs from 0
 
 
 def gather(folder: pathlib.Path) -> tuple[Gathered, Gathered]:
-    """Return each row's outcomes, first that of its own file of `paper`, and its repetitions."""
+    """Return each row's outcomes, first that of its own file of `paper`, and those of other seeds.
+
+    The others neither chose nor confirmed an interpretation: repetitions and estimates.
+    """
     gathered: dict[str, list[Outcome]] = {row: [] for row in row_names()}
-    repeated: dict[str, list[Outcome]] = {}
+    others: dict[str, list[Outcome]] = {}
+    seeds = (design.REPETITION_SEED, design.ESTIMATION_SEED)
     for document in read_results():
         if document["recipe"] == "paper" and document["task"] in gathered:
             summary = document["summary"]
@@ -39,9 +44,9 @@ def gather(folder: pathlib.Path) -> tuple[Gathered, Gathered]:
             gathered[document["task"]].append(summary | about)
     for row, known in gathered.items():
         found = cells.Results(folder, row).cells()
-        repeated[row] = [o for o in found if o["seed"] == design.REPETITION_SEED]
-        known += [o for o in found if o["seed"] != design.REPETITION_SEED]
-    return gathered, repeated
+        others[row] = [o for o in found if o["seed"] in seeds]
+        known += [o for o in found if o["seed"] not in seeds]
+    return gathered, others
 
 
 def write_page(folder: pathlib.Path) -> str:
@@ -49,9 +54,10 @@ def write_page(folder: pathlib.Path) -> str:
 
     Return the table of rows; raise ValueError if the page lacks a marker.
     """
-    gathered, repeated = gather(folder)
+    gathered, others = gather(folder)
     tables = {
-        "rows": rows_table(gathered, repeated),
+        "estimates": estimates_table(others),
+        "rows": rows_table(gathered, others),
         "interpretations": shared_table(gathered),
         "effects": effects_table(gathered),
         "cut short": cut_short_table(read_results()),
@@ -73,7 +79,39 @@ def write_page(folder: pathlib.Path) -> str:
 # Tables ------------------------------------------------------------------------------------------
 
 
-def rows_table(gathered: Gathered, repeated: Gathered) -> str:
+def estimates_table(others: Gathered) -> str:
+    """Return the table of the estimates on a seed that decided nothing."""
+    lines = [
+        _estimate_line(row, outcome)
+        for row, outcomes in others.items()
+        for outcome in outcomes
+        if outcome["seed"] == design.ESTIMATION_SEED
+    ]
+    titles = ("row", "interpretation", "solved", "published", "ratio", "wrong", "published")
+    return markdown((*titles, "verdict"), lines)
+
+
+def _estimate_line(row: str, outcome: Outcome) -> list[str]:
+    published, found = make_task(row).published, estimate(row, outcome)
+    wrong = [w for w, n in zip(outcome["wrong"], outcome["sequences"], strict=True) if n]
+    low, high = (f"{100 * share:.0f}" for share in found.success_interval)
+    ratio = ""
+    if found.ratio_interval is not None:
+        least, most = found.ratio_interval
+        ratio = f"{found.ratio:.2f} ({least:.2f} to {most:.2f})"
+    return [
+        row,
+        _code(outcome["recipe"]),
+        f"{_solved(outcome)} ({low} to {high} %)",
+        f"{100 if published.success_rate is None else published.success_rate:g} %",
+        ratio,
+        f"{np.mean(wrong):.1f}" if wrong else "",
+        "" if published.test_wrong is None else f"{published.test_wrong:g}",
+        verdict(row, found),
+    ]
+
+
+def rows_table(gathered: Gathered, others: Gathered) -> str:
     """Return the table of `paper` and the smallest interpretation that works, or the best, per row.
 
     Figures of seed 0, by which interpretations are chosen, are in brackets.
@@ -90,7 +128,7 @@ def rows_table(gathered: Gathered, repeated: Gathered) -> str:
             lines.append([*line, "none found", *[""] * 5])
             continue
         cell = design.make_cell(row, found["recipe"], design.REPETITION_SEED)
-        again = design.find(cell, repeated[row])
+        again = design.find(cell, others[row])
         line += [
             _code(found["recipe"]),
             _bracketed(row, found, _solved(found)),

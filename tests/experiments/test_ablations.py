@@ -160,9 +160,9 @@ def test_a_repetition_fills_its_column_and_decides_nothing(tmp_path: pathlib.Pat
     for overrides, solved in (("tolerance=0.1", 30), ("initial-activation=0.5", 40)):
         cell = design.make_cell("6a", f"paper+{overrides}", design.REPETITION_SEED)
         results.add(cell, outcome(overrides, solved, 62_780, cell.seed, cell.trials), {})
-    gathered, repeated = page.gather(tmp_path)
+    gathered, others = page.gather(tmp_path)
     assert gathered == before
-    lines = page.rows_table(before, repeated).splitlines()
+    lines = page.rows_table(before, others).splitlines()
     line = lines[2 + list(before).index("6a")]
     assert line.endswith("| `tolerance=0.1` | 5 of 20 | 31,390 | 1.00 | no | 30 of 40, 2.00 |")
     assert [o for o in results.cells() if design.is_confirmed("6a", o)] == before["6a"]
@@ -223,8 +223,8 @@ def test_the_page_has_what_was_confirmed_and_its_prose_stays(tmp_path: pathlib.P
 
 def test_the_committed_page_is_that_of_the_committed_results():
     text = (RESULTS / "ablations" / "README.md").read_text()
-    gathered, repeated = page.gather(RESULTS / "ablations")
-    rows = page.rows_table(gathered, repeated)
+    gathered, others = page.gather(RESULTS / "ablations")
+    rows = page.rows_table(gathered, others)
     assert all(table in text for table in (rows, page.shared_table(gathered)))
     for path in (RESULTS / "ablations").glob("*.json"):
         for key, entry in json.loads(path.read_text())["cells"].items():

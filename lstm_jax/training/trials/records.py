@@ -95,7 +95,8 @@ class TrialResult:
       test_squared_error: mean squared error of an output in that test.
       curve: [chunks, 3] float64: training sequences until the end of a chunk, its mean error and
         its fraction of incorrect sequences.
-      model: the model when the trial ended, of its update rule, in NumPy arrays, except for PRNG keys.
+      model: the model when the trial ended, of its update rule, in NumPy arrays, except for PRNG
+        keys.
       best_model: the model at the end of the chunk with the lowest mean error.
       best_error: mean error of that chunk; infinity if `best_model` is untrained.
       best_sequences: training sequences until the end of that chunk.
