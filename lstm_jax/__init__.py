@@ -17,7 +17,7 @@ if jax.__version_info__ < (0, 10):  # before anything breaks for want of what it
         "and restart Python (in a notebook: the runtime)"
     )
 
-from lstm_jax import baselines, network, plots, tasks, training
+from lstm_jax import baselines, data, network, plots, tasks, training
 from lstm_jax.analysis.diagnostics import Finding, diagnose
 from lstm_jax.cell.activations import ACTIVATIONS, Activation
 from lstm_jax.cell.architecture import Architecture, Layer
@@ -41,8 +41,22 @@ from lstm_jax.network.attention import (
 from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.files import load, save
 from lstm_jax.network.interop import from_library, to_library
-from lstm_jax.network.layer import RunOptions, apply, bidirectional, output_units, step, unroll
-from lstm_jax.network.losses import LOSSES, Loss, cross_entropy, half_squared_error
+from lstm_jax.network.layer import (
+    RunOptions,
+    apply,
+    bidirectional,
+    net_inputs_only,
+    output_units,
+    step,
+    unroll,
+)
+from lstm_jax.network.losses import (
+    LOSSES,
+    Loss,
+    cross_entropy,
+    half_squared_error,
+    softmax_cross_entropy,
+)
 from lstm_jax.network.online import (
     Learner,
     init_learner,
@@ -101,6 +115,7 @@ __all__ = (
     "check_parameters",
     "configure_cpu",
     "cross_entropy",
+    "data",
     "diagnose",
     "dot_product_attention",
     "from_library",
@@ -112,6 +127,7 @@ __all__ = (
     "load",
     "make_recipe",
     "make_task",
+    "net_inputs_only",
     "network",
     "online",
     "online_gradient",
@@ -121,6 +137,7 @@ __all__ = (
     "processes",
     "row_names",
     "save",
+    "softmax_cross_entropy",
     "start_sequence",
     "step",
     "tasks",

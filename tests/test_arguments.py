@@ -119,7 +119,7 @@ CASES: dict[str, Rows] = {
         biases=(None, "some", True, ("input",), (1,), {"cell"}),
         cell_input=(None, "relu", jnp.tanh),
         cell_output=(None, "relu", 1),
-        output=(None, "softmax", 1),
+        output=(None, "relu", 1),
         initial_activation=NO_NUMBER,
     ),
     "initialise": of(
@@ -231,6 +231,14 @@ CASES: dict[str, Rows] = {
         tolerance=(-1, None, np.nan, "1"),
         **LOSS_ARGUMENTS,
     ),
+    "softmax_cross_entropy": of(
+        lstm.softmax_cross_entropy,
+        {"net": OUTPUTS, "targets": OUTPUTS},
+        net__or_targets=(*NO_ARRAY[:4], np.ones(3), 1.0, [[1, 2]]),
+        **LOSS_ARGUMENTS | {"targets": (*LOSS_ARGUMENTS["targets"], [0, 1, 2, 0], [0, 1], 0)},
+        class_weights=("abc", np.ones(3), 1.0),
+    ),
+    "net_inputs_only": of(lstm.net_inputs_only, {}, architecture=NO_NETWORK),
     "Loss": of(lstm.Loss, {}, squared=NO_AMOUNT, cross_entropy=NO_AMOUNT, tolerance=NO_AMOUNT)
     | of(
         lstm.Loss(),
@@ -308,6 +316,11 @@ CASES: dict[str, Rows] = {
         **dict.fromkeys(("trials", "max_sequences", "test_size"), (*NO_WHOLE, 0)),
         max_length=NO_WHOLE,
         error_at=("begin", None),
+    )
+    | of(
+        lambda output: tasks.replace_architecture(TASK, num_outputs=2, output=output),
+        {},
+        output=("softmax",),
     )
     | of(TASK.sample_batch, {"key": KEY, "size": 2}, size=(*NO_WHOLE, 0), key=NO_KEY[:4])
     | {"tolerance": (tasks.within, (*NO_NUMBER, 0, -0.1))},
@@ -391,8 +404,8 @@ WITHOUT_CASES = {
     "ACTIVATIONS", "Activation", "Activations", "AdditiveAttention", "Attention", "BatchUpdateRule",
     "DotProductAttention", "Example", "Finding", "LOSSES", "Layer", "Learner", "OutputWeights",
     "Parameters", "Recipe", "State", "Steps", "TrialResult", "UnitWeights",
-    "UpdateRule", "Vmapped", "network", "online", "output_units", "plots", "processes", "row_names",
-    "tasks",
+    "UpdateRule", "Vmapped", "data", "network", "online", "output_units", "plots", "processes",
+    "row_names", "tasks",
 }  # fmt: skip
 
 

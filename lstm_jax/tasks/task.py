@@ -208,6 +208,8 @@ class Task(Generic[NetworkT]):
             as_integer(name, getattr(self, name), 1)
         as_integer("max_length", self.max_length, 0)
         check_choice("error_at", self.error_at, get_args(ErrorAt))
+        if getattr(self.architecture, "output", None) == "softmax":
+            raise ValueError("output must not be 'softmax' in trials; train such a network by fit")
         if not self.title:
             object.__setattr__(self, "title", self.name)
         if not self.max_length:
