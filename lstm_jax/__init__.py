@@ -67,6 +67,15 @@ from lstm_jax.network.online import (
 )
 from lstm_jax.network.padding import pad_sequences
 from lstm_jax.tasks import Example, Hyperparameters, Task, make_task, row_names
+from lstm_jax.training.fit import (
+    Epoch,
+    FitResult,
+    FitState,
+    fit,
+    init_fit,
+    mean_loss,
+    write_epochs,
+)
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.recipes.recipe import Recipe, make_recipe
@@ -88,8 +97,11 @@ __all__ = (
     "Attention",
     "BatchUpdateRule",
     "DotProductAttention",
+    "Epoch",
     "Example",
     "Finding",
+    "FitResult",
+    "FitState",
     "Hyperparameters",
     "Layer",
     "Learner",
@@ -118,8 +130,10 @@ __all__ = (
     "data",
     "diagnose",
     "dot_product_attention",
+    "fit",
     "from_library",
     "half_squared_error",
+    "init_fit",
     "init_learner",
     "initialise",
     "learn",
@@ -127,6 +141,7 @@ __all__ = (
     "load",
     "make_recipe",
     "make_task",
+    "mean_loss",
     "net_inputs_only",
     "network",
     "online",
@@ -145,5 +160,6 @@ __all__ = (
     "training",
     "unroll",
     "update",
+    "write_epochs",
     "zero_state",
 )

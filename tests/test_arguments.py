@@ -292,6 +292,18 @@ CASES: dict[str, Rows] = {
         weights=("x", 1.0, [1.0]),
         loss=NO_LOSS,
     ),
+    "fit": of(
+        lstm.fit,
+        {"loss": jnp.mean, "parameters": 1.0, "optimiser": SGD, "batches": [np.ones(1)]},
+        loss=(None, 1.0),
+        optimiser=(None, 0.1, "sgd"),
+        batches=([], lambda epoch: ()),
+        epochs=NO_WHOLE,
+        patience=(*NO_WHOLE[1:], 0),
+        key=NO_KEY[:1] + NO_KEY[2:],
+        state=(1.0, {}),
+    ),
+    "init_fit": of(lstm.init_fit, {"parameters": 1.0}, optimiser=(None, 0.1, "sgd")),
     "PerSequenceUpdate": of(lstm.PerSequenceUpdate, {"task": TASK}, optimiser=NO_OPTIMISER),
     "TrainingLoop": of(lstm.TrainingLoop, {"task": TASK}, chunk=(*NO_WHOLE[1:], 0, 2**25))
     | of(
@@ -402,10 +414,10 @@ CASES: dict[str, Rows] = {
 # loops, on validated arguments.
 WITHOUT_CASES = {
     "ACTIVATIONS", "Activation", "Activations", "AdditiveAttention", "Attention", "BatchUpdateRule",
-    "DotProductAttention", "Example", "Finding", "LOSSES", "Layer", "Learner", "OutputWeights",
-    "Parameters", "Recipe", "State", "Steps", "TrialResult", "UnitWeights",
-    "UpdateRule", "Vmapped", "data", "network", "online", "output_units", "plots", "processes",
-    "row_names", "tasks",
+    "DotProductAttention", "Epoch", "Example", "Finding", "FitResult", "FitState", "LOSSES",
+    "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "State", "Steps", "TrialResult",
+    "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss", "network", "online",
+    "output_units", "plots", "processes", "row_names", "tasks", "write_epochs",
 }  # fmt: skip
 
 
