@@ -18,6 +18,7 @@ if jax.__version_info__ < (0, 10):  # before anything breaks for want of what it
     )
 
 from lstm_jax import baselines, data, network, plots, tasks, training
+from lstm_jax.analysis import scores
 from lstm_jax.analysis.diagnostics import Finding, diagnose
 from lstm_jax.cell.activations import ACTIVATIONS, Activation
 from lstm_jax.cell.architecture import Architecture, Layer
@@ -66,6 +67,7 @@ from lstm_jax.network.online import (
     update,
 )
 from lstm_jax.network.padding import pad_sequences
+from lstm_jax.network.states import load_state, save_state
 from lstm_jax.tasks import Example, Hyperparameters, Task, make_task, row_names
 from lstm_jax.training.fit import (
     Epoch,
@@ -139,6 +141,7 @@ __all__ = (
     "learn",
     "learn_chunk",
     "load",
+    "load_state",
     "make_recipe",
     "make_task",
     "mean_loss",
@@ -152,6 +155,8 @@ __all__ = (
     "processes",
     "row_names",
     "save",
+    "save_state",
+    "scores",
     "softmax_cross_entropy",
     "start_sequence",
     "step",

@@ -6,6 +6,7 @@ A new public function needs a row in `CASES`; the first test checks that it has 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable
@@ -375,6 +376,14 @@ CASES: dict[str, Rows] = {
         ),
         "solved": (network_from_document, (RESULT | {"network": None},)),
     },
+    "save_state": of(
+        lstm.save_state,
+        {"path": "/none/a", "tree": 1.0},
+        tree=("a", {"b": "c"}, KEY, [None, object()]),
+        path=("/", "/none/a"),
+    ),
+    "load_state": of(lstm.load_state, {"like": 1.0}, path=("/", "/none/a"))
+    | {"test_arguments": (functools.partial(lstm.load_state, like=1.0), (__file__,))},
     "from_library": of(
         lstm.from_library,
         {"library": "keras.LSTM", "arrays": KERAS},
@@ -417,7 +426,7 @@ WITHOUT_CASES = {
     "DotProductAttention", "Epoch", "Example", "Finding", "FitResult", "FitState", "LOSSES",
     "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "State", "Steps", "TrialResult",
     "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss", "network", "online",
-    "output_units", "plots", "processes", "row_names", "tasks", "write_epochs",
+    "output_units", "plots", "processes", "row_names", "scores", "tasks", "write_epochs",
 }  # fmt: skip
 
 
@@ -441,7 +450,7 @@ def failure(call: Call, value, names: list[str]) -> str | None:
 
 @pytest.mark.parametrize("function", CASES)
 def test_a_bad_argument_is_one_line_that_names_it(function: str):
-    if function in ("save", "load"):
+    if function.startswith(("save", "load")):
         pytest.importorskip("safetensors")
     failures = [
         f"{names}={displayed(value)}: {found}"
