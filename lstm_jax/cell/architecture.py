@@ -17,7 +17,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.activations import ACTIVATIONS, OUTPUTS
 from lstm_jax.cell.pytrees import exportable, static
 from lstm_jax.cell.validation import as_float, as_integer, check_choice, require
 
@@ -138,7 +138,8 @@ class Architecture:
         ("input_gate", "output").
       cell_input: the activation function g, a key of `ACTIVATIONS`.
       cell_output: the activation function h, a key of `ACTIVATIONS`.
-      output: the activation function of the output units, a key of `ACTIVATIONS`.
+      output: the activation function of the output units, a key of `ACTIVATIONS`; or "softmax" for
+        the probabilities of K classes, at least 2.
       forget_gates: whether blocks have forget gates (Gers et al. 2000); otherwise y_phi = 1.
       peepholes: whether gates see the internal states of their block, by one weight per cell (Gers
         et al. 2002).
@@ -183,8 +184,11 @@ class Architecture:
             normalise("biases", tuple(name for name in _UNITS if name in self.biases))
         else:
             check_choice("biases", self.biases, get_args(Biases))
-        for name in ("cell_input", "cell_output", "output"):
+        for name in ("cell_input", "cell_output"):
             check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
+        check_choice("output", self.output, OUTPUTS)
+        if self.output == "softmax":
+            as_integer("num_outputs of a softmax", self.num_outputs, 2)
         normalise("initial_activation", as_float("initial_activation", self.initial_activation))
 
     @property

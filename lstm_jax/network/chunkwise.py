@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import Architecture, add_layers
 from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import Parameters, join
@@ -109,5 +109,6 @@ def _learn_chunk(
         gradient = gradient._replace(layer=add_layers(gradient.layer, earlier))
         learner = learner._replace(gradient=gradient)
     traces = advance_traces(layer, learner.traces, sequence, activations)
-    outputs = clear_padding(ACTIVATIONS[architecture.output](net), sequence.mask)
+    outputs = activate_outputs(architecture.output, net, axis=1)
+    outputs = clear_padding(outputs, sequence.mask)
     return outputs, learner._replace(state=final, traces=traces)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import (
     one_hot_sum_over_time,
@@ -97,8 +97,9 @@ def unroll(
       architecture: the network; static under `jit`.
       parameters: its weights; their dtype is that of all results.
       inputs: [T, I] floating, or [T] integers in [0, I) for one-hot vectors; any array-like. T may
-        be 0. Under `jit`, where values cannot be checked, an integer outside [0, I) stands for a
-        vector of zeros.
+        be 0. Integers are an embedding of I symbols: each gathers its row of the input weights.
+        Under `jit`, where values cannot be checked, an integer outside [0, I) stands for a vector
+        of zeros.
       steps: the padding and the resets of the state.
       initial_state: the state before the first step; None: `zero_state`, as in the paper.
       options: the gradient and the direction.
@@ -210,7 +211,7 @@ def run_output_units(
             net = net + sum_up(weights.input, inputs)
     if weights.bias is not None:
         net = net + (weights.bias if is_step else weights.bias[None])
-    return ACTIVATIONS[architecture.output](net)
+    return activate_outputs(architecture.output, net, axis=0 if is_step else 1)
 
 
 def bidirectional(
@@ -280,7 +281,19 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
 
 
 def net_inputs_only(architecture: Architecture) -> Architecture:
-    """Return the architecture whose outputs are the output units' net inputs, as losses need."""
+    """Return the architecture whose outputs are the output units' net inputs, as losses need.
+
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=4, output="softmax")
+    >>> net_inputs_only(net).output
+    'identity'
+
+    Args:
+      architecture: the network.
+
+    Raises:
+      ValueError: if `architecture` is not an `Architecture`.
+    """
+    check_type("architecture", architecture, Architecture)
     return dataclasses.replace(architecture, output="identity")
 
 

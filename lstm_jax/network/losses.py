@@ -11,6 +11,15 @@ With y_k = f(net_k), the target t_k, and e_k minus the derivative of the loss by
 
 Each is a function of a whole sequence, with its true derivative. A `Loss` names one of them.
 
+| outputs                        | `output`   | loss                     | its e_k   |
+|--------------------------------|------------|--------------------------|-----------|
+| numbers (regression, forecast) | "identity" | `half_squared_error`     | t_k - y_k |
+| one of K classes               | "softmax"  | `softmax_cross_entropy`  | t_k - y_k |
+| K independent properties       | "logistic" | `cross_entropy`          | t_k - y_k |
+
+The cross entropies take the net inputs of the output units, as `apply` returns them for
+`net_inputs_only(architecture)`. The gradient from there on is the one that `apply` is asked for.
+
 Reference:
   S. E. Fahlman. Faster-learning variations on back-propagation: an empirical study. Proceedings of
   the 1988 Connectionist Models Summer School, 38-51, 1988.
@@ -26,13 +35,16 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.activations import ACTIVATIONS, logistic
+from lstm_jax.cell.activations import OUTPUTS, activate_outputs, logistic
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.validation import (
+    as_array,
     as_float,
     as_real,
+    as_shaped,
     check_choice,
+    check_symbols,
     check_tolerance,
     check_type,
     convert_fields,
@@ -123,6 +135,49 @@ _entropies.defjvps(
 )
 
 
+def softmax_cross_entropy(
+    net: ArrayLike,
+    targets: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    class_weights: ArrayLike | None = None,
+) -> jax.Array:
+    """Return - Σ_t Σ_k c_k t_k log softmax(net)_k, for classes that exclude each other.
+
+    >>> net = jnp.log(jnp.array([0.5, 0.25, 0.25]))
+    >>> [round(float(softmax_cross_entropy(net, target)), 4) for target in (0, [1.0, 0.0, 0.0])]
+    [0.6931, 0.6931]
+
+    Args:
+      net: [K] or [T, K] floating, the net inputs of the output units.
+      targets: [] or [T] integers in [0, K), the classes; or the shape of `net`, probabilities, such
+        as one-hot vectors. Under `jit`, a class outside [0, K) has no loss.
+      weights: [T] bool or floating, the weight of each step; None: 1. The targets of a step of
+        weight 0 may be anything.
+      class_weights: [K], c, the weight of each class, for classes that are rare; None: 1.
+
+    Raises:
+      ValueError: if the arrays do not fit each other, or a class is outside [0, K).
+    """
+    net, targets = as_array("net", net), as_array("targets", targets)
+    if not jnp.issubdtype(net.dtype, jnp.floating) or net.ndim == 0:
+        raise ValueError(f"net must be floating [K] or [T, K], got {net.dtype} {net.shape}")
+    axis = 0 if net.ndim == 1 else 1
+    is_classes = targets.shape == net.shape[:axis] + net.shape[axis + 1 :]
+    if is_classes and jnp.issubdtype(targets.dtype, jnp.integer):
+        steps = None if weights is None else as_array("weights", weights).astype(bool)
+        check_symbols("targets", targets[None] if axis == 0 else targets, net.shape[axis], steps)
+        targets = jax.nn.one_hot(targets, net.shape[axis], dtype=net.dtype, axis=axis)
+    net, targets, weights = _as_arrays("net", net, targets, weights)
+    if weights is not None:
+        targets = jnp.where(weights.astype(bool), targets, 0) * weights.astype(net.dtype)
+    if class_weights is not None:
+        class_weights = as_shaped("class_weights", class_weights, (net.shape[axis],))
+        others = [i for i in range(net.ndim) if i != axis]
+        targets = targets * jnp.expand_dims(class_weights.astype(net.dtype), others)
+    return jnp.sum(optax.softmax_cross_entropy(net, targets, axis))
+
+
 def ignore_within_tolerance(
     outputs: jax.Array, targets: jax.Array, tolerance: jax.Array | float | None
 ) -> jax.Array:
@@ -147,7 +202,8 @@ def ignore_within_tolerance(
 class Loss:
     """A weighted sum of E / 2 and the cross entropy, beyond a tolerance.
 
-    e_k = (squared f'(net_k) + cross_entropy) (t_k - y_k), and 0 within the tolerance.
+    The cross entropy is that of the output units, `cross_entropy` or `softmax_cross_entropy`. Of
+    logistic ones e_k = (squared f'(net_k) + cross_entropy) (t_k - y_k), and 0 within the tolerance.
 
     >>> net, target = jnp.array([2.0]), jnp.array([0.0])
     >>> gradients = [jax.grad(loss)(net, target) for loss in (Loss(), LOSSES["cross_entropy"])]
@@ -157,8 +213,9 @@ class Loss:
     Attributes:
       squared: weight of E / 2, not negative.
       cross_entropy: weight of the cross entropy, not negative; unless it is 0, output units must be
-        logistic.
-      tolerance: outputs within this distance of their target have no error; not negative.
+        logistic or a softmax.
+      tolerance: outputs within this distance of their target have no error; not negative, and 0 for
+        a softmax.
 
     Raises:
       ValueError: if a field is negative or not finite, or both weights are 0.
@@ -175,9 +232,12 @@ class Loss:
 
     def check(self, output: str) -> None:
         """Raise ValueError unless the loss is defined for an activation of the output units."""
-        check_choice("output", output, tuple(ACTIVATIONS))
-        if self.cross_entropy and output != "logistic":
-            raise ValueError(f"the cross entropy needs output units 'logistic', got {output!r}")
+        check_choice("output", output, OUTPUTS)
+        if self.cross_entropy and output not in ("logistic", "softmax"):
+            wanted = "output units 'logistic' or 'softmax'"
+            raise ValueError(f"the cross entropy needs {wanted}, got {output!r}")
+        if self.tolerance and output == "softmax":
+            raise ValueError(f"tolerance must be 0 for output 'softmax', got {self.tolerance}")
 
     def __call__(
         self,
@@ -189,9 +249,9 @@ class Loss:
     ) -> jax.Array:
         """Return the loss of a sequence, summed over steps, output units and lanes.
 
-        The arrays and errors are those of `cross_entropy`: `net` is what `apply` returns for an
-        architecture whose `output` is "identity". The argument `output` is the activation
-        function of the output units, a key of `ACTIVATIONS`.
+        `net` and the other arrays are those of `cross_entropy`: `net` is what `apply` returns for
+        an architecture whose `output` is "identity". The argument `output` is the activation
+        function of the output units, as of `Architecture`.
         """
         self.check(output)
         return _loss(self, output, *_as_arrays("net", net, targets, weights))
@@ -203,10 +263,12 @@ def _loss(
 ) -> jax.Array:
     terms = []
     if loss.squared:
-        outputs = ACTIVATIONS[output](net)
+        outputs = activate_outputs(output, net, axis=0 if net.ndim == 1 else 1)
         outputs = ignore_within_tolerance(outputs, targets, loss.tolerance or None)
         terms.append((loss.squared, _half_squared_error(outputs, targets, weights)))
-    if loss.cross_entropy:
+    if loss.cross_entropy and output == "softmax":
+        terms.append((loss.cross_entropy, softmax_cross_entropy(net, targets, weights)))
+    elif loss.cross_entropy:
         entropy = _cross_entropy(loss.tolerance, net, targets, weights)
         terms.append((loss.cross_entropy, entropy))
     first, *rest = (term if factor == 1 else factor * term for factor, term in terms)

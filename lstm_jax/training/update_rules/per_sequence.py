@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from optax.tree_utils import tree_where
 
-from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.step import State
@@ -190,7 +190,8 @@ class PerSequenceUpdate:
         return mask_blocks(self.task.architecture, parameters, num_blocks)
 
     def _activate(self, net: jax.Array, example: Example) -> jax.Array:
-        outputs = ACTIVATIONS[self.task.architecture.output](net)
+        axis = 0 if self.task.error_at == "end" else 1
+        outputs = activate_outputs(self.task.architecture.output, net, axis)
         if self.task.error_at == "end" or self.task.fixed_length:
             return outputs
         return jnp.where(real_steps(example)[:, None], outputs, 0)
