@@ -30,7 +30,7 @@ from lstm_jax.baselines.fully_recurrent import (
     initialise,
 )
 from lstm_jax.cell.validation import as_float, check_choice, check_type, convert_fields
-from lstm_jax.network.optimisers import check_optimiser
+from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, Task, real_steps
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -209,6 +209,6 @@ def training_loop(
         published=Published(),
         sequential_construction=False,
     )
-    descent = optax.sgd(rate) if optimiser is None else optimiser
+    descent = make_optimiser("sgd", rate) if optimiser is None else optimiser
     rule = RecurrentUpdate(baseline, descent, GRADIENTS[method], tolerance)
     return TrainingLoop(baseline, Vmapped(rule))

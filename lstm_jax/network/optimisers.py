@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -11,7 +12,8 @@ import optax
 DECAY_STEPS = 5000  # updates after which the inverse-square-root schedule begins to fall
 
 
-def make_optimiser(name: str, learning_rate: float | jax.Array) -> optax.GradientTransformation:
+@functools.lru_cache(maxsize=256)  # so that equal update rules have the same optimiser
+def make_optimiser(name: str, learning_rate: float) -> optax.GradientTransformation:
     """Return the optimiser of a `Hyperparameters.optimiser`; the learning rate is the paper's a."""
     return _OPTIMISERS[name](learning_rate)
 

@@ -303,8 +303,11 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     Raises:
       ValueError: if the tolerance is not positive.
     """
-    tolerance = as_float("tolerance", tolerance, above=0.0)
+    return _within(as_float("tolerance", tolerance, above=0.0))
 
+
+@functools.cache  # so that equal tasks have the same criterion, and share compiled programs
+def _within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
         return jnp.all(jnp.abs(outputs - example.true_targets) < tolerance)
 

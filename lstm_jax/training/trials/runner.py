@@ -309,7 +309,8 @@ def _take(tree: T, positions: int | np.ndarray) -> T:
 def _check_indices(indices: Sequence[int]) -> list[int]:
     """Return the trials' indices as ints."""
     if not isinstance(indices, Iterable):
-        raise ValueError(f"indices must be whole numbers, got {displayed(indices)}")
+        numbers = f"range({indices})" if isinstance(indices, int) else "range(20)"
+        raise ValueError(f"indices must be numbers, such as {numbers}, got {displayed(indices)}")
     found = [as_integer("each of indices", index, 0, DATA) for index in indices]
     if not found or len(set(found)) < len(found):
         raise ValueError(f"indices must be one or more, and distinct, got {found}")
