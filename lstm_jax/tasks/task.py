@@ -201,7 +201,8 @@ class Task(Generic[NetworkT]):
     """Whether every sequence has `max_length` steps, so that no mask is needed."""
     prepare: Callable[[jax.Array, int], Data] | None = None
     """(key, trial) -> the data that all sequences of a trial share, such as its training set. Runs
-    on the host, with the same key for all trials of a run. None: there are no such data."""
+    on the host, with the same key for all trials of a run. An array that is the same object for all
+    trials is kept once per device, others once per trial. None: there are no such data."""
     training_set: Callable[[Data], Example] | None = None
     """(data) -> all training sequences, the batch axis first; training goes through them in turn.
     None: training draws its sequences by `sample`."""

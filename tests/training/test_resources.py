@@ -13,9 +13,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.sharding import Mesh
-from small_tasks import LATCH, assert_same_result, make_runner, sgd
+from small_tasks import LATCH, assert_same_result, make_loop, make_runner, sgd
 
 from lstm_jax.tasks import Example, Task, make_task, within
 from lstm_jax.training.trials.programs import MAX_LOOPS, forget_programs
@@ -132,6 +133,20 @@ def test_runners_of_equal_loops_share_their_programs(name: str):
     for found, expected in zip(make_runner(other, range(2)).run(), results, strict=True):
         assert_same_result(found, expected)
     assert measure().executables == compiled
+
+
+def test_learning_rates_of_the_optimiser_s_state_share_one_program():
+    loop_of = lambda rate: make_loop(optax.inject_hyperparams(optax.sgd)(rate), LOOP.task, 5)
+    runner = make_runner(loop_of(0.5), range(2))
+    start = runner.state()
+    runner.run()
+    compiled = measure().executables
+    rates = np.full(2, 2.0, np.float32)
+    runner.restore(optax.tree_utils.tree_set(start, learning_rate=rates))
+    found = runner.run()
+    assert measure().executables == compiled
+    for one, expected in zip(found, make_runner(loop_of(2.0), range(2)).run(), strict=True):
+        assert_same_result(one, expected)
 
 
 def test_settings_of_jax_have_programs_of_their_own():

@@ -74,7 +74,7 @@ class TrialRunner:
     """Runs trials chunk by chunk.
 
     Ctrl-C or another exception interrupts a run without harm: `run` called again goes on to the
-    same numbers.
+    same numbers. Runners of equal training loops share their compiled programs.
 
     >>> from lstm_jax.tasks import make_task
     >>> runner = TrialRunner(TrainingLoop(make_task("6a")), range(3), seed=1)
@@ -217,7 +217,19 @@ class TrialRunner:
         return RunState(np.array(self.num_sequences), trials, metrics, best)
 
     def restore(self, state: RunState) -> None:
-        """Continue from the state of another runner of the same trials with the same seed."""
+        """Continue from the state of another runner of the same trials with the same seed.
+
+        A changed state tries other numbers without another compilation, such as learning rates that
+        are in the optimiser's state:
+
+            optimiser = optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)
+            runner = TrialRunner(TrainingLoop(task, PerSequenceUpdate(task, optimiser)), range(5))
+            start = runner.state()
+            for rate in (0.1, 0.3, 1.0):
+                rates = np.full(5, rate, np.float32)
+                runner.restore(optax.tree_utils.tree_set(start, learning_rate=rates))
+                results = runner.run()
+        """
         if not np.array_equal(state.trials.keys, self._keys):
             raise ValueError(f"state must be of the trials {self.indices} with this runner's seed")
         self._now = self._snapshot(
