@@ -78,7 +78,9 @@ SLOW = {
     "experiments/test_resumption",
     "experiments/test_search",
     "training/test_devices",
+    "training/test_optimisers",
     "training/test_processes",
+    "training/test_resources",
 }
 
 

@@ -304,6 +304,10 @@ def _rtrl_step(
     return Sensitivities(y_t, p), gradient, outputs
 
 
+def _elman_init(weights: Weights) -> jax.Array:
+    return jnp.zeros_like(weights.recurrent[0])
+
+
 def _elman_step(
     net: RecurrentNet, weights: Weights, context: jax.Array, sequence_t: SupervisedSequence
 ) -> tuple[jax.Array, Weights, jax.Array]:
@@ -317,4 +321,4 @@ def _elman_step(
 
 
 RTRL = StepGradient(_rtrl_init, _rtrl_step)
-ELMAN = StepGradient(lambda weights: jnp.zeros_like(weights.recurrent[0]), _elman_step)
+ELMAN = StepGradient(_elman_init, _elman_step)

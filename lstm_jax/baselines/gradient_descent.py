@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +29,8 @@ from lstm_jax.baselines.fully_recurrent import (
     bptt_gradient,
     initialise,
 )
-from lstm_jax.cell.validation import as_float, check_choice, check_type, convert_fields
-from lstm_jax.network.optimisers import check_optimiser
+from lstm_jax.cell.validation import as_float, check_choice, check_type, convert_fields, picklable
+from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, Task, real_steps
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -69,6 +69,9 @@ class RecurrentUpdate(UpdateRule[Model]):
     def __post_init__(self) -> None:
         check_optimiser(self.optimiser, jax.eval_shape(self._draw, jax.random.key(0)))
         convert_fields(self, functools.partial(as_float, least=0.0), "tolerance")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return picklable(self, "use `make_optimiser`, or make the rule in the worker")
 
     def init(self, key: jax.Array) -> Model:
         """Draw the initial weights."""
@@ -214,6 +217,6 @@ def training_loop(
         published=Published(),
         sequential_construction=False,
     )
-    descent = optax.sgd(rate) if optimiser is None else optimiser
+    descent = make_optimiser("sgd", rate) if optimiser is None else optimiser
     rule = RecurrentUpdate(baseline, descent, GRADIENTS[method], tolerance)
     return TrainingLoop(baseline, Vmapped(rule))

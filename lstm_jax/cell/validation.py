@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -283,3 +284,14 @@ def check_fields(name: str, value: T, shapes: T, dtype: DTypeLike) -> None:
         found = "None" if array is None else describe(jnp.shape(array), array.dtype)
         if found != describe(shape, dtype):
             raise ValueError(f"{name}.{field} must be {describe(shape, dtype)}, got {found}")
+
+
+def picklable(record: object, advice: str) -> dict[str, Any]:
+    """Return the fields of a dataclass; raise TypeError that names one that cannot be pickled."""
+    for name, value in vars(record).items():
+        try:
+            pickle.dumps(value)
+        except Exception as error:  # of whatever type a field's class raises
+            which = f"{type(record).__name__}.{name}"
+            raise TypeError(f"{which} cannot be pickled ({error}): {advice}") from error
+    return vars(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -11,9 +12,21 @@ import optax
 DECAY_STEPS = 5000  # updates after which the inverse-square-root schedule begins to fall
 
 
-def make_optimiser(name: str, learning_rate: float | jax.Array) -> optax.GradientTransformation:
+class NamedOptimiser(optax.GradientTransformationExtraArgs):
+    """An optimiser that is pickled by its name and learning rate, unlike optax's closures."""
+
+    arguments: tuple[str, float]
+
+    def __reduce__(self) -> tuple:
+        return make_optimiser, self.arguments
+
+
+@functools.lru_cache(maxsize=256)  # so that equal update rules have the same optimiser
+def make_optimiser(name: str, learning_rate: float) -> NamedOptimiser:
     """Return the optimiser of a `Hyperparameters.optimiser`; the learning rate is the paper's a."""
-    return _OPTIMISERS[name](learning_rate)
+    optimiser = NamedOptimiser(*_OPTIMISERS[name](learning_rate))
+    optimiser.arguments = (name, learning_rate)
+    return optimiser
 
 
 def make_injected_optimiser(name: str, learning_rate: float) -> optax.GradientTransformation:

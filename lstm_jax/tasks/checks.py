@@ -6,8 +6,9 @@ each generator before the first trial.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -24,6 +25,17 @@ EXAMPLE_FIELDS = ("inputs", "targets", "true_targets", "length", "legal")
 Shapes = Any  # a pytree of `jax.ShapeDtypeStruct`
 
 
+@contextlib.contextmanager
+def lenient() -> Iterator[None]:
+    """Let functions be traced whose promotions of types or ranks JAX is set to refuse.
+
+    They may be run under other settings than those under which they are checked.
+    """
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@lenient()
 def check_functions(task: Task) -> Example:
     """Check the shapes and dtypes that a task's functions return; return those of a sequence.
 
@@ -50,6 +62,7 @@ def check_functions(task: Task) -> Example:
     return example
 
 
+@lenient()
 def check_values(task: Task) -> None:
     """Draw one sequence of each generator, and check its values.
 

@@ -23,6 +23,7 @@ from lstm_jax.cell.validation import (
     check_key,
     check_type,
     convert_fields,
+    picklable,
     require,
 )
 from lstm_jax.tasks.checks import check_functions
@@ -196,7 +197,8 @@ class Task(Generic[NetworkT]):
       test_size: the sequences of the final test, at least 1.
       fixed_length: whether every sequence has `max_length` steps, so that no mask is needed.
       prepare: (key, trial) -> the data that all sequences of a trial share, such as its training
-        set. Runs on the host, with the same key for all trials. None: no such data.
+        set. Runs on the host, with the same key for all trials. An array that is the same object
+        for all trials is kept once per device, others once per trial. None: no such data.
       training_set: (data) -> all training sequences, the batch axis first, which are presented in
         turn; None: `sample` draws them.
       sample_test: like `sample`, for test sequences; None: `sample` itself.
@@ -255,6 +257,9 @@ class Task(Generic[NetworkT]):
         example = check_functions(self)
         if not self.max_length:
             object.__setattr__(self, "max_length", example.inputs.shape[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return picklable(self, "define it with `def` in a module")
 
     def sample_batch(self, key: jax.Array, size: int, data: Data = None) -> Example:
         """Draw `size` training sequences, the batch axis first.

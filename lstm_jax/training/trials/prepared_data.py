@@ -16,7 +16,7 @@ import numpy as np
 
 from lstm_jax.tasks.task import Data, Example, in_turn
 from lstm_jax.training.update_rules.base import subkey, vmap_trials
-from lstm_jax.training.update_rules.stored_keys import restore_keys, store_keys
+from lstm_jax.training.update_rules.stored_keys import StoredKey, restore_keys, store_keys
 
 
 def prepare_data(
@@ -27,8 +27,9 @@ def prepare_data(
     Raises:
       ValueError: if the shapes of their arrays differ.
     """
-    # Twice for the first trial, so that an array that is made anew is not shared by a single trial.
-    again, *found = [prepare(key, index) for index in (indices[0], *indices)]
+    found = [prepare(key, index) for index in indices]
+    # A single trial compares its arrays with those of another call.
+    again = found[-1] if len(found) > 1 else prepare(key, indices[0])
     for index, data in zip(indices, found, strict=True):
         if _shapes(data) != _shapes(again):
             trials = f"trials {indices[0]} and {index}"
@@ -79,8 +80,8 @@ def draw_sequences(
 def _join(own: Data, shared: Data) -> Data:
     """Return the data of one trial from the two parts."""
     if shared is not None:
-        is_none = lambda leaf: leaf is None
-        own = jax.tree.map(lambda a, b: b if a is None else a, own, shared, is_leaf=is_none)
+        is_leaf = lambda node: node is None or isinstance(node, StoredKey)
+        own = jax.tree.map(lambda a, b: b if a is None else a, own, shared, is_leaf=is_leaf)
     return restore_keys(own)
 
 

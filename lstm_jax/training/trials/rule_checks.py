@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.validation import displayed, require
-from lstm_jax.tasks.checks import data_shapes, described
+from lstm_jax.tasks.checks import data_shapes, described, lenient
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.training.trials.prepared_data import draw_sequences
 from lstm_jax.training.update_rules.base import (
@@ -24,6 +24,7 @@ from lstm_jax.training.update_rules.base import (
 TRIALS = 2
 
 
+@lenient()
 @with_fixed_prng
 def check_update_rule(task: Task, rule: BatchUpdateRule[AnyModel]) -> None:
     """Raise ValueError, with the function's name, if an update rule cannot train a task."""

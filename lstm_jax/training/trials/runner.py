@@ -77,7 +77,7 @@ class TrialRunner:
     """A run of the trials of a task, chunk by chunk.
 
     Ctrl-C or another exception interrupts a run without harm: `run` called again goes on to the
-    same numbers.
+    same numbers. Runners of equal training loops share their compiled programs.
 
     >>> from lstm_jax.tasks import make_task
     >>> runner = TrialRunner(TrainingLoop(make_task("6a")), range(3), seed=1)
@@ -223,7 +223,19 @@ class TrialRunner:
         return RunState(np.array(self.num_sequences), trials, metrics, best)
 
     def restore(self, state: RunState) -> None:
-        """Continue from the state of another runner of the same trials with the same seed."""
+        """Continue from the state of another runner of the same trials with the same seed.
+
+        A changed state tries other numbers without another compilation, such as learning rates that
+        are in the optimiser's state:
+
+            optimiser = optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)
+            runner = TrialRunner(TrainingLoop(task, PerSequenceUpdate(task, optimiser)), range(5))
+            start = runner.state()
+            for rate in (0.1, 0.3, 1.0):
+                rates = np.full(5, rate, np.float32)
+                runner.restore(optax.tree_utils.tree_set(start, learning_rate=rates))
+                results = runner.run()
+        """
         if not np.array_equal(state.trials.keys, self._keys):
             raise ValueError(f"state must be of the trials {self.indices} with this runner's seed")
         self._now = self._snapshot(
@@ -312,7 +324,8 @@ def _take(tree: T, positions: int | np.ndarray) -> T:
 
 def _check_indices(indices: Sequence[int]) -> list[int]:
     if not isinstance(indices, Iterable):
-        raise ValueError(f"indices must be whole numbers, got {displayed(indices)}")
+        numbers = f"range({indices})" if isinstance(indices, int) else "range(20)"
+        raise ValueError(f"indices must be numbers, such as {numbers}, got {displayed(indices)}")
     found = [as_integer("each of indices", index, 0, DATA) for index in indices]
     if not found or len(set(found)) < len(found):
         raise ValueError(f"indices must be one or more, and distinct, got {found}")

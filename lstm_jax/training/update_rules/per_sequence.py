@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.step import State
+from lstm_jax.cell.validation import picklable
 from lstm_jax.network.layer import At, RunOptions, Steps, apply, net_inputs_only
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
@@ -81,6 +82,9 @@ class PerSequenceUpdate:
         draw = lambda: draw_weights(jax.random.key(0), self.task.architecture, hyperparameters)
         check_optimiser(self.optimiser, jax.eval_shape(draw))
         hyperparameters.loss.check(self.task.architecture.output)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return picklable(self, "name it in `Hyperparameters.optimiser`, or make it in the worker")
 
     def init(self, keys: jax.Array) -> Model:
         """Draw initial weights from the raw data of a key per trial, [2, B] uint32."""
