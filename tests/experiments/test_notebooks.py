@@ -19,7 +19,7 @@ NAMES = notebooks.names()
 MAX_LINES = 15
 MAX_BYTES = 1_000_000
 # Loop variables, and what a cell makes to draw or to report with.
-TEMPORARY = {"_", "axes", "bar", "figure", "one"}
+TEMPORARY = {"_", "axes", "bar", "colour", "figure", "name", "one", "row"}
 
 
 def cells(notebook: NotebookNode) -> list[tuple[str, str]]:
@@ -69,7 +69,7 @@ def exercises(name: str) -> str:
 
 
 def test_all_notebooks_are_there():
-    assert len(NAMES) == 6 and {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
+    assert len(NAMES) == 8 and {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
