@@ -113,15 +113,15 @@ def train(net, learner, with_reset):
 # %%
 net_1997 = lstm.Architecture(4, (1, 1, 1), 1)
 learners, curves = {}, {}
-for name, net, with_reset, biases in (
+for title, net, with_reset, biases in (
     ("1997", net_1997, False, {}),
     ("1997, with resets", net_1997, True, {}),
     ("with forget gates", net_2000, False, {"forget_gate_bias": (2.0, 2.0, 2.0)}),
 ):
-    learners[name], (errors, targets) = train(net, start(net, **biases), with_reset)
+    learners[title], (errors, targets) = train(net, start(net, **biases), with_reset)
     sums = [array.reshape(100, -1).sum(1) for array in (errors, targets)]
-    curves[name] = sums[0] / sums[1] / 0.8 * MAX_COUNT
-    print(f"{name}: {num_bytes(learners[name]):,} bytes, final error {curves[name][-1]:.2f}")
+    curves[title] = sums[0] / sums[1] / 0.8 * MAX_COUNT
+    print(f"{title}: {num_bytes(learners[title]):,} bytes, final error {curves[title][-1]:.2f}")
 
 # %% [markdown]
 # Without resets, the states of the 1997 cells grow and the error stays. With resets they learn.
@@ -156,3 +156,30 @@ plots.gates_at_symbols(net_2000, trained, batch, symbols=SYMBOLS, title="mean ga
 
 # %% [markdown]
 # If the stream has a gap, pass `mask=False` for those steps: the learner does not change.
+#
+# ## Exercises
+# **1.** How good is a learner that ignores the symbols and always answers 1.5? Which of the three
+# curves ends near this value?
+#
+# <details><summary>Answer</summary>
+#
+# It is wrong by about 1.1 on average. The memory cells of 1997 without resets are hardly better.
+#
+# ```python
+# _, drawn_counts, is_asked = stream(jax.random.key(5), 10_000)
+# constant = jnp.abs(to_count(drawn_counts[:, 0]) - 1.5)[is_asked].mean()
+# assert 1.0 < constant < 1.2
+# ```
+# </details>
+#
+# **2.** How many bytes does the learner need after 200,000 steps, compared with the start?
+#
+# <details><summary>Answer</summary>
+#
+# As many as at the start. It keeps weights, a state and traces, and nothing of the stream.
+#
+# ```python
+# at_start = start(net_2000, forget_gate_bias=(2.0, 2.0, 2.0))
+# assert num_bytes(learners["with forget gates"]) == num_bytes(at_start)
+# ```
+# </details>

@@ -12,13 +12,18 @@ import lstm_jax as lstm
 lstm.configure_cpu()  # the cell of _setup.py
 
 # %%
+import io
+
 import jax
 import jax.numpy as jnp
+import optax
+from IPython import display
+from PIL import Image
 
 from lstm_jax import plots
 from lstm_jax.plots import style
 
-values = jnp.array([0.3, -0.8, 1.0, 0.5, -0.6, 0.9, -0.2, -0.9, 0.4, 0.1, -0.5, 0.7])
+values = jnp.array([0.3, -0.4, 0.8, 0.5, -0.3, 0.6, 0.4, -0.2, 0.7, 0.2, -0.3, 0.5])
 store, read = jnp.zeros(12).at[2].set(1.0), jnp.zeros(12).at[9].set(1.0)
 inputs = jnp.stack([values, store, read], axis=1)
 names = ("value", "store", "read")
@@ -71,55 +76,97 @@ for t in range(12):
     print(f"{t:3}   {y_in:.3f}  {g:7.3f}  {state:7.3f}  {y_out:.3f}  {y_c:7.3f}")
 
 # %% [markdown]
-# ## Change a weight
-# The more open the input gate, the more of the other values leaks into the state. With bias -4 the
-# state keeps the stored value; with bias 2 it is a sum of all values.
+# ## The cell in motion
+# The cell from left to right. A gate is a wall with an opening: the wider the opening, the more
+# passes through. The state keeps its height while both gates are nearly closed.
+
 
 # %%
-figure, (axes,) = style.new_figure(7.5, 3.2)
-for bias, colour in zip((-4.0, -2.0, 0.0, 2.0), style.LINES):
-    states = lstm.unroll(net, by_hand(input_bias=bias), inputs)[0].internal_state
-    axes.plot(states[:, 0], "o-", color=colour, label=f"input gate bias {bias:g}")
-axes.axvline(2, color=style.GREY, linestyle=":", label="store")
-axes.set(xlabel="step", ylabel="internal state", title="the input gate protects the state")
-style.add_legend(axes)
-figure
+def frame(step):
+    """Draw the cell at one step."""
+    figure, (axes,) = style.new_figure(6, 3)
+    parts = ("cell_input", "input_gate", "internal_state", "output_gate", "cell_output")
+    for x, part in enumerate(parts):
+        number = float(getattr(activations, part)[step, 0])
+        if "gate" in part:  # a wall, open between -number and number
+            axes.bar([x, x], [1 - number, number - 1], 0.2, [number, -number], color=style.BLACK)
+        else:
+            axes.bar(x, number, 0.7, color=style.BLUE)
+        axes.text(x, 1.6, f"{number:.2f}", ha="center")
+    axes.set(xticks=range(5), xticklabels=[part.replace("_", "\n") for part in parts])
+    signals = " store" * int(store[step]) + " read" * int(read[step])
+    axes.set(ylim=(-1, 1.9), title=f"step {step}: value {values[step]:.1f}{signals}")
+    return figure
+
+
+# %%
+frames = [Image.open(io.BytesIO(style.as_png(frame(step)))) for step in range(12)]
+movie = io.BytesIO()
+options = {"save_all": True, "append_images": frames[1:], "duration": 1000, "loop": 0}
+frames[0].save(movie, "GIF", **options)  # a second for each step, again and again
+display.Image(movie.getvalue(), format="gif")
+
+# %% [markdown]
+# ## Change a weight
+# The more open the input gate, the more of the other values leaks into the state. With bias -4 the
+# state keeps the stored value; with bias 2 it is nearly the sum of all values.
+
+
+# %%
+def compare(bias_name, biases, part, signal, title):
+    """Draw one activation of the cell for several biases of a gate."""
+    figure, (axes,) = style.new_figure(7.5, 3.2)
+    axes.axvline(jnp.argmax(inputs[:, names.index(signal)]), color=style.GREY, label=signal)
+    for bias, colour in zip(biases, style.LINES):
+        found, _ = lstm.unroll(net, by_hand(**{bias_name: bias}), inputs)
+        line = {"color": colour, "label": f"{bias_name.replace('_', ' gate ')} {bias:g}"}
+        axes.plot(getattr(found, part)[:, 0], "o", drawstyle="steps-mid", linestyle="-", **line)
+    axes.set(xlabel="step", ylabel=part.replace("_", " "), title=title, xticks=range(12))
+    axes.set_xlim(-0.5, 16)
+    style.add_legend(axes, loc="center right")
+    return figure
+
+
+gate_biases = (-4.0, -2.0, 0.0, 2.0)
+compare("input_bias", gate_biases, "internal_state", "store", "the input gate protects the state")
 
 # %% [markdown]
 # The more open the output gate, the more the stored value disturbs the rest of the network before
 # and after *read*.
 
 # %%
-figure, (axes,) = style.new_figure(7.5, 3.2)
-for bias, colour in zip((-4.0, -2.0, 0.0, 2.0), style.LINES):
-    outputs = lstm.unroll(net, by_hand(output_bias=bias), inputs)[0].cell_output
-    axes.plot(outputs[:, 0], "o-", color=colour, label=f"output gate bias {bias:g}")
-axes.axvline(9, color=style.GREY, linestyle=":", label="read")
-axes.set(xlabel="step", ylabel="cell output", title="the output gate protects the other units")
-axes.set_xlim(-0.5, 15)
-style.add_legend(axes, loc="center right")
-figure
+compare(
+    "output_bias", gate_biases, "cell_output", "read", "the output gate protects the other units"
+)
 
 # %% [markdown]
-# With sliders, if `ipywidgets` is installed; otherwise as a picture.
+# With sliders, if `ipywidgets` is installed; otherwise as a picture. Every panel keeps its scale,
+# so that a gate that is nearly closed looks closed.
 
 
 # %%
 def picture(input_bias=-4.0, output_bias=-4.0, store_weight=4.0, read_weight=8.0):
-    """Draw the cell with other weights."""
+    """Draw the cell with other weights, on axes that stay."""
     weights = by_hand(input_bias, output_bias, store_weight, read_weight)
-    title = f"weight from store: {store_weight:g}"
-    return plots.network_at_work(net, weights, inputs, symbols=names, title=title)
+    figure = plots.network_at_work(net, weights, inputs, symbols=names)
+    limits = ((-1, 1.1), (-0.03, 1.03), (-0.03, 1.03), (-1, 6), (-0.1, 1.03), (-0.03, 1.03))
+    for axes, limit in zip(figure.axes, limits):
+        axes.set_ylim(limit)
+    return figure
 
 
+# %%
 try:
-    from ipywidgets import interact  # type: ignore[import-not-found]
+    from ipywidgets import FloatSlider, interactive  # type: ignore[import-not-found]
 except ImportError:
-    displayed = picture()
+    shown = picture()
 else:
-    sliders = ("input_bias", "output_bias", "store_weight", "read_weight")
-    displayed = interact(picture, **dict.fromkeys(sliders, (-8.0, 8.0)))
-displayed
+    slider = {"min": -8, "max": 8, "step": 1, "continuous_update": False}
+    slider["style"] = {"description_width": "initial"}
+    start = {"input_bias": -4, "output_bias": -4, "store_weight": 4, "read_weight": 8}
+    sliders = {name: FloatSlider(value, **slider) for name, value in start.items()}
+    shown = interactive(picture, **sliders)
+shown
 
 # %% [markdown]
 # ## What the cell keeps in order to learn
@@ -129,16 +176,46 @@ displayed
 # state. Learning needs no other memory of the past.
 
 # %%
-import optax
-
 learner = lstm.init_learner(net, by_hand(), optax.sgd(0.1))
 traces = []
 for x_t in inputs:
     _, learner = lstm.learn(net, learner, x_t)
     traces.append((learner.traces.input_gate.input[1, 0], learner.traces.cell.input[0, 0]))
 figure, (axes,) = style.new_figure(7.5, 3.2)
-for trace, name in zip(zip(*traces), ("store → input gate", "value → cell input")):
-    axes.plot(trace, "o-", label=f"∂s/∂w, {name}")
+for trace, weight in zip(zip(*traces), ("store → input gate", "value → cell input")):
+    axes.plot(trace, "o-", drawstyle="steps-mid", label=f"∂s/∂w, {weight}")
 axes.set(xlabel="step", ylabel="derivative of the state", title="the traces of two weights")
+axes.set_xticks(range(12))
 style.add_legend(axes)
 figure
+
+# %% [markdown]
+# ## Exercises
+# **1.** Call `picture(store_weight=4.0)`. Why does the state rise only half as far as in the first
+# picture?
+#
+# <details><summary>Answer</summary>
+#
+# At *store* the net input of the input gate is -4 + 4 = 0, and f(0) = 0.5: the gate is half open,
+# so half of the cell input is added.
+#
+# ```python
+# half, _ = lstm.unroll(net, by_hand(store_weight=4.0), inputs)
+# assert abs(half.input_gate[2, 0] - 0.5) < 1e-6
+# ```
+# </details>
+#
+# **2.** *store* now comes twice, at steps 2 and 5. What is in the cell at step 9: the first value,
+# the second, or something else?
+#
+# <details><summary>Answer</summary>
+#
+# Their sum, because a cell of 1997 can only add to its state. To replace the old value it would
+# have to add its negative. This is why the cell of 2000 has a forget gate.
+#
+# ```python
+# twice, _ = lstm.unroll(net, by_hand(), inputs.at[5, 1].set(1.0))
+# first, second = twice.cell_input[2, 0], twice.cell_input[5, 0]
+# assert abs(twice.internal_state[9, 0] - (first + second)) < 0.2
+# ```
+# </details>

@@ -20,6 +20,8 @@ from lstm_jax import plots
 from lstm_jax.analysis import error_flow
 from lstm_jax.baselines import fully_recurrent
 from lstm_jax.plots import style
+from lstm_jax.tasks import delayed_xor
+from lstm_jax.training.runs.progress import Bar
 
 key = jax.random.key(0)
 
@@ -219,7 +221,8 @@ figure
 # %%
 short_task, long_task = lstm.make_task("2c-50-50"), lstm.make_task("2c-1000-50")
 loop = lstm.TrainingLoop(lstm.make_recipe("adam-gate-bias").apply(short_task))
-(trial,) = lstm.TrialRunner(loop, range(1), batch_size=1).run()
+with Bar("2c") as bar:
+    (trial,) = lstm.TrialRunner(loop, range(1), batch_size=1).run(on_chunk=bar.show)
 print(f"solved: {trial.solved}, after {trial.sequences:,} sequences")
 
 # %%
@@ -243,10 +246,40 @@ figure
 # seven of eight networks learn it at 4 steps, and none at 20.
 
 # %%
-from lstm_jax.tasks import delayed_xor
-
 groups = {}
 for length in (4, 20):
-    xor_task = delayed_xor.make(length, max_sequences=20_000)
-    groups[f"{length} steps"] = lstm.TrialRunner(lstm.TrainingLoop(xor_task), range(8)).run()
+    xor_loop = lstm.TrainingLoop(delayed_xor.make(length, max_sequences=20_000))
+    with Bar(f"XOR, {length} steps") as bar:
+        xor_trials = lstm.TrialRunner(xor_loop, range(8)).run(on_chunk=bar.show)
+    groups[f"{length} steps"] = xor_trials
 plots.compare_trials(groups)
+
+# %% [markdown]
+# ## Exercises
+# **1.** A logistic unit feeds back to itself. For which weight can an error come back undiminished?
+# Why does this not make the unit a memory?
+#
+# <details><summary>Answer</summary>
+#
+# For a weight of 4, because the derivative is at most 1/4. But it is 1/4 only at a net input of 0.
+# With any other input the factor is below 1, and the error vanishes.
+#
+# ```python
+# derivative = jax.grad(jax.nn.sigmoid)
+# assert 4 * derivative(0.0) == 1
+# assert (4 * derivative(0.5)) ** 100 < 0.01
+# ```
+# </details>
+#
+# **2.** How much of each value does an input gate with bias -5 let in? Which bias lets a thousandth
+# in?
+#
+# <details><summary>Answer</summary>
+#
+# f(-5) = 0.0067. The bias for 0.001 is log(0.001 / 0.999) = -6.9.
+#
+# ```python
+# assert abs(jax.nn.sigmoid(-5.0) - 0.0067) < 1e-4
+# assert abs(jax.nn.sigmoid(jnp.log(0.001 / 0.999)) - 0.001) < 1e-5
+# ```
+# </details>

@@ -16,8 +16,10 @@ lstm.configure_cpu()  # the cell of _setup.py
 
 # %%
 import jax
+import jax.numpy as jnp
 
 from lstm_jax import plots
+from lstm_jax.training.host.interrupts import defer_signals
 from lstm_jax.training.runs.progress import Bar
 
 task = lstm.make_task("6a")
@@ -40,13 +42,22 @@ net
 # solved when its last 2,000 sequences were classified correctly, with a mean error below 0.1.
 
 # %%
-loop = lstm.TrainingLoop(task)
-runner = lstm.TrialRunner(loop, range(20), seed=0)
-live, bar = plots.LiveCurve("temporal order, twenty networks"), Bar("6a")
-while not runner.finished:
-    progress = runner.run_chunk()
-    live.show(progress)
-    bar.show(progress)
+runner = lstm.TrialRunner(lstm.TrainingLoop(task), range(20), seed=0)
+
+# %% [markdown]
+# If you stop the next cell, the networks keep what they have learned. Run it again and they go on.
+
+# %%
+live = plots.LiveCurve("temporal order, twenty networks")
+with Bar("6a") as bar, defer_signals("The training pauses after this chunk.") as interrupts:
+    while not (runner.finished or interrupts.requested()):
+        progress = runner.run_chunk()
+        live.show(progress)
+        bar.show(progress)
+if not runner.finished:
+    print("Paused. Run this cell again to go on.")
+
+# %%
 trials = runner.results()
 
 # %% [markdown]
@@ -74,8 +85,10 @@ for trial in trials[:5]:
 # changes in a step and then stays is a memory: the constant error carrousel keeps it without loss.
 
 # %%
-solved = next(trial for trial in trials if trial.solved)
-parameters = jax.tree.map(jax.numpy.asarray, solved.model.parameters)
+shown = next((trial for trial in trials if trial.solved), trials[0])
+if not shown.solved:
+    print("No network has solved the task. The pictures show the first one as it is.")
+parameters = jax.tree.map(jnp.asarray, shown.model.parameters)
 samples = task.sample_batch(jax.random.key(1), 64)
 first_of = [int((samples.targets.argmax(1) == k).argmax()) for k in range(4)]  # of each class
 
@@ -86,7 +99,7 @@ def draw(k):
     return plots.network_at_work(
         net, parameters, samples.inputs[i], length=int(samples.length[i]),
         targets=samples.targets[i], symbols=symbols, classes=classes,
-        title=f"network {solved.index}, a sequence of class {classes[k]}",
+        title=f"network {shown.index}, a sequence of class {classes[k]}",
     )  # fmt: skip
 
 
@@ -118,3 +131,36 @@ plots.gates_at_symbols(
 # %%
 for finding in lstm.diagnose(net, parameters, test.inputs, test.length, symbols=symbols):
     print(f"- {finding}")
+
+# %% [markdown]
+# ## Exercises
+# **1.** At which error are the curves flat at first? Compute the mean absolute error of a network
+# that answers a quarter for each class.
+#
+# <details><summary>Answer</summary>
+#
+# One output is wrong by 0.75 and three by 0.25, so the mean is 1.5 / 4 = 0.375.
+#
+# ```python
+# quarters = jnp.abs(batch.targets - 0.25).mean()
+# assert abs(quarters - 0.375) < 1e-6
+# ```
+# </details>
+#
+# **2.** Exchange every `X` and `Y` in the test sequences. What should the network answer now, and
+# does it?
+#
+# <details><summary>Answer</summary>
+#
+# The class whose two letters are exchanged: class k becomes 3 - k. A solved network answers this
+# for nearly all sequences.
+#
+# ```python
+# exchanged = jnp.where(test.inputs == 5, 6, jnp.where(test.inputs == 6, 5, test.inputs))
+# run = lambda one, length: lstm.apply(
+#     net, parameters, one, at="end", steps=lstm.Steps(length=length)
+# )[0]
+# answers = jax.vmap(run)(exchanged, test.length).argmax(1)
+# assert (answers == 3 - test.targets.argmax(1)).mean() > 0.9
+# ```
+# </details>

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_LINES = 8  # per panel
 MAX_NAMES = 14  # symbols named on an axis
+MAX_STEPS = 20  # of a sequence whose steps are all numbered
 
 Unit = tuple[str, style.Options]  # name, line style
 
@@ -40,6 +41,7 @@ def network_at_work(
     """Draw one sequence and the network's gates, states and outputs at every step.
 
     A memory block has the same colour in every panel. Dashes distinguish the cells of a block.
+    Gates have an axis from 0 to 1.
 
     >>> from lstm_jax import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)
@@ -79,6 +81,8 @@ def network_at_work(
     classes = classes or [f"output {k}" for k in range(architecture.num_outputs)]
     _draw_outputs(axes[-1], np.asarray(outputs), classes, targets)
     axes[-1].set_xlabel("step")
+    if len(steps) <= MAX_STEPS:
+        axes[-1].set_xticks(range(len(steps)))
     figure.align_ylabels(axes)
     return figure
 
@@ -147,10 +151,10 @@ def _draw_outputs(
 
 
 def _draw_lines(axes: Axes, values: np.ndarray, units: Sequence[Unit]) -> None:
-    """Draw [T, n] as lines with a legend; of many, the most variable ones."""
+    """Draw [T, n] step by step with a legend; of many, the most variable ones."""
     for i in _most_variable(values):
         name, options = units[i]
-        axes.plot(values[:, i], label=style.literal(name), **options)
+        axes.plot(values[:, i], drawstyle="steps-mid", label=style.literal(name), **options)
     _add_legend(axes)
 
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import ast
+import base64
+import io
+import re
+from collections import Counter
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
+from PIL import Image
 
 from experiments import notebooks
 
 NAMES = notebooks.names()
 MAX_LINES = 15
+MAX_BYTES = 1_000_000
+# Loop variables, and what a cell makes to draw or to report with.
+TEMPORARY = {"_", "axes", "bar", "colour", "figure", "name", "one", "row"}
 
 
 def cells(notebook: NotebookNode) -> list[tuple[str, str]]:
@@ -29,8 +37,39 @@ def code_of(name: str) -> list[str]:
     return [text for kind, text in cells(notebooks.from_source(name)) if kind == "code"]
 
 
+def assigned(code: str) -> set[str]:
+    """Return the names that a cell assigns outside of functions and comprehensions."""
+    inner = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+    def names(node: ast.AST) -> set[str]:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            return {node.name}
+        if isinstance(node, inner):
+            return set()
+        if isinstance(node, ast.Name):
+            return {node.id} if isinstance(node.ctx, ast.Store) else set()
+        return set().union(*map(names, ast.iter_child_nodes(node)))
+
+    return names(ast.parse(code))
+
+
+def names_in(code: str, context: type[ast.expr_context]) -> set[str]:
+    """Return the names that a cell reads (`ast.Load`) or binds (`ast.Store`, parameters too)."""
+    nodes = list(ast.walk(ast.parse(code)))
+    parameters = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    found = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
+    return found | parameters if context is ast.Store else found
+
+
+def exercises(name: str) -> str:
+    """Return the text of the last cell, from its heading."""
+    kind, text = cells(notebooks.from_source(name))[-1]
+    assert kind == "markdown"
+    return text.partition("## Exercises\n")[2]
+
+
 def test_all_notebooks_are_there():
-    assert len(NAMES) == 6 and {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
+    assert len(NAMES) == 8 and {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,18 +101,56 @@ def test_a_notebook_uses_only_the_public_library(name: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_cells_are_short_and_the_first_one_installs(name: str):
+    """The setup is folded, so it may be longer."""
     first, *others = code_of(name)
     assert first == code_of(NAMES[0])[0]
+    assert first.startswith("# @title Setup")
     assert "pip" in first and "configure_cpu()" in first
-    for text in (first, *others):
+    for text in others:
         assert sum(bool(line.strip()) for line in text.splitlines()) <= MAX_LINES, text
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_cells_may_run_again_out_of_order(name: str):
+    """No name is assigned in two cells, but temporary ones that a cell assigns before it reads."""
+    code = code_of(name)
+    count = Counter(found for text in code for found in assigned(text))
+    assert {found for found, cells in count.items() if cells > 1} <= TEMPORARY
+    for text in code:
+        assert names_in(text, ast.Load) & TEMPORARY <= names_in(text, ast.Store)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_ends_with_two_exercises_with_hidden_answers(name: str):
+    text = exercises(name)
+    assert re.findall(r"^\*\*(\d)\.\*\* ", text, re.MULTILINE) == ["1", "2"]
+    hidden = re.findall(
+        r"^<details><summary>Answer</summary>\n\n.*?\n</details>$", text, re.M | re.S
+    )
+    assert len(hidden) == 2
+    assert all("```python" in one for one in hidden)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_small(name: str):
+    assert (notebooks.FOLDER / f"{name}.ipynb").stat().st_size < MAX_BYTES
+
+
+def test_the_cell_in_motion_is_short():
+    outputs = [out for cell in committed("inside_a_cell").cells for out in cell.get("outputs", [])]
+    (movie,) = [out.data["image/gif"] for out in outputs if "image/gif" in out.get("data", {})]
+    with Image.open(io.BytesIO(base64.b64decode(movie))) as image:
+        assert 12 <= image.n_frames <= 40
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_from_start_to_end(name: str):
+    """So do the answers of its exercises."""
     notebook = notebooks.from_source(name)
+    answers = re.findall(r"```python\n(.*?)```", exercises(name), re.DOTALL)
+    notebook.cells += map(nbformat.v4.new_code_cell, answers)
     notebooks.execute(notebook)
-    fresh = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    fresh = [cell for cell in notebook.cells if cell.cell_type == "code"][: -len(answers)]
     written = [cell for cell in committed(name).cells if cell.cell_type == "code"]
     types = lambda cells: [[output.output_type for output in cell.outputs] for cell in cells]
     assert types(fresh) == types(written)

@@ -113,12 +113,27 @@ def test_colours_are_blocks_and_dashes_are_cells():
     assert [colour for colour, _ in cells] == [gates[j] for j in (0, 0, 1, 2, 2)]
 
 
-def test_forget_gates_have_a_panel_from_0_to_1():
+def test_gates_have_panels_from_0_to_1():
     net, parameters, panels = at_work(forget_gates=True)
     activations, _ = unroll(net, parameters, SYMBOLS)
-    axes = panels["forget gates"]
-    np.testing.assert_array_equal(points(axes.lines[0])[:, 1], activations.forget_gate[:, 0])
-    np.testing.assert_allclose(axes.get_ylim(), (0, 1), atol=0.05)
+    for name in ("input gates", "forget gates", "output gates"):
+        np.testing.assert_allclose(panels[name].get_ylim(), (0, 1), atol=0.05)
+    line = panels["forget gates"].lines[0]
+    np.testing.assert_array_equal(points(line)[:, 1], activations.forget_gate[:, 0])
+
+
+def test_activations_are_drawn_step_by_step():
+    """A value holds for its whole step, and every step of a short sequence has its number."""
+    _, _, panels = at_work()
+    for name in ("input gates", "internal states", "cell outputs"):
+        assert {line.get_drawstyle() for line in panels[name].lines} == {"steps-mid"}
+    np.testing.assert_array_equal(panels["outputs"].get_xticks(), np.arange(len(SYMBOLS)))
+
+
+def test_the_table_of_gates_has_shades_from_0_to_1():
+    parameters = initialise(jax.random.key(0), LATCH.architecture)
+    (axes,) = plots.gates_at_symbols(LATCH.architecture, parameters, jnp.array([[0, 1]])).axes
+    assert axes.images[0].get_clim() == (0, 1)
 
 
 def test_names_are_drawn_as_written():
