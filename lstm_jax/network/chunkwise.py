@@ -82,7 +82,7 @@ def _learn_chunk(
     weights: jax.Array | None,
 ) -> tuple[jax.Array, Learner]:
     layer = LayerScan(architecture, record=True)
-    learner, sequence = vary_alike((learner, prepare(sequence)))
+    learner, sequence = vary_alike((learner, prepare(sequence, architecture.num_inputs)))
     if weights is not None and sequence.mask is not None:
         weights = jnp.where(sequence.mask, weights, 0)
 

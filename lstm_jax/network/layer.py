@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import (
+    as_indices,
     one_hot_sum_over_time,
     vary_alike,
     weighted_sum,
@@ -184,7 +185,9 @@ def output_units(
     if weights.input is None:
         return run_output_units(architecture, weights, hidden, None)
     inputs = as_array("inputs", inputs)
-    if not jnp.issubdtype(inputs.dtype, jnp.integer):
+    if jnp.issubdtype(inputs.dtype, jnp.integer):
+        inputs = as_indices(inputs, architecture.num_inputs)
+    else:
         inputs = as_real("inputs", inputs).astype(weights.cell.dtype)
     return run_output_units(architecture, weights, hidden, inputs)
 
@@ -346,7 +349,7 @@ def _run(
     sequence: Sequence,
 ) -> tuple[Sequence, Activations | None, State]:
     """Run the layer; return the sequence and its activations in the order of the steps taken."""
-    sequence = prepare(sequence, options.reverse)
+    sequence = prepare(sequence, architecture.num_inputs, options.reverse)
     layer = LayerScan(architecture, record, truncate=options.gradient == "truncated_autodiff")
     call = truncated if options.gradient == "truncated" else LayerScan.__call__
     weights, sequence = vary_alike((join(architecture, parameters.layer), sequence))
@@ -356,7 +359,7 @@ def _run(
     return sequence, activations, final_state
 
 
-def prepare(sequence: Sequence, reverse: bool = False) -> Sequence:
+def prepare(sequence: Sequence, num_inputs: int, reverse: bool = False) -> Sequence:
     """Convert padding and dtypes for `LayerScan`; put the steps in the order of their taking."""
     inputs, start, mask, length, reset = sequence
     like = start.internal_state
@@ -367,7 +370,7 @@ def prepare(sequence: Sequence, reverse: bool = False) -> Sequence:
         mask = index < length[None]
     inputs = clear_padding(inputs, mask)
     is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
-    inputs = inputs.astype(jnp.int32 if is_symbols else like.dtype)
+    inputs = as_indices(inputs, num_inputs) if is_symbols else inputs.astype(like.dtype)
     if not reverse:
         return Sequence(inputs, start, mask, length, reset)
     # Padding after the end then comes first, which a mask can say and a length cannot.

@@ -29,8 +29,24 @@ from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
 from lstm_jax.cell.pytrees import exportable, register
 from lstm_jax.cell.scan import Activations, project
-from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
-from lstm_jax.cell.validation import as_flags, as_input, as_real, as_shaped, as_weights, check_type
+from lstm_jax.cell.step import (
+    State,
+    broadcast_to_cells,
+    cell_step,
+    recurrent_sources,
+    state_shapes,
+    zero_state,
+)
+from lstm_jax.cell.validation import (
+    as_flags,
+    as_input,
+    as_real,
+    as_shaped,
+    as_weights,
+    batch_hint,
+    check_fields,
+    check_type,
+)
 from lstm_jax.gradient.equations import (
     Traces,
     add_outer,
@@ -45,7 +61,6 @@ from lstm_jax.gradient.equations import (
 )
 from lstm_jax.network.layer import (
     check_run,
-    check_state,
     net_inputs_only,
     run_output_units,
 )
@@ -140,7 +155,8 @@ def _start_sequence(architecture: Architecture, learner: Learner) -> Learner:
 def _check_learner(architecture: Architecture, learner: Learner) -> None:
     check_type("architecture", architecture, Architecture)
     check_type("learner", learner, Learner)
-    check_state("learner.state", architecture, learner.state, learner.parameters.output.cell)
+    dtype = learner.parameters.output.cell.dtype
+    check_fields("learner.state", learner.state, state_shapes(architecture), dtype)
 
 
 def learn(
@@ -187,7 +203,8 @@ def learn(
     check_loss(architecture, loss)
     x_t, weight = as_input(x_t, architecture.num_inputs), as_real("weight", weight)
     if weight.shape != ():
-        raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
+        found = f"{weight.dtype} {weight.shape}{batch_hint(weight.shape, ())}"
+        raise ValueError(f"weight must be one number, got {found}")
     if target is not None:
         target = as_shaped("target", target, (architecture.num_outputs,))
     is_real = None if mask is None else as_flags("mask", mask, ())
