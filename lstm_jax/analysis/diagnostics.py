@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import GATES, Architecture
-from lstm_jax.cell.parameters import Parameters, check_parameters
+from lstm_jax.cell.parameters import OutputWeights, Parameters, check_parameters
 from lstm_jax.cell.scan import Activations, Steps
 from lstm_jax.cell.validation import as_array, check_symbols, displayed
 from lstm_jax.network.layer import unroll
@@ -114,9 +114,13 @@ def diagnose(
         inputs,
         is_real,
         names,
-        np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1),
+        _weights_to_outputs(parameters.output),
     )
     return [finding for detect in DETECTORS for finding in detect(record)]
+
+
+def _weights_to_outputs(output: OutputWeights | None) -> np.ndarray | None:
+    return None if output is None else np.abs(np.asarray(output.cell, np.float64)).sum(1)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -147,7 +151,9 @@ class Record(NamedTuple):
     inputs: np.ndarray  # [B, T] integers or [B, T, I] floating
     is_real: np.ndarray  # [B, T] bool, False at padding
     symbols: Sequence[str]  # the names of the I inputs
-    to_outputs: np.ndarray  # [C], the sum of the absolute weights of each cell to the outputs
+    to_outputs: (
+        np.ndarray | None
+    )  # [C], the sum of the absolute weights of each cell to the outputs
 
     @property
     def extent(self) -> str:
@@ -283,6 +289,8 @@ def no_error(record: Record) -> Iterator[Finding]:
     An error at the net input of output unit k enters a state multiplied by y_out h'(s) w_kc (eq.
     23). The truncated gradient has no other path into a block.
     """
+    if record.to_outputs is None:
+        return
     derivatives, gates = record.derivatives, record.activations.output_gate
     blocks = np.array([block for block, _ in record.cells])
     gates = np.ones_like(derivatives) if gates is None else np.asarray(gates)[..., blocks]

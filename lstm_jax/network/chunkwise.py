@@ -25,15 +25,10 @@ from lstm_jax.gradient.equations import (
     gradient_from_traces,
 )
 from lstm_jax.gradient.reverse_mode import truncated
-from lstm_jax.network.layer import (
-    check_run,
-    clear_padding,
-    net_inputs_only,
-    prepare,
-    run_output_units,
-)
+from lstm_jax.network.layer import net_inputs_only
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.online import Learner
+from lstm_jax.network.run import check_run, clear_padding, prepare, run_output_units
 
 
 def learn_chunk(

@@ -22,7 +22,13 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters, check_parameters, is_shape, parameter_shapes
+from lstm_jax.cell.parameters import (
+    Parameters,
+    check_parameters,
+    is_shape,
+    one_array,
+    parameter_shapes,
+)
 from lstm_jax.cell.validation import as_array, check_floating
 from lstm_jax.network.writing import write_atomically
 
@@ -64,7 +70,7 @@ def save(
     """
     check_parameters(architecture, parameters)
     arrays = {name: np.ascontiguousarray(w) for name, w in _by_name(parameters).items()}
-    dtype = arrays["output.cell"].dtype.name
+    dtype = one_array(parameters).dtype.name
     if dtype not in DTYPES:
         raise ValueError(f"parameters must be of one of {', '.join(DTYPES)}, got {dtype}")
     header = {"format": FORMAT, "architecture": json.dumps(dataclasses.asdict(architecture))}

@@ -37,6 +37,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import OUTPUTS, activate_outputs, logistic
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import check_outputs
 from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.validation import (
     as_array,
@@ -285,6 +286,7 @@ LOSSES = {
 
 def check_loss(architecture: Architecture, loss: Loss) -> None:
     """Raise ValueError unless a loss is defined for the output units of an architecture."""
+    check_outputs(architecture)
     check_type("loss", loss, Loss)
     loss.check(architecture.output)
 

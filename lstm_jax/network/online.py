@@ -26,7 +26,14 @@ from optax.tree_utils import tree_where
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import vary_alike
-from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
+from lstm_jax.cell.parameters import (
+    OutputWeights,
+    Parameters,
+    UnitWeights,
+    check_parameters,
+    join,
+    one_array,
+)
 from lstm_jax.cell.pytrees import exportable, register
 from lstm_jax.cell.scan import Activations, project
 from lstm_jax.cell.step import (
@@ -59,13 +66,10 @@ from lstm_jax.gradient.equations import (
     unit_errors,
     zero_traces,
 )
-from lstm_jax.network.layer import (
-    check_run,
-    net_inputs_only,
-    run_output_units,
-)
+from lstm_jax.network.layer import net_inputs_only
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.optimisers import check_optimiser
+from lstm_jax.network.run import check_run, run_output_units
 
 # The states of optimisers, which are part of a learner.
 for _name, _class in list(vars(optax).items()):
@@ -116,7 +120,7 @@ def init_learner(
     learner = Learner(
         parameters=parameters,
         optimiser_state=optimiser.init(parameters),
-        state=zero_state(architecture, parameters.output.cell.dtype),
+        state=zero_state(architecture, one_array(parameters).dtype),
         traces=zero_traces(architecture, parameters.layer),
         gradient=jax.tree.map(jnp.zeros_like, parameters),
     )
@@ -155,7 +159,7 @@ def _start_sequence(architecture: Architecture, learner: Learner) -> Learner:
 def _check_learner(architecture: Architecture, learner: Learner) -> None:
     check_type("architecture", architecture, Architecture)
     check_type("learner", learner, Learner)
-    dtype = learner.parameters.output.cell.dtype
+    dtype = one_array(learner.parameters).dtype
     check_fields("learner.state", learner.state, state_shapes(architecture), dtype)
 
 
@@ -240,7 +244,7 @@ def _take_step(
     target: jax.Array | None,
     weight: jax.Array,
 ) -> tuple[jax.Array, Learner]:
-    dtype = learner.parameters.output.cell.dtype
+    dtype = one_array(learner.parameters).dtype
     x_t = one_hot(architecture, x_t, dtype)
     weights = join(architecture, learner.parameters.layer)
     before = learner.state
