@@ -248,7 +248,8 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     """
     check_type("architecture", architecture, Architecture)
     check_parameters(architecture, parameters)
-    check_state("state", architecture, state, one_array(parameters))
+    like = one_array(parameters)
+    check_state("state", architecture, state, like.dtype, like.shape[2:])
     x_t = as_input(x_t, architecture.num_inputs)
     full = RunOptions(gradient="full")
     return unroll_layer(architecture, full, parameters, Sequence(x_t[None], state))[1]

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import Architecture, NetworkOf
@@ -92,7 +92,7 @@ def check_run(
     inputs = as_inputs(inputs, num_inputs, lanes)
     if initial_state is None:
         initial_state = zero_state(architecture, like.dtype, lanes)
-    check_state("initial_state", architecture, initial_state, like)
+    check_state("initial_state", architecture, initial_state, like.dtype, lanes)
     mask, length, reset = check_steps(steps, inputs.shape[0], lanes)
     check_symbols("inputs", inputs, num_inputs, mask, length)
     return Sequence(inputs, cast("Any", initial_state), mask, length, reset)
@@ -114,16 +114,22 @@ def check_steps(
     )
 
 
-def check_state(name: str, architecture: NetworkOf[Any, S, Any], state: S, like: jax.Array) -> None:
-    """Raise ValueError unless a state fits a network with weights `like`."""
-    shapes = state_shapes(architecture, like.shape[2:])
+def check_state(
+    name: str,
+    architecture: NetworkOf[Any, S, Any],
+    state: S,
+    dtype: DTypeLike,
+    lanes: tuple[int, ...] = (),
+) -> None:
+    """Raise ValueError unless a state fits a network with weights of a dtype."""
+    shapes = state_shapes(architecture, lanes)
     if isinstance(architecture, Stack):
         structure = functools.partial(jax.tree.structure, is_leaf=is_state)
         wanted = "a tuple with a State per layer, or two with two directions"
         require(structure(state) == structure(shapes), name, wanted, state)
     states = jax.tree.leaves(state, is_leaf=is_state)
     for found, shape in zip(states, jax.tree.leaves(shapes, is_leaf=is_state), strict=True):
-        check_fields(name, found, shape, like.dtype)
+        check_fields(name, found, shape, dtype)
 
 
 def _run(

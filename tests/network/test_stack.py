@@ -210,3 +210,112 @@ def test_arguments_that_do_not_fit_a_stack_are_refused():
         lstm.apply(TWO, parameters._replace(layers=parameters.layers[:1] * 2), INPUTS)
     with pytest.raises(ValueError, match="architecture must be of class Architecture, got Stack"):
         lstm.step(TWO, parameters, lstm.zero_state(TWO, np.float64), INPUTS[0])
+
+
+ONLINE = {
+    "two layers": TWO,
+    "three, normalised": lstm.make_stack(
+        3, ((2, 1), (1,), (2,)), 2, normalisation="layer", cell_input="tanh", num_hidden=2
+    ),
+}
+
+
+def at_the_same_step(stack: lstm.Stack, parameters: lstm.StackParameters, inputs) -> jax.Array:
+    """Outputs whose reverse-mode gradient is the online learner's, by stopped gradients alone.
+
+    Each layer's activations are those of its truncated run on inputs that are constants, plus a 0
+    whose derivative by the inputs is that of single steps from constant states.
+    """
+    for i, layer in enumerate(stack.layers):
+        net = dataclasses.replace(layer, num_outputs=0, input_to_output=False)
+        below, weights = inputs, lstm.Parameters(parameters.layers[i], None)
+        found, _ = lstm.unroll(net, weights, jax.lax.stop_gradient(inputs))
+        states = lstm.State(*(getattr(found, name) for name in lstm.State._fields))
+        start = jax.tree.map(lambda y: y[None], lstm.zero_state(net, np.float64))
+        before = jax.tree.map(lambda first, y: jnp.concatenate([first, y[:-1]]), start, states)
+        constant = jax.lax.stop_gradient((weights, before))
+        # A peephole of an output gate sees the state of the same step, which is cut as well.
+        cut = jax.lax.stop_gradient(found.internal_state)
+
+        def step(before, x, weights, cut, net=net):
+            return same_step(net, weights, before, x, cut)
+
+        at_steps = jax.vmap(step, (0, 0, None, 0))(constant[1], inputs, constant[0], cut)
+        difference = jax.tree.map(lambda y: y - jax.lax.stop_gradient(y), at_steps)
+        cells, hidden = found.cell_output + difference[0], found.hidden + difference[1]
+        inputs = jnp.concatenate([cells, hidden], axis=1)
+        if stack.normalisation == "layer" and i < len(stack.layers) - 1:
+            inputs = inputs - inputs.mean(1, keepdims=True)
+            inputs = inputs / jnp.sqrt((inputs**2).mean(1, keepdims=True) + 1e-6)
+    record = found._replace(cell_output=cells, hidden=hidden)
+    return lstm.output_units(stack.layers[-1], parameters.output, record, below)
+
+
+def same_step(net: lstm.Architecture, weights, before, x, s_cut) -> tuple:
+    """Cell outputs and hidden units of one step, written out; gates see the state `s_cut`."""
+    y = [getattr(before, t) for t in ("input_gate", "forget_gate", "output_gate")]
+    y = jnp.concatenate([a for a in (*y, before.cell_output, before.hidden) if a is not None])
+    block = np.repeat(np.arange(net.num_blocks), net.blocks)
+
+    def unit(name: str, states=None):
+        w = getattr(weights.layer, name)
+        if w is None:
+            return None
+        total = x @ w.input + y @ w.recurrent + w.bias
+        if states is None or w.peephole is None:
+            return total
+        return total + jax.ops.segment_sum(w.peephole * states, block, net.num_blocks)
+
+    gate = lambda name, states: (
+        None if (a := unit(name, states)) is None else jax.nn.sigmoid(a)[block]
+    )
+    g, h = lstm.ACTIVATIONS[net.cell_input], lstm.ACTIVATIONS[net.cell_output]
+    kept = gate("forget_gate", before.internal_state)
+    kept = before.internal_state * (1 if kept is None else kept)
+    s = kept + gate("input_gate", before.internal_state) * g(unit("cell"))
+    return gate("output_gate", s_cut) * h(s), jax.nn.sigmoid(unit("hidden"))
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_the_online_gradient_is_reverse_mode_with_errors_that_go_down_at_the_same_step(name):
+    stack = ONLINE[name]
+    parameters = draw(stack)
+
+    def loss(parameters):
+        return lstm.half_squared_error(at_the_same_step(stack, parameters, INPUTS), TARGETS)
+
+    outputs, gradient = lstm.online_gradient(stack, parameters, INPUTS, TARGETS)
+    assert_close(outputs, lstm.apply(stack, parameters, INPUTS)[0], 1e-12)
+    assert_close(gradient, quick_jit(jax.grad(loss))(parameters), 1e-10)
+    truncated = jax.grad(
+        lambda p: lstm.half_squared_error(lstm.apply(stack, p, INPUTS)[0], TARGETS)
+    )(parameters)
+    assert_close(gradient.layers[-1], truncated.layers[-1], 1e-10)  # the top layer's is no other
+    assert_close(gradient.output, truncated.output, 1e-10)
+    lower = gradient.layers[0].cell.input - truncated.layers[0].cell.input
+    assert np.abs(lower).max() > 1e-4
+
+
+def test_one_layer_learns_online_as_the_layer_does():
+    stack = lstm.Stack((DESCENDANT,))
+    layer = lstm.init_learner(DESCENDANT, PROBLEM.parameters, OPTIMISER)
+    weights = lstm.StackParameters((PROBLEM.parameters.layer,), None, PROBLEM.parameters.output)
+    learner = lstm.init_learner(stack, weights, OPTIMISER)
+    for x, target in zip(INPUTS, TARGETS, strict=True):
+        expected, layer = lstm.learn(DESCENDANT, layer, x, target)
+        found, learner = lstm.learn(stack, learner, x, target)
+        assert_equal(found, expected)
+        layer, learner = (lstm.update(OPTIMISER, one) for one in (layer, learner))
+    assert_equal(learner.parameters.layers[0], layer.parameters.layer)
+    assert_equal(learner.state[0], layer.state)
+    fresh = lstm.start_sequence(stack, learner)
+    assert_equal(fresh.state, lstm.zero_state(stack, np.float64))
+    assert not any(np.any(trace) for trace in jax.tree.leaves(fresh.traces))
+
+
+def test_online_learning_refuses_what_it_cannot_do():
+    with pytest.raises(ValueError, match="bidirectional must be False: a backward layer begins"):
+        lstm.init_learner(BOTH, draw(BOTH), OPTIMISER)
+    learner = lstm.init_learner(TWO, draw(TWO), OPTIMISER)
+    with pytest.raises(ValueError, match="architecture must be of class Architecture, got Stack"):
+        lstm.learn_chunk(TWO, learner, INPUTS)
