@@ -30,6 +30,7 @@ from lstm_jax.cell.step import State
 from lstm_jax.cell.validation import (
     as_array,
     as_input,
+    as_integer,
     as_real,
     check_choice,
     check_is_array,
@@ -147,6 +148,25 @@ def _as_key(key: jax.Array | None) -> jax.Array | None:
     if key is not None:
         check_key("key", key)
     return key
+
+
+def unroll_one(
+    architecture: Architecture | Stack,
+    parameters: Any,
+    inputs: ArrayLike,
+    layer: int,
+    steps: Steps = Steps(),
+) -> tuple[Architecture, Activations]:
+    """Return the activations of one layer of a network, and an architecture with its units.
+
+    `layer` is the index of the layer in a stack, and is not used otherwise. The blocks of a
+    backward direction follow those of the forward one.
+    """
+    if not isinstance(architecture, Stack):
+        return architecture, unroll(architecture, parameters, inputs, steps=steps)[0]
+    number = len(architecture.layers)
+    as_integer("layer", layer, -number, number)
+    return architecture.seen(layer), unroll(architecture, parameters, inputs, steps=steps)[0][layer]
 
 
 def output_units(

@@ -17,6 +17,7 @@ import numpy as np
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import check_outputs
+from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.validation import check_symbols, require
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _check_example(task: Task, name: str, example: Example) -> None:
     is_longest = task.max_length in (0, steps)
     require(is_longest, "max_length", f"{steps}, as the inputs of {name}", task.max_length)
     shape = (steps,) if task.error_at == "every_step" else ()
-    if isinstance(task.architecture, Architecture):
+    if isinstance(task.architecture, (Architecture, Stack)):
         check_outputs(task.architecture)
         shape = (*shape, task.architecture.num_outputs)
     else:

@@ -319,3 +319,17 @@ def test_online_learning_refuses_what_it_cannot_do():
     learner = lstm.init_learner(TWO, draw(TWO), OPTIMISER)
     with pytest.raises(ValueError, match="architecture must be of class Architecture, got Stack"):
         lstm.learn_chunk(TWO, learner, INPUTS)
+
+
+def test_one_layer_of_a_stack_is_diagnosed_and_drawn():
+    """A lower layer's findings are those of the layer alone, but for the paths of its error."""
+    parameters = draw(TWO)
+    batch = INPUTS[None]
+    lower = dataclasses.replace(TWO.layers[0], input_to_output=False)
+    alone = lstm.diagnose(lower, lstm.Parameters(parameters.layers[0], None), batch)
+    assert lstm.diagnose(TWO, parameters, batch, layer=0) == alone
+    drawn = lstm.plots.network_at_work(BOTH, draw(BOTH), INPUTS, layer=1)
+    names = {line.get_label() for line in drawn.axes[1].get_lines()}
+    assert names == {"block 1", "block 2"}  # the forward block and the backward one
+    with pytest.raises(ValueError, match="layer must be an integer of at least -2 and below 2"):
+        lstm.diagnose(TWO, parameters, batch, layer=2)
