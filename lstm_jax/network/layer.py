@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.compilation import compiled
 from lstm_jax.cell.lanes import (
     as_indices,
     one_hot_sum_over_time,
@@ -186,7 +187,7 @@ def output_units(
     return run_output_units(architecture, weights, hidden, inputs)
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
+@compiled(num_static=1)
 def run_output_units(
     architecture: Architecture,
     weights: OutputWeights,
@@ -374,7 +375,7 @@ def clear_padding(values: jax.Array, mask: jax.Array | None) -> jax.Array:
 
 # Calls with the same static arguments and shapes compile once; `inline` leaves no trace of these
 # functions inside another compiled function.
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+@compiled(num_static=2)
 def _unroll(
     architecture: Architecture,
     options: RunOptions,
@@ -386,7 +387,7 @@ def _unroll(
     return (backwards(activations) if options.reverse else activations), state
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+@compiled(num_static=3)
 def _apply(
     architecture: Architecture,
     options: RunOptions,
