@@ -13,7 +13,6 @@ reach only the units of that step and the carrousel.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -23,6 +22,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.architecture import MaybeNone
+from lstm_jax.cell.compilation import compiled
 from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.validation import as_floats, as_real, batch_hint, check_type
@@ -166,7 +166,7 @@ def _checked(
     return _attention(scores, type(parameters)(**(arrays | found)), query, outputs, mask, length)
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
+@compiled(num_static=1)
 def _attention(
     scores: Scores,
     parameters: AdditiveAttention | DotProductAttention,

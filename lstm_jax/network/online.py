@@ -27,10 +27,12 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.architecture import Architecture, Layer, NetworkOf
+from lstm_jax.cell.compilation import compiled, shardings
 from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import (
     OutputWeights,
@@ -241,7 +243,7 @@ def learn(
     return _learn(architecture, loss, learner, x_t, target, weight, is_real, is_reset)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+@compiled(num_static=2, results_like=lambda learner, *_: (PartitionSpec(), shardings(learner)))
 def _learn(
     architecture: NetworkOf[Any, Any, Any],
     loss: Loss,
@@ -460,7 +462,7 @@ def online_gradient(
     return _online_gradient(architecture, loss, parameters, sequence.inputs, targets, weights)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+@compiled(num_static=2, results_like=lambda like, *_: (PartitionSpec(), shardings(like)))
 def _online_gradient(
     architecture: NetworkOf[P, Any, Any],
     loss: Loss,

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import Architecture, NetworkOf
+from lstm_jax.cell.compilation import compiled
 from lstm_jax.cell.lanes import (
     as_indices,
     one_hot_sum_over_time,
@@ -184,7 +185,7 @@ def clear_padding(values: jax.Array, mask: jax.Array | None) -> jax.Array:
 
 # Calls with the same static arguments and shapes compile once; `inline` leaves no trace of these
 # functions inside another compiled function.
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+@compiled(num_static=2)
 def unroll_layer(
     architecture: Architecture,
     options: RunOptions,
@@ -197,7 +198,7 @@ def unroll_layer(
     return (backwards(activations) if options.reverse else activations), state
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+@compiled(num_static=3)
 def apply_layer(
     architecture: Architecture,
     options: RunOptions,
@@ -227,7 +228,7 @@ def last_input(architecture: Architecture, sequence: Sequence) -> jax.Array:
     return jnp.where(is_any[None], x_t, 0)
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
+@compiled(num_static=1)
 def run_output_units(
     architecture: Architecture,
     weights: OutputWeights,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.cell.compilation import compiled
 from lstm_jax.cell.parameters import Parameters, StackParameters
 from lstm_jax.cell.scan import Activations, Sequence
 from lstm_jax.cell.stack import Stack, without_outputs
@@ -28,7 +28,7 @@ from lstm_jax.network.run import (
 EPSILON = 1e-6  # added to the mean square of normalised outputs
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+@compiled(num_static=2)
 def unroll_stack(
     stack: Stack,
     options: RunOptions,
@@ -41,7 +41,7 @@ def unroll_stack(
     return tuple(found), tuple(states)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+@compiled(num_static=3)
 def apply_stack(
     stack: Stack,
     options: RunOptions,
