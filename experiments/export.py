@@ -76,7 +76,7 @@ def torch_weights(net: Architecture, parameters: Parameters) -> bytes:
     """Return the weights as torch has them; raise ValueError if it has no such network."""
     from safetensors.numpy import save as as_safetensors
 
-    if net.input_to_output:
+    if layers_of(net)[-1].input_to_output:
         raise ValueError("torch.nn.Linear has no input_to_output of architecture")
     arrays = to_library("torch.nn.LSTM", net, parameters)
     named = {f"lstm.{name}": array for name, array in arrays.items()}

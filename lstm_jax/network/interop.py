@@ -7,8 +7,10 @@ is imported.
 
 `LAYOUTS` lists the libraries, their arrays and their order of the gates: i input gate, f forget
 gate, g cell input, o output gate. Of flax, take `nnx.to_pure_dict(nnx.state(cell, nnx.Param))`; of
-haiku, the parameters of "lstm/linear"; of torch, the `state_dict` of one layer in one direction; of
-keras, the weights by name. Recurrent states are (c, h) in flax and (h, c) in the others; here they
+haiku, the parameters of "lstm/linear"; of torch, the `state_dict`; of keras, the weights by name.
+Several layers are a `Stack`: a list of arrays, the lowest layer first, with a pair, forward and
+backward, for each layer of two directions; torch's one `state_dict` holds all of them, `num_layers`
+and `bidirectional`. Recurrent states are (c, h) in flax and (h, c) in the others; here they
 are `internal_state` and `cell_output` of `State`.
 """
 
@@ -16,19 +18,28 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lstm_jax.cell.architecture import Architecture, Layer
-from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters
-from lstm_jax.cell.validation import as_floats, as_real, check_choice, check_type
+from lstm_jax.cell.architecture import Architecture, Layer, NetworkOf
+from lstm_jax.cell.parameters import (
+    OutputWeights,
+    Parameters,
+    StackParameters,
+    UnitWeights,
+    check_parameters,
+)
+from lstm_jax.cell.stack import Stack, without_outputs
+from lstm_jax.cell.validation import as_floats, as_real, check_choice, check_type, require
 
 Arrays: TypeAlias = "Mapping[str, ArrayLike | Arrays]"  # nested where a name has a dot
 Names = tuple[str, ...]
+P = TypeVar("P")
 
 _UNIT_TYPES = {"i": "input_gate", "f": "forget_gate", "o": "output_gate", "g": "cell"}
 
@@ -77,8 +88,10 @@ def modern(num_inputs: int, num_cells: int, *, biases: bool = True) -> Architect
     )
 
 
-def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters]:
-    """Convert a layer of another library to a network whose outputs are its cell outputs.
+def from_library(
+    library: str, arrays: Arrays | Sequence[Any]
+) -> tuple[Architecture | Any, Parameters | Any]:
+    """Convert layers of another library to a network whose outputs are the top's cell outputs.
 
     The output weights are the identity. For other output units, replace `num_outputs`, `output` and
     `biases` of the architecture, and `output` of the parameters.
@@ -93,23 +106,74 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
       library: "flax.nnx.OptimizedLSTMCell", "flax.nnx.LSTMCell", "haiku.LSTM",
         "equinox.LSTMCell", "torch.nn.LSTM" or "keras.LSTM".
       arrays: the layer's arrays by their names in the library (see `lstm_jax.network.interop`);
-        names with a dot may also be nested mappings. Biases may be absent. May be traced.
+        names with a dot may also be nested mappings. Biases may be absent. May be traced. Of
+        several layers or two directions, a list with the arrays of each layer, or with pairs of
+        those of its directions; torch's names tell its layers and directions apart.
 
     Returns:
-      The architecture and the parameters.
+      The architecture and the parameters; of several layers or two directions, a `Stack` and its
+      `StackParameters`.
 
     Raises:
       ValueError: if the library is unknown, or an array is missing, unknown or of another shape.
     """
     check_choice("library", library, tuple(LAYOUTS))
-    check_type("arrays", arrays, Mapping)
+    if library == "torch.nn.LSTM" and isinstance(arrays, Mapping):
+        layers = _torch_layers(arrays)
+        arrays = layers if len(layers) > 1 or isinstance(layers[0], tuple) else arrays
+    if isinstance(arrays, (list, tuple)):
+        return _stack(library, arrays)
+    return _layer(library, cast("Arrays", arrays))
+
+
+def _stack(library: str, rows: Sequence[Any]) -> tuple[Stack, StackParameters]:
+    """Convert the arrays of each layer, or pairs of those of its directions, to a stack."""
+    is_pair = lambda row: isinstance(row, (list, tuple)) and len(row) == 2
+    is_both = bool(rows) and all(map(is_pair, rows))
+    is_met = is_both or (bool(rows) and all(isinstance(row, Mapping) for row in rows))
+    require(is_met, "arrays", "a mapping per layer, or two with two directions", rows)
+    found = [
+        [_layer(library, arrays, f"arrays[{i}]") for arrays in (row if is_both else (row,))]
+        for i, row in enumerate(rows)
+    ]
+    for i, ((net, _), *others) in enumerate(found):
+        is_met = all(other == net for other, _ in others)
+        require(is_met, f"arrays[{i}]", "two layers of equal shapes", others)
+    *below, top = (row[0][0] for row in found)
+    width = top.num_cells * (1 + is_both)
+    layers = (*map(without_outputs, below), dataclasses.replace(top, num_outputs=width))
+    forward, *backward = zip(*([p.layer for _, p in row] for row in found), strict=True)
+    identity = jnp.eye(width, dtype=forward[0].cell.input.dtype)
+    output = OutputWeights(cell=identity, hidden=None, input=None, bias=None)
+    weights = StackParameters(forward, backward[0] if is_both else None, output)
+    return Stack(layers, bidirectional=is_both), weights
+
+
+def _torch_layers(arrays: Mapping[str, Any]) -> list[Any]:
+    """Return torch's arrays by layer, and by direction if there are two, under the names of one."""
+    split: dict[tuple[int, bool], dict[str, Any]] = {}
+    for name, array in arrays.items():
+        match = re.fullmatch(r"(\w+)_l(\d+)(_reverse)?", name)
+        kind, index, is_back = match.groups() if match else (name, 0, None)
+        known = f"{kind}_l0" if match else name
+        split.setdefault((int(index), is_back is not None), {})[known] = array
+    number = 1 + max((index for index, _ in split), default=0)
+    get = lambda index, is_back: split.get((index, is_back), {})
+    if not any(is_back for _, is_back in split):
+        return [get(i, False) for i in range(number)]
+    return [(get(i, False), get(i, True)) for i in range(number)]
+
+
+def _layer(library: str, arrays: Arrays, place: str = "arrays") -> tuple[Architecture, Parameters]:
+    """Convert one layer in one direction."""
+    check_type(place, arrays, Mapping)
     layout = LAYOUTS[library]
     is_array = lambda node: not isinstance(node, Mapping)
     leaves = jax.tree_util.tree_leaves_with_path(dict(arrays), is_array)
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
     found = {name: as_real(name, leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
     flat = as_floats(found)
-    num_inputs, num_cells, has_biases = _check_arrays(library, layout, flat)
+    num_inputs, num_cells, has_biases = _check_arrays(f"{place} of {library}", layout, flat)
 
     def joined(names: Names) -> jax.Array:
         parts = [flat[name].T if layout.units_first else flat[name] for name in names]
@@ -128,8 +192,8 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
     return modern(num_inputs, num_cells, biases=has_biases), Parameters(layer, output)
 
 
-def to_library(library: str, architecture: Architecture, parameters: Parameters) -> dict:
-    """Convert the hidden layer of a network to another library's arrays, inverting `from_library`.
+def to_library(library: str, architecture: NetworkOf[P, Any, Any], parameters: P) -> Any:
+    """Convert the hidden layers of a network to another library's arrays, inverting `from_library`.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = modern(3, 5)
@@ -139,17 +203,43 @@ def to_library(library: str, architecture: Architecture, parameters: Parameters)
 
     Args:
       library: as in `from_library`.
-      architecture: one as `from_library` returns it; its output units are not converted.
+      architecture: one as `from_library` returns it, a `Stack` for several layers. Its output units
+        and dropout are not converted.
       parameters: its weights.
 
     Returns:
-      The arrays by name, in nested dictionaries where a name has a dot. Of two biases, the second
-      is 0.
+      The arrays by name, in nested dictionaries where a name has a dot; of a stack, a list of them
+      or of pairs, or torch's one dictionary. Of two biases, the second is 0.
 
     Raises:
       ValueError: if the library is unknown or has no such layer, or the parameters do not fit.
     """
     check_choice("library", library, tuple(LAYOUTS))
+    net, weights = cast("Any", architecture), cast("Any", parameters)
+    if not isinstance(net, Stack):
+        return _layer_to_library(library, net, weights)
+    require(net.normalisation == "none", "normalisation", "'none'", net.normalisation)
+    check_parameters(net, weights)
+    directions = [layers for layers in (weights.layers, weights.backward) if layers is not None]
+    rows: list[Any] = []
+    for layer, *both in zip(net.layers, *directions, strict=True):
+        hidden = without_outputs(layer)
+        found = [_layer_to_library(library, hidden, Parameters(one, None)) for one in both]
+        rows.append(tuple(found) if net.bidirectional else found[0])
+    return _join_torch(rows) if library == "torch.nn.LSTM" else rows
+
+
+def _join_torch(rows: list[Any]) -> dict[str, Any]:
+    """Return the arrays of all layers and directions under torch's names; see `_torch_layers`."""
+    joined = {}
+    for i, row in enumerate(rows):
+        directions = row if isinstance(row, tuple) else (row,)
+        for arrays, end in zip(directions, ("", "_reverse"), strict=False):
+            joined |= {f"{n.removesuffix('_l0')}_l{i}{end}": array for n, array in arrays.items()}
+    return joined
+
+
+def _layer_to_library(library: str, architecture: Architecture, parameters: Parameters) -> dict:
     layout = LAYOUTS[library]
     _check_modern(library, layout, architecture)
     check_parameters(architecture, parameters)
@@ -178,7 +268,7 @@ def _shift_forget_bias(layer: Layer[UnitWeights], added: float) -> Layer[UnitWei
     return layer._replace(forget_gate=gate._replace(bias=gate.bias + added))
 
 
-def _check_arrays(library: str, layout: Layout, arrays: dict) -> tuple[int, int, bool]:
+def _check_arrays(what: str, layout: Layout, arrays: dict) -> tuple[int, int, bool]:
     """Return I, C and whether there are biases; raise ValueError unless all shapes follow."""
     given = {name: array.shape for name, array in arrays.items()}
     turn = lambda shape: shape[::-1] if layout.units_first else shape
@@ -196,7 +286,7 @@ def _check_arrays(library: str, layout: Layout, arrays: dict) -> tuple[int, int,
     if has_biases:
         wanted |= biases
     if given != wanted:
-        raise ValueError(f"arrays of {library} must have shapes such as {wanted}, got {given}")
+        raise ValueError(f"{what} must have shapes such as {wanted}, got {given}")
     return num_inputs, num_cells, has_biases
 
 

@@ -178,6 +178,7 @@ def output_units(
     """Return y_k = f_k(net_k) of one step, or of all steps.
 
     >>> from lstm_jax.cell.parameters import initialise
+    >>> from lstm_jax.cell.step import zero_state
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1, biases="none")
     >>> parameters = initialise(jax.random.key(0), net)
     >>> output_units(net, parameters.output, zero_state(net))
@@ -252,6 +253,7 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     """Return the state of the hidden layer after one more step; its derivatives are exact.
 
     >>> from lstm_jax.cell.parameters import initialise
+    >>> from lstm_jax.cell.step import zero_state
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
     >>> parameters = initialise(jax.random.key(0), net)
     >>> step(net, parameters, zero_state(net), 2).cell_output.shape

@@ -14,7 +14,7 @@ import pytest
 from helpers import EVERYTHING, assert_close, assert_equal, quick_jit, random_parameters
 
 from lstm_jax.cell.parameters import check_parameters, initialise
-from lstm_jax.cell.step import zero_state
+from lstm_jax.cell.step import State, zero_state
 from lstm_jax.network.interop import LAYOUTS, from_library, modern, to_library
 from lstm_jax.network.layer import apply
 from lstm_jax.network.run import RunOptions
@@ -225,14 +225,15 @@ def test_any_output_units_may_be_there():
     assert_close(found.layer, parameters.layer, 1e-6)
 
 
+TALL = np.ones((8, 2))
 WRONG = {
     r"haiku.LSTM must .*'b': \(16,\)}, got {'w': \(7, 16\)}": (
         "haiku.LSTM",
         {"w": np.ones((7, 16))},
     ),
-    "'weight_hh_l0': .*}, got .*'weight_hh_l1': ": (
+    r"arrays\[1\] of torch.nn.LSTM must .*'weight_ih_l0': .*}, got {'weight_hh_l0': \(8, 2\)}": (
         "torch.nn.LSTM",
-        {"weight_ih_l0": 1, "weight_hh_l0": 1, "weight_hh_l1": 1},
+        {"weight_ih_l0": TALL, "weight_hh_l0": TALL, "weight_hh_l1": TALL},
     ),
     "library must be one of .*flax.nnx.Opt.*, got 'sonnet'": ("sonnet", {}),
     r"keras.LSTM must have .*'recurrent_kernel': \(2, 8\).* got .*'recurrent_kernel': \(3, 8\)": (
@@ -266,3 +267,67 @@ def test_a_network_that_no_library_has_is_refused():
     net = modern(1, 1, biases=False)
     with pytest.raises(ValueError, match=r"haiku.LSTM needs biases of all units, got 'none'"):
         to_library("haiku.LSTM", net, random_parameters(net))
+
+
+# Several layers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_both", [False, True], ids=["one direction", "both directions"])
+@pytest.mark.parametrize("library", LAYOUTS)
+def test_layers_of_a_library_are_a_stack(library: str, is_both: bool):
+    """...whose outputs are those of its layers, converted one by one and run one by one."""
+    width = CELLS * (1 + is_both)
+    draw = lambda num_inputs, seed: to_library(
+        library,
+        modern(num_inputs, CELLS),
+        initialise(jax.random.key(seed), modern(num_inputs, CELLS), init_range=1.0),
+    )
+    rows = [(draw(n, seed), draw(n, seed + 9)) for seed, n in enumerate((INPUTS, width))]
+    inputs = x = np.random.default_rng(0).normal(size=(STEPS, INPUTS)).astype(np.float32)
+    for row in rows:
+        nets = [from_library(library, arrays) for arrays in row]
+        ahead = apply(*nets[0], x)[0]
+        back = apply(*nets[1], x, options=RunOptions(reverse=True))[0]
+        x = jnp.concatenate([ahead, back], axis=1) if is_both else ahead
+    arrays = rows if is_both else [forward for forward, _ in rows]
+    net, parameters = from_library(library, arrays)
+    assert_close(apply(net, parameters, inputs)[0], x, 1e-5)
+    back = to_library(library, net, parameters)
+    assert_equal(from_library(library, back), (net, parameters))
+    if library != "torch.nn.LSTM":
+        assert jax.tree.structure(back) == jax.tree.structure(arrays)
+
+
+@pytest.mark.parametrize(("layers", "is_both"), [(2, False), (3, True), (1, True)])
+def test_torch_s_layers_have_its_outputs_states_and_gradients(layers: int, is_both: bool):
+    torch = pytest.importorskip("torch")
+    theirs = torch.nn.LSTM(INPUTS, CELLS, num_layers=layers, bidirectional=is_both)
+    x = np.random.default_rng(0).normal(size=(STEPS, INPUTS)).astype(np.float32)
+    outputs, (_, c) = theirs(torch.tensor(x)[:, None])
+    ((outputs**3).sum() + (c**2).sum()).backward()
+    named = dict(theirs.named_parameters())
+    arrays = {name: weights.detach().numpy() for name, weights in named.items()}
+    net, parameters = from_library("torch.nn.LSTM", arrays)
+
+    def loss(parameters):
+        found, states = apply(net, parameters, x, options=RunOptions(gradient="full"))
+        states = jax.tree.leaves(states, is_leaf=lambda node: isinstance(node, State))
+        return (found**3).sum() + sum((state.internal_state**2).sum() for state in states), found
+
+    gradient, found = jax.grad(loss, has_aux=True)(parameters)
+    assert_close(found, outputs[:, 0].detach().numpy(), 1e-6)
+    for name, array in to_library("torch.nn.LSTM", net, gradient).items():
+        if "bias_hh" not in name:  # two biases are one here
+            assert_close(array, named[name].grad.numpy(), 1e-5)
+
+
+def test_layers_that_make_no_stack_are_refused():
+    one = random_arrays("keras.LSTM", np.float32)
+    with pytest.raises(ValueError, match=r"num_inputs of layers\[1\] must be 4, got 3"):
+        from_library("keras.LSTM", [one, one])
+    with pytest.raises(ValueError, match="arrays must be a mapping per layer, or two"):
+        from_library("keras.LSTM", [one, (one, one)])
+    arrays = random_arrays("torch.nn.LSTM", np.float32)
+    arrays |= {f"{name.removesuffix('0')}2": array for name, array in arrays.items()}
+    with pytest.raises(ValueError, match=r"arrays\[1\] of torch.nn.LSTM must have shapes"):
+        from_library("torch.nn.LSTM", arrays)  # layer 1 is missing
