@@ -27,6 +27,7 @@ import numpy as np
 from experiments.cli.command import Command, FlagSet, FlagValues, configure
 from experiments.cli.files import check_free
 from lstm_jax import Architecture, Parameters, apply, load, to_library
+from lstm_jax.cell.parameters import layers_of
 from lstm_jax.network.writing import write_atomically
 
 FORMATS = ("stablehlo", "torch")
