@@ -49,7 +49,8 @@ def _check_functions(
     for name in ("init", "train_step", "outputs", "end_chunk"):
         function = getattr(rule, name, None)
         require(callable(function), f"update_rule.{name}", "a function", function)
-    counts, sums = (jax.ShapeDtypeStruct(batch, dtype) for dtype in (jnp.int32, jnp.float32))
+    shape_of: Any = lambda dtype: jax.ShapeDtypeStruct(batch, dtype)
+    counts, sums = shape_of(jnp.int32), shape_of(jnp.float32)
     n, metrics = jax.ShapeDtypeStruct((), jnp.int32), Metrics(counts, sums, counts)
     model = jax.eval_shape(rule.init, key)
     trained = jax.eval_shape(rule.train_step, model, example, n, *running)
