@@ -254,8 +254,8 @@ class Task(Generic[NetworkT]):
             require(are_tests, "first_rule", "a TestRule beside a TestRule", self.first_rule)
         is_network = all(hasattr(self.architecture, n) for n in ("num_inputs", "num_outputs"))
         require(is_network, "architecture", "a network, such as Architecture", self.architecture)
-        example = check_functions(self)
-        if not self.max_length:
+        if self.prepare is None or not self.max_length:
+            example = check_functions(self)
             object.__setattr__(self, "max_length", example.inputs.shape[0])
 
     def __getstate__(self) -> dict[str, Any]:

@@ -93,8 +93,8 @@ class TrainingLoop:
         check_type("task", self.task, Task)
         if self.update_rule is None:
             object.__setattr__(self, "update_rule", make_update_rule(self.task))
-        if not isinstance(self.update_rule, PerSequenceUpdate):
-            check_update_rule(self.task, self.update_rule)
+        if self.task.prepare is None:
+            self.check_update_rule()
         if self.chunk is None:
             task = self.task
             chunk = task.construction_interval if task.sequential_construction else CHUNK
@@ -106,6 +106,11 @@ class TrainingLoop:
             if isinstance(rule, TestRule) and rule.interval != self.chunk:
                 interval = f"the task's test interval, {rule.interval}"
                 raise ValueError(f"chunk must be {interval}, got {self.chunk}")
+
+    def check_update_rule(self) -> None:
+        """Raise ValueError if the update rule, unless it is the LSTM's, cannot train the task."""
+        if not isinstance(self.update_rule, PerSequenceUpdate):
+            check_update_rule(self.task, self.update_rule)
 
     @with_fixed_prng
     def init_trials(self, keys: jax.Array, data: Data) -> Trials:
