@@ -374,7 +374,7 @@ CASES: dict[str, Rows] = {
             lambda v: network_from_document(RESULT | {"architecture": v}),
             (None, "x", {}, RESULT["architecture"] | {"unknown": 1}),
         ),
-        "solved": (network_from_document, (RESULT | {"network": None},)),
+        "no network": (network_from_document, (RESULT | {"network": None},)),
     },
     "save_state": of(
         lstm.save_state,
