@@ -228,6 +228,16 @@ def test_numbers_are_learned_from_arrays_by_a_task_of_a_file_too(task: str, tmp_
         find_task("my.py:other")
 
 
+def test_a_first_epoch_that_is_not_finite_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("my.py").write_text(TASK.replace("jnp.abs(", "jnp.log(0 * "))
+    np.savez("d.npz", inputs=RNG.normal(size=(30, 4, 1)), targets=np.ones((30, 1)))
+    options = ["--task=my.py:task", "--data=d.npz", "--out=out", *SMALL]
+    with pytest.warns(RuntimeWarning), pytest.raises(ValueError, match="a lower --learning_rate"):
+        call("fit", *options)
+    assert not [*pathlib.Path("out").iterdir()]
+
+
 def test_labels_of_every_step_are_learned_per_step(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     inputs = RNG.normal(size=(60, 7, 1))
