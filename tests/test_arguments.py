@@ -374,7 +374,7 @@ CASES: dict[str, Rows] = {
             lambda v: network_from_document(RESULT | {"architecture": v}),
             (None, "x", {}, RESULT["architecture"] | {"unknown": 1}),
         ),
-        "solved": (network_from_document, (RESULT | {"network": None},)),
+        "no network": (network_from_document, (RESULT | {"network": None},)),
     },
     "save_state": of(
         lstm.save_state,
@@ -423,9 +423,9 @@ CASES: dict[str, Rows] = {
 # loops, on validated arguments.
 WITHOUT_CASES = {
     "ACTIVATIONS", "Activation", "Activations", "AdditiveAttention", "Attention", "BatchUpdateRule",
-    "DotProductAttention", "Epoch", "Example", "Finding", "FitResult", "FitState", "LOSSES",
-    "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "State", "Steps", "TrialResult",
-    "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss", "network", "online",
+    "DotProductAttention", "Epoch", "EpochBar", "Example", "Finding", "FitResult", "FitState",
+    "LOSSES", "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "State", "Steps",
+    "TrialResult", "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss", "network", "online",
     "output_units", "plots", "processes", "row_names", "scores", "tasks", "write_epochs",
 }  # fmt: skip
 

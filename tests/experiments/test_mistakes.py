@@ -5,9 +5,13 @@ Every binary's flags are in the table; a new flag or binary earns its cases by a
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import pathlib
+import shutil
+import tempfile
 
 import pytest
 from binaries import BINARIES, command_of, run_forks
@@ -61,8 +65,41 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "diagnose": {
         "files": ("",),
+        "data": ("", "x.txt"),
+        "ignore": ("x",),
         "sequences": (*NO_INTEGER, "0", "100001"),
         "seed": (*NO_INTEGER, "-1", "4294967296"),
+    },
+    "fit": {
+        "data": ("", "x.txt", "none.csv"),
+        "task": ("", "unknown", "none.py:task", "classify:x"),
+        "out": ("",),
+        "ignore": ("unknown",),
+        "target": ("unknown",),
+        **dict.fromkeys(("window", "horizon"), (*NO_INTEGER, "0", "-1", "1000001")),
+        "network": ("", "1996"),
+        "cells": (*NO_INTEGER, "0", "4097"),
+        "gradient": ("", "half"),
+        "learning_rate": ("x", "", "nan", "-1", "1001"),
+        **dict.fromkeys(("batch_size", "epochs"), (*NO_INTEGER, "0", "1000001")),
+        "patience": (*NO_INTEGER, "0"),
+        "seed": (*NO_INTEGER, "-1", "4294967296"),
+        "logdir": ("", " "),
+        **dict.fromkeys(("resume", "overwrite", "quiet"), ("x",)),
+    },
+    "predict": {
+        "net": ("", "none.safetensors"),
+        "data": ("", "x.txt", "none.csv"),
+        "out": ("", "x.txt", "none/x.csv"),
+        "ignore": ("unknown",),
+        "overwrite": ("x",),
+    },
+    "export": {
+        "net": ("", "none.safetensors"),
+        "out": ("", "none/x.bin"),
+        "format": ("", "onnx"),
+        "symbols": ("x",),
+        "overwrite": ("x",),
     },
     "error_flow": {
         "out": ("",),
@@ -106,12 +143,26 @@ def cases() -> list[tuple[str, str, str]]:
     return found
 
 
+@functools.cache
+def series() -> pathlib.Path:
+    """Write a series that could be forecast."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="series-"), "series.csv")
+    atexit.register(shutil.rmtree, path.parent)
+    path.write_text("x\n" + "\n".join(map(str, range(100))))
+    return path
+
+
 def never(*arguments, **options) -> None:
     raise AssertionError("a mistake was taken for a run")
 
 
 def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[str]:
     needed = {} if binary in ("digests", "notebooks", "tables") else {"out": str(out)}
+    if binary in ("fit", "predict"):
+        needed |= {"data": str(series()), "out": f"{out}.csv"}
+        needed |= {"task": "forecast"} if binary == "fit" else {"net": "none.safetensors"}
+    if binary == "export":
+        needed["net"] = str(collection.RESULTS / "6a" / "6a.json")
     if binary == "diagnose":
         needed = {"files": str(collection.RESULTS / "6a" / "6a.json")}
     if binary == "reproduce":
@@ -313,7 +364,7 @@ def test_a_damaged_result_is_one_line_that_names_the_file(
 
 
 NO_NETWORK: dict = {
-    "none was solved": {"network": None},
+    "none was finite": {"network": None},
     "no weights": {"network": {}},
     "weights as text": {"network": {"parameters": {".output.cell": "x"}}},
     "no architecture": {"architecture": None},
