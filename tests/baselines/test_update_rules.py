@@ -228,7 +228,10 @@ def test_where_all_is_within_the_tolerance_nothing_is_learned(make):
         found, _ = tolerant.train_step(model, example, 0)
         assert_close(found.weights, expected.weights, 1e-6)
     assert np.abs(moved.weights.recurrent - model.weights.recurrent).max() > 1e-3
-    with pytest.raises(ValueError, match=r"tolerance must not be negative, got -0\.1"):
+    with pytest.raises(
+        ValueError,
+        match=r"tolerance must be not negative and a finite number of float32, got -0\.1",
+    ):
         make(task, optimiser, tolerance=-0.1)
 
 
