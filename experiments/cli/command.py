@@ -174,10 +174,10 @@ def _end(message: str, status: int) -> None:
     sys.exit(status)
 
 
-def configure(devices: int | None = None) -> None:
+def configure(devices: int | None = None, cache: pathlib.Path | None = None) -> None:
     """Call `configure_cpu`; warn if JAX has already started, as in a notebook."""
     try:
-        configure_cpu(devices)
+        configure_cpu(devices, cache=cache)
     except RuntimeError:
         warning = (
             "warning: JAX has already started, so this run is slower and --devices has no effect; "

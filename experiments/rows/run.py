@@ -346,6 +346,8 @@ def define_flags(flags: FlagSet) -> None:
     flags.folder(
         "logdir", "Folder for TensorBoard's scalars, a subfolder per row (default: none).", False
     )
+    cache = "Folder for compiled programs, which later runs read (default: none)."
+    flags.folder("cache", cache, required=False)
     flags.text("coordinator", None, "Of several processes, HOST:PORT of the first one, or 'auto'.")
     flags.integer("num_processes", None, "With --coordinator, the number of processes.")
     flags.integer("process_id", None, "With --coordinator, the index of this process, from 0.", 0)
@@ -370,7 +372,7 @@ def start(values: FlagValues) -> RowOptions:
     numbers = values.num_processes, values.process_id
     if values.coordinator is None and numbers != (None, None):
         raise ValueError("--num_processes and --process_id need --coordinator, got none")
-    configure(values.devices)
+    configure(values.devices, values.cache)
     if values.coordinator is not None:
         processes.connect(values.coordinator, *numbers)
     check_platform()
