@@ -63,6 +63,7 @@ QUICK = {
 }
 # Files that take long; CI runs them after the README's command.
 SLOW = {
+    "test_how_to",
     "baselines/test_cascade_correlation",
     "baselines/test_chunker",
     "baselines/test_guessing",
