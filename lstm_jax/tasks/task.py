@@ -242,8 +242,6 @@ class Task(Generic[NetworkT]):
         convert_fields(self, functools.partial(as_integer, least=1), *counts)
         convert_fields(self, functools.partial(as_integer, least=0), "max_length")
         check_choice("error_at", self.error_at, get_args(ErrorAt))
-        if getattr(self.architecture, "output", None) == "softmax":
-            raise ValueError("output must not be 'softmax' in trials; train such a network by fit")
         if not self.title:
             object.__setattr__(self, "title", self.name)
         check_type("hyperparameters", self.hyperparameters, Hyperparameters)
