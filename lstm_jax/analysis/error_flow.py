@@ -95,7 +95,7 @@ def carrousel_factors(
 def _carrousel_factors(
     architecture: Architecture, truncate: bool, parameters: Parameters, sequence: Sequence
 ) -> jax.Array:
-    sequence = prepare(sequence)
+    sequence = prepare(sequence, architecture.num_inputs)
     weights = join(architecture, parameters.layer)
     net_inputs = project(weights, sequence.inputs)
 

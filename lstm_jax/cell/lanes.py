@@ -47,6 +47,14 @@ def weighted_sum_over_time(weights: jax.Array, rows: jax.Array) -> jax.Array:
     return functools.reduce(jnp.add, products)
 
 
+def as_indices(symbols: jax.Array, num_inputs: int) -> jax.Array:
+    """Convert integers of any dtype to int32, such that those outside [0, I) stay outside."""
+    if symbols.dtype.itemsize > 4:  # others neither wrap into the range, nor are compared with I
+        is_symbol = (symbols >= 0) & (symbols < num_inputs)
+        symbols = jnp.where(is_symbol, symbols, num_inputs)
+    return symbols.astype(jnp.int32)
+
+
 def one_hot_sum_over_time(weights: jax.Array, symbols: jax.Array) -> jax.Array:
     """Return the same sum for one-hot rows, given as integers [T, *lanes].
 

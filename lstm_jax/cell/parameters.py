@@ -19,6 +19,7 @@ from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.validation import (
     as_number,
     as_real,
+    batch_hint,
     check_floating,
     check_is_array,
     check_key,
@@ -239,7 +240,8 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
             raise ValueError(f"{name} is missing; the architecture needs shape {shape}")
         check_is_array(name, array)
         if jnp.shape(array) != shape + lanes:
-            raise ValueError(f"{name} must have shape {shape + lanes}, got {jnp.shape(array)}")
+            found = f"{jnp.shape(array)}{batch_hint(jnp.shape(array), shape)}"
+            raise ValueError(f"{name} must have shape {shape + lanes}, got {found}")
         if not jnp.issubdtype(array.dtype, jnp.floating):
             raise ValueError(f"{name} must have a floating dtype, got {array.dtype}")
         if not isinstance(array, Tracer) and not np.isfinite(np.asarray(array)).all():

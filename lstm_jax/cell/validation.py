@@ -109,7 +109,10 @@ def check_key(name: str, key: jax.Array) -> None:
     dtype = getattr(key, "dtype", np.dtype(object))
     is_new = jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.ndim == 0
     is_old = dtype == np.uint32 and np.ndim(key) == 1
-    require(is_new or is_old, name, "a PRNG key, such as jax.random.key(0)", key)
+    wanted = "one PRNG key, such as jax.random.key(0)"
+    is_batch = jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    wanted += "; for a batch of keys, lift the function by jax.vmap" * bool(is_batch)
+    require(is_new or is_old, name, wanted, key)
 
 
 def as_array(name: str, value: object) -> jax.Array:
@@ -137,7 +140,8 @@ def as_host_array(name: str, value: object) -> np.ndarray:
         outside = array[(array < limits.min) | (array > limits.max)]
         if outside.size:
             raise ValueError(f"{name} must hold integers of {dtype}, got {outside[0]}")
-    return array.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):  # infinite, as in JAX
+        return array.astype(dtype, copy=False)
 
 
 def _check_parts(name: str, value: object) -> None:
@@ -180,11 +184,18 @@ def widest(*arrays: jax.Array) -> np.dtype:
         return jnp.result_type(*floating) if floating else jnp.result_type(float)
 
 
+def batch_hint(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """Return the end of a message about shapes: what to do if the argument is a batch."""
+    is_batch = len(found) > 0 and found[1:] == wanted
+    return "; for a batch, lift the function by jax.vmap" if is_batch else ""
+
+
 def as_flags(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
     """Convert bools of a shape to an array."""
     flags = as_array(name, value)
     if flags.shape != shape or flags.dtype != bool:
-        raise ValueError(f"{name} must be bool of shape {shape}, got {flags.dtype} {flags.shape}")
+        found = f"{flags.dtype} {flags.shape}{batch_hint(flags.shape, shape)}"
+        raise ValueError(f"{name} must be bool of shape {shape}, got {found}")
     return flags
 
 
@@ -193,7 +204,8 @@ def as_length(length: ArrayLike, steps: int, lanes: tuple[int, ...] = ()) -> jax
     length = as_array("length", length)
     if not jnp.issubdtype(length.dtype, jnp.integer) or length.shape not in ((), lanes):
         wanted = f"an integer, or integers of shape {lanes}" if lanes else "an integer"
-        raise ValueError(f"length must be {wanted}, got {length.dtype} {length.shape}")
+        found = f"{length.dtype} {length.shape}{batch_hint(length.shape, lanes)}"
+        raise ValueError(f"length must be {wanted}, got {found}")
     known = np.zeros(()) if isinstance(length, Tracer) else np.asarray(length)
     is_met = np.all((known >= 0) & (known <= steps))
     require(is_met, "length", f"in [0, {steps}]", known.tolist())
@@ -228,8 +240,7 @@ def as_inputs(inputs: ArrayLike, num_inputs: int, lanes: tuple[int, ...] = ()) -
     inputs = as_array("inputs", inputs)
     shape = _input_shape("inputs", inputs, num_inputs) + lanes
     if inputs.ndim == 0 or inputs.shape[1:] != shape:
-        is_batch = inputs.shape[2:] == shape
-        hint = "; for a batch of sequences, lift the function by jax.vmap" if is_batch else ""
+        hint = batch_hint(inputs.shape[1:], shape)
         wanted = f"[{', '.join(['T', *map(str, shape)])}], got {inputs.shape}{hint}"
         raise ValueError(f"inputs of dtype {inputs.dtype} must be {wanted}")
     return inputs
@@ -240,7 +251,8 @@ def as_input(x_t: ArrayLike, num_inputs: int) -> jax.Array:
     x_t = as_array("x_t", x_t)
     shape = _input_shape("x_t", x_t, num_inputs)
     if x_t.shape != shape:
-        raise ValueError(f"x_t of dtype {x_t.dtype} must have shape {shape}, got {x_t.shape}")
+        found = f"{x_t.shape}{batch_hint(x_t.shape, shape)}"
+        raise ValueError(f"x_t of dtype {x_t.dtype} must have shape {shape}, got {found}")
     check_symbols("x_t", x_t, num_inputs)
     return x_t
 
@@ -263,7 +275,8 @@ def as_shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
     """Convert real numbers of a shape to an array."""
     array = as_real(name, value)
     if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+        found = f"{array.shape}{batch_hint(array.shape, shape)}"
+        raise ValueError(f"{name} must have shape {shape}, got {found}")
     return array
 
 
@@ -283,7 +296,8 @@ def check_fields(name: str, value: T, shapes: T, dtype: DTypeLike) -> None:
         check_is_array(f"{name}.{field}", array)
         found = "None" if array is None else describe(jnp.shape(array), array.dtype)
         if found != describe(shape, dtype):
-            raise ValueError(f"{name}.{field} must be {describe(shape, dtype)}, got {found}")
+            hint = "" if array is None or shape is None else batch_hint(jnp.shape(array), shape)
+            raise ValueError(f"{name}.{field} must be {describe(shape, dtype)}, got {found}{hint}")
 
 
 def picklable(record: object, advice: str) -> dict[str, Any]:

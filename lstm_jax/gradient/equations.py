@@ -33,6 +33,7 @@ from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture, Layer, UnitType, add_layers, map_layer
+from lstm_jax.cell.lanes import as_indices
 from lstm_jax.cell.parameters import UnitWeights
 from lstm_jax.cell.scan import (
     Activations,
@@ -282,5 +283,6 @@ def advance_traces(
 def one_hot(architecture: Architecture, inputs: jax.Array, dtype: DTypeLike) -> jax.Array:
     """Return inputs [I] or [T, I] of a dtype; integers become one-hot vectors."""
     if jnp.issubdtype(inputs.dtype, jnp.integer):
-        return jax.nn.one_hot(inputs, architecture.num_inputs, dtype=dtype)
+        symbols = as_indices(inputs, architecture.num_inputs)
+        return jax.nn.one_hot(symbols, architecture.num_inputs, dtype=dtype)
     return inputs.astype(dtype)

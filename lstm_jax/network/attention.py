@@ -13,7 +13,6 @@ reach only the units of that step and the carrousel.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -23,9 +22,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.architecture import MaybeNone
+from lstm_jax.cell.compilation import compiled
 from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.scan import Steps
-from lstm_jax.cell.validation import as_floats, as_real, check_type
+from lstm_jax.cell.validation import as_floats, as_real, batch_hint, check_type
 from lstm_jax.network.layer import check_steps
 
 
@@ -143,9 +143,11 @@ def _checked(
 ) -> Attention:
     query, outputs = as_real("query", query), as_real("outputs", outputs)
     if query.ndim != 1:
-        raise ValueError(f"query must be [Q], got {query.shape}")
+        hint = batch_hint(query.shape, query.shape[-1:])
+        raise ValueError(f"query must be [Q], got {query.shape}{hint}")
     if outputs.ndim != 2:
-        raise ValueError(f"outputs must be [T, Y], got {outputs.shape}")
+        hint = batch_hint(outputs.shape, outputs.shape[-2:])
+        raise ValueError(f"outputs must be [T, Y], got {outputs.shape}{hint}")
     may_lack = isinstance(parameters, DotProductAttention)
     arrays: dict[str, jax.Array | MaybeNone] = {
         name: None if w is None and may_lack else as_real(f"parameters.{name}", w)
@@ -164,7 +166,7 @@ def _checked(
     return _attention(scores, type(parameters)(**(arrays | found)), query, outputs, mask, length)
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
+@compiled(num_static=1)
 def _attention(
     scores: Scores,
     parameters: AdditiveAttention | DotProductAttention,

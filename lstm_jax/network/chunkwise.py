@@ -7,14 +7,14 @@ earlier steps (eqs. 25, 27), and one sum moves these on to its end. The result e
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import Architecture, add_layers
+from lstm_jax.cell.compilation import compiled, shardings
 from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import Parameters, join
 from lstm_jax.cell.scan import LayerScan, Sequence, Steps
@@ -68,11 +68,11 @@ def learn_chunk(
     num_steps = sequence.inputs.shape[:1]
     if targets is not None:
         targets = as_shaped("targets", targets, (*num_steps, architecture.num_outputs))
-        weights = as_weights(weights, num_steps)
-    return _learn_chunk(architecture, loss, learner, sequence, targets, weights)
+    counts = None if targets is None else as_weights(weights, num_steps)
+    return _learn_chunk(architecture, loss, learner, sequence, targets, counts)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+@compiled(num_static=2, results_like=lambda learner, *_: (PartitionSpec(), shardings(learner)))
 def _learn_chunk(
     architecture: Architecture,
     loss: Loss,
@@ -82,7 +82,7 @@ def _learn_chunk(
     weights: jax.Array | None,
 ) -> tuple[jax.Array, Learner]:
     layer = LayerScan(architecture, record=True)
-    learner, sequence = vary_alike((learner, prepare(sequence)))
+    learner, sequence = vary_alike((learner, prepare(sequence, architecture.num_inputs)))
     if weights is not None and sequence.mask is not None:
         weights = jnp.where(sequence.mask, weights, 0)
 

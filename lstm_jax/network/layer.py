@@ -16,7 +16,9 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.compilation import compiled
 from lstm_jax.cell.lanes import (
+    as_indices,
     one_hot_sum_over_time,
     vary_alike,
     weighted_sum,
@@ -184,12 +186,14 @@ def output_units(
     if weights.input is None:
         return run_output_units(architecture, weights, hidden, None)
     inputs = as_array("inputs", inputs)
-    if not jnp.issubdtype(inputs.dtype, jnp.integer):
+    if jnp.issubdtype(inputs.dtype, jnp.integer):
+        inputs = as_indices(inputs, architecture.num_inputs)
+    else:
         inputs = as_real("inputs", inputs).astype(weights.cell.dtype)
     return run_output_units(architecture, weights, hidden, inputs)
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
+@compiled(num_static=1)
 def run_output_units(
     architecture: Architecture,
     weights: OutputWeights,
@@ -346,7 +350,7 @@ def _run(
     sequence: Sequence,
 ) -> tuple[Sequence, Activations | None, State]:
     """Run the layer; return the sequence and its activations in the order of the steps taken."""
-    sequence = prepare(sequence, options.reverse)
+    sequence = prepare(sequence, architecture.num_inputs, options.reverse)
     layer = LayerScan(architecture, record, truncate=options.gradient == "truncated_autodiff")
     call = truncated if options.gradient == "truncated" else LayerScan.__call__
     weights, sequence = vary_alike((join(architecture, parameters.layer), sequence))
@@ -356,7 +360,7 @@ def _run(
     return sequence, activations, final_state
 
 
-def prepare(sequence: Sequence, reverse: bool = False) -> Sequence:
+def prepare(sequence: Sequence, num_inputs: int, reverse: bool = False) -> Sequence:
     """Convert padding and dtypes for `LayerScan`; put the steps in the order of their taking."""
     inputs, start, mask, length, reset = sequence
     like = start.internal_state
@@ -367,7 +371,7 @@ def prepare(sequence: Sequence, reverse: bool = False) -> Sequence:
         mask = index < length[None]
     inputs = clear_padding(inputs, mask)
     is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
-    inputs = inputs.astype(jnp.int32 if is_symbols else like.dtype)
+    inputs = as_indices(inputs, num_inputs) if is_symbols else inputs.astype(like.dtype)
     if not reverse:
         return Sequence(inputs, start, mask, length, reset)
     # Padding after the end then comes first, which a mask can say and a length cannot.
@@ -389,7 +393,7 @@ def clear_padding(values: jax.Array, mask: jax.Array | None) -> jax.Array:
 
 # Calls with the same static arguments and shapes compile once; `inline` leaves no trace of these
 # functions inside another compiled function.
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+@compiled(num_static=2)
 def _unroll(
     architecture: Architecture,
     options: RunOptions,
@@ -401,7 +405,7 @@ def _unroll(
     return (backwards(activations) if options.reverse else activations), state
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+@compiled(num_static=3)
 def _apply(
     architecture: Architecture,
     options: RunOptions,

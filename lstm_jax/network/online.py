@@ -21,16 +21,34 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.compilation import compiled, shardings
 from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
 from lstm_jax.cell.pytrees import exportable, register
 from lstm_jax.cell.scan import Activations, project
-from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
-from lstm_jax.cell.validation import as_flags, as_input, as_real, as_shaped, as_weights, check_type
+from lstm_jax.cell.step import (
+    State,
+    broadcast_to_cells,
+    cell_step,
+    recurrent_sources,
+    state_shapes,
+    zero_state,
+)
+from lstm_jax.cell.validation import (
+    as_flags,
+    as_input,
+    as_real,
+    as_shaped,
+    as_weights,
+    batch_hint,
+    check_fields,
+    check_type,
+)
 from lstm_jax.gradient.equations import (
     Traces,
     add_outer,
@@ -45,7 +63,6 @@ from lstm_jax.gradient.equations import (
 )
 from lstm_jax.network.layer import (
     check_run,
-    check_state,
     net_inputs_only,
     run_output_units,
 )
@@ -140,7 +157,8 @@ def _start_sequence(architecture: Architecture, learner: Learner) -> Learner:
 def _check_learner(architecture: Architecture, learner: Learner) -> None:
     check_type("architecture", architecture, Architecture)
     check_type("learner", learner, Learner)
-    check_state("learner.state", architecture, learner.state, learner.parameters.output.cell)
+    dtype = learner.parameters.output.cell.dtype
+    check_fields("learner.state", learner.state, state_shapes(architecture), dtype)
 
 
 def learn(
@@ -187,7 +205,8 @@ def learn(
     check_loss(architecture, loss)
     x_t, weight = as_input(x_t, architecture.num_inputs), as_real("weight", weight)
     if weight.shape != ():
-        raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
+        found = f"{weight.dtype} {weight.shape}{batch_hint(weight.shape, ())}"
+        raise ValueError(f"weight must be one number, got {found}")
     if target is not None:
         target = as_shaped("target", target, (architecture.num_outputs,))
     is_real = None if mask is None else as_flags("mask", mask, ())
@@ -195,7 +214,7 @@ def learn(
     return _learn(architecture, loss, learner, x_t, target, weight, is_real, is_reset)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+@compiled(num_static=2, results_like=lambda learner, *_: (PartitionSpec(), shardings(learner)))
 def _learn(
     architecture: Architecture,
     loss: Loss,
@@ -347,7 +366,7 @@ def online_gradient(
     return _online_gradient(architecture, loss, parameters, sequence.inputs, targets, weights)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+@compiled(num_static=2, results_like=lambda like, *_: (PartitionSpec(), shardings(like)))
 def _online_gradient(
     architecture: Architecture,
     loss: Loss,

@@ -15,7 +15,15 @@ import pytest
 from helpers import assert_close
 
 import lstm_jax
-from experiments.examples import export, own_data, own_task, own_training_loop, stream, two_layers
+from experiments.examples import (
+    export,
+    own_data,
+    own_task,
+    own_training_loop,
+    sharded,
+    stream,
+    two_layers,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +57,16 @@ def test_own_data_are_classified():
 def test_a_stream_is_learned():
     errors = stream.main()
     assert errors[:1000].mean() > 0.4 and errors[-1000:].mean() < 0.15
+
+
+def test_two_devices_train_as_one_does():
+    results = sharded.main()
+    parameters, losses = results.pop("neither")
+    assert losses[-1] < 0.5 * losses[0]
+    for name, found in results.items():
+        assert_close(found, (parameters, losses), 1e-4)
+        split = tuple(found[0].layer.cell.input.sharding.spec)
+        assert split == ((None, "devices") if name == "weights" else (None, None))
 
 
 def test_the_upper_layer_s_error_reaches_the_lower_one():

@@ -27,7 +27,7 @@ from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import zero_state
 from lstm_jax.network.chunkwise import learn_chunk
-from lstm_jax.network.layer import RunOptions, apply, step, unroll
+from lstm_jax.network.layer import RunOptions, apply, bidirectional, output_units, step, unroll
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import (
     Learner,
@@ -136,6 +136,7 @@ READERS: dict[str, Callable] = {
     "online_gradient": lambda symbols: online_gradient(
         EVERYTHING, PARAMETERS, symbols, TARGETS[: len(symbols)]
     ),
+    "bidirectional": lambda symbols: bidirectional(EVERYTHING, PARAMETERS, PARAMETERS, symbols),
     "gradient": lambda symbols: jax.grad(
         lambda p: half_squared_error(
             apply(EVERYTHING, p, symbols)[0], jnp.asarray(TARGETS[: len(symbols)])
@@ -156,6 +157,38 @@ def test_unknown_symbols_outside_their_range_are_no_input_everywhere(name: str):
     symbols = np.array([3, 1, -1, 0])
     vectors = np.eye(4)[symbols][:, :3] * (symbols >= 0)[:, None]
     assert_close(jax.jit(READERS[name])(symbols), READERS[name](vectors), 1e-12)
+
+
+OUTSIDE = {
+    "int8": [-1, 3, -128],
+    "uint8": [255, 3, 128],
+    "int32": [-(2**31), 3, 2**31 - 1],
+    "uint32": [2**32 - 1, 3, 2**31 + 1],
+    "int64": [2**32 + 1, -(2**63), 2**32],
+    "uint64": [2**63 + 1, 2**64 - 1, 2**32 + 1],
+}
+
+
+@pytest.mark.parametrize("dtype", OUTSIDE)
+@pytest.mark.parametrize("name", READERS)
+def test_no_integer_wraps_into_the_range(name: str, dtype: str):
+    call = quick_jit(READERS[name])
+    assert_equal(call(np.array(OUTSIDE[dtype], dtype)), call(np.full(3, -1, np.int32)))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_small_integers_stand_for_inputs_of_a_large_network(dtype: str):
+    net = Architecture(300, (1,), 1, input_to_output=True)
+    parameters = random_parameters(net)
+    start = init_learner(net, parameters, SGD)
+    symbols = np.array([100, 7], dtype)
+    for call in (
+        lambda x: apply(net, parameters, x),
+        lambda x: output_units(net, parameters.output, unroll(net, parameters, x)[0], x),
+        lambda x: learn(net, start, x[0], [1.0]),
+        lambda x: online_gradient(net, parameters, x, [[1.0], [1.0]]),
+    ):
+        assert_equal(quick_jit(call)(symbols), quick_jit(call)(symbols.astype(np.int32)))
 
 
 @pytest.mark.parametrize("inputs", [35, 3])
