@@ -72,6 +72,12 @@ def test_all_notebooks_are_there():
     assert len(NAMES) == 8 and {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
 
 
+def test_readme_leads_to_every_notebook():
+    readme = (notebooks.FOLDER.parents[1] / "README.md").read_text()
+    linked = re.findall(r"\(experiments/colab/(\w+)\.ipynb\)", readme)
+    assert sorted(linked) == NAMES
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_its_source_with_outputs(name: str):
     written = committed(name)
@@ -118,6 +124,21 @@ def test_cells_may_run_again_out_of_order(name: str):
     assert {found for found, cells in count.items() if cells > 1} <= TEMPORARY
     for text in code:
         assert names_in(text, ast.Load) & TEMPORARY <= names_in(text, ast.Store)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_has_a_bar_and_may_solve_nothing(name: str):
+    """Runs report every chunk or epoch, and a search for a solved trial has a default."""
+    nodes = ast.walk(ast.parse("\n".join(code_of(name))))
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
+        called = ast.unparse(call.func)
+        keywords = {keyword.arg for keyword in call.keywords}
+        if called.startswith("lstm.TrialRunner(") and called.endswith(").run"):
+            assert "on_chunk" in keywords
+        if called == "lstm.fit":
+            assert "on_epoch" in keywords
+        if called == "next":
+            assert len(call.args) == 2
 
 
 @pytest.mark.parametrize("name", NAMES)
