@@ -16,9 +16,8 @@ import jax
 
 from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows.collection import read_result
-from lstm_jax import diagnose, plots
+from lstm_jax import diagnose, make_task, plots
 from lstm_jax.network.files import network_from_document
-from lstm_jax.tasks import make_task
 
 
 def findings(path: pathlib.Path, sequences: int, seed: int) -> list[str]:

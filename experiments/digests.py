@@ -44,14 +44,11 @@ def digest(row: str, recipe: str = "paper") -> str:
 
 
 def define(flags: FlagSet) -> None:
-    flags.items("rows", all_rows(), "Rows to run (default: all).")
+    flags.items("rows", all_rows(), "Rows to run (default: all).", all_rows())
 
 
 def main(values: FlagValues) -> None:
     """Print the digests."""
-    unknown = [row for row in values.rows if row not in all_rows()]
-    if unknown or not values.rows:
-        raise ValueError(f"--rows must be of {', '.join(all_rows())}, got {','.join(unknown)!r}")
     configure()
     others = best([d for d in read_results() if d["recipe"] != "paper"])
     studied, _ = gather(RESULTS)

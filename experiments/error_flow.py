@@ -14,29 +14,21 @@ weights trained by BPTT at the same learning rate. Takes a minute or two.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from experiments.claims.comparisons import with_bptt
 from experiments.cli.command import Command, FlagSet, FlagValues, check_platform
 from experiments.cli.files import check_free, make_folder, save_picture
-from lstm_jax import Architecture, Parameters, initialise
+from lstm_jax import Architecture, Parameters, TrainingLoop, TrialRunner, initialise, make_task
 from lstm_jax.analysis import error_flow
 from lstm_jax.baselines import fully_recurrent
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
+from lstm_jax.baselines.gradient_descent import training_loop
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.plots.curves import draw_lines
-from lstm_jax.tasks import Hyperparameters, make_task
-from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Lines = Document  # by label, the largest |error at t-q| for a unit error at t, [steps]
 
@@ -46,6 +38,7 @@ ROW, NET = "3a-100-3", RecurrentNet(1, 8, 1, "full", bias=True)
 COLOURS = {"|w| < 0.2": style.SKY, "|w| < 1": style.BLUE, "|w| < 4": style.GREEN}
 COLOURS |= {"full gradient": style.ORANGE, "truncated gradient": style.BLACK, "": style.BLUE}
 DASHES = {"bound": ":", "before": ":", "midway": "--", "": "-"}
+PATHS = ("full", "truncated")  # of an LSTM's errors
 TIMES = ("before", "midway", "after")  # relative to training
 
 
@@ -69,9 +62,7 @@ def over_training(sequences: int, seed: int) -> Lines:
     """Compute error flow through one sequence at three times of the training of two nets."""
     task = dataclasses.replace(make_task(ROW), max_sequences=sequences)
     inputs = task.sample(jax.random.key(seed), None).inputs[:100]
-    learning_rate = task.hyperparameters.learning_rate
-    hyperparameters = Hyperparameters(learning_rate, task.hyperparameters.init_range)
-    baseline = with_bptt(task, NET, hyperparameters, optax.sgd(learning_rate))
+    baseline = training_loop(task, num_hidden=NET.num_hidden, connections=NET.connections)
     lines = {}
     for time, model in zip(TIMES, snapshots(TrainingLoop(task), seed), strict=True):
         lines |= _of_lstm(task.architecture, model.parameters, inputs, f", {time}")
@@ -94,15 +85,14 @@ def snapshots(loop: TrainingLoop, seed: int) -> list[AnyModel]:
 
 def _of_lstm(net: Architecture, parameters: Parameters, inputs: jax.Array, when: str = "") -> Lines:
     flow = lambda paths: error_flow.carrousel_factors(net, parameters, inputs, paths)
-    labels = {paths: f"LSTM, {paths} gradient{when}" for paths in ("full", "truncated")}
-    return {label: _largest(flow(paths)) for paths, label in labels.items()}
+    return {f"LSTM, {paths} gradient{when}": _largest(flow(paths)) for paths in PATHS}
 
 
 def _largest(factors: jax.Array) -> jax.Array:
     return jnp.abs(factors).max((1, 2))
 
 
-def draw(panels: dict[str, Lines]) -> Figure:
+def draw(panels: dict[str, Lines]) -> style.Figure:
     """Draw sizes against lags, one panel per group of lines."""
     figure, axes_of = style.new_figure(7.5 * len(panels), 5, columns=len(panels))
     for axes, (title, lines) in zip(axes_of, panels.items(), strict=True):
@@ -117,11 +107,10 @@ def _style(label: str) -> style.Options:
 
 
 def define(flags: FlagSet) -> None:
-    flags.folder("out", "Folder for error_flow.png (required).")
-    flags.integer("steps", 1000, "Largest lag q on the left.", 2, 100_000)
-    flags.integer("sequences", 20_000, "Training sequences of each net on the right.")
+    flags.output("error_flow.png")
+    flags.integer("steps", 1000, "Largest lag q.", 2, 100_000)
+    flags.integer("sequences", 20_000, "Training sequences.")
     flags.seed()
-    flags.switch("overwrite", False, "Replace an existing picture.")
 
 
 def main(values: FlagValues) -> None:

@@ -23,8 +23,7 @@ from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import run
 from experiments.rows.run import Row, RowOptions, resolve
 from experiments.rows.text import text_table
-from lstm_jax import baselines
-from lstm_jax.tasks import row_names
+from lstm_jax import baselines, row_names
 from lstm_jax.training.host.interrupts import Interrupted
 
 MAX_WORKERS = 256

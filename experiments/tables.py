@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -22,19 +21,13 @@ from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import collection, text
 from experiments.rows.collection import RESULTS, best, best_of_each, task_of
 from experiments.rows.text import Column, markdown_table, show
-from lstm_jax import plots
+from lstm_jax import make_task, plots, row_names
 from lstm_jax.network.files import Document, network_from_document
 from lstm_jax.network.writing import write_atomically
 from lstm_jax.plots import style
-from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.trials.training_loop import DATA
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 ROOT = RESULTS.parents[1]
-BEGIN, END = "<!-- results -->\n", "<!-- end results -->\n"
 NEVER = 100.0  # the position in the overview of a row without a solved trial
 COLUMNS = 4  # of panels with learning curves
 
@@ -180,15 +173,12 @@ def solved_network(documents: Sequence[Document]) -> Document | None:
 def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
     """Return the content of the files with tables; raise ValueError if README.md lacks a marker."""
     readme = ROOT / "README.md"
-    before, begin, rest = readme.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"{readme} must contain {BEGIN.strip()} and {END.strip()}")
-    content = f"{before}{begin}\n{readme_table(documents)}\n{end}{after}"
+    table = f"\n{readme_table(documents)}\n"
+    content = text.replace_section(readme.read_text(), "results", table)
     return {readme: content, RESULTS / "README.md": page(documents)}
 
 
-def learning_curves(documents: Sequence[Document]) -> Figure:
+def learning_curves(documents: Sequence[Document]) -> style.Figure:
     """Draw the training error of all trials, a panel per document, beside the paper's mean."""
     rows, columns = -(-len(documents) // COLUMNS), min(len(documents), COLUMNS)
     figure, panels = style.new_figure(2.7 * columns + 0.3, 1.8 * rows + 0.5, rows, columns)
@@ -213,7 +203,7 @@ def learning_curves(documents: Sequence[Document]) -> Figure:
     return figure
 
 
-def overview(documents: Sequence[Document]) -> Figure:
+def overview(documents: Sequence[Document]) -> style.Figure:
     """Draw the ratio of our mean sequences to the paper's, a line per row of the LSTM.
 
     A circle stands for `paper`, a diamond for the best other recipe. It is hollow, with the
@@ -247,7 +237,7 @@ def overview(documents: Sequence[Document]) -> Figure:
     return figure
 
 
-def _draw_ratio(axes: Axes, document: Document, y: float) -> None:
+def _draw_ratio(axes: style.Axes, document: Document, y: float) -> None:
     is_paper = document["recipe"] == "paper"
     marker, colour, y = ("o", style.OURS, y - 0.15) if is_paper else ("D", style.ORANGE, y + 0.15)
     summary, published = document["summary"], document["published"]["mean_sequences"]
@@ -263,7 +253,7 @@ def _draw_ratio(axes: Axes, document: Document, y: float) -> None:
         axes.annotate(f"{rate:.0f}%", (ratio, y), fontsize=7, color=colour, **place)
 
 
-def network_at_work(document: Document) -> Figure:
+def network_at_work(document: Document) -> style.Figure:
     """Draw the activations of a row's solved network over one sequence of median length."""
     architecture, parameters = network_from_document(document)
     row, index = document["task"], document["network"]["trial"]
@@ -289,7 +279,7 @@ def network_at_work(document: Document) -> Figure:
     )
 
 
-def draw_all(documents: Sequence[Document]) -> dict[pathlib.Path, Figure]:
+def draw_all(documents: Sequence[Document]) -> dict[pathlib.Path, style.Figure]:
     """Return the overview and the pictures of each task, by their files."""
     of_lstm = [d for d in documents if d["task"] in row_names()]
     drawn = {RESULTS / "overview.png": overview(best_of_each(of_lstm))}

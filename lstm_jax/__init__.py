@@ -18,7 +18,8 @@ if jax.__version_info__ < (0, 10):  # before anything breaks for want of what it
         "and restart Python (in a notebook: the runtime)"
     )
 
-from lstm_jax import baselines, network, plots, tasks, training
+from lstm_jax import baselines, data, network, plots, tasks, training
+from lstm_jax.analysis import scores
 from lstm_jax.analysis.diagnostics import Finding, diagnose
 from lstm_jax.cell.activations import ACTIVATIONS, Activation
 from lstm_jax.cell.architecture import Architecture, Layer
@@ -42,8 +43,22 @@ from lstm_jax.network.attention import (
 from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.files import load, save
 from lstm_jax.network.interop import from_library, to_library
-from lstm_jax.network.layer import RunOptions, apply, bidirectional, output_units, step, unroll
-from lstm_jax.network.losses import LOSSES, Loss, cross_entropy, half_squared_error
+from lstm_jax.network.layer import (
+    RunOptions,
+    apply,
+    bidirectional,
+    net_inputs_only,
+    output_units,
+    step,
+    unroll,
+)
+from lstm_jax.network.losses import (
+    LOSSES,
+    Loss,
+    cross_entropy,
+    half_squared_error,
+    softmax_cross_entropy,
+)
 from lstm_jax.network.online import (
     Learner,
     init_learner,
@@ -53,7 +68,17 @@ from lstm_jax.network.online import (
     update,
 )
 from lstm_jax.network.padding import pad_sequences
+from lstm_jax.network.states import load_state, save_state
 from lstm_jax.tasks import Example, Hyperparameters, Task, make_task, row_names
+from lstm_jax.training.fit import (
+    Epoch,
+    FitResult,
+    FitState,
+    fit,
+    init_fit,
+    mean_loss,
+    write_epochs,
+)
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.recipes.recipe import Recipe, make_recipe
@@ -75,8 +100,11 @@ __all__ = (
     "Attention",
     "BatchUpdateRule",
     "DotProductAttention",
+    "Epoch",
     "Example",
     "Finding",
+    "FitResult",
+    "FitState",
     "Hyperparameters",
     "Layer",
     "Learner",
@@ -102,17 +130,23 @@ __all__ = (
     "check_parameters",
     "configure_cpu",
     "cross_entropy",
+    "data",
     "diagnose",
     "dot_product_attention",
+    "fit",
     "from_library",
     "half_squared_error",
+    "init_fit",
     "init_learner",
     "initialise",
     "learn",
     "learn_chunk",
     "load",
+    "load_state",
     "make_recipe",
     "make_task",
+    "mean_loss",
+    "net_inputs_only",
     "network",
     "online",
     "online_gradient",
@@ -122,6 +156,9 @@ __all__ = (
     "processes",
     "row_names",
     "save",
+    "save_state",
+    "scores",
+    "softmax_cross_entropy",
     "start_sequence",
     "step",
     "tasks",
@@ -129,5 +166,6 @@ __all__ = (
     "training",
     "unroll",
     "update",
+    "write_epochs",
     "zero_state",
 )

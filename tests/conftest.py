@@ -7,6 +7,7 @@ that what is said about `shard_map` is not said of one device alone.
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -77,7 +78,9 @@ SLOW = {
     "experiments/test_resumption",
     "experiments/test_search",
     "training/test_devices",
+    "training/test_optimisers",
     "training/test_processes",
+    "training/test_resources",
 }
 
 
@@ -101,7 +104,9 @@ def float64() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forget_programs() -> Iterator[None]:
+def forget_compiled_programs() -> Iterator[None]:
     """Compiled programs go with their module: a process may have only so many pieces of memory."""
     yield
+    if programs := sys.modules.get("lstm_jax.training.trials.programs"):
+        programs.forget_programs()
     jax.clear_caches()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +18,8 @@ from lstm_jax.cell.parameters import Parameters
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 from lstm_jax.training.host.cpu import BATCH_SIZE
-from lstm_jax.training.trials import runner as runner_module
 from lstm_jax.training.trials.records import TrialResult
-from lstm_jax.training.trials.runner import Programs, TrialRunner
+from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.stopping import init_window
 from lstm_jax.training.trials.training_loop import IDLE, TRAINING, TrainingLoop, Trials
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
@@ -179,18 +177,11 @@ def _init_program(architecture: Architecture, hyperparameters: Hyperparameters, 
     return jax.jit(lambda keys: init(keys, None))
 
 
-@functools.cache
-def _programs(loop: TrainingLoop, batch_size: int) -> Programs:
-    del batch_size  # the programs of one runner have batches of one size
-    return Programs(loop)
-
-
 def make_runner(
     loop: TrainingLoop, indices, batch_size: int = BATCH_SIZE, **options
 ) -> TrialRunner:
-    """Make a `TrialRunner` that shares its compiled programs with others of the same loop."""
-    with mock.patch.object(runner_module, "Programs", lambda _: _programs(loop, batch_size)):
-        return TrialRunner(loop, indices, batch_size=batch_size, **options)
+    """Make a `TrialRunner` with the batch size of `configure_cpu`."""
+    return TrialRunner(loop, indices, batch_size=batch_size, **options)
 
 
 def assert_same_result(a: TrialResult, b: TrialResult) -> None:

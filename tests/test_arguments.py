@@ -6,6 +6,7 @@ A new public function needs a row in `CASES`; the first test checks that it has 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable
@@ -119,7 +120,7 @@ CASES: dict[str, Rows] = {
         biases=(None, "some", True, ("input",), (1,), {"cell"}),
         cell_input=(None, "relu", jnp.tanh),
         cell_output=(None, "relu", 1),
-        output=(None, "softmax", 1),
+        output=(None, "relu", 1),
         initial_activation=NO_NUMBER,
     ),
     "initialise": of(
@@ -231,6 +232,14 @@ CASES: dict[str, Rows] = {
         tolerance=(-1, None, np.nan, "1"),
         **LOSS_ARGUMENTS,
     ),
+    "softmax_cross_entropy": of(
+        lstm.softmax_cross_entropy,
+        {"net": OUTPUTS, "targets": OUTPUTS},
+        net__or_targets=(*NO_ARRAY[:4], np.ones(3), 1.0, [[1, 2]]),
+        **LOSS_ARGUMENTS | {"targets": (*LOSS_ARGUMENTS["targets"], [0, 1, 2, 0], [0, 1], 0)},
+        class_weights=("abc", np.ones(3), 1.0),
+    ),
+    "net_inputs_only": of(lstm.net_inputs_only, {}, architecture=NO_NETWORK),
     "Loss": of(lstm.Loss, {}, squared=NO_AMOUNT, cross_entropy=NO_AMOUNT, tolerance=NO_AMOUNT)
     | of(
         lstm.Loss(),
@@ -284,6 +293,18 @@ CASES: dict[str, Rows] = {
         weights=("x", 1.0, [1.0]),
         loss=NO_LOSS,
     ),
+    "fit": of(
+        lstm.fit,
+        {"loss": jnp.mean, "parameters": 1.0, "optimiser": SGD, "batches": [np.ones(1)]},
+        loss=(None, 1.0),
+        optimiser=(None, 0.1, "sgd"),
+        batches=([], lambda epoch: ()),
+        epochs=NO_WHOLE,
+        patience=(*NO_WHOLE[1:], 0),
+        key=NO_KEY[:1] + NO_KEY[2:],
+        state=(1.0, {}),
+    ),
+    "init_fit": of(lstm.init_fit, {"parameters": 1.0}, optimiser=(None, 0.1, "sgd")),
     "PerSequenceUpdate": of(lstm.PerSequenceUpdate, {"task": TASK}, optimiser=NO_OPTIMISER),
     "TrainingLoop": of(lstm.TrainingLoop, {"task": TASK}, chunk=(*NO_WHOLE[1:], 0, 2**25))
     | of(
@@ -308,6 +329,11 @@ CASES: dict[str, Rows] = {
         **dict.fromkeys(("trials", "max_sequences", "test_size"), (*NO_WHOLE, 0)),
         max_length=NO_WHOLE,
         error_at=("begin", None),
+    )
+    | of(
+        lambda output: tasks.replace_architecture(TASK, num_outputs=2, output=output),
+        {},
+        output=("softmax",),
     )
     | of(TASK.sample_batch, {"key": KEY, "size": 2}, size=(*NO_WHOLE, 0), key=NO_KEY[:4])
     | {"tolerance": (tasks.within, (*NO_NUMBER, 0, -0.1))},
@@ -350,6 +376,14 @@ CASES: dict[str, Rows] = {
         ),
         "solved": (network_from_document, (RESULT | {"network": None},)),
     },
+    "save_state": of(
+        lstm.save_state,
+        {"path": "/none/a", "tree": 1.0},
+        tree=("a", {"b": "c"}, KEY, [None, object()]),
+        path=("/", "/none/a"),
+    ),
+    "load_state": of(lstm.load_state, {"like": 1.0}, path=("/", "/none/a"))
+    | {"test_arguments": (functools.partial(lstm.load_state, like=1.0), (__file__,))},
     "from_library": of(
         lstm.from_library,
         {"library": "keras.LSTM", "arrays": KERAS},
@@ -389,10 +423,10 @@ CASES: dict[str, Rows] = {
 # loops, on validated arguments.
 WITHOUT_CASES = {
     "ACTIVATIONS", "Activation", "Activations", "AdditiveAttention", "Attention", "BatchUpdateRule",
-    "DotProductAttention", "Example", "Finding", "LOSSES", "Layer", "Learner", "OutputWeights",
-    "Parameters", "Recipe", "State", "Steps", "TrialResult", "UnitWeights",
-    "UpdateRule", "Vmapped", "network", "online", "output_units", "plots", "processes", "row_names",
-    "tasks",
+    "DotProductAttention", "Epoch", "Example", "Finding", "FitResult", "FitState", "LOSSES",
+    "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "State", "Steps", "TrialResult",
+    "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss", "network", "online",
+    "output_units", "plots", "processes", "row_names", "scores", "tasks", "write_epochs",
 }  # fmt: skip
 
 
@@ -416,7 +450,7 @@ def failure(call: Call, value, names: list[str]) -> str | None:
 
 @pytest.mark.parametrize("function", CASES)
 def test_a_bad_argument_is_one_line_that_names_it(function: str):
-    if function in ("save", "load"):
+    if function.startswith(("save", "load")):
         pytest.importorskip("safetensors")
     failures = [
         f"{names}={displayed(value)}: {found}"

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 import pytest
 from binaries import BINARIES, ROOT, command_of
 
-from experiments import benchmark, notebooks
+from experiments import notebooks
 from experiments.ablations.__main__ import STAGES
+from experiments.benchmark.__main__ import CASES, SETTINGS
 from experiments.rows.collection import all_rows
 from experiments.search.plan import make_plan
 from lstm_jax.tasks import make_task, row_names
@@ -34,7 +35,7 @@ PLACEHOLDERS = {
     "--recipe=RECIPE": "--recipe=paper",
 }
 ALLOWED = {  # items of lists, which are not checked while flags are parsed
-    "case": set(benchmark.CASES),
+    "case": set(CASES),
     "names": set(notebooks.names()),
     "rows": {"all", "baselines", *all_rows()},
     "stages": set(STAGES),
@@ -95,7 +96,7 @@ def check_values(name: str, words: list[str]) -> None:
     """Raise ValueError or AssertionError unless flags are defined and their values exist."""
     values = command_of(name).parse(words)
     given = {flag: getattr(values, flag) for flag in values if values[flag].present}
-    assert given.get("setting") in {None, *benchmark.SETTINGS}
+    assert given.get("setting") in {None, *SETTINGS}
     for flag, allowed in ALLOWED.items():
         assert {*listed(given.get(flag))} <= allowed, f"unknown {flag}"
     rows = {*listed(given.get("task")), *listed(given.get("rows"))} & {*row_names()}

@@ -7,7 +7,10 @@ import pytest
 
 LIBRARY = pathlib.Path(__file__).parent.parent / "lstm_jax"
 # From the ground up.
-WINGS = ("cell", "gradient", "network", "tasks", "training", "baselines", "analysis", "plots")
+WINGS = (
+    *("cell", "gradient", "network", "data", "tasks", "training"),
+    *("baselines", "analysis", "plots"),
+)
 
 
 def imported(path: pathlib.Path) -> set[str]:

@@ -14,7 +14,7 @@ from binaries import run_forks
 
 import lstm_jax
 
-PUBLIC = ("lstm_jax", "lstm_jax.tasks", "lstm_jax.baselines", "lstm_jax.plots")
+PUBLIC = tuple(f"lstm_jax{wing}" for wing in ("", ".data", ".tasks", ".baselines", ".plots"))
 
 
 def public_names() -> dict:
@@ -74,13 +74,13 @@ def test_help_describes_every_field_of_a_public_class():
 
 def test_the_reference_has_every_module_and_every_name(tmp_path: pathlib.Path):
     pytest.importorskip("pdoc")
-    ((status, printed, errors), again) = run_forks([["reference", f"--out={tmp_path}"]] * 2)
+    ((status, printed, errors), again) = run_forks([["api_reference", f"--out={tmp_path}"]] * 2)
     assert (status, errors) == (0, "")
     assert f"open {tmp_path / 'index.html'}" in printed
     displayed = [name for name in lstm_jax.__all__ if f"lstm_jax.{name}" in NAMES]
     page = (tmp_path / "lstm_jax.html").read_text()
     assert [name for name in displayed if f'id="{name}"' not in page] == []
-    for package in ("network", "tasks", "training", "baselines", "plots"):
+    for package in ("network", "data", "tasks", "training", "baselines", "plots"):
         assert (tmp_path / "lstm_jax" / f"{package}.html").exists()
     pages = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
     assert "Alias for field number" not in pages and "Create new instance of" not in pages

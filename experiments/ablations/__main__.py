@@ -13,6 +13,8 @@ continue from their checkpoints. Several processes with the same --out share the
     confirm   the smallest interpretation that works, otherwise the best, or those of --recipes, on
               a second seed with the paper's number of trials
     repeat    the confirmed interpretation, or --recipes, on a third seed with twice as many trials
+    estimate  the same on a seed that decided nothing, with four times as many trials (twice in rows
+              that take hours)
 
 An interpretation works if it is solved as often as published, less one trial, in half to twice the
 published number of sequences. --show writes README.md and its pictures from the results.
@@ -28,11 +30,11 @@ from absl.flags import FlagValues
 from experiments.ablations import cells, design, page
 from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
 from experiments.cli.files import make_folder
-from lstm_jax.tasks import make_task, row_names
+from lstm_jax import make_task, row_names
 from lstm_jax.training.runs.result_file import about_run
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "ablations"
-STAGES = ("singles", "drawn", "choose", "confirm", "repeat")
+STAGES = ("singles", "drawn", "choose", "confirm", "repeat", "estimate")
 
 
 def define(flags: FlagSet) -> None:
@@ -40,10 +42,8 @@ def define(flags: FlagSet) -> None:
     help = "Folder of the results, one file per row (default: experiments/results/ablations)."
     flags.folder("out", help, required=False)
     flags.text("rows", "all", "'all', or rows separated by commas, run in this order.")
-    flags.items(
-        "stages", ["singles", "confirm"], f"The stages to run, in order, of {', '.join(STAGES)}."
-    )
-    help = "Recipes for `choose`, `confirm` and `repeat`, separated by spaces."
+    flags.items("stages", ["singles", "confirm"], "The stages to run, in order.", STAGES)
+    help = "Recipes for all stages but the first two, separated by blanks."
     flags.text("recipes", "", help)
     flags.integer("drawn", 16, "Random combinations per row for `drawn`.", most=design.MOST_DRAWN)
     flags.switch("show", False, "Run nothing; write README.md and its pictures from the results.")
@@ -59,9 +59,6 @@ def main(values: FlagValues) -> None:
     rows = list(row_names()) if values.rows == "all" else values.rows.split(",")
     for row in rows:
         make_task(row)  # raises ValueError for an unknown one
-    unknown = [stage for stage in values.stages if stage not in STAGES]
-    if unknown:
-        raise ValueError(f"--stages must be of {', '.join(STAGES)}, got {unknown[0]!r}")
     make_folder(folder)
     configure()
     check_platform()
@@ -80,8 +77,13 @@ def _planned(
 ) -> Iterator[design.Cell]:
     """Yield the cells of a stage, row by row, chosen by the results so far."""
     outcomes_of = lambda row: cells.Results(folder, row).cells()
-    gathered = page.gather(folder)[0] if stage == "repeat" else {}
-    seeds = {"confirm": design.CONFIRMATION_SEED, "repeat": design.REPETITION_SEED}
+    follows = stage in ("repeat", "estimate")
+    gathered = page.gather(folder)[0] if follows else {}
+    seeds = {
+        "confirm": design.CONFIRMATION_SEED,
+        "repeat": design.REPETITION_SEED,
+        "estimate": design.ESTIMATION_SEED,
+    }
     for row in rows:
         if stage == "singles":
             is_open = lambda cell: not design.is_ruled_out(cell.row, cell.recipe, outcomes_of)
@@ -92,7 +94,7 @@ def _planned(
             recipes, outcomes = values.recipes.split(), []
             if stage == "confirm":
                 outcomes = [o for o in outcomes_of(row) if o["seed"] == design.CHOICE_SEED]
-            elif stage == "repeat":
+            elif follows:
                 outcomes = [o for o in gathered[row] if design.is_confirmed(row, o)]
             if not recipes and (found := design.best(row, outcomes)):
                 recipes = [found["recipe"]]

@@ -2,7 +2,6 @@
 
 A cell is cut off if, after as many sequences as the published mean, no trial is solved and the mean
 error is at chance: that of the last tenth of the run is not below 0.98 of that of the first tenth.
-Cells with results are never run again, and cells that another process runs are skipped.
 """
 
 from __future__ import annotations
@@ -10,23 +9,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import time
 
 import numpy as np
 
 from experiments.ablations.design import Cell, published_sequences
-from experiments.cli.files import read_object
+from lstm_jax import TrainingLoop, TrialRunner, make_recipe, make_task
 from lstm_jax.network.files import Document
 from lstm_jax.network.writing import write_atomically
-from lstm_jax.tasks import make_task
-from lstm_jax.training.recipes.recipe import make_recipe
 from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, lock, run_trials
 from lstm_jax.training.trials.records import Progress
-from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import TrainingLoop
 
 AT_CHANCE = 0.98
 CHECKPOINT_SECONDS = 60.0
@@ -48,7 +42,7 @@ class Results:
         """Read the file; raise ValueError if it is not of this study, or has an unknown recipe."""
         if not self._path.exists():
             return {"row": self._row, "runs": [], "cells": {}}
-        document = read_object(self._path)
+        document = schema.read_object(self._path)
         schema.check_fields(document, ROW, self._path)
         for key, outcome in document["cells"].items():
             schema.check_fields(outcome, OUTCOME, self._path, f"cells[{key!r}].")
@@ -69,10 +63,10 @@ class Results:
     def add(self, cell: Cell, outcome: Document, about: Document) -> None:
         """Write the outcome of a cell to the file, beside what other processes have added."""
         folder = self._path.with_suffix(".adding")  # locked between processes
-        descriptor = None
-        while descriptor is None:
+        held = None
+        while held is None:
             try:
-                descriptor = lock(folder)
+                held = lock(folder)
             except InUseError:
                 time.sleep(0.01)
         try:
@@ -88,7 +82,7 @@ class Results:
         finally:
             with contextlib.suppress(OSError):  # without locks, the other may have removed it
                 folder.rmdir()
-            os.close(descriptor)
+            del held
 
 
 def run_once(cell: Cell, results: Results, about: Document) -> Document | None:

@@ -13,11 +13,13 @@ import numpy as np
 
 from experiments.ablations import cells, design
 from experiments.ablations.design import Outcome, is_confirmed, works
+from experiments.ablations.estimate import estimate, verdict
 from experiments.rows.collection import read_results
+from experiments.rows.text import markdown, replace_section
+from lstm_jax import make_task, row_names
 from lstm_jax.network.files import Document
 from lstm_jax.network.writing import write_atomically
 from lstm_jax.plots import style
-from lstm_jax.tasks import row_names
 
 Gathered = Mapping[str, list[Outcome]]  # of each row
 
@@ -28,9 +30,13 @@ MIN_ERRORS = 2  # standard errors by which a displayed effect differs from 0
 
 
 def gather(folder: pathlib.Path) -> tuple[Gathered, Gathered]:
-    """Return each row's outcomes, first that of its own file of `paper`, and its repetitions."""
+    """Return each row's outcomes, first that of its own file of `paper`, and those of other seeds.
+
+    The others neither chose nor confirmed an interpretation: repetitions and estimates.
+    """
     gathered: dict[str, list[Outcome]] = {row: [] for row in row_names()}
-    repeated: dict[str, list[Outcome]] = {}
+    others: dict[str, list[Outcome]] = {}
+    seeds = (design.REPETITION_SEED, design.ESTIMATION_SEED)
     for document in read_results():
         if document["recipe"] == "paper" and document["task"] in gathered:
             summary = document["summary"]
@@ -38,9 +44,9 @@ def gather(folder: pathlib.Path) -> tuple[Gathered, Gathered]:
             gathered[document["task"]].append(summary | about)
     for row, known in gathered.items():
         found = cells.Results(folder, row).cells()
-        repeated[row] = [o for o in found if o["seed"] == design.REPETITION_SEED]
-        known += [o for o in found if o["seed"] != design.REPETITION_SEED]
-    return gathered, repeated
+        others[row] = [o for o in found if o["seed"] in seeds]
+        known += [o for o in found if o["seed"] not in seeds]
+    return gathered, others
 
 
 def write_page(folder: pathlib.Path) -> str:
@@ -48,9 +54,10 @@ def write_page(folder: pathlib.Path) -> str:
 
     Return the table of rows; raise ValueError if the page lacks a marker.
     """
-    gathered, repeated = gather(folder)
+    gathered, others = gather(folder)
     tables = {
-        "rows": rows_table(gathered, repeated),
+        "estimates": estimates_table(others),
+        "rows": rows_table(gathered, others),
         "interpretations": shared_table(gathered),
         "effects": effects_table(gathered),
         "cut short": cut_short_table(read_results()),
@@ -59,12 +66,7 @@ def write_page(folder: pathlib.Path) -> str:
     marks = "".join(f"<!-- {name} -->\n\n<!-- end of {name} -->\n" for name in tables)
     text = page.read_text() if page.exists() else marks
     for name, table in tables.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        before, has_begin, rest = text.partition(begin)
-        _, has_end, after = rest.partition(end)
-        if not (has_begin and has_end):
-            raise ValueError(f"the page must hold {begin.strip()} and, below, {end}")
-        text = f"{before}{begin}{table}\n{end}{after}"
+        text = replace_section(text, name, table)
     write_atomically(page, text.encode())
     alone = {o["recipe"] for o in itertools.chain(*gathered.values()) if o["recipe"].count("+") < 2}
     displayed = filter(None, itertools.starmap(best_known, gathered.items()))
@@ -77,7 +79,39 @@ def write_page(folder: pathlib.Path) -> str:
 # Tables ------------------------------------------------------------------------------------------
 
 
-def rows_table(gathered: Gathered, repeated: Gathered) -> str:
+def estimates_table(others: Gathered) -> str:
+    """Return the table of the estimates on a seed that decided nothing."""
+    lines = [
+        _estimate_line(row, outcome)
+        for row, outcomes in others.items()
+        for outcome in outcomes
+        if outcome["seed"] == design.ESTIMATION_SEED
+    ]
+    titles = ("row", "interpretation", "solved", "published", "ratio", "wrong", "published")
+    return markdown((*titles, "verdict"), lines)
+
+
+def _estimate_line(row: str, outcome: Outcome) -> list[str]:
+    published, found = make_task(row).published, estimate(row, outcome)
+    wrong = [w for w, n in zip(outcome["wrong"], outcome["sequences"], strict=True) if n]
+    low, high = (f"{100 * share:.0f}" for share in found.success_interval)
+    ratio = ""
+    if found.ratio_interval is not None:
+        least, most = found.ratio_interval
+        ratio = f"{found.ratio:.2f} ({least:.2f} to {most:.2f})"
+    return [
+        row,
+        _code(outcome["recipe"]),
+        f"{_solved(outcome)} ({low} to {high} %)",
+        f"{100 if published.success_rate is None else published.success_rate:g} %",
+        ratio,
+        f"{np.mean(wrong):.1f}" if wrong else "",
+        "" if published.test_wrong is None else f"{published.test_wrong:g}",
+        verdict(row, found),
+    ]
+
+
+def rows_table(gathered: Gathered, others: Gathered) -> str:
     """Return the table of `paper` and the smallest interpretation that works, or the best, per row.
 
     Figures of seed 0, by which interpretations are chosen, are in brackets.
@@ -94,7 +128,7 @@ def rows_table(gathered: Gathered, repeated: Gathered) -> str:
             lines.append([*line, "none found", *[""] * 5])
             continue
         cell = design.make_cell(row, found["recipe"], design.REPETITION_SEED)
-        again = design.find(cell, repeated[row])
+        again = design.find(cell, others[row])
         line += [
             _code(found["recipe"]),
             _bracketed(row, found, _solved(found)),
@@ -106,7 +140,7 @@ def rows_table(gathered: Gathered, repeated: Gathered) -> str:
         if again and again["solved"]:
             line[-1] += f", {design.ratio(row, again['mean']):.2f}"
         lines.append(line)
-    return _markdown((*titles, "works", "repeated"), lines)
+    return markdown((*titles, "works", "repeated"), lines)
 
 
 def best_known(row: str, outcomes: Iterable[Outcome]) -> Outcome | None:
@@ -127,7 +161,7 @@ def shared_table(gathered: Gathered) -> str:
                 latest = max(tried, key=lambda o: (is_confirmed(row, o), o["seed"]))
                 verdicts[works(row, latest)].append(_bracketed(row, latest, row))
         lines.append([_code(recipe), *map(", ".join, verdicts.values())])
-    return _markdown(("interpretation", "works on", "does not work on"), lines)
+    return markdown(("interpretation", "works on", "does not work on"), lines)
 
 
 def shared_recipes(gathered: Gathered) -> set[str]:
@@ -182,7 +216,7 @@ def effects_table(gathered: Gathered) -> str:
             figures = str(effect.cells), f"{effect.size:+.2f}", f"{effect.error:.2f}"
             lines.append([row, str(len(random)), names, *figures])
     titles = ("row", "random cells", "overrides", "cells with", "effect", "standard error")
-    return _markdown(titles, lines) if lines else "No row has enough of them yet."
+    return markdown(titles, lines) if lines else "No row has enough of them yet.\n"
 
 
 def cut_short_table(documents: Sequence[Document]) -> str:
@@ -201,7 +235,7 @@ def cut_short_table(documents: Sequence[Document]) -> str:
         figures = [*map(str, counts), *(f"{error:.4f}" for error in errors)]
         lines.append([row, f"{budget:,}", f"{share:.2g}", *figures])
     titles = ("row", "sequences", "ratio", "unsolved trials", "at chance")
-    return _markdown((*titles, "error, first tenth", "last tenth", "lowest"), lines)
+    return markdown((*titles, "error, first tenth", "last tenth", "lowest"), lines)
 
 
 def _latest(outcomes: Iterable[Outcome]) -> dict[str, Outcome]:
@@ -223,11 +257,6 @@ def _bracketed(row: str, outcome: Outcome, text: str) -> str:
 
 def _code(recipe: str) -> str:
     return f"`{recipe.removeprefix('paper+')}`"
-
-
-def _markdown(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = ["---"] * len(titles)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (titles, rule, *lines))
 
 
 # Pictures ----------------------------------------------------------------------------------------

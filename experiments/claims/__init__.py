@@ -1,24 +1,36 @@
 """Claims of the paper outside its tables; run by `python -m experiments.claims`."""
 
 from experiments.claims import comparisons, composed, continual, how_far, lags
-from experiments.claims.base import Claim
-from experiments.claims.comparisons import comparison
+from experiments.claims.base import Claim, compare
+from experiments.claims.comparisons import compare_trials
 
 CLAIMS = {
     "length": Claim(lags.run_lengths, lags.draw_lengths),
-    "gates": comparison(comparisons.gates),
-    "gradient": comparison(comparisons.gradient),
-    "blocks": comparison(comparisons.blocks),
+    "gates": compare_trials(comparisons.gates),
+    "gradient": compare_trials(comparisons.gradient),
+    "blocks": compare_trials(comparisons.blocks),
     "lags": Claim(lags.run_very_long, lags.draw_very_long),
-    "xor": comparison(comparisons.xor),
-    "noise": comparison(comparisons.noise),
-    "time-constants": comparison(comparisons.time_constants),
-    "other-lags": Claim(lags.run_other_lags, lags.draw_other_lags),
-    "adam": comparison(comparisons.adam),
-    "tolerance": comparison(comparisons.tolerance),
-    "reach": Claim(lags.run_reach, lags.draw_reach),
-    "continual": Claim(continual.run, continual.draw),
-    "counting": Claim(how_far.run_counting, how_far.draw_counting),
-    "timing": Claim(how_far.run_timing, how_far.draw_timing),
-    "composed": Claim(composed.run, composed.draw),
+    "xor": compare_trials(comparisons.xor),
+    "noise": compare_trials(comparisons.noise),
+    "time-constants": compare_trials(comparisons.time_constants),
+    "other-lags": compare(
+        lags.other_lags,
+        lags.measure_at_lags,
+        lags.draw_other_lags,
+        trained_lag=lags.TRAINED_LAG,
+        tested_lags=lags.TESTED_LAGS,
+    ),
+    "adam": compare_trials(comparisons.adam),
+    "tolerance": compare_trials(comparisons.tolerance),
+    "reach": compare(lags.reach_variants, lags.measure_reach, lags.draw_reach),
+    "continual": compare(
+        continual.variants, continual.train, continual.draw, limits=continual.LIMITS
+    ),
+    "counting": compare(
+        how_far.counting, how_far.count, how_far.draw_counting, recipe=how_far.RECIPE
+    ),
+    "timing": compare(
+        how_far.timing, how_far.measure_timing, how_far.draw_timing, changes=how_far.CHANGES
+    ),
+    "composed": compare(composed.models, composed.train, composed.draw, batch=composed.BATCH),
 }

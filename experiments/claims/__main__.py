@@ -10,28 +10,24 @@
 from __future__ import annotations
 
 import pathlib
-from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
 from experiments.claims import CLAIMS
 from experiments.claims.base import ClaimOptions
 from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
-from experiments.cli.files import check_free, make_folder, read_object, save_picture, save_result
-from lstm_jax.training.runs.result_file import about_run
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from experiments.cli.files import check_free, make_folder, save_picture, save_result
+from lstm_jax.plots import style
+from lstm_jax.training.runs.result_file import about_run, read_object
 
 
 def define(flags: FlagSet) -> None:
     """Define the flags."""
     flags.choice("claim", None, list(CLAIMS), "Claim to run (required).")
-    flags.folder("out", "Folder for the JSON file and the picture (required).")
+    flags.output("the JSON file and the picture")
     flags.integer("trials", 8, "Trials of each variant.", most=2**20)
     flags.seed()
-    flags.switch("redraw", False, "Run nothing; draw the picture again from the JSON file.")
-    flags.switch("overwrite", False, "Replace existing files.")
+    flags.switch("redraw", False, "Only draw the picture again, from the JSON file.")
     flags.switch("quiet", False, "Print errors only.")
 
 
@@ -53,8 +49,8 @@ def main(values: FlagValues) -> None:
     save_result(path, document, claim.draw, overwrite=values.overwrite, quiet=values.quiet)
 
 
-def redraw(claim: str, path: pathlib.Path) -> Figure:
-    """Draw the picture of a file; raise ValueError if it does not hold the claim's results."""
+def redraw(claim: str, path: pathlib.Path) -> style.Figure:
+    """Draw the file of a claim, or raise ValueError if it does not hold the claim's results."""
     document = read_object(path)
     if document.get("claim") != claim:
         raise ValueError(f"{path} must be of the claim {claim}, got {document.get('claim')!r}")

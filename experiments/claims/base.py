@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
+from lstm_jax import Example, TrainingLoop
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.tasks import Example
-from lstm_jax.training.trials.training_loop import TrainingLoop
-
-if TYPE_CHECKING:
-    from jax.typing import ArrayLike
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Variants = Mapping[str, TrainingLoop]
 
@@ -31,17 +26,12 @@ class ClaimOptions:
     seed: int = 0
     quiet: bool = False
 
-    def log(self, message: str) -> None:
-        """Print a message unless `quiet`."""
-        if not self.quiet:
-            print(message, flush=True)
-
 
 class Claim(NamedTuple):
     """A claim of the text, described by the first line of `run`'s docstring."""
 
     run: Callable[[ClaimOptions], Document]  # returns plain data for JSON
-    draw: Callable[[Document], Figure]
+    draw: Callable[[Document], style.Figure]
 
     @property
     def about(self) -> str:
@@ -49,17 +39,28 @@ class Claim(NamedTuple):
         return (self.run.__doc__ or "").partition("\n")[0]
 
 
-def measure(
-    variants: Variants,
-    measure_one: Callable[[TrainingLoop, ClaimOptions], Document],
-    options: ClaimOptions,
-) -> dict[str, Document]:
-    """Return the results of `measure_one` by label; each has the number of trials `solved`."""
-    found = {}
-    for label, loop in variants.items():
-        found[label] = measure_one(loop, options)
-        options.log(f"{label}: {found[label]['solved']} of {options.trials} solved")
-    return found
+def compare(
+    make_variants: Callable[[], Mapping[str, Any]],
+    measure: Callable[[Any, ClaimOptions], Document],
+    draw: Callable[[Document], style.Figure],
+    **settings: object,
+) -> Claim:
+    """Return the claim that measures variants, described by the docstring of `make_variants`.
+
+    The document has, beside the `settings`, the `variants`' measures by label.
+    """
+
+    def run(options: ClaimOptions) -> Document:
+        found = {}
+        for label, variant in make_variants().items():
+            found[label] = measure(variant, options)
+            if not options.quiet:
+                short = (f"{k} {v}" for k, v in found[label].items() if len(str(v)) < 100)
+                print(f"{label}: {', '.join(short)}", flush=True)
+        return settings | {"trials": options.trials, "variants": found}
+
+    run.__doc__ = make_variants.__doc__
+    return Claim(run, draw)
 
 
 def repeat(sequence: Example, trials: int) -> Example:
@@ -67,7 +68,7 @@ def repeat(sequence: Example, trials: int) -> Example:
     return jax.tree.map(lambda a: jnp.repeat(a[..., None], trials, -1), sequence)
 
 
-def name_lines(axes: Axes, labels: Sequence[str]) -> None:
+def name_lines(axes: style.Axes, labels: Sequence[str]) -> None:
     """Name the lines of a plot of trials, from the top."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -80,7 +81,9 @@ def band(values: ArrayLike | Sequence[np.ndarray], digits: int) -> list[list[flo
     return np.round(quantiles, digits).tolist()
 
 
-def draw_band(axes: Axes, x: Sequence, values: ArrayLike, label: str, line: style.Options) -> None:
+def draw_band(
+    axes: style.Axes, x: Sequence, values: ArrayLike, label: str, line: style.Options
+) -> None:
     """Draw the median of a `band` as a line, and its range as a shade."""
     least, median, largest = np.asarray(values, np.float64).T
     axes.plot(x, median, label=label, **line)

@@ -5,38 +5,35 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.claims.base import Claim, ClaimOptions, Variants, measure, name_lines
+from experiments.claims.base import Claim, ClaimOptions, Variants, compare, name_lines
+from lstm_jax import Architecture, TrainingLoop, TrialRunner, Vmapped
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.gradient_descent import GRADIENTS as BASELINE_GRADIENTS
-from lstm_jax.baselines.gradient_descent import RecurrentUpdate
+from lstm_jax.baselines.gradient_descent import RecurrentUpdate, training_loop
 from lstm_jax.baselines.rows import METHODS, ROWS, make_baseline_task, make_training_loop
-from lstm_jax.cell.architecture import Architecture
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.tasks import (
+    Example,
+    Hyperparameters,
+    Published,
+    StreamRule,
+    Task,
     delayed_xor,
     make_task,
     noise_free,
     random_numbers,
     replace_architecture,
+    replace_hyperparameters,
     within,
 )
-from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Published, StreamRule, Task, replace_hyperparameters
-from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import TrainingLoop
-from lstm_jax.training.update_rules.base import Vmapped
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 GATES = (("6a", "input"), ("3a-100-3", "input"), ("3a-100-3", "output"))
 GRADIENTS = ("truncated", "full")
@@ -47,21 +44,13 @@ NOISE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 DELAY, NOISE_RANGE = 4, 2.0  # the chunker learns with these
 LAGS = ((10, 10), (40, 40), (2, 40))  # shortest, longest
 SPANS = (1, 10, 40)  # 1 / (1 - τ)
-ADAM_NETS = {
-    "3a-100-3": RecurrentNet(1, 8, 1, "full", bias=True),
-    "6a": RecurrentNet(8, 5, 4, "full", bias=True),
-}
+ADAM_UNITS = {"3a-100-3": 8, "6a": 5}  # hidden units for about the LSTM's number of weights
 RTRL_ROWS = ("2a-4.rtrl-1", "2a-4.rtrl-4", "2a-4.rtrl-10", "2a-10.rtrl")
 
 
-def comparison(make_variants: Callable[[], Variants]) -> Claim:
+def compare_trials(make_variants: Callable[[], Variants]) -> Claim:
     """Return the claim that compares the trials of variants."""
-
-    def run(options: ClaimOptions) -> Document:
-        return {"variants": measure(make_variants(), run_trials, options)}
-
-    run.__doc__ = make_variants.__doc__
-    return Claim(run, draw)
+    return compare(make_variants, run_trials, draw)
 
 
 def gates() -> Variants:
@@ -149,36 +138,26 @@ def at_lag(shortest: int, longest: int) -> Variants:
     loops = {"LSTM": TrainingLoop(task)}
     for span in SPANS:
         net = RecurrentNet(3, 3, 1, "simple", (round(1 - 1 / span, 12),) * 3, bias=True)
-        loops[f"time constants of {span}"] = _with_adam(task, net, 0.01)
+        changed = dataclasses.replace(
+            task, architecture=net, hyperparameters=Hyperparameters(0.01, init_range=1.0)
+        )
+        rule = RecurrentUpdate(changed, optax.adam(0.01), BASELINE_GRADIENTS["BPTT"])
+        loops[f"time constants of {span}"] = TrainingLoop(changed, Vmapped(rule))
     return loops
 
 
 def adam() -> Variants:
     """Compare the LSTM with recurrent nets of about as many weights, trained by BPTT and Adam."""
     loops = {}
-    for row, net in ADAM_NETS.items():
+    for row, num_hidden in ADAM_UNITS.items():
         task = make_task(row)
         loops[f"{row}, LSTM"] = TrainingLoop(dataclasses.replace(task, max_sequences=50_000))
         longer = dataclasses.replace(task, max_sequences=100_000)
+        net = {"num_hidden": num_hidden, "connections": "full", "init_range": 1.0}
         for rate in (0.01, 0.001):
-            loops[f"{row}, BPTT by Adam at {rate:g}"] = _with_adam(longer, net, rate)
+            loop = training_loop(longer, "BPTT", optimiser=optax.adam(rate), **net)
+            loops[f"{row}, BPTT by Adam at {rate:g}"] = loop
     return loops
-
-
-def _with_adam(task: Task, net: RecurrentNet, learning_rate: float) -> TrainingLoop:
-    hyperparameters = Hyperparameters(learning_rate, init_range=1.0)
-    return with_bptt(task, net, hyperparameters, optax.adam(learning_rate))
-
-
-def with_bptt(
-    task: Task,
-    net: RecurrentNet,
-    hyperparameters: Hyperparameters,
-    optimiser: optax.GradientTransformation,
-) -> TrainingLoop:
-    """Return the training loop of a recurrent net with BPTT on a task of the LSTM."""
-    task = dataclasses.replace(task, architecture=net, hyperparameters=hyperparameters)
-    return TrainingLoop(task, Vmapped(RecurrentUpdate(task, optimiser, BASELINE_GRADIENTS["BPTT"])))
 
 
 def tolerance() -> Variants:
@@ -271,7 +250,7 @@ def run_trials(loop: TrainingLoop, options: ClaimOptions) -> Document:
     }
 
 
-def draw(document: Document) -> Figure:
+def draw(document: Document) -> style.Figure:
     """Draw every trial's number of sequences to success, one line per variant."""
     variants = document["variants"]
     figure, (axes,) = style.new_figure(9, 1.2 + 0.28 * len(variants))

@@ -22,7 +22,7 @@ Reference:
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,19 +30,11 @@ import numpy as np
 import optax
 
 from experiments.claims.base import ClaimOptions, band, draw_band
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters
-from lstm_jax.network import online
+from lstm_jax import LOSSES, Architecture, Hyperparameters, Parameters, online, unroll
 from lstm_jax.network.files import Document
-from lstm_jax.network.layer import unroll
-from lstm_jax.network.losses import LOSSES
 from lstm_jax.plots import style
-from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.reber import INNER_GRAMMAR, SYMBOLS
+from lstm_jax.tasks.reber import INNER_GRAMMAR, SYMBOLS, predicts_legal_symbols
 from lstm_jax.training.update_rules.per_sequence import draw_weights
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 GATE_BIASES = (0.5, 1.0, 1.5, 2.0)
 LEARNING_RATE = 0.5 / 5
@@ -51,6 +43,7 @@ CHUNK = 10_000  # symbols per compiled call
 GOAL = 100_000  # right predictions of one training stream that solve a trial
 MAX_SYMBOLS = 1_000_000  # of a trial
 MAX_STREAMS = 30_000  # of a trial, as in the publication
+LIMITS = {"goal": GOAL, "symbols": MAX_SYMBOLS, "streams": MAX_STREAMS}
 DISPLAYED, INTERVAL = 2_000, 10  # symbols over which the states are drawn, every tenth
 
 
@@ -93,8 +86,7 @@ def follow(node: jax.Array, bit: jax.Array) -> tuple[jax.Array, jax.Array]:
 def is_right(outputs: jax.Array, node: jax.Array) -> jax.Array:
     """Return whether every legal symbol's output, of [7], is above every illegal one's."""
     is_legal = (jax.nn.one_hot(jnp.asarray(_NEXT_SYMBOL)[node], len(SYMBOLS)) > 0).any(0)
-    least_legal = jnp.min(jnp.where(is_legal, outputs, jnp.inf))
-    return least_legal > jnp.max(jnp.where(is_legal, -jnp.inf, outputs))
+    return predicts_legal_symbols(outputs, is_legal)
 
 
 class StreamState(NamedTuple):
@@ -175,22 +167,13 @@ def make_training(*, forget_gates: bool = True, reset: bool = False) -> StreamTr
     return StreamTraining(architecture, hyperparameters, reset)
 
 
-def run(options: ClaimOptions) -> Document:
-    """Learn a continual stream online, with and without forget gates (Gers et al. 2000)."""
-    variants = {
+def variants() -> dict[str, StreamTraining]:
+    """Learn streams without resets, with and without forget gates (2000)."""
+    return {
         "forget gates": make_training(),
         "1997": make_training(forget_gates=False),
         "1997, reset before each string": make_training(forget_gates=False, reset=True),
     }
-    found = {}
-    for label, training in variants.items():
-        found[label] = one = train(training, options)
-        options.log(
-            f"{label}: {one['solved']} of {options.trials} solved, "
-            f"longest streams {one['longest']}, after {one['streams']} streams"
-        )
-    limits = {"goal": GOAL, "symbols": MAX_SYMBOLS, "streams": MAX_STREAMS}
-    return {"trials": options.trials, "limits": limits, "variants": found}
 
 
 def train(training: StreamTraining, options: ClaimOptions) -> Document:
@@ -250,7 +233,7 @@ def _largest_states(
     return band(np.asarray(states).T[::INTERVAL], 3)
 
 
-def draw(document: Document) -> Figure:
+def draw(document: Document) -> style.Figure:
     """Draw the longest streams during training, and the states over a stream without resets."""
     figure, (left, right) = style.new_figure(11, 4.5, columns=2)
     for i, (name, found) in enumerate(document["variants"].items()):

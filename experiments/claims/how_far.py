@@ -27,29 +27,29 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from numpy.typing import ArrayLike
 
-from experiments.claims.base import ClaimOptions, Variants, measure, name_lines, repeat
-from lstm_jax.cell.architecture import Architecture
+from experiments.claims.base import ClaimOptions, Variants, name_lines, repeat
+from lstm_jax import LOSSES, Architecture, PerSequenceUpdate, TrainingLoop, TrialRunner, make_recipe
 from lstm_jax.network.files import Document
-from lstm_jax.network.losses import LOSSES
 from lstm_jax.plots import style
-from lstm_jax.tasks import Hyperparameters, random_numbers, reber
-from lstm_jax.tasks.task import Example, Published, StreamRule, Task, real_steps
-from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.tasks import (
+    Example,
+    Hyperparameters,
+    Published,
+    StreamRule,
+    Task,
+    random_numbers,
+    reber,
+)
+from lstm_jax.tasks.task import real_steps
 from lstm_jax.training.update_rules.base import AnyModel
-from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Mode = Literal["measuring", "generating"]
 
@@ -170,14 +170,8 @@ def train(loop: TrainingLoop, options: ClaimOptions) -> tuple[Document, AnyModel
     return found, runner.state().trials.model
 
 
-def run_counting(options: ClaimOptions) -> Document:
-    """Predict a^n b^n (c^n), trained on short strings, with and without peepholes (2001)."""
-    found = measure(counting_variants(), count, options)
-    return {"recipe": RECIPE, "trials": options.trials, "variants": found}
-
-
-def counting_variants() -> Variants:
-    """Return strings of two and of three letters, with and without peepholes."""
+def counting() -> Variants:
+    """Train counting (2001) on short strings, test on long ones, with and without peepholes."""
     loops = {}
     for letters in MAX_N:
         for peepholes in (True, False):
@@ -209,7 +203,7 @@ def count(loop: TrainingLoop, options: ClaimOptions) -> Document:
     return found | {"furthest": furthest.tolist(), "most": most}
 
 
-def draw_counting(document: Document) -> Figure:
+def draw_counting(document: Document) -> style.Figure:
     """Draw one mark per trial, one line per variant."""
     variants = document["variants"]
     figure, (axes,) = style.new_figure(9, 1.6 + 0.5 * len(variants))
@@ -223,7 +217,8 @@ def draw_counting(document: Document) -> Figure:
     return figure
 
 
-def _draw_trials(axes: Axes, variants: Mapping[str, Sequence[float]], spread: float) -> None:
+def _draw_trials(axes: style.Axes, variants: Mapping[str, Sequence[float]], spread: float) -> None:
+    """Draw one mark per trial, one named line per variant."""
     for y, values in enumerate(variants.values()):
         offsets = np.linspace(-spread, spread, len(values))
         axes.plot(np.maximum(values, 0.5), y + offsets, "o", color=style.OURS, alpha=0.5, ms=5)
@@ -231,17 +226,16 @@ def _draw_trials(axes: Axes, variants: Mapping[str, Sequence[float]], spread: fl
     name_lines(axes, list(variants))
 
 
-def run_timing(options: ClaimOptions) -> Document:
-    """Generate spikes and measure their delays, with and without peepholes (2002)."""
+def timing() -> dict[str, tuple[Mode, int, TrainingLoop]]:
+    """Generate spikes and measure their delays (timing, 2002), with and without peepholes."""
     found = {}
     for mode, period, cells in TASKS:
         for peepholes in (True, False):
             loop = timing_loop(mode, period, cells, peepholes=peepholes)
             size = f"{cells} cell{'s' if cells > 1 else ''}"
             label = f"{loop.task.title}, {size} {'with' if peepholes else 'without'} peepholes"
-            found[label] = one = measure_timing(mode, period, loop, options)
-            options.log(f"{label}: {one['solved']} of {options.trials}, right: {one['right']}")
-    return {"changes": CHANGES, "trials": options.trials, "variants": found}
+            found[label] = mode, period, loop
+    return found
 
 
 def timing_loop(mode: Mode, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
@@ -252,31 +246,30 @@ def timing_loop(mode: Mode, period: int, cells: int, *, peepholes: bool) -> Trai
     return TrainingLoop(task, PerSequenceUpdate(task, optimiser))
 
 
-def measure_timing(mode: Mode, period: int, loop: TrainingLoop, options: ClaimOptions) -> Document:
+def measure_timing(variant: tuple[Mode, int, TrainingLoop], options: ClaimOptions) -> Document:
     """Train, then test every trial on one train of `TESTED` spikes.
 
     Returns:
       What `train` finds, and for each trial `right`, the number of spikes before its first wrong
       output.
     """
+    mode, period, loop = variant
     found, model = train(loop, options)
     late = np.random.default_rng(options.seed).integers(0, 2, TESTED, np.int32)
     example = spike_train(mode, jnp.asarray(late), period)
     outputs = jax.jit(loop.update_rule.outputs)(model, repeat(example, options.trials))
     ends = np.cumsum(period + late)
-    of_trials = np.moveaxis(np.asarray(outputs), -1, 0)
-    right = [int(np.sum(ends <= right_steps(y, example))) for y in of_trials]
-    return found | {"right": right}
+    steps = right_steps(outputs, example)
+    return found | {"right": np.sum(ends[:, None] <= steps, axis=0).tolist()}
 
 
-def right_steps(outputs: np.ndarray, example: Example) -> int:
-    """Return the number of steps before the first output, of [T, 1], too far from its target."""
-    is_far = np.abs(outputs - np.asarray(example.targets)) >= TOLERANCE
-    wrong = np.flatnonzero(is_far[: int(example.length)])
-    return int(wrong[0]) if len(wrong) else int(example.length)
+def right_steps(outputs: ArrayLike, example: Example) -> np.ndarray:
+    """Return [R], the steps before the first output, of [T, 1, R], too far from its target."""
+    is_near = np.abs(outputs - np.asarray(example.targets)[..., None]) < TOLERANCE
+    return np.cumprod(is_near[: int(example.length), 0], axis=0).sum(0)
 
 
-def draw_timing(document: Document) -> Figure:
+def draw_timing(document: Document) -> style.Figure:
     """Draw one mark per trial, one line per variant."""
     figure, (axes,) = style.new_figure(9, 4.5)
     lines = {}

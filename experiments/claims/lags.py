@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 
-from experiments.claims.base import ClaimOptions, band, draw_band, measure, repeat
+from experiments.claims.base import ClaimOptions, Variants, band, draw_band, repeat
 from experiments.claims.comparisons import at_lag, lag_task, with_tolerance
 from experiments.rows.collection import read_results, task_of
 from experiments.rows.text import row_label
+from lstm_jax import Steps, TrainingLoop, TrialRunner, apply, make_recipe
 from lstm_jax.baselines.chunker import Chunker
-from lstm_jax.cell.scan import Steps
 from lstm_jax.network.files import Document, network_from_document
-from lstm_jax.network.layer import apply
 from lstm_jax.plots import style
 from lstm_jax.tasks import Example, adding, make_task, temporal_order, two_sequence, very_long_lags
-from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.trials.runner import TrialRunner
-from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel, Vmapped, vmap_trials
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 LENGTHS = (100, 200, 500, 1_000, 10_000)  # T
 NUM_TESTS = 256  # sequences of each length
@@ -79,20 +70,15 @@ def sample_longer(key: jax.Array, row: str, length: int) -> Example:
     return two_sequence.sample_two_sequence(key, row.split("-")[0], length, num_signal=3)
 
 
-def draw_lengths(document: Document) -> Figure:
+def draw_lengths(document: Document) -> style.Figure:
     """Draw the fraction of wrong sequences against their length."""
     xlabel = "T of the tests (trained at T = 100)"
     return _draw_fractions(document["lengths"], document["fraction_wrong"], xlabel)
 
 
-def run_other_lags(options: ClaimOptions) -> Document:
-    """Train nets of fixed time constants and the LSTM at one lag, and test them at others."""
-    return {
-        "trained_lag": TRAINED_LAG,
-        "tested_lags": TESTED_LAGS,
-        "trials": options.trials,
-        "variants": measure(at_lag(TRAINED_LAG, TRAINED_LAG), measure_at_lags, options),
-    }
+def other_lags() -> Variants:
+    """Train fixed time constants and the LSTM at one lag, and test at others."""
+    return at_lag(TRAINED_LAG, TRAINED_LAG)
 
 
 def measure_at_lags(loop: TrainingLoop, options: ClaimOptions) -> Document:
@@ -117,7 +103,7 @@ def measure_at_lags(loop: TrainingLoop, options: ClaimOptions) -> Document:
     return {"solved": sum(solved), "fraction_wrong": fractions}
 
 
-def draw_other_lags(document: Document) -> Figure:
+def draw_other_lags(document: Document) -> style.Figure:
     """Draw the fraction of wrong sequences against the lag, for the types that learned."""
     lines = {
         f"{label}, {of['solved']} solved": of["fraction_wrong"]
@@ -130,7 +116,7 @@ def draw_other_lags(document: Document) -> Figure:
 
 def _draw_fractions(
     lengths: Sequence[int], lines: Mapping[str, Sequence[float]], xlabel: str
-) -> Figure:
+) -> style.Figure:
     figure, (axes,) = style.new_figure(10, 4.5)
     for i, (label, wrong) in enumerate(lines.items()):
         axes.plot(lengths, wrong, label=label, **style.line_style(i))
@@ -141,7 +127,7 @@ def _draw_fractions(
     return figure
 
 
-def _label_ticks(axes: Axes, ticks: Sequence[int]) -> None:
+def _label_ticks(axes: style.Axes, ticks: Sequence[int]) -> None:
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
 
@@ -160,7 +146,7 @@ def run_very_long(options: ClaimOptions) -> Document:
     return {"rows": rows}
 
 
-def draw_very_long(document: Document) -> Figure:
+def draw_very_long(document: Document) -> style.Figure:
     """Draw the mean sequences of the solved trials, one line per recipe, with the paper's.
 
     On the left p = q grows; on the right p grows at q = 1000. A percentage is the share of solved
@@ -174,7 +160,7 @@ def draw_very_long(document: Document) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, xlabel: str, rows: list[Document]) -> None:
+def _draw_panel(axes: style.Axes, xlabel: str, rows: list[Document]) -> None:
     learned = [row for row in rows if row["solved"]]
     for i, recipe in enumerate(sorted({row["recipe"] for row in learned})):
         line = style.line_style((0, 2, 3, 4, 5)[i % 5])  # vermilion is the paper's
@@ -193,12 +179,7 @@ def _draw_panel(axes: Axes, xlabel: str, rows: list[Document]) -> None:
     style.add_legend(axes)
 
 
-def run_reach(options: ClaimOptions) -> Document:
-    """Measure up to which step of task 2a the outputs depend on the first symbol."""
-    return {"trials": options.trials, "variants": measure(reach_variants(), measure_reach, options)}
-
-
-def draw_reach(document: Document) -> Figure:
+def draw_reach(document: Document) -> style.Figure:
     """Draw each measure against the training sequences, one line per variant."""
     figure, panels = style.new_figure(5 * len(PANELS), 5, columns=len(PANELS))
     for axes, (measure_, ylabel) in zip(panels, PANELS.items(), strict=True):
@@ -213,8 +194,11 @@ def draw_reach(document: Document) -> Figure:
     return figure
 
 
-def reach_variants() -> dict[str, TrainingLoop]:
-    """Return task 2a with a delay of 100, learned by RTRL, BPTT, the chunker and the LSTM."""
+def reach_variants() -> Variants:
+    """Measure the last step at which baselines and the LSTM tell the first symbol of task 2a.
+
+    The delay is 100. The baselines are RTRL, BPTT and the chunker.
+    """
     loops = {}
     for title, row, max_sequences, pairs in (
         ("RTRL", "2a-100.rtrl", 20_000, [(1.0, 0.0)]),
@@ -234,9 +218,7 @@ def measure_reach(loop: TrainingLoop, options: ClaimOptions) -> Document:
 
     Returns:
       `solved`, the number of solved trials; `sequences` after each chunk; and the `band` over the
-      trials then of the measures of `PANELS`: `reach`, the last step at which an output depends on
-      the first symbol by more than `THRESHOLD`; `last_error`, the largest error at the last step
-      of two sequences that differ in the first symbol; for the chunker also `hidden_change`.
+      trials then of each measure of `measure_model`.
     """
     runner = TrialRunner(loop, range(options.trials), seed=options.seed)
     look = jax.jit(lambda model: measure_model(loop, model, options.trials))
@@ -251,7 +233,11 @@ def measure_reach(loop: TrainingLoop, options: ClaimOptions) -> Document:
 
 
 def measure_model(loop: TrainingLoop, model: AnyModel, trials: int) -> dict[str, jax.Array]:
-    """Return the measures of `measure_reach` for the current model of every trial, each [R]."""
+    """Return the measures of `PANELS` for the current model of every trial, each [R].
+
+    They compare two sequences that differ in the first symbol. `reach` is the last step at which
+    their outputs differ by more than `THRESHOLD`.
+    """
     batch = loop.task.sample_batch(jax.random.key(0), 32)
     first = batch.inputs[:, 0]
     both = [  # one sequence with x, one with y

@@ -21,7 +21,7 @@ import jax
 from absl import flags
 from absl.flags import FlagValues
 
-from lstm_jax.training.host.cpu import configure_cpu
+from lstm_jax import configure_cpu
 from lstm_jax.training.host.interrupts import Interrupted, end_on_signals
 
 _LINE = contextvars.ContextVar("command line", default="called from Python")
@@ -59,9 +59,19 @@ class FlagSet:
         """Define a folder, a `pathlib.Path`; ~ stands for the home folder."""
         flags.DEFINE(_FolderParser(), name, None, help, self.values, required=required)
 
-    def items(self, name: str, default: Sequence[str], help: str) -> None:
-        """Define a list of texts, separated by commas."""
+    def output(self, files: str) -> None:
+        """Define --out, the folder for some files, and --overwrite."""
+        self.folder("out", f"Folder for {files} (required).")
+        self.switch("overwrite", False, "Replace existing files.")
+
+    def items(
+        self, name: str, default: Sequence[str], help: str, of: Sequence[str] | None = None
+    ) -> None:
+        """Define a list of texts, separated by commas, each one `of` some words if given."""
         flags.DEFINE_list(name, list(default), help, self.values)
+        if of is not None:
+            are_known = lambda found: {*found} <= {*of} and bool(found or not default)
+            flags.register_validator(name, are_known, f"must be of {', '.join(of)}", self.values)
 
     def choice(self, name: str, default: str | None, of: Sequence[str], help: str) -> None:
         """Define one of some words, required if `default` is None."""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
 import pathlib
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from lstm_jax.network.files import Document
 from lstm_jax.network.writing import check_writable, write_atomically
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import write_json
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from lstm_jax.training.runs.result_file import as_json
 
 
 def make_folder(out: pathlib.Path, flag: str = "out") -> None:
@@ -41,7 +36,7 @@ def check_free(path: pathlib.Path, overwrite: bool) -> None:
 def save_result(
     path: pathlib.Path,
     document: Document,
-    draw: Callable[[Document], Figure],
+    draw: Callable[[Document], style.Figure],
     *,
     overwrite: bool,
     quiet: bool,
@@ -59,9 +54,7 @@ def save_result(
 
 def write_result(path: pathlib.Path, document: Document, overwrite: bool) -> pathlib.Path:
     """Write a result, beside a file that has appeared, with a warning; return its path."""
-    saved = _write(
-        path, lambda free, replace: write_json(free, document, overwrite=replace), overwrite
-    )
+    saved = write_file(path, as_json(document), overwrite)
     if saved != path:
         warning = f"warning: {path} appeared during this run, whose result is saved in {saved}"
         print(warning, file=sys.stderr, flush=True)
@@ -69,7 +62,7 @@ def write_result(path: pathlib.Path, document: Document, overwrite: bool) -> pat
 
 
 def draw_beside(
-    result: pathlib.Path, draw: Callable[[], Figure], overwrite: bool
+    result: pathlib.Path, draw: Callable[[], style.Figure], overwrite: bool
 ) -> pathlib.Path | None:
     """Write the picture of a result under the same name; return None if it cannot be drawn."""
     try:
@@ -80,24 +73,17 @@ def draw_beside(
         return None
 
 
-def save_picture(figure: Figure, path: pathlib.Path, overwrite: bool) -> pathlib.Path:
+def save_picture(figure: style.Figure, path: pathlib.Path, overwrite: bool) -> pathlib.Path:
     """Write a picture, beside an existing one; return its path."""
     return write_file(path, style.as_png(figure), overwrite)
 
 
 def write_file(path: pathlib.Path, content: bytes, overwrite: bool) -> pathlib.Path:
     """Write a file, beside an existing one; return its path."""
-    write = lambda free, replace: write_atomically(free, content, overwrite=replace)
-    return _write(path, write, overwrite)
-
-
-def _write(
-    path: pathlib.Path, write: Callable[[pathlib.Path, bool], None], overwrite: bool
-) -> pathlib.Path:
     others = (path.with_name(f"{path.stem}.{n}{path.suffix}") for n in itertools.count(1))
     for free in itertools.chain([path], others):
         try:
-            write(free, overwrite)
+            write_atomically(free, content, overwrite=overwrite)
         except FileExistsError:
             continue
         except OSError as error:  # such as a full disk, which names no file
@@ -105,14 +91,3 @@ def _write(
             raise OSError(f"{path} could not be written: {reason}") from error
         return free
     raise AssertionError("names are never used up")
-
-
-def read_object(path: pathlib.Path) -> Document:
-    """Read a JSON file, or raise ValueError if it does not hold an object."""
-    try:
-        document = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(document).__name__}")
-    return document

@@ -16,7 +16,7 @@ NET = lstm.Architecture(2, blocks=(2, 2), num_outputs=1, cell_output="identity",
 OPTIMISER = optax.adam(0.02)
 
 
-def draw_batch(rng: np.random.Generator, size: int = 32) -> tuple[jax.Array, ...]:
+def draw_batch(rng: np.random.Generator, size: int = 32) -> tuple[np.ndarray, ...]:
     """Draw sequences [B, T, 2] of numbers in [-1, 1] and marks, their lengths, targets [B, 1]."""
     sequences = [rng.uniform(-1, 1, (rng.integers(5, 21), 2)) for _ in range(size)]
     for sequence in sequences:

@@ -7,9 +7,8 @@ import functools
 import pathlib
 from collections.abc import Sequence
 
-from lstm_jax import baselines as baselines
+from lstm_jax import Task, baselines, make_task, row_names
 from lstm_jax.network.files import Document
-from lstm_jax.tasks import Task, make_task, row_names
 from lstm_jax.training.runs import result_file
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"

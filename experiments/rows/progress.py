@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from experiments.cli.files import make_folder
-from lstm_jax.training.host import processes
+from lstm_jax import TrialRunner, processes
 from lstm_jax.training.runs.progress import Bar, Speed, describe
 from lstm_jax.training.trials.records import Progress
-from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import SOLVED
 
 SECONDS_BETWEEN_LINES = 15.0

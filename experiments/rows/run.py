@@ -10,7 +10,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -22,10 +21,9 @@ from experiments.rows import collection
 from experiments.rows.collection import BASELINES, all_rows, command_of, paper_task, rows_of
 from experiments.rows.progress import check_scalars, display_progress, write_scalars
 from experiments.rows.text import text_table
-from lstm_jax import baselines, plots
+from lstm_jax import Task, TrialRunner, baselines, make_task, plots, processes
 from lstm_jax.network.files import Document
-from lstm_jax.tasks import Task, make_task
-from lstm_jax.training.host import processes
+from lstm_jax.plots import style
 from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.host.interrupts import Interrupted, Interrupts, defer_signals
 from lstm_jax.training.recipes.recipe import NAMED, Recipe, make_recipe
@@ -37,12 +35,8 @@ from lstm_jax.training.runs.checkpoints import (
     run_trials,
 )
 from lstm_jax.training.runs.result_file import complete, make_document
-from lstm_jax.training.trials.records import Progress
-from lstm_jax.training.trials.runner import TrialResult, TrialRunner
+from lstm_jax.training.trials.records import Progress, TrialResult
 from lstm_jax.training.trials.training_loop import MAX_SEQUENCES, TrainingLoop
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MAX_DEVICES = 64  # the most that have been measured; each costs threads, even without a core
 ENDING = "ending after this chunk; press Ctrl-C again to end now"
@@ -157,7 +151,7 @@ class Row:
         """Read a result file of such a row; raise ValueError if it is not one."""
         return collection.read_result(path)
 
-    def draw(self, document: Document) -> Figure:
+    def draw(self, document: Document) -> style.Figure:
         """Draw the picture that belongs to the result file."""
         return plots.learning_curves(complete(collection.with_paper(document)))
 
@@ -338,14 +332,13 @@ def row_command(name: str, about: str | None) -> Command:
 def define_flags(flags: FlagSet) -> None:
     """Define the flags of a command that runs rows."""
     flags.integer("trials", None, "Number of trials (default: as in the paper).", most=2**20)
-    flags.folder("out", "Folder for result files and pictures (required).")
+    flags.output("result files and pictures")
     recipe = f"Hyperparameters: one of {', '.join(NAMED)}, which +OVERRIDE[=VALUE] may follow; "
     flags.text("recipe", "paper", f"{recipe}`python -m experiments` lists the overrides.")
     flags.seed()
     budget = "Maximum training sequences per trial (default: the task's)."
     flags.integer("max_sequences", None, budget, most=MAX_SEQUENCES)
     flags.switch("resume", False, "Continue from the checkpoint of an interrupted run.")
-    flags.switch("overwrite", False, "Replace existing files.")
     flags.switch("quiet", False, "Print errors only.")
     flags.integer("devices", 2, "CPU devices to share the trials among.", most=MAX_DEVICES)
     flags.integer("batch_size", BATCH_SIZE, "Trials side by side on a device.", most=4096)

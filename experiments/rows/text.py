@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from experiments.rows.collection import paper_task
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax import Architecture
 from lstm_jax.network.files import Document
 
 T = TypeVar("T")
@@ -77,8 +77,26 @@ def text_table(
     return "\n".join(" ".join(map(str.rjust, line, widths)) for line in lines)
 
 
+def markdown(titles: Sequence[str], lines: Iterable[Sequence[str]], further: str = "---") -> str:
+    """Return a Markdown table; `further` is the rule of all columns but the first."""
+    rule = ["---", *[further] * (len(titles) - 1)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (titles, rule, *lines))
+
+
 def markdown_table(rows: Iterable[T], columns: Sequence[Column[T]]) -> str:
     """Return a Markdown table, whose first column is aligned left and the others right."""
     titles, *lines = _cells(rows, columns)
-    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *lines]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown(titles, lines, "---:")
+
+
+def replace_section(page: str, name: str, content: str) -> str:
+    """Return a page with other content between the marks of a section.
+
+    Raises ValueError if it lacks a mark.
+    """
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, has_begin, rest = page.partition(begin)
+    _, has_end, after = rest.partition(end)
+    if not (has_begin and has_end):
+        raise ValueError(f"the page must hold {begin.strip()} and, below, {end}")
+    return f"{before}{begin}{content}{end}{after}"

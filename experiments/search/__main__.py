@@ -21,9 +21,9 @@ from __future__ import annotations
 
 from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import run
-from experiments.search import random_search, tpe
+from experiments.search import random_sampler, tpe_sampler
 from experiments.search.plan import make_plan
-from lstm_jax.tasks import row_names
+from lstm_jax import row_names
 
 # The flags of rows whose defaults depend on the sampler.
 SHARED = {
@@ -64,9 +64,9 @@ def main(values: FlagValues) -> None:
         lowest = {name: bounds[0] for name, bounds in plan.bounds(shape).items()}
         plan.loop({"blocks": shape} | lowest)
     if values.sampler == "tpe":
-        tpe.search(plan, options, values.configurations)
+        tpe_sampler.search(plan, options, values.configurations)
     else:
-        random_search.search(plan, options)
+        random_sampler.search(plan, options)
 
 
 COMMAND = Command("search", __doc__, define, main)

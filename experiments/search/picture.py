@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 COLUMNS = 4
 
 
-def tpe(document: Document) -> Figure:
+def tpe(document: Document) -> style.Figure:
     """Draw the errors of all configurations over time, and their costs over each hyperparameter.
 
     The best is vermilion. Grey ones were pruned; they have no cost and are marked at 0.
@@ -58,7 +53,7 @@ def tpe(document: Document) -> Figure:
     return figure
 
 
-def random_search(document: Document) -> Figure:
+def random_search(document: Document) -> style.Figure:
     """Draw the trials' mean training errors over each hyperparameter; solved ones vermilion."""
     trials = np.array(document["trials"], np.float64)  # None becomes NaN
     column = {name: trials[:, i] for i, name in enumerate(document["columns"])}
@@ -80,7 +75,7 @@ def random_search(document: Document) -> Figure:
     return figure
 
 
-def _new_figure(number: int) -> tuple[Figure, list[Axes]]:
+def _new_figure(number: int) -> tuple[style.Figure, list[style.Axes]]:
     rows = math.ceil(number / COLUMNS)
     columns = math.ceil(number / rows)
     figure, panels = style.new_figure(3.4 * columns, 3 * rows, rows, columns)
@@ -89,7 +84,7 @@ def _new_figure(number: int) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def _label(axes: Axes, name: str, measure: str) -> None:
+def _label(axes: style.Axes, name: str, measure: str) -> None:
     from matplotlib.ticker import LogLocator
 
     axes.set(xlabel=name, ylabel=measure, ylim=(0, None))

@@ -14,10 +14,8 @@ from collections.abc import Mapping
 
 from experiments.cli.command import FlagValues
 from experiments.rows.run import RowOptions, resolve
+from lstm_jax import Task, TrainingLoop, make_recipe, make_task
 from lstm_jax.network.files import Document
-from lstm_jax.tasks import Task, make_task
-from lstm_jax.training.recipes.recipe import make_recipe
-from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.random_search import Bounds, RandomSearchUpdate, SearchSpace
 
 TEST_SIZE = 256  # sequences of a trial's final test

@@ -7,6 +7,7 @@ the paper: internal states that drift, and memory cells abused as bias units.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -106,8 +107,7 @@ def diagnose(
     check_symbols("inputs", inputs.T, architecture.num_inputs, is_real.T)
     if not np.isfinite(inputs[is_real]).all():
         raise ValueError("inputs must be finite, but hold NaN or infinity")
-    run = lambda x, n: unroll(architecture, parameters, x, steps=Steps(length=n))[0]
-    activations = jax.jit(jax.vmap(run))(inputs, length)
+    activations = _activations(architecture, parameters, inputs, length)
     record = Record(
         architecture,
         jax.tree.map(lambda values: np.asarray(values, np.float64), activations),
@@ -117,6 +117,14 @@ def diagnose(
         np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1),
     )
     return [finding for detect in DETECTORS for finding in detect(record)]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _activations(
+    architecture: Architecture, parameters: Parameters, inputs: jax.Array, length: jax.Array
+) -> Activations:
+    run = lambda x, n: unroll(architecture, parameters, x, steps=Steps(length=n))[0]
+    return jax.vmap(run)(inputs, length)
 
 
 def _as_batch(inputs: ArrayLike, length: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ logistic units it vanishes if ||W|| < 4. For the constant error carrousel it is 
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, get_args
 
 import jax
@@ -19,7 +20,7 @@ from lstm_jax.baselines import fully_recurrent
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, Weights, as_vectors
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, join
-from lstm_jax.cell.scan import project
+from lstm_jax.cell.scan import Sequence, project
 from lstm_jax.cell.step import State, cell_step
 from lstm_jax.cell.validation import check_choice
 from lstm_jax.network.layer import check_run, prepare
@@ -35,8 +36,11 @@ def recurrent_factors(net: RecurrentNet, weights: Weights, inputs: jax.Array) ->
     Returns:
       [T - 1, R, R]: at [q - 1, v, u], for q = 1 .. T - 1.
     """
-    inputs = as_vectors(net, inputs, weights.input.dtype)
+    return _recurrent_factors(net, weights, as_vectors(net, inputs, weights.input.dtype))
 
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _recurrent_factors(net: RecurrentNet, weights: Weights, inputs: jax.Array) -> jax.Array:
     def forward(y_tm1: jax.Array, x_t: jax.Array) -> tuple[jax.Array, jax.Array]:
         y_t, value = fully_recurrent.step(net, weights, y_tm1, x_t)
         return y_t, fully_recurrent.activation_derivatives(net, value)
@@ -83,12 +87,20 @@ def carrousel_factors(
       [T - 1, C, C]: at [q - 1, v, u], for q = 1 .. T - 1. Truncated, each is the identity.
     """
     check_choice("paths", paths, get_args(Paths))
-    sequence = prepare(check_run(architecture, parameters, inputs))
+    sequence = check_run(architecture, parameters, inputs)
+    return _carrousel_factors(architecture, paths == "truncated", parameters, sequence)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _carrousel_factors(
+    architecture: Architecture, truncate: bool, parameters: Parameters, sequence: Sequence
+) -> jax.Array:
+    sequence = prepare(sequence)
     weights = join(architecture, parameters.layer)
     net_inputs = project(weights, sequence.inputs)
 
     def step(state: State, net_input: jax.Array) -> State:
-        return cell_step(architecture, weights, state, net_input, paths == "truncated")[0]
+        return cell_step(architecture, weights, state, net_input, truncate)[0]
 
     record = lambda state, net_input: (step(state, net_input), state)
     final, before = jax.lax.scan(record, sequence.initial_state, net_inputs)

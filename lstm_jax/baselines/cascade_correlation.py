@@ -34,6 +34,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -44,7 +45,7 @@ from optax.tree_utils import tree_where
 
 from lstm_jax.baselines.quickprop import quickprop
 from lstm_jax.cell.activations import logistic
-from lstm_jax.cell.validation import as_integer, check_number
+from lstm_jax.cell.validation import as_float, as_integer, convert_fields
 from lstm_jax.tasks.task import Example, real_steps
 from lstm_jax.training.update_rules.base import UpdateRule, as_key
 
@@ -121,9 +122,12 @@ class CascadeCorrelation(UpdateRule[CascadeModel]):
 
     def __post_init__(self) -> None:
         counts = ("num_inputs", "num_outputs", "epoch", "max_units", "num_candidates")
-        for name in (*counts, "patience", "max_epochs"):
-            as_integer(name, getattr(self, name), 1)
-        check_number("init_range", self.init_range, above=0.0)
+        counts = (*counts, "patience", "max_epochs")
+        convert_fields(self, functools.partial(as_integer, least=1), *counts)
+        positive = ("init_range", "output_epsilon", "candidate_epsilon", "mu")
+        convert_fields(self, functools.partial(as_float, above=0.0), *positive)
+        others = ("output_decay", "output_change", "candidate_change", "derivative_offset")
+        convert_fields(self, functools.partial(as_float, least=0.0), *others)
 
     @property
     def _down(self) -> optax.GradientTransformation:

@@ -31,6 +31,7 @@ Reference:
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -38,7 +39,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.activations import logistic
 from lstm_jax.cell.parameters import draw_weights
-from lstm_jax.cell.validation import as_integer, check_number, check_tolerance
+from lstm_jax.cell.validation import as_float, as_integer, convert_fields
 from lstm_jax.network.losses import ignore_within_tolerance
 from lstm_jax.tasks.task import Example
 from lstm_jax.training.update_rules.base import UpdateRule
@@ -106,10 +107,10 @@ class Chunker(UpdateRule[Networks]):
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
-        as_integer("num_symbols", self.num_symbols, 2)
-        for name in ("learning_rate", "init_range", "threshold"):
-            check_number(name, getattr(self, name), above=0.0)
-        check_tolerance(self.tolerance)
+        convert_fields(self, functools.partial(as_integer, least=2), "num_symbols")
+        positive = ("learning_rate", "init_range", "threshold")
+        convert_fields(self, functools.partial(as_float, above=0.0), *positive)
+        convert_fields(self, functools.partial(as_float, least=0.0), "tolerance")
 
     def init(self, key: jax.Array) -> Networks:
         """Draw the initial weights of both nets."""

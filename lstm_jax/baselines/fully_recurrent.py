@@ -49,6 +49,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Generic, Literal, NamedTuple, TypeVar, get_args
@@ -61,7 +62,7 @@ from lstm_jax.cell.activations import logistic
 from lstm_jax.cell.architecture import MaybeNone
 from lstm_jax.cell.lanes import weighted_sum
 from lstm_jax.cell.parameters import draw_weights, shape_leaf
-from lstm_jax.cell.validation import as_integer, check_choice
+from lstm_jax.cell.validation import as_float, as_integer, check_choice, convert_fields
 from lstm_jax.network.losses import half_squared_error, ignore_within_tolerance
 
 Connections = Literal["full", "layered", "simple"]
@@ -101,7 +102,9 @@ class RecurrentNet:
         check_choice("connections", self.connections, get_args(Connections))
         least_hidden = 0 if self.connections == "full" else 1
         for name, least in (("num_inputs", 1), ("num_hidden", least_hidden), ("num_outputs", 1)):
-            as_integer(name, getattr(self, name), least)
+            convert_fields(self, functools.partial(as_integer, least=least), name)
+        as_numbers = lambda name, values: tuple(as_float(name, value) for value in values)
+        convert_fields(self, as_numbers, "time_constants")
         taus = self.time_constants
         if taus and (len(taus) != self.num_recurrent or not all(0 <= tau < 1 for tau in taus)):
             wanted = f"{self.num_recurrent} numbers in [0, 1)"
@@ -301,6 +304,10 @@ def _rtrl_step(
     return Sensitivities(y_t, p), gradient, outputs
 
 
+def _elman_init(weights: Weights) -> jax.Array:
+    return jnp.zeros_like(weights.recurrent[0])
+
+
 def _elman_step(
     net: RecurrentNet, weights: Weights, context: jax.Array, sequence_t: SupervisedSequence
 ) -> tuple[jax.Array, Weights, jax.Array]:
@@ -314,4 +321,4 @@ def _elman_step(
 
 
 RTRL = StepGradient(_rtrl_init, _rtrl_step)
-ELMAN = StepGradient(lambda weights: jnp.zeros_like(weights.recurrent[0]), _elman_step)
+ELMAN = StepGradient(_elman_init, _elman_step)

@@ -7,8 +7,9 @@ any task of the LSTM, with its sequences, criterion, stopping rule and tests.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,12 +29,13 @@ from lstm_jax.baselines.fully_recurrent import (
     bptt_gradient,
     initialise,
 )
-from lstm_jax.cell.validation import check_choice, check_tolerance, check_type
-from lstm_jax.network.optimisers import check_optimiser
+from lstm_jax.cell.validation import as_float, check_choice, check_type, convert_fields, picklable
+from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, Task, real_steps
 from lstm_jax.training.trials.training_loop import TrainingLoop
-from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
+from lstm_jax.training.update_rules.base import NOISE, UpdateRule, Vmapped
+from lstm_jax.training.update_rules.stored_keys import fold_into_keys
 
 BaselineMethod = Literal["BPTT", "RTRL", "Elman's procedure"]
 GRADIENTS = {"BPTT": bptt_gradient, "RTRL": RTRL, "Elman's procedure": ELMAN}
@@ -65,14 +67,16 @@ class RecurrentUpdate(UpdateRule[Model]):
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
-        check_optimiser(self.optimiser)
-        check_tolerance(self.tolerance)
+        check_optimiser(self.optimiser, jax.eval_shape(self._draw, jax.random.key(0)))
+        convert_fields(self, functools.partial(as_float, least=0.0), "tolerance")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return picklable(self, "use `make_optimiser`, or make the rule in the worker")
 
     def init(self, key: jax.Array) -> Model:
         """Draw the initial weights."""
-        init_range = self.task.hyperparameters.init_range
-        weights = initialise(key, self.task.architecture, init_range=init_range)
-        return Model(weights, self.optimiser.init(weights))
+        weights, noise_key = self._draw(key), jax.random.fold_in(key, NOISE)
+        return Model(weights, fold_into_keys(self.optimiser.init(weights), noise_key))
 
     def train_step(self, model: Model, example: Example, n: jax.Array) -> tuple[Model, jax.Array]:
         """Update the weights along a sequence or after it."""
@@ -88,6 +92,10 @@ class RecurrentUpdate(UpdateRule[Model]):
     def outputs(self, model: Model, example: Example) -> jax.Array:
         """Return the outputs at the targets, [K] or [T, K]."""
         return task_outputs(self.task, model.weights, example)
+
+    def _draw(self, key: jax.Array) -> Weights:
+        init_range = self.task.hyperparameters.init_range
+        return initialise(key, self.task.architecture, init_range=init_range)
 
     def _supervised(self, example: Example) -> SupervisedSequence:
         has_target, targets = real_steps(example), example.targets
@@ -209,6 +217,6 @@ def training_loop(
         published=Published(),
         sequential_construction=False,
     )
-    descent = optax.sgd(rate) if optimiser is None else optimiser
+    descent = make_optimiser("sgd", rate) if optimiser is None else optimiser
     rule = RecurrentUpdate(baseline, descent, GRADIENTS[method], tolerance)
     return TrainingLoop(baseline, Vmapped(rule))

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax.cell.validation import check_number
+from lstm_jax.cell.validation import as_float
 
 
 class QuickpropState(NamedTuple):
@@ -40,9 +40,9 @@ def quickprop(epsilon: float, mu: float = 2.0, decay: float = 0.0) -> optax.Grad
       mu: the largest growth of a step, positive; 1.75 to 2.25 in the source.
       decay: the coefficient of the weight decay, not negative.
     """
-    check_number("epsilon", epsilon, above=0.0)
-    check_number("mu", mu, above=0.0)
-    check_number("decay", decay, least=0.0)
+    epsilon = as_float("epsilon", epsilon, above=0.0)
+    mu = as_float("mu", mu, above=0.0)
+    decay = as_float("decay", decay, least=0.0)
 
     def init(params: optax.Params) -> QuickpropState:
         zeros = jax.tree.map(jnp.zeros_like, params)

@@ -18,20 +18,19 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-import optax
-
 from lstm_jax.baselines.cascade_correlation import CascadeCorrelation
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.gradient_descent import GRADIENTS, RecurrentUpdate
 from lstm_jax.baselines.guessing import Guessing
+from lstm_jax.network.optimisers import make_optimiser
 from lstm_jax.tasks import Hyperparameters, Published, Task, make_task, noise_free, reber
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel, UpdateRule, Vmapped
 
 
 def _by_gradient(method: str) -> Callable[[Task], RecurrentUpdate]:
-    descent = lambda task: optax.sgd(task.hyperparameters.learning_rate)
+    descent = lambda task: make_optimiser("sgd", task.hyperparameters.learning_rate)
     return lambda task: RecurrentUpdate(task, descent(task), GRADIENTS[method])
 
 

@@ -10,6 +10,8 @@ needs only the activations: f' = f (1 - f), g' = (4 - g²) / 4, h' = (1 - h²) /
 | `centred_2` | [-2, 2] | 4 f(x) - 2        | g, eq. 5: cell input             |
 | `tanh`      | [-1, 1] | tanh(x)           | not in the paper                 |
 | `identity`  | real    | x                 | h of tasks 2a and 2b             |
+
+Output units may also be a softmax, which is a function of all of their net inputs together.
 """
 
 from __future__ import annotations
@@ -47,3 +49,10 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 logistic = ACTIVATIONS["logistic"]
+
+OUTPUTS = (*ACTIVATIONS, "softmax")  # of output units
+
+
+def activate_outputs(name: str, net: jax.Array, axis: int) -> jax.Array:
+    """Return the activations of output units, one of `OUTPUTS`, whose net inputs lie on an axis."""
+    return jax.nn.softmax(net, axis) if name == "softmax" else ACTIVATIONS[name](net)

@@ -17,8 +17,9 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.validation import as_integer, check_choice, check_number, require
+from lstm_jax.cell.activations import ACTIVATIONS, OUTPUTS
+from lstm_jax.cell.pytrees import exportable, static
+from lstm_jax.cell.validation import as_float, as_integer, check_choice, require
 
 T = TypeVar("T")
 
@@ -62,6 +63,7 @@ UNIT_TYPES = (
 GATES = tuple(unit_type for unit_type in UNIT_TYPES if unit_type.is_gate)
 
 
+@exportable
 class Layer(NamedTuple, Generic[T]):
     """One entry per type of unit of the hidden layer, in the layer's order.
 
@@ -107,6 +109,7 @@ _BIASED: dict[str, tuple[str, ...]] = {
 }
 
 
+@static
 @dataclasses.dataclass(frozen=True)
 class Architecture:
     """The topology of an LSTM network (section 4, appendix A.1), of 1997 or a descendant.
@@ -135,7 +138,8 @@ class Architecture:
         ("input_gate", "output").
       cell_input: the activation function g, a key of `ACTIVATIONS`.
       cell_output: the activation function h, a key of `ACTIVATIONS`.
-      output: the activation function of the output units, a key of `ACTIVATIONS`.
+      output: the activation function of the output units, a key of `ACTIVATIONS`; or "softmax" for
+        the probabilities of K classes, at least 2.
       forget_gates: whether blocks have forget gates (Gers et al. 2000); otherwise y_phi = 1.
       peepholes: whether gates see the internal states of their block, by one weight per cell (Gers
         et al. 2002).
@@ -180,10 +184,12 @@ class Architecture:
             normalise("biases", tuple(name for name in _UNITS if name in self.biases))
         else:
             check_choice("biases", self.biases, get_args(Biases))
-        for name in ("cell_input", "cell_output", "output"):
+        for name in ("cell_input", "cell_output"):
             check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
-        check_number("initial_activation", self.initial_activation)
-        normalise("initial_activation", float(self.initial_activation))
+        check_choice("output", self.output, OUTPUTS)
+        if self.output == "softmax":
+            as_integer("num_outputs of a softmax", self.num_outputs, 2)
+        normalise("initial_activation", as_float("initial_activation", self.initial_activation))
 
     @property
     def num_blocks(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,9 +15,19 @@ from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
 from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer, MaybeNone, UnitType
-from lstm_jax.cell.validation import as_number, check_floating, check_key, check_type, require
+from lstm_jax.cell.pytrees import exportable
+from lstm_jax.cell.validation import (
+    as_number,
+    as_real,
+    check_floating,
+    check_is_array,
+    check_key,
+    check_type,
+    require,
+)
 
 
+@exportable
 class UnitWeights(NamedTuple):
     """The incoming weights of the n units of one type; the paper's `w_lm` is `[m, l]` here.
 
@@ -34,6 +45,7 @@ class UnitWeights(NamedTuple):
     peephole: MaybeNone = None
 
 
+@exportable
 class OutputWeights(NamedTuple):
     """The incoming weights of the K output units, which see no gates.
 
@@ -50,6 +62,7 @@ class OutputWeights(NamedTuple):
     bias: jax.Array | MaybeNone
 
 
+@exportable
 class Parameters(NamedTuple):
     """All weights of one network, a pytree; all arrays have one floating dtype.
 
@@ -137,17 +150,29 @@ def initialise(
     largest = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
     is_met = isinstance(init_range, Tracer) or 0 < as_number(init_range) <= largest
     require(is_met, "init_range", f"positive and at most {largest:.4g}", init_range)
+    given = zip(GATES, (input_gate_bias, forget_gate_bias, output_gate_bias), strict=True)
+    biases = {}
+    for gate, bias in given:
+        if bias is not None:
+            _check_gate_bias(architecture, gate, bias, largest)
+            biases[gate.name] = jnp.array(bias, dtype)
+    return _initialise(architecture, jnp.dtype(dtype), key, jnp.asarray(init_range, dtype), biases)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _initialise(
+    architecture: Architecture,
+    dtype: DTypeLike,
+    key: jax.Array,
+    init_range: jax.Array,
+    biases: dict[str, jax.Array],
+) -> Parameters:
     shapes, treedef = jax.tree.flatten(parameter_shapes(architecture), is_leaf=is_shape)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(shapes)))
     leaves = draw_weights(keys, shapes, init_range, dtype)
     layer, output = jax.tree.unflatten(treedef, leaves)
-    biases = (input_gate_bias, forget_gate_bias, output_gate_bias)
-    for gate, bias in zip(GATES, biases, strict=True):
-        if bias is not None:
-            _check_gate_bias(architecture, gate, bias, largest)
-            weights = getattr(layer, gate.name)._replace(bias=jnp.array(bias, dtype))
-            layer = layer._replace(**{gate.name: weights})
-    return Parameters(layer, output)
+    gates = {name: getattr(layer, name)._replace(bias=bias) for name, bias in biases.items()}
+    return Parameters(layer._replace(**gates), output)
 
 
 def draw_weights(
@@ -212,6 +237,7 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
         array = found.pop(path, None)
         if array is None:
             raise ValueError(f"{name} is missing; the architecture needs shape {shape}")
+        check_is_array(name, array)
         if jnp.shape(array) != shape + lanes:
             raise ValueError(f"{name} must have shape {shape + lanes}, got {jnp.shape(array)}")
         if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -232,9 +258,8 @@ def _check_gate_bias(
     name, num_blocks = f"{gate.name}_bias", architecture.num_blocks
     if not architecture.count(gate) or gate.name not in architecture.biased:
         raise ValueError(f"{name} is {values!r}, but the architecture has no such bias")
-    try:
-        known = np.zeros(values.shape) if isinstance(values, Tracer) else np.asarray(values, float)
-        is_met = known.shape == (num_blocks,) and np.all(np.abs(known) <= largest)
-    except (TypeError, ValueError, OverflowError):
-        is_met = False
+    given = as_real(name, values)
+    is_known = not isinstance(given, Tracer)
+    is_finite = not is_known or np.all(np.abs(np.asarray(given, np.float64)) <= largest)
+    is_met = given.shape == (num_blocks,) and is_finite
     require(is_met, name, f"{num_blocks} finite numbers, one for each memory block", values)

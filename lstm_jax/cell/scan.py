@@ -17,9 +17,11 @@ from lstm_jax.cell.lanes import (
     weighted_sum_over_time,
 )
 from lstm_jax.cell.parameters import UnitWeights
+from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.step import State, cell_step, recurrent_sources, zero_state
 
 
+@exportable
 class Activations(NamedTuple):
     """The activations of the hidden layer over a sequence; absent types of unit are None.
 
@@ -45,6 +47,7 @@ class Activations(NamedTuple):
 ScanOutput = tuple[State, Activations | MaybeNone]
 
 
+@exportable
 class Steps(NamedTuple):
     """The real steps of a padded sequence, and the resets of the state; a pytree.
 

@@ -34,12 +34,14 @@ from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Layer, MaybeNone
 from lstm_jax.cell.lanes import weighted_sum
 from lstm_jax.cell.parameters import UnitWeights, split
+from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.validation import check_floating, check_type
 
 if TYPE_CHECKING:
     from lstm_jax.cell.scan import Activations
 
 
+@exportable
 class State(NamedTuple):
     """The hidden layer's carry from one step to the next; absent types of unit are None.
 
@@ -81,14 +83,24 @@ def zero_state(
     check_floating("dtype", dtype)
     check_type("lanes", lanes, tuple)
 
-    def full(size: int, value: float) -> jax.Array | MaybeNone:  # each a new array, to be donated
-        return jnp.full((size, *lanes), value, dtype) if size else None
+    full = lambda shape, value: jnp.full(shape, value, dtype)  # each a new array, to be donated
+    internal_state, *activations = state_shapes(architecture, lanes)
+    start = architecture.initial_activation
+    others: list[MaybeNone] = [s if s is None else full(s, start) for s in activations]
+    return State(full(internal_state, 0.0), *others)
+
+
+def state_shapes(architecture: Architecture, lanes: tuple[int, ...] = ()) -> State:
+    """Return the shape of every array of a state, a tuple; None for an absent array."""
+
+    def shape(size: int) -> MaybeNone:
+        return (size, *lanes) if size else None
 
     activations = {
-        unit_type.activation: full(size, architecture.initial_activation)
+        unit_type.activation: shape(size)
         for unit_type, size in zip(UNIT_TYPES, architecture.sizes, strict=True)
     }
-    return State(internal_state=full(architecture.num_cells, 0.0), **activations)
+    return State(internal_state=shape(architecture.num_cells), **activations)
 
 
 def cell_step(
@@ -155,20 +167,23 @@ def broadcast_to_cells(architecture: Architecture, gate: jax.Array, axis: int = 
     blocks = architecture.blocks
     if len(set(blocks)) == 1:  # compiles to a broadcast; unequal blocks need a gather
         return jnp.repeat(gate, blocks[0], axis)
-    return jnp.repeat(gate, np.array(blocks), axis, total_repeat_length=architecture.num_cells)
+    block = np.repeat(np.arange(len(blocks)), blocks)
+    return jnp.take(gate, block, axis, mode="clip")
 
 
 def sum_over_blocks(architecture: Architecture, cells: jax.Array, axis: int = 0) -> jax.Array:
     """Sum the cells of each block, [C] to [J] along `axis`: the transpose of broadcasting."""
-    size = architecture.blocks[0]
-    axis %= cells.ndim
-    if len(set(architecture.blocks)) > 1:
-        ends = np.cumsum(architecture.blocks)[:-1].tolist()
-        return jnp.stack([block.sum(axis) for block in jnp.split(cells, ends, axis)], axis)
-    # Sums of slices: one sum per block takes long to compile for many blocks, and a reduction
-    # becomes a library call, around which XLA cannot fuse.
-    by_block = cells.reshape(
-        *cells.shape[:axis], architecture.num_blocks, size, *cells.shape[axis + 1 :]
-    )
-    parts = [jax.lax.index_in_dim(by_block, v, axis + 1, keepdims=False) for v in range(size)]
+    # Sums of the v-th cells of all blocks: one sum per block takes long to compile for many blocks,
+    # and a reduction becomes a library call, around which XLA cannot fuse.
+    parts = [_cells_at(architecture, cells, v, axis) for v in range(max(architecture.blocks))]
     return functools.reduce(jnp.add, parts)
+
+
+def _cells_at(architecture: Architecture, cells: jax.Array, v: int, axis: int) -> jax.Array:
+    """Return the v-th cell of each block, [C] to [J] along `axis`; 0 for blocks that lack it."""
+    blocks = np.array(architecture.blocks)
+    if len(set(architecture.blocks)) == 1:
+        return jax.lax.slice_in_dim(cells, v, None, blocks[0], axis)
+    first = np.cumsum(blocks) - blocks
+    index = np.where(v < blocks, first + v, architecture.num_cells)
+    return jnp.take(cells, index, axis, mode="fill", fill_value=0)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import operator
+import pickle
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -16,6 +18,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike, DTypeLike
 
 T = TypeVar("T", bound=NamedTuple)
+A = TypeVar("A")
 
 
 def displayed(value: object) -> str:
@@ -36,7 +39,8 @@ def require(is_met: object, name: str, wanted: str, value: object) -> None:
 
 def as_number(value: Any) -> float:
     """Return a number as a float: NaN if it is not a number, infinite if it is too large."""
-    if isinstance(value, (bool, np.bool_, str, bytes)):
+    is_array_of_others = hasattr(value, "dtype") and not jnp.issubdtype(value.dtype, jnp.number)
+    if isinstance(value, (bool, str, bytes)) or is_array_of_others:
         return math.nan
     try:
         return math.nan if np.ndim(value) else float(value)
@@ -57,16 +61,21 @@ def as_integer(name: str, value: Any, least: int, below: float = math.inf) -> in
     return number
 
 
-def check_number(
-    name: str, value: object, *, least: float = -math.inf, above: float = -math.inf
-) -> None:
-    """Raise ValueError unless a value is a number of float32, at least or above a bound."""
-    number = as_number(value) if isinstance(value, (int, float, np.number)) else math.nan
+def as_float(name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> float:
+    """Return a finite number of float32, at least or above a bound, as a float of Python."""
+    number = as_number(value)
     float32 = np.finfo(np.float32)
     is_float32 = number == 0 or float(float32.tiny) <= abs(number) <= float(float32.max)
     sign = "positive and " if above == 0 else "not negative and " if least == 0 else ""
     is_met = is_float32 and number >= least and number > above
     require(is_met, name, f"{sign}a finite number of float32", value)
+    return number
+
+
+def convert_fields(record: object, convert: Callable[[str, Any], Any], *names: str) -> None:
+    """Replace fields of a frozen dataclass by what `convert` makes of their names and values."""
+    for name in names:
+        object.__setattr__(record, name, convert(name, getattr(record, name)))
 
 
 def check_tolerance(tolerance: object) -> None:
@@ -104,19 +113,71 @@ def check_key(name: str, key: jax.Array) -> None:
 
 
 def as_array(name: str, value: object) -> jax.Array:
-    """Convert an array-like; reject integers that its dtype cannot hold, which JAX would wrap."""
+    """Convert an array-like; refuse what would lose its meaning, and integers that JAX would wrap.
+
+    Masks of masked arrays would be lost, and bytes would become integers.
+    """
+    _check_parts(name, value)
+    parts = jax.tree.leaves(value) if isinstance(value, (list, tuple)) else [value]
+    if any(isinstance(part, jax.Array) or hasattr(part, "__jax_array__") for part in parts):
+        return _converted(name, value, jnp.asarray)
+    return jnp.asarray(as_host_array(name, value))
+
+
+def as_host_array(name: str, value: object) -> np.ndarray:
+    """Convert as `as_array` does, to the same dtype, by NumPy alone: no device is needed."""
+    _check_parts(name, value)
+    array = _converted(name, value, np.asarray)
+    kinds = () if array.dtype.kind == "m" else (np.number, np.bool_)  # not a duration
+    is_met = any(jnp.issubdtype(array.dtype, kind) for kind in kinds)
+    require(is_met, name, f"an array of numbers, but its dtype is {array.dtype}", value)
+    dtype = _converted(name, array.dtype.newbyteorder("="), jax.dtypes.canonicalize_dtype)
+    if jnp.issubdtype(dtype, jnp.integer):
+        limits = np.iinfo(dtype)
+        outside = array[(array < limits.min) | (array > limits.max)]
+        if outside.size:
+            raise ValueError(f"{name} must hold integers of {dtype}, got {outside[0]}")
+    return array.astype(dtype, copy=False)
+
+
+def _check_parts(name: str, value: object) -> None:
+    """Raise ValueError for containers that NumPy and JAX convert with another meaning."""
+    parts = jax.tree.leaves(value) if isinstance(value, (list, tuple)) else [value]
+    for part in parts:
+        if isinstance(part, np.ma.MaskedArray):
+            raise ValueError(
+                f"{name} must not be a masked array; give it filled, and its mask as that of Steps"
+            )
+        require(not isinstance(part, (bytes, bytearray)), name, "an array of numbers", value)
+
+
+def _converted(name: str, value: Any, convert: Callable[[Any], A]) -> A:
     try:
-        array = jnp.asarray(value)
-    except (TypeError, ValueError, OverflowError) as error:
+        return convert(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         found = f"{displayed(value)}: {str(error).splitlines()[0]}"
         raise ValueError(f"{name} must be an array of numbers, got {found}") from error
-    is_on_host = not isinstance(value, jax.Array) and not isinstance(array, Tracer)
-    if is_on_host and jnp.issubdtype(array.dtype, jnp.integer):
-        given, limits = np.asarray(value), np.iinfo(array.dtype)
-        outside = given[(given < limits.min) | (given > limits.max)]
-        if outside.size:
-            raise ValueError(f"{name} must hold integers of {array.dtype}, got {outside[0]}")
+
+
+def as_real(name: str, value: object) -> jax.Array:
+    """Convert an array-like of real numbers: floating, integer or bool."""
+    array = as_array(name, value)
+    is_real = any(jnp.issubdtype(array.dtype, k) for k in (jnp.floating, jnp.integer, jnp.bool_))
+    require(is_real, name, "an array of real numbers", array.dtype)
     return array
+
+
+def as_floats(arrays: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Convert arrays to one floating dtype, the widest of theirs; the default if none has one."""
+    dtype = widest(*arrays.values())
+    return {name: array.astype(dtype) for name, array in arrays.items()}
+
+
+def widest(*arrays: jax.Array) -> np.dtype:
+    """Return the widest floating dtype of arrays, or the default one if none is floating."""
+    floating = [array.dtype for array in arrays if jnp.issubdtype(array.dtype, jnp.floating)]
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(*floating) if floating else jnp.result_type(float)
 
 
 def as_flags(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
@@ -199,17 +260,38 @@ def as_weights(weights: ArrayLike | None, steps: tuple[int, ...]) -> jax.Array:
 
 
 def as_shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
-    """Convert an array-like of a shape to an array."""
-    array = as_array(name, value)
+    """Convert real numbers of a shape to an array."""
+    array = as_real(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
     return array
 
 
-def check_same_fields(name: str, value: T, like: T) -> None:
-    """Raise ValueError unless a named tuple's arrays have the shapes and dtypes of another's."""
-    check_type(name, value, type(like))
-    describe = lambda a: "None" if a is None else f"{a.dtype} of shape {jnp.shape(a)}"
-    for field, array, wanted in zip(like._fields, value, map(describe, like), strict=True):
-        if describe(array) != wanted:
-            raise ValueError(f"{name}.{field} must be {wanted}, got {describe(array)}")
+def check_is_array(name: str, value: object) -> None:
+    """Raise ValueError unless a value is None, or an array of JAX or NumPy without a mask."""
+    arrays = (jax.Array, np.ndarray, np.generic, type(None))
+    is_met = isinstance(value, arrays) and not isinstance(value, np.ma.MaskedArray)
+    require(is_met, name, "an array of JAX or NumPy", value)
+
+
+def check_fields(name: str, value: T, shapes: T, dtype: DTypeLike) -> None:
+    """Raise ValueError unless a named tuple's arrays have the given shapes and one dtype."""
+    check_type(name, value, type(shapes))
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    describe = lambda shape, dtype: "None" if shape is None else f"{dtype} of shape {shape}"
+    for field, array, shape in zip(shapes._fields, value, shapes, strict=True):
+        check_is_array(f"{name}.{field}", array)
+        found = "None" if array is None else describe(jnp.shape(array), array.dtype)
+        if found != describe(shape, dtype):
+            raise ValueError(f"{name}.{field} must be {describe(shape, dtype)}, got {found}")
+
+
+def picklable(record: object, advice: str) -> dict[str, Any]:
+    """Return the fields of a dataclass; raise TypeError that names one that cannot be pickled."""
+    for name, value in vars(record).items():
+        try:
+            pickle.dumps(value)
+        except Exception as error:  # of whatever type a field's class raises
+            which = f"{type(record).__name__}.{name}"
+            raise TypeError(f"{which} cannot be pickled ({error}): {advice}") from error
+    return vars(record)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.activations import ACTIVATIONS, logistic
+from lstm_jax.cell.activations import ACTIVATIONS, activate_outputs, logistic
 from lstm_jax.cell.architecture import Architecture, Layer
 from lstm_jax.cell.parameters import Parameters
 
@@ -45,7 +45,8 @@ def apply(architecture: Architecture, parameters: Parameters, inputs: jax.Array)
         net_k = net_k if output.hidden is None else net_k + y_i @ output.hidden
         net_k = net_k if output.input is None else net_k + x @ output.input
         net_k = net_k if output.bias is None else net_k + output.bias
-        return (Layer(y_in, absent, y_out, y_c, y_i), s), ACTIVATIONS[architecture.output](net_k)
+        outputs = activate_outputs(architecture.output, net_k, axis=0)
+        return (Layer(y_in, absent, y_out, y_c, y_i), s), outputs
 
     start = lambda n: jnp.full(n, architecture.initial_activation, inputs.dtype)
     s_0 = jnp.zeros(architecture.num_cells, inputs.dtype)

@@ -13,6 +13,7 @@ reach only the units of that step and the carrousel.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -22,11 +23,13 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.architecture import MaybeNone
+from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.scan import Steps
-from lstm_jax.cell.validation import as_array, check_type
+from lstm_jax.cell.validation import as_floats, as_real, check_type
 from lstm_jax.network.layer import check_steps
 
 
+@exportable
 class AdditiveAttention(NamedTuple):
     """The weights of additive attention, floating.
 
@@ -41,6 +44,7 @@ class AdditiveAttention(NamedTuple):
     score: jax.Array | np.ndarray
 
 
+@exportable
 class DotProductAttention(NamedTuple):
     """The weights of scaled dot product attention, floating.
 
@@ -53,6 +57,7 @@ class DotProductAttention(NamedTuple):
     output: jax.Array | np.ndarray | None
 
 
+@exportable
 class Attention(NamedTuple):
     """The result of attention.
 
@@ -91,8 +96,11 @@ def additive_attention(
       ValueError: if shapes do not fit.
     """
     check_type("parameters", parameters, AdditiveAttention)
-    scores = lambda w, q, y: jnp.tanh((q @ w.query)[None] + y @ w.output) @ w.score
-    return _attention(scores, parameters, query, outputs, steps)
+    return _checked(_additive_scores, parameters, query, outputs, steps)
+
+
+def _additive_scores(w: AdditiveAttention, q: jax.Array, y: jax.Array) -> jax.Array:
+    return jnp.tanh((q @ w.query)[None] + y @ w.output) @ w.score
 
 
 def dot_product_attention(
@@ -114,30 +122,33 @@ def dot_product_attention(
     Arguments and errors are those of `additive_attention`, with the weights W and U.
     """
     check_type("parameters", parameters, DotProductAttention)
-
-    def scores(w: DotProductAttention, q: jax.Array, y: jax.Array) -> jax.Array:
-        q = q if w.query is None else q @ w.query
-        y = y if w.output is None else y @ w.output
-        return y @ q / q.shape[0] ** 0.5
-
-    return _attention(scores, parameters, query, outputs, steps)
+    return _checked(_dot_product_scores, parameters, query, outputs, steps)
 
 
-def _attention(
-    scores: Callable[[Weights, jax.Array, jax.Array], jax.Array],
+def _dot_product_scores(w: DotProductAttention, q: jax.Array, y: jax.Array) -> jax.Array:
+    q = q if w.query is None else q @ w.query
+    y = y if w.output is None else y @ w.output
+    return y @ q / q.shape[0] ** 0.5
+
+
+Scores = Callable[[Weights, jax.Array, jax.Array], jax.Array]
+
+
+def _checked(
+    scores: Scores,
     parameters: Weights,
     query: ArrayLike,
     outputs: ArrayLike,
     steps: Steps,
 ) -> Attention:
-    query, outputs = as_array("query", query), as_array("outputs", outputs)
+    query, outputs = as_real("query", query), as_real("outputs", outputs)
     if query.ndim != 1:
         raise ValueError(f"query must be [Q], got {query.shape}")
     if outputs.ndim != 2:
         raise ValueError(f"outputs must be [T, Y], got {outputs.shape}")
     may_lack = isinstance(parameters, DotProductAttention)
     arrays: dict[str, jax.Array | MaybeNone] = {
-        name: None if w is None and may_lack else as_array(f"parameters.{name}", w)
+        name: None if w is None and may_lack else as_real(f"parameters.{name}", w)
         for name, w in parameters._asdict().items()
     }
     sources = {"query": query.shape, "output": outputs.shape[1:], "score": ()}
@@ -146,10 +157,25 @@ def _attention(
         wanted = sources[name] + shapes["output"][-1:]  # [..., A]
         if shape != wanted:
             raise ValueError(f"parameters.{name} must have shape {wanted}, got {shape}")
-    is_real, length, _ = check_steps(steps, len(outputs))
+    mask, length, _ = check_steps(steps, len(outputs))
+    present = {name: w for name, w in arrays.items() if w is not None}
+    found = as_floats(present | {"q": query, "y": outputs})
+    query, outputs = found.pop("q"), found.pop("y")
+    return _attention(scores, type(parameters)(**(arrays | found)), query, outputs, mask, length)
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _attention(
+    scores: Scores,
+    parameters: AdditiveAttention | DotProductAttention,
+    query: jax.Array,
+    outputs: jax.Array,
+    is_real: jax.Array | None,
+    length: jax.Array | None,
+) -> Attention:
     if is_real is None:
         is_real = jnp.arange(len(outputs)) < (len(outputs) if length is None else length)
     outputs = jnp.where(is_real[:, None], outputs, 0)
-    e = scores(type(parameters)(**arrays), query, outputs)
+    e = scores(parameters, query, outputs)
     weights = jax.nn.softmax(e, where=is_real)  # 0 everywhere if no step is real
     return Attention(weights @ outputs, weights)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import Architecture, add_layers
 from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import Parameters, join
@@ -29,8 +29,8 @@ from lstm_jax.network.layer import (
     check_run,
     clear_padding,
     net_inputs_only,
-    output_units,
     prepare,
+    run_output_units,
 )
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.online import Learner
@@ -90,7 +90,7 @@ def _learn_chunk(
         joined = join(architecture, parameters.layer)
         final, activations = truncated(layer, joined, sequence._replace(initial_state=start))
         assert activations is not None
-        net = output_units(
+        net = run_output_units(
             net_inputs_only(architecture), parameters.output, activations, sequence.inputs
         )
         value = jnp.zeros(())
@@ -109,5 +109,6 @@ def _learn_chunk(
         gradient = gradient._replace(layer=add_layers(gradient.layer, earlier))
         learner = learner._replace(gradient=gradient)
     traces = advance_traces(layer, learner.traces, sequence, activations)
-    outputs = clear_padding(ACTIVATIONS[architecture.output](net), sequence.mask)
+    outputs = activate_outputs(architecture.output, net, axis=1)
+    outputs = clear_padding(outputs, sequence.mask)
     return outputs, learner._replace(state=final, traces=traces)

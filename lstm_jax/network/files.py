@@ -43,6 +43,7 @@ def save(
 ) -> None:
     """Write a network to a safetensors file, completely or not at all.
 
+    >>> import tempfile
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -61,22 +62,13 @@ def save(
       ValueError: if the parameters do not fit, or the file exists and `overwrite` is False.
       FileNotFoundError: if the folder does not exist.
     """
-    from safetensors.numpy import save as as_safetensors
-
-    path = pathlib.Path(path)
     check_parameters(architecture, parameters)
     arrays = {name: np.ascontiguousarray(w) for name, w in _by_name(parameters).items()}
     dtype = arrays["output.cell"].dtype.name
     if dtype not in DTYPES:
         raise ValueError(f"parameters must be of one of {', '.join(DTYPES)}, got {dtype}")
-    if path.is_dir() or not path.parent.is_dir():
-        raise FileNotFoundError(f"path must be that of a file in an existing folder, got {path}")
-    fields = json.dumps(dataclasses.asdict(architecture))
-    metadata = {"format": FORMAT, "architecture": fields, "sha256": _digest(arrays)}
-    try:
-        write_atomically(path, as_safetensors(arrays, metadata), overwrite=overwrite)
-    except FileExistsError as error:
-        raise ValueError(f"{path} exists; overwrite=True replaces it") from error
+    header = {"format": FORMAT, "architecture": json.dumps(dataclasses.asdict(architecture))}
+    write_arrays(path, arrays, header, overwrite=overwrite)
 
 
 def load(
@@ -86,6 +78,7 @@ def load(
 
     A result file, whose name ends in .json, holds the network of its first solved trial.
 
+    >>> import tempfile
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +107,8 @@ def load(
         if path.suffix == ".json":
             document = json.loads(path.read_text(encoding="utf-8"))
             return network_from_document(document, dtype or jnp.float32)
-        architecture, arrays = _read_safetensors(path)
+        arrays, header = read_arrays(path, FORMAT)
+        architecture = _as_architecture(json.loads(header.get("architecture", "null")))
         return architecture, _as_parameters(architecture, arrays, dtype)
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
@@ -136,7 +130,28 @@ def network_from_document(
     return architecture, _as_parameters(architecture, arrays, dtype)
 
 
-def _read_safetensors(path: pathlib.Path) -> tuple[Architecture, dict[str, np.ndarray]]:
+def write_arrays(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, np.ndarray],
+    header: Mapping[str, str],
+    *,
+    overwrite: bool,
+) -> None:
+    """Write named arrays, a header and a digest to a safetensors file, completely or not at all."""
+    from safetensors.numpy import save as as_safetensors
+
+    path = pathlib.Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise FileNotFoundError(f"path must be that of a file in an existing folder, got {path}")
+    content = as_safetensors({**arrays}, {**header, "sha256": _digest(arrays)})
+    try:
+        write_atomically(path, content, overwrite=overwrite)
+    except FileExistsError as error:
+        raise ValueError(f"{path} exists; overwrite=True replaces it") from error
+
+
+def read_arrays(path: pathlib.Path, file_format: str) -> tuple[dict[str, np.ndarray], Document]:
+    """Read the arrays and the header of a file of `write_arrays`; raise ValueError otherwise."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -145,12 +160,11 @@ def _read_safetensors(path: pathlib.Path) -> tuple[Architecture, dict[str, np.nd
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"format must be {FORMAT!r}, got {metadata.get('format')!r}")
-    architecture = _as_architecture(json.loads(metadata.get("architecture", "null")))
+    if metadata.get("format") != file_format:
+        raise ValueError(f"format must be {file_format!r}, got {metadata.get('format')!r}")
     if metadata.get("sha256", digest := _digest(arrays)) != digest:
         raise ValueError("its weights are not those that were saved")
-    return architecture, arrays
+    return arrays, metadata
 
 
 def _as_architecture(fields: Document) -> Architecture:

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture, Layer
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters
-from lstm_jax.cell.validation import as_array, check_choice, check_type
+from lstm_jax.cell.validation import as_floats, as_real, check_choice, check_type
 
 Arrays: TypeAlias = "Mapping[str, ArrayLike | Arrays]"  # nested where a name has a dot
 Names = tuple[str, ...]
@@ -107,7 +107,8 @@ def from_library(library: str, arrays: Arrays) -> tuple[Architecture, Parameters
     is_array = lambda node: not isinstance(node, Mapping)
     leaves = jax.tree_util.tree_leaves_with_path(dict(arrays), is_array)
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
-    flat = {name: as_array(name, leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    found = {name: as_real(name, leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    flat = as_floats(found)
     num_inputs, num_cells, has_biases = _check_arrays(library, layout, flat)
 
     def joined(names: Names) -> jax.Array:

@@ -6,36 +6,39 @@ its output units (section 5; eq. 8).
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 from typing import Literal, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
-from jax import export
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import Architecture, Layer
+from lstm_jax.cell.activations import activate_outputs
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import (
     one_hot_sum_over_time,
     vary_alike,
     weighted_sum,
     weighted_sum_over_time,
 )
-from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
+from lstm_jax.cell.parameters import OutputWeights, Parameters, check_parameters, join
+from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, last_step
-from lstm_jax.cell.step import State, zero_state
+from lstm_jax.cell.step import State, state_shapes, zero_state
 from lstm_jax.cell.validation import (
+    as_array,
     as_flags,
     as_input,
     as_inputs,
     as_length,
+    as_real,
     check_choice,
-    check_same_fields,
+    check_fields,
+    check_is_array,
     check_symbols,
     check_type,
+    require,
 )
 from lstm_jax.gradient.reverse_mode import truncated
 
@@ -43,13 +46,8 @@ Gradient = Literal["truncated", "truncated_autodiff", "full"]
 At = Literal["every_step", "end"]
 Tree = TypeVar("Tree")
 
-# So that `jax.export` can write compiled functions of these to files.
-for _type in (Parameters, Layer, UnitWeights, OutputWeights, State, Activations):
-    with contextlib.suppress(ValueError):  # registered before: the module is reloaded
-        _name = f"lstm_jax.{_type.__name__}"
-        export.register_namedtuple_serialization(_type, serialized_name=_name)
 
-
+@static
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
     """The gradient and the direction of a run; static under `jit`, as the architecture is.
@@ -99,8 +97,9 @@ def unroll(
       architecture: the network; static under `jit`.
       parameters: its weights; their dtype is that of all results.
       inputs: [T, I] floating, or [T] integers in [0, I) for one-hot vectors; any array-like. T may
-        be 0. Under `jit`, where values cannot be checked, an integer outside [0, I) stands for a
-        vector of zeros.
+        be 0. Integers are an embedding of I symbols: each gathers its row of the input weights.
+        Under `jit`, where values cannot be checked, an integer outside [0, I) stands for a vector
+        of zeros.
       steps: the padding and the resets of the state.
       initial_state: the state before the first step; None: `zero_state`, as in the paper.
       options: the gradient and the direction.
@@ -153,7 +152,7 @@ def output_units(
     architecture: Architecture,
     weights: OutputWeights,
     hidden: State | Activations,
-    inputs: jax.Array | None = None,
+    inputs: ArrayLike | None = None,
 ) -> jax.Array:
     """Return y_k = f_k(net_k) of one step, or of all steps.
 
@@ -169,7 +168,35 @@ def output_units(
       hidden: the `State` of the step, or the `Activations` of all steps, as of `unroll`.
       inputs: [I] floating of the step, or [T, I] floating or [T] integers; needed only with
         `input_to_output`.
+
+    Raises:
+      ValueError: if an argument does not fit the others.
     """
+    check_type("architecture", architecture, Architecture)
+    check_type("weights", weights, OutputWeights)
+    require(isinstance(hidden, (State, Activations)), "hidden", "a State or Activations", hidden)
+    for name, fields in (("weights", weights), ("hidden", hidden)):
+        for field, array in fields._asdict().items():
+            check_is_array(f"{name}.{field}", array)
+            if array is not None and array.dtype != weights.cell.dtype:
+                wanted = f"{name}.{field} must have the dtype of weights.cell, {weights.cell.dtype}"
+                raise ValueError(f"{wanted}, got {array.dtype}")
+    if weights.input is None:
+        return run_output_units(architecture, weights, hidden, None)
+    inputs = as_array("inputs", inputs)
+    if not jnp.issubdtype(inputs.dtype, jnp.integer):
+        inputs = as_real("inputs", inputs).astype(weights.cell.dtype)
+    return run_output_units(architecture, weights, hidden, inputs)
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def run_output_units(
+    architecture: Architecture,
+    weights: OutputWeights,
+    hidden: State | Activations,
+    inputs: jax.Array | None,
+) -> jax.Array:
+    """Compute `output_units` of arguments that fit."""
     is_step = isinstance(hidden, State)
     at_step = lambda weights, values: weighted_sum(weights, [values])
     sum_up = at_step if is_step else weighted_sum_over_time
@@ -184,7 +211,7 @@ def output_units(
             net = net + sum_up(weights.input, inputs)
     if weights.bias is not None:
         net = net + (weights.bias if is_step else weights.bias[None])
-    return ACTIVATIONS[architecture.output](net)
+    return activate_outputs(architecture.output, net, axis=0 if is_step else 1)
 
 
 def bidirectional(
@@ -220,8 +247,12 @@ def bidirectional(
     ahead, ahead_state = run(forward, options=options)
     reverse = dataclasses.replace(options, reverse=not options.reverse)
     back, back_state = run(backward, options=reverse)
-    joined = jax.tree.map(lambda *both: jnp.concatenate(both, axis=1), ahead, back)
-    return joined, (ahead_state, back_state)
+    return _side_by_side(ahead, back), (ahead_state, back_state)
+
+
+@functools.partial(jax.jit, inline=True)
+def _side_by_side(ahead: Activations, back: Activations) -> Activations:
+    return jax.tree.map(lambda *both: jnp.concatenate(both, axis=1), ahead, back)
 
 
 def step(architecture: Architecture, parameters: Parameters, state: State, x_t: ArrayLike) -> State:
@@ -244,13 +275,25 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     """
     check_parameters(architecture, parameters)
     check_state("state", architecture, state, parameters.output.cell)
-    x_t = as_input(x_t, architecture.num_inputs)[None]
+    x_t = as_input(x_t, architecture.num_inputs)
     full = RunOptions(gradient="full")
-    return apply(architecture, parameters, x_t, at="end", initial_state=state, options=full)[1]
+    return _apply(architecture, full, "end", parameters, Sequence(x_t[None], state))[1]
 
 
 def net_inputs_only(architecture: Architecture) -> Architecture:
-    """Return the architecture whose outputs are the output units' net inputs, as losses need."""
+    """Return the architecture whose outputs are the output units' net inputs, as losses need.
+
+    >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=4, output="softmax")
+    >>> net_inputs_only(net).output
+    'identity'
+
+    Args:
+      architecture: the network.
+
+    Raises:
+      ValueError: if `architecture` is not an `Architecture`.
+    """
+    check_type("architecture", architecture, Architecture)
     return dataclasses.replace(architecture, output="identity")
 
 
@@ -292,8 +335,7 @@ def check_steps(
 
 def check_state(name: str, architecture: Architecture, state: State, like: jax.Array) -> None:
     """Raise ValueError unless a state fits a network with output weights `like`."""
-    wanted = jax.eval_shape(lambda: zero_state(architecture, like.dtype, like.shape[2:]))
-    check_same_fields(name, state, wanted)
+    check_fields(name, state, state_shapes(architecture, like.shape[2:]), like.dtype)
 
 
 def _run(
@@ -371,8 +413,8 @@ def _apply(
     sequence, activations, state = _run(architecture, options, record, parameters, sequence)
     if activations is None:
         x_t = _last_input(architecture, sequence) if architecture.input_to_output else None
-        return output_units(architecture, parameters.output, state, x_t), state
-    outputs = output_units(architecture, parameters.output, activations, sequence.inputs)
+        return run_output_units(architecture, parameters.output, state, x_t), state
+    outputs = run_output_units(architecture, parameters.output, activations, sequence.inputs)
     outputs = clear_padding(outputs, sequence.mask)
     return (backwards(outputs) if options.reverse else outputs), state
 

@@ -15,6 +15,7 @@ an update applies them; the sums equal those of `reverse_mode`.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -26,9 +27,10 @@ from optax.tree_utils import tree_where
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
+from lstm_jax.cell.pytrees import exportable, register
 from lstm_jax.cell.scan import Activations, project
 from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources, zero_state
-from lstm_jax.cell.validation import as_array, as_flags, as_input, as_shaped, as_weights, check_type
+from lstm_jax.cell.validation import as_flags, as_input, as_real, as_shaped, as_weights, check_type
 from lstm_jax.gradient.equations import (
     Traces,
     add_outer,
@@ -45,12 +47,18 @@ from lstm_jax.network.layer import (
     check_run,
     check_state,
     net_inputs_only,
-    output_units,
+    run_output_units,
 )
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.optimisers import check_optimiser
 
+# The states of optimisers, which are part of a learner.
+for _name, _class in list(vars(optax).items()):
+    if isinstance(_class, type) and issubclass(_class, tuple):
+        register(_class, f"optax.{_name}")
 
+
+@exportable
 class Learner(NamedTuple):
     """The state of online learning, a pytree of constant size.
 
@@ -118,6 +126,11 @@ def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
       ValueError: if the learner does not fit the architecture.
     """
     _check_learner(architecture, learner)
+    return _start_sequence(architecture, learner)
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _start_sequence(architecture: Architecture, learner: Learner) -> Learner:
     return learner._replace(
         state=zero_state(architecture, learner.state.internal_state.dtype),
         traces=jax.tree.map(jnp.zeros_like, learner.traces),
@@ -172,29 +185,43 @@ def learn(
     """
     _check_learner(architecture, learner)
     check_loss(architecture, loss)
-    x_t, weight = as_input(x_t, architecture.num_inputs), as_array("weight", weight)
+    x_t, weight = as_input(x_t, architecture.num_inputs), as_real("weight", weight)
     if weight.shape != ():
         raise ValueError(f"weight must be one number, got {weight.dtype} {weight.shape}")
     if target is not None:
         target = as_shaped("target", target, (architecture.num_outputs,))
-    if reset is not None:
-        start = start_sequence(architecture, learner)
-        learner = tree_where(as_flags("reset", reset, ()), start, learner)
-    if mask is None:
-        return _learn(architecture, learner, x_t, target, weight, loss)
-    is_real = as_flags("mask", mask, ())
-    x_t, weight = jnp.where(is_real, x_t, 0), jnp.where(is_real, weight, 0)
-    outputs, new = _learn(architecture, learner, x_t, target, weight, loss)
-    return tree_where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
+    is_real = None if mask is None else as_flags("mask", mask, ())
+    is_reset = None if reset is None else as_flags("reset", reset, ())
+    return _learn(architecture, loss, learner, x_t, target, weight, is_real, is_reset)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _learn(
     architecture: Architecture,
+    loss: Loss,
     learner: Learner,
     x_t: jax.Array,
     target: jax.Array | None,
     weight: jax.Array,
+    is_real: jax.Array | None,
+    is_reset: jax.Array | None,
+) -> tuple[jax.Array, Learner]:
+    if is_reset is not None:
+        learner = tree_where(is_reset, _start_sequence(architecture, learner), learner)
+    if is_real is None:
+        return _take_step(architecture, loss, learner, x_t, target, weight)
+    x_t, weight = jnp.where(is_real, x_t, 0), jnp.where(is_real, weight, 0)
+    outputs, new = _take_step(architecture, loss, learner, x_t, target, weight)
+    return tree_where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
+
+
+def _take_step(
+    architecture: Architecture,
     loss: Loss,
+    learner: Learner,
+    x_t: jax.Array,
+    target: jax.Array | None,
+    weight: jax.Array,
 ) -> tuple[jax.Array, Learner]:
     dtype = learner.parameters.output.cell.dtype
     x_t = one_hot(architecture, x_t, dtype)
@@ -202,7 +229,7 @@ def _learn(
     before = learner.state
     state, cell_input = cell_step(architecture, weights, before, project(weights, x_t[None])[0])
     at = Activations(cell_input=cell_input, **state._asdict())
-    outputs = output_units(architecture, learner.parameters.output, state, x_t)
+    outputs = run_output_units(architecture, learner.parameters.output, state, x_t)
     rows = recurrent_sources(architecture, before)
     recurrent = jnp.concatenate(rows) if rows else None
     sources = UnitWeights(x_t, recurrent, jnp.ones((), dtype), before.internal_state)
@@ -229,7 +256,7 @@ def _gradient(
     """Return one step's gradient of the loss, E / 2 in the paper (eqs. 19-28)."""
 
     def at_outputs(output: OutputWeights, state: State) -> jax.Array:
-        net = output_units(net_inputs_only(architecture), output, state, sources.input)
+        net = run_output_units(net_inputs_only(architecture), output, state, sources.input)
         return loss(net[None], target[None], weight[None], output=architecture.output)
 
     parameters = learner.parameters
@@ -270,14 +297,23 @@ def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner
       ValueError: if `learner` is not a `Learner`.
     """
     check_type("learner", learner, Learner)
-    updates, optimiser_state = optimiser.update(
-        learner.gradient, learner.optimiser_state, learner.parameters
-    )
-    return learner._replace(
-        parameters=optax.apply_updates(learner.parameters, updates),
-        optimiser_state=optimiser_state,
-        gradient=jax.tree.map(jnp.zeros_like, learner.gradient),
-    )
+    return _compiled_update(optimiser.update)(learner)
+
+
+@functools.lru_cache(maxsize=32)  # optimisers that are made anew at every step do not pile up
+def _compiled_update(transform: optax.TransformUpdateFn) -> Callable[[Learner], Learner]:
+    def update(learner: Learner) -> Learner:
+        with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats and integers
+            updates, optimiser_state = transform(
+                learner.gradient, learner.optimiser_state, learner.parameters
+            )
+        return learner._replace(
+            parameters=optax.apply_updates(learner.parameters, updates),
+            optimiser_state=optimiser_state,
+            gradient=jax.tree.map(jnp.zeros_like, learner.gradient),
+        )
+
+    return jax.jit(update, inline=True)
 
 
 def online_gradient(
@@ -324,7 +360,7 @@ def _online_gradient(
     start, steps = vary_alike((start, (inputs, targets, weights)))
 
     def body(learner: Learner, at: tuple) -> tuple[Learner, jax.Array]:
-        outputs, learner = _learn(architecture, learner, *at, loss=loss)
+        outputs, learner = _take_step(architecture, loss, learner, *at)
         return learner, outputs
 
     learner, outputs = jax.lax.scan(body, start, steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -11,9 +12,21 @@ import optax
 DECAY_STEPS = 5000  # updates after which the inverse-square-root schedule begins to fall
 
 
-def make_optimiser(name: str, learning_rate: float | jax.Array) -> optax.GradientTransformation:
+class NamedOptimiser(optax.GradientTransformationExtraArgs):
+    """An optimiser that is pickled by its name and learning rate, unlike optax's closures."""
+
+    arguments: tuple[str, float]
+
+    def __reduce__(self) -> tuple:
+        return make_optimiser, self.arguments
+
+
+@functools.lru_cache(maxsize=256)  # so that equal update rules have the same optimiser
+def make_optimiser(name: str, learning_rate: float) -> NamedOptimiser:
     """Return the optimiser of a `Hyperparameters.optimiser`; the learning rate is the paper's a."""
-    return _OPTIMISERS[name](learning_rate)
+    optimiser = NamedOptimiser(*_OPTIMISERS[name](learning_rate))
+    optimiser.arguments = (name, learning_rate)
+    return optimiser
 
 
 def make_injected_optimiser(name: str, learning_rate: float) -> optax.GradientTransformation:
@@ -40,22 +53,31 @@ _OPTIMISERS: dict[str, Callable[[float | jax.Array], optax.GradientTransformatio
 }
 
 
-def check_optimiser(
-    optimiser: optax.GradientTransformation, weights: optax.Params | None = None
-) -> None:
-    """Raise ValueError if an optimiser needs more than the gradient, as line searches do.
+def check_optimiser(optimiser: optax.GradientTransformation, weights: optax.Params) -> None:
+    """Raise ValueError unless an optimiser trains such weights by their gradient alone.
 
-    `weights` are the pytree that it will update; None: a single number.
+    Line searches need more. A mask or labels of another structure do not fit the weights.
     """
     if not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
         raise ValueError(f"optimiser must be one of optax, such as sgd(0.1), got {optimiser!r}")
-    if not isinstance(optimiser, optax.GradientTransformationExtraArgs):
-        return
-    tree = jax.ShapeDtypeStruct((), jnp.float32) if weights is None else weights
+
+    def update(weights: optax.Params) -> tuple:
+        state = optimiser.init(weights)
+        return state, optimiser.update(weights, state, weights)
+
     try:
         with jax.numpy_dtype_promotion("standard"):
-            jax.eval_shape(lambda w: optimiser.update(w, optimiser.init(w), w), tree)
-    except TypeError as error:
-        raise ValueError(
-            f"optimiser must need the gradient alone, but {str(error).splitlines()[0]}"
-        ) from error
+            state, (updates, new_state) = jax.eval_shape(update, weights)
+    except Exception as error:  # whatever optax, or a transformation of the user's, raises
+        needs_more = isinstance(error, TypeError) and "missing" in str(error)
+        allowed = "need the gradient alone" if needs_more else "fit the weights"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"optimiser must {allowed}, but {reason}") from error
+    for name, found, like in (("updates", updates, weights), ("state", new_state, state)):
+        if _shapes(found) != _shapes(like):
+            raise ValueError(f"optimiser must keep the structure and shapes of its {name}")
+
+
+def _shapes(tree: optax.Params) -> tuple:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [jnp.shape(leaf) for leaf in leaves]

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lstm_jax.cell.validation import as_array, as_integer
+from lstm_jax.cell.validation import as_host_array, as_integer
 
 
 def pad_sequences(
     sequences: Sequence[ArrayLike], *, steps: int | None = None
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Stack sequences of different lengths into one batch, padded with zeros at the end.
 
     With `Steps(length=...)`, every function of a padded sequence equals that of the sequence alone.
+
+    Only NumPy is used, so that it may run in the worker processes of a data loader.
 
     >>> batch, lengths = pad_sequences([[[0.5], [0.25]], [[1.0]]])
     >>> batch.tolist(), lengths.tolist()
@@ -29,18 +30,19 @@ def pad_sequences(
       steps: T, so that batches of one shape share a compiled function; None: the largest T_i.
 
     Returns:
-      The batch [B, T, ...] and the lengths [B] int32.
+      The batch [B, T, ...] and the lengths [B] int32, arrays of NumPy.
 
     Raises:
       ValueError: if `sequences` is empty, or one does not fit the first or `steps`.
     """
     try:
-        given = [as_array(f"sequences[{i}]", sequence) for i, sequence in enumerate(sequences)]
+        arrays = [
+            as_host_array(f"sequences[{i}]", sequence) for i, sequence in enumerate(sequences)
+        ]
     except TypeError as error:
         raise ValueError(f"sequences must be a list of arrays, got {sequences!r}") from error
-    if not given:
+    if not arrays:
         raise ValueError("sequences must hold at least one sequence, got none")
-    arrays = [np.asarray(array) for array in given]
     first = arrays[0]
     for i, array in enumerate(arrays):
         fits = _type(array) == _type(first) and array.shape[1:] == first.shape[1:]
@@ -55,7 +57,7 @@ def pad_sequences(
     batch = np.zeros((len(arrays), num_steps, *first.shape[1:]), np.result_type(*arrays))
     for row, array in zip(batch, arrays, strict=True):
         row[: len(array)] = array
-    return jnp.asarray(batch), jnp.asarray(lengths)
+    return batch, lengths
 
 
 def _type(array: np.ndarray) -> str | None:

@@ -50,7 +50,7 @@ def check_writable(path: pathlib.Path, overwrite: bool) -> os.stat_result | None
     """
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if not overwrite:
         raise FileExistsError(f"{path} exists")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Literal, get_args
 
 import jax
 import numpy as np
 
-from lstm_jax.cell.validation import check_choice, check_number, check_type, displayed
+from lstm_jax.cell.architecture import GATES
+from lstm_jax.cell.validation import as_float, check_choice, check_type, convert_fields, displayed
 from lstm_jax.network.layer import Gradient
 from lstm_jax.network.losses import HALF_SQUARED, Loss
 
@@ -57,10 +59,9 @@ class Hyperparameters:
     update_after: UpdateAfter = "sequence"
 
     def __post_init__(self) -> None:
-        check_number("learning_rate", self.learning_rate, least=0.0)
-        check_number("init_range", self.init_range, above=0.0)
-        for name in ("input_gate_bias", "output_gate_bias", "forget_gate_bias"):
-            object.__setattr__(self, name, _as_numbers(name, getattr(self, name)))
+        convert_fields(self, functools.partial(as_float, least=0.0), "learning_rate")
+        convert_fields(self, functools.partial(as_float, above=0.0), "init_range")
+        convert_fields(self, _as_numbers, *(f"{gate.name}_bias" for gate in GATES))
         check_type("loss", self.loss, Loss)
         check_choice("gradient", self.gradient, get_args(Gradient))
         check_choice("optimiser", self.optimiser, get_args(Optimiser))
@@ -75,7 +76,4 @@ def _as_numbers(
         return None
     if np.ndim(values) != 1:
         raise ValueError(f"{name} must be numbers, one per block, or None, got {displayed(values)}")
-    found = tuple(np.asarray(values).tolist() if hasattr(values, "dtype") else values)
-    for value in found:
-        check_number(name, value)
-    return found
+    return tuple(as_float(name, value) for value in values)

@@ -135,10 +135,16 @@ test_set.__test__ = False  # pytest would take it for a test
 
 def is_correct(outputs: jax.Array, example: Example) -> jax.Array:
     """Return whether at every step every legal symbol is more active than every illegal one."""
-    is_legal = example.legal > 0
-    least_legal = jnp.min(jnp.where(is_legal, outputs, jnp.inf), axis=-1)
-    most_illegal = jnp.max(jnp.where(is_legal, -jnp.inf, outputs), axis=-1)
-    return jnp.all(~real_steps(example) | (least_legal > most_illegal))
+    is_right = predicts_legal_symbols(outputs, example.legal > 0)
+    return jnp.all(~real_steps(example) | is_right)
+
+
+def predicts_legal_symbols(outputs: jax.Array, is_legal: jax.Array) -> jax.Array:
+    """Return whether every legal symbol is more active than every illegal one, for [..., K]."""
+    largest = jnp.finfo(outputs.dtype).max  # an infinity would stop `jax_debug_infs`
+    least_legal = jnp.min(jnp.where(is_legal, outputs, largest), axis=-1)
+    most_illegal = jnp.max(jnp.where(is_legal, -largest, outputs), axis=-1)
+    return least_legal > most_illegal
 
 
 def draw_string(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:

@@ -8,18 +8,31 @@ task is plain data.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.validation import as_integer, check_choice, check_key, check_number
+from lstm_jax.cell.pytrees import exportable
+from lstm_jax.cell.validation import (
+    as_float,
+    as_integer,
+    check_choice,
+    check_key,
+    check_type,
+    convert_fields,
+    picklable,
+    require,
+)
+from lstm_jax.tasks.checks import check_functions
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 
 ErrorAt = Literal["end", "every_step"]
 
 
+@exportable
 class Example(NamedTuple):
     """One sequence, padded to the task's `max_length` T.
 
@@ -92,11 +105,10 @@ class TestRule:
 
 
 def _check_rule(rule: StreamRule | TestRule, *counts: str) -> None:
-    for name in counts:
-        as_integer(name, getattr(rule, name), 1)
-    as_integer("max_wrong", rule.max_wrong, 0)
+    convert_fields(rule, functools.partial(as_integer, least=1), *counts)
+    convert_fields(rule, functools.partial(as_integer, least=0), "max_wrong")
     if rule.mean_error is not None:
-        check_number("mean_error", rule.mean_error, above=0.0)
+        convert_fields(rule, functools.partial(as_float, above=0.0), "mean_error")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +132,12 @@ class Published:
     test_wrong: float | None = None
     test_fraction: float | None = None
     test_error: float | None = None
+
+    def __post_init__(self) -> None:
+        numbers = [
+            name for name, value in vars(self).items() if name != "table" and value is not None
+        ]
+        convert_fields(self, functools.partial(as_float, least=0.0), *numbers)
 
 
 class Network(Protocol):
@@ -179,7 +197,8 @@ class Task(Generic[NetworkT]):
       test_size: the sequences of the final test, at least 1.
       fixed_length: whether every sequence has `max_length` steps, so that no mask is needed.
       prepare: (key, trial) -> the data that all sequences of a trial share, such as its training
-        set. Runs on the host, with the same key for all trials. None: no such data.
+        set. Runs on the host, with the same key for all trials. An array that is the same object
+        for all trials is kept once per device, others once per trial. None: no such data.
       training_set: (data) -> all training sequences, the batch axis first, which are presented in
         turn; None: `sample` draws them.
       sample_test: like `sample`, for test sequences; None: `sample` itself.
@@ -192,7 +211,8 @@ class Task(Generic[NetworkT]):
         `TestRule`, its interval.
 
     Raises:
-      ValueError: if a number or a choice is out of its range.
+      ValueError: if a number or a choice is out of its range, or a function returns something else
+        than its field says. `TrialRunner` checks the values of a sequence.
     """
 
     architecture: NetworkT
@@ -218,16 +238,28 @@ class Task(Generic[NetworkT]):
     construction_interval: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("trials", "max_sequences", "test_size", "construction_interval"):
-            as_integer(name, getattr(self, name), 1)
-        as_integer("max_length", self.max_length, 0)
+        counts = ("trials", "max_sequences", "test_size", "construction_interval")
+        convert_fields(self, functools.partial(as_integer, least=1), *counts)
+        convert_fields(self, functools.partial(as_integer, least=0), "max_length")
         check_choice("error_at", self.error_at, get_args(ErrorAt))
+        if getattr(self.architecture, "output", None) == "softmax":
+            raise ValueError("output must not be 'softmax' in trials; train such a network by fit")
         if not self.title:
             object.__setattr__(self, "title", self.name)
+        check_type("hyperparameters", self.hyperparameters, Hyperparameters)
+        is_rule = isinstance(self.rule, (StreamRule, TestRule))
+        require(is_rule, "rule", "a StreamRule or a TestRule", self.rule)
+        if self.first_rule is not None:
+            are_tests = isinstance(self.rule, TestRule) and isinstance(self.first_rule, TestRule)
+            require(are_tests, "first_rule", "a TestRule beside a TestRule", self.first_rule)
+        is_network = all(hasattr(self.architecture, n) for n in ("num_inputs", "num_outputs"))
+        require(is_network, "architecture", "a network, such as Architecture", self.architecture)
+        example = check_functions(self)
         if not self.max_length:
-            key = jax.random.key(0)
-            one = jax.eval_shape(self.sample, key, self._data(key))
-            object.__setattr__(self, "max_length", one.inputs.shape[0])
+            object.__setattr__(self, "max_length", example.inputs.shape[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return picklable(self, "define it with `def` in a module")
 
     def sample_batch(self, key: jax.Array, size: int, data: Data = None) -> Example:
         """Draw `size` training sequences, the batch axis first.
@@ -342,7 +374,7 @@ def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
     Raises:
       ValueError: if the tolerance is not positive.
     """
-    check_number("tolerance", tolerance, above=0.0)
+    tolerance = as_float("tolerance", tolerance, above=0.0)
     return Bound(_is_within, (tolerance,))
 
 

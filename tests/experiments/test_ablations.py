@@ -6,9 +6,10 @@ import itertools
 import json
 import pathlib
 
+import numpy as np
 import pytest
 
-from experiments.ablations import design, page
+from experiments.ablations import design, estimate, page
 from experiments.ablations.cells import Results
 from experiments.ablations.page import effects
 from experiments.rows.collection import RESULTS
@@ -159,9 +160,9 @@ def test_a_repetition_fills_its_column_and_decides_nothing(tmp_path: pathlib.Pat
     for overrides, solved in (("tolerance=0.1", 30), ("initial-activation=0.5", 40)):
         cell = design.make_cell("6a", f"paper+{overrides}", design.REPETITION_SEED)
         results.add(cell, outcome(overrides, solved, 62_780, cell.seed, cell.trials), {})
-    gathered, repeated = page.gather(tmp_path)
+    gathered, others = page.gather(tmp_path)
     assert gathered == before
-    lines = page.rows_table(before, repeated).splitlines()
+    lines = page.rows_table(before, others).splitlines()
     line = lines[2 + list(before).index("6a")]
     assert line.endswith("| `tolerance=0.1` | 5 of 20 | 31,390 | 1.00 | no | 30 of 40, 2.00 |")
     assert [o for o in results.cells() if design.is_confirmed("6a", o)] == before["6a"]
@@ -222,8 +223,8 @@ def test_the_page_has_what_was_confirmed_and_its_prose_stays(tmp_path: pathlib.P
 
 def test_the_committed_page_is_that_of_the_committed_results():
     text = (RESULTS / "ablations" / "README.md").read_text()
-    gathered, repeated = page.gather(RESULTS / "ablations")
-    rows = page.rows_table(gathered, repeated)
+    gathered, others = page.gather(RESULTS / "ablations")
+    rows = page.rows_table(gathered, others)
     assert all(table in text for table in (rows, page.shared_table(gathered)))
     for path in (RESULTS / "ablations").glob("*.json"):
         for key, entry in json.loads(path.read_text())["cells"].items():
@@ -291,3 +292,40 @@ def test_printed_conditions_come_from_the_rows_result_files_too(tmp_path: pathli
     assert list(gathered) == list(row_names())
     (found,) = gathered["6a"]
     assert (found["recipe"], found["seed"], found["trials"]) == ("paper", 0, 20)
+
+
+# Estimates ---------------------------------------------------------------------------------------
+
+
+def counted(solved: int, trials: int, mean: float, spread: float = 0.1) -> dict:
+    """The outcome of a cell whose solved trials have sequences around a mean."""
+    found = [mean * (1 + spread * (-1) ** i) for i in range(solved)]
+    return {"solved": solved, "trials": trials, "sequences": found + [None] * (trials - solved)}
+
+
+def test_an_estimate_has_the_intervals_of_its_sample():
+    published = make_task("6a").published.mean_sequences
+    found = estimate.estimate("6a", counted(90, 100, published))
+    # Wilson's interval of 90 of 100; the ratios' standard error is 0.1 / sqrt(90).
+    np.testing.assert_allclose(found.success_interval, (0.8256, 0.9448), atol=1e-4)
+    assert found.success == 0.9 and abs(found.ratio - 1) < 1e-6
+    np.testing.assert_allclose(found.ratio_interval, (0.979, 1.021), atol=0.004)
+
+
+@pytest.mark.parametrize(
+    ("solved", "trials", "times", "expected"),
+    [
+        (80, 80, 1.0, "reproduced"),
+        (80, 80, 1.99, "solved, not as published"),  # the interval exceeds 2
+        (80, 80, 0.3, "solved, not as published"),
+        (79, 80, 1.0, "solved, not as published"),  # published are all
+        (60, 80, 1.0, "solved, not as published"),
+        (40, 80, 1.0, "open"),
+        (0, 80, 1.0, "open"),
+        (1, 1, 1.0, "open"),  # a single trial has no interval
+    ],
+)
+def test_a_row_is_reproduced_if_the_published_figures_lie_inside(solved, trials, times, expected):
+    published = make_task("6a").published.mean_sequences
+    outcome = counted(solved, trials, times * published)
+    assert estimate.verdict("6a", estimate.estimate("6a", outcome)) == expected

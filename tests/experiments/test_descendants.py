@@ -160,7 +160,7 @@ def test_the_target_of_recall_is_the_value_of_the_last_key():
 @pytest.mark.usefixtures("as_a_user")  # Adam mixes dtypes, which tests forbid
 def test_a_trial_counts_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(how_far, "MAX_N", {2: 12})
-    loop = next(iter(how_far.counting_variants().values()))
+    loop = next(iter(how_far.counting().values()))
     task = dataclasses.replace(loop.task, max_sequences=200)
     rule = dataclasses.replace(loop.update_rule, task=task)
     loop = dataclasses.replace(loop, task=task, update_rule=rule, chunk=100)
@@ -185,10 +185,10 @@ def test_steps_are_right_up_to_the_first_output_too_far_away(kind, late: tuple):
     length = int(example.length)
     outputs = np.array(example.targets)
     outputs[length:] = 0.7  # padding
-    assert how_far.right_steps(outputs, example) == length
+    assert how_far.right_steps(outputs[..., None], example) == [length]
     for wrong in (length - 1, 6, 0):
         outputs[wrong] = 1 - outputs[wrong]
-        assert how_far.right_steps(outputs, example) == wrong
+        assert how_far.right_steps(outputs[..., None], example) == [wrong]
 
 
 def test_variants_of_timing_differ_in_peepholes_alone():

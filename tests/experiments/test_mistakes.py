@@ -85,7 +85,7 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
     "tables": {"pictures": ("x",)},
     "digests": {"rows": ("", "6A", "6a,")},
     "notebooks": {"names": ("unknown",)},
-    "reference": {"out": ("",), "overwrite": ("x",)},
+    "api_reference": {"out": ("",), "overwrite": ("x",)},
     "report": {"out": ("",), "into": ("",), "overwrite": ("x",)},
     "reproduce": {
         "rows": ("", "6A", "6a,", "6a,6a", "all,6a"),

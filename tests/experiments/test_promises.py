@@ -141,7 +141,7 @@ def test_a_full_disk_is_said_of_the_file_that_it_takes(tmp_path, monkeypatch):
 
     for overwrite in (True, False):
         with monkeypatch.context() as patch:
-            patch.setattr(files, "write_json", full)
+            patch.setattr(files, "write_atomically", full)
             with pytest.raises(OSError, match=r"a\.json could not be written: No space left on"):
                 files.write_result(tmp_path / "a.json", DOCUMENT, overwrite)
     assert not [*tmp_path.iterdir()]

@@ -101,7 +101,7 @@ def test_what_fails_between_the_last_chunk_and_the_result_file_costs_no_chunk(
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write_json", fail)
+        patch.setattr(files, "write_atomically", fail)
         with pytest.raises(OSError, match="no space left"):
             runner.run_row(row)
     assert [path.name for path in tmp_path.iterdir()] == ["6a.checkpoints"]

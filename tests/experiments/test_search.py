@@ -20,10 +20,10 @@ from small_tasks import LATCH, binary_environment, make_runner, trial_key
 
 from experiments.rows.run import RowOptions
 from experiments.search import __main__ as command
-from experiments.search import picture, plan, random_search, tpe
+from experiments.search import picture, plan, random_sampler, tpe_sampler
 from experiments.search.plan import SearchPlan
-from experiments.search.random_search import RandomSearch
-from experiments.search.tpe import Evaluator
+from experiments.search.random_sampler import RandomSearch
+from experiments.search.tpe_sampler import Evaluator
 from lstm_jax import plots
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.recipes.recipe import make_recipe
@@ -158,7 +158,7 @@ def test_an_interrupted_search_continues_as_if_it_had_not_been(
     monkeypatch: pytest.MonkeyPatch,
 ):
     """...a picture is drawn, and the printed command runs the best configuration's trials."""
-    monkeypatch.setattr(tpe, "Evaluator", make_evaluator)
+    monkeypatch.setattr(tpe_sampler, "Evaluator", make_evaluator)
     run = lambda out, *more: call(*FLAGS, "--max_sequences=240", f"--out={tmp_path / out}", *more)
     read = lambda out: json.loads((tmp_path / out / "search.6a.json").read_text())
     run("whole", "--configurations=13")
@@ -199,7 +199,7 @@ def test_proposals_lie_in_the_space_and_come_nearer_to_what_is_good(latch: None)
     search = make_plan(shapes=("1x1", "2x1"), space=SearchSpace(learning_rate=(0.1, 10.0)))
     tried = []
     for _ in range(40):
-        values = tpe.propose(search, tried)
+        values = tpe_sampler.propose(search, tried)
         assert 0.1 <= values["learning rate"] <= 10 and values["blocks"] in search.shapes
         distance = abs(np.log(values["learning rate"] / 2))
         found = {"values": values, "recipe": "", "cost": float(distance), "errors": []}
@@ -272,7 +272,7 @@ def test_the_best_come_first_and_what_is_not_finite_not_at_all(
     trials = [dict(zip(document["columns"], t, strict=True)) for t in document["trials"]]
     assert trials[1]["error"] is None and document["non_finite"] == 1
     assert 1 < document["solved"] < 7
-    lines = random_search.best(document).splitlines()
+    lines = random_sampler.best(document).splitlines()
     assert f": {document['solved']} of 9 trials solved; the best:" in lines[0]
     displayed = [trials[int(line.split()[0])] for line in lines[3:]]
     assert len(displayed) == 8 and trials[1] not in displayed

@@ -29,6 +29,7 @@ def inputs_and_targets(architecture: Architecture, steps: int = STEPS) -> tuple:
 def everything(architecture: Architecture, gradient: str, parameters) -> tuple:
     """E / 2, outputs, final state and the gradient of one network on one sequence."""
     inputs, targets = inputs_and_targets(architecture)
+    targets = targets.astype(parameters.output.cell.dtype)
 
     def loss(parameters) -> tuple:
         outputs, final = apply(

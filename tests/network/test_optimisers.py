@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from lstm_jax import PerSequenceUpdate, baselines, init_learner, initialise, make_task
 from lstm_jax.network.optimisers import (
     DECAY_STEPS,
     check_optimiser,
@@ -27,6 +28,7 @@ def standard_promotion() -> Iterator[None]:
         yield
 
 
+WEIGHTS = {"w": jnp.ones((2, 3)), "b": jnp.ones(3)}
 NEED_MORE = {
     "reduce_on_plateau.* missing .*: 'value'": optax.contrib.reduce_on_plateau(),
     "scale_by_zoom_linesearch.* missing .*: 'value', 'grad', and 'value_fn'": optax.lbfgs(),
@@ -38,12 +40,34 @@ NEED_MORE = {
 def test_an_optimiser_that_needs_the_loss_is_refused(message: str):
     chain = optax.chain(optax.clip_by_global_norm(1.0), NEED_MORE[message])
     with pytest.raises(ValueError, match=message):
-        check_optimiser(chain)
+        check_optimiser(chain, WEIGHTS)
+
+
+MISFITS = {
+    "a mask of another tree": optax.adamw(0.1, mask={"w": True}),
+    "a label without a transformation": optax.multi_transform({"a": optax.sgd(0.1)}, lambda _: "b"),
+    "updates of another shape": optax.stateless(lambda g, _: jax.tree.map(jnp.sum, g)),
+    "a class instead of an optimiser": optax.sgd,
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_an_optimiser_that_does_not_fit_is_refused_by_learners_and_trials_alike(name: str):
+    task = make_task("6a")
+    weights = initialise(jax.random.key(0), task.architecture)
+    for refuse in (
+        lambda: init_learner(task.architecture, weights, MISFITS[name]),
+        lambda: PerSequenceUpdate(task, MISFITS[name]),
+        lambda: baselines.training_loop(task, optimiser=MISFITS[name]),
+    ):
+        with pytest.raises(ValueError, match=r"^optimiser must ") as refused:
+            refuse()
+        assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "lamb", "lion", "noisy_sgd", "rmsprop", "sgd"])
 def test_others_are_accepted(name: str):
-    check_optimiser(getattr(optax, name)(0.1))
+    check_optimiser(getattr(optax, name)(0.1), WEIGHTS)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adam_inverse_sqrt"])

@@ -319,21 +319,3 @@ def test_a_function_of_parameters_is_exported_for_sequences_of_any_length(name: 
     for steps in (1, 4):
         expected = EXPORTED[name](PARAMETERS, INPUTS[:steps])
         assert_close(again.call(PARAMETERS, INPUTS[:steps]), expected, 1e-12)
-
-
-EAGER: dict[str, Callable] = {
-    "apply": lambda: apply(EVERYTHING, PARAMETERS, INPUTS),
-    "unroll": lambda: unroll(EVERYTHING, PARAMETERS, INPUTS),
-    "jax.grad": lambda: jax.grad(lambda p: error(p))(PARAMETERS),
-    "learn": lambda: learn(EVERYTHING, learner(), INPUTS[0], TARGETS[0]),
-    "learn_chunk": lambda: learn_chunk(EVERYTHING, learner(), INPUTS, TARGETS),
-    "online_gradient": lambda: online_gradient(EVERYTHING, PARAMETERS, INPUTS, TARGETS),
-}
-
-
-@pytest.mark.parametrize("name", EAGER)
-def test_eager_calls_compile_once(name: str, caplog: pytest.LogCaptureFixture):
-    EAGER[name]()
-    with jax.log_compiles(True), caplog.at_level("WARNING"):
-        EAGER[name]()
-    assert not [record.getMessage() for record in caplog.records if "XLA" in record.getMessage()]

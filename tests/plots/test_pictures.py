@@ -298,3 +298,46 @@ def test_colours_are_colour_blind_safe(scheme: str):
     for i, a in enumerate(colours):
         for b in colours[:i]:
             assert np.linalg.norm(seen(a) - seen(b)) > 0.15, (a, b)
+
+
+# Scores ------------------------------------------------------------------------------------------
+
+
+def test_a_confusion_matrix_has_a_number_for_every_pair_that_occurs(tmp_path: pathlib.Path):
+    figure = plots.confusion_matrix([[8, 2, 0], [1, 1, 0], [0, 0, 40]], classes=["a", "b", "c"])
+    (axes,) = figure.axes
+    drawn = {tuple(text.get_position()): text.get_text() for text in axes.texts}
+    assert drawn == {(0, 0): "8", (1, 0): "2", (0, 1): "1", (1, 1): "1", (2, 2): "40"}
+    assert axes.get_title() == "49 of 52 right (94 %)"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    np.testing.assert_allclose(axes.images[0].get_array()[0], [0.8, 0.2, 0.0])  # parts of a row
+    plots.save(figure, tmp_path / "a.png")
+    pixels = matplotlib.image.imread(tmp_path / "a.png")
+    assert min(pixels.shape[:2]) > 300
+
+
+def test_a_forecast_is_drawn_at_its_time_with_its_error(tmp_path: pathlib.Path):
+    came = np.sin(np.arange(60) / 5)[:, None] * [1.0, 3.0]
+    last = came - 0.5
+    figure = plots.forecast(came, came + 0.1, last_known=last, names=["x", "y"], title="t")
+    values, errors = figure.axes[::2], figure.axes[1::2]
+    for k, (above, below) in enumerate(zip(values, errors, strict=True)):
+        np.testing.assert_array_equal(above.lines[0].get_ydata(), came[:, k])
+        np.testing.assert_array_equal(above.lines[1].get_ydata(), came[:, k] + 0.1)
+        labels = [text.get_text() for text in below.get_legend().get_texts()]
+        assert labels == ["persistence:\nRMSE 0.5", "forecast:\nRMSE 0.1"]
+        assert above.get_ylabel() == "xy"[k]
+    plots.save(figure, tmp_path / "a.png")
+    assert_is_a_picture(tmp_path / "a.png")
+
+
+def test_scores_that_cannot_be_drawn_are_refused():
+    for draw, message in (
+        (lambda: plots.confusion_matrix([[1, 2]]), "matrix must be square"),
+        (lambda: plots.confusion_matrix([[1]], classes="ab"), "classes must be 1 names"),
+        (lambda: plots.forecast([1.0], [1.0, 2.0]), "forecasts must be"),
+        (lambda: plots.forecast([], []), "targets must be"),
+        (lambda: plots.forecast([1.0], [1.0], names=["a", "b"]), "names must be 1 names"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            draw()

@@ -160,7 +160,7 @@ def test_checkpoints_of_another_run_or_format_are_refused(folder, monkeypatch):
     ):
         opened.restore(new_runner())
     monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
-    with pytest.raises(ValueError, match=r"200 differs in format: 6, not 7$"):
+    with pytest.raises(ValueError, match=r"200 differs in format: 7, not 8$"):
         restore(folder)
     assert names(folder) == ["150", "200"]  # nothing was changed
 
@@ -188,13 +188,13 @@ def test_many_that_make_and_remove_a_folder_have_it_one_at_a_time(tmp_path):
     def use(_: int) -> None:
         while True:
             with contextlib.suppress(InUseError):
-                descriptor = lock(folder)
+                held = lock(folder)
                 break
         inside.append(1)
         most.append(len(inside))
         inside.pop()
         folder.rmdir()
-        os.close(descriptor)
+        del held
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(use, range(200)))

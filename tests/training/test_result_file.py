@@ -63,7 +63,8 @@ def written(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_a_file_contains_nothing_that_follows_from_the_rest(written: pathlib.Path):
     document = json.loads(written.read_text())
     fields = """schema_version task title published recipe changes architecture hyperparameters rule
-        max_sequences test_size trials network wall_seconds seed versions machine date command"""
+        max_sequences test_size trials network wall_seconds seed versions machine date command
+        commit"""
     assert list(document) == fields.split()
     fields = """index sequences test_wrong solved finite first_rule_sequences test_error
         test_squared_error curve"""
@@ -222,8 +223,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         (b"", "is not JSON"),
         (b'{"schema_version": 2', "is not JSON"),
         (b"\xff\xfe\x00", "is not JSON"),
-        (b"[" * 100_000, "nests too deeply"),
-        (b"[1, 2]", "must have schema_version 2, got None"),
+        (b"[" * 100_000, "is not JSON: it nests too deeply"),
+        (b"[1, 2]", "must hold a JSON object, got list"),
         (b"{}", "must have schema_version 2, got None"),
         (b'{"schema_version": "2"}', "must have schema_version 2, got '2'"),
         (b'{"schema_version": 1}', "must have schema_version 2, got 1: an older format"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 import jax
@@ -57,6 +57,10 @@ class Devices:
                 parts.append(jax.device_put(part, device))
         return parts
 
+    def replicate(self, tree: T) -> list[T]:
+        """Copy arrays to each device of this process."""
+        return [jax.device_put(tree, device) for device in self.mesh.local_devices]
+
     def gather(self, parts: Sequence[T]) -> T:
         """Copy the trials of all devices to arrays on the host, [..., W], on every process."""
         if len(parts) == self.mesh.size:
@@ -72,21 +76,29 @@ class Devices:
 
 
 class Program(Generic[T]):
-    """A function of one device's trials, compiled once per device at its first call."""
+    """A function of one device's trials, compiled for each device at its first call."""
 
-    def __init__(self, fun: Callable[..., T], donate: bool = False) -> None:
-        """Wrap a function of arrays; if `donate`, its result reuses its first argument's memory."""
-        self._jitted = jax.jit(fun, donate_argnums=0 if donate else ())
-        self._compiled: dict[object, jax.stages.Compiled] = {}
+    def __init__(self, fun: Callable[..., T]) -> None:
+        self._jitted = jax.jit(fun)
+        self._compiled: dict[Hashable, jax.stages.Compiled] = {}
 
     def __call__(self, arguments: Sequence[tuple]) -> list[T]:
         """Call the function with the arguments of each device, without waiting for results."""
-        by_device = {next(iter(jax.tree.leaves(args)[0].devices())): args for args in arguments}
-        missing = [device for device in by_device if device not in self._compiled]
+        if jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
+            return [self._jitted(*args) for args in arguments]
+        arguments_of = {_device_and_shapes(args): args for args in arguments}
+        missing = [at for at in arguments_of if at not in self._compiled]
         if missing:
-            lowered = [self._jitted.lower(*by_device[device]) for device in missing]
+            lowered = [self._jitted.lower(*arguments_of[at]) for at in missing]
             # In parallel threads: the compiler does not hold Python's lock.
             with concurrent.futures.ThreadPoolExecutor(len(missing)) as threads:
                 compiled = threads.map(jax.stages.Lowered.compile, lowered)
                 self._compiled |= zip(missing, compiled, strict=True)
-        return [self._compiled[device](*args) for device, args in by_device.items()]
+        return [self._compiled[at](*args) for at, args in arguments_of.items()]
+
+
+def _device_and_shapes(arguments: tuple) -> Hashable:
+    """Return what an executable is compiled for: a device, and arrays of these shapes."""
+    leaves, structure = jax.tree.flatten(arguments)
+    (device,) = leaves[0].devices()
+    return device, structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)

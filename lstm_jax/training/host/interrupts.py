@@ -73,9 +73,8 @@ def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterato
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
-    try:
+    with contextlib.ExitStack() as stack:
+        for number in SIGNALS:
+            stack.callback(signal.signal, number, signal.getsignal(number))
+            signal.signal(number, handler)
         yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)

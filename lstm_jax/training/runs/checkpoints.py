@@ -37,7 +37,7 @@ except ImportError:  # Windows has no such locks
 KEEP = 2
 # Of the file and of the leaves of `RunState`: raise it with either, so that older checkpoints are
 # refused instead of misread.
-FORMAT = 6
+FORMAT = 7
 
 _MAX_RACES = 1000  # attempts to open a folder that other processes make and remove
 
@@ -130,7 +130,7 @@ class Checkpoints:
         self._folder = folder.absolute()
         self._run = json.loads(json.dumps(run)) | {"format": FORMAT}
         self._warn = warn
-        self._lock: int | None = None
+        self._lock: Lock | None = None
         on_first_process(lambda: self._try("opened", self._open))
 
     def __enter__(self) -> Checkpoints:
@@ -140,7 +140,7 @@ class Checkpoints:
         if is_first_process():
             with contextlib.suppress(OSError):  # it is not empty, or has been removed
                 self._folder.rmdir()
-            self._unlock()
+            self._lock = None
 
     def save(self, runner: TrialRunner, seconds: float = 0.0) -> bool:
         """Write the state of a run that has taken `seconds`; return whether this succeeded."""
@@ -174,18 +174,13 @@ class Checkpoints:
 
     def _open(self) -> list[int]:
         """Lock the folder and return the numbers of its checkpoints, the newest first."""
-        if self._lock is None or not _is_at(self._lock, self._folder):
-            self._unlock()
+        if self._lock is None or not self._lock.is_at(self._folder):
+            self._lock = None
             self._lock = lock(self._folder, self._warn)
             for unfinished in self._folder.glob(".*"):  # by a process that was killed
                 unfinished.unlink()
         names = [path.name for path in self._folder.iterdir()]
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
-
-    def _unlock(self) -> None:
-        descriptor, self._lock = self._lock, None
-        if descriptor is not None:
-            os.close(descriptor)
 
     def _write(self, number: int, state: bytes, seconds: float) -> bool:
         found = self._open()
@@ -220,7 +215,8 @@ class Checkpoints:
 
 def _unpack(packed: bytes, like: RunState) -> RunState:
     file = io.BytesIO(packed)
-    return jax.tree.map(lambda _: np.load(file, allow_pickle=False), like)
+    load = lambda leaf: np.load(file, allow_pickle=False).view(np.asarray(leaf).dtype)
+    return jax.tree.map(load, like)  # a file does not hold the name of bfloat16
 
 
 def _digest(content: bytes) -> bytes:
@@ -248,51 +244,67 @@ def _reason(error: Exception) -> str:
 # Locks on folders ------------------------------------------------------------------------------
 
 
-def lock(folder: pathlib.Path, warn: Callable[[str], None] = lambda line: None) -> int:
-    """Make `folder` and lock it until the returned descriptor is closed, or this process ends.
+class Lock:
+    """A lock on a folder, until nothing refers to this object any more, or this process ends."""
+
+    _descriptor: int | None = None
+
+    def __init__(self, path: pathlib.Path | str) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the folder, for functions that take a file."""
+        assert self._descriptor is not None
+        return self._descriptor
+
+    def is_at(self, folder: pathlib.Path) -> bool:
+        """Return whether the locked folder is the one that has this name now."""
+        try:
+            return fcntl is None or os.path.samestat(os.fstat(self.fileno()), folder.stat())
+        except FileNotFoundError:
+            return False
+
+
+def lock(folder: pathlib.Path, warn: Callable[[str], None] = lambda line: None) -> Lock:
+    """Make `folder` and lock it.
 
     Raise InUseError if another process has locked it. On a file system without locks, `warn` is
     called, and the folder is open to all processes.
     """
     if fcntl is None:
         folder.mkdir(parents=True, exist_ok=True)
-        return os.open(os.devnull, os.O_RDONLY)
+        return Lock(os.devnull)
     for _ in range(_MAX_RACES):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(folder, os.O_RDONLY)
+            found = Lock(folder)
         except (FileExistsError, FileNotFoundError):
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(descriptor)
             raise InUseError(f"{folder} is in use by another process") from None
         except OSError as error:
             warn(f"{folder} could not be locked against other processes: {error.strerror}")
-        if _is_at(descriptor, folder):
-            return descriptor
-        os.close(descriptor)  # its folder has been removed meanwhile
+        if found.is_at(folder):
+            return found
+        del found  # its folder has been removed meanwhile
     raise FileNotFoundError(errno.ENOENT, "other processes remove it", str(folder))
-
-
-def _is_at(descriptor: int, folder: pathlib.Path) -> bool:
-    """Return whether the open folder is the one that has this name now."""
-    try:
-        return fcntl is None or os.path.samestat(os.fstat(descriptor), folder.stat())
-    except FileNotFoundError:
-        return False
 
 
 def check_unused(folder: pathlib.Path) -> None:
     """Raise InUseError, a ValueError, if a run has the folder of its checkpoints open."""
     if folder.is_dir():
-        os.close(lock(folder))
+        lock(folder)  # and unlock it
 
 
 def discard(folder: pathlib.Path) -> None:
     """Delete the checkpoints of an interrupted run, if any; InUseError if it is still going on."""
     if folder.is_dir():
-        descriptor = lock(folder)
+        held = lock(folder)
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        del held

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
+from typing import Any
 
+from lstm_jax.training.fit import Epoch
 from lstm_jax.training.trials.records import Progress
 
 _EMPTY = "{desc}: compiling"  # until the first chunk, which knows the number of trials
@@ -32,6 +34,14 @@ def describe(progress: Progress) -> str:
     return f"{progress.solved} solved, {sequences}, err {progress.error:.3f}"
 
 
+def _make_bar(title: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a notebook without widgets gets a bar of text
+        from tqdm.auto import tqdm
+
+    return tqdm(desc=title, bar_format=_EMPTY, dynamic_ncols=True)
+
+
 class Bar:
     """A progress bar of the trials that have ended, with the time left; in a notebook, a widget.
 
@@ -40,11 +50,7 @@ class Bar:
     """
 
     def __init__(self, title: str = "trials") -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a notebook without widgets gets a bar of text
-            from tqdm.auto import tqdm
-
-        self._bar = tqdm(desc=title, bar_format=_EMPTY, dynamic_ncols=True)
+        self._bar = _make_bar(title)
 
     def __enter__(self) -> Bar:
         return self
@@ -60,3 +66,27 @@ class Bar:
         self._bar.set_postfix_str(describe(progress))
         if not progress.running:
             self._bar.close()
+
+
+class EpochBar:
+    """A progress bar of the epochs of `fit`; in a notebook, a widget.
+
+    with EpochBar() as bar:
+        fit(..., on_epoch=bar.show)
+    """
+
+    def __init__(self, title: str = "epochs") -> None:
+        self._bar = _make_bar(title)
+
+    def __enter__(self) -> EpochBar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def show(self, epoch: Epoch, state: object) -> None:
+        """Display the epoch; an `on_epoch` of `fit`."""
+        del state
+        self._bar.bar_format = _FORMAT
+        self._bar.total, self._bar.n = epoch.epochs, epoch.epoch
+        self._bar.set_postfix_str(f"loss {epoch.loss:.3g}, best {epoch.best_score:.3g}")

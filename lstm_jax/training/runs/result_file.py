@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import platform
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -131,7 +132,23 @@ def about_run(seed: int, command: str) -> Document:
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
         "command": command,
+        "commit": commit(),
     }
+
+
+def commit() -> str | None:
+    """Return the commit of the clone that the library is in, "-dirty" if it has changes.
+
+    None if the library is not in a clone of git.
+    """
+    root = pathlib.Path(__file__).parents[3]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _network(results: Sequence[TrialResult]) -> Document | None:
@@ -214,21 +231,33 @@ def machine() -> Document:
     }
 
 
+def as_json(document: Document) -> bytes:
+    """Return the content of a document's file, without spaces."""
+    return f"{json.dumps(document, separators=(',', ':'), allow_nan=False)}\n".encode()
+
+
 def write_json(path: pathlib.Path, document: Document, *, overwrite: bool = True) -> None:
-    """Write a document without spaces, as `write_atomically` does."""
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
-    write_atomically(path, (text + "\n").encode(), overwrite=overwrite)
+    """Write a document, as `write_atomically` does."""
+    write_atomically(path, as_json(document), overwrite=overwrite)
+
+
+def read_object(path: pathlib.Path) -> Document:
+    """Read a JSON file; raise ValueError if it does not hold an object."""
+    try:
+        document = json.loads(path.read_text())
+    except RecursionError as error:
+        raise ValueError(f"{path} is not JSON: it nests too deeply") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ValueError(f"{path} must hold a JSON object, got {type(document).__name__}")
+    return document
 
 
 def read_json(path: pathlib.Path) -> Document:
     """Read a document of this schema version; raise ValueError if it is not one."""
-    try:
-        document = json.loads(path.read_text())
-    except RecursionError as error:
-        raise ValueError(f"{path} nests too deeply") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    found = document.get("schema_version") if isinstance(document, dict) else None
+    document = read_object(path)
+    found = document.get("schema_version")
     if found != SCHEMA_VERSION:
         hint = ": an older format, run its command again" if found == 1 else ""
         raise ValueError(f"{path} must have schema_version {SCHEMA_VERSION}, got {found!r}{hint}")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.training.trials.training_loop import Trials
-from lstm_jax.training.update_rules.base import AnyModel, Metrics
+from lstm_jax.training.update_rules.base import NO_ERROR, AnyModel, Metrics
 
 
 class Best(NamedTuple):
@@ -22,7 +22,7 @@ class Best(NamedTuple):
 
     Attributes:
       model: as `Trials.model`; the untrained models before the first chunk.
-      error: [B] float32, the mean error of that chunk; infinity before the first one.
+      error: [B] float32, the mean error of that chunk; `NO_ERROR` before the first one.
       sequences: [B] int32, training sequences until the end of that chunk; 0 before the first one.
     """
 
@@ -95,7 +95,8 @@ class TrialResult:
       test_squared_error: mean squared error of an output in that test.
       curve: [chunks, 3] float64: training sequences until the end of a chunk, its mean error and
         its fraction of incorrect sequences.
-      model: the model when the trial ended, of its update rule, in NumPy arrays.
+      model: the model when the trial ended, of its update rule, in NumPy arrays, except for PRNG
+        keys.
       best_model: the model at the end of the chunk with the lowest mean error.
       best_error: mean error of that chunk; infinity if `best_model` is untrained.
       best_sequences: training sequences until the end of that chunk.
@@ -119,7 +120,7 @@ class TrialResult:
 
 def init_train_state(trials: Trials) -> TrainState:
     """Return the train state of trials before their first chunk."""
-    error = jnp.full_like(trials.status, jnp.inf, jnp.float32)
+    error = jnp.full_like(trials.status, NO_ERROR, jnp.float32)
     return TrainState(trials, Best(trials.model, error, jnp.zeros_like(trials.status)))
 
 

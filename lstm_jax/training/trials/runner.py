@@ -21,8 +21,10 @@ from jax.sharding import Mesh
 from lstm_jax.cell.validation import as_integer, check_type, displayed
 from lstm_jax.tasks.task import Data
 from lstm_jax.training.host.cpu import default_batch_size
-from lstm_jax.training.host.devices import Devices, Program
+from lstm_jax.training.host.devices import Devices
 from lstm_jax.training.trials import records
+from lstm_jax.training.trials.prepared_data import prepare_data
+from lstm_jax.training.trials.programs import programs_of
 from lstm_jax.training.trials.records import Progress, RunState, TrainState, TrialResult
 from lstm_jax.training.trials.training_loop import (
     DATA,
@@ -33,21 +35,9 @@ from lstm_jax.training.trials.training_loop import (
     TrainingLoop,
 )
 from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_prng
+from lstm_jax.training.update_rules.stored_keys import restore_keys
 
 T = TypeVar("T")
-
-
-class Programs:
-    """The compiled programs of a runner, whose batches all have the same size."""
-
-    def __init__(self, loop: TrainingLoop) -> None:
-        self.init = Program(
-            lambda keys, data: records.init_train_state(loop.init_trials(keys, data))
-        )
-        self.run_chunk = Program(loop.run_chunk, donate=True)
-        # Separate, so that it cannot change how the chunk is compiled.
-        self.update_best = Program(records.update_best, donate=True)
-        self.final_test = Program(loop.final_test)
 
 
 class Batch(NamedTuple):
@@ -62,8 +52,32 @@ class Batch(NamedTuple):
     parts: list[TrainState]
 
 
+class Snapshot(NamedTuple):
+    """All that a chunk changes in a run of R trials.
+
+    A runner replaces it as a whole, so that an exception, wherever it falls, leaves the run as
+    before a chunk or as after it.
+    """
+
+    num_sequences: int
+    """Training sequences of each trial still running."""
+    total_sequences: int
+    """Training sequences, summed over all trials."""
+    status: np.ndarray
+    """[R] int32, as `Trials.status`."""
+    metrics: tuple[Metrics, ...]
+    """The metrics of every chunk, [R] each."""
+    host_state: TrainState
+    """All trials, on the host; up to date for those that are in no batch."""
+    batches: tuple[Batch, ...]
+    """The trials that still run."""
+
+
 class TrialRunner:
     """A run of the trials of a task, chunk by chunk.
+
+    Ctrl-C or another exception interrupts a run without harm: `run` called again goes on to the
+    same numbers. Runners of equal training loops share their compiled programs.
 
     >>> from lstm_jax.tasks import make_task
     >>> runner = TrialRunner(TrainingLoop(make_task("6a")), range(3), seed=1)
@@ -71,8 +85,8 @@ class TrialRunner:
     (0, False)
 
     Attributes:
+      loop: the training loop.
       indices: the indices of the R trials.
-      num_sequences: training sequences so far of each trial still running.
       devices: the devices, and the number of trials side by side on each.
     """
 
@@ -102,33 +116,36 @@ class TrialRunner:
           ValueError: if an argument is out of its range or of another type.
         """
         check_type("loop", loop, TrainingLoop)
+        self.loop = loop
         self.indices = _check_indices(indices)
-        self.num_sequences = 0
         mesh = Mesh(jax.local_devices()[:1], ("trials",)) if mesh is None else mesh
         check_type("mesh", mesh, Mesh)
         if batch_size is None:
             batch_size = default_batch_size(mesh.devices.flat[0].platform)
         self.devices = Devices(mesh, as_integer("batch_size", batch_size, 1, 2**20))
-        self.loop = loop
-        self._programs = Programs(loop)
-        self._status = np.full(len(self.indices), RUNNING)
-        self._metrics: list[Metrics] = []  # of every chunk, [R] each
-        self._total_sequences = 0
-        self._keys, data = _keys_and_data(loop, self.indices, seed)
-        self._repack(self._init(data))
+        self._programs = programs_of(loop, self.devices.batch_size)
+        self._keys, data, shared = _keys_and_data(loop, self.indices, seed)
+        self._shared = self.devices.replicate(shared)
+        status = np.full(len(self.indices), RUNNING, np.int32)
+        self._now = self._snapshot(0, 0, status, (), self._init(data))
+
+    @property
+    def num_sequences(self) -> int:
+        """Training sequences so far of each trial still running."""
+        return self._now.num_sequences
 
     @property
     def errors(self) -> np.ndarray:
         """[R] float64, mean training errors in the last chunk; NaN for trials that had ended."""
-        if not self._metrics:
+        if not self._now.metrics:
             return np.full(len(self.indices), np.nan)
-        sequences, error, _ = map(np.asarray, self._metrics[-1])
+        sequences, error, _ = map(np.asarray, self._now.metrics[-1])
         return np.where(sequences > 0, error / np.maximum(sequences, 1), np.nan)
 
     @property
     def finished(self) -> bool:
         """Whether every trial has ended."""
-        return not self._batches
+        return not self._now.batches
 
     def run(self, on_chunk: Callable[[Progress], None] | None = None) -> list[TrialResult]:
         """Run all trials to their end and return the results; call `on_chunk` after every chunk."""
@@ -140,36 +157,43 @@ class TrialRunner:
 
     def run_chunk(self) -> Progress:
         """Run one chunk of every trial that has not ended."""
-        advanced = [self._advance(batch) for batch in self._batches]  # without waiting for any
-        self._batches = [batch for batch, _ in advanced]
-        metrics = self._gather_metrics(advanced)
-        self._metrics.append(metrics)
-        self._total_sequences += int(metrics.sequences.sum(dtype=np.float64))
-        self.num_sequences += self.loop.chunk
-        self.num_sequences = min(self.num_sequences, self.loop.task.max_sequences)
-        running = np.flatnonzero(self._status == RUNNING)
-        if len(self._split(running)) < len(self._batches):
-            self._repack(self._train_state())
+        now = self._now
+        advanced = [self._advance(batch) for batch in now.batches]  # without waiting for any
+        status, metrics = self._gather(advanced)
+        num_sequences = min(now.num_sequences + self.loop.chunk, self.loop.task.max_sequences)
+        new = Snapshot(
+            num_sequences=num_sequences,
+            total_sequences=now.total_sequences + int(metrics.sequences.sum(dtype=np.float64)),
+            status=status,
+            metrics=(*now.metrics, metrics),
+            host_state=now.host_state,
+            batches=tuple(batch for batch, _ in advanced),
+        )
+        running = np.flatnonzero(status == RUNNING)
+        if len(self._split(running)) < len(new.batches):
+            new = self._snapshot(*new[:4], self._train_state(new))
+        self._now = new
         return Progress(
-            num_sequences=self.num_sequences,
-            total_sequences=self._total_sequences,
+            num_sequences=new.num_sequences,
+            total_sequences=new.total_sequences,
             trials=len(self.indices),
             running=len(running),
-            solved=int(np.sum(self._status == SOLVED)),
+            solved=int(np.sum(status == SOLVED)),
             error=float(metrics.error.sum() / max(metrics.sequences.sum(), 1)),
         )
 
     def curves(self) -> list[np.ndarray]:
         """Return every trial's learning curve so far, in order, as `TrialResult.curve`."""
-        metrics = records.stack_metrics(self._metrics, len(self.indices))
+        metrics = records.stack_metrics(self._now.metrics, len(self.indices))
         return [records.learning_curve(metrics, position) for position in range(len(self.indices))]
 
     def results(self) -> list[TrialResult]:
         """Test the current model of every trial, ended or not, on fresh sequences."""
-        state, curves, results = self._train_state(), self.curves(), []
+        state, curves, results = self._train_state(self._now), self.curves(), []
         for positions in self._split():
-            parts = [(part.trials,) for part in self._scatter(state, positions)]
-            tests = self.devices.gather(self._programs.final_test(parts))
+            parts = zip(self._scatter(state, positions), self._shared, strict=True)
+            arguments = [(part.trials, shared) for part, shared in parts]
+            tests = self.devices.gather(self._programs.final_test(arguments))
             for i, position in enumerate(positions):
                 test, (trial, best) = _take(tests, i), _take(state, position)
                 ended_at = trial.ended_at if trial.status != RUNNING else self.num_sequences
@@ -184,9 +208,9 @@ class TrialRunner:
                     test_error=float(test.error),
                     test_squared_error=float(test.squared_error),
                     curve=curves[position],
-                    model=trial.model,
-                    best_model=best.model,
-                    best_error=float(best.error),
+                    model=restore_keys(trial.model),
+                    best_model=restore_keys(best.model),
+                    best_error=float(best.error) if best.sequences else np.inf,
                     best_sequences=int(best.sequences),
                 )
                 results.append(result)
@@ -194,19 +218,33 @@ class TrialRunner:
 
     def state(self) -> RunState:
         """Return the complete state of the run, for `restore`."""
-        trials, best = self._train_state()
-        metrics = records.stack_metrics(self._metrics, len(self.indices))
+        trials, best = self._train_state(self._now)
+        metrics = records.stack_metrics(self._now.metrics, len(self.indices))
         return RunState(np.array(self.num_sequences), trials, metrics, best)
 
     def restore(self, state: RunState) -> None:
-        """Continue from the state of another runner of the same trials with the same seed."""
+        """Continue from the state of another runner of the same trials with the same seed.
+
+        A changed state tries other numbers without another compilation, such as learning rates that
+        are in the optimiser's state:
+
+            optimiser = optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)
+            runner = TrialRunner(TrainingLoop(task, PerSequenceUpdate(task, optimiser)), range(5))
+            start = runner.state()
+            for rate in (0.1, 0.3, 1.0):
+                rates = np.full(5, rate, np.float32)
+                runner.restore(optax.tree_utils.tree_set(start, learning_rate=rates))
+                results = runner.run()
+        """
         if not np.array_equal(state.trials.keys, self._keys):
             raise ValueError(f"state must be of the trials {self.indices} with this runner's seed")
-        self.num_sequences = int(state.num_sequences)
-        self._status = np.array(state.trials.status)
-        self._metrics = [Metrics(*sums) for sums in zip(*state.metrics, strict=True)]
-        self._total_sequences = int(state.metrics.sequences.sum(dtype=np.float64))
-        self._repack(TrainState(state.trials, state.best))
+        self._now = self._snapshot(
+            int(state.num_sequences),
+            int(state.metrics.sequences.sum(dtype=np.float64)),
+            np.array(state.trials.status),
+            tuple(Metrics(*sums) for sums in zip(*state.metrics, strict=True)),
+            TrainState(state.trials, state.best),
+        )
 
     def _split(self, positions: np.ndarray | None = None) -> list[np.ndarray]:
         """Split positions, of all trials by default, into batches; the last may be smaller."""
@@ -225,39 +263,48 @@ class TrialRunner:
 
     def _advance(self, batch: Batch) -> tuple[Batch, list[tuple[chex.Array, Metrics]]]:
         """Start one more chunk of a batch; return it with the chunk's status and metrics."""
-        n = np.int32(self.num_sequences)
-        done = self._programs.run_chunk([(part.trials, n) for part in batch.parts])
-        pairs = zip(batch.parts, done, strict=True)
+        n, parts = np.int32(self.num_sequences), batch.parts
+        by_part = zip(parts, self._shared, strict=True)
+        done = self._programs.run_chunk([(part.trials, n, shared) for part, shared in by_part])
+        pairs = zip(parts, done, strict=True)
         best = self._programs.update_best([(p.best, t.model, m, n) for p, (t, m) in pairs])
         parts = [TrainState(trials, b) for (trials, _), b in zip(done, best, strict=True)]
         return Batch(batch.positions, parts), [(trials.status, m) for trials, m in done]
 
-    def _gather_metrics(
+    def _gather(
         self, advanced: Sequence[tuple[Batch, list[tuple[chex.Array, Metrics]]]]
-    ) -> Metrics:
-        """Wait for a chunk of all batches, note the trials' status, return the metrics, [R]."""
+    ) -> tuple[np.ndarray, Metrics]:
+        """Wait for a chunk of all batches; return the trials' status and metrics, [R]."""
+        all_status = self._now.status.copy()
         sums = np.zeros((len(Metrics._fields), len(self.indices)), np.float32)
         for (positions, _), parts in advanced:
             status, metrics = _take(self.devices.gather(parts), np.arange(len(positions)))
-            self._status[positions] = status
+            all_status[positions] = status
             sums[:, positions] = metrics
-        return Metrics(*sums)
+        return all_status, Metrics(*sums)
 
-    def _train_state(self) -> TrainState:
+    def _train_state(self, now: Snapshot) -> TrainState:
         """Return a copy of the train state of all trials, in order, on the host."""
-        state = jax.tree.map(np.array, self._host_state)
+        state = jax.tree.map(np.array, now.host_state)
         arrays = jax.tree.leaves(state)
-        for at, parts in self._batches:
+        for at, parts in now.batches:
             found = jax.tree.leaves(self.devices.gather(parts))
             for array, values in zip(arrays, found, strict=True):
                 array[..., at] = values[..., : len(at)]
         return state
 
-    def _repack(self, state: TrainState) -> None:
-        """Make batches of the trials that still run, from the train state of all."""
-        self._host_state = state  # stays up to date for trials that are in no batch
-        running = np.flatnonzero(self._status == RUNNING)
-        self._batches = [Batch(at, self._scatter(state, at)) for at in self._split(running)]
+    def _snapshot(
+        self,
+        num_sequences: int,
+        total_sequences: int,
+        status: np.ndarray,
+        metrics: tuple[Metrics, ...],
+        state: TrainState,
+    ) -> Snapshot:
+        """Return a snapshot with batches of the trials that still run, from all trials' state."""
+        split = self._split(np.flatnonzero(status == RUNNING))
+        batches = tuple(Batch(at, self._scatter(state, at)) for at in split)
+        return Snapshot(num_sequences, total_sequences, status, metrics, state, batches)
 
     def _scatter(self, state: TrainState, positions: np.ndarray) -> list[TrainState]:
         """Copy trials as a batch to the devices, filled up with idle ones."""
@@ -277,7 +324,8 @@ def _take(tree: T, positions: int | np.ndarray) -> T:
 
 def _check_indices(indices: Sequence[int]) -> list[int]:
     if not isinstance(indices, Iterable):
-        raise ValueError(f"indices must be whole numbers, got {displayed(indices)}")
+        numbers = f"range({indices})" if isinstance(indices, int) else "range(20)"
+        raise ValueError(f"indices must be numbers, such as {numbers}, got {displayed(indices)}")
     found = [as_integer("each of indices", index, 0, DATA) for index in indices]
     if not found or len(set(found)) < len(found):
         raise ValueError(f"indices must be one or more, and distinct, got {found}")
@@ -285,13 +333,13 @@ def _check_indices(indices: Sequence[int]) -> list[int]:
 
 
 @with_fixed_prng
-def _keys_and_data(loop: TrainingLoop, indices: list[int], seed: int) -> tuple[np.ndarray, Data]:
-    """Return the raw keys and the `Task.prepare`d data of all trials, their axis last."""
+def _keys_and_data(
+    loop: TrainingLoop, indices: list[int], seed: int
+) -> tuple[np.ndarray, Data, Data]:
+    """Return the raw keys of all trials, their axis last, and their data, own and shared."""
     root = root_key(seed)
     keys = [jax.random.fold_in(root, index) for index in indices]
     key_data = np.stack([np.asarray(jax.random.key_data(key)) for key in keys], axis=-1)
-    prepare = loop.task.prepare
-    if prepare is None:
-        return key_data, None
-    data = [prepare(jax.random.fold_in(root, DATA), index) for index in indices]
-    return key_data, jax.tree.map(lambda *a: np.stack(a, axis=-1), *data)
+    if loop.task.prepare is None:
+        return key_data, None, None
+    return key_data, *prepare_data(loop.task.prepare, jax.random.fold_in(root, DATA), indices)

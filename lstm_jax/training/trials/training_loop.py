@@ -10,7 +10,6 @@ number of the sequence. They do not depend on the other trials, or on when the t
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,21 +18,24 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.validation import as_integer
-from lstm_jax.tasks.task import Data, Example, StreamRule, Task, TestRule, in_turn, real_steps
+from lstm_jax.cell.validation import as_integer, check_type
+from lstm_jax.tasks.task import Data, Example, StreamRule, Task, TestRule, real_steps
 from lstm_jax.training.trials import stopping
+from lstm_jax.training.trials.prepared_data import draw_sequences
+from lstm_jax.training.trials.rule_checks import check_update_rule
 from lstm_jax.training.trials.stopping import TestMetrics, Window
 from lstm_jax.training.update_rules.base import (
     FROM_TASK,
     AnyModel,
     BatchUpdateRule,
     Metrics,
-    as_key,
+    subkeys,
     vmap_trials,
     with_fixed_prng,
 )
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 from lstm_jax.training.update_rules.per_step import PerStepUpdate
+from lstm_jax.training.update_rules.stored_keys import restore_keys, store_keys
 
 RUNNING, SOLVED, UNSOLVED, NON_FINITE, IDLE = range(5)
 
@@ -52,8 +54,8 @@ class Trials(NamedTuple):
 
     Attributes:
       keys: [2, B] uint32, the raw data of each trial's PRNG key.
-      data: the data that all sequences of a trial share, from `Task.prepare`; None without that.
-      model: the models, as the `BatchUpdateRule` defines them.
+      data: the data of `Task.prepare` that each trial has of its own; see `prepared_data`.
+      model: the models, as the `BatchUpdateRule` defines them, with `StoredKey` for PRNG keys.
       window: the last sequences, for a `StreamRule`; None with a `TestRule`.
       status: [B] int32: RUNNING, SOLVED, UNSOLVED, NON_FINITE, or IDLE where a batch is filled up.
       ended_at: [B] int32, training sequences until the trial ended; 0 while it runs.
@@ -88,14 +90,17 @@ class TrainingLoop:
     chunk: int = FROM_TASK
 
     def __post_init__(self) -> None:
+        check_type("task", self.task, Task)
         if self.update_rule is None:
             object.__setattr__(self, "update_rule", make_update_rule(self.task))
+        if not isinstance(self.update_rule, PerSequenceUpdate):
+            check_update_rule(self.task, self.update_rule)
         if self.chunk is None:
             task = self.task
             chunk = task.construction_interval if task.sequential_construction else CHUNK
             chunk = task.rule.interval if isinstance(task.rule, TestRule) else chunk
             object.__setattr__(self, "chunk", chunk)
-        as_integer("chunk", self.chunk, 1, MAX_CHUNK + 1)
+        object.__setattr__(self, "chunk", as_integer("chunk", self.chunk, 1, MAX_CHUNK + 1))
         as_integer("max_sequences", self.task.max_sequences, 1, MAX_SEQUENCES + 1)
         for rule in (self.task.rule, self.task.first_rule):
             if isinstance(rule, TestRule) and rule.interval != self.chunk:
@@ -109,7 +114,7 @@ class TrainingLoop:
         return Trials(
             keys=keys,
             data=data,
-            model=self.update_rule.init(_subkeys(keys, INITIAL_WEIGHTS)),
+            model=store_keys(self.update_rule.init(subkeys(keys, INITIAL_WEIGHTS)), 1),
             window=stopping.init_window(rule, shape) if isinstance(rule, StreamRule) else None,
             status=jnp.full(shape, RUNNING, jnp.int32),
             ended_at=jnp.zeros(shape, jnp.int32),
@@ -117,10 +122,19 @@ class TrainingLoop:
         )
 
     @with_fixed_prng
-    def run_chunk(self, trials: Trials, num_sequences: jax.Array) -> tuple[Trials, Metrics]:
-        """Train every running trial, after `num_sequences`, on up to `chunk` more sequences."""
-        training_set = self.task.training_set and vmap_trials(self.task.training_set)(trials.data)
-        stop = jnp.minimum(num_sequences + self.chunk, self.task.max_sequences)
+    def run_chunk(
+        self, trials: Trials, num_sequences: jax.Array, shared: Data = None
+    ) -> tuple[Trials, Metrics]:
+        """Train every running trial, after `num_sequences`, on up to `chunk` more sequences.
+
+        `shared` are the data of `Task.prepare` that all trials share.
+        """
+        task = self.task
+        draw = draw_sequences(
+            task.sample, task.training_set, trials.keys, trials.data, shared, TRAINING
+        )
+        trials = trials._replace(model=restore_keys(trials.model, 1))
+        stop = jnp.minimum(num_sequences + self.chunk, task.max_sequences)
         if trials.window is not None:
             trials = trials._replace(window=stopping.refresh(trials.window))
 
@@ -130,7 +144,7 @@ class TrainingLoop:
 
         def train_step(carry: tuple) -> tuple:
             trials, metrics, n = carry
-            trials, new_metrics = self._train_step(trials, n, training_set)
+            trials, new_metrics = self._train_step(trials, n, draw(n))
             return trials, jax.tree.map(jnp.add, metrics, new_metrics), n + 1
 
         zeros = jnp.zeros_like(trials.status)
@@ -138,25 +152,20 @@ class TrainingLoop:
         trials, metrics, _ = jax.lax.while_loop(any_running, train_step, carry)
         running = trials.status == RUNNING
         trials = trials._replace(model=self.update_rule.end_chunk(trials.model, metrics, running))
-        trials = self._test_rules(trials, stop)
-        out_of_budget = (trials.status == RUNNING) & (stop >= self.task.max_sequences)
+        trials = self._test_rules(trials, stop, shared)
+        out_of_budget = (trials.status == RUNNING) & (stop >= task.max_sequences)
+        trials = trials._replace(model=store_keys(trials.model, 1))
         return _end(trials, out_of_budget, UNSOLVED, stop), metrics
 
     @with_fixed_prng
-    def final_test(self, trials: Trials) -> TestMetrics:
+    def final_test(self, trials: Trials, shared: Data = None) -> TestMetrics:
         """Test the model of every trial on `task.test_size` fresh sequences."""
-        return self._test(trials, _subkeys(trials.keys, FINAL_TEST), self.task.test_size)
+        trials = trials._replace(model=restore_keys(trials.model, 1))
+        return self._test(trials, shared, subkeys(trials.keys, FINAL_TEST), self.task.test_size)
 
-    def _train_step(
-        self, trials: Trials, n: jax.Array, training_set: Example | None
-    ) -> tuple[Trials, Metrics]:
+    def _train_step(self, trials: Trials, n: jax.Array, example: Example) -> tuple[Trials, Metrics]:
         """Train every running trial on its sequence number n."""
         running = trials.status == RUNNING
-        if training_set is not None:
-            example = in_turn(training_set, n)
-        else:
-            draw = lambda key, data: self.task.sample(_key(key, TRAINING, n), data)
-            example = vmap_trials(draw)(trials.keys, trials.data)
         model, outputs = self.update_rule.train_step(trials.model, example, n, running)
         trials = trials._replace(model=model)
 
@@ -190,15 +199,16 @@ class TrainingLoop:
         squared_error = (differences * differences).sum(0) / count
         return vmap_trials(self.task.is_correct)(outputs, example), error, squared_error
 
-    def _test_rules(self, trials: Trials, n: jax.Array) -> Trials:
+    def _test_rules(self, trials: Trials, n: jax.Array, shared: Data) -> Trials:
         """Test the running trials after n sequences if the task's rules need it, and apply them."""
         rule, first_rule = self.task.rule, self.task.first_rule
         if not isinstance(rule, TestRule):
             return trials
-        keys = _subkeys(trials.keys, TEST, n)
+        keys = subkeys(trials.keys, TEST, n)
         running = trials.status == RUNNING
         limit = max(r.max_wrong for r in (rule, first_rule) if r is not None)
-        test = self._test(trials, keys, rule.size, lambda test: running & (test.wrong <= limit))
+        is_open = lambda test: running & (test.wrong <= limit)
+        test = self._test(trials, shared, keys, rule.size, is_open)
         if first_rule is not None:
             met = running & (trials.first_rule_at == 0) & stopping.test_rule_met(first_rule, test)
             trials = trials._replace(first_rule_at=jnp.where(met, n, trials.first_rule_at))
@@ -207,6 +217,7 @@ class TrainingLoop:
     def _test(
         self,
         trials: Trials,
+        shared: Data,
         keys: jax.Array,
         size: int,
         is_open: Callable[[TestMetrics], jax.Array] | None = None,
@@ -216,13 +227,7 @@ class TrainingLoop:
         The test ends early once `is_open`, of the sums so far, is false for every trial.
         """
         sample = self.task.sample_test or self.task.sample
-        test_set = self.task.test_set and vmap_trials(self.task.test_set)(trials.data)
-
-        def draw(i: jax.Array) -> Example:
-            if test_set is not None:
-                return in_turn(test_set, i)
-            draw_one = lambda key, data: sample(_key(key, i), data)
-            return vmap_trials(draw_one)(keys, trials.data)
+        draw = draw_sequences(sample, self.task.test_set, keys, trials.data, shared)
 
         def is_needed(carry: tuple[jax.Array, TestMetrics]) -> jax.Array:
             i, sums = carry
@@ -255,15 +260,6 @@ def make_update_rule(task: Task) -> BatchUpdateRule[AnyModel]:
     if task.hyperparameters.gradient != "truncated":
         raise ValueError('update_after="step" needs gradient="truncated"')
     return PerStepUpdate(task)
-
-
-def _key(key_data: jax.Array, *uses: jax.Array | int) -> jax.Array:
-    return functools.reduce(jax.random.fold_in, uses, as_key(key_data))
-
-
-def _subkeys(keys: chex.Array, *uses: jax.Array | int) -> jax.Array:
-    """Return the raw data of all trials' keys for one of their uses, [2, B]."""
-    return vmap_trials(lambda key: jax.random.key_data(_key(key, *uses)))(keys)
 
 
 def _end(trials: Trials, which: jax.Array, status: int, n: jax.Array) -> Trials:

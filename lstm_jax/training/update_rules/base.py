@@ -17,6 +17,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +34,12 @@ AnyModel = Any
 FROM_TASK: AnyModel = None
 
 GENERATOR = "threefry2x32"
+
+# Folded into the key of the initial weights, from which the weights use only small numbers.
+NOISE = 2**32 - 2  # of an optimiser
+
+# The error before there is one, above all others: infinity would be refused by `jax_debug_infs`.
+NO_ERROR = float(np.finfo(np.float32).max)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -147,12 +154,22 @@ def as_key(key_data: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(key_data, impl=GENERATOR)
 
 
+def subkey(key_data: jax.Array, *uses: jax.Array | int) -> jax.Array:
+    """Return a trial's PRNG key for one of its uses, from the raw data of its key."""
+    return functools.reduce(jax.random.fold_in, uses, as_key(key_data))
+
+
+def subkeys(keys: chex.Array, *uses: jax.Array | int) -> jax.Array:
+    """Return the raw data of all trials' keys for one of their uses, [2, B]."""
+    return vmap_trials(lambda key: jax.random.key_data(subkey(key, *uses)))(keys)
+
+
 def with_fixed_prng(fun: Callable[P, R]) -> Callable[P, R]:
     """Make a function, traced or not, draw the same random numbers under all settings of JAX."""
 
     @functools.wraps(fun)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with jax.threefry_partitionable(True):
+        with jax.threefry_partitionable(True), jax.default_prng_impl(GENERATOR):
             return fun(*args, **kwargs)
 
     return wrapped

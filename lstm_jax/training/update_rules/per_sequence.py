@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from optax.tree_utils import tree_where
 
-from lstm_jax.cell.activations import ACTIVATIONS
+from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.step import State
+from lstm_jax.cell.validation import picklable
 from lstm_jax.network.layer import At, RunOptions, Steps, apply, net_inputs_only
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
-from lstm_jax.training.update_rules.base import FROM_TASK, Metrics, as_key, vmap_trials
+from lstm_jax.training.update_rules.base import (
+    FROM_TASK,
+    NO_ERROR,
+    NOISE,
+    Metrics,
+    as_key,
+    subkey,
+    vmap_trials,
+)
 from lstm_jax.training.update_rules.construction import mask_blocks
+from lstm_jax.training.update_rules.stored_keys import fold_into_keys
 
 # An error has stopped decreasing if it is at least this fraction of the previous chunk's: outputs
 # whose target is 0 fall as t^(-1/2), so that it never stops altogether.
@@ -34,8 +44,8 @@ class Model(NamedTuple):
       parameters: the weights.
       optimiser_state: the state of the optimiser, from its `init`.
       num_blocks: [B] int32, the memory blocks that have been added to the network.
-      last_error: [B] float32, the mean training error of the previous chunk; infinity if there was
-        none.
+      last_error: [B] float32, the mean training error of the previous chunk; `NO_ERROR` if there
+        was none.
       previous: the weights before the last update, if the first step of a sequence still uses them.
     """
 
@@ -69,8 +79,12 @@ class PerSequenceUpdate:
         if self.optimiser is None:
             default = self._make_optimiser(hyperparameters.optimiser, hyperparameters.learning_rate)
             object.__setattr__(self, "optimiser", default)
-        check_optimiser(self.optimiser)
+        draw = lambda: draw_weights(jax.random.key(0), self.task.architecture, hyperparameters)
+        check_optimiser(self.optimiser, jax.eval_shape(draw))
         hyperparameters.loss.check(self.task.architecture.output)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return picklable(self, "name it in `Hyperparameters.optimiser`, or make it in the worker")
 
     def init(self, keys: jax.Array) -> Model:
         """Draw initial weights from the raw data of a key per trial, [2, B] uint32."""
@@ -80,8 +94,9 @@ class PerSequenceUpdate:
 
         def init_model(key: jax.Array) -> Model:
             parameters, state = self.init_trial(as_key(key))
+            state = fold_into_keys(state, subkey(key, NOISE))  # each trial has its own noise
             previous = parameters if is_delayed else None
-            return Model(parameters, state, jnp.int32(num_blocks), jnp.float32(jnp.inf), previous)
+            return Model(parameters, state, jnp.int32(num_blocks), jnp.float32(NO_ERROR), previous)
 
         return vmap_trials(init_model)(keys)
 
@@ -179,7 +194,8 @@ class PerSequenceUpdate:
         return mask_blocks(self.task.architecture, parameters, num_blocks)
 
     def _activate(self, net: jax.Array, example: Example) -> jax.Array:
-        outputs = ACTIVATIONS[self.task.architecture.output](net)
+        axis = 0 if self.task.error_at == "end" else 1
+        outputs = activate_outputs(self.task.architecture.output, net, axis)
         if self.task.error_at == "end" or self.task.fixed_length:
             return outputs
         return jnp.where(real_steps(example)[:, None], outputs, 0)

@@ -67,6 +67,7 @@ class SearchSpace:
                 allowed = "finite numbers" if is_bias else "positive and finite numbers"
                 got = f"the lower first, got {displayed(bounds)}"
                 raise ValueError(f"{name} must be two {allowed}, {got}")
+            object.__setattr__(self, name, (found[0], found[1]))
 
     def sample(self, key: jax.Array, default: Hyperparameters, num_blocks: int) -> Sample:
         """Draw one trial's hyperparameters, from a PRNG key."""

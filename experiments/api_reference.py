@@ -1,8 +1,8 @@
 """The API reference: a page for every module of the library, from its docstrings.
 
-    python -m experiments.reference --out=reference
-    python -m experiments.reference --out=reference --overwrite
-    python -m experiments.reference --out=~/lstm_jax_reference
+    python -m experiments.api_reference --out=reference
+    python -m experiments.api_reference --out=reference --overwrite
+    python -m experiments.api_reference --out=~/lstm_jax_reference
 
 Open DIR/index.html in a browser; nothing is fetched from anywhere. Needs the extra `reference`.
 """
@@ -29,8 +29,7 @@ TEMPLATE = """
 
 
 def define(flags: FlagSet) -> None:
-    flags.folder("out", "Folder for the pages (required).")
-    flags.switch("overwrite", False, "Replace existing pages.")
+    flags.output("the pages")
 
 
 def main(values: FlagValues) -> None:
@@ -54,6 +53,6 @@ def main(values: FlagValues) -> None:
     print(f"wrote {len(list(out.rglob('*.html')))} pages: open {out / 'index.html'}")
 
 
-COMMAND = Command("reference", __doc__, define, main)
+COMMAND = Command("api_reference", __doc__, define, main)
 if __name__ == "__main__":
     COMMAND.run()

@@ -20,8 +20,8 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.benchmarks import peers
-from experiments.benchmarks.measure import (
+from experiments.benchmark import peers
+from experiments.benchmark.measure import (
     OURS,
     Measurement,
     Plan,
@@ -29,17 +29,13 @@ from experiments.benchmarks.measure import (
     check_gradient,
     compile_for,
 )
-from experiments.benchmarks.peers import Peer
-from lstm_jax import RunOptions, Steps, Task, TrainingLoop, TrialRunner, apply, make_task
-from lstm_jax.cell.architecture import Architecture
+from experiments.benchmark.peers import Peer
+from lstm_jax import Architecture, TrialRunner, apply, half_squared_error, learn_chunk, online
 from lstm_jax.cell.parameters import Parameters, initialise, join
 from lstm_jax.cell.step import State, cell_step, zero_state
-from lstm_jax.network import online
-from lstm_jax.network.chunkwise import learn_chunk
-from lstm_jax.network.losses import half_squared_error
-from lstm_jax.tasks.task import StreamRule
+from lstm_jax.tasks import StreamRule, Task, make_task, replace_hyperparameters
 from lstm_jax.training.host.cpu import default_batch_size
-from lstm_jax.training.trials.training_loop import TRAINING
+from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import AnyModel
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}
@@ -143,33 +139,14 @@ def _endless(task: Task, chunk: int) -> TrainingLoop:
 
 
 def _check_updates(task: Task, batch_size: int) -> str:
-    """Check a chunk against the same updates one by one, with the gradient by autodiff."""
-    loop = _endless(task, CHECKED_UPDATES if task.max_length < 200 else 3)
-    runner = TrialRunner(loop, range(batch_size), batch_size=batch_size)
-    before = jax.tree.map(lambda a: a[..., -1], runner.state().trials)
-    runner.run_chunk()
-    after = jax.tree.map(lambda a: a[..., -1], runner.state().trials)
-    key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(before.keys)), TRAINING)
-    learning_rate = task.hyperparameters.learning_rate
-
-    @jax.jit
-    def update(parameters: Parameters, n: jax.Array) -> Parameters:
-        example = task.sample(jax.random.fold_in(key, n), None)
-        options = RunOptions(gradient="truncated_autodiff")
-        steps = Steps(length=example.length)
-
-        def loss(parameters: Parameters) -> jax.Array:
-            net, inputs = task.architecture, example.inputs
-            outputs, _ = apply(net, parameters, inputs, at="end", steps=steps, options=options)
-            return half_squared_error(outputs, example.targets)
-
-        return _descend(parameters, jax.grad(loss)(parameters), learning_rate)
-
-    parameters = jax.tree.map(jnp.asarray, before.model.parameters)
-    for n in range(loop.chunk):
-        parameters = update(parameters, jnp.int32(n))
-    what = f"{loop.chunk} updates one by one"
-    return check_close(what, after.model.parameters, parameters, tolerance=1e-4)
+    """Check the weights after a chunk against those with the gradient by autodiff."""
+    chunk, found = CHECKED_UPDATES if task.max_length < 200 else 3, []
+    for gradient in ("truncated", "truncated_autodiff"):
+        loop = _endless(replace_hyperparameters(task, gradient=gradient), chunk)
+        runner = TrialRunner(loop, range(batch_size), batch_size=batch_size)
+        runner.run_chunk()
+        found.append(runner.state().trials.model.parameters)
+    return check_close(f"{chunk} updates against truncated_autodiff", *found, tolerance=1e-4)
 
 
 def _descend(weights: AnyModel, gradient: AnyModel, learning_rate: float) -> AnyModel:

@@ -17,32 +17,25 @@ everything works, and nothing is compared.
 
 from __future__ import annotations
 
-import datetime
-import functools
 import importlib.metadata
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from experiments.benchmarks import gradients, online_training
-from experiments.benchmarks.measure import OURS, Measurement, Plan
+from experiments.benchmark import gradients, online_training
+from experiments.benchmark.measure import OURS, Measurement, Plan
 from experiments.cli.command import Command, FlagSet, FlagValues, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
-from experiments.rows.text import show
+from experiments.rows.text import Column, show, text_table
+from lstm_jax import configure_cpu
 from lstm_jax.network.files import Document
-from lstm_jax.training.host.cpu import configure_cpu
-from lstm_jax.training.runs.result_file import SCHEMA_VERSION, machine, read_json, versions
+from lstm_jax.training.runs.result_file import SCHEMA_VERSION, about_run, read_json, versions
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-HEAD = ("contender", "XLA", "compile s", "run ms", "per s", "temp MB")
-ROW = "  {:<40} {:<22} {:>9} {:>10} {:>12} {:>8} {:>9}"
 PEERS = {"flax", "dm-haiku", "equinox", "torch"}
 
 DEFAULT, SMALL_LOOPS, TWO_DEVICES = "default", "small loops", "small loops, 2 devices"
@@ -56,7 +49,6 @@ class Case(NamedTuple):
     goal: str
     settings: tuple[str, ...]  # every contender runs under each
     run: Callable[[Plan], list[Measurement]]
-    draw: Callable[[Sequence[Document]], Figure] | None = None
 
 
 _CASES = (
@@ -81,20 +73,13 @@ _RUN |= {"g": online_training.run_alphabets, "width": online_training.run_batch_
 _RUN |= {"scaling": online_training.run_scaling, "growth": gradients.run_growth}
 
 CASES = {
-    name: Case(
-        title,
-        goal,
-        tuple(settings),
-        _RUN[name],
-        gradients.draw_growth if name == "growth" else None,
-    )
-    for name, title, goal, *settings in _CASES
+    name: Case(title, goal, tuple(settings), _RUN[name]) for name, title, goal, *settings in _CASES
 }
 SETTINGS = sorted({setting for case in CASES.values() for setting in case.settings})
 
 
 def define(flags: FlagSet) -> None:
-    flags.items("case", list("abcdefghij"), f"Cases to run, of {', '.join(CASES)}.")
+    flags.items("case", list("abcdefghij"), f"Cases, of {', '.join(CASES)}.", list(CASES))
     flags.folder("out", "Folder for the JSON files (default: none are written).", required=False)
     flags.integer("repeats", 10, "Timed runs of each contender.", most=10_000)
     flags.switch("quick", False, "Use small sizes, to check that everything works.")
@@ -108,8 +93,6 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Run the cases of the flags."""
-    if not values.case or not CASES.keys() >= {*values.case}:
-        raise ValueError(f"--case must be of {','.join(CASES)}, got {','.join(values.case)!r}")
     if values.setting not in (None, *SETTINGS):
         raise ValueError(f"--setting must be one of {SETTINGS}, got {values.setting!r}")
     if values.out is not None:
@@ -126,18 +109,16 @@ def main(values: FlagValues) -> None:
             continue
         path = write_result(_path(case, values.out), document, values.overwrite)
         print(f"wrote {path}", flush=True)
-        if draw := CASES[case].draw:
-            figure = functools.partial(draw, measurements)
-            draw_beside(path.with_name(f"{case}.png"), figure, values.overwrite)
+        if case == "growth":
+            figure = partial(gradients.draw_growth, measurements)
+            draw_beside(path.with_name("growth.png"), figure, values.overwrite)
 
 
 def _measure(case: str, values: FlagValues) -> list[Document]:
-    """Measure every setting, each in a process of its own unless it is the only one."""
-    settings = CASES[case].settings[: 1 if values.quick else None]
+    """Return a document per setting; that of --setting is measured in this process."""
     if values.setting is not None:
-        settings = (values.setting,)
-    if len(settings) == 1 and (values.setting is not None or len(values.case) == 1):
-        return [_run(case, settings[0], values)]
+        return [_run(case, values.setting, values)]
+    settings = CASES[case].settings[: 1 if values.quick else None]
     return [_run_apart(case, setting, values) for setting in settings]
 
 
@@ -161,10 +142,8 @@ def _run(case: str, setting: str, values: FlagValues) -> Document:
         "setting": setting,
         "flags": os.environ.get("XLA_FLAGS", ""),
         "measurements": [measurement.to_json() for measurement in measurements],
+        **about_run(0, command_line()),
         "versions": versions() | installed,
-        "machine": machine(),
-        "date": datetime.date.today().isoformat(),
-        "command": command_line(),
     }
 
 
@@ -188,22 +167,23 @@ def table(document: Document) -> str:
     goal = "quick, at other sizes" if quick else f"goal: {document['goal']}"
     peers = [m["rate"] for m in measurements if not m["contender"].startswith(OURS)]
     best = None if quick else max(peers, default=None)
-    lines = [f"{document['case']}. {document['title']} ({goal})"]
-    lines.append(ROW.format(*HEAD, "" if best is None else "to peer"))
-    for m in measurements:
-        line = ROW.format(
-            m["contender"],
-            m["setting"],
-            show(m["compile_seconds"], 2),
-            show(1e3 * m["run_seconds"], 3),
-            f"{m['rate']:,.1f}",
-            show(None if m["temporary_bytes"] is None else 1e-6 * m["temporary_bytes"], 2),
-            "" if best is None else f"{m['rate'] / best:.2f}x",
-        )
-        notes = {} if quick else m["notes"]
-        lines += [line.rstrip(), *(f"      {name}: {value}" for name, value in notes.items())]
-    checks = dict.fromkeys(f"      {m['contender']}: {m['check']}" for m in measurements)
-    return "\n".join([*lines, "    answers checked:", *checks])
+    columns: tuple[Column[Document], ...] = (
+        ("contender", lambda m: m["contender"]),
+        ("XLA", lambda m: m["setting"]),
+        ("compile s", lambda m: show(m["compile_seconds"], 2)),
+        ("run ms", lambda m: show(1e3 * m["run_seconds"], 3)),
+        ("per s", lambda m: show(m["rate"], 1)),
+        ("temp MB", lambda m: show(m["temporary_bytes"] and 1e-6 * m["temporary_bytes"], 2)),
+        ("to peer", lambda m: show(best and m["rate"] / best, 2)),
+    )
+    remarks = [f"{m['contender']}: {m['check']}" for m in measurements]
+    if not quick:
+        remarks += [
+            f"{m['contender']}: {k}: {v}" for m in measurements for k, v in m["notes"].items()
+        ]
+    title = f"{document['case']}. {document['title']} ({goal})"
+    checks = ["answers checked, and notes:", *(f"  {remark}" for remark in dict.fromkeys(remarks))]
+    return "\n".join([title, text_table(measurements, columns, most=40), *checks])
 
 
 def _path(case: str, out: pathlib.Path) -> pathlib.Path:

@@ -1,7 +1,6 @@
 """Search by Optuna's tree-structured Parzen estimator (TPE), one configuration after the other.
 
-The trials of a configuration run side by side. All configurations of one shape of blocks share one
-compiled program, whose trials start anew with other hyperparameters. Configurations are pruned by
+All configurations of one shape of blocks share one compiled program. They are pruned by
 successive halving: after an eighth, a quarter and half of the budget, the error must not be above
 the median of all errors at that point so far.
 
@@ -26,15 +25,15 @@ from jax.sharding import Mesh
 from experiments.cli import files
 from experiments.cli.command import command_line
 from experiments.rows.run import RowOptions
-from experiments.rows.text import Column, text_table
+from experiments.rows.text import Column, show, text_table
 from experiments.search import picture
 from experiments.search.plan import SearchPlan
+from lstm_jax import TrialRunner
 from lstm_jax.network.files import Document
 from lstm_jax.training.host.interrupts import Interrupted
 from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.runs.checkpoints import differences
 from lstm_jax.training.trials.records import RunState
-from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import NON_FINITE, SOLVED
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ BEST = 5  # configurations that are printed
 COLUMNS: tuple[Column, ...] = (
     ("cost", lambda c: f"{c['cost']:.3f}"),
     ("solved", lambda c: str(c["solved"])),
-    ("mean sequences", lambda c: "-" if c["sequences"] is None else f"{c['sequences']:,.0f}"),
+    ("mean sequences", lambda c: show(c["sequences"])),
     ("recipe", lambda c: c["recipe"]),
 )
 
@@ -99,7 +98,7 @@ def search(plan: SearchPlan, options: RowOptions, number: int) -> None:
 
 def _read(path: pathlib.Path, plan: SearchPlan) -> Document:
     """Read the file of an interrupted search; raise ValueError if it is not one of this plan."""
-    document, expected = files.read_object(path), plan.document()
+    document, expected = schema.read_object(path), plan.document()
     schema.check_fields(document, FILE, path)
     if found := differences({name: document.get(name) for name in expected}, expected):
         raise ValueError(f"{path} differs in {found}; --overwrite replaces it")

@@ -5,28 +5,23 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from experiments.cli.command import command_line
-from experiments.cli.files import read_object
 from experiments.rows import run
 from experiments.rows.run import Row, RowOptions
 from experiments.rows.text import text_table
 from experiments.search import picture
 from experiments.search.plan import NAMES, SearchPlan
+from lstm_jax import TrialResult, make_recipe
 from lstm_jax.network.files import Document
-from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.plots import style
 from lstm_jax.training.runs import result_file as schema
-from lstm_jax.training.trials.runner import TrialResult
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
 from lstm_jax.training.update_rules.base import root_key, with_fixed_prng
 from lstm_jax.training.update_rules.random_search import RandomSearchUpdate, Sample
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BEST = 10  # trials that are printed
 # The fields of a file that are read.
@@ -94,11 +89,11 @@ class RandomSearch(Row):
         return columns
 
     def read(self, path: pathlib.Path) -> Document:
-        document = read_object(path)
+        document = schema.read_object(path)
         schema.check_fields(document, FILE, path)
         return document
 
-    def draw(self, document: Document) -> Figure:
+    def draw(self, document: Document) -> style.Figure:
         return picture.random_search(document)
 
 

@@ -13,8 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters
+from lstm_jax import Architecture, Parameters
 from lstm_jax.training.update_rules.base import AnyModel
 
 try:

@@ -1,7 +1,7 @@
 """Cases d, e, h, i, j and growth: gradients.
 
 d, e, i, j    one gradient of a big net on a batch of sequences, loss at every step
-h             the compile time against the length of a sequence
+h             the compile time against the length of a sequence, as in growth
 growth        time and memory against steps, cells, batch and trials, on log-log axes
 """
 
@@ -9,33 +9,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks import peers
-from experiments.benchmarks.measure import OURS, Measurement, Plan, check_close, check_gradient
-from lstm_jax import Architecture, TrainingLoop, TrialRunner, initialise, make_task, unroll
-from lstm_jax.cell.parameters import Parameters
+from experiments.benchmark import peers
+from experiments.benchmark.measure import OURS, Measurement, Plan, check_close, check_gradient
+from lstm_jax import Architecture, TrainingLoop, TrialRunner, make_task, online_gradient
+from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.network.files import Document
 from lstm_jax.network.interop import modern
-from lstm_jax.network.layer import Gradient, RunOptions, apply
-from lstm_jax.network.losses import half_squared_error
-from lstm_jax.network.online import online_gradient
+from lstm_jax.network.layer import Gradient, RunOptions, unroll
 from lstm_jax.plots import style
 from lstm_jax.training.update_rules.base import AnyModel
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Net = tuple[str, Architecture, Gradient]  # the ending of its name, the network, its gradient
 
 SIZES = {"d": (200, 32, 64, 256), "e": (1000, 16, 32, 128)}  # steps, batch, inputs, cells
 SIZES |= {"i": SIZES["d"], "j": SIZES["e"]}
 QUICK = (10, 3, 4, 8)
-LENGTHS = (10, 100, 1_000, 10_000)  # of case h
 GRADIENTS = ("truncated", "full", "online")
 GROWTH = {
     "T, steps": (10, 100, 1_000, 10_000, 100_000),
@@ -109,30 +102,9 @@ def _measure_net(plan: Plan, net: Net, inputs: jax.Array, targets: jax.Array) ->
 
 
 def run_compilation(plan: Plan) -> list[Measurement]:
-    """Measure the gradient of task 6a's net at the end of sequences of different lengths."""
-    net = make_task("6a").architecture
-    parameters = initialise(jax.random.key(0), net)
+    """Measure the gradient of sequences of different lengths."""
     jax.jit(jnp.sin).lower(1.0).compile()  # start the compiler before it is timed
-
-    def gradient(parameters: Parameters, symbols: jax.Array, rule: Gradient = "truncated"):
-        def loss(parameters: Parameters) -> jax.Array:
-            options = RunOptions(gradient=rule)
-            outputs, _ = apply(net, parameters, symbols, at="end", options=options)
-            return half_squared_error(outputs, jnp.zeros_like(outputs))
-
-        return jax.grad(loss)(parameters)
-
-    measurements = []
-    for length in LENGTHS[: plan.size(len(LENGTHS), 2)]:
-        symbols = jax.random.randint(jax.random.key(1), (length,), 0, net.num_inputs)
-        found = jax.jit(gradient)(parameters, symbols)
-        expected = jax.jit(gradient, static_argnums=2)(parameters, symbols, "truncated_autodiff")
-        check = check_close("against truncated_autodiff", found, expected, 1e-3)
-        jax.clear_caches()
-        options = {"work": length, "unit": "steps", "check": check}
-        name, arguments = f"{OURS} T = {length:,}", (parameters, symbols)
-        measurements.append(plan.measure(name, gradient, *arguments, **options))
-    return measurements
+    return _series(plan, "T, steps", "truncated", GROWTH["T, steps"][: plan.size(4, 2)])
 
 
 def run_growth(plan: Plan) -> list[Measurement]:
@@ -146,12 +118,11 @@ def run_growth(plan: Plan) -> list[Measurement]:
 
 def _series(plan: Plan, axis: str, gradient: str, sizes: tuple[int, ...]) -> list[Measurement]:
     """Measure one line of the plots; the last measurement notes the slopes."""
-    plan = dataclasses.replace(plan, repeats=min(plan.repeats, 5))
-    found: list[Measurement] = []
+    few, found = dataclasses.replace(plan, repeats=min(plan.repeats, 5)), []
     for size in sizes:
         function, *arguments = _problem(axis, gradient, size)
         name = f"{OURS} {gradient}, {axis[0]} = {size:,}"
-        measurement = plan.measure(name, function, *arguments, check=CHECK)
+        measurement = few.measure(name, function, *arguments, check=CHECK)
         measurement.notes |= {"axis": axis, "rule": gradient, "size": size}
         found.append(measurement)
         jax.clear_caches()
@@ -206,7 +177,7 @@ def _updates(trials: int) -> tuple:
     return run, batches, jnp.int32(0)
 
 
-def draw_growth(measurements: Sequence[Document]) -> Figure:
+def draw_growth(measurements: Sequence[Document]) -> style.Figure:
     """Draw time above and memory below, one column per size; the legends state the slopes."""
     figure, panels = style.new_figure(16, 7, rows=2, columns=len(GROWTH), sharex="col")
     for i, axis in enumerate(GROWTH):

@@ -1,0 +1,189 @@
+"""Training of a network on sequences of your own, from a .npz or .csv file.
+
+    python -m experiments.fit --data=machines.csv --task=classify --out=DIR
+    python -m experiments.fit --data=power.csv --task=forecast --horizon=5 --target=load --out=DIR
+    python -m experiments.fit --data=text.csv --task=next-symbol --window=64 --out=DIR
+    python -m experiments.fit --data=mine.npz --task=my.py:task --out=DIR
+
+70 % of the data train the network, 15 % decide when to stop, and 15 % give the scores. The file
+holds sequences as experiments/README.md, "Your own data", says. Written are net.safetensors (the
+best network, for `predict`, `export` and `lstm_jax.load`), net.json (scores, history, what is
+known of the data), net.state.safetensors (for --resume) and net.png.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import optax
+
+from experiments.cli.command import Command, FlagSet, FlagValues, command_line, configure
+from experiments.cli.files import check_free, draw_beside, make_folder
+from experiments.own.files import read_data
+from experiments.own.run import NETWORKS, make_loss, make_network, outputs_of
+from experiments.own.tasks import OwnTask, Plan, Prepared, Report, find_task
+from lstm_jax import (
+    Architecture,
+    FitResult,
+    FitState,
+    Parameters,
+    fit,
+    init_fit,
+    load_state,
+    mean_loss,
+    save,
+    save_state,
+    write_epochs,
+)
+from lstm_jax.data import batches
+from lstm_jax.network.files import Document
+from lstm_jax.training.fit import Epoch, OnEpoch
+from lstm_jax.training.host.interrupts import Interrupted
+from lstm_jax.training.runs.progress import EpochBar
+from lstm_jax.training.runs.result_file import about_run, read_object, write_json
+
+FILES = ("net.safetensors", "net.json", "net.state.safetensors")
+
+
+def define(flags: FlagSet) -> None:
+    flags.text("data", None, "The .npz or .csv file (required).", required=True)
+    flags.text("task", None, "classify, forecast, next-symbol, regress or FILE.py:NAME.", True)
+    flags.folder("out", "Folder for the results (required).")
+    flags.items("ignore", [], "Columns of a .csv file that are not inputs.")
+    flags.items("target", [], "Columns to be forecast (default: all).")
+    flags.integer("window", 32, "Steps of a forecast's inputs, and of pieces of a text.", 1, 10**6)
+    flags.integer("horizon", 1, "How many steps ahead a forecast is.", 1, 10**6)
+    flags.choice("network", "modern", NETWORKS, "Forget gates and tanh, or the paper's cells.")
+    flags.integer("cells", 16, "Memory cells.", 1, 4096)
+    flags.choice("gradient", "truncated", ("truncated", "full"), "The gradient.")
+    flags.number("learning_rate", 0.01, "Adam's learning rate.", 0.0, 1e3)
+    flags.integer("batch_size", 32, "Sequences in a batch.", 1, 10**6)
+    flags.integer("epochs", 100, "Epochs at most.", 1, 10**6)
+    flags.integer("patience", 10, "Epochs without a lower validation loss before the end.", 1)
+    flags.seed()
+    flags.folder("logdir", "Folder for TensorBoard's scalars.", required=False)
+    flags.switch("resume", False, "Go on from net.state.safetensors, with the same flags.")
+    flags.switch("overwrite", False, "Replace existing files.")
+    flags.switch("quiet", False, "Print nothing but errors.")
+
+
+def main(values: FlagValues) -> None:
+    """Prepare the data, train, and write the network, its scores and its picture."""
+    if values.resume and values.overwrite:
+        raise ValueError("--resume and --overwrite exclude each other, got both")
+    task, path = find_task(values.task), pathlib.Path(values.data).expanduser()
+    prepared = prepare(task, path, values)
+    make_folder(values.out)
+    for name in () if values.resume else FILES:
+        check_free(values.out / name, values.overwrite)
+    configure()
+    result, net = train(task, prepared, values)
+    document = write(task.report, prepared, values, net, result)
+    if not values.quiet:
+        print(summary(result, document["scores"]), flush=True)
+    if result.stopped == "interrupted":
+        raise Interrupted(f"interrupted after {result.state.epoch} epochs; --resume continues")
+
+
+def prepare(task: OwnTask, path: pathlib.Path, values: FlagValues) -> Prepared:
+    """Read a file and return its parts; raise ValueError, which names it, if they do not fit."""
+    data = read_data(path, values.ignore)
+    plan = Plan(values.window, values.horizon, values.target, values.seed)
+    try:
+        return task.prepare(data, plan)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def train(
+    task: OwnTask, prepared: Prepared, values: FlagValues
+) -> tuple[FitResult[Parameters], Architecture]:
+    """Return the result of `fit`, and the architecture."""
+    training, validation, _ = prepared.parts
+    first, symbols = training.inputs[0], prepared.about.get("symbols")
+    num_inputs = first.shape[1] if symbols is None else len(symbols)
+    sizes = num_inputs, values.cells, prepared.num_outputs
+    net, parameters = make_network(values.network, *sizes, task.output, values.seed)
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(values.learning_rate))
+    loss = make_loss(net, task.loss, prepared.per_step, values.gradient)
+    how = {"size": values.batch_size, "per_step": prepared.per_step, "seed": values.seed}
+    state = None
+    if values.resume:
+        state = load_state(values.out / FILES[2], init_fit(parameters, optimiser))
+    with reporting(values) as on_epoch:
+        result = fit(
+            *(loss, parameters, optimiser),
+            lambda epoch: batches(*training, **how, epoch=epoch),
+            epochs=values.epochs,
+            validate=mean_loss(loss, list(batches(*validation, **how))),
+            patience=values.patience,
+            state=state,
+            on_epoch=on_epoch,
+        )
+    return result, net
+
+
+@contextlib.contextmanager
+def reporting(values: FlagValues) -> Iterator[OnEpoch]:
+    """Show epochs on a terminal and write TensorBoard's scalars, as far as asked for."""
+    with contextlib.ExitStack() as stack:
+        hooks = []
+        if not values.quiet and sys.stderr.isatty():
+            hooks.append(stack.enter_context(EpochBar()).show)
+        if values.logdir is not None:
+            try:
+                from tensorboardX import SummaryWriter
+            except ImportError as error:
+                message = "--logdir needs tensorboardX: pip install 'lstm_jax[tensorboard]'"
+                raise ImportError(message) from error
+            make_folder(values.logdir, "logdir")
+            writer = stack.enter_context(contextlib.closing(SummaryWriter(str(values.logdir))))
+            hooks.append(write_epochs(writer))
+
+        def on_epoch(epoch: Epoch, state: FitState) -> None:
+            for hook in hooks:
+                hook(epoch, state)
+
+        yield on_epoch
+
+
+def write(
+    report: Report, prepared: Prepared, values: FlagValues, net: Architecture, result: FitResult
+) -> Document:
+    """Write all files; return the document of net.json."""
+    network, about, state = (values.out / name for name in FILES)
+    test, replace = prepared.parts[2], values.overwrite or values.resume
+    before = read_object(about)["history"] if values.resume else []
+    outputs = outputs_of(net, result.parameters, test.inputs, prepared.per_step)
+    found, figure = report(test, outputs, prepared.about)
+    document = {
+        "about": prepared.about | {"task": values.task, "per_step": prepared.per_step},
+        "scores": found,
+        "test_sequences": len(test.inputs),
+        "best_epoch": result.state.best_epoch,
+        "stopped": result.stopped,
+        "history": before + [[e.epoch, e.loss, e.score] for e in result.history],
+    } | about_run(values.seed, command_line())
+    save(network, net, result.parameters, overwrite=replace)
+    save_state(state, result.state, overwrite=replace)
+    write_json(about, document, overwrite=replace)
+    if figure is not None:
+        draw_beside(about, lambda: figure, replace)
+    return document
+
+
+def summary(result: FitResult, found: dict[str, float]) -> str:
+    """Return a line on the training and one on the test part."""
+    state = result.state
+    why = {"patience": "no lower validation loss", "non-finite": "the loss was not finite"}
+    end = f"{state.epoch} epochs ({why.get(result.stopped, result.stopped)})"
+    best = f"best after {state.best_epoch}, validation loss {state.best_score:.4g}"
+    return f"{end}, {best}\ntest: " + ", ".join(f"{k} {v:.4g}" for k, v in found.items())
+
+
+COMMAND = Command("fit", __doc__, define, main)
+if __name__ == "__main__":
+    COMMAND.run()

@@ -1,0 +1,70 @@
+"""Checks of an update rule: its functions fit each other and the task, by abstract evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cell.validation import displayed, require
+from lstm_jax.tasks.checks import data_shapes, described, lenient
+from lstm_jax.tasks.task import Example, Task
+from lstm_jax.training.trials.prepared_data import draw_sequences
+from lstm_jax.training.update_rules.base import (
+    AnyModel,
+    BatchUpdateRule,
+    Metrics,
+    UpdateRule,
+    Vmapped,
+    root_key,
+    with_fixed_prng,
+)
+
+TRIALS = 2
+
+
+@lenient()
+@with_fixed_prng
+def check_update_rule(task: Task, rule: BatchUpdateRule[AnyModel]) -> None:
+    """Raise ValueError, with the function's name, if an update rule cannot train a task."""
+    is_for_one = UpdateRule in type(rule).__mro__
+    require(not is_for_one, "update_rule", "for a batch of trials: Vmapped(rule)", rule)
+    if isinstance(rule, Vmapped):
+        sample = lambda data: task.sample(root_key(0), data)
+        example = jax.eval_shape(sample, data_shapes(task.prepare))
+        _check_functions(rule.rule, example, root_key(0), (), ())
+        return
+    keys = jnp.zeros((2, TRIALS), jnp.uint32)
+    draw = lambda data: draw_sequences(task.sample, None, keys, None, data)(jnp.int32(0))
+    example = jax.eval_shape(draw, data_shapes(task.prepare))
+    model = _check_functions(rule, example, keys, (TRIALS,), (jnp.ones(TRIALS, bool),))
+    is_batch = all(leaf.shape[-1:] == (TRIALS,) for leaf in jax.tree.leaves(model))
+    require(is_batch, "update_rule.init", "a model with the batch axis last", described(model))
+
+
+def _check_functions(
+    rule: Any, example: Example, key: jax.Array, batch: tuple[int, ...], running: tuple
+) -> AnyModel:
+    """Check the functions of a rule on one example, or on a batch; return the model's shapes."""
+    for name in ("init", "train_step", "outputs", "end_chunk"):
+        function = getattr(rule, name, None)
+        require(callable(function), f"update_rule.{name}", "a function", function)
+    count = jnp.zeros(batch, jnp.int32)
+    metrics = Metrics(count, count.astype(jnp.float32), count)
+    model = jax.eval_shape(rule.init, key)
+    trained = jax.eval_shape(rule.train_step, model, example, jnp.int32(0), *running)
+    is_pair = isinstance(trained, tuple) and len(trained) == 2
+    require(is_pair, "update_rule.train_step", "a function that returns a pair", described(trained))
+    ended = jax.eval_shape(rule.end_chunk, model, metrics, *running)
+    outputs = jax.eval_shape(rule.outputs, model, example)
+    for name, found, kind, like in (
+        ("train_step", trained[0], "a model as init does", model),
+        ("end_chunk", ended, "a model as init does", model),
+        ("train_step", trained[1], "outputs as the targets", example.targets),
+        ("outputs", outputs, "outputs as the targets", example.targets),
+    ):
+        wanted = f"a function that returns {kind}, {displayed(described(like))}"
+        is_like = described(found) == described(like)
+        require(is_like, f"update_rule.{name}", wanted, described(found))
+    return model
