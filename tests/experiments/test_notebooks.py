@@ -69,7 +69,7 @@ def exercises(name: str) -> str:
 
 
 def test_all_notebooks_are_there():
-    assert len(NAMES) == 8 and {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
+    assert len(NAMES) == 9 and {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
 
 
 def test_readme_leads_to_every_notebook():
