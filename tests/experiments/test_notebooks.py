@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from experiments import notebooks
+from lstm_jax.tasks import temporal_order
 
 NAMES = notebooks.names()
 MAX_LINES = 15
@@ -155,6 +156,16 @@ def test_a_notebook_ends_with_two_exercises_with_hidden_answers(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_small(name: str):
     assert (notebooks.FOLDER / f"{name}.ipynb").stat().st_size < MAX_BYTES
+
+
+def test_twenty_networks_states_the_lengths_of_task_6a():
+    _, text = cells(notebooks.from_source("twenty_networks_learn"))[0]
+    text = " ".join(text.split())
+    shortest, longest = temporal_order.MIN_LENGTH, temporal_order.MAX_LENGTH
+    assert f"{shortest} to {longest} letters" in text
+    for low, high in temporal_order.RANGES["6a"]:
+        assert f"one from {low} to {high}" in text
+        assert f"{shortest - 1 - high} to {longest - 1 - low} steps" in text
 
 
 def test_the_cell_in_motion_is_short():
