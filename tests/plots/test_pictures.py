@@ -130,6 +130,16 @@ def test_activations_are_drawn_step_by_step():
     np.testing.assert_array_equal(panels["outputs"].get_xticks(), np.arange(len(SYMBOLS)))
 
 
+def test_many_units_leave_the_panels_their_height():
+    heights = []
+    for blocks in ((1,), (1,) * 16):
+        _, _, panels = at_work(blocks=blocks)
+        axes = panels["internal states"]
+        axes.figure.draw_without_rendering()
+        heights.append(axes.get_window_extent().height)
+    assert heights[1] > 0.8 * heights[0]
+
+
 def test_the_table_of_gates_has_shades_from_0_to_1():
     parameters = initialise(jax.random.key(0), LATCH.architecture)
     (axes,) = plots.gates_at_symbols(LATCH.architecture, parameters, jnp.array([[0, 1]])).axes
