@@ -76,6 +76,7 @@ SLOW = {
     "experiments/test_notebooks",
     "experiments/test_resumption",
     "experiments/test_search",
+    "experiments/test_settings",
     "training/test_devices",
     "training/test_processes",
 }

@@ -30,7 +30,7 @@ from lstm_jax.training.update_rules.base import (
     Metrics,
     as_key,
     vmap_trials,
-    with_fixed_prng,
+    with_fixed_settings,
 )
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 from lstm_jax.training.update_rules.per_step import PerStepUpdate
@@ -102,7 +102,7 @@ class TrainingLoop:
                 interval = f"the task's test interval, {rule.interval}"
                 raise ValueError(f"chunk must be {interval}, got {self.chunk}")
 
-    @with_fixed_prng
+    @with_fixed_settings
     def init_trials(self, keys: jax.Array, data: Data) -> Trials:
         """Return B trials before their first sequence, from their keys and data as in `Trials`."""
         rule, shape = self.task.rule, keys.shape[1:]
@@ -116,7 +116,7 @@ class TrainingLoop:
             first_rule_at=jnp.zeros(shape, jnp.int32),
         )
 
-    @with_fixed_prng
+    @with_fixed_settings
     def run_chunk(self, trials: Trials, num_sequences: jax.Array) -> tuple[Trials, Metrics]:
         """Train every running trial, after `num_sequences`, on up to `chunk` more sequences."""
         training_set = self.task.training_set and vmap_trials(self.task.training_set)(trials.data)
@@ -142,7 +142,7 @@ class TrainingLoop:
         out_of_budget = (trials.status == RUNNING) & (stop >= self.task.max_sequences)
         return _end(trials, out_of_budget, UNSOLVED, stop), metrics
 
-    @with_fixed_prng
+    @with_fixed_settings
     def final_test(self, trials: Trials) -> TestMetrics:
         """Test the model of every trial on `task.test_size` fresh sequences."""
         return self._test(trials, _subkeys(trials.keys, FINAL_TEST), self.task.test_size)
