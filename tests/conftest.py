@@ -78,6 +78,7 @@ SLOW = {
     "experiments/test_notebooks",
     "experiments/test_resumption",
     "experiments/test_search",
+    "experiments/test_settings",
     "network/test_meshes",
     "training/test_devices",
     "training/test_optimisers",

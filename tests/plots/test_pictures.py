@@ -247,6 +247,7 @@ def test_a_live_curve_updates_one_figure_in_a_notebook(monkeypatch: pytest.Monke
         return Handle()
 
     monkeypatch.setattr("lstm_jax.plots.curves._notebook_display", lambda: display)
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)  # all chunks within half a second
     live = plots.LiveCurve()
     for num_sequences in (1000, 2000, 3000):
         live.show(STATE._replace(num_sequences=num_sequences))

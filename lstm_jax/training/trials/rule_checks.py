@@ -17,14 +17,14 @@ from lstm_jax.training.update_rules.base import (
     Metrics,
     UpdateRule,
     Vmapped,
-    with_fixed_prng,
+    with_fixed_settings,
 )
 
 TRIALS = 2
 
 
 @lenient()
-@with_fixed_prng
+@with_fixed_settings
 def check_update_rule(task: Task, rule: BatchUpdateRule[AnyModel]) -> None:
     """Raise ValueError, with the function's name, if an update rule cannot train a task."""
     is_for_one = UpdateRule in type(rule).__mro__

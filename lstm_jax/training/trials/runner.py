@@ -34,7 +34,7 @@ from lstm_jax.training.trials.training_loop import (
     SOLVED,
     TrainingLoop,
 )
-from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_prng
+from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_settings
 from lstm_jax.training.update_rules.stored_keys import restore_keys
 
 T = TypeVar("T")
@@ -332,7 +332,7 @@ def _check_indices(indices: Sequence[int]) -> list[int]:
     return found
 
 
-@with_fixed_prng
+@with_fixed_settings
 def _keys_and_data(
     loop: TrainingLoop, indices: list[int], seed: int
 ) -> tuple[np.ndarray, Data, Data]:

@@ -31,7 +31,7 @@ from lstm_jax.training.update_rules.base import (
     Metrics,
     subkeys,
     vmap_trials,
-    with_fixed_prng,
+    with_fixed_settings,
 )
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 from lstm_jax.training.update_rules.per_step import PerStepUpdate
@@ -112,7 +112,7 @@ class TrainingLoop:
         if not isinstance(self.update_rule, PerSequenceUpdate):
             check_update_rule(self.task, self.update_rule)
 
-    @with_fixed_prng
+    @with_fixed_settings
     def init_trials(self, keys: jax.Array, data: Data) -> Trials:
         """Return B trials before their first sequence, from their keys and data as in `Trials`."""
         rule, shape = self.task.rule, keys.shape[1:]
@@ -126,7 +126,7 @@ class TrainingLoop:
             first_rule_at=jnp.zeros(shape, jnp.int32),
         )
 
-    @with_fixed_prng
+    @with_fixed_settings
     def run_chunk(
         self, trials: Trials, num_sequences: jax.Array, shared: Data = None
     ) -> tuple[Trials, Metrics]:
@@ -162,7 +162,7 @@ class TrainingLoop:
         trials = trials._replace(model=store_keys(trials.model, 1))
         return _end(trials, out_of_budget, UNSOLVED, stop), metrics
 
-    @with_fixed_prng
+    @with_fixed_settings
     def final_test(self, trials: Trials, shared: Data = None) -> TestMetrics:
         """Test the model of every trial on `task.test_size` fresh sequences."""
         trials = trials._replace(model=restore_keys(trials.model, 1))
