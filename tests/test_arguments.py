@@ -330,11 +330,6 @@ CASES: dict[str, Rows] = {
         max_length=NO_WHOLE,
         error_at=("begin", None),
     )
-    | of(
-        lambda output: tasks.replace_architecture(TASK, num_outputs=2, output=output),
-        {},
-        output=("softmax",),
-    )
     | of(TASK.sample_batch, {"key": KEY, "size": 2}, size=(*NO_WHOLE, 0), key=NO_KEY[:4])
     | {"tolerance": (tasks.within, (*NO_NUMBER, 0, -0.1))},
     "Hyperparameters": of(
