@@ -18,7 +18,6 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -142,10 +141,10 @@ def vmap_trials(fun: Callable) -> Callable:
 def root_key(seed: int) -> jax.Array:
     """Return the key that all keys of a run are folded from; its seed is in [0, 2^32)."""
     # As `jax.random.key`, which would add `jax_random_seed_offset`.
-    return as_key(np.array([0, as_integer("seed", seed, 0, 2**32)], np.uint32))
+    return as_key(jnp.asarray([0, as_integer("seed", seed, 0, 2**32)], jnp.uint32))
 
 
-def as_key(key_data: chex.Array) -> jax.Array:
+def as_key(key_data: jax.Array) -> jax.Array:
     """Return the PRNG key with this raw data, uint32."""
     return jax.random.wrap_key_data(key_data, impl=GENERATOR)
 
