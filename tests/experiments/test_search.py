@@ -251,7 +251,10 @@ def test_random_search_runs_each_shape(tmp_path: pathlib.Path):
     found = [line for line in done.stdout.splitlines(True) if not line.startswith("wrote ")]
     assert run("--resume").stdout == "".join(found)
     assert "search.6a.2x2.json exists; --overwrite replaces it" in run().stderr
-    assert "differs in space: {" in run("--resume", "--learning_rate=1,2").stderr
+    assert (
+        "differs in space.learning_rate: [0.1, 10.0], not [1.0, 2.0]; --over"
+        in run("--resume", "--learning_rate=1,2").stderr
+    )
 
 
 @pytest.fixture
