@@ -16,7 +16,7 @@ import pathlib
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -284,6 +284,18 @@ def lock(folder: pathlib.Path, warn: Callable[[str], None] = lambda line: None) 
             return descriptor
         os.close(descriptor)  # its folder has been removed meanwhile
     raise FileNotFoundError(errno.ENOENT, "other processes remove it", str(folder))
+
+
+@contextlib.contextmanager
+def locked(folder: pathlib.Path) -> Iterator[None]:
+    """Make `folder` and lock it while this context is entered; raise InUseError as `lock` does."""
+    descriptor = lock(folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # without locks, another process may have removed it
+            folder.rmdir()
+        os.close(descriptor)
 
 
 def _is_at(descriptor: int, folder: pathlib.Path) -> bool:
