@@ -91,6 +91,8 @@ class _FolderParser(flags.ArgumentParser[pathlib.Path]):
     def parse(self, argument: str | pathlib.Path) -> pathlib.Path:
         if not str(argument).strip():
             raise ValueError("must name a folder; . is the current one")
+        if "\0" in str(argument):
+            raise ValueError("must not contain a null character")
         return pathlib.Path(argument).expanduser()
 
 

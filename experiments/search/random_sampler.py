@@ -119,6 +119,6 @@ def best(document: Document) -> str:
     found = f"{document['solved']} of {len(document['trials'])} trials solved; the best:"
     if not document["solved"]:
         found = "no trial was solved; the lowest errors:"
-    columns = [(name, lambda trial, i=i: str(trial[i])) for i, name in enumerate(names)]
+    columns = [(name, lambda trial, i=i: f"{trial[i]:.5g}") for i, name in enumerate(names)]
     title = f"{document['task']}, blocks {document['blocks']}: {found}"
     return f"{title}\n{text_table(trials[:BEST], columns)}"

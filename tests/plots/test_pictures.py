@@ -223,7 +223,15 @@ def test_error_flow_draws_the_largest_factor_of_each_lag():
     np.testing.assert_array_equal(points(second)[:, 1], [1.0, np.nan, 1e-3])
 
 
-STATE = Progress(num_sequences=1000, total_sequences=2000, trials=2, running=2, solved=0, error=0.5)
+STATE = Progress(
+    num_sequences=1000,
+    total_sequences=2000,
+    trials=2,
+    running=2,
+    solved=0,
+    error=0.5,
+    max_sequences=3000,
+)
 
 
 def test_a_live_curve_has_every_chunk():

@@ -242,7 +242,9 @@ def write_json(path: pathlib.Path, document: Document, *, overwrite: bool = True
 
 
 def read_object(path: pathlib.Path) -> Document:
-    """Read a JSON file; raise ValueError if it does not hold an object."""
+    """Read a JSON file; raise ValueError if it is not a file or does not hold an object."""
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise ValueError(f"{path} must be a file")
     try:
         document = json.loads(path.read_text())
     except RecursionError as error:

@@ -180,6 +180,7 @@ class TrialRunner:
             running=len(running),
             solved=int(np.sum(status == SOLVED)),
             error=float(metrics.error.sum() / max(metrics.sequences.sum(), 1)),
+            max_sequences=self.loop.task.max_sequences,
         )
 
     def curves(self) -> list[np.ndarray]:

@@ -18,7 +18,6 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -148,8 +147,7 @@ def vmap_trials(fun: Callable) -> Callable:
 def root_key(seed: int) -> jax.Array:
     """Return the key that all keys of a run are folded from; its seed is in [0, 2^32)."""
     # As `jax.random.key`, which would add `jax_random_seed_offset`.
-    words = np.array([0, as_integer("seed", seed, 0, 2**32)], np.uint32)
-    return as_key(jnp.asarray(words))
+    return as_key(jnp.asarray([0, as_integer("seed", seed, 0, 2**32)], jnp.uint32))
 
 
 def as_key(key_data: jax.Array) -> jax.Array:
@@ -162,7 +160,7 @@ def subkey(key_data: jax.Array, *uses: jax.Array | int) -> jax.Array:
     return functools.reduce(jax.random.fold_in, uses, as_key(key_data))
 
 
-def subkeys(keys: chex.Array, *uses: jax.Array | int) -> jax.Array:
+def subkeys(keys: jax.Array, *uses: jax.Array | int) -> jax.Array:
     """Return the raw data of all trials' keys for one of their uses, [2, B]."""
     return vmap_trials(lambda key: jax.random.key_data(subkey(key, *uses)))(keys)
 
