@@ -18,6 +18,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -160,7 +161,7 @@ def subkey(key_data: jax.Array, *uses: jax.Array | int) -> jax.Array:
     return functools.reduce(jax.random.fold_in, uses, as_key(key_data))
 
 
-def subkeys(keys: jax.Array, *uses: jax.Array | int) -> jax.Array:
+def subkeys(keys: chex.Array, *uses: jax.Array | int) -> jax.Array:
     """Return the raw data of all trials' keys for one of their uses, [2, B]."""
     return vmap_trials(lambda key: jax.random.key_data(subkey(key, *uses)))(keys)
 
