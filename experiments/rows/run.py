@@ -388,6 +388,8 @@ def start(values: FlagValues) -> RowOptions:
     Of several processes, only the first prints. Raises ValueError for flags that do not fit.
     """
     options = options_of(values)
+    if values.cache is not None:
+        make_folder(values.cache, "cache")
     configure(values.devices, values.cache)
     if values.coordinator is not None:
         processes.connect(values.coordinator, values.num_processes, values.process_id)

@@ -34,6 +34,7 @@ NO_INTEGER = ("x", "1.5", "", "nan", *LARGE)
 OF_ROWS: dict[str, tuple[str, ...]] = {
     "out": ("", " "),
     "logdir": ("", " "),
+    "cache": ("", " "),
     "seed": (*NO_INTEGER, "-1", "4294967296", "9223372036854775808"),
     "batch_size": (*NO_INTEGER, "0", "-1", "4097"),
     "devices": (*NO_INTEGER, "0", "-1", "65", "1000"),
@@ -213,6 +214,7 @@ MISTAKES = {
     "temporal_order 6a": "unexpected argument '6a'; options begin with --",
     "temporal_order --resume --overwrite": "--resume and --overwrite exclude each other, got both",
     "temporal_order --out=": "flag --out=: must name a folder; . is the current one",
+    "temporal_order --cache={0}/file": "--cache must be a writable folder, got {0}/file: ",
     "temporal_order --logdir={0}/file": "--logdir must be a writable folder, got {0}/file: ",
     "temporal_order --logdir={0}/log": "{0}/log/6a has scalars of a run; --overwrite replaces",
     "temporal_order --out={0}/file": "--out must be a writable folder, got {0}/file: ",
