@@ -28,11 +28,13 @@ from lstm_jax.cell.architecture import Architecture, Layer
 from lstm_jax.cell.parameters import (
     OutputWeights,
     Parameters,
+    StackParameters,
     UnitWeights,
     check_parameters,
     initialise,
 )
 from lstm_jax.cell.scan import Activations, Steps
+from lstm_jax.cell.stack import Stack, make_stack
 from lstm_jax.cell.step import State, zero_state
 from lstm_jax.network import online
 from lstm_jax.network.attention import (
@@ -45,15 +47,7 @@ from lstm_jax.network.attention import (
 from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.files import load, save
 from lstm_jax.network.interop import from_library, to_library
-from lstm_jax.network.layer import (
-    RunOptions,
-    apply,
-    bidirectional,
-    net_inputs_only,
-    output_units,
-    step,
-    unroll,
-)
+from lstm_jax.network.layer import apply, bidirectional, net_inputs_only, output_units, step, unroll
 from lstm_jax.network.losses import (
     LOSSES,
     Loss,
@@ -70,6 +64,7 @@ from lstm_jax.network.online import (
     update,
 )
 from lstm_jax.network.padding import pad_sequences
+from lstm_jax.network.run import RunOptions
 from lstm_jax.network.states import load_state, save_state
 from lstm_jax.tasks import Example, Hyperparameters, Task, make_task, row_names
 from lstm_jax.training.fit import (
@@ -118,6 +113,8 @@ __all__ = (
     "PerSequenceUpdate",
     "Recipe",
     "RunOptions",
+    "Stack",
+    "StackParameters",
     "State",
     "Steps",
     "Task",
@@ -148,6 +145,7 @@ __all__ = (
     "load",
     "load_state",
     "make_recipe",
+    "make_stack",
     "make_task",
     "mean_loss",
     "net_inputs_only",

@@ -112,7 +112,7 @@ CASES: dict[str, Rows] = {
         lstm.Architecture,
         PLAIN,
         num_inputs=(*NO_WHOLE, 0),
-        num_outputs=(*NO_WHOLE, 0),
+        num_outputs=NO_WHOLE,
         num_hidden=NO_WHOLE,
         blocks=(None, (), 2, "22", (0,), (1.5,), (True,), (None,)),
         **dict.fromkeys(("input_gates", "forget_gates", "peepholes", "input_to_output"), NO_FLAG),

@@ -39,7 +39,7 @@ def network() -> float:
     return float(value)
 
 
-def stream() -> lstm.Learner:
+def stream() -> lstm.Learner[lstm.Parameters, lstm.State]:
     """A few steps of online learning."""
     sgd = optax.sgd(0.1)
     learner = lstm.init_learner(NET, lstm.initialise(jax.random.key(0), NET), sgd)
@@ -47,8 +47,21 @@ def stream() -> lstm.Learner:
     assert_type(prediction, jax.Array)
     _, learner = lstm.learn_chunk(NET, learner, np.array([0, 1]), np.ones((2, 1)))
     learner = lstm.update(sgd, learner)
-    assert_type(learner, lstm.Learner)
+    assert_type(learner, lstm.Learner[lstm.Parameters, lstm.State])
     return learner
+
+
+def stack() -> jax.Array:
+    """Two layers, with the types of a stack's weights and states."""
+    net = lstm.make_stack(3, blocks=((2, 2), (2,)), num_outputs=1)
+    parameters = lstm.initialise(jax.random.key(0), net)
+    assert_type(parameters, lstm.StackParameters)
+    (lower, _), states = lstm.unroll(net, parameters, jnp.ones((4, 3)))
+    assert_type(lower, lstm.Activations)
+    outputs, _ = lstm.apply(net, parameters, jnp.ones((4, 3)), initial_state=states)
+    learner = lstm.init_learner(net, parameters, optax.sgd(0.1))
+    assert_type(learner.gradient, lstm.StackParameters)
+    return outputs
 
 
 def trials() -> list[lstm.TrialResult]:

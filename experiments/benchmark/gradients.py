@@ -20,7 +20,8 @@ from lstm_jax import Architecture, TrainingLoop, TrialRunner, make_task, online_
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.network.files import Document
 from lstm_jax.network.interop import modern
-from lstm_jax.network.layer import Gradient, RunOptions, unroll
+from lstm_jax.network.layer import unroll
+from lstm_jax.network.run import Gradient, RunOptions
 from lstm_jax.plots import style
 from lstm_jax.training.update_rules.base import AnyModel
 

@@ -21,7 +21,8 @@ from experiments.claims.base import ClaimOptions
 from lstm_jax import Architecture, Steps, cross_entropy, initialise
 from lstm_jax.network.attention import DotProductAttention, dot_product_attention
 from lstm_jax.network.files import Document
-from lstm_jax.network.layer import RunOptions, bidirectional, unroll
+from lstm_jax.network.layer import bidirectional, unroll
+from lstm_jax.network.run import RunOptions
 from lstm_jax.plots import style
 from lstm_jax.training.update_rules.base import AnyModel
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 import lstm_jax as lstm
-from lstm_jax.network.layer import Gradient
+from lstm_jax.network.run import Gradient
 
 LOWER = lstm.Architecture(num_inputs=3, blocks=(2, 2), num_outputs=1)  # its outputs are unused
 UPPER = lstm.Architecture(num_inputs=LOWER.num_cells, blocks=(2,), num_outputs=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,13 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import GATES, Architecture
-from lstm_jax.cell.parameters import Parameters, check_parameters
+from lstm_jax.cell.architecture import GATES, Architecture, NetworkOf
+from lstm_jax.cell.parameters import check_parameters, layers_of
 from lstm_jax.cell.scan import Activations, Steps
 from lstm_jax.cell.validation import as_array, check_symbols, displayed
-from lstm_jax.network.layer import unroll
+from lstm_jax.network.layer import unroll_one
+
+P = TypeVar("P")
 
 MOST_NAMED = 4  # most inputs that a sentence names
 
@@ -66,12 +68,13 @@ class Finding(NamedTuple):
 
 
 def diagnose(
-    architecture: Architecture,
-    parameters: Parameters,
+    architecture: NetworkOf[P, Any, Any],
+    parameters: P,
     inputs: ArrayLike,
     length: ArrayLike | None = None,
     *,
     symbols: Sequence[str] | None = None,
+    layer: int = -1,
 ) -> list[Finding]:
     """Run a network over a batch of sequences and report its problems and what opens its gates.
 
@@ -85,11 +88,13 @@ def diagnose(
     ('never_opens', 0, 'input_gate')
 
     Args:
-      architecture: the network.
+      architecture: the network, an `Architecture` or a `Stack`.
       parameters: its weights.
       inputs: [B, T, I] floating, or [B, T] integers in [0, I), as `Task.sample_batch` draws them.
       length: [B] integers in [1, T], the number of steps before the padding; None: T.
       symbols: the names of the I inputs in sentences; None: their numbers.
+      layer: the layer of a stack, 0 for the lowest and -1 for the top one. The blocks of a backward
+        direction follow those of the forward one.
 
     Returns:
       The findings, detector by detector. Those with a `remedy` are problems.
@@ -98,32 +103,36 @@ def diagnose(
       ValueError: if an argument does not fit the architecture, or the inputs are not finite.
     """
     check_parameters(architecture, parameters)
+    num_inputs = layers_of(architecture)[0].num_inputs
     inputs, length = _as_batch(inputs, length)
-    names = [f"input {i}" for i in range(architecture.num_inputs)] if symbols is None else symbols
-    if not isinstance(names, (tuple, list)) or len(names) != architecture.num_inputs:
+    names = [f"input {i}" for i in range(num_inputs)] if symbols is None else symbols
+    if not isinstance(names, (tuple, list)) or len(names) != num_inputs:
         raise ValueError(f"symbols must name all inputs, got {displayed(symbols)}")
     is_real = np.arange(inputs.shape[1]) < length[:, None]
-    unroll(architecture, parameters, inputs[0], steps=Steps(length=int(length[0])))  # checks shapes
-    check_symbols("inputs", inputs.T, architecture.num_inputs, is_real.T)
+    net: Any = architecture
+    weights: Any = parameters
+    seen, _ = unroll_one(net, weights, inputs[0], layer, Steps(length=int(length[0])))  # checks
+    check_symbols("inputs", inputs.T, num_inputs, is_real.T)
     if not np.isfinite(inputs[is_real]).all():
         raise ValueError("inputs must be finite, but hold NaN or infinity")
-    activations = _activations(architecture, parameters, inputs, length)
+    activations = _activations(net, layer, weights, inputs, length)
+    is_top = seen.num_outputs > 0
     record = Record(
-        architecture,
+        seen,
         jax.tree.map(lambda values: np.asarray(values, np.float64), activations),
         inputs,
         is_real,
         names,
-        np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1),
+        np.abs(np.asarray(weights.output.cell, np.float64)).sum(1) if is_top else None,
     )
     return [finding for detect in DETECTORS for finding in detect(record)]
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _activations(
-    architecture: Architecture, parameters: Parameters, inputs: jax.Array, length: jax.Array
+    architecture: Any, layer: int, parameters: Any, inputs: jax.Array, length: jax.Array
 ) -> Activations:
-    run = lambda x, n: unroll(architecture, parameters, x, steps=Steps(length=n))[0]
+    run = lambda x, n: unroll_one(architecture, parameters, x, layer, Steps(length=n))[1]
     return jax.vmap(run)(inputs, length)
 
 
@@ -147,7 +156,9 @@ class Record(NamedTuple):
     inputs: np.ndarray  # [B, T] integers or [B, T, I] floating
     is_real: np.ndarray  # [B, T] bool, False at padding
     symbols: Sequence[str]  # the names of the I inputs
-    to_outputs: np.ndarray  # [C], the sum of the absolute weights of each cell to the outputs
+    to_outputs: (
+        np.ndarray | None
+    )  # [C], the sum of the absolute weights of each cell to the outputs
 
     @property
     def extent(self) -> str:
@@ -283,6 +294,8 @@ def no_error(record: Record) -> Iterator[Finding]:
     An error at the net input of output unit k enters a state multiplied by y_out h'(s) w_kc (eq.
     23). The truncated gradient has no other path into a block.
     """
+    if record.to_outputs is None:
+        return
     derivatives, gates = record.derivatives, record.activations.output_gate
     blocks = np.array([block for block, _ in record.cells])
     gates = np.ones_like(derivatives) if gates is None else np.asarray(gates)[..., blocks]

@@ -23,7 +23,7 @@ from lstm_jax.cell.parameters import Parameters, join
 from lstm_jax.cell.scan import Sequence, project
 from lstm_jax.cell.step import State, cell_step
 from lstm_jax.cell.validation import check_choice
-from lstm_jax.network.layer import check_run, prepare
+from lstm_jax.network.run import check_run, prepare
 
 Paths = Literal["truncated", "full"]
 

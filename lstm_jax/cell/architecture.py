@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,15 @@ from lstm_jax.cell.activations import ACTIVATIONS, OUTPUTS
 from lstm_jax.cell.pytrees import exportable, static
 from lstm_jax.cell.validation import as_float, as_integer, check_choice, require
 
+if TYPE_CHECKING:  # ruff does not read the strings of a base class
+    from lstm_jax.cell.parameters import Parameters  # noqa: F401
+    from lstm_jax.cell.scan import Activations  # noqa: F401
+    from lstm_jax.cell.step import State  # noqa: F401
+
 T = TypeVar("T")
+P = TypeVar("P", covariant=True)
+S = TypeVar("S", covariant=True)
+A = TypeVar("A", covariant=True)
 
 # `Array | MaybeNone` is an array that is None for unit types that the architecture lacks. A type
 # checker cannot know which ones those are; with None itself it would ask for a check at every use.
@@ -109,9 +117,13 @@ _BIASED: dict[str, tuple[str, ...]] = {
 }
 
 
+class NetworkOf(Generic[P, S, A]):
+    """An `Architecture` or a `Stack`; P, S and A are its parameters, states and activations."""
+
+
 @static
 @dataclasses.dataclass(frozen=True)
-class Architecture:
+class Architecture(NetworkOf["Parameters", "State", "Activations"]):
     """The topology of an LSTM network (section 4, appendix A.1), of 1997 or a descendant.
 
     The hidden layer holds, in this order, the J input gates, J forget gates, J output gates, the C
@@ -125,7 +137,8 @@ class Architecture:
     Attributes:
       num_inputs: I, input units, at least 1.
       blocks: cells in each memory block, at least one block of at least one cell.
-      num_outputs: K, output units, at least 1.
+      num_outputs: K, output units; 0 for a hidden layer alone, such as one below another: it has no
+        output weights, and `unroll` runs it.
       num_hidden: N, conventional hidden units, at least 0.
       input_gates: whether blocks have input gates; otherwise y_in = 1.
       output_gates: whether blocks have output gates; otherwise y_out = 1.
@@ -171,7 +184,7 @@ class Architecture:
         is_tuple = isinstance(self.blocks, (tuple, list)) and len(self.blocks) > 0
         require(is_tuple, "blocks", "a non-empty tuple of cells per block", self.blocks)
         normalise("blocks", tuple(as_integer("each of blocks", size, 1) for size in self.blocks))
-        for name, least in (("num_inputs", 1), ("num_outputs", 1), ("num_hidden", 0)):
+        for name, least in (("num_inputs", 1), ("num_outputs", 0), ("num_hidden", 0)):
             normalise(name, as_integer(name, getattr(self, name), least))
         for name in ("input_to_output", "peepholes", *(gate.count_field for gate in GATES)):
             check_choice(name, getattr(self, name), (True, False))
@@ -189,6 +202,8 @@ class Architecture:
         check_choice("output", self.output, OUTPUTS)
         if self.output == "softmax":
             as_integer("num_outputs of a softmax", self.num_outputs, 2)
+        if self.input_to_output and not self.num_outputs:
+            raise ValueError("input_to_output must be False without output units")
         normalise("initial_activation", as_float("initial_activation", self.initial_activation))
 
     @property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,17 @@ from jax.core import Tracer
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
-from lstm_jax.cell.architecture import GATES, UNIT_TYPES, Architecture, Layer, MaybeNone, UnitType
+from lstm_jax.cell.architecture import (
+    GATES,
+    UNIT_TYPES,
+    Architecture,
+    Layer,
+    MaybeNone,
+    NetworkOf,
+    UnitType,
+)
 from lstm_jax.cell.pytrees import exportable
+from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.validation import (
     as_number,
     as_real,
@@ -26,6 +35,8 @@ from lstm_jax.cell.validation import (
     check_type,
     require,
 )
+
+P = TypeVar("P")
 
 
 @exportable
@@ -69,37 +80,74 @@ class Parameters(NamedTuple):
 
     Attributes:
       layer: the weights into the hidden layer, by type of unit.
-      output: the weights into the output units.
+      output: the weights into the output units; None without output units.
     """
 
     layer: Layer[UnitWeights]
-    output: OutputWeights
+    output: OutputWeights | MaybeNone
 
 
-def parameter_shapes(architecture: Architecture) -> Parameters:
+@exportable
+class StackParameters(NamedTuple):
+    """All weights of a stack of layers, a pytree; all arrays have one floating dtype.
+
+    Attributes:
+      layers: the weights into each hidden layer, the lowest first.
+      backward: those of the layers that run backwards; None with one direction.
+      output: the weights into the output units, from both directions [2C, K] and [2N, K]; None
+        without output units.
+    """
+
+    layers: tuple[Layer[UnitWeights], ...]
+    backward: tuple[Layer[UnitWeights], ...] | MaybeNone
+    output: OutputWeights | MaybeNone
+
+
+AnyParameters = Parameters | StackParameters
+
+
+def parameter_shapes(architecture: NetworkOf[P, Any, Any]) -> P:
     """Return the shape of every weight array, a tuple; None for an absent array."""
-    num_sources, num_cells = architecture.num_sources, architecture.num_cells
-    num_inputs, num_outputs = architecture.num_inputs, architecture.num_outputs
-    num_hidden, biased = architecture.num_hidden, architecture.biased
+    shapes: Any
+    if isinstance(architecture, Stack):
+        layers = tuple(map(_layer_shapes, architecture.layers))
+        backward = layers if architecture.bidirectional else None
+        shapes = StackParameters(layers, backward, _output_shapes(architecture.seen(-1)))
+    else:
+        net: Any = architecture
+        shapes = Parameters(_layer_shapes(net), _output_shapes(net))
+    return shapes
+
+
+def _layer_shapes(architecture: Architecture) -> Layer[MaybeNone]:
+    num_sources, biased = architecture.num_sources, architecture.biased
 
     def unit(unit_type: UnitType) -> UnitWeights | None:
         n = architecture.count(unit_type)
         if n == 0:
             return None
+        has_peephole = architecture.has_peephole(unit_type)
         return UnitWeights(
-            input=shape_leaf(num_inputs, n),
+            input=shape_leaf(architecture.num_inputs, n),
             recurrent=shape_leaf(num_sources, n) if num_sources else None,
             bias=shape_leaf(n) if unit_type.name in biased else None,
-            peephole=shape_leaf(num_cells) if architecture.has_peephole(unit_type) else None,
+            peephole=shape_leaf(architecture.num_cells) if has_peephole else None,
         )
 
-    output = OutputWeights(
-        cell=shape_leaf(num_cells, num_outputs),
+    return Layer(*map(unit, UNIT_TYPES))
+
+
+def _output_shapes(architecture: Architecture) -> OutputWeights | None:
+    num_inputs, num_outputs = architecture.num_inputs, architecture.num_outputs
+    num_hidden = architecture.num_hidden
+    if not num_outputs:
+        return None
+    return OutputWeights(
+        cell=shape_leaf(architecture.num_cells, num_outputs),
         hidden=shape_leaf(num_hidden, num_outputs) if num_hidden else None,
         input=shape_leaf(num_inputs, num_outputs) if architecture.input_to_output else None,
-        bias=shape_leaf(num_outputs) if "output" in biased else None,
+        bias=shape_leaf(num_outputs) if "output" in architecture.biased else None,
     )
-    return Parameters(Layer(*map(unit, UNIT_TYPES)), output)
 
 
 def shape_leaf(*sizes: int) -> MaybeNone:
@@ -114,14 +162,14 @@ def is_shape(node: object) -> bool:
 
 def initialise(
     key: jax.Array,
-    architecture: Architecture,
+    architecture: NetworkOf[P, Any, Any],
     *,
     init_range: float | jax.Array = 0.1,
     input_gate_bias: Sequence[float] | jax.Array | None = None,
     output_gate_bias: Sequence[float] | jax.Array | None = None,
     forget_gate_bias: Sequence[float] | jax.Array | None = None,
     dtype: DTypeLike = jnp.float32,
-) -> Parameters:
+) -> P:
     """Draw every weight uniformly from [-init_range, init_range], then set the gate biases.
 
     >>> net = Architecture(num_inputs=8, blocks=(2, 2), num_outputs=4)
@@ -131,11 +179,11 @@ def initialise(
 
     Args:
       key: a PRNG key; each array is drawn with its `fold_in`.
-      architecture: the network.
+      architecture: the network, an `Architecture` or a `Stack`.
       init_range: half the width of the uniform distribution, positive; 0.1 or 0.2 in the paper. It
         and the biases may be traced values, of which only the shape is checked.
       input_gate_bias: J initial biases of the input gates, usually negative against drift of the
-        internal state; None keeps the random ones.
+        internal state; None keeps the random ones. In a stack, the same for every layer.
       output_gate_bias: the same for the output gates, usually negative against the abuse of memory
         cells as bias units.
       forget_gate_bias: the same for the forget gates, usually positive, so that cells remember
@@ -145,7 +193,7 @@ def initialise(
     Raises:
       ValueError: if an argument is out of its range, or a gate bias does not fit the architecture.
     """
-    check_type("architecture", architecture, Architecture)
+    layers = layers_of(architecture)
     check_key("key", key)
     check_floating("dtype", dtype)
     largest = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
@@ -155,25 +203,35 @@ def initialise(
     biases = {}
     for gate, bias in given:
         if bias is not None:
-            _check_gate_bias(architecture, gate, bias, largest)
+            for layer in layers:
+                _check_gate_bias(layer, gate, bias, largest)
             biases[gate.name] = jnp.array(bias, dtype)
     return _initialise(architecture, jnp.dtype(dtype), key, jnp.asarray(init_range, dtype), biases)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _initialise(
-    architecture: Architecture,
+    architecture: NetworkOf[P, Any, Any],
     dtype: DTypeLike,
     key: jax.Array,
     init_range: jax.Array,
     biases: dict[str, jax.Array],
-) -> Parameters:
+) -> P:
     shapes, treedef = jax.tree.flatten(parameter_shapes(architecture), is_leaf=is_shape)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(shapes)))
     leaves = draw_weights(keys, shapes, init_range, dtype)
-    layer, output = jax.tree.unflatten(treedef, leaves)
-    gates = {name: getattr(layer, name)._replace(bias=bias) for name, bias in biases.items()}
-    return Parameters(layer._replace(**gates), output)
+
+    def set_biases(layer: Layer[UnitWeights]) -> Layer[UnitWeights]:
+        gates = {name: getattr(layer, name)._replace(bias=bias) for name, bias in biases.items()}
+        return layer._replace(**gates)
+
+    return map_hidden(set_biases, jax.tree.unflatten(treedef, leaves))
+
+
+def map_hidden(change: Callable[[Layer[UnitWeights]], Layer[UnitWeights]], parameters: P) -> P:
+    """Return parameters with every hidden layer changed."""
+    is_layer = lambda node: isinstance(node, Layer)
+    return jax.tree.map(lambda x: change(x) if is_layer(x) else x, parameters, is_leaf=is_layer)
 
 
 def draw_weights(
@@ -191,6 +249,28 @@ def draw_weights(
     draw = lambda key: jax.random.uniform(key, (max(sizes),), dtype, -init_range, init_range)
     rows = jax.vmap(draw)(keys)
     return [row[:size].reshape(shape) for row, size, shape in zip(rows, sizes, shapes, strict=True)]
+
+
+def one_array(parameters: AnyParameters) -> jax.Array:
+    """Return an array that every network has, [I, C, *lanes]: all have its dtype and its lanes."""
+    layer = parameters.layer if isinstance(parameters, Parameters) else parameters.layers[0]
+    return layer.cell.input
+
+
+def layers_of(architecture: object) -> tuple[Architecture, ...]:
+    """Return the layers of a network; raise ValueError unless it is an architecture or a stack."""
+    if isinstance(architecture, Stack):
+        return architecture.layers
+    if isinstance(architecture, Architecture):
+        return (architecture,)
+    require(False, "architecture", "an Architecture or a Stack", architecture)
+    return ()
+
+
+def check_outputs(architecture: object) -> None:
+    """Raise ValueError unless an architecture or a stack has output units."""
+    if not layers_of(architecture)[-1].num_outputs:
+        raise ValueError("num_outputs must be at least 1 here, got 0; unroll runs a hidden layer")
 
 
 def join(architecture: Architecture, layer: Layer[UnitWeights]) -> UnitWeights:
@@ -213,7 +293,7 @@ def split(architecture: Architecture, units: jax.Array, axis: int = 0) -> Layer[
     return Layer(*(part if part.shape[axis] else None for part in parts))
 
 
-def check_parameters(architecture: Architecture, parameters: Parameters) -> None:
+def check_parameters(architecture: NetworkOf[P, Any, Any], parameters: P) -> None:
     """Raise ValueError unless `parameters` fit `architecture`.
 
     Structure, shapes and dtypes are always checked; values (NaN, infinity) only outside of `jit`.
@@ -222,17 +302,18 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
     >>> check_parameters(net, initialise(jax.random.key(0), net))
 
     Args:
-      architecture: the network.
+      architecture: the network, an `Architecture` or a `Stack`.
       parameters: its weights, [..., *lanes] each, with the same lanes on all arrays.
 
     Raises:
       ValueError: if an array is missing, unexpected, or of the wrong shape or dtype.
     """
-    check_type("architecture", architecture, Architecture)
-    check_type("parameters", parameters, Parameters)
-    shapes = jax.tree_util.tree_leaves_with_path(parameter_shapes(architecture), is_leaf=is_shape)
+    layers_of(architecture)
+    wanted: Any = parameter_shapes(architecture)
+    check_type("parameters", parameters, type(wanted))
+    shapes = jax.tree_util.tree_leaves_with_path(wanted, is_leaf=is_shape)
     found = dict(jax.tree_util.tree_leaves_with_path(parameters))
-    lanes = np.shape(parameters.output.cell)[2:]
+    lanes = next((_lanes(found.get(path)) for path, _ in shapes if _is_cell_input(path)), ())
     for path, shape in shapes:
         name = "parameters" + jax.tree_util.keystr(path)
         array = found.pop(path, None)
@@ -252,6 +333,14 @@ def check_parameters(architecture: Architecture, parameters: Parameters) -> None
     dtypes = sorted({str(array.dtype) for array in jax.tree.leaves(parameters)})
     if len(dtypes) > 1:
         raise ValueError(f"parameters must all have one dtype, got {', '.join(dtypes)}")
+
+
+def _is_cell_input(path: tuple) -> bool:
+    return jax.tree_util.keystr(path).endswith(".cell.input")
+
+
+def _lanes(weights: Any) -> tuple[int, ...]:
+    return np.shape(weights)[2:] if hasattr(weights, "shape") else ()
 
 
 def _check_gate_bias(

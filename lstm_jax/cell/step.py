@@ -23,7 +23,8 @@ References:
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -31,14 +32,17 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
-from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Layer, MaybeNone
+from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Layer, MaybeNone, NetworkOf
 from lstm_jax.cell.lanes import weighted_sum
-from lstm_jax.cell.parameters import UnitWeights, split
+from lstm_jax.cell.parameters import UnitWeights, layers_of, split
 from lstm_jax.cell.pytrees import exportable
+from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.validation import check_floating, check_type
 
 if TYPE_CHECKING:
     from lstm_jax.cell.scan import Activations
+
+S = TypeVar("S")
 
 
 @exportable
@@ -63,8 +67,10 @@ class State(NamedTuple):
 
 
 def zero_state(
-    architecture: Architecture, dtype: DTypeLike = jnp.float32, lanes: tuple[int, ...] = ()
-) -> State:
+    architecture: NetworkOf[Any, S, Any],
+    dtype: DTypeLike = jnp.float32,
+    lanes: tuple[int, ...] = (),
+) -> S:
     """Return the state before the first step: activations `initial_activation`, internal states 0.
 
     >>> state = zero_state(Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1))
@@ -72,35 +78,54 @@ def zero_state(
     ((4,), (2,), None)
 
     Args:
-      architecture: the network.
+      architecture: the network. Of a `Stack` the state is a tuple with a `State` per layer, or
+        with two, forward and backward, if it is bidirectional.
       dtype: of every array; that of the parameters.
       lanes: axes after all others, as on the parameters: [C, *lanes], [J, *lanes], [N, *lanes].
 
     Raises:
       ValueError: if the dtype is not floating, or `lanes` is not a tuple.
     """
-    check_type("architecture", architecture, Architecture)
+    layers_of(architecture)
     check_floating("dtype", dtype)
     check_type("lanes", lanes, tuple)
-
+    net: Any = architecture
+    if isinstance(net, Stack):
+        return of_layers(net, lambda layer: zero_state(layer, dtype, lanes))
     full = lambda shape, value: jnp.full(shape, value, dtype)  # each a new array, to be donated
-    internal_state, *activations = state_shapes(architecture, lanes)
-    start = architecture.initial_activation
+    internal_state, *activations = state_shapes(net, lanes)
+    start = net.initial_activation
     others: list[MaybeNone] = [s if s is None else full(s, start) for s in activations]
-    return State(full(internal_state, 0.0), *others)
+    state: Any = State(full(internal_state, 0.0), *others)
+    return state
 
 
-def state_shapes(architecture: Architecture, lanes: tuple[int, ...] = ()) -> State:
+def state_shapes(architecture: NetworkOf[Any, S, Any], lanes: tuple[int, ...] = ()) -> S:
     """Return the shape of every array of a state, a tuple; None for an absent array."""
+    net: Any = architecture
+    if isinstance(net, Stack):
+        return of_layers(net, lambda layer: state_shapes(layer, lanes))
 
     def shape(size: int) -> MaybeNone:
         return (size, *lanes) if size else None
 
     activations = {
         unit_type.activation: shape(size)
-        for unit_type, size in zip(UNIT_TYPES, architecture.sizes, strict=True)
+        for unit_type, size in zip(UNIT_TYPES, net.sizes, strict=True)
     }
-    return State(internal_state=shape(architecture.num_cells), **activations)
+    shapes: Any = State(internal_state=shape(net.num_cells), **activations)
+    return shapes
+
+
+def of_layers(stack: Stack, make: Callable[[Architecture], State]) -> Any:
+    """Return the state of a stack: one per layer, or two with two directions."""
+    one = lambda layer: (make(layer), make(layer)) if stack.bidirectional else make(layer)
+    return tuple(map(one, stack.layers))
+
+
+def is_state(node: object) -> bool:
+    """Return whether a node of a pytree is the state of a layer."""
+    return isinstance(node, State)
 
 
 def cell_step(

@@ -26,7 +26,7 @@ from lstm_jax.cell.compilation import compiled
 from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.validation import as_floats, as_real, batch_hint, check_type
-from lstm_jax.network.layer import check_steps
+from lstm_jax.network.run import check_steps
 
 
 @exportable

@@ -25,27 +25,22 @@ from lstm_jax.gradient.equations import (
     gradient_from_traces,
 )
 from lstm_jax.gradient.reverse_mode import truncated
-from lstm_jax.network.layer import (
-    check_run,
-    clear_padding,
-    net_inputs_only,
-    prepare,
-    run_output_units,
-)
+from lstm_jax.network.layer import net_inputs_only
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.online import Learner
+from lstm_jax.network.run import check_run, clear_padding, prepare, run_output_units
 
 
 def learn_chunk(
     architecture: Architecture,
-    learner: Learner,
+    learner: Learner[Parameters, State],
     inputs: ArrayLike,
     targets: ArrayLike | None = None,
     *,
     weights: ArrayLike | None = None,
     steps: Steps = Steps(),
     loss: Loss = HALF_SQUARED,
-) -> tuple[jax.Array, Learner]:
+) -> tuple[jax.Array, Learner[Parameters, State]]:
     """Process T steps at once, faster than `learn` step by step; memory is O(T).
 
     Arguments and errors are those of `learn` for T steps: `inputs` [T, I] floating or [T] integers,
@@ -62,6 +57,7 @@ def learn_chunk(
     Returns:
       The outputs [T, K] and the learner after the chunk.
     """
+    check_type("architecture", architecture, Architecture)
     check_type("learner", learner, Learner)
     sequence = check_run(architecture, learner.parameters, inputs, steps, learner.state)
     check_loss(architecture, loss)
@@ -76,11 +72,11 @@ def learn_chunk(
 def _learn_chunk(
     architecture: Architecture,
     loss: Loss,
-    learner: Learner,
+    learner: Learner[Parameters, State],
     sequence: Sequence,
     targets: jax.Array | None,
     weights: jax.Array | None,
-) -> tuple[jax.Array, Learner]:
+) -> tuple[jax.Array, Learner[Parameters, State]]:
     layer = LayerScan(architecture, record=True)
     learner, sequence = vary_alike((learner, prepare(sequence, architecture.num_inputs)))
     if weights is not None and sequence.mask is not None:

@@ -13,16 +13,24 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters, check_parameters, is_shape, parameter_shapes
+from lstm_jax.cell.architecture import Architecture, NetworkOf
+from lstm_jax.cell.parameters import (
+    Parameters,
+    check_parameters,
+    is_shape,
+    one_array,
+    parameter_shapes,
+)
+from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.validation import as_array, check_floating
 from lstm_jax.network.writing import write_atomically
 
@@ -30,14 +38,15 @@ from lstm_jax.network.writing import write_atomically
 Document = dict[str, Any]
 
 Array = jax.Array | np.ndarray
+P = TypeVar("P")
 FORMAT = "lstm_jax network 1"
 DTYPES = ("bfloat16", "float16", "float32", "float64")
 
 
 def save(
     path: str | os.PathLike[str],
-    architecture: Architecture,
-    parameters: Parameters,
+    architecture: NetworkOf[P, Any, Any],
+    parameters: P,
     *,
     overwrite: bool = False,
 ) -> None:
@@ -54,7 +63,7 @@ def save(
 
     Args:
       path: the file, such as "net.safetensors".
-      architecture: the network.
+      architecture: the network, an `Architecture` or a `Stack`.
       parameters: its weights, bfloat16, float16, float32 or float64; with lanes, of many networks.
       overwrite: whether an existing file is replaced.
 
@@ -64,16 +73,19 @@ def save(
     """
     check_parameters(architecture, parameters)
     arrays = {name: np.ascontiguousarray(w) for name, w in _by_name(parameters).items()}
-    dtype = arrays["output.cell"].dtype.name
+    dtype = one_array(cast("Any", parameters)).dtype.name
     if dtype not in DTYPES:
         raise ValueError(f"parameters must be of one of {', '.join(DTYPES)}, got {dtype}")
-    header = {"format": FORMAT, "architecture": json.dumps(dataclasses.asdict(architecture))}
+    header = {
+        "format": FORMAT,
+        "architecture": json.dumps(dataclasses.asdict(cast("Any", architecture))),
+    }
     write_arrays(path, arrays, header, overwrite=overwrite)
 
 
 def load(
     path: str | os.PathLike[str], *, dtype: DTypeLike | None = None
-) -> tuple[Architecture, Parameters]:
+) -> tuple[Architecture | Any, Parameters | Any]:
     """Read a network from a file of `save`, or from a result file of the experiments.
 
     A result file, whose name ends in .json, holds the network of its first solved trial; if none
@@ -92,7 +104,8 @@ def load(
       dtype: the floating dtype of the weights; None: that of the file, float32 for result files.
 
     Returns:
-      The architecture and the parameters, equal to the saved ones to the last bit.
+      The architecture and the parameters, equal to the saved ones to the last bit: an
+      `Architecture` and its `Parameters`, or a `Stack` and its `StackParameters`.
 
     Raises:
       ValueError: if the file does not hold a network or is damaged; or it holds float64 while JAX
@@ -118,7 +131,7 @@ def load(
 
 def network_from_document(
     document: Document, dtype: DTypeLike = jnp.float32
-) -> tuple[Architecture, Parameters]:
+) -> tuple[Architecture | Any, Parameters | Any]:
     """Return the network of a result file, given its parsed JSON."""
     try:
         if document["network"] is None:
@@ -127,7 +140,8 @@ def network_from_document(
     except (KeyError, TypeError) as error:
         raise ValueError("document must have an architecture and network.parameters") from error
     architecture = _as_architecture(fields)
-    arrays = {name.removeprefix("."): as_array(name, w) for name, w in weights.items()}
+    plain = lambda path: re.sub(r"\[(\d+)\]", r".\1", path).removeprefix(".")
+    arrays = {plain(path): as_array(path, w) for path, w in weights.items()}
     return architecture, _as_parameters(architecture, arrays, dtype)
 
 
@@ -168,16 +182,17 @@ def read_arrays(path: pathlib.Path, file_format: str) -> tuple[dict[str, np.ndar
     return arrays, metadata
 
 
-def _as_architecture(fields: Document) -> Architecture:
+def _as_architecture(fields: Document) -> Architecture | Stack:
+    is_stack = isinstance(fields, dict) and "layers" in fields
     try:
-        return Architecture(**fields)
+        return Stack(**fields) if is_stack else Architecture(**fields)
     except TypeError as error:  # not a dictionary, a field too many, or one missing
         raise ValueError(f"architecture must have the fields of Architecture: {error}") from error
 
 
 def _as_parameters(
-    architecture: Architecture, arrays: Mapping[str, Array], dtype: DTypeLike | None
-) -> Parameters:
+    architecture: NetworkOf[P, Any, Any], arrays: Mapping[str, Array], dtype: DTypeLike | None
+) -> P:
     """Convert arrays by name to the parameters of an architecture, of one dtype that JAX holds."""
     shapes = parameter_shapes(architecture)
     names = list(_by_name(shapes))
@@ -192,7 +207,7 @@ def _as_parameters(
     return parameters
 
 
-def _by_name(tree: Parameters) -> dict[str, Array]:
+def _by_name(tree: Any) -> dict[str, Array]:
     leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_shape)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 

@@ -8,82 +8,64 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.activations import activate_outputs
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.compilation import compiled
-from lstm_jax.cell.lanes import (
-    as_indices,
-    one_hot_sum_over_time,
-    vary_alike,
-    weighted_sum,
-    weighted_sum_over_time,
+from lstm_jax.cell.architecture import Architecture, NetworkOf
+from lstm_jax.cell.lanes import as_indices
+from lstm_jax.cell.parameters import (
+    OutputWeights,
+    Parameters,
+    check_outputs,
+    check_parameters,
+    layers_of,
+    one_array,
 )
-from lstm_jax.cell.parameters import OutputWeights, Parameters, check_parameters, join
-from lstm_jax.cell.pytrees import static
-from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, last_step
-from lstm_jax.cell.step import State, state_shapes, zero_state
+from lstm_jax.cell.scan import Activations, Sequence, Steps
+from lstm_jax.cell.stack import Stack
+from lstm_jax.cell.step import State
 from lstm_jax.cell.validation import (
     as_array,
-    as_flags,
     as_input,
-    as_inputs,
-    as_length,
+    as_integer,
     as_real,
     check_choice,
-    check_fields,
     check_is_array,
-    check_symbols,
+    check_key,
     check_type,
     require,
 )
-from lstm_jax.gradient.reverse_mode import truncated
+from lstm_jax.network.run import (
+    At,
+    RunOptions,
+    apply_layer,
+    check_run,
+    check_state,
+    run_output_units,
+    side_by_side,
+    unroll_layer,
+)
+from lstm_jax.network.stack import apply_stack, unroll_stack
 
-Gradient = Literal["truncated", "truncated_autodiff", "full"]
-At = Literal["every_step", "end"]
-Tree = TypeVar("Tree")
-
-
-@static
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """The gradient and the direction of a run; static under `jit`, as the architecture is.
-
-    Attributes:
-      gradient: the gradient that `jax.grad` computes. "truncated" is the paper's, by a
-        `custom_vjp`: first derivatives in reverse mode only. "truncated_autodiff" gives the same
-        numbers by `stop_gradient` inside the scan: slower, with the memory of backpropagation
-        through time, but with forward mode and higher derivatives, which are those of the truncated
-        graph. "full" is the exact gradient, by backpropagation through time.
-      reverse: whether to take the steps from the last to the first. Padding stays where it is, a
-        reset acts before its step is taken, and the final state is that after step 0.
-
-    Raises:
-      ValueError: if a field has another value.
-    """
-
-    gradient: Gradient = "truncated"
-    reverse: bool = False
-
-    def __post_init__(self) -> None:
-        check_choice("gradient", self.gradient, get_args(Gradient))
-        check_choice("reverse", self.reverse, (False, True))
+P = TypeVar("P")
+S = TypeVar("S")
+A = TypeVar("A")
+N = TypeVar("N", bound=NetworkOf[Any, Any, Any])
 
 
 def unroll(
-    architecture: Architecture,
-    parameters: Parameters,
+    architecture: NetworkOf[P, S, A],
+    parameters: P,
     inputs: ArrayLike,
     *,
     steps: Steps = Steps(),
-    initial_state: State | None = None,
+    initial_state: S | None = None,
     options: RunOptions = RunOptions(),
-) -> tuple[Activations, State]:
+    key: jax.Array | None = None,
+) -> tuple[A, S]:
     """Run the hidden layer of one network over one sequence; use `jax.vmap` for a batch.
 
     All arrays may have lanes, further axes after all others; see `lstm_jax.cell.lanes`.
@@ -96,7 +78,7 @@ def unroll(
     ((10, 2), (2,))
 
     Args:
-      architecture: the network; static under `jit`.
+      architecture: the network, an `Architecture` or a `Stack`; static under `jit`.
       parameters: its weights; their dtype is that of all results.
       inputs: [T, I] floating, or [T] integers in [0, I) for one-hot vectors; any array-like. T may
         be 0. Integers are an embedding of I symbols: each gathers its row of the input weights.
@@ -105,28 +87,35 @@ def unroll(
       steps: the padding and the resets of the state.
       initial_state: the state before the first step; None: `zero_state`, as in the paper.
       options: the gradient and the direction.
+      key: PRNG key of the dropout of a stack, one per sequence; None: no dropout.
 
     Returns:
-      The `Activations` [T, ...] and the final `State`, after the last real step taken.
+      The `Activations` [T, ...] and the final `State`, after the last real step taken. Of a stack,
+      a tuple of each, one per layer; with two directions, activations are side by side as in
+      `bidirectional`, and states are pairs.
 
     Raises:
       ValueError: if an argument does not fit the architecture.
     """
     sequence = check_run(architecture, parameters, inputs, steps, initial_state)
     check_type("options", options, RunOptions)
-    return _unroll(architecture, options, parameters, sequence)
+    net, weights = cast("Any", architecture), cast("Any", parameters)
+    if isinstance(net, Stack):
+        return cast("Any", unroll_stack(net, options, weights, sequence, _as_key(key)))
+    return cast("Any", unroll_layer(net, options, weights, sequence))
 
 
 def apply(
-    architecture: Architecture,
-    parameters: Parameters,
+    architecture: NetworkOf[P, S, Any],
+    parameters: P,
     inputs: ArrayLike,
     *,
     at: At = "every_step",
     steps: Steps = Steps(),
-    initial_state: State | None = None,
+    initial_state: S | None = None,
     options: RunOptions = RunOptions(),
-) -> tuple[jax.Array, State]:
+    key: jax.Array | None = None,
+) -> tuple[jax.Array, S]:
     """Return the outputs of one network for one sequence; use `jax.vmap` for a batch.
 
     The output units see the cell outputs of the *same* step (section 5).
@@ -138,16 +127,46 @@ def apply(
     >>> outputs.shape, apply(net, parameters, jnp.ones((10, 3)), at="end")[0].shape
     ((10, 4), (4,))
 
-    All other arguments and errors are those of `unroll`. With `at="end"` the outputs are those
-    after the last real step taken; unless a gradient is computed, no activations are then stored.
+    All other arguments and errors are those of `unroll`; the network has output units. With
+    `at="end"` the outputs are those after the last real step taken; unless a gradient is computed,
+    no activations are then stored. Those of a bidirectional stack are of both final states.
 
     Returns:
       The outputs, [T, K] or [K], and the final `State`.
     """
+    check_outputs(architecture)
     check_choice("at", at, get_args(At))
     check_type("options", options, RunOptions)
     sequence = check_run(architecture, parameters, inputs, steps, initial_state)
-    return _apply(architecture, options, at, parameters, sequence)
+    net, weights = cast("Any", architecture), cast("Any", parameters)
+    if isinstance(net, Stack):
+        return cast("Any", apply_stack(net, options, at, weights, sequence, _as_key(key)))
+    return cast("Any", apply_layer(net, options, at, weights, sequence))
+
+
+def _as_key(key: jax.Array | None) -> jax.Array | None:
+    if key is not None:
+        check_key("key", key)
+    return key
+
+
+def unroll_one(
+    architecture: Architecture | Stack,
+    parameters: Any,
+    inputs: ArrayLike,
+    layer: int,
+    steps: Steps = Steps(),
+) -> tuple[Architecture, Activations]:
+    """Return the activations of one layer of a network, and an architecture with its units.
+
+    `layer` is the index of the layer in a stack, and is not used otherwise. The blocks of a
+    backward direction follow those of the forward one.
+    """
+    if not isinstance(architecture, Stack):
+        return architecture, unroll(architecture, parameters, inputs, steps=steps)[0]
+    number = len(architecture.layers)
+    as_integer("layer", layer, -number, number)
+    return architecture.seen(layer), unroll(architecture, parameters, inputs, steps=steps)[0][layer]
 
 
 def output_units(
@@ -193,31 +212,6 @@ def output_units(
     return run_output_units(architecture, weights, hidden, inputs)
 
 
-@compiled(num_static=1)
-def run_output_units(
-    architecture: Architecture,
-    weights: OutputWeights,
-    hidden: State | Activations,
-    inputs: jax.Array | None,
-) -> jax.Array:
-    """Compute `output_units` of arguments that fit."""
-    is_step = isinstance(hidden, State)
-    at_step = lambda weights, values: weighted_sum(weights, [values])
-    sum_up = at_step if is_step else weighted_sum_over_time
-    net = sum_up(weights.cell, hidden.cell_output)
-    if weights.hidden is not None:
-        net = net + sum_up(weights.hidden, hidden.hidden)
-    if weights.input is not None:
-        assert inputs is not None
-        if jnp.issubdtype(inputs.dtype, jnp.integer):
-            net = net + one_hot_sum_over_time(weights.input, inputs)
-        else:
-            net = net + sum_up(weights.input, inputs)
-    if weights.bias is not None:
-        net = net + (weights.bias if is_step else weights.bias[None])
-    return activate_outputs(architecture.output, net, axis=0 if is_step else 1)
-
-
 def bidirectional(
     architecture: Architecture,
     forward: Parameters,
@@ -251,12 +245,7 @@ def bidirectional(
     ahead, ahead_state = run(forward, options=options)
     reverse = dataclasses.replace(options, reverse=not options.reverse)
     back, back_state = run(backward, options=reverse)
-    return _side_by_side(ahead, back), (ahead_state, back_state)
-
-
-@functools.partial(jax.jit, inline=True)
-def _side_by_side(ahead: Activations, back: Activations) -> Activations:
-    return jax.tree.map(lambda *both: jnp.concatenate(both, axis=1), ahead, back)
+    return side_by_side(ahead, back), (ahead_state, back_state)
 
 
 def step(architecture: Architecture, parameters: Parameters, state: State, x_t: ArrayLike) -> State:
@@ -277,14 +266,16 @@ def step(architecture: Architecture, parameters: Parameters, state: State, x_t: 
     Raises:
       ValueError: if an argument does not fit the architecture.
     """
+    check_type("architecture", architecture, Architecture)
     check_parameters(architecture, parameters)
-    check_state("state", architecture, state, parameters.output.cell)
+    like = one_array(parameters)
+    check_state("state", architecture, state, like.dtype, like.shape[2:])
     x_t = as_input(x_t, architecture.num_inputs)
     full = RunOptions(gradient="full")
-    return _apply(architecture, full, "end", parameters, Sequence(x_t[None], state))[1]
+    return unroll_layer(architecture, full, parameters, Sequence(x_t[None], state))[1]
 
 
-def net_inputs_only(architecture: Architecture) -> Architecture:
+def net_inputs_only(architecture: N) -> N:
     """Return the architecture whose outputs are the output units' net inputs, as losses need.
 
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=4, output="softmax")
@@ -292,143 +283,13 @@ def net_inputs_only(architecture: Architecture) -> Architecture:
     'identity'
 
     Args:
-      architecture: the network.
+      architecture: the network, an `Architecture` or a `Stack`.
 
     Raises:
-      ValueError: if `architecture` is not an `Architecture`.
+      ValueError: if `architecture` is neither.
     """
-    check_type("architecture", architecture, Architecture)
-    return dataclasses.replace(architecture, output="identity")
-
-
-def check_run(
-    architecture: Architecture,
-    parameters: Parameters,
-    inputs: ArrayLike,
-    steps: Steps = Steps(),
-    initial_state: State | None = None,
-) -> Sequence:
-    """Convert the arguments of a run to arrays; raise ValueError if they do not fit."""
-    check_parameters(architecture, parameters)
-    like = parameters.output.cell
-    lanes = like.shape[2:]
-    inputs = as_inputs(inputs, architecture.num_inputs, lanes)
-    if initial_state is None:
-        initial_state = zero_state(architecture, like.dtype, lanes)
-    check_state("initial_state", architecture, initial_state, like)
-    mask, length, reset = check_steps(steps, inputs.shape[0], lanes)
-    check_symbols("inputs", inputs, architecture.num_inputs, mask, length)
-    return Sequence(inputs, initial_state, mask, length, reset)
-
-
-def check_steps(
-    steps: Steps, num_steps: int, lanes: tuple[int, ...] = ()
-) -> tuple[jax.Array | None, ...]:
-    """Convert mask, length and reset to arrays; raise ValueError if they do not fit T steps."""
-    check_type("steps", steps, Steps)
-    mask, length, reset = steps
-    if mask is not None and length is not None:
-        raise ValueError(f"steps must have mask or length, not both, got length {length!r} too")
-    shape = (num_steps, *lanes)
-    return (
-        None if mask is None else as_flags("mask", mask, shape),
-        None if length is None else as_length(length, num_steps, lanes),
-        None if reset is None else as_flags("reset", reset, shape),
-    )
-
-
-def check_state(name: str, architecture: Architecture, state: State, like: jax.Array) -> None:
-    """Raise ValueError unless a state fits a network with output weights `like`."""
-    check_fields(name, state, state_shapes(architecture, like.shape[2:]), like.dtype)
-
-
-def _run(
-    architecture: Architecture,
-    options: RunOptions,
-    record: bool,
-    parameters: Parameters,
-    sequence: Sequence,
-) -> tuple[Sequence, Activations | None, State]:
-    """Run the layer; return the sequence and its activations in the order of the steps taken."""
-    sequence = prepare(sequence, architecture.num_inputs, options.reverse)
-    layer = LayerScan(architecture, record, truncate=options.gradient == "truncated_autodiff")
-    call = truncated if options.gradient == "truncated" else LayerScan.__call__
-    weights, sequence = vary_alike((join(architecture, parameters.layer), sequence))
-    final_state, activations = call(layer, weights, sequence)
-    if activations is not None:
-        activations = jax.tree.map(lambda a: clear_padding(a, sequence.mask), activations)
-    return sequence, activations, final_state
-
-
-def prepare(sequence: Sequence, num_inputs: int, reverse: bool = False) -> Sequence:
-    """Convert padding and dtypes for `LayerScan`; put the steps in the order of their taking."""
-    inputs, start, mask, length, reset = sequence
-    like = start.internal_state
-    lanes = like.shape[1:]
-    if length is not None:
-        index = jnp.arange(len(inputs)).reshape((-1,) + (1,) * len(lanes))
-        length = jnp.broadcast_to(length, lanes).astype(index.dtype)
-        mask = index < length[None]
-    inputs = clear_padding(inputs, mask)
-    is_symbols = jnp.issubdtype(inputs.dtype, jnp.integer)
-    inputs = as_indices(inputs, num_inputs) if is_symbols else inputs.astype(like.dtype)
-    if not reverse:
-        return Sequence(inputs, start, mask, length, reset)
-    # Padding after the end then comes first, which a mask can say and a length cannot.
-    inputs, mask, reset = backwards((inputs, mask, reset))
-    return Sequence(inputs, start, mask, None, reset)
-
-
-def backwards(tree: Tree) -> Tree:
-    """Reverse the first axis, time, of the arrays of a pytree."""
-    return jax.tree.map(lambda array: array[::-1], tree)
-
-
-def clear_padding(values: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """Set [T, n, *lanes] or [T, *lanes] to 0 at padding, so that even NaN reaches no sum."""
-    if mask is None:
-        return values
-    return jnp.where(mask[:, None] if values.ndim > mask.ndim else mask, values, 0)
-
-
-# Calls with the same static arguments and shapes compile once; `inline` leaves no trace of these
-# functions inside another compiled function.
-@compiled(num_static=2)
-def _unroll(
-    architecture: Architecture,
-    options: RunOptions,
-    parameters: Parameters,
-    sequence: Sequence,
-) -> tuple[Activations, State]:
-    _, activations, state = _run(architecture, options, True, parameters, sequence)
-    assert activations is not None
-    return (backwards(activations) if options.reverse else activations), state
-
-
-@compiled(num_static=3)
-def _apply(
-    architecture: Architecture,
-    options: RunOptions,
-    at: At,
-    parameters: Parameters,
-    sequence: Sequence,
-) -> tuple[jax.Array, State]:
-    record = at == "every_step"
-    sequence, activations, state = _run(architecture, options, record, parameters, sequence)
-    if activations is None:
-        x_t = _last_input(architecture, sequence) if architecture.input_to_output else None
-        return run_output_units(architecture, parameters.output, state, x_t), state
-    outputs = run_output_units(architecture, parameters.output, activations, sequence.inputs)
-    outputs = clear_padding(outputs, sequence.mask)
-    return (backwards(outputs) if options.reverse else outputs), state
-
-
-def _last_input(architecture: Architecture, sequence: Sequence) -> jax.Array:
-    """Return the inputs of the last real step, [I, *lanes] floating; 0 if no step is real."""
-    inputs, like = sequence.inputs, sequence.initial_state.internal_state
-    is_last, is_any = last_step(sequence, inputs.shape[0])
-    if not jnp.issubdtype(inputs.dtype, jnp.integer):
-        return jnp.where(is_last[:, None], inputs, 0).sum(0)
-    symbol = jnp.broadcast_to(jnp.where(is_last, inputs, 0).sum(0), like.shape[1:])
-    x_t = jax.nn.one_hot(symbol, architecture.num_inputs, dtype=like.dtype, axis=0)
-    return jnp.where(is_any[None], x_t, 0)
+    *below, top = layers_of(architecture)
+    net: Any = dataclasses.replace(top, output="identity")
+    if isinstance(architecture, Stack):
+        net = dataclasses.replace(architecture, layers=(*below, net))
+    return net

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,8 @@ import optax
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import OUTPUTS, activate_outputs, logistic
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import NetworkOf
+from lstm_jax.cell.parameters import check_outputs, layers_of
 from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.validation import (
     as_array,
@@ -284,10 +286,11 @@ LOSSES = {
 }
 
 
-def check_loss(architecture: Architecture, loss: Loss) -> None:
-    """Raise ValueError unless a loss is defined for the output units of an architecture."""
+def check_loss(architecture: NetworkOf[Any, Any, Any], loss: Loss) -> None:
+    """Raise ValueError unless a loss is defined for the output units of a network."""
+    check_outputs(architecture)
     check_type("loss", loss, Loss)
-    loss.check(architecture.output)
+    loss.check(layers_of(architecture)[-1].output)
 
 
 def _as_arrays(

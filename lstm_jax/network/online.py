@@ -10,13 +10,19 @@ input it carries a trace, the derivative of the internal state by that weight:
 y_phi = 1 without forget gates. The sources m of a peephole are the states that it sees. Memory is
 O(W) and each step's work O(1) per weight. The gradients of all steps (eqs. 19-28) are summed until
 an update applies them; the sums equal those of `reverse_mode`.
+
+In a stack the errors of a step go down, from layer to layer, at that very step: layer l takes the
+error on its outputs y_l(t) from the net inputs of layer l + 1 at t, as (21) and (23) take it from
+the output units. The error that would reach y_l(t) from later steps, along the carrousels of the
+layers above, is cut: it needs traces of their states by all weights below. So the gradient of the
+top layer is that of `jax.grad` of `apply`, and those of the layers below are not.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -25,18 +31,27 @@ from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
-from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.architecture import Architecture, Layer, NetworkOf
 from lstm_jax.cell.compilation import compiled, shardings
 from lstm_jax.cell.lanes import vary_alike
-from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, check_parameters, join
+from lstm_jax.cell.parameters import (
+    OutputWeights,
+    Parameters,
+    StackParameters,
+    UnitWeights,
+    check_parameters,
+    join,
+    layers_of,
+    one_array,
+)
 from lstm_jax.cell.pytrees import exportable, register
 from lstm_jax.cell.scan import Activations, project
+from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.step import (
     State,
     broadcast_to_cells,
     cell_step,
     recurrent_sources,
-    state_shapes,
     zero_state,
 )
 from lstm_jax.cell.validation import (
@@ -46,7 +61,6 @@ from lstm_jax.cell.validation import (
     as_shaped,
     as_weights,
     batch_hint,
-    check_fields,
     check_type,
 )
 from lstm_jax.gradient.equations import (
@@ -61,13 +75,11 @@ from lstm_jax.gradient.equations import (
     unit_errors,
     zero_traces,
 )
-from lstm_jax.network.layer import (
-    check_run,
-    net_inputs_only,
-    run_output_units,
-)
+from lstm_jax.network.layer import net_inputs_only
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.optimisers import check_optimiser
+from lstm_jax.network.run import check_run, check_state, run_output_units
+from lstm_jax.network.stack import layer_outputs, normalise
 
 # The states of optimisers, which are part of a learner.
 for _name, _class in list(vars(optax).items()):
@@ -75,28 +87,32 @@ for _name, _class in list(vars(optax).items()):
         register(_class, f"optax.{_name}")
 
 
+P = TypeVar("P")
+S = TypeVar("S")
+
+
 @exportable
-class Learner(NamedTuple):
+class Learner(NamedTuple, Generic[P, S]):
     """The state of online learning, a pytree of constant size.
 
     Attributes:
       parameters: the weights of the network.
       optimiser_state: the state of the optimiser, from its `init`.
       state: the state of the hidden layer after the last step.
-      traces: ∂s_v/∂w_m at the last step (eqs. 25, 27).
+      traces: ∂s_v/∂w_m at the last step (eqs. 25, 27); of a stack, a tuple of those of each layer.
       gradient: the gradient of the loss, summed over the steps since the last update.
     """
 
-    parameters: Parameters
+    parameters: P
     optimiser_state: optax.OptState
-    state: State
-    traces: Traces
-    gradient: Parameters
+    state: S
+    traces: Traces | Any
+    gradient: P
 
 
 def init_learner(
-    architecture: Architecture, parameters: Parameters, optimiser: optax.GradientTransformation
-) -> Learner:
+    architecture: NetworkOf[P, S, Any], parameters: P, optimiser: optax.GradientTransformation
+) -> Learner[P, S]:
     """Return a learner before the first step, with arrays of its own, which may be donated.
 
     >>> from lstm_jax.cell.parameters import initialise
@@ -106,26 +122,37 @@ def init_learner(
     0.0
 
     Args:
-      architecture: the network.
+      architecture: the network, an `Architecture` or a `Stack` of one direction, in which errors go
+        down from layer to layer at the same step.
       parameters: its initial weights.
       optimiser: any optax transformation that needs the gradient alone; also given to `update`.
 
     Raises:
-      ValueError: if the parameters do not fit, or the optimiser needs more than the gradient.
+      ValueError: if the parameters do not fit, the optimiser needs more than the gradient, or the
+        stack is bidirectional.
     """
     check_parameters(architecture, parameters)
-    check_optimiser(optimiser, parameters)
+    if isinstance(architecture, Stack) and architecture.bidirectional:
+        raise ValueError("bidirectional must be False: a backward layer begins at the stream's end")
+    weights: Any = parameters
+    check_optimiser(optimiser, weights)
     learner = Learner(
         parameters=parameters,
-        optimiser_state=optimiser.init(parameters),
-        state=zero_state(architecture, parameters.output.cell.dtype),
-        traces=zero_traces(architecture, parameters.layer),
+        optimiser_state=optimiser.init(weights),
+        state=zero_state(architecture, one_array(weights).dtype),
+        traces=_zero_traces(architecture, weights),
         gradient=jax.tree.map(jnp.zeros_like, parameters),
     )
     return jax.tree.map(jnp.copy, learner)
 
 
-def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
+def _zero_traces(architecture: object, parameters: Any) -> Traces | tuple[Traces, ...]:
+    if isinstance(architecture, Stack):
+        return tuple(map(zero_traces, architecture.layers, parameters.layers))
+    return zero_traces(cast("Architecture", architecture), parameters.layer)
+
+
+def start_sequence(architecture: NetworkOf[P, S, Any], learner: Learner[P, S]) -> Learner[P, S]:
     """Reset state and traces to the start of a sequence; the rest of the learner stays.
 
     >>> from lstm_jax.cell.parameters import initialise
@@ -147,23 +174,24 @@ def start_sequence(architecture: Architecture, learner: Learner) -> Learner:
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)
-def _start_sequence(architecture: Architecture, learner: Learner) -> Learner:
+def _start_sequence(architecture: NetworkOf[P, S, Any], learner: Learner[P, S]) -> Learner[P, S]:
+    dtype = one_array(cast("Any", learner.parameters)).dtype
     return learner._replace(
-        state=zero_state(architecture, learner.state.internal_state.dtype),
+        state=zero_state(architecture, dtype),
         traces=jax.tree.map(jnp.zeros_like, learner.traces),
     )
 
 
-def _check_learner(architecture: Architecture, learner: Learner) -> None:
-    check_type("architecture", architecture, Architecture)
+def _check_learner(architecture: NetworkOf[P, S, Any], learner: Learner[P, S]) -> None:
+    layers_of(architecture)
     check_type("learner", learner, Learner)
-    dtype = learner.parameters.output.cell.dtype
-    check_fields("learner.state", learner.state, state_shapes(architecture), dtype)
+    dtype = one_array(cast("Any", learner.parameters)).dtype
+    check_state("learner.state", architecture, learner.state, dtype)
 
 
 def learn(
-    architecture: Architecture,
-    learner: Learner,
+    architecture: NetworkOf[P, S, Any],
+    learner: Learner[P, S],
     x_t: ArrayLike,
     target: ArrayLike | None = None,
     *,
@@ -171,7 +199,7 @@ def learn(
     mask: ArrayLike | None = None,
     reset: ArrayLike | None = None,
     loss: Loss = HALF_SQUARED,
-) -> tuple[jax.Array, Learner]:
+) -> tuple[jax.Array, Learner[P, S]]:
     """Process one input and, if given, its target.
 
     >>> from lstm_jax.cell.parameters import initialise
@@ -203,12 +231,13 @@ def learn(
     """
     _check_learner(architecture, learner)
     check_loss(architecture, loss)
-    x_t, weight = as_input(x_t, architecture.num_inputs), as_real("weight", weight)
+    layers = layers_of(architecture)
+    x_t, weight = as_input(x_t, layers[0].num_inputs), as_real("weight", weight)
     if weight.shape != ():
         found = f"{weight.dtype} {weight.shape}{batch_hint(weight.shape, ())}"
         raise ValueError(f"weight must be one number, got {found}")
     if target is not None:
-        target = as_shaped("target", target, (architecture.num_outputs,))
+        target = as_shaped("target", target, (layers[-1].num_outputs,))
     is_real = None if mask is None else as_flags("mask", mask, ())
     is_reset = None if reset is None else as_flags("reset", reset, ())
     return _learn(architecture, loss, learner, x_t, target, weight, is_real, is_reset)
@@ -216,7 +245,7 @@ def learn(
 
 @compiled(num_static=2, results_like=lambda learner, *_: (PartitionSpec(), shardings(learner)))
 def _learn(
-    architecture: Architecture,
+    architecture: NetworkOf[Any, Any, Any],
     loss: Loss,
     learner: Learner,
     x_t: jax.Array,
@@ -234,69 +263,134 @@ def _learn(
     return tree_where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
 
 
+class _Step(NamedTuple):
+    """One step of one layer, and what a gradient needs of it."""
+
+    architecture: Architecture
+    layer: Layer[UnitWeights]
+    joined: UnitWeights
+    before: State
+    state: State
+    at: Activations
+    sources: UnitWeights
+    traces: Traces
+
+
 def _take_step(
-    architecture: Architecture,
+    architecture: Any,
     loss: Loss,
-    learner: Learner,
+    learner: Learner[Any, Any],
     x_t: jax.Array,
     target: jax.Array | None,
     weight: jax.Array,
-) -> tuple[jax.Array, Learner]:
-    dtype = learner.parameters.output.cell.dtype
-    x_t = one_hot(architecture, x_t, dtype)
-    weights = join(architecture, learner.parameters.layer)
-    before = learner.state
-    state, cell_input = cell_step(architecture, weights, before, project(weights, x_t[None])[0])
-    at = Activations(cell_input=cell_input, **state._asdict())
-    outputs = run_output_units(architecture, learner.parameters.output, state, x_t)
-    rows = recurrent_sources(architecture, before)
-    recurrent = jnp.concatenate(rows) if rows else None
-    sources = UnitWeights(x_t, recurrent, jnp.ones((), dtype), before.internal_state)
-    increments = derivatives_of_state(architecture, at, before.internal_state)
-    traces = learner.traces
-    if at.forget_gate is not None:
-        traces = decay(traces, broadcast_to_cells(architecture, at.forget_gate))
-    learner = learner._replace(state=state, traces=add_outer(traces, sources, increments))
+) -> tuple[jax.Array, Learner[Any, Any]]:
+    dtype = one_array(learner.parameters).dtype
+    layers = layers_of(architecture)
+    x_t = one_hot(layers[0], x_t, dtype)
+    is_stack, steps = isinstance(architecture, Stack), []
+    parts: tuple[Any, ...]
+    if is_stack:
+        parts = learner.parameters.layers, learner.state, learner.traces
+    else:
+        parts = (learner.parameters.layer,), (learner.state,), (learner.traces,)
+    for layer, weights, before, traces in zip(layers, *parts, strict=True):
+        x_t = _seen_from_above(architecture, steps[-1].state) if steps else x_t
+        steps.append(_step_layer(layer, weights, before, traces, x_t))
+    state, traces = (tuple(getattr(step, name) for step in steps) for name in ("state", "traces"))
+    learner = learner._replace(state=state, traces=traces)
+    outputs = run_output_units(layers[-1], learner.parameters.output, state[-1], x_t)
+    if not is_stack:
+        learner = learner._replace(state=state[0], traces=traces[0])
     if target is not None:
-        gradient = _gradient(architecture, learner, sources, at, target, weight.astype(dtype), loss)
+        gradient = _gradient(architecture, learner, steps, target, weight.astype(dtype), loss)
         learner = learner._replace(gradient=jax.tree.map(jnp.add, learner.gradient, gradient))
     return outputs, learner
 
 
-def _gradient(
+def _seen_from_above(stack: Stack, state: State) -> jax.Array:
+    return normalise(stack, layer_outputs(state), axis=0)
+
+
+def _step_layer(
     architecture: Architecture,
-    learner: Learner,
-    sources: UnitWeights,
-    at: Activations,
+    layer: Layer[UnitWeights],
+    before: State,
+    traces: Traces,
+    x_t: jax.Array,
+) -> _Step:
+    weights = join(architecture, layer)
+    state, cell_input = cell_step(architecture, weights, before, project(weights, x_t[None])[0])
+    at = Activations(cell_input=cell_input, **state._asdict())
+    rows = recurrent_sources(architecture, before)
+    recurrent = jnp.concatenate(rows) if rows else None
+    ones = jnp.ones((), x_t.dtype)
+    sources = UnitWeights(x_t, recurrent, ones, before.internal_state)
+    increments = derivatives_of_state(architecture, at, before.internal_state)
+    if at.forget_gate is not None:
+        traces = decay(traces, broadcast_to_cells(architecture, at.forget_gate))
+    traces = add_outer(traces, sources, increments)
+    return _Step(architecture, layer, weights, before, state, at, sources, traces)
+
+
+def _gradient(
+    architecture: Any,
+    learner: Learner[Any, Any],
+    steps: list[_Step],
     target: jax.Array,
     weight: jax.Array,
     loss: Loss,
-) -> Parameters:
+) -> Parameters | StackParameters:
     """Return one step's gradient of the loss, E / 2 in the paper (eqs. 19-28)."""
+    top = steps[-1]
 
-    def at_outputs(output: OutputWeights, state: State) -> jax.Array:
-        net = run_output_units(net_inputs_only(architecture), output, state, sources.input)
-        return loss(net[None], target[None], weight[None], output=architecture.output)
+    def at_outputs(output: OutputWeights, state: State, x_t: jax.Array) -> jax.Array:
+        net = run_output_units(net_inputs_only(top.architecture), output, state, x_t)
+        return loss(net[None], target[None], weight[None], output=top.architecture.output)
 
-    parameters = learner.parameters
-    by_outputs, delta = jax.grad(at_outputs, (0, 1))(parameters.output, learner.state)  # (19)
+    by_outputs, delta, delta_x = jax.grad(at_outputs, (0, 1, 2))(  # (19)
+        learner.parameters.output, top.state, top.sources.input
+    )
+    gradients = [_layer_gradient(top, delta)]
+    for step, below in zip(steps[:0:-1], steps[-2::-1], strict=True):
+        delta_x = delta_x + _errors_on_inputs(step, delta)
+        (delta,) = jax.vjp(lambda y: _seen_from_above(architecture, y), below.state)[1](delta_x)
+        delta_x = jnp.zeros_like(below.sources.input)
+        gradients.append(_layer_gradient(below, delta))
+    if isinstance(architecture, Stack):
+        return StackParameters(tuple(gradients[::-1]), None, by_outputs)
+    return Parameters(gradients[0], by_outputs)
+
+
+def _errors_on_inputs(step: _Step, delta: State) -> jax.Array:
+    """Return the error on a layer's inputs [I] from that on its units, both of the same step."""
+
+    def state(x_t: jax.Array) -> State:
+        net_input = project(step.joined, x_t[None])[0]
+        return cell_step(step.architecture, step.joined, step.before, net_input, truncate=True)[0]
+
+    return jax.vjp(state, step.sources.input)[1](delta)[0]
+
+
+def _layer_gradient(step: _Step, delta: State) -> Layer[UnitWeights]:
+    """Return the gradient by a layer's weights from the error on its units at the last step."""
+    architecture, at, sources = step.architecture, step.at, step.sources
     e_s, delta_values = unit_errors(architecture, at, delta)  # (21), (23)
     delta_net = net_input_errors(architecture, at, delta_values)  # (20), (21)
     by_output_gate = by_hidden = None
     if at.output_gate is not None:  # (22)
-        gate = parameters.layer.output_gate
+        gate = step.layer.output_gate
         by_output_gate = outer(gate._replace(peephole=None), sources, delta_net.output_gate)
         if gate.peephole is not None:  # it sees the state of this very step
             by_peephole = broadcast_to_cells(architecture, delta_net.output_gate)
             by_peephole = by_peephole * at.internal_state
             by_output_gate = by_output_gate._replace(peephole=by_peephole)
     if at.hidden is not None:
-        by_hidden = outer(parameters.layer.hidden, sources, delta_net.hidden)
-    by_layer = gradient_from_traces(architecture, learner.traces, e_s)  # (26), (28)
-    return Parameters(by_layer._replace(output_gate=by_output_gate, hidden=by_hidden), by_outputs)
+        by_hidden = outer(step.layer.hidden, sources, delta_net.hidden)
+    by_layer = gradient_from_traces(architecture, step.traces, e_s)  # (26), (28)
+    return by_layer._replace(output_gate=by_output_gate, hidden=by_hidden)
 
 
-def update(optimiser: optax.GradientTransformation, learner: Learner) -> Learner:
+def update(optimiser: optax.GradientTransformation, learner: Learner[P, S]) -> Learner[P, S]:
     """Update the weights by the gradient summed since the last update, and set it to 0.
 
     >>> from lstm_jax.cell.parameters import initialise
@@ -336,17 +430,18 @@ def _compiled_update(transform: optax.TransformUpdateFn) -> Callable[[Learner], 
 
 
 def online_gradient(
-    architecture: Architecture,
-    parameters: Parameters,
+    architecture: NetworkOf[P, Any, Any],
+    parameters: P,
     inputs: ArrayLike,
     targets: ArrayLike,
     weights: ArrayLike | None = None,
     *,
     loss: Loss = HALF_SQUARED,
-) -> tuple[jax.Array, Parameters]:
+) -> tuple[jax.Array, P]:
     """Return the outputs of a sequence and its truncated gradient, in memory independent of T.
 
-    Arguments and errors are those of `learn_chunk`; the sequence begins at `zero_state`.
+    Arguments and errors are those of `learn_chunk`; the sequence begins at `zero_state`. Of a stack
+    it is the gradient of `learn`, in which errors go down at the same step.
 
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -360,7 +455,8 @@ def online_gradient(
     """
     sequence = check_run(architecture, parameters, inputs)
     steps = sequence.inputs.shape[:1]
-    targets = as_shaped("targets", targets, (*steps, architecture.num_outputs))
+    num_outputs = layers_of(architecture)[-1].num_outputs
+    targets = as_shaped("targets", targets, (*steps, num_outputs))
     weights = as_weights(weights, steps)
     check_loss(architecture, loss)
     return _online_gradient(architecture, loss, parameters, sequence.inputs, targets, weights)
@@ -368,13 +464,13 @@ def online_gradient(
 
 @compiled(num_static=2, results_like=lambda like, *_: (PartitionSpec(), shardings(like)))
 def _online_gradient(
-    architecture: Architecture,
+    architecture: NetworkOf[P, Any, Any],
     loss: Loss,
-    parameters: Parameters,
+    parameters: P,
     inputs: jax.Array,
     targets: jax.Array,
     weights: jax.Array,
-) -> tuple[jax.Array, Parameters]:
+) -> tuple[jax.Array, P]:
     start = init_learner(architecture, parameters, optax.identity())
     start, steps = vary_alike((start, (inputs, targets, weights)))
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.architecture import GATES, Architecture
-from lstm_jax.cell.parameters import Parameters
+from lstm_jax.cell.architecture import GATES, Architecture, NetworkOf
 from lstm_jax.cell.scan import Activations
-from lstm_jax.network.layer import apply, unroll
+from lstm_jax.network.layer import apply, unroll_one
 from lstm_jax.plots import style
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+P = TypeVar("P")
 MAX_LINES = 8  # per panel
 MAX_NAMES = 14  # symbols named on an axis
 MAX_ROWS = 4  # of a legend beside a panel
@@ -29,8 +29,8 @@ Unit = tuple[str, style.Options]  # name, line style
 
 
 def network_at_work(
-    architecture: Architecture,
-    parameters: Parameters,
+    architecture: NetworkOf[P, Any, Any],
+    parameters: P,
     inputs: ArrayLike,
     *,
     length: int | None = None,
@@ -38,6 +38,7 @@ def network_at_work(
     symbols: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
     title: str = "",
+    layer: int = -1,
 ) -> Figure:
     """Draw one sequence and the network's gates, states and outputs at every step.
 
@@ -51,7 +52,7 @@ def network_at_work(
     'step'
 
     Args:
-      architecture: the network.
+      architecture: the network, an `Architecture` or a `Stack`.
       parameters: its weights.
       inputs: [T, I] floating, or [T] integers for one-hot symbols.
       length: the number of steps to draw (default: T).
@@ -59,27 +60,29 @@ def network_at_work(
       symbols: names of the I inputs, as from `symbol_names` (default: their numbers).
       classes: names of the K outputs, as from `class_names` (default: their numbers).
       title: title of the figure.
+      layer: the layer of a stack that is drawn, 0 for the lowest and -1 for the top one. The blocks
+        of a backward direction follow those of the forward one.
 
     Raises:
       ValueError: if the number of names does not fit, or `unroll` rejects an argument.
     """
-    _check_names("symbols", symbols, architecture.num_inputs)
-    _check_names("classes", classes, architecture.num_outputs)
+    net: Any = architecture
+    _check_names("symbols", symbols, net.num_inputs)
+    _check_names("classes", classes, net.num_outputs)
     steps = jnp.asarray(inputs)[:length]
-    activations, _ = unroll(architecture, parameters, steps)
     outputs, _ = apply(architecture, parameters, steps)
-    panels = _panels(architecture, activations)
+    panels = _panels(*unroll_one(net, parameters, steps, layer))
     rows, ratios = len(panels) + 2, (1.5, *[1] * len(panels), 1.2)
     figure, axes = style.new_figure(9.5, 0.2 + 1.3 * rows, rows, sharex=True, height_ratios=ratios)
     axes[0].set_title(style.literal(title))
-    symbols = symbols or [str(i) for i in range(architecture.num_inputs)]
+    symbols = symbols or [str(i) for i in range(net.num_inputs)]
     _draw_inputs(axes[0], np.asarray(steps), symbols)
     for panel, (name, values, units) in zip(axes[1:-1], panels, strict=True):
         _draw_lines(panel, values, units)
         panel.set_ylabel(name)
         if "gates" in name:
             panel.set_ylim(-0.03, 1.03)
-    classes = classes or [f"output {k}" for k in range(architecture.num_outputs)]
+    classes = classes or [f"output {k}" for k in range(net.num_outputs)]
     _draw_outputs(axes[-1], np.asarray(outputs), classes, targets)
     axes[-1].set_xlabel("step")
     if len(steps) <= MAX_STEPS:
@@ -173,13 +176,14 @@ def _add_legend(axes: Axes) -> None:
 
 
 def gates_at_symbols(
-    architecture: Architecture,
-    parameters: Parameters,
+    architecture: NetworkOf[P, Any, Any],
+    parameters: P,
     inputs: ArrayLike,
     length: ArrayLike | None = None,
     *,
     symbols: Sequence[str] | None = None,
     title: str = "",
+    layer: int = -1,
 ) -> Figure:
     """Draw the mean activation of every gate at every symbol as a table of shades and numbers.
 
@@ -193,7 +197,7 @@ def gates_at_symbols(
     ["block 1's input gate", "block 1's output gate"]
 
     Args:
-      architecture, parameters, symbols, title: as in `network_at_work`.
+      architecture, parameters, symbols, title, layer: as in `network_at_work`.
       inputs: [B, T] integers, a batch as from `Task.sample_batch`.
       length: [B] integers, the steps before the padding (default: T).
 
@@ -203,9 +207,10 @@ def gates_at_symbols(
     inputs = np.asarray(inputs)
     if inputs.ndim != 2 or not np.issubdtype(inputs.dtype, np.integer):
         raise ValueError(f"inputs must be [B, T] integers, got {inputs.dtype} {inputs.shape}")
-    _check_names("symbols", symbols, architecture.num_inputs)
-    names, means = _mean_gates(architecture, parameters, inputs, length)
-    figure, (axes,) = style.new_figure(2 + 0.55 * architecture.num_inputs, 1.2 + 0.4 * len(names))
+    net: Any = architecture
+    _check_names("symbols", symbols, net.num_inputs)
+    names, means = _mean_gates(net, layer, parameters, inputs, length)
+    figure, (axes,) = style.new_figure(2 + 0.55 * net.num_inputs, 1.2 + 0.4 * len(names))
     axes.grid(False)
     axes.imshow(means, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), mean in np.ndenumerate(means):
@@ -214,23 +219,24 @@ def gates_at_symbols(
             axes.text(column, row, f"{mean:.2f}", ha="center", va="center", color=colour)
     axes.set_yticks(range(len(names)), names)
     labels = symbols and [style.literal(name) for name in symbols]
-    axes.set_xticks(range(architecture.num_inputs), labels)
+    axes.set_xticks(range(net.num_inputs), labels)
     axes.set_title(style.literal(title))
     return figure
 
 
 def _mean_gates(
-    architecture: Architecture, parameters: Parameters, inputs: np.ndarray, length: ArrayLike | None
+    architecture: Any, layer: int, parameters: Any, inputs: np.ndarray, length: ArrayLike | None
 ) -> tuple[list[str], np.ndarray]:
     """Return the gates' names and mean activations [gates, I]; NaN where a symbol is absent."""
     lengths = np.full(len(inputs), inputs.shape[1]) if length is None else np.asarray(length)
-    activations = jax.vmap(lambda one: unroll(architecture, parameters, one)[0])(inputs)
+    run = lambda one: unroll_one(architecture, parameters, one, layer)[1]
+    activations = jax.vmap(run)(inputs)
     is_real = np.arange(inputs.shape[1]) < lengths[:, None]
     is_symbol = inputs[is_real][:, None] == np.arange(architecture.num_inputs)  # [M, I]
     names, values = [], []
     for gate in GATES:
         gates = getattr(activations, gate.activation)
-        for j in range(0 if gates is None else architecture.num_blocks):
+        for j in range(0 if gates is None else gates.shape[-1]):
             names.append(f"block {j + 1}'s {gate.name.replace('_', ' ')}")
             values.append(np.asarray(gates, np.float64)[is_real, j])
     if not names:

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import check_outputs
+from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.validation import check_symbols, require
 
 if TYPE_CHECKING:
@@ -116,7 +118,8 @@ def _check_example(task: Task, name: str, example: Example) -> None:
     is_longest = task.max_length in (0, steps)
     require(is_longest, "max_length", f"{steps}, as the inputs of {name}", task.max_length)
     shape = (steps,) if task.error_at == "every_step" else ()
-    if isinstance(task.architecture, Architecture):
+    if isinstance(task.architecture, (Architecture, Stack)):
+        check_outputs(task.architecture)
         shape = (*shape, task.architecture.num_outputs)
     else:
         shape = (*shape, *jnp.shape(targets)[-1:])  # a baseline's rule knows its outputs

@@ -12,8 +12,8 @@ import numpy as np
 
 from lstm_jax.cell.architecture import GATES
 from lstm_jax.cell.validation import as_float, check_choice, check_type, convert_fields, displayed
-from lstm_jax.network.layer import Gradient
 from lstm_jax.network.losses import HALF_SQUARED, Loss
+from lstm_jax.network.run import Gradient
 
 Optimiser = Literal["sgd", "adam", "adam_inverse_sqrt"]
 UpdateAfter = Literal["sequence", "step", "next_first_step"]

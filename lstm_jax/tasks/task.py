@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.pytrees import exportable
+from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.validation import (
     as_float,
     as_integer,
@@ -182,7 +183,7 @@ class Task(Generic[NetworkT]):
     (10, 'end')
 
     Attributes:
-      architecture: an `Architecture`, or a baseline's network.
+      architecture: an `Architecture`, a `Stack` without dropout, or a baseline's network.
       sample: draws a training sequence, (key, data) -> `Example`, with the data of `prepare`.
       is_correct: the criterion, (outputs, example) -> bool, for outputs shaped as the targets.
       name: the row's name, such as "6a"; result files are named after it.
@@ -252,6 +253,8 @@ class Task(Generic[NetworkT]):
             require(are_tests, "first_rule", "a TestRule beside a TestRule", self.first_rule)
         is_network = all(hasattr(self.architecture, n) for n in ("num_inputs", "num_outputs"))
         require(is_network, "architecture", "a network, such as Architecture", self.architecture)
+        if isinstance(self.architecture, Stack):
+            _check_stack(self, self.architecture)
         if self.prepare is None or not self.max_length:
             example = check_functions(self)
             object.__setattr__(self, "max_length", example.inputs.shape[0])
@@ -281,6 +284,20 @@ class Task(Generic[NetworkT]):
 
     def _data(self, key: jax.Array) -> Data:
         return None if self.prepare is None else self.prepare(key, 0)
+
+
+def _check_stack(task: Task, stack: Stack) -> None:
+    """Raise ValueError, by name, for what trials of a stack of layers cannot do."""
+    hyperparameters = task.hyperparameters
+    if stack.dropout:
+        raise ValueError(f"dropout must be 0 in trials, got {stack.dropout}; fit trains with it")
+    if task.sequential_construction:
+        raise ValueError("sequential_construction must be False for a stack of layers")
+    if hyperparameters.add_gate_bias:
+        raise ValueError("add_gate_bias must be False for a stack of layers")
+    if stack.bidirectional and hyperparameters.update_after != "sequence":
+        got = repr(hyperparameters.update_after)
+        raise ValueError(f"update_after must be 'sequence' for two directions, got {got}")
 
 
 def replace_architecture(task: Task, **fields: object) -> Task:

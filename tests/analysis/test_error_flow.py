@@ -13,7 +13,8 @@ from lstm_jax.analysis.error_flow import carrousel_factors, error_bound, recurre
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, Weights
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.step import State
-from lstm_jax.network.layer import RunOptions, unroll
+from lstm_jax.network.layer import unroll
+from lstm_jax.network.run import RunOptions
 
 
 def test_the_carrousel_keeps_errors_unchanged():

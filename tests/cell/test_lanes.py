@@ -26,8 +26,9 @@ from lstm_jax.cell import lanes
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import product
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions, apply
+from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import half_squared_error
+from lstm_jax.network.run import RunOptions
 
 pytestmark = pytest.mark.usefixtures("float64")
 

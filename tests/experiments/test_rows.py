@@ -34,7 +34,8 @@ ROWS = {
 }
 # Tested elsewhere:
 OTHER_BINARIES = {"ablations", "benchmark", "claims", "diagnose", "digests", "error_flow"}
-OTHER_BINARIES |= {"export", "fit", "notebooks", "predict", "api_reference", "report", "search", "tables"}
+OTHER_BINARIES |= {"api_reference", "export", "fit", "notebooks", "predict", "report"}
+OTHER_BINARIES |= {"search", "tables"}
 TINY = ["--trials=2", "--max_sequences=20", "--devices=1"]
 
 

@@ -17,8 +17,9 @@ from helpers import EVERYTHING
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions, apply, unroll
+from lstm_jax.network.layer import apply, unroll
 from lstm_jax.network.losses import half_squared_error
+from lstm_jax.network.run import RunOptions
 
 STEPS = 10
 NETWORKS = {

@@ -16,7 +16,8 @@ from lstm_jax.network.attention import (
     additive_attention,
     dot_product_attention,
 )
-from lstm_jax.network.layer import RunOptions, unroll
+from lstm_jax.network.layer import unroll
+from lstm_jax.network.run import RunOptions
 
 pytestmark = pytest.mark.usefixtures("float64")
 

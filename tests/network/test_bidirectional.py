@@ -10,7 +10,8 @@ from helpers import DESCENDANT, assert_close, assert_equal, make_problem, quick_
 
 from lstm_jax.cell.scan import Steps
 from lstm_jax.network.interop import from_library
-from lstm_jax.network.layer import RunOptions, bidirectional, output_units, unroll
+from lstm_jax.network.layer import bidirectional, output_units, unroll
+from lstm_jax.network.run import RunOptions
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -12,9 +12,10 @@ from helpers import EVERYTHING, assert_close, quick_jit
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import initialise
-from lstm_jax.network.layer import RunOptions, apply, unroll
+from lstm_jax.network.layer import apply, unroll
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import online_gradient
+from lstm_jax.network.run import RunOptions
 
 GRADIENTS = ("truncated", "truncated_autodiff", "full")
 STEPS = 20

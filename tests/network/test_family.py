@@ -22,8 +22,9 @@ from helpers import (
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import zero_state
-from lstm_jax.network.layer import RunOptions, apply, step, unroll
+from lstm_jax.network.layer import apply, step, unroll
 from lstm_jax.network.losses import half_squared_error
+from lstm_jax.network.run import RunOptions
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -17,7 +17,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from lstm_jax.cell.parameters import check_parameters, initialise
 from lstm_jax.cell.step import zero_state
 from lstm_jax.network.interop import LAYOUTS, from_library, modern, to_library
-from lstm_jax.network.layer import RunOptions, apply
+from lstm_jax.network.layer import apply
+from lstm_jax.network.run import RunOptions
 
 STEPS, INPUTS, CELLS = 4, 3, 4
 Arrays = dict

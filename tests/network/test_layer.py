@@ -23,8 +23,9 @@ from helpers import (
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions, apply, unroll
+from lstm_jax.network.layer import apply, unroll
 from lstm_jax.network.losses import half_squared_error
+from lstm_jax.network.run import RunOptions
 
 pytestmark = pytest.mark.usefixtures("float64")
 

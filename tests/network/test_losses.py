@@ -14,7 +14,7 @@ from scipy.special import expit, log_softmax, softmax
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions, apply, net_inputs_only
+from lstm_jax.network.layer import apply, net_inputs_only
 from lstm_jax.network.losses import (
     LOSSES,
     Loss,
@@ -24,6 +24,7 @@ from lstm_jax.network.losses import (
     softmax_cross_entropy,
 )
 from lstm_jax.network.online import online_gradient
+from lstm_jax.network.run import RunOptions
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -24,9 +24,10 @@ from helpers import (
 
 from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions, apply
+from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import online_gradient
+from lstm_jax.network.run import RunOptions
 
 pytestmark = pytest.mark.usefixtures("float64")
 

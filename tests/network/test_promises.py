@@ -27,7 +27,7 @@ from lstm_jax.cell.parameters import initialise
 from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import zero_state
 from lstm_jax.network.chunkwise import learn_chunk
-from lstm_jax.network.layer import RunOptions, apply, bidirectional, output_units, step, unroll
+from lstm_jax.network.layer import apply, bidirectional, output_units, step, unroll
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.online import (
     Learner,
@@ -37,6 +37,7 @@ from lstm_jax.network.online import (
     start_sequence,
     update,
 )
+from lstm_jax.network.run import RunOptions
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -32,9 +32,11 @@ PYTREES = (
     STATE,
     lstm.Steps(mask=np.ones(4, bool), reset=np.zeros(4, bool)),
     PARAMETERS.layer.cell,
+    lstm.StackParameters((PARAMETERS.layer,), None, PARAMETERS.output),
 )
 STATIC = (
     NET,
+    lstm.make_stack(3, ((2,), (1,)), 1, bidirectional=True, dropout=0.5),
     lstm.Loss(cross_entropy=0.1, tolerance=0.3),
     lstm.RunOptions(gradient="full", reverse=True),
 )

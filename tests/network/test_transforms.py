@@ -13,8 +13,9 @@ from helpers import EVERYTHING, assert_close, make_problem, quick_jit
 from jax.sharding import Mesh, PartitionSpec
 
 from lstm_jax.cell.scan import Steps
-from lstm_jax.network.layer import RunOptions, apply
+from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import half_squared_error
+from lstm_jax.network.run import RunOptions
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -13,7 +13,8 @@ from small_tasks import take_trial
 
 from lstm_jax.cell.architecture import UNIT_TYPES, Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
-from lstm_jax.network.layer import Gradient, RunOptions, apply
+from lstm_jax.network.layer import apply
+from lstm_jax.network.run import Gradient, RunOptions
 from lstm_jax.training.update_rules.construction import mask_blocks
 
 pytestmark = pytest.mark.usefixtures("float64")

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.validation import as_integer, check_type
 from lstm_jax.tasks.task import Data, Example, StreamRule, Task, TestRule, real_steps
 from lstm_jax.training.trials import stopping
@@ -257,7 +258,7 @@ class TrainingLoop:
 
 def make_update_rule(task: Task) -> BatchUpdateRule[AnyModel]:
     """Make the LSTM's update rule by the hyperparameters of a task."""
-    if not isinstance(task.architecture, Architecture):
+    if not isinstance(task.architecture, (Architecture, Stack)):
         name = type(task.architecture).__name__
         raise ValueError(f"update_rule must be given for a task whose architecture is a {name}")
     if task.hyperparameters.update_after != "step":

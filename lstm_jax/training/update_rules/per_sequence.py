@@ -14,10 +14,12 @@ from optax.tree_utils import tree_where
 from lstm_jax.cell.activations import activate_outputs
 from lstm_jax.cell.architecture import GATES, Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import State
 from lstm_jax.cell.validation import picklable
-from lstm_jax.network.layer import At, RunOptions, Steps, apply, net_inputs_only
+from lstm_jax.network.layer import apply, net_inputs_only
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
+from lstm_jax.network.run import At, RunOptions
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
 from lstm_jax.training.update_rules.base import (
