@@ -14,7 +14,7 @@ from resources import MEGABYTE, assert_bounded, measure, needs_proc
 
 import lstm_jax as lstm
 
-pytestmark = [pytest.mark.slow, needs_proc]
+pytestmark = needs_proc
 
 NET, ADAM = DESCENDANT, optax.adam(0.001)
 PARAMETERS = jax.tree.map(np.float32, random_parameters(NET))
