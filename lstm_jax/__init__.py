@@ -23,7 +23,7 @@ if jax.__version_info__ < (0, 10):  # before anything breaks for want of what it
 from lstm_jax import baselines, data, network, plots, tasks, training
 from lstm_jax.analysis import scores
 from lstm_jax.analysis.diagnostics import Finding, diagnose
-from lstm_jax.cell.activations import ACTIVATIONS, Activation
+from lstm_jax.cell.activations import ACTIVATIONS, Activation, register_activation
 from lstm_jax.cell.architecture import Architecture, Layer
 from lstm_jax.cell.parameters import (
     OutputWeights,
@@ -156,6 +156,7 @@ __all__ = (
     "pad_sequences",
     "plots",
     "processes",
+    "register_activation",
     "row_names",
     "save",
     "save_state",

@@ -123,6 +123,31 @@ CASES: dict[str, Rows] = {
         output=(None, "relu", 1),
         initial_activation=NO_NUMBER,
     ),
+    "Stack": of(
+        lstm.Stack,
+        {"layers": (NET,)},
+        layers=(None, (), NET, (NET, NET), (3,), "ab"),
+        bidirectional=NO_FLAG,
+        dropout=(*NO_NUMBER, -0.1, 1.0),
+        normalisation=(None, "batch", 1),
+    ),
+    "make_stack": of(
+        lstm.make_stack,
+        {"num_inputs": 3, "blocks": ((2,), (1, 1)), "num_outputs": 1},
+        num_inputs=(*NO_WHOLE, 0),
+        num_outputs=NO_WHOLE,
+        blocks=(None, (), 2, ((),), ((0,),), ((2,), 3), "ab"),
+        bidirectional=NO_FLAG,
+        dropout=(*NO_NUMBER, -0.1, 1.0),
+        normalisation=(None, "batch", 1),
+    ),
+    "register_activation": of(
+        lstm.register_activation,
+        {"name": "twice", "function": lambda x: 2 * x, "derivative": lambda y: 0 * y + 2},
+        name=(None, "", "a b", "tanh", "softmax", 3),
+        function=(None, 3, lambda x: x.sum(), lambda x: x / x.sum()),
+        derivative=(None, 3, lambda y: y, lambda y: 0 * y + jnp.nan),
+    ),
     "initialise": of(
         lstm.initialise,
         {"key": KEY, "architecture": NET},
@@ -419,8 +444,8 @@ CASES: dict[str, Rows] = {
 WITHOUT_CASES = {
     "ACTIVATIONS", "Activation", "Activations", "AdditiveAttention", "Attention", "BatchUpdateRule",
     "DotProductAttention", "Epoch", "EpochBar", "Example", "Finding", "FitResult", "FitState",
-    "LOSSES", "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "State", "Steps",
-    "TrialResult", "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss", "network", "online",
+    "LOSSES", "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "StackParameters", "State",
+    "Steps", "TrialResult", "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss", "network", "online",
     "output_units", "plots", "processes", "row_names", "scores", "tasks", "write_epochs",
 }  # fmt: skip
 

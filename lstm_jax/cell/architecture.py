@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, ge
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.activations import ACTIVATIONS, OUTPUTS
+from lstm_jax.cell.activations import ACTIVATIONS, output_activations
 from lstm_jax.cell.pytrees import exportable, static
 from lstm_jax.cell.validation import as_float, as_integer, check_choice, require
 
@@ -149,7 +149,8 @@ class Architecture(NetworkOf["Parameters", "State", "Activations"]):
       biases: which units have a bias weight: "none", "gates", "hidden" (the whole hidden layer)
         or "all" (the hidden layer and the output units); or a tuple of unit types, such as
         ("input_gate", "output").
-      cell_input: the activation function g, a key of `ACTIVATIONS`.
+      cell_input: the activation function g, a key of `ACTIVATIONS`, to which `register_activation`
+        adds.
       cell_output: the activation function h, a key of `ACTIVATIONS`.
       output: the activation function of the output units, a key of `ACTIVATIONS`; or "softmax" for
         the probabilities of K classes, at least 2.
@@ -199,7 +200,7 @@ class Architecture(NetworkOf["Parameters", "State", "Activations"]):
             check_choice("biases", self.biases, get_args(Biases))
         for name in ("cell_input", "cell_output"):
             check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
-        check_choice("output", self.output, OUTPUTS)
+        check_choice("output", self.output, output_activations())
         if self.output == "softmax":
             as_integer("num_outputs of a softmax", self.num_outputs, 2)
         if self.input_to_output and not self.num_outputs:

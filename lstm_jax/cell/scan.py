@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
+from lstm_jax.cell.activations import BOUNDED
 from lstm_jax.cell.architecture import Architecture, MaybeNone
 from lstm_jax.cell.lanes import (
     FEW_SOURCES,
@@ -100,7 +101,7 @@ class LayerScan(NamedTuple):
         """Run the layer."""
         # With a length, the loop need not mask: the state after the last real step is in the
         # record. An unbounded cell input could overflow in the padding, so it is masked.
-        is_bounded = self.architecture.cell_input != "identity"
+        is_bounded = self.architecture.cell_input in BOUNDED
         final_from_record = self.record and sequence.length is not None and is_bounded
         start = self.state_at_reset(sequence)
         weights, net_inputs, inputs = _inputs_of_loop(weights, sequence.inputs)

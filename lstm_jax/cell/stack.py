@@ -143,8 +143,9 @@ def make_stack(
       TypeError: if `Architecture` does not have a field.
       ValueError: if a value is out of its range.
     """
-    is_list = isinstance(blocks, (tuple, list)) and len(blocks) > 0
-    require(is_list, "blocks", "the blocks of each layer, such as ((2, 2), (2,))", blocks)
+    is_list = lambda value: isinstance(value, (tuple, list)) and len(value) > 0
+    is_met = is_list(blocks) and all(map(is_list, blocks))
+    require(is_met, "blocks", "the blocks of each layer, such as ((2, 2), (2,))", blocks)
     layers: list[Architecture] = []
     for i, sizes in enumerate(blocks):
         is_top = i == len(blocks) - 1

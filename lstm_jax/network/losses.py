@@ -36,7 +36,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.activations import OUTPUTS, activate_outputs, logistic
+from lstm_jax.cell.activations import activate_outputs, logistic, output_activations
 from lstm_jax.cell.architecture import NetworkOf
 from lstm_jax.cell.parameters import check_outputs, layers_of
 from lstm_jax.cell.pytrees import static
@@ -235,7 +235,7 @@ class Loss:
 
     def check(self, output: str) -> None:
         """Raise ValueError unless the loss is defined for an activation of the output units."""
-        check_choice("output", output, OUTPUTS)
+        check_choice("output", output, output_activations())
         if self.cross_entropy and output not in ("logistic", "softmax"):
             wanted = "output units 'logistic' or 'softmax'"
             raise ValueError(f"the cross entropy needs {wanted}, got {output!r}")

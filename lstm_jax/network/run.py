@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, Literal, TypeVar, cast, get_args
 
 import jax
@@ -123,14 +122,15 @@ def check_state(
     lanes: tuple[int, ...] = (),
 ) -> None:
     """Raise ValueError unless a state fits a network with weights of a dtype."""
-    shapes = state_shapes(architecture, lanes)
+    found, shapes = [cast("Any", state)], [cast("Any", state_shapes(architecture, lanes))]
     if isinstance(architecture, Stack):
-        structure = functools.partial(jax.tree.structure, is_leaf=is_state)
-        wanted = "a tuple with a State per layer, or two with two directions"
-        require(structure(state) == structure(shapes), name, wanted, state)
-    states = jax.tree.leaves(state, is_leaf=is_state)
-    for found, shape in zip(states, jax.tree.leaves(shapes, is_leaf=is_state), strict=True):
-        check_fields(name, found, shape, dtype)
+        (found, structure), (shapes, wanted) = (
+            jax.tree.flatten(tree, is_leaf=is_state) for tree in (state, shapes[0])
+        )
+        is_met = structure == wanted
+        require(is_met, name, "a tuple with a State per layer, or two with two directions", state)
+    for one, shape in zip(found, shapes, strict=True):
+        check_fields(name, one, shape, dtype)
 
 
 def _run(

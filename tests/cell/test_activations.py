@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from helpers import DESCENDANT, assert_close, assert_equal, make_problem
 
-from lstm_jax.cell.activations import ACTIVATIONS
+import lstm_jax
+from lstm_jax.cell import activations
+from lstm_jax.cell.activations import ACTIVATIONS, Activation, register_activation
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -49,3 +54,62 @@ def test_dtype_is_preserved(name: str, dtype: jnp.dtype):
     f = ACTIVATIONS[name]
     y = f(jnp.array(0.3, dtype))
     assert y.dtype == f.derivative(y).dtype == dtype
+
+
+def relu_squared(x):
+    return jnp.maximum(x, 0) ** 2
+
+
+def register() -> Activation:
+    return register_activation("relu_squared", relu_squared, lambda y: 2 * jnp.sqrt(y))
+
+
+def test_a_registered_activation_is_used_with_its_gradient():
+    """...that the oracle of `truncated_autodiff`, which knows only the function, confirms."""
+    register()
+    fields = {"cell_input": "relu_squared", "cell_output": "relu_squared"}
+    net = dataclasses.replace(DESCENDANT, **fields, output="relu_squared")
+    problem = make_problem(net, steps=5, padding="length", seed=3)
+    parameters = jax.tree.map(lambda w: w / 2, problem.parameters)
+
+    def loss(parameters, gradient):
+        outputs, _ = lstm_jax.apply(
+            net,
+            parameters,
+            problem.inputs,
+            steps=lstm_jax.Steps(length=problem.mask.sum()),
+            options=lstm_jax.RunOptions(gradient=gradient),
+        )
+        return (outputs**2).sum()
+
+    found, expected = (
+        jax.grad(loss)(parameters, name) for name in ("truncated", "truncated_autodiff")
+    )
+    assert_close(found, expected, 1e-10)
+    assert np.abs(found.layer.cell.input).max() > 0
+
+
+def test_a_wrong_derivative_is_refused_with_the_place():
+    with pytest.raises(ValueError, match=r"derivative must be .* at net input .*, got"):
+        register_activation("wrong", jnp.sin, lambda y: 1 - y * y)
+    assert "wrong" not in ACTIVATIONS
+
+
+def test_a_name_stands_for_one_function():
+    assert register() is register() is ACTIVATIONS["relu_squared"]
+    with pytest.raises(ValueError, match="name must be a new one, or one of the same function"):
+        register_activation("relu_squared", jnp.tanh, lambda y: 1 - y * y)
+    with pytest.raises(TypeError):
+        ACTIVATIONS["other"] = ACTIVATIONS["tanh"]  # pyright: ignore[reportIndexIssue]
+
+
+def test_files_keep_the_name_and_unknown_names_are_refused(tmp_path, monkeypatch):
+    register()
+    net = dataclasses.replace(DESCENDANT, cell_input="relu_squared")
+    parameters = lstm_jax.initialise(jax.random.key(0), net)
+    path = tmp_path / "net.safetensors"
+    lstm_jax.save(path, net, parameters)
+    assert_equal(lstm_jax.load(path), (net, parameters))
+    monkeypatch.delitem(activations._activations, "relu_squared")
+    with pytest.raises(ValueError, match="does not hold a network: cell_input must be one of"):
+        lstm_jax.load(path)

@@ -17,6 +17,7 @@ from helpers import assert_close
 import lstm_jax
 from experiments.examples import (
     export,
+    own_cell,
     own_data,
     own_task,
     own_training_loop,
@@ -78,6 +79,22 @@ def test_the_upper_layer_s_error_reaches_the_lower_one():
 def test_a_new_task_is_solved_by_the_lstm_and_not_with_one_step_of_memory():
     solved = {n: [trial.solved for trial in trials] for n, trials in own_task.main().items()}
     assert solved == {"LSTM": [True] * 5, "Elman's procedure": [False] * 5}
+
+
+def test_a_cell_of_one_s_own_solves_the_task():
+    assert [trial.solved for trial in own_cell.main()] == [True] * 5
+
+
+def test_the_cell_of_one_s_own_is_a_gated_recurrent_unit():
+    """...of the first paper, whose reset gate acts before the product."""
+    rng = np.random.default_rng(0)
+    shapes = {"gates": (8, 8), "candidate": (8, 4)}
+    weights = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    h, x = rng.normal(size=4), rng.normal(size=4)
+    f = lambda net: 1 / (1 + np.exp(-net))
+    z, r = np.split(f(np.append(x, h) @ weights["gates"]), 2)
+    candidate = np.tanh(np.append(x, r * h) @ weights["candidate"])
+    assert_close(own_cell.gru(weights, h, x), (1 - z) * candidate + z * h, 1e-5)
 
 
 READER = """
