@@ -444,8 +444,9 @@ CASES: dict[str, Rows] = {
 WITHOUT_CASES = {
     "ACTIVATIONS", "Activation", "Activations", "AdditiveAttention", "Attention", "BatchUpdateRule",
     "DotProductAttention", "Epoch", "EpochBar", "Example", "Finding", "FitResult", "FitState",
-    "LOSSES", "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "StackParameters", "State",
-    "Steps", "TrialResult", "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss", "network", "online",
+    "LOSSES", "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "StackParameters",
+    "State", "Steps", "TrialResult", "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss",
+    "network", "online",
     "output_units", "plots", "processes", "row_names", "scores", "tasks", "write_epochs",
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ RECURRENT = lstm_jax.baselines.training_loop(SIXA).task
 RECORDS = [
     lstm_jax.Architecture(8, (2, 3), 4, num_hidden=1, initial_activation=0.5),
     lstm_jax.Loss(0.5, 0.25, 0.125),
+    lstm_jax.Stack((lstm_jax.Architecture(2, (1,), 1),), dropout=0.5),
     lstm_jax.Hyperparameters(0.5, 0.25, (-2.0, -4.0), (-1.0, -2.0), (3.0, 4.0)),
     tasks.StreamRule(200, 3, 0.5),
     tasks.TestRule(100, 20, 3, 0.5),

@@ -57,20 +57,22 @@ class Snapshot(NamedTuple):
 
     A runner replaces it as a whole, so that an exception, wherever it falls, leaves the run as
     before a chunk or as after it.
+
+    Attributes:
+      num_sequences: training sequences of each trial still running.
+      total_sequences: training sequences, summed over all trials.
+      status: [R] int32, as `Trials.status`.
+      metrics: the metrics of every chunk, [R] each.
+      host_state: all trials, on the host; up to date for those that are in no batch.
+      batches: the trials that still run.
     """
 
     num_sequences: int
-    """Training sequences of each trial still running."""
     total_sequences: int
-    """Training sequences, summed over all trials."""
     status: np.ndarray
-    """[R] int32, as `Trials.status`."""
     metrics: tuple[Metrics, ...]
-    """The metrics of every chunk, [R] each."""
     host_state: TrainState
-    """All trials, on the host; up to date for those that are in no batch."""
     batches: tuple[Batch, ...]
-    """The trials that still run."""
 
 
 class TrialRunner:
