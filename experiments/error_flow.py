@@ -28,6 +28,7 @@ from lstm_jax.baselines.gradient_descent import training_loop
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.plots.curves import draw_lines
+from lstm_jax.training.trials.training_loop import MAX_SEQUENCES
 from lstm_jax.training.update_rules.base import AnyModel
 
 Lines = Document  # by label, the largest |error at t-q| for a unit error at t, [steps]
@@ -109,7 +110,7 @@ def _style(label: str) -> style.Options:
 def define(flags: FlagSet) -> None:
     flags.output("error_flow.png")
     flags.integer("steps", 1000, "Largest lag q.", 2, 100_000)
-    flags.integer("sequences", 20_000, "Training sequences.")
+    flags.integer("sequences", 20_000, "Training sequences.", most=MAX_SEQUENCES)
     flags.seed()
 
 

@@ -81,10 +81,11 @@ def torch_weights(net: Architecture, parameters: Parameters) -> bytes:
         raise ValueError("torch.nn.Linear has no input_to_output of architecture")
     arrays = to_library("torch.nn.LSTM", net, parameters)
     named = {f"lstm.{name}": array for name, array in arrays.items()}
-    named["output.weight"] = parameters.output.cell.T
+    dtype = arrays["weight_ih_l0"].dtype  # bfloat16 has become float32
+    named["output.weight"] = np.array(parameters.output.cell.T, dtype, order="C")
     if parameters.output.bias is not None:
-        named["output.bias"] = parameters.output.bias
-    return as_safetensors({name: np.ascontiguousarray(array) for name, array in named.items()})
+        named["output.bias"] = np.array(parameters.output.bias, dtype)
+    return as_safetensors(named)
 
 
 COMMAND = Command("export", __doc__, define, main)

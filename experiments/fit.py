@@ -81,6 +81,10 @@ def main(values: FlagValues) -> None:
         check_free(values.out / name, values.overwrite)
     configure()
     result, net = train(task, prepared, values)
+    if result.state.epoch == 0:
+        if result.stopped == "interrupted":
+            raise Interrupted("interrupted in the first epoch; nothing was written")
+        raise ValueError("the first epoch was not finite; a lower --learning_rate may help")
     document = write(task.report, prepared, values, net, result)
     if not values.quiet:
         print(summary(result, document["scores"]), flush=True)

@@ -20,7 +20,7 @@ from experiments.cli.command import Command, FlagSet, FlagValues, configure
 from experiments.cli.files import check_free
 from experiments.own.files import Data, read_data
 from experiments.own.run import outputs_of, read_network
-from experiments.own.tasks import About, encode, in_units
+from experiments.own.tasks import About, encode_data, in_units
 from lstm_jax.network.writing import write_atomically
 
 
@@ -35,12 +35,12 @@ def define(flags: FlagSet) -> None:
 def main(values: FlagValues) -> None:
     """Write the predictions."""
     configure()
-    net, parameters, about = read_network(pathlib.Path(values.net).expanduser())
     path, out = (pathlib.Path(p).expanduser() for p in (values.data, values.out))
     if out.suffix not in (".csv", ".npz") or not out.parent.is_dir():
         raise ValueError(f"--out must be a .csv or .npz file in an existing folder, got {out}")
     check_free(out, values.overwrite)
     data = read_data(path, values.ignore)
+    net, parameters, about = read_network(pathlib.Path(values.net).expanduser())
     try:
         inputs, places = cut(data, about)
     except ValueError as error:
@@ -58,10 +58,7 @@ def main(values: FlagValues) -> None:
 
 def cut(data: Data, about: About) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
     """Return the inputs of each prediction, and the sequence and the step that it is made after."""
-    if ("symbols" in about) != data.are_symbols or data.channels != about.get("channels", []):
-        wanted = ", ".join(about.get("channels", ["symbols"]))
-        raise ValueError(f"the network needs {wanted}, got {', '.join(data.channels) or 'symbols'}")
-    inputs = encode(data.inputs, about)
+    inputs = encode_data(data, about)
     if "window" not in about:
         return inputs, [(i, len(sequence) - 1) for i, sequence in enumerate(inputs)]
     window = about["window"]

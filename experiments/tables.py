@@ -167,7 +167,7 @@ def _by_task(documents: Sequence[Document]) -> dict[str, list[Document]]:
 
 def solved_network(documents: Sequence[Document]) -> Document | None:
     """Return the first of the best recipes' results that contains a solved network."""
-    return next((d for d in best_of_each(documents) if d["network"]), None)
+    return next(filter(collection.has_solved_network, best_of_each(documents)), None)
 
 
 def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:

@@ -1,10 +1,12 @@
 """The LSTM of Hochreiter & Schmidhuber (1997) in JAX: cell, truncated gradient, tasks, baselines.
 
     Architecture -> initialise -> apply -> loss -> jax.grad -> optax
+    data.split -> data.fit_scaler -> data.batches -> fit -> scores -> save
 
 `Architecture` describes a network, `initialise` draws its weights, `apply` computes its outputs for
 one sequence, and `jax.grad` of a loss on them is the paper's truncated gradient. `learn` and
-`update` compute the same gradient in forward mode, for streams. `make_task`, `make_recipe`,
+`update` compute the same gradient in forward mode, for streams. `fit` trains any loss on batches of
+your own data, which `data` makes and `scores` judges. `make_task`, `make_recipe`,
 `TrainingLoop` and `TrialRunner` reproduce the paper's experiments; `baselines` has the methods that
 the paper compares with. Functions are for one sequence and one network; `jax.vmap` lifts them to
 batches. On a CPU, small networks are several times as fast after `configure_cpu()`.
@@ -77,6 +79,7 @@ from lstm_jax.training.fit import (
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.recipes.recipe import Recipe, make_recipe
+from lstm_jax.training.runs.progress import EpochBar
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -96,6 +99,7 @@ __all__ = (
     "BatchUpdateRule",
     "DotProductAttention",
     "Epoch",
+    "EpochBar",
     "Example",
     "Finding",
     "FitResult",

@@ -63,6 +63,7 @@ QUICK = {
 }
 # Files that take long; CI runs them after the README's command.
 SLOW = {
+    "test_how_to",
     "baselines/test_cascade_correlation",
     "baselines/test_chunker",
     "baselines/test_guessing",
@@ -77,6 +78,10 @@ SLOW = {
     "experiments/test_notebooks",
     "experiments/test_resumption",
     "experiments/test_search",
+    "experiments/test_settings",
+    "network/test_endless",
+    "network/test_meshes",
+    "network/test_settings",
     "training/test_devices",
     "training/test_optimisers",
     "training/test_processes",

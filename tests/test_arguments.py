@@ -355,11 +355,6 @@ CASES: dict[str, Rows] = {
         max_length=NO_WHOLE,
         error_at=("begin", None),
     )
-    | of(
-        lambda output: tasks.replace_architecture(TASK, num_outputs=2, output=output),
-        {},
-        output=("softmax",),
-    )
     | of(TASK.sample_batch, {"key": KEY, "size": 2}, size=(*NO_WHOLE, 0), key=NO_KEY[:4])
     | {"tolerance": (tasks.within, (*NO_NUMBER, 0, -0.1))},
     "Hyperparameters": of(
@@ -399,7 +394,7 @@ CASES: dict[str, Rows] = {
             lambda v: network_from_document(RESULT | {"architecture": v}),
             (None, "x", {}, RESULT["architecture"] | {"unknown": 1}),
         ),
-        "solved": (network_from_document, (RESULT | {"network": None},)),
+        "no network": (network_from_document, (RESULT | {"network": None},)),
     },
     "save_state": of(
         lstm.save_state,
@@ -448,10 +443,10 @@ CASES: dict[str, Rows] = {
 # loops, on validated arguments.
 WITHOUT_CASES = {
     "ACTIVATIONS", "Activation", "Activations", "AdditiveAttention", "Attention", "BatchUpdateRule",
-    "DotProductAttention", "Epoch", "Example", "Finding", "FitResult", "FitState", "LOSSES",
-    "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "StackParameters", "State",
-    "Steps", "TrialResult",
-    "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss", "network", "online",
+    "DotProductAttention", "Epoch", "EpochBar", "Example", "Finding", "FitResult", "FitState",
+    "LOSSES", "Layer", "Learner", "OutputWeights", "Parameters", "Recipe", "StackParameters",
+    "State", "Steps", "TrialResult", "UnitWeights", "UpdateRule", "Vmapped", "data", "mean_loss",
+    "network", "online",
     "output_units", "plots", "processes", "row_names", "scores", "tasks", "write_epochs",
 }  # fmt: skip
 

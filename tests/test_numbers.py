@@ -17,6 +17,7 @@ from lstm_jax import tasks
 from lstm_jax.baselines import cascade_correlation, chunker, fully_recurrent, guessing
 from lstm_jax.baselines.gradient_descent import RTRL, RecurrentUpdate
 from lstm_jax.network.optimisers import make_optimiser
+from lstm_jax.tasks.task import Bound, Generator
 from lstm_jax.training.host.devices import Devices
 from lstm_jax.training.update_rules import per_step, random_search, stored_keys
 
@@ -27,6 +28,7 @@ RECURRENT = lstm_jax.baselines.training_loop(SIXA).task
 RECORDS = [
     lstm_jax.Architecture(8, (2, 3), 4, num_hidden=1, initial_activation=0.5),
     lstm_jax.Loss(0.5, 0.25, 0.125),
+    lstm_jax.Stack((lstm_jax.Architecture(2, (1,), 1),), dropout=0.5),
     lstm_jax.Hyperparameters(0.5, 0.25, (-2.0, -4.0), (-1.0, -2.0), (3.0, 4.0)),
     tasks.StreamRule(200, 3, 0.5),
     tasks.TestRule(100, 20, 3, 0.5),
@@ -42,8 +44,8 @@ RECORDS = [
     RecurrentUpdate(RECURRENT, make_optimiser("sgd", 0.5), RTRL, 0.125),
 ]
 WITHOUT_NUMBERS = {
-    Devices, guessing.Guessing, lstm_jax.PerSequenceUpdate, lstm_jax.Recipe, lstm_jax.RunOptions,
-    lstm_jax.TrialResult, lstm_jax.Vmapped, per_step.PerStepUpdate,
+    Bound, Devices, Generator, guessing.Guessing, lstm_jax.PerSequenceUpdate, lstm_jax.Recipe,
+    lstm_jax.RunOptions, lstm_jax.TrialResult, lstm_jax.Vmapped, per_step.PerStepUpdate,
     random_search.RandomSearchUpdate, stored_keys.StoredKey,
 }  # fmt: skip
 KINDS: dict[str, Callable[[Any], Any]] = {

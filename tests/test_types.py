@@ -21,6 +21,7 @@ def test_a_user_s_program_runs():
     check_parameters(user_program.NET, learner.parameters)
     assert not any(leaf.any() for leaf in jax.tree.leaves(learner.gradient))
     assert user_program.trials() == []
+    assert user_program.own_data().stopped == "epochs"
     assert user_program.stack().shape == (4, 1)
 
 

@@ -75,5 +75,33 @@ def trials() -> list[lstm.TrialResult]:
     return [] if runner.num_sequences == 0 else runner.run()
 
 
+def own_data() -> lstm.FitResult[lstm.Parameters]:
+    """Training on batches of sequences."""
+    net = lstm.Architecture(num_inputs=3, blocks=(2,), num_outputs=2, output="softmax")
+    sequences = [np.ones((3, 3)), np.zeros((5, 3))]
+    scaler = lstm.data.fit_scaler(sequences)
+    assert_type(scaler, lstm.data.Scaler)
+    batches = list(lstm.data.batches([scaler.transform(s) for s in sequences], [0, 1]))
+    assert_type(batches, list[lstm.data.Batch])
+
+    def loss(parameters: lstm.Parameters, batch: lstm.data.Batch) -> jax.Array:
+        run = lambda x: lstm.apply(lstm.net_inputs_only(net), parameters, x, at="end")[0]
+        return jax.vmap(lstm.softmax_cross_entropy)(
+            jax.vmap(run)(batch.inputs), batch.targets
+        ).mean()
+
+    result = lstm.fit(
+        loss,
+        lstm.initialise(jax.random.key(0), net),
+        optax.sgd(0.1),
+        batches,
+        epochs=2,
+        validate=lstm.mean_loss(loss, batches),
+    )
+    assert_type(result, lstm.FitResult[lstm.Parameters])
+    assert_type(result.parameters, lstm.Parameters)
+    return result
+
+
 if __name__ == "__main__":
-    print(network(), stream().gradient.output.bias, trials())
+    print(network(), stream().gradient.output.bias, trials(), own_data().history)

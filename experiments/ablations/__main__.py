@@ -22,6 +22,7 @@ published number of sequences. --show writes README.md and its pictures from the
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from collections.abc import Iterator
 
@@ -30,7 +31,7 @@ from absl.flags import FlagValues
 from experiments.ablations import cells, design, page
 from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
 from experiments.cli.files import make_folder
-from lstm_jax import make_task, row_names
+from lstm_jax import make_recipe, make_task, row_names
 from lstm_jax.training.runs.result_file import about_run
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "ablations"
@@ -57,8 +58,7 @@ def main(values: FlagValues) -> None:
         print(page.write_page(folder))
         return
     rows = list(row_names()) if values.rows == "all" else values.rows.split(",")
-    for row in rows:
-        make_task(row)  # raises ValueError for an unknown one
+    _check(rows, folder, values)
     make_folder(folder)
     configure()
     check_platform()
@@ -70,6 +70,24 @@ def main(values: FlagValues) -> None:
             if outcome is not None:
                 found = f"{outcome['solved']} of {cell.trials}, mean {outcome['mean']}"
                 print(f"{cell.row} {cell.key}: {found}, {outcome['seconds']} s", flush=True)
+
+
+def _check(rows: list[str], folder: pathlib.Path, values: FlagValues) -> None:
+    """Raise ValueError for what would be found only after cells have run."""
+    for row in rows:
+        make_task(row)
+        cells.Results(folder, row).cells()
+    if len(set(rows)) < len(rows):
+        raise ValueError(f"--rows must be distinct, got {','.join(rows)}")
+    recipes = values.recipes.split()
+    for row, recipe in itertools.product(rows, recipes):
+        make_recipe(recipe).apply(make_task(row))
+    if ("choose" in values.stages) > bool(recipes):
+        raise ValueError("--stages=choose needs --recipes, got none")
+    if recipes and not {"choose", "confirm", "repeat"}.intersection(values.stages):
+        raise ValueError(
+            f"--recipes needs --stages=choose, confirm or repeat, got {values.recipes}"
+        )
 
 
 def _planned(

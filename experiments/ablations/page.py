@@ -94,7 +94,10 @@ def estimates_table(others: Gathered) -> str:
 def _estimate_line(row: str, outcome: Outcome) -> list[str]:
     published, found = make_task(row).published, estimate(row, outcome)
     wrong = [w for w, n in zip(outcome["wrong"], outcome["sequences"], strict=True) if n]
-    low, high = (f"{100 * share:.0f}" for share in found.success_interval)
+    low, high = (f"{100 * share:.1f}" for share in found.success_interval)
+    wrong_in_print = published.test_wrong
+    if published.test_fraction is not None:
+        wrong_in_print = published.test_fraction * outcome["test_size"]
     ratio = ""
     if found.ratio_interval is not None:
         least, most = found.ratio_interval
@@ -106,7 +109,7 @@ def _estimate_line(row: str, outcome: Outcome) -> list[str]:
         f"{100 if published.success_rate is None else published.success_rate:g} %",
         ratio,
         f"{np.mean(wrong):.1f}" if wrong else "",
-        "" if published.test_wrong is None else f"{published.test_wrong:g}",
+        "" if wrong_in_print is None else f"{wrong_in_print:.3g}",
         verdict(row, found),
     ]
 

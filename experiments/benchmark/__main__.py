@@ -95,6 +95,8 @@ def main(values: FlagValues) -> None:
     """Run the cases of the flags."""
     if values.setting not in (None, *SETTINGS):
         raise ValueError(f"--setting must be one of {SETTINGS}, got {values.setting!r}")
+    if len(set(values.case)) < len(values.case):
+        raise ValueError(f"--case must be distinct, got {','.join(values.case)}")
     if values.out is not None:
         for case in values.case:
             check_free(_path(case, values.out), values.overwrite)

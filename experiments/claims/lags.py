@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from experiments.claims.base import ClaimOptions, Variants, band, draw_band, repeat
 from experiments.claims.comparisons import at_lag, lag_task, with_tolerance
-from experiments.rows.collection import read_results, task_of
+from experiments.rows.collection import has_solved_network, read_results, task_of
 from experiments.rows.text import row_label
 from lstm_jax import Steps, TrainingLoop, TrialRunner, apply, make_recipe
 from lstm_jax.baselines.chunker import Chunker
@@ -37,7 +37,7 @@ def run_lengths(options: ClaimOptions) -> Document:
     fractions = {
         row_label(document): [fraction_wrong(document, length) for length in LENGTHS]
         for document in read_results()
-        if document["task"] in ROWS_AT_100 and document.get("network")
+        if document["task"] in ROWS_AT_100 and has_solved_network(document)
     }
     return {"lengths": LENGTHS, "tests": NUM_TESTS, "fraction_wrong": fractions}
 

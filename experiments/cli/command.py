@@ -91,6 +91,8 @@ class _FolderParser(flags.ArgumentParser[pathlib.Path]):
     def parse(self, argument: str | pathlib.Path) -> pathlib.Path:
         if not str(argument).strip():
             raise ValueError("must name a folder; . is the current one")
+        if "\0" in str(argument):
+            raise ValueError("must not contain a null character")
         return pathlib.Path(argument).expanduser()
 
 
@@ -174,10 +176,10 @@ def _end(message: str, status: int) -> None:
     sys.exit(status)
 
 
-def configure(devices: int | None = None) -> None:
+def configure(devices: int | None = None, cache: pathlib.Path | None = None) -> None:
     """Call `configure_cpu`; warn if JAX has already started, as in a notebook."""
     try:
-        configure_cpu(devices)
+        configure_cpu(devices, cache=cache)
     except RuntimeError:
         warning = (
             "warning: JAX has already started, so this run is slower and --devices has no effect; "

@@ -27,6 +27,8 @@ def make_folder(out: pathlib.Path, flag: str = "out") -> None:
 
 def check_free(path: pathlib.Path, overwrite: bool) -> None:
     """Raise ValueError if the file exists and may not, or cannot, be replaced."""
+    if path.is_symlink() and not path.resolve().parent.is_dir():
+        raise ValueError(f"{path} is a link into a folder that does not exist")
     try:
         check_writable(path, overwrite)
     except FileExistsError as error:

@@ -155,8 +155,8 @@ for name in (bar := tqdm(cells)):
     results[name] = jax.tree.map(np.asarray, train(*cells[name]))
 
 # %% [markdown]
-# Each line is the mean of sixteen trials. All cells start by answering the mean count. Then they
-# learn what `|` means, and later what `#` means.
+# Each line is the mean of sixteen trials. All start at an error of about 1.1. The GRU and today's
+# LSTM learn fastest, and the cell of 1997 is still far behind at the end.
 
 # %%
 figure, (axes,) = style.new_figure(7.5, 3.4)
@@ -202,7 +202,7 @@ figure
 
 # %% [markdown]
 # The interval of 1997 is far from all others: on this task a cell should be able to forget. The
-# other four intervals overlap or touch.
+# other four are close to each other. One unlucky trial makes that of the peepholes wide.
 #
 # ## How sure is a difference?
 # For two cells, draw trials of both and subtract the means. If the interval of the difference

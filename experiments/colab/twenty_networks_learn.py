@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Twenty networks learn
 #
-# This is experiment 6a of Hochreiter & Schmidhuber (1997). A sequence begins with `E` and ends with
-# the trigger `B` at position 100 to 110. In between are random letters `a`, `b`, `c`, `d`, except
-# at two positions: one from 10 to 20 and one from 50 to 60. Each of these holds an `X` or a `Y`.
-# At `B` the network must classify their order: `XX`, `XY`, `YX` or `YY`.
+# This is experiment 6a of Hochreiter & Schmidhuber (1997). A sequence has 100 to 110 letters. It
+# begins with `E` and ends with the trigger `B`. In between are random letters `a`, `b`, `c`, `d`,
+# except at two positions (counted from 0): one from 10 to 20 and one from 50 to 60. Each of these
+# holds an `X` or a `Y`. At `B` the network must classify their order: `XX`, `XY`, `YX` or `YY`.
 #
-# Each `X` or `Y` lasts one step, and the first one comes 80 to 100 steps before the answer. Twenty
-# networks learn the task here. Then we look inside one of them.
+# Each `X` or `Y` lasts one step. The first one comes 79 to 99 steps before the answer, the second
+# one 39 to 59 steps. Twenty networks learn the task here. Then we look inside one of them.
 
 # %%
 import lstm_jax as lstm

@@ -85,9 +85,9 @@ def outputs_of(
 
 def read_network(path: pathlib.Path) -> tuple[Architecture, Parameters, About]:
     """Read a network of `fit`, with what it knows of its data."""
-    beside = path.with_suffix(".json")
+    beside = path.parent / f"{path.stem}.json"
     if path.suffix != ".safetensors" or not path.is_file() or not beside.is_file():
-        wanted = "a network of experiments.fit, with its .json beside it"
+        wanted = "net.safetensors of experiments.fit, with net.json beside it"
         raise ValueError(f"--net must be {wanted}, got {path}")
     try:
         about = json.loads(beside.read_text())["about"]

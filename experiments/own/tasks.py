@@ -77,6 +77,14 @@ def encode(inputs: Sequence[np.ndarray], about: About) -> list[np.ndarray]:
     return [np.array([numbers[str(s)] for s in sequence], np.int32) for sequence in inputs]
 
 
+def encode_data(data: Data, about: About) -> list[np.ndarray]:
+    """Return the sequences of a new file; raise ValueError if the network takes other inputs."""
+    if ("symbols" in about) != data.are_symbols or data.channels != about.get("channels", []):
+        wanted = ", ".join(about.get("channels", ["symbols"]))
+        raise ValueError(f"the network needs {wanted}, got {', '.join(data.channels) or 'symbols'}")
+    return encode(data.inputs, about)
+
+
 def about_inputs(data: Data, training: Sequence[np.ndarray]) -> About:
     """Return the scaling of the training part, or all symbols of the file."""
     if data.are_symbols:
@@ -128,23 +136,27 @@ def _prepared(
 
 
 def prepare_forecast(data: Data, plan: Plan) -> Prepared:
-    """Cut every series by time, scale by the earliest part, and cut each part into windows."""
+    """Cut every series by time, scale by the earliest part, and cut each part into windows.
+
+    Every step of the later parts is a target; the inputs of the first ones are of the part before.
+    """
     if data.are_symbols:
         raise ValueError("forecast needs numbers; for symbols, --task=next-symbol")
     for name in sorted({*plan.target} - {*data.channels}):
         raise ValueError(f"--target={name} is not one of {', '.join(data.channels)}")
     target = list(plan.target) or data.channels
     index = [data.channels.index(name) for name in target]
-    cuts = [[series[s] for s in split_time(len(series))] for series in data.inputs]
+    context = plan.window + plan.horizon - 1
+    of = lambda series, part: series[max(part.start - context, 0) : part.stop]
+    cuts = [[of(series, part) for part in split_time(len(series))] for series in data.inputs]
     about = about_inputs(data, [parts[0] for parts in cuts])
     about |= {"window": plan.window, "horizon": plan.horizon, "target": target}
     found = []
-    names = ("training", "validation", "test")
-    for name, series in zip(names, zip(*cuts, strict=True), strict=True):
+    for series in zip(*cuts, strict=True):
         try:
             cut = [windows(s, plan.window, horizon=plan.horizon) for s in encode(series, about)]
         except ValueError as error:
-            raise ValueError(f"{error} in its {name} part; a smaller --window fits") from error
+            raise ValueError(f"{error} in its first 70 %; a smaller --window fits") from error
         ahead = [targets[:, index] for _, targets in cut]
         found.append(Part(list(np.concatenate([x for x, _ in cut])), list(np.concatenate(ahead))))
     return Prepared(found, len(index), False, about)

@@ -68,6 +68,11 @@ def with_paper(document: Document) -> Document:
     return document | {"title": task.title, "published": dataclasses.asdict(task.published)}
 
 
+def has_solved_network(document: Document) -> bool:
+    """Return whether a document holds the network of a solved trial."""
+    return bool(document.get("network") and document["summary"]["solved"])
+
+
 def paper_order(document: Document) -> tuple[int, str, bool, str]:
     """Return the key by which documents are sorted: rows as in the paper, `paper` first in each."""
     rows, row, recipe = all_rows(), document["task"], document["recipe"]

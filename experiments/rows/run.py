@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import pathlib
 import shlex
@@ -39,6 +40,7 @@ from lstm_jax.training.trials.records import Progress, TrialResult
 from lstm_jax.training.trials.training_loop import MAX_SEQUENCES, TrainingLoop
 
 MAX_DEVICES = 64  # the most that have been measured; each costs threads, even without a core
+MAX_SIZE = 2**31  # weights and the state of their update, 8 GiB
 ENDING = "ending after this chunk; press Ctrl-C again to end now"
 
 
@@ -204,6 +206,7 @@ def _prepare(rows: Sequence[Row]) -> None:
         if newest(row.checkpoints) is not None and not may_replace:
             found = f"{row.checkpoints} exists, of an interrupted run"
             raise ValueError(f"{found}; --resume continues it, --overwrite starts afresh")
+        _check_size(row)
         if row.log_folder is not None:
             check_scalars(row.log_folder, may_replace)
     make_folder(rows[0].options.out)
@@ -213,13 +216,22 @@ def _check_is_of_this_run(row: Row) -> None:
     document, run = row.read(row.result), row.fingerprint()
     document |= {"trials": len(document["trials"])}
     found = {name: document.get(name, value) for name, value in run.items()}
-    if found != run:
-        differs = f"differs in {differences(found, run)}"
-        raise ValueError(f"{row.result} {differs}; --overwrite replaces it")
+    if differing := differences(found, json.loads(json.dumps(run))):
+        raise ValueError(f"{row.result} differs in {differing}; --overwrite replaces it")
     saved = newest(row.checkpoints)  # of a run that was to replace the result, if newer
     if saved is not None and saved.stat().st_mtime > row.result.stat().st_mtime:
         older = f"{row.result} is older than {row.checkpoints}"
         raise ValueError(f"{older}: move it, then --resume continues")
+
+
+def _check_size(row: Row) -> None:
+    """Raise ValueError if a trial has more numbers than any machine would train."""
+    keys = jax.ShapeDtypeStruct((2, 1), np.uint32)
+    trial = jax.eval_shape(lambda keys: row.loop.init_trials(keys, None), keys)
+    size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(trial))
+    if size > MAX_SIZE:
+        limit = f"at most {MAX_SIZE:,} numbers in a trial"
+        raise ValueError(f"--recipe={row.recipe.name} must have {limit}, got {size:,}")
 
 
 def newest(folder: pathlib.Path) -> pathlib.Path | None:
@@ -346,6 +358,8 @@ def define_flags(flags: FlagSet) -> None:
     flags.folder(
         "logdir", "Folder for TensorBoard's scalars, a subfolder per row (default: none).", False
     )
+    cache = "Folder for compiled programs, which later runs read (default: none)."
+    flags.folder("cache", cache, required=False)
     flags.text("coordinator", None, "Of several processes, HOST:PORT of the first one, or 'auto'.")
     flags.integer("num_processes", None, "With --coordinator, the number of processes.")
     flags.integer("process_id", None, "With --coordinator, the index of this process, from 0.", 0)
@@ -361,17 +375,23 @@ def run_rows(names: Sequence[str], values: FlagValues) -> None:
         print(text_table(documents))
 
 
+def options_of(values: FlagValues) -> RowOptions:
+    """Return the options; raise ValueError for flags that do not fit."""
+    if values.coordinator is None and (values.num_processes, values.process_id) != (None, None):
+        raise ValueError("--num_processes and --process_id need --coordinator, got none")
+    return RowOptions.of(values)
+
+
 def start(values: FlagValues) -> RowOptions:
     """Configure JAX, join the other processes, and return the options of this one.
 
     Of several processes, only the first prints. Raises ValueError for flags that do not fit.
     """
-    options = RowOptions.of(values)
-    numbers = values.num_processes, values.process_id
-    if values.coordinator is None and numbers != (None, None):
-        raise ValueError("--num_processes and --process_id need --coordinator, got none")
-    configure(values.devices)
+    options = options_of(values)
+    if values.cache is not None:
+        make_folder(values.cache, "cache")
+    configure(values.devices, values.cache)
     if values.coordinator is not None:
-        processes.connect(values.coordinator, *numbers)
+        processes.connect(values.coordinator, values.num_processes, values.process_id)
     check_platform()
     return options if processes.is_first_process() else dataclasses.replace(options, quiet=True)

@@ -20,7 +20,7 @@ from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
-from lstm_jax.training.update_rules.base import root_key, with_fixed_prng
+from lstm_jax.training.update_rules.base import root_key, with_fixed_settings
 from lstm_jax.training.update_rules.random_search import RandomSearchUpdate, Sample
 
 BEST = 10  # trials that are printed
@@ -78,7 +78,7 @@ class RandomSearch(Row):
         def sample(trial: jax.Array) -> Sample:
             return rule.sample(jax.random.fold_in(jax.random.fold_in(root, trial), INITIAL_WEIGHTS))
 
-        found = jax.device_get(with_fixed_prng(jax.jit(jax.vmap(sample)))(np.array(trials)))
+        found = jax.device_get(with_fixed_settings(jax.jit(jax.vmap(sample)))(np.array(trials)))
         columns = {"trial": trials}
         for field, name in NAMES.items():
             numbers = getattr(found, field)
@@ -119,6 +119,6 @@ def best(document: Document) -> str:
     found = f"{document['solved']} of {len(document['trials'])} trials solved; the best:"
     if not document["solved"]:
         found = "no trial was solved; the lowest errors:"
-    columns = [(name, lambda trial, i=i: str(trial[i])) for i, name in enumerate(names)]
+    columns = [(name, lambda trial, i=i: f"{trial[i]:.5g}") for i, name in enumerate(names)]
     title = f"{document['task']}, blocks {document['blocks']}: {found}"
     return f"{title}\n{text_table(trials[:BEST], columns)}"

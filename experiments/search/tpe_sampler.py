@@ -32,7 +32,7 @@ from lstm_jax import TrialRunner
 from lstm_jax.network.files import Document
 from lstm_jax.training.host.interrupts import Interrupted
 from lstm_jax.training.runs import result_file as schema
-from lstm_jax.training.runs.checkpoints import differences
+from lstm_jax.training.runs.checkpoints import differences, locked
 from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.training_loop import NON_FINITE, SOLVED
 
@@ -58,15 +58,23 @@ COLUMNS: tuple[Column, ...] = (
 
 def search(plan: SearchPlan, options: RowOptions, number: int) -> None:
     """Try configurations until the file has `number` of them, and print the best."""
-    path, may_replace = options.out / f"{plan.label()}.json", options.overwrite or options.resume
-    files.check_free(path, may_replace)
+    path = options.out / f"{plan.label()}.json"
+    files.check_free(path, options.overwrite or options.resume)
     _load_optuna()
+    files.make_folder(options.out)
+    with locked(
+        options.out / f"{plan.label()}.running"
+    ):  # of two runs, each would lose the other's
+        _search(plan, options, number, path)
+
+
+def _search(plan: SearchPlan, options: RowOptions, number: int, path: pathlib.Path) -> None:
+    may_replace = options.overwrite or options.resume
     document: Document = {"schema_version": schema.SCHEMA_VERSION} | plan.document()
     document |= {"configurations": [], "wall_seconds": 0.0}
     document |= schema.about_run(plan.seed, command_line())
     if options.resume and path.exists():
         document = _read(path, plan)
-    files.make_folder(options.out)
     tried: list[Document] = document["configurations"]
     evaluator, is_written = Evaluator(plan), may_replace
     try:

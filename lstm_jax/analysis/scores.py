@@ -57,16 +57,19 @@ def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, num_classes: int) 
 
 
 class ForecastErrors(NamedTuple):
-    """Errors of a forecast, and of persistence, which forecasts the last known value."""
+    """Errors of a forecast, and of persistence, which forecasts the last known value.
+
+    Attributes:
+      rmse: the root of the mean squared error.
+      mae: the mean absolute error.
+      persistence_rmse: the first of persistence.
+      persistence_mae: the second of persistence.
+    """
 
     rmse: float
-    """The root of the mean squared error."""
     mae: float
-    """The mean absolute error."""
     persistence_rmse: float
-    """The first of persistence."""
     persistence_mae: float
-    """The second of persistence."""
 
 
 def forecast_errors(

@@ -31,6 +31,7 @@ from lstm_jax.baselines.fully_recurrent import (
 )
 from lstm_jax.cell.validation import as_float, check_choice, check_type, convert_fields, picklable
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
+from lstm_jax.tasks.checks import key_shape
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, Task, real_steps
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -67,7 +68,7 @@ class RecurrentUpdate(UpdateRule[Model]):
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
-        check_optimiser(self.optimiser, jax.eval_shape(self._draw, jax.random.key(0)))
+        check_optimiser(self.optimiser, jax.eval_shape(self._draw, key_shape()))
         convert_fields(self, functools.partial(as_float, least=0.0), "tolerance")
 
     def __getstate__(self) -> dict[str, Any]:

@@ -12,14 +12,17 @@ from lstm_jax.cell.validation import as_integer, require
 
 
 class Batch(NamedTuple):
-    """Sequences padded with zeros at the end; a pytree of NumPy arrays."""
+    """Sequences padded with zeros at the end; a pytree of NumPy arrays.
+
+    Attributes:
+      inputs: [B, T, I] floating, or [B, T] integers.
+      lengths: [B] int32, the steps before the padding.
+      targets: [B, ...], one per sequence; or [B, T, ...], one per step; or None.
+    """
 
     inputs: np.ndarray
-    """[B, T, I] floating, or [B, T] integers."""
     lengths: np.ndarray
-    """[B] int32, the steps before the padding."""
     targets: Any
-    """[B, ...], one per sequence; or [B, T, ...], one per step; or None."""
 
     @property
     def is_real(self) -> np.ndarray:

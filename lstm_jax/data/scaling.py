@@ -14,12 +14,15 @@ Method = Literal["standardise", "min-max"]
 
 
 class Scaler(NamedTuple):
-    """A scaling of channels, (x - offset) / scale, which `fit_scaler` makes."""
+    """A scaling of channels, (x - offset) / scale, which `fit_scaler` makes.
+
+    Attributes:
+      offset: [I] float64.
+      scale: [I] float64, positive.
+    """
 
     offset: np.ndarray
-    """[I] float64."""
     scale: np.ndarray
-    """[I] float64, positive."""
 
     def transform(self, values: ArrayLike) -> np.ndarray:
         """Return scaled values [..., I]; floating ones keep their dtype."""

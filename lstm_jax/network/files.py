@@ -88,7 +88,8 @@ def load(
 ) -> tuple[Architecture | Any, Parameters | Any]:
     """Read a network from a file of `save`, or from a result file of the experiments.
 
-    A result file, whose name ends in .json, holds the network of its first solved trial.
+    A result file, whose name ends in .json, holds the network of its first solved trial; if none
+    was solved, of its first trial.
 
     >>> import tempfile
     >>> from lstm_jax.cell.parameters import initialise
@@ -131,10 +132,10 @@ def load(
 def network_from_document(
     document: Document, dtype: DTypeLike = jnp.float32
 ) -> tuple[Architecture | Any, Parameters | Any]:
-    """Return the network of the first solved trial of a result file, given its parsed JSON."""
+    """Return the network of a result file, given its parsed JSON."""
     try:
         if document["network"] is None:
-            raise ValueError(f"the result of {document['task']} has no solved trial")
+            raise ValueError(f"the result of {document['task']} has no network")
         fields, weights = document["architecture"], {**document["network"]["parameters"]}
     except (KeyError, TypeError) as error:
         raise ValueError("document must have an architecture and network.parameters") from error

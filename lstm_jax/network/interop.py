@@ -6,24 +6,29 @@ with the library's gradient as `gradient="full"`, and the paper's as "truncated"
 is imported.
 
 `LAYOUTS` lists the libraries, their arrays and their order of the gates: i input gate, f forget
-gate, g cell input, o output gate. Of flax, take `nnx.to_pure_dict(nnx.state(cell, nnx.Param))`; of
-haiku, the parameters of "lstm/linear"; of torch, the `state_dict`; of keras, the weights by name.
-Several layers are a `Stack`: a list of arrays, the lowest layer first, with a pair, forward and
-backward, for each layer of two directions; torch's one `state_dict` holds all of them, `num_layers`
-and `bidirectional`. Recurrent states are (c, h) in flax and (h, c) in the others; here they
-are `internal_state` and `cell_output` of `State`.
+gate, g cell input, o output gate. Of flax.nnx, take `nnx.to_pure_dict(nnx.state(cell, nnx.Param))`;
+of flax.linen, the variables' "params"; of haiku, the parameters of "lstm/linear"; of torch, the
+`state_dict` or the `named_parameters`; of keras, the weights by name. Several layers are a `Stack`:
+a list of arrays, the lowest layer first, with a pair, forward and backward, for each layer of two
+directions; the names of torch.nn.LSTM tell all of them apart, `num_layers` and `bidirectional`.
+Recurrent states are (c, h) in flax and (h, c) in the others; here they are `internal_state` and
+`cell_output` of `State`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from numpy.typing import ArrayLike
 
 from lstm_jax.cell.architecture import Architecture, Layer, NetworkOf
@@ -33,6 +38,7 @@ from lstm_jax.cell.parameters import (
     StackParameters,
     UnitWeights,
     check_parameters,
+    one_array,
 )
 from lstm_jax.cell.stack import Stack, without_outputs
 from lstm_jax.cell.validation import as_floats, as_real, check_choice, check_type, require
@@ -54,7 +60,17 @@ class Layout(NamedTuple):
     units_first: bool = False  # whether weights are [units, sources]
     added_to_forget: float = 0.0  # what the library adds to the net inputs of the forget gates
 
+    @property
+    def names(self) -> Names:
+        """The names of all arrays."""
+        return (*self.input, *self.recurrent, *itertools.chain(*self.biases))
 
+
+_LINEN = Layout(
+    ("ii.kernel", "if.kernel", "ig.kernel", "io.kernel"),
+    ("hi.kernel", "hf.kernel", "hg.kernel", "ho.kernel"),
+    (("hi.bias", "hf.bias", "hg.bias", "ho.bias"),),
+)
 LAYOUTS: dict[str, Layout] = {
     "flax.nnx.OptimizedLSTMCell": Layout(
         ("dense_i.kernel",), ("dense_h.kernel",), (("dense_h.bias",),)
@@ -64,10 +80,15 @@ LAYOUTS: dict[str, Layout] = {
         ("hi.kernel", "hf.kernel", "hg.kernel", "ho.kernel"),
         (("hi.bias", "hf.bias", "hg.bias", "ho.bias"),),
     ),
+    "flax.linen.OptimizedLSTMCell": _LINEN,
+    "flax.linen.LSTMCell": _LINEN,
     "haiku.LSTM": Layout(("w",), ("w",), (("b",),), gates="igfo", added_to_forget=1.0),
     "equinox.LSTMCell": Layout(("weight_ih",), ("weight_hh",), (("bias",),), units_first=True),
     "torch.nn.LSTM": Layout(
         ("weight_ih_l0",), ("weight_hh_l0",), (("bias_ih_l0",), ("bias_hh_l0",)), units_first=True
+    ),
+    "torch.nn.LSTMCell": Layout(
+        ("weight_ih",), ("weight_hh",), (("bias_ih",), ("bias_hh",)), units_first=True
     ),
     "keras.LSTM": Layout(("kernel",), ("recurrent_kernel",), (("bias",),)),
 }
@@ -103,12 +124,13 @@ def from_library(
     (3, 2, Array([2., 3.], dtype=float32))
 
     Args:
-      library: "flax.nnx.OptimizedLSTMCell", "flax.nnx.LSTMCell", "haiku.LSTM",
-        "equinox.LSTMCell", "torch.nn.LSTM" or "keras.LSTM".
+      library: "flax.nnx.OptimizedLSTMCell", "flax.nnx.LSTMCell", "flax.linen.OptimizedLSTMCell",
+        "flax.linen.LSTMCell", "haiku.LSTM", "equinox.LSTMCell", "torch.nn.LSTM",
+        "torch.nn.LSTMCell" or "keras.LSTM".
       arrays: the layer's arrays by their names in the library (see `lstm_jax.network.interop`);
-        names with a dot may also be nested mappings. Biases may be absent. May be traced. Of
-        several layers or two directions, a list with the arrays of each layer, or with pairs of
-        those of its directions; torch's names tell its layers and directions apart.
+        names with a dot may also be nested mappings. Biases may be absent. May be traced. Tensors
+        of torch are copied from its graph and devices. Of several layers or two directions, a list
+        with the arrays of each layer, or with pairs of those of its directions.
 
     Returns:
       The architecture and the parameters; of several layers or two directions, a `Stack` and its
@@ -171,9 +193,9 @@ def _layer(library: str, arrays: Arrays, place: str = "arrays") -> tuple[Archite
     is_array = lambda node: not isinstance(node, Mapping)
     leaves = jax.tree_util.tree_leaves_with_path(dict(arrays), is_array)
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
-    found = {name: as_real(name, leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    found = {name: _as_real(name, leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
     flat = as_floats(found)
-    num_inputs, num_cells, has_biases = _check_arrays(f"{place} of {library}", layout, flat)
+    num_inputs, num_cells, has_biases = _check_arrays(library, layout, flat, place)
 
     def joined(names: Names) -> jax.Array:
         parts = [flat[name].T if layout.units_first else flat[name] for name in names]
@@ -192,6 +214,16 @@ def _layer(library: str, arrays: Arrays, place: str = "arrays") -> tuple[Archite
     return modern(num_inputs, num_cells, biases=has_biases), Parameters(layer, output)
 
 
+def _as_real(name: str, array: Any) -> jax.Array:
+    """Convert weights; tensors of torch first leave its graph and its devices."""
+    if not hasattr(array, "detach"):
+        return as_real(name, array)
+    array = array.detach().cpu()
+    if str(array.dtype) != "torch.bfloat16":
+        return as_real(name, array)
+    return as_real(name, array.float()).astype(jnp.bfloat16)  # NumPy reads no bfloat16 of torch
+
+
 def to_library(library: str, architecture: NetworkOf[P, Any, Any], parameters: P) -> Any:
     """Convert the hidden layers of a network to another library's arrays, inverting `from_library`.
 
@@ -205,14 +237,17 @@ def to_library(library: str, architecture: NetworkOf[P, Any, Any], parameters: P
       library: as in `from_library`.
       architecture: one as `from_library` returns it, a `Stack` for several layers. Its output units
         and dropout are not converted.
-      parameters: its weights.
+      parameters: its weights; not traced.
 
     Returns:
-      The arrays by name, in nested dictionaries where a name has a dot; of a stack, a list of them
-      or of pairs, or torch's one dictionary. Of two biases, the second is 0.
+      The arrays by name, in nested dictionaries where a name has a dot: NumPy arrays of their own
+      memory, in C order, which `torch.from_numpy` takes. Of two biases, the second is 0. Weights of
+      bfloat16, which NumPy does not have, become float32. Of a stack, a list of them or of pairs,
+      or the one dictionary of torch.nn.LSTM.
 
     Raises:
-      ValueError: if the library is unknown or has no such layer, or the parameters do not fit.
+      ValueError: if the library is unknown or has no such layer, or the parameters do not fit, are
+        traced, or are of several networks (lanes).
     """
     check_choice("library", library, tuple(LAYOUTS))
     net, weights = cast("Any", architecture), cast("Any", parameters)
@@ -243,22 +278,32 @@ def _layer_to_library(library: str, architecture: Architecture, parameters: Para
     layout = LAYOUTS[library]
     _check_modern(library, layout, architecture)
     check_parameters(architecture, parameters)
-    layer = _shift_forget_bias(parameters.layer, -layout.added_to_forget)
+    cell = one_array(parameters)
+    require(not isinstance(cell, Tracer), "parameters", "arrays outside jit and grad", cell)
+    require(cell.ndim == 2, "parameters", "those of one network, without lanes", cell.shape)
+    layer = jax.tree.map(_as_numpy, parameters.layer)
+    layer = _shift_forget_bias(layer, -layout.added_to_forget)
     groups = [getattr(layer, _UNIT_TYPES[gate]) for gate in layout.gates]
-    units = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=-1), *groups)
+    units = jax.tree.map(lambda *parts: np.concatenate(parts, axis=-1), *groups)
     joined = {layout.input: units.input, layout.recurrent: units.recurrent}
     if layout.input == layout.recurrent:
-        joined = {layout.input: jnp.concatenate([units.input, units.recurrent])}
+        joined = {layout.input: np.concatenate([units.input, units.recurrent])}
     if units.bias is not None:
         first, *others = layout.biases
-        joined |= {first: units.bias} | dict.fromkeys(others, jnp.zeros_like(units.bias))
+        joined |= {first: units.bias} | dict.fromkeys(others, np.zeros_like(units.bias))
     found: dict = {}
     for names, array in joined.items():
-        for name, part in zip(names, jnp.split(array, len(names), axis=-1), strict=True):
+        for name, part in zip(names, np.split(array, len(names), axis=-1), strict=True):
             *folders, last = name.split(".")
             folder = found.setdefault(folders[0], {}) if folders else found
-            folder[last] = part.T if layout.units_first else part
+            folder[last] = np.array(part.T if layout.units_first else part, order="C")
     return found
+
+
+def _as_numpy(weights: jax.Array | np.ndarray) -> np.ndarray:
+    """Return weights in a dtype of NumPy's own: bfloat16 becomes float32, exactly."""
+    array = np.asarray(weights)
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
 
 
 def _shift_forget_bias(layer: Layer[UnitWeights], added: float) -> Layer[UnitWeights]:
@@ -268,7 +313,7 @@ def _shift_forget_bias(layer: Layer[UnitWeights], added: float) -> Layer[UnitWei
     return layer._replace(forget_gate=gate._replace(bias=gate.bias + added))
 
 
-def _check_arrays(what: str, layout: Layout, arrays: dict) -> tuple[int, int, bool]:
+def _check_arrays(library: str, layout: Layout, arrays: dict, place: str) -> tuple[int, int, bool]:
     """Return I, C and whether there are biases; raise ValueError unless all shapes follow."""
     given = {name: array.shape for name, array in arrays.items()}
     turn = lambda shape: shape[::-1] if layout.units_first else shape
@@ -286,8 +331,23 @@ def _check_arrays(what: str, layout: Layout, arrays: dict) -> tuple[int, int, bo
     if has_biases:
         wanted |= biases
     if given != wanted:
-        raise ValueError(f"{what} must have shapes such as {wanted}, got {given}")
+        nearest = _nearest(library, tuple(given))
+        hint = "" if nearest == library else f"; their names are nearest to those of {nearest}"
+        shapes = f"{place} of {library} must have shapes such as {wanted}, got {given}"
+        raise ValueError(shapes + hint)
     return num_inputs, num_cells, has_biases
+
+
+def _nearest(library: str, names: Names) -> str:
+    """Return the library whose names are most like the given ones; the first one if several are."""
+    text = lambda names: " ".join(sorted(names))
+    matcher = difflib.SequenceMatcher(b=text(names))
+
+    def likeness(library: str) -> float:
+        matcher.set_seq1(text(LAYOUTS[library].names))
+        return matcher.ratio()
+
+    return max((library, *LAYOUTS), key=likeness)
 
 
 def _check_modern(library: str, layout: Layout, architecture: Architecture) -> None:

@@ -172,6 +172,7 @@ def softmax_cross_entropy(
         targets = jax.nn.one_hot(targets, net.shape[axis], dtype=net.dtype, axis=axis)
     net, targets, weights = _as_arrays("net", net, targets, weights)
     if weights is not None:
+        weights = weights[:, None]
         targets = jnp.where(weights.astype(bool), targets, 0) * weights.astype(net.dtype)
     if class_weights is not None:
         class_weights = as_shaped("class_weights", class_weights, (net.shape[axis],))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, Literal, TypeVar, cast, get_args
 
 import jax
@@ -253,7 +252,7 @@ def run_output_units(
     return activate_outputs(architecture.output, net, axis=0 if is_step else 1)
 
 
-@functools.partial(jax.jit, inline=True)
+@compiled()
 def side_by_side(ahead: Hidden, back: Hidden) -> Hidden:
     """Join the activations, or the states, of two directions along their units."""
     axis = 0 if isinstance(ahead, State) else 1

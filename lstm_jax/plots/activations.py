@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 MAX_LINES = 8  # per panel
 MAX_NAMES = 14  # symbols named on an axis
+MAX_ROWS = 4  # of a legend beside a panel
 MAX_STEPS = 20  # of a sequence whose steps are all numbered
 
 Unit = tuple[str, style.Options]  # name, line style
@@ -169,7 +170,9 @@ def _most_variable(values: np.ndarray, always: Sequence[int] = ()) -> list[int]:
 
 
 def _add_legend(axes: Axes) -> None:
-    style.add_legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=2.2)
+    ncols = -(-len(axes.get_legend_handles_labels()[0]) // MAX_ROWS)
+    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    style.add_legend(axes, **place, ncols=max(ncols, 1), handlelength=2.2)
 
 
 def gates_at_symbols(

@@ -132,7 +132,7 @@ class LiveCurve:
         results = TrialRunner(loop, range(20)).run(on_chunk=live.show)
 
     >>> live = LiveCurve("one chunk")
-    >>> live.show(Progress(1000, 3000, trials=3, running=2, solved=1, error=0.25))
+    >>> live.show(Progress(1000, 3000, 3, running=2, solved=1, error=0.25, max_sequences=9000))
     >>> [axes.get_ylabel() != "" for axes in live.draw().axes]
     [True, True]
 

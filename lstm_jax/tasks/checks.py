@@ -1,7 +1,8 @@
 """Checks of what the functions of a task return.
 
-Shapes and dtypes are checked when a task is made, by abstract evaluation, values on one sequence of
-each generator before the first trial.
+Shapes and dtypes are checked when a task is made, by abstract evaluation, which does not start a
+backend of JAX; with `Task.prepare`, which has to be run, before the first trial. There, values are
+checked on one sequence of each generator.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def check_functions(task: Task) -> Example:
     for name in ("prepare", "training_set", "sample_test", "test_set"):
         value = getattr(task, name)
         require(value is None or callable(value), name, "a function or None", value)
-    key, data = jax.random.key(0), data_shapes(task.prepare)
+    key, data = key_shape(), data_shapes(task.prepare)
     example = jax.eval_shape(task.sample, key, data)
     _check_example(task, "sample", example)
     if task.sample_test is not None:
@@ -84,6 +85,11 @@ def check_values(task: Task) -> None:
             for i in range(len(sequences.length)):
                 one = jax.tree.map(lambda array, i=i: array[i], sequences)
                 _check_sequence(task, name, one)
+
+
+def key_shape() -> Shapes:
+    """Return the shape and dtype of a PRNG key, without starting a backend of JAX."""
+    return jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
 
 
 def data_shapes(prepare: Callable | None) -> Shapes:

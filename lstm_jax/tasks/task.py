@@ -243,8 +243,6 @@ class Task(Generic[NetworkT]):
         convert_fields(self, functools.partial(as_integer, least=1), *counts)
         convert_fields(self, functools.partial(as_integer, least=0), "max_length")
         check_choice("error_at", self.error_at, get_args(ErrorAt))
-        if getattr(self.architecture, "output", None) == "softmax":
-            raise ValueError("output must not be 'softmax' in trials; train such a network by fit")
         if not self.title:
             object.__setattr__(self, "title", self.name)
         check_type("hyperparameters", self.hyperparameters, Hyperparameters)
@@ -257,8 +255,8 @@ class Task(Generic[NetworkT]):
         require(is_network, "architecture", "a network, such as Architecture", self.architecture)
         if isinstance(self.architecture, Stack):
             _check_stack(self, self.architecture)
-        example = check_functions(self)
-        if not self.max_length:
+        if self.prepare is None or not self.max_length:
+            example = check_functions(self)
             object.__setattr__(self, "max_length", example.inputs.shape[0])
 
     def __getstate__(self) -> dict[str, Any]:

@@ -27,53 +27,62 @@ Stopped = Literal["epochs", "patience", "non-finite", "interrupted"]
 
 
 class FitState(NamedTuple, Generic[P]):
-    """The state of `fit` after an epoch: a pytree, to be saved and continued from."""
+    """The state of `fit` after an epoch: a pytree, to be saved and continued from.
+
+    Attributes:
+      parameters: after the last epoch.
+      optimiser_state: optax's, after the last epoch.
+      best_parameters: after the epoch with the lowest score.
+      best_score: the lowest score; infinite at first.
+      best_epoch: the epoch of the best parameters, from 1; 0 for the initial ones.
+      epoch: epochs done.
+      steps: updates done.
+    """
 
     parameters: P
-    """After the last epoch."""
     optimiser_state: Any
-    """Optax's, after the last epoch."""
     best_parameters: P
-    """After the epoch with the lowest score."""
     best_score: float
-    """The lowest score; infinite at first."""
     best_epoch: int
-    """The epoch of the best parameters, from 1; 0 for the initial ones."""
     epoch: int
-    """Epochs done."""
     steps: int
-    """Updates done."""
 
 
 class Epoch(NamedTuple):
-    """The numbers of an epoch, for `on_epoch` and in the history."""
+    """The numbers of an epoch, for `on_epoch` and in the history.
+
+    Attributes:
+      epoch: from 1.
+      epochs: the most that there will be.
+      loss: the mean loss over the epoch's batches, each before its update.
+      score: what `validate` returned, or the loss without it.
+      best_score: the lowest score so far.
+      best_epoch: its epoch.
+      seconds: wall time of the epoch, with its validation.
+    """
 
     epoch: int
-    """From 1."""
     epochs: int
-    """The most that there will be."""
     loss: float
-    """The mean loss over the epoch's batches, each before its update."""
     score: float
-    """What `validate` returned, or the loss without it."""
     best_score: float
-    """The lowest score so far."""
     best_epoch: int
-    """Its epoch."""
     seconds: float
-    """Wall time of the epoch, with its validation."""
 
 
 class FitResult(NamedTuple, Generic[P]):
-    """The outcome of a call of `fit`."""
+    """The outcome of a call of `fit`.
+
+    Attributes:
+      state: after the last epoch that was completed; `fit` continues from it.
+      history: the epochs of this call.
+      stopped: why it ended: all epochs done, no better score within `patience`, a loss or
+        parameters that are not finite, or Ctrl-C.
+    """
 
     state: FitState[P]
-    """After the last epoch that was completed; `fit` continues from it."""
     history: list[Epoch]
-    """The epochs of this call."""
     stopped: Stopped
-    """Why it ended: all epochs done, no better score within `patience`, a loss or parameters that
-    are not finite, or Ctrl-C."""
 
     @property
     def parameters(self) -> P:

@@ -206,7 +206,10 @@ def test_noise_leaves_the_chunker_nothing_to_reduce():
     [
         ({"num_symbols": 1}, "num_symbols must be an integer of at least 2, got 1"),
         ({"num_symbols": 5, "threshold": 0.0}, "threshold must be positive and"),
-        ({"num_symbols": 5, "tolerance": -0.1}, "tolerance must not be negative, got -0.1"),
+        (
+            {"num_symbols": 5, "tolerance": -0.1},
+            "tolerance must be not negative and a finite number of float32, got -0.1",
+        ),
     ],
 )
 def test_fields_out_of_range_are_refused(arguments, message):

@@ -22,16 +22,6 @@ from lstm_jax.training.update_rules.base import Vmapped
 RANGE = 5.0
 LOGIT = np.log(4.0)  # of 0.8: an output is right within 0.2 of its target
 
-# A single logistic unit f(w x + b), whose recurrent weight never matters in a sequence of one step.
-UNIT = dataclasses.replace(
-    LATCH,
-    architecture=RecurrentNet(1, 0, 1, "full", bias=True),
-    max_length=1,
-    is_correct=within(0.2),
-    hyperparameters=Hyperparameters(0.0, RANGE),
-)
-GUESSING = Guessing(UNIT)
-
 
 def _signs() -> Example:
     """Two sequences of one step: the sign of the input is the class."""
@@ -39,6 +29,22 @@ def _signs() -> Example:
     targets = jnp.array([[1.0], [0.0]])
     return Example(inputs, targets, targets, jnp.ones(2, jnp.int32))
 
+
+def _sample(key: jax.Array, data: None) -> Example:
+    del data
+    return in_turn(_signs(), jax.random.randint(key, (), 0, 2))
+
+
+# A single logistic unit f(w x + b), whose recurrent weight never matters in a sequence of one step.
+UNIT = dataclasses.replace(
+    LATCH,
+    architecture=RecurrentNet(1, 0, 1, "full", bias=True),
+    sample=_sample,
+    max_length=1,
+    is_correct=within(0.2),
+    hyperparameters=Hyperparameters(0.0, RANGE),
+)
+GUESSING = Guessing(UNIT)
 
 # Right are the weights with w + b > LOGIT and -w + b < -LOGIT, that is |b| < w - LOGIT: a triangle
 # in the square of w and b.

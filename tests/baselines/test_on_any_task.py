@@ -92,7 +92,7 @@ def test_another_optimiser_replaces_gradient_descent():
         ({"connections": "none"}, "connections must be one of"),
         ({"learning_rate": -1.0}, "learning_rate must be not negative"),
         ({"init_range": np.nan}, "init_range must be positive"),
-        ({"tolerance": -0.1}, "tolerance must not be negative"),
+        ({"tolerance": -0.1}, "tolerance must be not negative"),
     ],
 )
 def test_arguments_out_of_range_are_refused(given: dict, message: str):

@@ -27,7 +27,7 @@ from lstm_jax.baselines.fully_recurrent import (
 from lstm_jax.baselines.gradient_descent import RecurrentUpdate
 from lstm_jax.baselines.guessing import Guessing
 from lstm_jax.baselines.rows import ROWS
-from lstm_jax.tasks import Hyperparameters, Task, make_task, noise_free, reber
+from lstm_jax.tasks import Hyperparameters, Task, make_task, noise_free, reber, replace_architecture
 from lstm_jax.tasks import task as base
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
@@ -138,7 +138,9 @@ def test_cascade_correlation_alone_sees_its_training_set_in_turn():
 def test_a_training_set_is_presented_in_turn():
     """...again and again, to each trial its own."""
     task = dataclasses.replace(
-        LATCH, training_set=lambda data: data, prepare=lambda key, trial: _numbered(trial)
+        replace_architecture(LATCH, num_inputs=30),
+        training_set=lambda data: data,
+        prepare=lambda key, trial: _numbered(trial),
     )
     runner = make_runner(TrainingLoop(task, Vmapped(Recorder()), 7), range(3))
     runner.run_chunk()
@@ -228,7 +230,10 @@ def test_where_all_is_within_the_tolerance_nothing_is_learned(make):
         found, _ = tolerant.train_step(model, example, 0)
         assert_close(found.weights, expected.weights, 1e-6)
     assert np.abs(moved.weights.recurrent - model.weights.recurrent).max() > 1e-3
-    with pytest.raises(ValueError, match=r"tolerance must not be negative, got -0\.1"):
+    with pytest.raises(
+        ValueError,
+        match=r"tolerance must be not negative and a finite number of float32, got -0\.1",
+    ):
         make(task, optimiser, tolerance=-0.1)
 
 

@@ -5,12 +5,18 @@ Every binary's flags are in the table; a new flag or binary earns its cases by a
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
 
 import pytest
-from binaries import BINARIES, command_of, run_forks
+from binaries import BINARIES, ROOT, command_of, run_forks
 
 from experiments import report
 from experiments.ablations.cells import Results
@@ -28,6 +34,7 @@ NO_INTEGER = ("x", "1.5", "", "nan", *LARGE)
 OF_ROWS: dict[str, tuple[str, ...]] = {
     "out": ("", " "),
     "logdir": ("", " "),
+    "cache": ("", " "),
     "seed": (*NO_INTEGER, "-1", "4294967296", "9223372036854775808"),
     "batch_size": (*NO_INTEGER, "0", "-1", "4097"),
     "devices": (*NO_INTEGER, "0", "-1", "65", "1000"),
@@ -61,8 +68,41 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "diagnose": {
         "files": ("",),
+        "data": ("", "x.txt"),
+        "ignore": ("x",),
         "sequences": (*NO_INTEGER, "0", "100001"),
         "seed": (*NO_INTEGER, "-1", "4294967296"),
+    },
+    "fit": {
+        "data": ("", "x.txt", "none.csv"),
+        "task": ("", "unknown", "none.py:task", "classify:x"),
+        "out": ("",),
+        "ignore": ("unknown",),
+        "target": ("unknown",),
+        **dict.fromkeys(("window", "horizon"), (*NO_INTEGER, "0", "-1", "1000001")),
+        "network": ("", "1996"),
+        "cells": (*NO_INTEGER, "0", "4097"),
+        "gradient": ("", "half"),
+        "learning_rate": ("x", "", "nan", "-1", "1001"),
+        **dict.fromkeys(("batch_size", "epochs"), (*NO_INTEGER, "0", "1000001")),
+        "patience": (*NO_INTEGER, "0"),
+        "seed": (*NO_INTEGER, "-1", "4294967296"),
+        "logdir": ("", " "),
+        **dict.fromkeys(("resume", "overwrite", "quiet"), ("x",)),
+    },
+    "predict": {
+        "net": ("", "none.safetensors"),
+        "data": ("", "x.txt", "none.csv"),
+        "out": ("", "x.txt", "none/x.csv"),
+        "ignore": ("unknown",),
+        "overwrite": ("x",),
+    },
+    "export": {
+        "net": ("", "none.safetensors"),
+        "out": ("", "none/x.bin"),
+        "format": ("", "onnx"),
+        "symbols": ("x",),
+        "overwrite": ("x",),
     },
     "error_flow": {
         "out": ("",),
@@ -106,12 +146,26 @@ def cases() -> list[tuple[str, str, str]]:
     return found
 
 
+@functools.cache
+def series() -> pathlib.Path:
+    """Write a series that could be forecast."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="series-"), "series.csv")
+    atexit.register(shutil.rmtree, path.parent)
+    path.write_text("x\n" + "\n".join(map(str, range(100))))
+    return path
+
+
 def never(*arguments, **options) -> None:
     raise AssertionError("a mistake was taken for a run")
 
 
 def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[str]:
     needed = {} if binary in ("digests", "notebooks", "tables") else {"out": str(out)}
+    if binary in ("fit", "predict"):
+        needed |= {"data": str(series()), "out": f"{out}.csv"}
+        needed |= {"task": "forecast"} if binary == "fit" else {"net": "none.safetensors"}
+    if binary == "export":
+        needed["net"] = str(collection.RESULTS / "6a" / "6a.json")
     if binary == "diagnose":
         needed = {"files": str(collection.RESULTS / "6a" / "6a.json")}
     if binary == "reproduce":
@@ -160,6 +214,7 @@ MISTAKES = {
     "temporal_order 6a": "unexpected argument '6a'; options begin with --",
     "temporal_order --resume --overwrite": "--resume and --overwrite exclude each other, got both",
     "temporal_order --out=": "flag --out=: must name a folder; . is the current one",
+    "temporal_order --cache={0}/file": "--cache must be a writable folder, got {0}/file: ",
     "temporal_order --logdir={0}/file": "--logdir must be a writable folder, got {0}/file: ",
     "temporal_order --logdir={0}/log": "{0}/log/6a has scalars of a run; --overwrite replaces",
     "temporal_order --out={0}/file": "--out must be a writable folder, got {0}/file: ",
@@ -181,6 +236,48 @@ MISTAKES = {
     "search --blocks=": "--blocks must be ",
     "search --learning_rate=9,1": "learning_rate must be ",
     "search --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, ",
+    "temporal_order --out={0}/dangling": "--out must be a writable folder, got {0}/dangling: ",
+    "temporal_order --out=/proc/none": "--out must be a writable folder, got /proc/none: ",
+    "temporal_order --out=/dev/full/x": "--out must be a writable folder, got /dev/full/x: ",
+    "temporal_order --out={0}/a\0b": "flag --out={0}/a\0b: must not contain a null character",
+    "temporal_order --out={0}/folders": "{0}/folders/6a.json exists; --overwrite replaces it",
+    "temporal_order --out={0}/folders --overwrite": "path must be that of a regular file, got ",
+    "temporal_order --out={0}/folders --resume": "{0}/folders/6a.json must be a file",
+    "temporal_order --out={0}/pipes --resume": "{0}/pipes/6a.json must be a file",
+    "temporal_order --out={0}/pipes --overwrite": "path must be that of a regular file, got ",
+    "temporal_order --out={0}/links": "{0}/links/6a.json is a link into a folder that does not",
+    "temporal_order --out={0}/links --overwrite": "{0}/links/6a.json is a link into a folder ",
+    "temporal_order --out={0}/names --overwrite": "path must have one name, but {0}/names/6a.json ",
+    "temporal_order --out={0}/marked": "{0}/marked/6a.checkpoints must be a folder",
+    "temporal_order --out={0}/marked --resume": "{0}/marked/6a.checkpoints must be a folder",
+    "temporal_order --out={0}/bytes --resume": "{0}/bytes/6a.json is not JSON: 'utf-8' codec",
+    "temporal_order --logdir=/proc/none": "--logdir must be a writable folder, got /proc/none: ",
+    "temporal_order --recipe=paper+blocks=1000000": "--recipe=paper+blocks=1000000 must have at mo",
+    "temporal_order --recipe=paper+learning-rate=1e-400": "--recipe=paper+learning-rate=1e-400: o",
+    "temporal_order --recipe=paper+learning-rate=1+learning-rate=2": "--recipe=paper+learning-ra",
+    "temporal_order --recipe=../../x": "--recipe=../../x: recipe must begin with one of paper, ",
+    "temporal_order --recipe=päper": "--recipe=päper: recipe must begin with one of paper, ",
+    "temporal_order --flagfile={0}/nothing": "ERROR:: Unable to open flagfile: ",
+    "temporal_order -- 6a": "unexpected argument '6a'; options begin with --",
+    "reproduce --rows=6a,6b --num_processes=2": "--num_processes and --process_id need --coordinat",
+    "reproduce --rows=6a,6b --out={0}/pipes --resume": "{0}/pipes/6a.json must be a file",
+    "reproduce --rows=6b,6a --out={0}/marked": "{0}/marked/6a.checkpoints must be a folder",
+    "claims --claim=gates --out={0}/links": "{0}/links/claim.gates.json is a link into a folder ",
+    "claims --claim=gates --out={0}/pipes --redraw": "{0}/pipes/claim.gates.json must be a file",
+    "error_flow --out={0}/links": "{0}/links/error_flow.png is a link into a folder that does not",
+    "error_flow --sequences=2000000000": "flag --sequences=2000000000: 2000000000 is not an intege",
+    "benchmark --case=h,h": "--case must be distinct, got h,h",
+    "benchmark --case=h --out={0}/links": "{0}/links/benchmark.h.json is a link into a folder ",
+    "ablations --rows=6a,6a": "--rows must be distinct, got 6a,6a",
+    "ablations --rows=6b,6a --out={0}/no": "{0}/no/6a.json is not JSON",
+    "ablations --rows=6a --out={0}/pipes": "{0}/pipes/6a.json must be a file",
+    "ablations --stages=choose": "--stages=choose needs --recipes, got none",
+    "ablations --stages=choose --recipes=unknown": "recipe must begin with one of paper, ",
+    "ablations --stages=singles --recipes=adam": "--recipes needs --stages=choose, confirm or rep",
+    "report --out={0}/pipes": "--out must be a folder with result files of rows, got {0}/pipes",
+    "search --out={0}/links": "{0}/links/search.6a.json is a link into a folder that does not",
+    "search --out={0}/pipes --resume": "path must be that of a regular file, got {0}/pipes/search",
+    "search --sampler=random --out={0}/marked": "{0}/marked/search.6a.2x2.checkpoints must be a f",
     "search --out={0}/old": "{0}/old/search.6a.json exists; --overwrite replaces it",
     "search --out={0}/old --resume": "{0}/old/search.6a.json is not JSON: ",
     "search --learning_rate=own --init_range=own --input_gate_bias=own": "--blocks or one of ",
@@ -218,6 +315,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     (folder / "old" / "6a.json").write_text((collection.RESULTS / "6b" / "6b.json").read_text())
     for name in ("claim.lags.json", "error_flow.png", "benchmark.h.json", "search.6a.json"):
         (folder / "old" / name).write_text("mine")
+    (folder / "dangling").symlink_to(folder / "nowhere")
+    names = ("6a.json", "claim.gates.json", "error_flow.png", "benchmark.h.json", "search.6a.json")
+    for kind in ("folders", "pipes", "links", "names", "marked", "bytes"):
+        (folder / kind).mkdir()
+    for name in names:
+        (folder / "folders" / name).mkdir()
+        os.mkfifo(folder / "pipes" / name)
+        (folder / "links" / name).symlink_to(folder / "nowhere" / name)
+    (folder / "names" / "6a.json").write_text("mine")
+    os.link(folder / "names" / "6a.json", folder / "names" / "again")
+    for name in ("6a.checkpoints", "search.6a.2x2.checkpoints"):
+        (folder / "marked" / name).write_text("mine")
+    (folder / "bytes" / "6a.json").write_bytes(b"\xff\xfe")
     return folder
 
 
@@ -236,6 +346,7 @@ def test_a_mistake_is_named_before_anything_is_computed_or_written(
     with pytest.raises((ValueError, OSError)) as error:
         command_of(binary).call(flags)
     assert str(error.value).startswith(MISTAKES[mistake].format(folder))
+    assert "\n" not in str(error.value)
     assert sorted(folder.rglob("*")) == before
 
 
@@ -254,6 +365,19 @@ def test_an_unknown_platform_is_named_in_one_line(tmp_path: pathlib.Path):
         assert (status, out) == (2, "")
         assert err.startswith("error: JAX_PLATFORMS must name platforms of this machine, got 'abac")
         assert err.count("\n") == 1
+
+
+def test_a_command_that_is_run_as_a_file_says_how_to_run_it():
+    done = subprocess.run(
+        [sys.executable, "experiments/adding.py", "--out=x"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: run python -m experiments.adding, in the folder that contains experiments\n"
+    )
 
 
 # Files from elsewhere ---------------------------------------------------------------------------
@@ -313,7 +437,7 @@ def test_a_damaged_result_is_one_line_that_names_the_file(
 
 
 NO_NETWORK: dict = {
-    "none was solved": {"network": None},
+    "none was finite": {"network": None},
     "no weights": {"network": {}},
     "weights as text": {"network": {"parameters": {".output.cell": "x"}}},
     "no architecture": {"architecture": None},

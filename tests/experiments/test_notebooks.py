@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from experiments import notebooks
+from lstm_jax.tasks import temporal_order
 
 NAMES = notebooks.names()
 MAX_LINES = 15
@@ -69,7 +70,13 @@ def exercises(name: str) -> str:
 
 
 def test_all_notebooks_are_there():
-    assert len(NAMES) == 8 and {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
+    assert len(NAMES) == 9 and {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
+
+
+def test_readme_leads_to_every_notebook():
+    readme = (notebooks.FOLDER.parents[1] / "README.md").read_text()
+    linked = re.findall(r"\(experiments/colab/(\w+)\.ipynb\)", readme)
+    assert sorted(linked) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,6 +128,21 @@ def test_cells_may_run_again_out_of_order(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_training_has_a_bar_and_may_solve_nothing(name: str):
+    """Runs report every chunk or epoch, and a search for a solved trial has a default."""
+    nodes = ast.walk(ast.parse("\n".join(code_of(name))))
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
+        called = ast.unparse(call.func)
+        keywords = {keyword.arg for keyword in call.keywords}
+        if called.startswith("lstm.TrialRunner(") and called.endswith(").run"):
+            assert "on_chunk" in keywords
+        if called == "lstm.fit":
+            assert "on_epoch" in keywords
+        if called == "next":
+            assert len(call.args) == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_ends_with_two_exercises_with_hidden_answers(name: str):
     text = exercises(name)
     assert re.findall(r"^\*\*(\d)\.\*\* ", text, re.MULTILINE) == ["1", "2"]
@@ -134,6 +156,16 @@ def test_a_notebook_ends_with_two_exercises_with_hidden_answers(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_small(name: str):
     assert (notebooks.FOLDER / f"{name}.ipynb").stat().st_size < MAX_BYTES
+
+
+def test_twenty_networks_states_the_lengths_of_task_6a():
+    _, text = cells(notebooks.from_source("twenty_networks_learn"))[0]
+    text = " ".join(text.split())
+    shortest, longest = temporal_order.MIN_LENGTH, temporal_order.MAX_LENGTH
+    assert f"{shortest} to {longest} letters" in text
+    for low, high in temporal_order.RANGES["6a"]:
+        assert f"one from {low} to {high}" in text
+        assert f"{shortest - 1 - high} to {longest - 1 - low} steps" in text
 
 
 def test_the_cell_in_motion_is_short():

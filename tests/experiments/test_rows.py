@@ -34,7 +34,8 @@ ROWS = {
 }
 # Tested elsewhere:
 OTHER_BINARIES = {"ablations", "benchmark", "claims", "diagnose", "digests", "error_flow"}
-OTHER_BINARIES |= {"notebooks", "api_reference", "report", "search", "tables"}
+OTHER_BINARIES |= {"api_reference", "export", "fit", "notebooks", "predict", "report"}
+OTHER_BINARIES |= {"search", "tables"}
 TINY = ["--trials=2", "--max_sequences=20", "--devices=1"]
 
 
@@ -113,18 +114,36 @@ class Terminal(io.StringIO):
 
 
 STATE = Progress(
-    num_sequences=3000, total_sequences=9000, trials=3, running=1, solved=2, error=0.125
+    num_sequences=3000,
+    total_sequences=9000,
+    trials=3,
+    running=1,
+    solved=2,
+    error=0.125,
+    max_sequences=10_000,
 )
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
-    """...with the trials that have ended, their sequences, the solved ones and the error."""
+    """...of the sequences, with the solved trials, the sequences of each and the error."""
     monkeypatch.setattr(sys, "stderr", Terminal())
     with progress.display_progress("6a") as display:
         display(STATE)
     displayed = sys.stderr.getvalue()
-    for part in ("6a:", "67%", "| 2/3", "3,000 seq", "2 solved", "err 0.125"):
+    for part in ("6a:", " 30%|", "2/3 solved, 3.00k seq, err 0.125"):
         assert part in displayed, displayed
+
+
+def test_a_bar_is_readable_in_80_columns(monkeypatch: pytest.MonkeyPatch):
+    """...with the longest title and the largest numbers, each line whole."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("COLUMNS", "80")
+    largest = {"num_sequences": 2**30 - 1, "max_sequences": 2**30, "trials": 100, "solved": 100}
+    with progress.display_progress("2c-1000-1000") as display:
+        display(STATE._replace(**largest))
+    line = sys.stderr.getvalue().splitlines()[-1].split("\r")[-1]
+    assert line.rstrip().endswith("err 0.125") and len(line) <= 80
+    assert len(line.split("|")[1]) >= 10  # the bar itself
 
 
 def test_other_outputs_get_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):

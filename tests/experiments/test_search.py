@@ -27,6 +27,7 @@ from experiments.search.tpe_sampler import Evaluator
 from lstm_jax import plots
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.recipes.recipe import make_recipe
+from lstm_jax.training.runs.checkpoints import locked
 from lstm_jax.training.runs.result_file import read_json
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS, TrainingLoop
 from lstm_jax.training.update_rules.random_search import HYPERPARAMETERS, SearchSpace
@@ -186,6 +187,19 @@ def test_an_interrupted_search_continues_as_if_it_had_not_been(
         assert "\n" not in str(error.value)
 
 
+def test_of_two_searches_in_one_folder_the_second_is_refused(latch: None, tmp_path: pathlib.Path):
+    """...so that neither replaces the other's configurations, and nothing is left behind."""
+    flags = [*FLAGS, "--max_sequences=10", "--configurations=1", f"--out={tmp_path}", "--quiet"]
+    with locked(tmp_path / "search.6a.running"):
+        for more in ([], ["--resume"], ["--overwrite"]):
+            with pytest.raises(
+                ValueError, match=r"search\.6a\.running is in use by another process"
+            ):
+                call(*flags, *more)
+    call(*flags)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["search.6a.json", "search.6a.png"]
+
+
 def test_a_search_that_solved_nothing_says_so(
     latch: None, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
 ):
@@ -251,7 +265,10 @@ def test_random_search_runs_each_shape(tmp_path: pathlib.Path):
     found = [line for line in done.stdout.splitlines(True) if not line.startswith("wrote ")]
     assert run("--resume").stdout == "".join(found)
     assert "search.6a.2x2.json exists; --overwrite replaces it" in run().stderr
-    assert "differs in space: {" in run("--resume", "--learning_rate=1,2").stderr
+    assert (
+        "differs in space.learning_rate: [0.1, 10.0], not [1.0, 2.0]; --over"
+        in run("--resume", "--learning_rate=1,2").stderr
+    )
 
 
 @pytest.fixture

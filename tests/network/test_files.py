@@ -74,10 +74,10 @@ def test_the_network_of_a_result_file_is_loaded():
     assert_equal(parameters.layer.cell.input, np.float32(weights))
 
 
-def test_a_result_file_without_a_solved_trial_is_named(tmp_path: pathlib.Path):
+def test_a_result_file_without_a_network_is_named(tmp_path: pathlib.Path):
     path = tmp_path / "6a.json"
     path.write_text(json.dumps({"task": "6a", "network": None}))
-    with pytest.raises(ValueError, match=r"6a.json does not hold a network: .*no solved trial"):
+    with pytest.raises(ValueError, match=r"6a.json does not hold a network: .*no network"):
         lstm_jax.load(path)
 
 

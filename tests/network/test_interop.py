@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import EVERYTHING, assert_close, assert_equal, quick_jit, random_parameters
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lstm_jax.cell.parameters import check_parameters, initialise
 from lstm_jax.cell.step import State, zero_state
@@ -39,6 +40,20 @@ def run_flax(cell_type: str) -> Run:
         outputs, carry = [], start
         for x_t in inputs:
             carry, y_t = cell(carry, x_t)
+            outputs.append(y_t)
+        return jnp.stack(outputs), carry
+
+    return run
+
+
+def run_linen(cell_type: str) -> Run:
+    linen = pytest.importorskip("flax.linen")
+
+    def run(arrays: Arrays, inputs, start: tuple) -> tuple:
+        cell = getattr(linen, cell_type)(CELLS, dtype=inputs.dtype)
+        outputs, carry = [], start
+        for x_t in inputs:
+            carry, y_t = cell.apply({"params": arrays}, carry, x_t)
             outputs.append(y_t)
         return jnp.stack(outputs), carry
 
@@ -94,14 +109,14 @@ def documented(gates: Callable[[Arrays, Any, Any], list]) -> Run:
     return run
 
 
-def torch_gates(arrays: Arrays, x, h) -> list:
-    """weight_ih_l0 is (W_ii|W_if|W_ig|W_io), [4 hidden_size, input_size]; both biases count."""
-    rows = lambda name, k: arrays[name][k * CELLS : (k + 1) * CELLS]
+def torch_gates(arrays: Arrays, x, h, *, suffix: str = "") -> list:
+    """weight_ih is (W_ii|W_if|W_ig|W_io), [4 hidden_size, input_size]; both biases count."""
+    rows = lambda name, k: arrays[name + suffix][k * CELLS : (k + 1) * CELLS]
     return [
-        rows("weight_ih_l0", k) @ x
-        + rows("bias_ih_l0", k)
-        + rows("weight_hh_l0", k) @ h
-        + rows("bias_hh_l0", k)
+        rows("weight_ih", k) @ x
+        + rows("bias_ih", k)
+        + rows("weight_hh", k) @ h
+        + rows("bias_hh", k)
         for k in range(4)
     ]
 
@@ -115,9 +130,12 @@ def keras_gates(arrays: Arrays, x, h) -> list:
 RUNS: dict[str, Callable[[], Run]] = {
     "flax.nnx.OptimizedLSTMCell": functools.partial(run_flax, "OptimizedLSTMCell"),
     "flax.nnx.LSTMCell": functools.partial(run_flax, "LSTMCell"),
+    "flax.linen.OptimizedLSTMCell": functools.partial(run_linen, "OptimizedLSTMCell"),
+    "flax.linen.LSTMCell": functools.partial(run_linen, "LSTMCell"),
     "haiku.LSTM": run_haiku,
     "equinox.LSTMCell": run_equinox,
-    "torch.nn.LSTM": lambda: documented(torch_gates),
+    "torch.nn.LSTM": lambda: documented(functools.partial(torch_gates, suffix="_l0")),
+    "torch.nn.LSTMCell": lambda: documented(torch_gates),
     "keras.LSTM": lambda: documented(keras_gates),
 }
 
@@ -127,6 +145,12 @@ def random_arrays(library: str, dtype, seed: int = 0) -> Arrays:
     joined = {"kernel": (INPUTS, 4 * CELLS), "recurrent_kernel": (CELLS, 4 * CELLS)}
     rows = (4 * CELLS, INPUTS), (4 * CELLS, CELLS)
     gate = lambda *names: {n: {"kernel": (INPUTS, CELLS)} for n in names}
+    linen = gate("ii", "if", "ig", "io") | {
+        n: {"kernel": (CELLS, CELLS), "bias": (CELLS,)} for n in ("hi", "hf", "hg", "ho")
+    }
+    torch = {"weight_ih": rows[0], "weight_hh": rows[1]} | dict.fromkeys(
+        ("bias_ih", "bias_hh"), (4 * CELLS,)
+    )
     shapes: dict = {
         "flax.nnx.OptimizedLSTMCell": {
             "dense_i": {"kernel": joined["kernel"]},
@@ -134,10 +158,12 @@ def random_arrays(library: str, dtype, seed: int = 0) -> Arrays:
         },
         "flax.nnx.LSTMCell": gate("ii", "if_", "ig", "io")
         | {n: {"kernel": (CELLS, CELLS), "bias": (CELLS,)} for n in ("hi", "hf", "hg", "ho")},
+        "flax.linen.OptimizedLSTMCell": linen,
+        "flax.linen.LSTMCell": linen,
         "haiku.LSTM": {"w": (INPUTS + CELLS, 4 * CELLS), "b": (4 * CELLS,)},
         "equinox.LSTMCell": {"weight_ih": rows[0], "weight_hh": rows[1], "bias": (4 * CELLS,)},
-        "torch.nn.LSTM": {"weight_ih_l0": rows[0], "weight_hh_l0": rows[1]}
-        | {"bias_ih_l0": (4 * CELLS,), "bias_hh_l0": (4 * CELLS,)},
+        "torch.nn.LSTM": {f"{name}_l0": shape for name, shape in torch.items()},
+        "torch.nn.LSTMCell": torch,
         "keras.LSTM": joined | {"bias": (4 * CELLS,)},
     }
     rng = np.random.default_rng(seed)
@@ -199,8 +225,8 @@ def test_a_library_s_layer_has_the_truncated_gradient_too():
 @pytest.mark.parametrize("library", LAYOUTS)
 def test_there_and_back_is_the_identity(library: str):
     arrays = random_arrays(library, np.float32)
-    if library == "torch.nn.LSTM":  # of two biases, the sum is what counts
-        arrays["bias_hh_l0"] = np.zeros_like(arrays["bias_hh_l0"])
+    for name in {"bias_hh", "bias_hh_l0"} & {*arrays}:  # of two biases, the sum is what counts
+        arrays[name] = np.zeros_like(arrays[name])
     net, parameters = from_library(library, arrays)
     check_parameters(net, parameters)
     again = to_library(library, net, parameters)
@@ -216,6 +242,78 @@ def test_layers_without_biases_stay_so(library: str):
     net, found = from_library(library, arrays)
     assert net == without
     assert_equal(found.layer, jax.tree.map(np.float32, parameters.layer))
+
+
+class Tensor:
+    """A stand-in for tensors of torch: NumPy reads those outside the graph, on the host."""
+
+    def __init__(self, values: np.ndarray, *places: str):
+        self.values, self.places = values, {*places}
+        self.dtype = f"torch.{values.dtype}"
+
+    def detach(self) -> Tensor:
+        return Tensor(self.values, *self.places - {"graph"})
+
+    def cpu(self) -> Tensor:
+        return Tensor(self.values, *self.places - {"gpu"})
+
+    def float(self) -> Tensor:
+        return Tensor(self.values.astype(np.float32), *self.places)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        if self.places:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        if self.dtype == "torch.bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return np.asarray(self.values, dtype)
+
+
+DEVICES = jax.devices()
+PLACES: dict[str, Callable[[np.ndarray], Any]] = {
+    "state_dict of torch": Tensor,
+    "named_parameters of torch": lambda a: Tensor(a, "graph"),
+    "torch on a GPU": lambda a: Tensor(a, "graph", "gpu"),
+    "JAX": jnp.asarray,
+    "another device": lambda a: jax.device_put(a, DEVICES[1]),
+    "two devices": lambda a: jax.device_put(
+        a, NamedSharding(Mesh(DEVICES[:2], "x"), PartitionSpec("x"))
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, jnp.bfloat16])
+@pytest.mark.parametrize("place", PLACES)
+def test_arrays_of_any_place_are_the_same_network(place: str, dtype):
+    arrays = random_arrays("torch.nn.LSTM", dtype)
+    expected = from_library("torch.nn.LSTM", arrays)
+    net, parameters = from_library("torch.nn.LSTM", jax.tree.map(PLACES[place], arrays))
+    assert net == expected[0]
+    assert_equal(parameters, expected[1])
+    assert {w.dtype for w in jax.tree.leaves(parameters)} == {np.dtype(dtype)}
+    assert_equal(
+        to_library("torch.nn.LSTM", net, parameters), to_library("torch.nn.LSTM", *expected)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("library", LAYOUTS)
+def test_what_is_given_back_is_numpy_s(library: str, dtype: str):
+    """`torch.from_numpy` takes such arrays, and who writes into one changes no other."""
+    with jax.enable_x64(dtype == "float64"):
+        net = modern(INPUTS, CELLS)
+        parameters = initialise(jax.random.key(0), net, dtype=dtype)
+        arrays = jax.tree.leaves(to_library(library, net, parameters))
+    for array in arrays:
+        assert type(array) is np.ndarray
+        assert array.flags.writeable and array.flags.c_contiguous and array.flags.owndata
+        assert array.dtype == ("float32" if dtype == "bfloat16" else dtype)
+
+
+def test_bfloat16_there_and_back_is_exact():
+    net = modern(INPUTS, CELLS)
+    parameters = initialise(jax.random.key(0), net, dtype="bfloat16")
+    _, again = from_library("keras.LSTM", to_library("keras.LSTM", net, parameters))
+    assert_equal(again.layer, jax.tree.map(lambda w: w.astype(np.float32), parameters.layer))
 
 
 def test_any_output_units_may_be_there():
@@ -251,6 +349,19 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("library", LAYOUTS)
+def test_names_of_another_layout_are_told_by_it(library: str):
+    """...and so are those of a layer within a model."""
+    arrays, same = random_arrays(library, np.float32), lambda a, b: LAYOUTS[a] == LAYOUTS[b]
+    for given in (arrays, {"model": arrays}):
+        for other in (other for other in LAYOUTS if not same(other, library)):
+            with pytest.raises(ValueError, match=f"arrays of {other} must") as failure:
+                from_library(other, given)
+            line = str(failure.value)
+            nearest = line.rpartition("nearest to those of ")[2]
+            assert same(nearest, library) and "\n" not in line
+
+
 @pytest.mark.parametrize("message", WRONG)
 def test_arrays_of_no_layer_are_refused(message: str):
     with pytest.raises(ValueError, match=message):
@@ -267,6 +378,16 @@ def test_a_network_that_no_library_has_is_refused():
     net = modern(1, 1, biases=False)
     with pytest.raises(ValueError, match=r"haiku.LSTM needs biases of all units, got 'none'"):
         to_library("haiku.LSTM", net, random_parameters(net))
+
+
+def test_weights_that_are_no_arrays_of_one_network_are_refused():
+    net = modern(1, 1)
+    convert = functools.partial(to_library, "keras.LSTM", net)
+    parameters = initialise(jax.random.key(0), net)
+    with pytest.raises(ValueError, match="parameters must be arrays outside jit and grad"):
+        jax.jit(convert)(parameters)
+    with pytest.raises(ValueError, match="parameters must be those of one network, without lanes"):
+        convert(jax.tree.map(lambda w: np.stack([w, w], axis=-1), parameters))
 
 
 # Several layers --------------------------------------------------------------------------------

@@ -130,6 +130,16 @@ def test_activations_are_drawn_step_by_step():
     np.testing.assert_array_equal(panels["outputs"].get_xticks(), np.arange(len(SYMBOLS)))
 
 
+def test_many_units_leave_the_panels_their_height():
+    heights = []
+    for blocks in ((1,), (1,) * 16):
+        _, _, panels = at_work(blocks=blocks)
+        axes = panels["internal states"]
+        axes.figure.draw_without_rendering()
+        heights.append(axes.get_window_extent().height)
+    assert heights[1] > 0.8 * heights[0]
+
+
 def test_the_table_of_gates_has_shades_from_0_to_1():
     parameters = initialise(jax.random.key(0), LATCH.architecture)
     (axes,) = plots.gates_at_symbols(LATCH.architecture, parameters, jnp.array([[0, 1]])).axes
@@ -213,7 +223,15 @@ def test_error_flow_draws_the_largest_factor_of_each_lag():
     np.testing.assert_array_equal(points(second)[:, 1], [1.0, np.nan, 1e-3])
 
 
-STATE = Progress(num_sequences=1000, total_sequences=2000, trials=2, running=2, solved=0, error=0.5)
+STATE = Progress(
+    num_sequences=1000,
+    total_sequences=2000,
+    trials=2,
+    running=2,
+    solved=0,
+    error=0.5,
+    max_sequences=3000,
+)
 
 
 def test_a_live_curve_has_every_chunk():
@@ -237,6 +255,7 @@ def test_a_live_curve_updates_one_figure_in_a_notebook(monkeypatch: pytest.Monke
         return Handle()
 
     monkeypatch.setattr("lstm_jax.plots.curves._notebook_display", lambda: display)
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)  # all chunks within half a second
     live = plots.LiveCurve()
     for num_sequences in (1000, 2000, 3000):
         live.show(STATE._replace(num_sequences=num_sequences))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_tasks import COPY, LATCH, make_runner
+from small_tasks import COPY, LATCH, binary_environment, make_runner
 
 from lstm_jax import tasks
 from lstm_jax.tasks import Example, Task
@@ -229,3 +231,20 @@ def test_a_loop_refuses_update_rules_that_cannot_train_the_task(message: str):
     with pytest.raises(ValueError, match="^" + message.translate(ESCAPED)) as refused:
         TrainingLoop(LATCH, WRONG_RULES[message])
     assert "\n" not in str(refused.value)
+
+
+def test_making_tasks_and_loops_does_not_start_jax():
+    """`configure_cpu` and `processes.connect` may follow."""
+    script = """
+import lstm_jax as lstm
+from lstm_jax import baselines
+for row in lstm.row_names():
+    lstm.TrainingLoop(lstm.make_recipe("adam").apply(lstm.make_task(row)))
+for row in baselines.row_names():
+    baselines.make_training_loop(row)
+baselines.training_loop(lstm.make_task("6a"))
+lstm.configure_cpu(num_devices=2)  # which raises RuntimeError once JAX has started
+"""
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, env=binary_environment() | {"XLA_FLAGS": ""}
+    )

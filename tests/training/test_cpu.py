@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -110,3 +111,31 @@ def test_a_runner_has_the_given_batch_size_or_the_default():
     """It may decide the last bits of the numbers."""
     assert TrialRunner(sgd(LATCH), range(3)).devices.batch_size == default_batch_size("cpu")
     assert make_runner(sgd(LATCH), range(3), batch_size=5).devices.batch_size == 5
+
+
+CACHED = """
+import sys
+import jax
+import lstm_jax as lstm
+lstm.configure_cpu(cache=sys.argv[1])
+hits = []
+jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))
+runner = lstm.TrialRunner(lstm.TrainingLoop(lstm.make_task("6a"), chunk=10), range(2))
+error = runner.run_chunk().error
+print(error, sum("cache_hit" in event for event in hits))
+"""
+
+
+def test_a_later_process_reads_what_an_earlier_one_has_compiled(tmp_path: pathlib.Path):
+    """...and gets the same numbers."""
+    folder = tmp_path / "cache"
+
+    def run() -> tuple[float, int]:
+        command = [sys.executable, "-c", CACHED, str(folder)]
+        clean = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+        done = subprocess.run(command, env=clean, capture_output=True, text=True, check=True)
+        error, hits = done.stdout.split()
+        return float(error), int(hits)
+
+    first, second = run(), run()
+    assert first[0] == second[0] and first[1] == 0 and second[1] >= 2

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
-import os
-import pathlib
-import threading
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 from jax.sharding import Mesh
+from resources import assert_bounded, measure, needs_proc
 from small_tasks import LATCH, assert_same_result, make_loop, make_runner, sgd
 
 from lstm_jax.tasks import Example, Task, make_task, within
@@ -25,31 +21,6 @@ from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
 
 LOOP = sgd(dataclasses.replace(LATCH, max_sequences=10, test_size=2), chunk=5)
 TIMES = 1000
-MEGABYTE = 2**20
-
-
-class Resources(NamedTuple):
-    """What this process holds."""
-
-    executables: int
-    arrays: int
-    threads: int
-    files: int
-    objects: int
-    memory: int
-
-
-def measure() -> Resources:
-    gc.collect()
-    pages = pathlib.Path("/proc/self/statm").read_text().split()[1]
-    return Resources(
-        executables=len(jax.devices()[0].client.live_executables()),
-        arrays=len(jax.live_arrays()),
-        threads=threading.active_count(),
-        files=len(os.listdir("/proc/self/fd")),
-        objects=len(gc.get_objects()),
-        memory=int(pages) * os.sysconf("SC_PAGE_SIZE"),
-    )
 
 
 def again() -> Callable[[], object]:
@@ -69,19 +40,10 @@ USES = {
 }
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc")
+@needs_proc
 @pytest.mark.parametrize("name", USES)
 def test_a_thousand_runs_hold_no_more_than_a_few(name: str):
-    use = USES[name]
-    for _ in range(20):
-        use()
-    before = measure()
-    for _ in range(TIMES):
-        use()
-    after = measure()
-    assert after[:4] == before[:4]
-    assert after.objects - before.objects < TIMES // 2  # less than one object per run
-    assert after.memory - before.memory < 8 * MEGABYTE
+    assert_bounded(USES[name], TIMES)
 
 
 class Mean(UpdateRule[jax.Array]):

@@ -187,10 +187,20 @@ def test_the_first_solved_network_comes_back_to_the_last_bit(tmp_path: pathlib.P
         network_from_document(document)
 
 
-def test_a_row_without_a_solved_trial_has_no_network():
-    document = make_document(COPY, RESULTS[2:], **ABOUT)
-    with pytest.raises(ValueError, match="the result of copy has no solved trial"):
-        network_from_document(document)
+def test_a_row_without_a_solved_trial_keeps_its_first_finite_network():
+    """...because that is where `diagnose` is needed; without the LSTM's there is none."""
+    networks = [jax.device_get(initialise(jax.random.key(n), COPY.architecture)) for n in range(3)]
+    models = [Model(parameters, None, None, None) for parameters in networks]
+    fields = ({"finite": False}, {}, {})
+    results = [
+        TrialResult(**FIELDS | UNSOLVED | changes | {"index": i, "model": model})
+        for i, (changes, model) in enumerate(zip(fields, models, strict=True))
+    ]
+    document = make_document(COPY, results, **ABOUT)
+    assert document["network"]["trial"] == 1
+    jax.tree.map(np.testing.assert_array_equal, network_from_document(document)[1], networks[1])
+    with pytest.raises(ValueError, match="the result of copy has no network"):
+        network_from_document(make_document(COPY, RESULTS[2:], **ABOUT))
 
 
 # Files -----------------------------------------------------------------------------------------

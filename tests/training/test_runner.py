@@ -173,8 +173,11 @@ def test_a_runner_refuses_the_state_of_other_trials(states: list[RunState]):
             runner.restore(states[2])
 
 
-def test_settings_of_jax_do_not_change_the_random_numbers(results: list[TrialResult]):
-    """Neither for the LSTM nor for a baseline whose model has a key, which "rbg" would batch."""
+def test_settings_of_jax_do_not_change_a_trial_s_numbers(results: list[TrialResult]):
+    """Neither for the LSTM nor for a baseline whose model has a key, which "rbg" would batch.
+
+    `tests/experiments/test_settings.py` sets each of them in the environment.
+    """
     net = RecurrentNet(num_inputs=4, num_hidden=2, num_outputs=1, connections="layered")
     task = dataclasses.replace(LATCH, architecture=net)
     guessing = TrainingLoop(task, Vmapped(Guessing(task)), 50)
@@ -185,7 +188,8 @@ def test_settings_of_jax_do_not_change_the_random_numbers(results: list[TrialRes
         return runner.state()
 
     expected = first_chunk()
-    with jax.default_prng_impl("rbg"), jax.threefry_partitionable(False):
+    rbg, order = jax.default_prng_impl("rbg"), jax.threefry_partitionable(False)
+    with rbg, order, jax.enable_x64(True), jax.default_matmul_precision("bfloat16"):
         found = TrialRunner(LOOP, [3, 0]).run()
         assert_equal(first_chunk(), expected)
     for result in found:
@@ -195,7 +199,6 @@ def test_settings_of_jax_do_not_change_the_random_numbers(results: list[TrialRes
 # Results and progress --------------------------------------------------------------------------
 
 
-@jax.numpy_dtype_promotion("standard")  # as the schedule needs it
 def test_the_best_model_is_that_of_the_chunk_with_the_lowest_error():
     """The trial continues after it, and the run is restored after every chunk."""
     schedule = optax.piecewise_constant_schedule(4.0, {120: 50.0})

@@ -29,7 +29,8 @@ from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.cell.scan import Steps
 from lstm_jax.network.layer import apply
-from lstm_jax.network.losses import half_squared_error
+from lstm_jax.network.losses import LOSSES, half_squared_error
+from lstm_jax.tasks import Hyperparameters, within
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.training_loop import (
@@ -203,3 +204,40 @@ def test_a_block_is_added_after_each_chunk_whose_error_has_hardly_decreased():
 def test_numbers_out_of_range_are_named(changes: dict, chunk, message: str):
     with pytest.raises(ValueError, match=message):
         TrainingLoop(dataclasses.replace(LATCH, **changes), chunk=chunk)
+
+
+@pytest.mark.parametrize("error_at", ["end", "every_step"])
+def test_softmax_outputs_train_as_by_hand(error_at: str):
+    """...of a batch of trials, whose output units lie on the first axis or the second."""
+    net = Architecture(num_inputs=2, blocks=(1,), num_outputs=3, output="softmax")
+    shape = (3,) if error_at == "end" else (4, 3)
+
+    def sample(key: jax.Array, data: None) -> Example:
+        del data
+        inputs = jax.random.normal(key, (4, 2))
+        targets = jnp.broadcast_to(jnp.array([0.0, 1.0, 0.0]), shape)
+        return Example(inputs, targets, targets, jnp.int32(4))
+
+    loss = LOSSES["cross_entropy"]
+    task = Task(
+        architecture=net,
+        sample=sample,
+        is_correct=within(0.5),
+        error_at=error_at,
+        hyperparameters=Hyperparameters(learning_rate=0.5, loss=loss),
+    )
+    loop = TrainingLoop(task, chunk=1)
+    keys = [jax.random.key_data(trial_key(trial)) for trial in range(TRIALS)]
+    before = loop.init_trials(jnp.stack(keys, -1), None)
+    after, _ = jax.jit(loop.run_chunk)(before, jnp.int32(0))
+    for trial in range(TRIALS):
+        parameters = take_trial(before.model.parameters, trial)
+        example = sample(training_key(trial, 0), None)
+
+        def by_hand(parameters: Parameters, example: Example = example) -> jax.Array:
+            outputs, _ = apply(net, parameters, example.inputs, at=error_at)
+            return -jnp.sum(example.targets * jnp.log(outputs))
+
+        gradient = jax.grad(by_hand)(jax.tree.map(jnp.asarray, parameters))
+        expected = jax.tree.map(lambda w, g: w - np.float32(0.5) * g, parameters, gradient)
+        assert_close(take_trial(after.model.parameters, trial), expected, 1e-5)

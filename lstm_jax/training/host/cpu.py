@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pathlib
 
+import jax
 from absl import logging
 
 from lstm_jax.cell.validation import as_integer
@@ -18,11 +20,16 @@ SMALL_LOOP_BYTES = 1 << 26
 # compiled, the cost of each operation is shared by more trials.
 BATCH_SIZE, UNCONFIGURED_BATCH_SIZE = 8, 24
 
+CACHED_SECONDS = 0.05  # compilations that take longer are kept in the cache
 
-def configure_cpu(num_devices: int | None = None) -> None:
+
+def configure_cpu(
+    num_devices: int | None = None, *, cache: str | os.PathLike[str] | None = None
+) -> None:
     """Set `XLA_FLAGS` for fast small networks; call it before JAX computes anything.
 
     Flags that are already set in the environment keep their values. Other devices ignore them.
+    With a cache, a program that an earlier process has compiled is read from a file.
 
     >>> configure_cpu(num_devices=0)
     Traceback (most recent call last):
@@ -31,6 +38,8 @@ def configure_cpu(num_devices: int | None = None) -> None:
     Args:
       num_devices: the number of CPU devices that JAX makes, to share trials among cores (default:
         one, or as `XLA_FLAGS` says).
+      cache: a folder for compiled programs, which may be shared by processes and kept; it is made
+        if it does not exist (default: JAX's setting `jax_compilation_cache_dir`).
 
     Raises:
       ValueError: if `num_devices` is not an integer of at least 1.
@@ -39,6 +48,9 @@ def configure_cpu(num_devices: int | None = None) -> None:
     """
     if num_devices is not None:
         as_integer("num_devices", num_devices, 1)
+    if cache is not None:
+        jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(cache).expanduser()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_SECONDS)
     flags = os.environ.get("XLA_FLAGS", "")
     missing = []
     if _SMALL_LOOP not in flags:

@@ -16,7 +16,7 @@ import pathlib
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -226,12 +226,22 @@ def _digest(content: bytes) -> bytes:
 def differences(found: Mapping[str, object], expected: Mapping[str, object]) -> str:
     """Return the fields in which a run differs from the expected one, in words.
 
-    >>> differences({"task": "6a", "seed": 0}, {"task": "6a", "seed": 5})
-    'seed: 0, not 5'
+    >>> differences({"seed": 0, "space": {"a": 1, "b": 2}}, {"seed": 5, "space": {"a": 1, "b": 3}})
+    'seed: 0, not 5; space.b: 2, not 3'
     """
+    found, expected = _flat(found), _flat(expected)
     names = dict.fromkeys([*expected, *found])
     pairs = {name: (found.get(name), expected.get(name)) for name in names}
     return "; ".join(f"{name}: {a}, not {b}" for name, (a, b) in pairs.items() if a != b)
+
+
+def _flat(run: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return the fields of a run and of the mappings in it, each by its path."""
+    fields: dict[str, object] = {}
+    for name, value in run.items():
+        path = f"{prefix}{name}"
+        fields |= _flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return fields
 
 
 def _reason(error: Exception) -> str:
@@ -296,10 +306,24 @@ def lock(folder: pathlib.Path, warn: Callable[[str], None] = lambda line: None) 
     raise FileNotFoundError(errno.ENOENT, "other processes remove it", str(folder))
 
 
+@contextlib.contextmanager
+def locked(folder: pathlib.Path) -> Iterator[None]:
+    """Make `folder` and lock it while this context is entered; raise InUseError as `lock` does."""
+    held = lock(folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # without locks, another process may have removed it
+            folder.rmdir()
+        del held
+
+
 def check_unused(folder: pathlib.Path) -> None:
-    """Raise InUseError, a ValueError, if a run has the folder of its checkpoints open."""
+    """Raise ValueError if the path is not of a folder; InUseError if a run has the folder open."""
     if folder.is_dir():
         lock(folder)  # and unlock it
+    elif os.path.lexists(folder):
+        raise ValueError(f"{folder} must be a folder")
 
 
 def discard(folder: pathlib.Path) -> None:

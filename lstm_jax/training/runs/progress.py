@@ -10,7 +10,7 @@ from lstm_jax.training.fit import Epoch
 from lstm_jax.training.trials.records import Progress
 
 _EMPTY = "{desc}: compiling"  # until the first chunk, which knows the number of trials
-_FORMAT = "{desc}: {percentage:.0f}%|{bar}| {n}/{total} [{elapsed}<{remaining}{postfix}]"
+_FORMAT = "{desc}: {percentage:.0f}%|{bar}| {remaining}{postfix}"
 
 
 class Speed:
@@ -42,8 +42,16 @@ def _make_bar(title: str) -> Any:
     return tqdm(desc=title, bar_format=_EMPTY, dynamic_ncols=True)
 
 
+def _in_short(progress: Progress) -> str:
+    """Return the summary of a bar, of at most 35 characters for up to 100 trials."""
+    from tqdm.auto import tqdm
+
+    sequences = tqdm.format_sizeof(progress.num_sequences)
+    return f"{progress.solved}/{progress.trials} solved, {sequences} seq, err {progress.error:.3f}"
+
+
 class Bar:
-    """A progress bar of the trials that have ended, with the time left; in a notebook, a widget.
+    """A progress bar of the sequences of a trial, with the most time left; in a notebook, a widget.
 
     with Bar("6a") as bar:
         runner.run(on_chunk=bar.show)
@@ -61,9 +69,9 @@ class Bar:
     def show(self, progress: Progress) -> None:
         """Display the state after a chunk; an `on_chunk` of `TrialRunner.run`."""
         self._bar.bar_format = _FORMAT
-        self._bar.total = progress.trials
-        self._bar.n = progress.trials - progress.running
-        self._bar.set_postfix_str(describe(progress))
+        self._bar.total = progress.max_sequences
+        self._bar.n = progress.num_sequences if progress.running else progress.max_sequences
+        self._bar.set_postfix_str(_in_short(progress))
         if not progress.running:
             self._bar.close()
 

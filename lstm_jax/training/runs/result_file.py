@@ -152,10 +152,10 @@ def commit() -> str | None:
 
 
 def _network(results: Sequence[TrialResult]) -> Document | None:
-    """Return the weights of the first solved LSTM, by their paths in `Parameters`."""
+    """Return the weights of the first solved LSTM, otherwise of the first finite one, by paths."""
     shortest_decimals = np.vectorize(lambda w: float(str(w)), otypes=[float])
-    for result in results:
-        if result.solved and isinstance(result.model, Model):
+    for result in sorted(results, key=lambda result: not result.solved):
+        if result.finite and isinstance(result.model, Model):
             leaves = jax.tree_util.tree_leaves_with_path(result.model.parameters)
             lists = {jax.tree_util.keystr(p): shortest_decimals(w).tolist() for p, w in leaves}
             return {"trial": result.index, "parameters": lists}
@@ -242,7 +242,9 @@ def write_json(path: pathlib.Path, document: Document, *, overwrite: bool = True
 
 
 def read_object(path: pathlib.Path) -> Document:
-    """Read a JSON file; raise ValueError if it does not hold an object."""
+    """Read a JSON file; raise ValueError if it is not a file or does not hold an object."""
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise ValueError(f"{path} must be a file")
     try:
         document = json.loads(path.read_text())
     except RecursionError as error:

@@ -6,7 +6,7 @@ import functools
 
 import jax
 
-from lstm_jax.tasks.checks import check_values
+from lstm_jax.tasks.checks import check_functions, check_values
 from lstm_jax.training.host.devices import Program
 from lstm_jax.training.trials import records
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -19,7 +19,9 @@ class Programs:
     """The compiled programs of a training loop, for batches of one size."""
 
     def __init__(self, loop: TrainingLoop) -> None:
+        check_functions(loop.task)
         check_values(loop.task)
+        loop.check_update_rule()
         self.init = Program(
             lambda keys, data: records.init_train_state(loop.init_trials(keys, data))
         )

@@ -53,6 +53,7 @@ class Progress(NamedTuple):
       running: the number of trials that have not ended.
       solved: the number of solved trials.
       error: mean absolute error of an output over the training sequences of the chunk.
+      max_sequences: the most training sequences of a trial.
     """
 
     num_sequences: int
@@ -61,6 +62,7 @@ class Progress(NamedTuple):
     running: int
     solved: int
     error: float
+    max_sequences: int
 
 
 class RunState(NamedTuple):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.validation import displayed, require
-from lstm_jax.tasks.checks import data_shapes, described, lenient
+from lstm_jax.tasks.checks import data_shapes, described, key_shape, lenient
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.training.trials.prepared_data import draw_sequences
 from lstm_jax.training.update_rules.base import (
@@ -17,43 +17,43 @@ from lstm_jax.training.update_rules.base import (
     Metrics,
     UpdateRule,
     Vmapped,
-    root_key,
-    with_fixed_prng,
+    with_fixed_settings,
 )
 
 TRIALS = 2
 
 
 @lenient()
-@with_fixed_prng
+@with_fixed_settings
 def check_update_rule(task: Task, rule: BatchUpdateRule[AnyModel]) -> None:
     """Raise ValueError, with the function's name, if an update rule cannot train a task."""
     is_for_one = UpdateRule in type(rule).__mro__
     require(not is_for_one, "update_rule", "for a batch of trials: Vmapped(rule)", rule)
     if isinstance(rule, Vmapped):
-        sample = lambda data: task.sample(root_key(0), data)
-        example = jax.eval_shape(sample, data_shapes(task.prepare))
-        _check_functions(rule.rule, example, root_key(0), (), ())
+        example = jax.eval_shape(task.sample, key_shape(), data_shapes(task.prepare))
+        _check_functions(rule.rule, example, key_shape(), (), ())
         return
-    keys = jnp.zeros((2, TRIALS), jnp.uint32)
-    draw = lambda data: draw_sequences(task.sample, None, keys, None, data)(jnp.int32(0))
-    example = jax.eval_shape(draw, data_shapes(task.prepare))
-    model = _check_functions(rule, example, keys, (TRIALS,), (jnp.ones(TRIALS, bool),))
+    keys = jax.ShapeDtypeStruct((2, TRIALS), jnp.uint32)
+    draw = lambda keys, data: draw_sequences(task.sample, None, keys, None, data)(jnp.int32(0))
+    example = jax.eval_shape(draw, keys, data_shapes(task.prepare))
+    running = jax.ShapeDtypeStruct((TRIALS,), bool)
+    model = _check_functions(rule, example, keys, (TRIALS,), (running,))
     is_batch = all(leaf.shape[-1:] == (TRIALS,) for leaf in jax.tree.leaves(model))
     require(is_batch, "update_rule.init", "a model with the batch axis last", described(model))
 
 
 def _check_functions(
-    rule: Any, example: Example, key: jax.Array, batch: tuple[int, ...], running: tuple
+    rule: Any, example: Example, key: Any, batch: tuple[int, ...], running: tuple
 ) -> AnyModel:
     """Check the functions of a rule on one example, or on a batch; return the model's shapes."""
     for name in ("init", "train_step", "outputs", "end_chunk"):
         function = getattr(rule, name, None)
         require(callable(function), f"update_rule.{name}", "a function", function)
-    count = jnp.zeros(batch, jnp.int32)
-    metrics = Metrics(count, count.astype(jnp.float32), count)
+    shape_of: Any = lambda dtype: jax.ShapeDtypeStruct(batch, dtype)
+    counts, sums = shape_of(jnp.int32), shape_of(jnp.float32)
+    n, metrics = jax.ShapeDtypeStruct((), jnp.int32), Metrics(counts, sums, counts)
     model = jax.eval_shape(rule.init, key)
-    trained = jax.eval_shape(rule.train_step, model, example, jnp.int32(0), *running)
+    trained = jax.eval_shape(rule.train_step, model, example, n, *running)
     is_pair = isinstance(trained, tuple) and len(trained) == 2
     require(is_pair, "update_rule.train_step", "a function that returns a pair", described(trained))
     ended = jax.eval_shape(rule.end_chunk, model, metrics, *running)

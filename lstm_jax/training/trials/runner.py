@@ -34,7 +34,7 @@ from lstm_jax.training.trials.training_loop import (
     SOLVED,
     TrainingLoop,
 )
-from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_prng
+from lstm_jax.training.update_rules.base import Metrics, root_key, with_fixed_settings
 from lstm_jax.training.update_rules.stored_keys import restore_keys
 
 T = TypeVar("T")
@@ -57,20 +57,22 @@ class Snapshot(NamedTuple):
 
     A runner replaces it as a whole, so that an exception, wherever it falls, leaves the run as
     before a chunk or as after it.
+
+    Attributes:
+      num_sequences: training sequences of each trial still running.
+      total_sequences: training sequences, summed over all trials.
+      status: [R] int32, as `Trials.status`.
+      metrics: the metrics of every chunk, [R] each.
+      host_state: all trials, on the host; up to date for those that are in no batch.
+      batches: the trials that still run.
     """
 
     num_sequences: int
-    """Training sequences of each trial still running."""
     total_sequences: int
-    """Training sequences, summed over all trials."""
     status: np.ndarray
-    """[R] int32, as `Trials.status`."""
     metrics: tuple[Metrics, ...]
-    """The metrics of every chunk, [R] each."""
     host_state: TrainState
-    """All trials, on the host; up to date for those that are in no batch."""
     batches: tuple[Batch, ...]
-    """The trials that still run."""
 
 
 class TrialRunner:
@@ -180,6 +182,7 @@ class TrialRunner:
             running=len(running),
             solved=int(np.sum(status == SOLVED)),
             error=float(metrics.error.sum() / max(metrics.sequences.sum(), 1)),
+            max_sequences=self.loop.task.max_sequences,
         )
 
     def curves(self) -> list[np.ndarray]:
@@ -332,7 +335,7 @@ def _check_indices(indices: Sequence[int]) -> list[int]:
     return found
 
 
-@with_fixed_prng
+@with_fixed_settings
 def _keys_and_data(
     loop: TrainingLoop, indices: list[int], seed: int
 ) -> tuple[np.ndarray, Data, Data]:

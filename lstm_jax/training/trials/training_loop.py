@@ -32,7 +32,7 @@ from lstm_jax.training.update_rules.base import (
     Metrics,
     subkeys,
     vmap_trials,
-    with_fixed_prng,
+    with_fixed_settings,
 )
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 from lstm_jax.training.update_rules.per_step import PerStepUpdate
@@ -94,8 +94,8 @@ class TrainingLoop:
         check_type("task", self.task, Task)
         if self.update_rule is None:
             object.__setattr__(self, "update_rule", make_update_rule(self.task))
-        if not isinstance(self.update_rule, PerSequenceUpdate):
-            check_update_rule(self.task, self.update_rule)
+        if self.task.prepare is None:
+            self.check_update_rule()
         if self.chunk is None:
             task = self.task
             chunk = task.construction_interval if task.sequential_construction else CHUNK
@@ -108,7 +108,12 @@ class TrainingLoop:
                 interval = f"the task's test interval, {rule.interval}"
                 raise ValueError(f"chunk must be {interval}, got {self.chunk}")
 
-    @with_fixed_prng
+    def check_update_rule(self) -> None:
+        """Raise ValueError if the update rule, unless it is the LSTM's, cannot train the task."""
+        if not isinstance(self.update_rule, PerSequenceUpdate):
+            check_update_rule(self.task, self.update_rule)
+
+    @with_fixed_settings
     def init_trials(self, keys: jax.Array, data: Data) -> Trials:
         """Return B trials before their first sequence, from their keys and data as in `Trials`."""
         rule, shape = self.task.rule, keys.shape[1:]
@@ -122,7 +127,7 @@ class TrainingLoop:
             first_rule_at=jnp.zeros(shape, jnp.int32),
         )
 
-    @with_fixed_prng
+    @with_fixed_settings
     def run_chunk(
         self, trials: Trials, num_sequences: jax.Array, shared: Data = None
     ) -> tuple[Trials, Metrics]:
@@ -158,7 +163,7 @@ class TrainingLoop:
         trials = trials._replace(model=store_keys(trials.model, 1))
         return _end(trials, out_of_budget, UNSOLVED, stop), metrics
 
-    @with_fixed_prng
+    @with_fixed_settings
     def final_test(self, trials: Trials, shared: Data = None) -> TestMetrics:
         """Test the model of every trial on `task.test_size` fresh sequences."""
         trials = trials._replace(model=restore_keys(trials.model, 1))

@@ -5,9 +5,10 @@ solved. The update rule, the LSTM's or a baseline's, turns a sequence into new w
 `UpdateRule` is written for one trial; `Vmapped` lifts it to the `BatchUpdateRule` that the loop
 calls. A batch has B trials, and the batch axis is the last axis of every array.
 
-Two settings of JAX would change a trial's random numbers: `jax_default_prng_impl`, the generator
-of keys that do not name one, and `jax_threefry_partitionable`, the order of its numbers. With the
-generator "rbg", a trial's numbers would even depend on the other trials of its batch.
+Settings of JAX would change a trial's numbers: double precision, the type promotion, the precision
+of products, the default generator, and the order of its random numbers. `with_fixed_settings` gives
+them the same values in every trial. With the generator "rbg", a trial's numbers would even depend
+on the other trials of its batch.
 """
 
 from __future__ import annotations
@@ -146,7 +147,8 @@ def vmap_trials(fun: Callable) -> Callable:
 
 def root_key(seed: int) -> jax.Array:
     """Return the key that all keys of a run are folded from; its seed is in [0, 2^32)."""
-    return jax.random.key(as_integer("seed", seed, 0, 2**32), impl=GENERATOR)
+    # As `jax.random.key`, which would add `jax_random_seed_offset`.
+    return as_key(jnp.asarray([0, as_integer("seed", seed, 0, 2**32)], jnp.uint32))
 
 
 def as_key(key_data: jax.Array) -> jax.Array:
@@ -164,12 +166,19 @@ def subkeys(keys: chex.Array, *uses: jax.Array | int) -> jax.Array:
     return vmap_trials(lambda key: jax.random.key_data(subkey(key, *uses)))(keys)
 
 
-def with_fixed_prng(fun: Callable[P, R]) -> Callable[P, R]:
-    """Make a function, traced or not, draw the same random numbers under all settings of JAX."""
+def with_fixed_settings(fun: Callable[P, R]) -> Callable[P, R]:
+    """Make a function, traced or not, compute the same numbers under all settings of JAX."""
 
     @functools.wraps(fun)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with jax.threefry_partitionable(True), jax.default_prng_impl(GENERATOR):
+        with (
+            jax.enable_x64(False),
+            jax.numpy_dtype_promotion("standard"),
+            jax.numpy_rank_promotion("allow"),
+            jax.default_matmul_precision(None),
+            jax.default_prng_impl(GENERATOR),
+            jax.threefry_partitionable(True),
+        ):
             return fun(*args, **kwargs)
 
     return wrapped

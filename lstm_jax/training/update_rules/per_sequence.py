@@ -151,8 +151,12 @@ class PerSequenceUpdate:
         if self.task.error_at == "every_step":
             step_weights = real_steps(example).astype(net.dtype)
         output = self.task.architecture.output
-        loss = self.task.hyperparameters.loss(net, example.targets, step_weights, output=output)
-        return loss, self._activate(net, example)
+        loss = functools.partial(self.task.hyperparameters.loss, output=output)
+        if output == "softmax":  # over the units of one trial
+            value = vmap_trials(loss)(net, example.targets, step_weights).sum()
+        else:
+            value = loss(net, example.targets, step_weights)
+        return value, self._activate(net, example)
 
     def _net(
         self, weights: tuple[Parameters, ...], num_blocks: jax.Array, example: Example

@@ -21,12 +21,15 @@ T = TypeVar("T")
 )
 @dataclasses.dataclass(frozen=True)
 class StoredKey:
-    """A PRNG key as its raw data; in a batch of B trials, the batch axis is last."""
+    """A PRNG key as its raw data; in a batch of B trials, the batch axis is last.
+
+    Attributes:
+      data: [n] uint32, or [n, B].
+      generator: the generator, from `jax.random.key_impl`.
+    """
 
     data: chex.Array
-    """[n] uint32, or [n, B]."""
     generator: Any
-    """The generator, from `jax.random.key_impl`."""
 
 
 def is_key(leaf: object) -> bool:
