@@ -365,13 +365,13 @@ def define_flags(flags: FlagSet) -> None:
     flags.integer("process_id", None, "With --coordinator, the index of this process, from 0.", 0)
 
 
-def run_rows(names: Sequence[str], values: FlagValues) -> None:
+def run_rows(names: Sequence[str], values: FlagValues, print_table: bool = True) -> None:
     """Run rows by the flags, and print their results beside the paper's."""
     options = start(values)
     rows = [resolve(name, options) for name in names]
     prepare(rows)
     documents = [run_row(row) for row in rows]
-    if not options.quiet:
+    if print_table and not options.quiet:
         print(text_table(documents))
 
 

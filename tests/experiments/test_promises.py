@@ -292,7 +292,7 @@ def test_ctrl_c_to_the_parent_alone_ends_the_workers_too(tmp_path: pathlib.Path)
     assert first == runner.ENDING
     assert last == "interrupted; --resume continues the remaining rows"
     assert sorted(of_rows) == [
-        f"interrupted: {row}, --resume continues after {int(n.name):,} sequences per trial"
+        f"{row}: interrupted: {row}, --resume continues after {int(n.name):,} sequences per trial"
         for row, n in zip(rows, map(runner.newest, folders), strict=True)
     ]
 
