@@ -22,6 +22,7 @@ from experiments.own.files import read_data
 from experiments.own.run import read_network
 from experiments.own.tasks import encode_data
 from experiments.rows.collection import has_solved_network, read_result
+from experiments.rows.text import printable
 from lstm_jax import diagnose, make_task, pad_sequences, plots
 from lstm_jax.network.files import network_from_document
 
@@ -74,9 +75,9 @@ def main(values: FlagValues) -> None:
             raise ValueError(f"--data and --ignore are for networks of `fit`, got {path}")
         else:
             title, found = findings(path, values.sequences, values.seed)
-        print(f"{title}: {len(found) or 'no'} finding{'s' * (len(found) != 1)}")
+        print(f"{printable(title)}: {len(found) or 'no'} finding{'s' * (len(found) != 1)}")
         for sentence in found:
-            print(f"  - {sentence}")
+            print(f"  - {printable(sentence)}")
 
 
 def expand(files: list[str]) -> list[pathlib.Path]:

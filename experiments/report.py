@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.cli.files import check_free, make_folder, write_file
 from experiments.rows.collection import paper_order, read_result
-from experiments.rows.text import SHORT, Column, num_weights, row_label, show
+from experiments.rows.text import SHORT, Column, num_weights, printable, row_label, show
 from lstm_jax import plots
 from lstm_jax.network.files import Document
 from lstm_jax.plots.style import as_png
@@ -40,7 +40,10 @@ def page(documents: Sequence[Document], title: str) -> str:
         from jinja2 import Environment
     except ImportError as error:
         raise ImportError("the report needs jinja2: pip install 'lstm_jax[report]'") from error
-    template = Environment(autoescape=True).from_string(TEMPLATE.read_text())
+    # Strings of a macro are markup, of another type.
+    as_written = lambda value: printable(value) if type(value) is str else value
+    environment = Environment(autoescape=True, finalize=as_written)
+    template = environment.from_string(TEMPLATE.read_text())
     return template.render(
         title=title,
         documents=documents,

@@ -20,7 +20,7 @@ from experiments.claims import CLAIMS
 from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import collection, text
 from experiments.rows.collection import RESULTS, best, best_of_each, task_of
-from experiments.rows.text import Column, markdown_table, show
+from experiments.rows.text import Column, markdown, markdown_table, show
 from lstm_jax import make_task, plots, row_names
 from lstm_jax.network.files import Document, network_from_document
 from lstm_jax.network.writing import write_atomically
@@ -114,13 +114,17 @@ def readme_table(documents: Sequence[Document]) -> str:
     paper = best([d for d in of_lstm if d["recipe"] == "paper"])
     other = best([d for d in of_lstm if d["recipe"] != "paper"])
     page = "experiments/results/README.md"
-    columns: tuple[Column[str], ...] = (
-        ("row", lambda task: f"[{FIRST_ROWS[task]}]({page}#task-{task}) {TITLES[task]}"),
-        ("published", lambda task: show(make_task(FIRST_ROWS[task]).published.mean_sequences)),
-        ("`paper`", lambda task: _outcome(paper.get(FIRST_ROWS[task]))),
-        ("best recipe", lambda task: _outcome(other.get(FIRST_ROWS[task]))),
-    )
-    return markdown_table(TITLES, columns)
+    titles = ("row", "published", "`paper`", "best recipe")
+    lines = [
+        (
+            f"[{row}]({page}#task-{task}) {TITLES[task]}",
+            show(make_task(row).published.mean_sequences),
+            _outcome(paper.get(row)),
+            _outcome(other.get(row)),
+        )
+        for task, row in ((task, FIRST_ROWS[task]) for task in TITLES)
+    ]
+    return markdown(titles, lines, "---:")
 
 
 def _outcome(document: Document | None) -> str:

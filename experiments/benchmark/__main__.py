@@ -172,11 +172,11 @@ def table(document: Document) -> str:
     columns: tuple[Column[Document], ...] = (
         ("contender", lambda m: m["contender"]),
         ("XLA", lambda m: m["setting"]),
-        ("compile s", lambda m: show(m["compile_seconds"], 2)),
-        ("run ms", lambda m: show(1e3 * m["run_seconds"], 3)),
         ("per s", lambda m: show(m["rate"], 1)),
-        ("temp MB", lambda m: show(m["temporary_bytes"] and 1e-6 * m["temporary_bytes"], 2)),
         ("to peer", lambda m: show(best and m["rate"] / best, 2)),
+        ("run ms", lambda m: show(1e3 * m["run_seconds"], 3)),
+        ("compile s", lambda m: show(m["compile_seconds"], 2)),
+        ("temp MB", lambda m: show(m["temporary_bytes"] and 1e-6 * m["temporary_bytes"], 2)),
     )
     remarks = [f"{m['contender']}: {m['check']}" for m in measurements]
     if not quick:
@@ -185,7 +185,7 @@ def table(document: Document) -> str:
         ]
     title = f"{document['case']}. {document['title']} ({goal})"
     checks = ["answers checked, and notes:", *(f"  {remark}" for remark in dict.fromkeys(remarks))]
-    return "\n".join([title, text_table(measurements, columns, most=40), *checks])
+    return "\n".join([title, text_table(measurements, columns), *checks])
 
 
 def _path(case: str, out: pathlib.Path) -> pathlib.Path:

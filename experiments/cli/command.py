@@ -16,6 +16,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 from absl import flags
@@ -33,31 +34,42 @@ def command_line() -> str:
 
 
 class FlagSet:
-    """The flags of a command, in `values`, with bounds and without absl's global state."""
+    """The flags of a command, in `values`, with bounds and without absl's global state.
+
+    Attributes:
+      values: the flags defined so far.
+      heading: title of the part of --help for flags that are defined next.
+    """
 
     def __init__(self) -> None:
+        self.heading = "Flags"
         self.values = flags.FlagValues()
         self.values.set_gnu_getopt()  # flags may follow other arguments
+
+    @property
+    def _part(self) -> dict[str, Any]:
+        return {"module_name": self.heading}  # absl's help has a part for each module
 
     def integer(
         self, name: str, default: int | None, help: str, least: int = 1, most: int = 2**31 - 1
     ) -> None:
         """Define an integer in [least, most]."""
-        flags.DEFINE_integer(name, default, help, least, most, self.values)
+        flags.DEFINE_integer(name, default, help, least, most, self.values, **self._part)
 
     def number(self, name: str, default: float, help: str, least: float, most: float) -> None:
         """Define a number in [least, most], which NaN is not."""
-        flags.DEFINE_float(name, default, help, least, most, self.values)
+        flags.DEFINE_float(name, default, help, least, most, self.values, **self._part)
         is_number = lambda value: not math.isnan(value)
         flags.register_validator(name, is_number, "must be a number", self.values)
 
     def text(self, name: str, default: str | None, help: str, required: bool = False) -> None:
         """Define a text."""
-        flags.DEFINE_string(name, default, help, self.values, required=required)
+        flags.DEFINE_string(name, default, help, self.values, required, **self._part)
 
     def folder(self, name: str, help: str, required: bool = True) -> None:
         """Define a folder, a `pathlib.Path`; ~ stands for the home folder."""
-        flags.DEFINE(_FolderParser(), name, None, help, self.values, required=required)
+        parser = _FolderParser()
+        flags.DEFINE(parser, name, None, help, self.values, required=required, **self._part)
 
     def output(self, files: str) -> None:
         """Define --out, the folder for some files, and --overwrite."""
@@ -68,19 +80,20 @@ class FlagSet:
         self, name: str, default: Sequence[str], help: str, of: Sequence[str] | None = None
     ) -> None:
         """Define a list of texts, separated by commas, each one `of` some words if given."""
-        flags.DEFINE_list(name, list(default), help, self.values)
+        flags.DEFINE_list(name, list(default), help, self.values, **self._part)
         if of is not None:
             are_known = lambda found: {*found} <= {*of} and bool(found or not default)
             flags.register_validator(name, are_known, f"must be of {', '.join(of)}", self.values)
 
     def choice(self, name: str, default: str | None, of: Sequence[str], help: str) -> None:
         """Define one of some words, required if `default` is None."""
-        flags.DEFINE_enum(name, default, of, help, self.values, required=default is None)
+        required = default is None
+        flags.DEFINE_enum(name, default, of, help, self.values, required=required, **self._part)
         self.values[name].help = f"{help} One of {', '.join(of)}."
 
     def switch(self, name: str, default: bool, help: str) -> None:
         """Define --name and --noname."""
-        flags.DEFINE_boolean(name, default, help, self.values)
+        flags.DEFINE_boolean(name, default, help, self.values, **self._part)
 
     def seed(self) -> None:
         """Define --seed, of 32 bits."""
@@ -164,8 +177,9 @@ class Command:
         """Return the text of --help."""
         # Python 3.13 removes the indentation of docstrings.
         about = re.sub("^ *(?=python -m )", "    ", (self.about or "").strip(), flags=re.MULTILINE)
-        _, _, own = self.flags().get_help(include_special_flags=False).strip().partition("\n")
-        return f"experiments.{self.name}\n\n{about}\n\nFlags:\n{own}"
+        values = self.flags()
+        parts = map(values.module_help, values.flags_by_module_dict())
+        return "\n".join([f"experiments.{self.name}\n\n{about}", *parts])
 
 
 def _end(message: str, status: int) -> None:

@@ -342,7 +342,7 @@ def row_command(name: str, about: str | None) -> Command:
 
 
 def define_flags(flags: FlagSet) -> None:
-    """Define the flags of a command that runs rows."""
+    """Define the flags of a command that runs rows, after those of its own."""
     flags.integer("trials", None, "Number of trials (default: as in the paper).", most=2**20)
     flags.output("result files and pictures")
     recipe = f"Hyperparameters: one of {', '.join(NAMED)}, which +OVERRIDE[=VALUE] may follow; "
@@ -352,6 +352,7 @@ def define_flags(flags: FlagSet) -> None:
     flags.integer("max_sequences", None, budget, most=MAX_SEQUENCES)
     flags.switch("resume", False, "Continue from the checkpoint of an interrupted run.")
     flags.switch("quiet", False, "Print errors only.")
+    flags.heading = "Speed, checkpoints and TensorBoard"
     flags.integer("devices", 2, "CPU devices to share the trials among.", most=MAX_DEVICES)
     flags.integer("batch_size", BATCH_SIZE, "Trials side by side on a device.", most=4096)
     flags.number("checkpoint_seconds", 60.0, "Minimum seconds between checkpoints.", 0.0, math.inf)
@@ -360,18 +361,19 @@ def define_flags(flags: FlagSet) -> None:
     )
     cache = "Folder for compiled programs, which later runs read (default: none)."
     flags.folder("cache", cache, required=False)
+    flags.heading = "Several processes, on one machine or many"
     flags.text("coordinator", None, "Of several processes, HOST:PORT of the first one, or 'auto'.")
     flags.integer("num_processes", None, "With --coordinator, the number of processes.")
     flags.integer("process_id", None, "With --coordinator, the index of this process, from 0.", 0)
 
 
-def run_rows(names: Sequence[str], values: FlagValues) -> None:
+def run_rows(names: Sequence[str], values: FlagValues, print_table: bool = True) -> None:
     """Run rows by the flags, and print their results beside the paper's."""
     options = start(values)
     rows = [resolve(name, options) for name in names]
     prepare(rows)
     documents = [run_row(row) for row in rows]
-    if not options.quiet:
+    if print_table and not options.quiet:
         print(text_table(documents))
 
 

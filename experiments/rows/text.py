@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -11,6 +16,12 @@ from lstm_jax.network.files import Document
 
 T = TypeVar("T")
 Column = tuple[str, Callable[[T], str]]  # its title, and the cell of a row
+
+UNLIMITED = sys.maxsize
+LINE_LENGTHS = (UNLIMITED, 24, 14)  # of names in a table, tried in this order; numbers fit into 14
+# Characters that move the cursor, send commands to a terminal or reverse the direction of a line.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_MARKUP = re.compile(r"[\\`*_\[\]<>|$~&]")  # of Markdown, inside a line
 
 
 def show(value: float | None, digits: int = 0) -> str:
@@ -61,32 +72,72 @@ def _cells(rows: Iterable[T], columns: Sequence[Column[T]]) -> list[list[str]]:
     return [titles, *([cell(row) for _, cell in columns] for row in rows)]
 
 
-def text_table(
-    documents: Sequence[Document], columns: Sequence[Column[Document]] = SHORT, most: int = 18
-) -> str:
-    """Return lines of text, with at most `most` characters in a cell.
+def printable(text: str) -> str:
+    """Return text with control characters written as escape sequences."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
-    With `SHORT`, all rows and all named recipes fit into 80 columns.
+
+def literal(text: str) -> str:
+    """Return Markdown that is displayed as the text is written."""
+    return _MARKUP.sub(r"\\\g<0>", printable(text))
+
+
+def text_table(
+    rows: Iterable[T], columns: Sequence[Column[T]] = SHORT, width: int | None = None
+) -> str:
+    """Return lines of at most `width` characters (default: the terminal's, unlimited in files).
+
+    In a table that would be wider, names and titles take several lines. If that is not enough, the
+    last columns are left out and named below the table.
     """
-    lines = [
-        [cell if len(cell) <= most else f"{cell[: most - 3]}..." for cell in line]
-        for line in _cells(documents, columns)
-    ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(" ".join(map(str.rjust, line, widths)) for line in lines)
+    width = _terminal_width() if width is None else width
+    cells = [[printable(cell) for cell in line] for line in _cells(rows, columns)]
+    lines: list[str] = []
+    count = total = len(columns)
+    for count, length in itertools.product(range(total, 0, -1), LINE_LENGTHS):
+        lines = _text_lines([line[:count] for line in cells], length)
+        if len(lines[0]) <= width:
+            break
+    if left_out := ", ".join(cells[0][count:]):
+        lines.append(textwrap.fill(f"left out: {left_out}", width))
+    return "\n".join(lines)
+
+
+def _terminal_width() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
+
+
+def _text_lines(cells: Sequence[Sequence[str]], length: int) -> list[str]:
+    """Return the lines of a table, whose names have at most `length` characters in a line."""
+    columns = [_wrap(column, length) for column in zip(*cells, strict=True)]
+    widths = [max(map(len, itertools.chain(*column))) for column in columns]
+    titles, *rows = (
+        itertools.zip_longest(*row, fillvalue="") for row in zip(*columns, strict=True)
+    )
+    rule = ["-" * width for width in widths]
+    lines = itertools.chain(titles, [rule], *rows)
+    return [" ".join(map(str.rjust, line, widths)) for line in lines]
+
+
+def _wrap(column: Sequence[str], length: int) -> list[list[str]]:
+    """Return the lines of each cell; the title, the first one, gets the width of the others."""
+    title, *cells = column
+    wrapped = [textwrap.wrap(cell, length) or [""] for cell in cells]
+    if length < UNLIMITED:
+        length = max(1, *map(len, itertools.chain(*wrapped)))
+    return [textwrap.wrap(title, length, break_long_words=False) or [""], *wrapped]
 
 
 def markdown(titles: Sequence[str], lines: Iterable[Sequence[str]], further: str = "---") -> str:
-    """Return a Markdown table; `further` is the rule of all columns but the first."""
+    """Return a table of cells in Markdown; `further` is the rule of all columns but the first."""
     rule = ["---", *[further] * (len(titles) - 1)]
     return "".join(f"| {' | '.join(line)} |\n" for line in (titles, rule, *lines))
 
 
 def markdown_table(rows: Iterable[T], columns: Sequence[Column[T]]) -> str:
-    """Return a Markdown table, whose first column is aligned left and the others right."""
-    titles, *lines = _cells(rows, columns)
-    return markdown(titles, lines, "---:")
+    """Return a Markdown table of text, its first column aligned left and the others right."""
+    lines = [[literal(cell) for cell in line] for line in _cells(rows, columns)]
+    return markdown(lines[0], lines[1:], "---:")
 
 
 def replace_section(page: str, name: str, content: str) -> str:

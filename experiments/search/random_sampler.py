@@ -113,12 +113,14 @@ def search(plan: SearchPlan, options: RowOptions) -> None:
 def best(document: Document) -> str:
     """Return a table of the trials solved soonest, then of those with the lowest error."""
     names = document["columns"]
-    solved, sequences, error = map(names.index, ("solved", "sequences", "error"))
-    trials = [trial for trial in document["trials"] if trial[error] is not None]
-    trials.sort(key=lambda trial: (-trial[solved], trial[sequences], trial[error]))
+    trials = [dict(zip(names, trial, strict=True)) for trial in document["trials"]]
+    trials = [trial for trial in trials if trial["error"] is not None]
+    trials.sort(key=lambda trial: (-trial["solved"], trial["sequences"], trial["error"]))
     found = f"{document['solved']} of {len(document['trials'])} trials solved; the best:"
     if not document["solved"]:
         found = "no trial was solved; the lowest errors:"
-    columns = [(name, lambda trial, i=i: f"{trial[i]:.5g}") for i, name in enumerate(names)]
+    # A narrow terminal leaves out the last columns.
+    names = dict.fromkeys(["trial", "solved", "sequences", "error", *names])
+    columns = [(name, lambda trial, name=name: f"{trial[name]:.5g}") for name in names]
     title = f"{document['task']}, blocks {document['blocks']}: {found}"
     return f"{title}\n{text_table(trials[:BEST], columns)}"

@@ -22,6 +22,7 @@ from small_tasks import LATCH, binary_environment, make_runner, sgd
 from experiments import report, reproduce
 from experiments.cli import command, files
 from experiments.rows import run as runner
+from experiments.rows.collection import BASELINES, COMMANDS
 from experiments.search import picture
 from lstm_jax import plots
 from lstm_jax.tasks import StreamRule
@@ -47,10 +48,24 @@ def test_help_has_what_a_command_does_examples_and_its_flags(binary: str, helps)
     examples = [line for line in lines if line.startswith(f"    python -m experiments.{binary}")]
     assert len(examples) >= 2
     listed = re.findall(r"^  --(?:\[no\])?(\w+):", out, re.MULTILINE)
-    assert listed == sorted(command_of(binary).flags())  # and none of absl's
+    assert sorted(listed) == sorted(command_of(binary).flags())  # and none of absl's
     if "out" in listed:
         assert "--out=" in "\n".join(examples) or binary in ("ablations", "benchmark")
     assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("binary", [*{*COMMANDS.values()}, BASELINES, "reproduce", "search"])
+def test_help_lists_everyday_flags_first(binary: str, helps):
+    """...then rare ones and those of several processes, and says where overrides are listed."""
+    text = helps[f"{binary} --help"][1]
+    parts = re.split(r"^\S.*:\n(?=  --)", text, flags=re.MULTILINE)[1:]
+    everyday, rare, several = [
+        re.findall(r"^  --(?:\[no\])?(\w+):", part, re.MULTILINE) for part in parts
+    ]
+    assert {"out", "recipe", "trials", "seed", "resume", "overwrite"} <= {*everyday}
+    assert rare == ["batch_size", "cache", "checkpoint_seconds", "devices", "logdir"]
+    assert several == ["coordinator", "num_processes", "process_id"]
+    assert "`python -m experiments` lists the overrides" in " ".join(text.split())
 
 
 def test_h_is_help(helps):
@@ -292,7 +307,7 @@ def test_ctrl_c_to_the_parent_alone_ends_the_workers_too(tmp_path: pathlib.Path)
     assert first == runner.ENDING
     assert last == "interrupted; --resume continues the remaining rows"
     assert sorted(of_rows) == [
-        f"interrupted: {row}, --resume continues after {int(n.name):,} sequences per trial"
+        f"{row}: interrupted: {row}, --resume continues after {int(n.name):,} sequences per trial"
         for row, n in zip(rows, map(runner.newest, folders), strict=True)
     ]
 

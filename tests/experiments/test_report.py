@@ -62,11 +62,21 @@ def test_the_page_shows_every_result_and_needs_no_other_file(tmp_path: pathlib.P
     assert sorted(titles, key=page.text.index) == titles
 
 
-def test_the_content_of_a_result_is_text(tmp_path: pathlib.Path):
-    write_results(tmp_path, title="<script>alert('a & b')</script>")
+@pytest.mark.parametrize(
+    ("title", "displayed"),
+    [
+        ("<script>alert('a & b')</script>", "<script>alert('a & b')</script>"),
+        ("_ $x$ | `a` {{ b }} &amp;  end", "_ $x$ | `a` {{ b }} &amp;  end"),
+        ("two\nlines, \x1b[31mred", r"two\nlines, \x1b[31mred"),
+    ],
+)
+def test_the_content_of_a_result_is_displayed_as_written(
+    title: str, displayed: str, tmp_path: pathlib.Path
+):
+    write_results(tmp_path, title=title)
     COMMAND.call([f"--out={tmp_path}"])
     page = Page((tmp_path / "report.html").read_text())
-    assert "script" not in page.tags and "<script>alert('a & b')</script> of own" in page.text
+    assert not {"script", "b"} & {*page.tags} and f"{displayed} of own" in page.text
 
 
 def test_a_csv_holds_the_curves(tmp_path: pathlib.Path):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import pathlib
 import shutil
+import subprocess
 import sys
 
 import pytest
 from binaries import BINARIES, assert_is_a_picture, run_forks
 from small_tasks import binary_environment
 
+from experiments import reproduce
 from experiments.__main__ import overview
 from experiments.rows import progress
 from experiments.rows.collection import all_rows, rows_of
+from experiments.rows.run import RowOptions, resolve
 from lstm_jax.training.recipes.overrides import OVERRIDES
 from lstm_jax.training.recipes.recipe import NAMED
 from lstm_jax.training.runs import progress as bars
@@ -106,6 +109,53 @@ def test_a_result_is_not_run_again_with_resume_and_is_replaced_with_overwrite(
 
 
 # Progress --------------------------------------------------------------------------------------
+
+# Prints lines on both outputs, each in two parts, and the last one without its end.
+WORKER = """
+import sys, time
+for i in range(200):
+    for file in (sys.stdout, sys.stderr):
+        for part in (f"{sys.argv[1]}: " * (i % 2) + "a" * i, "b" * i + "\\n" * (i < 199)):
+            print(part, end="", file=file, flush=True)
+            time.sleep(0.0005)
+"""
+
+
+def test_lines_of_workers_are_whole_and_begin_with_their_row(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """...none is lost, and each row's are in order, on both outputs."""
+    popen = subprocess.Popen
+
+    def start(command: list[str], **options) -> subprocess.Popen:
+        row = command[3].removeprefix("--rows=")
+        return popen([sys.executable, "-c", WORKER, row], **options)
+
+    monkeypatch.setattr(reproduce.subprocess, "Popen", start)
+    names = ["6a", "6b", "4-100"]
+    values = reproduce.COMMAND.parse(["--rows=all", "--out=x", "--workers=3"])
+    rows = [resolve(name, RowOptions(pathlib.Path("x"))) for name in names]
+    assert reproduce.run_workers(rows, values) == dict.fromkeys(names, 0)
+    for printed in capfd.readouterr():
+        lines = printed.splitlines()
+        assert len(lines) == 3 * 200
+        for name in names:
+            expected = [f"{name}: {'a' * i}{'b' * i}" for i in range(200)]
+            assert [line for line in lines if line.startswith(f"{name}:")] == expected
+
+
+def test_workers_print_their_progress_and_the_parent_one_table(tmp_path: pathlib.Path):
+    flags = [*TINY, "--rows=2a,6a", "--workers=2", f"--out={tmp_path}"]
+    [(status, out, err)] = run_forks([["reproduce", *flags]], binary_environment())
+    assert status == 0, err
+    assert sorted(line.partition(",")[0] for line in err.splitlines()) == [
+        f"{row}: 2/2 trials ended" for row in ("2a", "6a")
+    ]
+    *wrote, titles, _, first, second = out.splitlines()
+    paths = {row: tmp_path / row for row in ("2a", "6a")}
+    assert sorted(wrote) == [f"{row}: wrote {p}.json and {p}.png" for row, p in paths.items()]
+    assert titles.split()[0] == "row"
+    assert [first.split()[0], second.split()[0]] == ["2a", "6a"]
 
 
 class Terminal(io.StringIO):

@@ -3,12 +3,16 @@
 import json
 import pathlib
 import re
+import string
+import sys
 
 import pytest
 
 from experiments import tables
+from experiments.benchmark import __main__ as benchmark
 from experiments.rows import collection
-from experiments.rows.text import text_table
+from experiments.rows.text import markdown_table, text_table
+from experiments.search import random_sampler
 from lstm_jax.tasks import row_names
 
 COMMITTED = collection.RESULTS / "6a" / "6a.json"
@@ -61,13 +65,68 @@ def test_every_picture_is_on_the_page_once_and_small(documents):
     assert all(path.stat().st_size <= 150_000 for path in collection.RESULTS.rglob("*.png"))
 
 
-def test_a_table_on_a_terminal_has_80_columns(documents):
-    for kind in (lambda d: d["task"] in row_names(), lambda d: d["task"] not in row_names()):
-        table = text_table(list(filter(kind, documents)))
-        assert max(map(len, table.splitlines())) <= 80
-    assert "paper+input-gat..." in text_table(
-        [documents[0] | {"recipe": "paper+input-gate-bias=1"}]
-    )
+LONG_RECIPE = "paper+blocks=2,2,2+input-gate-bias=-1,-2,-3+learning-rate=0.5"
+BIASES = {f"input gate bias {j}": -1.2345 for j in range(1, 9)}
+TRIAL = {"trial": 1, "solved": 1, "sequences": 1234, "error": 0.012345, **BIASES}
+FOUND = {"task": "6a", "blocks": "8x1", "solved": 1, "columns": [*TRIAL]}
+BENCHMARK = collection.RESULTS / "benchmark" / "benchmark.b.json"
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_no_line_of_a_table_is_longer_than_the_terminal(documents, width: int, monkeypatch):
+    """...of rows with any recipe, of baselines, of a random search and of a benchmark."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    rows = text_table([*documents, documents[0] | {"recipe": LONG_RECIPE}])
+    assert max(map(len, rows.splitlines())) <= width
+    assert " 6a " in rows
+    trials = random_sampler.best(FOUND | {"trials": [[*TRIAL.values()]]}).partition("\n")[2]
+    assert max(map(len, trials.splitlines())) <= width
+    assert "1234" in trials and "input gate bias 8" in " ".join(trials.split())
+    measured = benchmark.table(json.loads(BENCHMARK.read_text())).splitlines()
+    below = measured.index("answers checked, and notes:")
+    assert max(map(len, measured[:below])) <= width
+
+
+def test_all_of_a_name_is_in_a_narrow_table(documents):
+    """...on several lines, and the columns left out are named."""
+    table = text_table([documents[0] | {"recipe": LONG_RECIPE}], width=60)
+    lines = table.splitlines()
+    column = slice(lines[1].index(" ") + 1, lines[1].index(" ", lines[1].index(" ") + 1))
+    assert "".join(line[column].strip() for line in lines[2:-1]) == LONG_RECIPE
+    assert lines[-1] == "left out: minutes"
+
+
+def test_a_file_gets_every_column_and_a_line_per_row(documents):
+    table = text_table([documents[0] | {"recipe": LONG_RECIPE}, *documents])
+    assert len(table.splitlines()) == len(documents) + 3
+    assert LONG_RECIPE in table and "minutes" in table and "left out" not in table
+
+
+PUNCTUATION = rf"\\([{re.escape(string.punctuation)}])"  # escaped
+NAMES = ["_", "$x$", "<b>bold</b>", "a|b", "`code`", "*a*", "[a](b)", "&amp;", "a\\", "~~a~~"]
+CONTROLS = {
+    "a\nb": r"a\nb",
+    "\x1b[31mred": r"\x1b[31mred",
+    "a\rb\tc": r"a\rb\tc",
+    "\x9b2J": r"\x9b2J",
+}
+
+
+def test_names_are_displayed_on_a_terminal_as_written():
+    """...with control characters as escape sequences, in a line each."""
+    names = [*NAMES, *CONTROLS]
+    lines = text_table(names, [("name", str)]).splitlines()
+    assert [line.strip() for line in lines[2:]] == [*NAMES, *CONTROLS.values()]
+
+
+def test_names_are_displayed_in_markdown_as_written():
+    """...once the backslashes before punctuation are taken away, as Markdown does."""
+    lines = markdown_table([*NAMES, *CONTROLS], [("name", str)]).splitlines()
+    cells = [line.removeprefix("| ").removesuffix(" |") for line in lines[2:]]
+    assert [re.sub(PUNCTUATION, r"\1", cell) for cell in cells] == [*NAMES, *CONTROLS.values()]
+    for cell in cells:
+        assert not re.search(r"[*_<>|$`\[\]&~]", re.sub(r"\\.", "", cell))
 
 
 def test_results_are_in_the_paper_s_order_with_its_recipe_first(tmp_path):
