@@ -8,7 +8,8 @@
 70 % of the data train the network, 15 % decide when to stop, and 15 % give the scores. The file
 holds sequences as experiments/README.md, "Your own data", says. Written are net.safetensors (the
 best network, for `predict`, `export` and `lstm_jax.load`), net.json (scores, history, what is
-known of the data), net.state.safetensors (for --resume) and net.png.
+known of the data), net.state.safetensors (for --resume) and net.png, every minute and at the end: a
+run that is killed goes on by --resume.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import sys
+import time
 from collections.abc import Iterator
 
 import optax
@@ -42,10 +44,12 @@ from lstm_jax.data import batches
 from lstm_jax.network.files import Document
 from lstm_jax.training.fit import Epoch, OnEpoch
 from lstm_jax.training.host.interrupts import Interrupted
+from lstm_jax.training.runs.checkpoints import locked
 from lstm_jax.training.runs.progress import EpochBar
 from lstm_jax.training.runs.result_file import about_run, read_object, write_json
 
-FILES = ("net.safetensors", "net.json", "net.state.safetensors")
+FILES = ("net.safetensors", "net.json", "net.state.safetensors")  # in the order of writing
+WRITE_SECONDS = 60.0  # between two writings during the training
 
 
 def define(flags: FlagSet) -> None:
@@ -65,7 +69,7 @@ def define(flags: FlagSet) -> None:
     flags.integer("patience", 10, "Epochs without a lower validation loss before the end.", 1)
     flags.seed()
     flags.folder("logdir", "Folder for TensorBoard's scalars.", required=False)
-    flags.switch("resume", False, "Go on from net.state.safetensors, with the same flags.")
+    flags.switch("resume", False, "Go on from net.state.safetensors, if any, with the same flags.")
     flags.switch("overwrite", False, "Replace existing files.")
     flags.switch("quiet", False, "Print nothing but errors.")
 
@@ -80,12 +84,8 @@ def main(values: FlagValues) -> None:
     for name in () if values.resume else FILES:
         check_free(values.out / name, values.overwrite)
     configure()
-    result, net = train(task, prepared, values)
-    if result.state.epoch == 0:
-        if result.stopped == "interrupted":
-            raise Interrupted("interrupted in the first epoch; nothing was written")
-        raise ValueError("the first epoch was not finite; a lower --learning_rate may help")
-    document = write(task.report, prepared, values, net, result)
+    with locked(values.out / "net.running"):
+        result, document = train(task, prepared, values)
     if not values.quiet:
         print(summary(result, document["scores"]), flush=True)
     if result.stopped == "interrupted":
@@ -104,8 +104,8 @@ def prepare(task: OwnTask, path: pathlib.Path, values: FlagValues) -> Prepared:
 
 def train(
     task: OwnTask, prepared: Prepared, values: FlagValues
-) -> tuple[FitResult[Parameters], Architecture]:
-    """Return the result of `fit`, and the architecture."""
+) -> tuple[FitResult[Parameters], Document]:
+    """Run `fit`, write the files, and return its result and the document of net.json."""
     training, validation, _ = prepared.parts
     first, symbols = training.inputs[0], prepared.about.get("symbols")
     num_inputs = first.shape[1] if symbols is None else len(symbols)
@@ -114,10 +114,11 @@ def train(
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(values.learning_rate))
     loss = make_loss(net, task.loss, prepared.per_step, values.gradient)
     how = {"size": values.batch_size, "per_step": prepared.per_step, "seed": values.seed}
-    state = None
-    if values.resume:
-        state = load_state(values.out / FILES[2], init_fit(parameters, optimiser))
-    with reporting(values) as on_epoch:
+    state = init_fit(parameters, optimiser)
+    if values.resume and (values.out / FILES[2]).exists():
+        state = load_state(values.out / FILES[2], state)
+    output = Output(task.report, prepared, values, net, state.epoch)
+    with reporting(values, output) as on_epoch:
         result = fit(
             *(loss, parameters, optimiser),
             lambda epoch: batches(*training, **how, epoch=epoch),
@@ -127,14 +128,18 @@ def train(
             state=state,
             on_epoch=on_epoch,
         )
-    return result, net
+    if result.state.epoch == 0:
+        if result.stopped == "interrupted":
+            raise Interrupted("interrupted in the first epoch; nothing was written")
+        raise ValueError("the first epoch was not finite; a lower --learning_rate may help")
+    return result, output.write(result)
 
 
 @contextlib.contextmanager
-def reporting(values: FlagValues) -> Iterator[OnEpoch]:
-    """Show epochs on a terminal and write TensorBoard's scalars, as far as asked for."""
+def reporting(values: FlagValues, output: Output) -> Iterator[OnEpoch]:
+    """Write files, show epochs on a terminal and write TensorBoard's scalars, if asked for."""
     with contextlib.ExitStack() as stack:
-        hooks = []
+        hooks: list[OnEpoch] = [output.on_epoch]
         if not values.quiet and sys.stderr.isatty():
             hooks.append(stack.enter_context(EpochBar()).show)
         if values.logdir is not None:
@@ -154,29 +159,58 @@ def reporting(values: FlagValues) -> Iterator[OnEpoch]:
         yield on_epoch
 
 
-def write(
-    report: Report, prepared: Prepared, values: FlagValues, net: Architecture, result: FitResult
-) -> Document:
-    """Write all files; return the document of net.json."""
-    network, about, state = (values.out / name for name in FILES)
-    test, replace = prepared.parts[2], values.overwrite or values.resume
-    before = read_object(about)["history"] if values.resume else []
-    outputs = outputs_of(net, result.parameters, test.inputs, prepared.per_step)
-    found, figure = report(test, outputs, prepared.about)
-    document = {
-        "about": prepared.about | {"task": values.task, "per_step": prepared.per_step},
-        "scores": found,
-        "test_sequences": len(test.inputs),
-        "best_epoch": result.state.best_epoch,
-        "stopped": result.stopped,
-        "history": before + [[e.epoch, e.loss, e.score] for e in result.history],
-    } | about_run(values.seed, command_line())
-    save(network, net, result.parameters, overwrite=replace)
-    save_state(state, result.state, overwrite=replace)
-    write_json(about, document, overwrite=replace)
-    if figure is not None:
-        draw_beside(about, lambda: figure, replace)
-    return document
+class Output:
+    """The files of a run. The state comes after the history that led to it.
+
+    A run that is killed between two files thus continues from the earlier state, and drops what the
+    history has beyond it.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        prepared: Prepared,
+        values: FlagValues,
+        net: Architecture,
+        epoch: int,
+    ) -> None:
+        """Take up the history until `epoch`, if any."""
+        self._report, self._prepared, self._values, self._net = report, prepared, values, net
+        self._replace = values.overwrite or values.resume
+        saved = read_object(values.out / FILES[1])["history"] if epoch else []
+        self._before = [entry for entry in saved if entry[0] <= epoch]
+        self._history: list[Epoch] = []
+        self._written_at = time.monotonic()
+
+    def on_epoch(self, epoch: Epoch, state: FitState) -> None:
+        """Write the files if that was not done for a while."""
+        self._history.append(epoch)
+        if time.monotonic() - self._written_at >= WRITE_SECONDS:
+            self.write(FitResult(state, self._history, "interrupted"))
+            self._written_at = time.monotonic()
+
+    def write(self, result: FitResult) -> Document:
+        """Write all files; return the document of net.json."""
+        values, prepared, replace = self._values, self._prepared, self._replace
+        network, about, state = (values.out / name for name in FILES)
+        test = prepared.parts[2]
+        outputs = outputs_of(self._net, result.parameters, test.inputs, prepared.per_step)
+        found, figure = self._report(test, outputs, prepared.about)
+        document = {
+            "about": prepared.about | {"task": values.task, "per_step": prepared.per_step},
+            "scores": found,
+            "test_sequences": len(test.inputs),
+            "best_epoch": result.state.best_epoch,
+            "stopped": result.stopped,
+            "history": self._before + [[e.epoch, e.loss, e.score] for e in result.history],
+        } | about_run(values.seed, command_line())
+        save(network, self._net, result.parameters, overwrite=replace)
+        write_json(about, document, overwrite=replace)
+        save_state(state, result.state, overwrite=replace)
+        self._replace = True  # from now on, the files are this run's
+        if figure is not None:
+            draw_beside(about, lambda: figure, replace)
+        return document
 
 
 def summary(result: FitResult, found: dict[str, float]) -> str:

@@ -19,7 +19,13 @@ from lstm_jax import TrainingLoop, TrialRunner, make_recipe, make_task
 from lstm_jax.network.files import Document
 from lstm_jax.network.writing import write_atomically
 from lstm_jax.training.runs import result_file as schema
-from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, lock, run_trials
+from lstm_jax.training.runs.checkpoints import (
+    Checkpoints,
+    InUseError,
+    discard,
+    lock,
+    run_trials,
+)
 from lstm_jax.training.trials.records import Progress
 
 AT_CHANCE = 0.98
@@ -90,11 +96,14 @@ def run_once(cell: Cell, results: Results, about: Document) -> Document | None:
 
     Return None if the cell has a result, or another process runs it.
     """
-    if cell in results:
-        return None
     name = f"{cell.row}.{cell.recipe}.{cell.seed}.{cell.trials}.checkpoints"
+    folder = results.folder / name
+    if cell in results:
+        with contextlib.suppress(InUseError):  # by the process that has just added the outcome
+            discard(folder)
+        return None
     try:
-        with Checkpoints(results.folder / name, cell._asdict()) as checkpoints:
+        with Checkpoints(folder, cell._asdict()) as checkpoints:
             if cell in results:  # another process had it open until now
                 return None
             outcome = run_cell(cell, checkpoints)

@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from experiments.cli.command import Command, FlagSet, FlagValues, check_platform, configure
-from experiments.cli.files import check_free, make_folder, save_result
+from experiments.cli.files import check_free, draw_beside, make_folder, save_result
 from experiments.rows import collection
 from experiments.rows.collection import BASELINES, all_rows, command_of, paper_task, rows_of
 from experiments.rows.progress import check_scalars, display_progress, write_scalars
@@ -35,7 +35,7 @@ from lstm_jax.training.runs.checkpoints import (
     discard,
     run_trials,
 )
-from lstm_jax.training.runs.result_file import complete, make_document
+from lstm_jax.training.runs.result_file import complete, make_document, read_object
 from lstm_jax.training.trials.records import Progress, TrialResult
 from lstm_jax.training.trials.training_loop import MAX_SEQUENCES, TrainingLoop
 
@@ -252,8 +252,9 @@ def run_row(row: Row) -> Document:
     """
 
     def finish() -> Document | None:
-        # A run that ended just after it wrote its result leaves its checkpoints.
         is_finished = row.options.resume and row.result.exists()
+        if is_finished and row.checkpoints.is_dir():  # of a run that ended after its result
+            draw_beside(row.result, lambda: row.draw(read_object(row.result)), True)
         if is_finished or row.options.overwrite:
             discard(row.checkpoints)
         return row.read(row.result) if is_finished else None

@@ -370,7 +370,6 @@ def test_forecasts_and_symbols_that_do_not_fit_are_refused(tmp_path):
         (["--task=classify", "--ignore=x"], "no column 'x' to ignore, but load, other"),
         (["--task=none"], "--task must be one of classify, forecast, next-symbol, regress or"),
         (["--task=forecast", "--resume", "--overwrite"], "exclude each other"),
-        (["--task=forecast", "--window=5", "--resume"], "existing file"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             call("fit", f"--data={path}", out, *arguments)
