@@ -78,13 +78,16 @@ SLOW = {
     "experiments/test_notebooks",
     "experiments/test_resumption",
     "experiments/test_search",
+    "training/test_devices",
+    "training/test_optimisers",
+    "training/test_processes",
+}
+# Files of many minutes, which are run before a release: every setting, endless runs.
+RELEASE = {
     "experiments/test_settings",
     "network/test_endless",
     "network/test_meshes",
     "network/test_settings",
-    "training/test_devices",
-    "training/test_optimisers",
-    "training/test_processes",
     "training/test_resources",
 }
 
@@ -99,6 +102,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.quick)
         if name in SLOW:
             item.add_marker(pytest.mark.slow)
+        if name in RELEASE:
+            item.add_marker(pytest.mark.release)
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,9 @@ def exercises(name: str) -> str:
     return text.partition("## Exercises\n")[2]
 
 
+SHORT = ("inside_a_cell", "your_own_task")  # CI runs these
+
+
 def test_all_notebooks_are_there():
     assert len(NAMES) == 9 and {path.stem for path in notebooks.FOLDER.glob("*.ipynb")} == {*NAMES}
 
@@ -175,7 +178,13 @@ def test_the_cell_in_motion_is_short():
         assert 12 <= image.n_frames <= 40
 
 
-@pytest.mark.parametrize("name", NAMES)
+def _run_by(name: str) -> object:
+    """Mark the notebooks that take more than a minute."""
+    marks = () if name in SHORT else (pytest.mark.release,)
+    return pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize("name", map(_run_by, NAMES))
 def test_a_notebook_runs_from_start_to_end(name: str):
     """So do the answers of its exercises."""
     notebook = notebooks.from_source(name)
