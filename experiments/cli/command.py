@@ -23,7 +23,11 @@ from absl import flags
 from absl.flags import FlagValues
 
 from lstm_jax import configure_cpu
-from lstm_jax.training.host.interrupts import Interrupted, end_on_signals
+from lstm_jax.training.host.interrupts import (
+    Interrupted,
+    end_at_second_signal,
+    end_on_signals,
+)
 
 _LINE = contextvars.ContextVar("command line", default="called from Python")
 
@@ -133,6 +137,7 @@ class Command:
         if {"--help", "-h"}.intersection(arguments):
             print(self.help())
             return
+        end_at_second_signal()
         try:
             with end_on_signals():
                 self.call(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -55,6 +56,23 @@ def test_killed_again_and_again(uninterrupted: pathlib.Path, tmp_path: pathlib.P
     assert finish(start(tmp_path, "--resume")) == ("", "")
     assert numbers(tmp_path) == numbers(uninterrupted)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["6a.json", "6a.png"]
+
+
+def test_a_run_that_the_second_ctrl_c_ended_continues(
+    uninterrupted: pathlib.Path, tmp_path: pathlib.Path
+):
+    process = start(tmp_path)
+    while newest(tmp_path) < 2000 and process.poll() is None:
+        time.sleep(0.01)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)  # two pending signals would be one
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode in (130, -signal.SIGINT)  # the latter, if Python was about to end
+    assert err.splitlines()[-1].startswith("interrupted")
+    assert not (tmp_path / "6a.json").exists()
+    assert finish(start(tmp_path, "--resume")) == ("", "")
+    assert numbers(tmp_path) == numbers(uninterrupted)
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(

@@ -40,8 +40,7 @@ class Interrupts:
             _end(number, frame)
         self.signal = signal.Signals(number)
         if self._notice is not None and number == signal.SIGINT:
-            # A `print` could interrupt another one to the same file, which Python refuses.
-            os.write(2, f"{self._notice}\n".encode())
+            _write_line(self._notice)
 
 
 @contextlib.contextmanager
@@ -62,6 +61,39 @@ def end_on_signals() -> Iterator[None]:
     """Let SIGTERM and Ctrl-C raise `Interrupted`, in the main thread."""
     with _handle_signals(_end):
         yield
+
+
+def end_at_second_signal() -> None:
+    """Let the second SIGTERM or Ctrl-C from now on end the process at once, not only raise.
+
+    Python calls a signal's handler between two of its own instructions, so only after a compilation
+    or a chunk, and at its end waits for threads. A thread that receives the signals does not wait.
+    Files are written atomically, so none is left incomplete. For programs with a process of their
+    own; does nothing outside of the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    received, sent = os.pipe()
+    os.set_blocking(sent, False)
+    signal.set_wakeup_fd(sent, warn_on_full_buffer=False)
+    threading.Thread(target=_end_at_second, args=(received,), daemon=True).start()
+
+
+def _end_at_second(received: int) -> None:
+    count = 0
+    while True:
+        for number in os.read(received, 1):
+            count += number in SIGNALS
+            if count == 2:
+                _write_line("interrupted")
+                os._exit(128 + number)
+
+
+def _write_line(line: str) -> None:
+    """Write a line to standard error, below a progress bar if it is a terminal."""
+    below = "\n" if os.isatty(2) else ""
+    # A `print` could interrupt another one to the same file, which Python refuses.
+    os.write(2, f"{below}{line}\n".encode())
 
 
 def _end(number: int, frame: FrameType | None) -> None:
