@@ -73,6 +73,7 @@ SLOW = {
     "experiments/test_benchmark",
     "experiments/test_claims",
     "experiments/test_descendants",
+    "experiments/test_drill",
     "experiments/test_error_flow_picture",
     "experiments/test_examples",
     "experiments/test_notebooks",
