@@ -184,7 +184,7 @@ def _run_by(name: str) -> object:
     return pytest.param(name, marks=marks)
 
 
-@pytest.mark.parametrize("name", map(_run_by, NAMES))
+@pytest.mark.parametrize("name", [_run_by(name) for name in NAMES])
 def test_a_notebook_runs_from_start_to_end(name: str):
     """So do the answers of its exercises."""
     notebook = notebooks.from_source(name)
