@@ -133,7 +133,8 @@ def drills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[pathlib.
     for names, process in zip(halves, processes, strict=True):
         out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
-        found |= {name: (folders[name], runs) for name, runs in zip(names, json.loads(out), strict=True)}
+        runs = zip(names, json.loads(out), strict=True)
+        found |= {name: (folders[name], run) for name, run in runs}
     return found
 
 

@@ -54,7 +54,10 @@ def test_help_has_what_a_command_does_examples_and_its_flags(binary: str, helps)
     assert max(map(len, lines)) <= 100
 
 
-@pytest.mark.parametrize("binary", [*sorted({*COMMANDS.values()}), BASELINES, "reproduce", "search"])
+ROW_COMMANDS = [*sorted({*COMMANDS.values()}), BASELINES, "reproduce", "search"]
+
+
+@pytest.mark.parametrize("binary", ROW_COMMANDS)
 def test_help_lists_everyday_flags_first(binary: str, helps):
     """...then rare ones and those of several processes, and says where overrides are listed."""
     text = helps[f"{binary} --help"][1]
