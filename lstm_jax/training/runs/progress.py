@@ -97,4 +97,5 @@ class EpochBar:
         del state
         self._bar.bar_format = _FORMAT
         self._bar.total, self._bar.n = epoch.epochs, epoch.epoch
-        self._bar.set_postfix_str(f"loss {epoch.loss:.3g}, best {epoch.best_score:.3g}")
+        done = f"{epoch.epoch}/{epoch.epochs}"
+        self._bar.set_postfix_str(f"{done}, loss {epoch.loss:.3g}, best {epoch.best_score:.3g}")
