@@ -1,7 +1,7 @@
 """Cases d, e, h, i, j and growth: gradients.
 
 d, e, i, j    one gradient of a big net on a batch of sequences, loss at every step
-h             the compile time against the length of a sequence, as in growth
+h             the compile time against the length of a sequence
 growth        time and memory against steps, cells, batch and trials, on log-log axes
 """
 
@@ -16,7 +16,15 @@ import numpy as np
 
 from experiments.benchmark import peers
 from experiments.benchmark.measure import OURS, Measurement, Plan, check_close, check_gradient
-from lstm_jax import Architecture, TrainingLoop, TrialRunner, make_task, online_gradient
+from lstm_jax import (
+    Architecture,
+    TrainingLoop,
+    TrialRunner,
+    apply,
+    half_squared_error,
+    make_task,
+    online_gradient,
+)
 from lstm_jax.cell.parameters import Parameters, initialise
 from lstm_jax.network.files import Document
 from lstm_jax.network.interop import modern
@@ -30,6 +38,7 @@ Net = tuple[str, Architecture, Gradient]  # the ending of its name, the network,
 SIZES = {"d": (200, 32, 64, 256), "e": (1000, 16, 32, 128)}  # steps, batch, inputs, cells
 SIZES |= {"i": SIZES["d"], "j": SIZES["e"]}
 QUICK = (10, 3, 4, 8)
+LENGTHS = (10, 100, 1_000, 10_000)  # of case h
 GRADIENTS = ("truncated", "full", "online")
 GROWTH = {
     "T, steps": (10, 100, 1_000, 10_000, 100_000),
@@ -103,9 +112,30 @@ def _measure_net(plan: Plan, net: Net, inputs: jax.Array, targets: jax.Array) ->
 
 
 def run_compilation(plan: Plan) -> list[Measurement]:
-    """Measure the gradient of sequences of different lengths."""
+    """Measure the gradient of task 6a's net at the end of sequences of different lengths."""
+    net = make_task("6a").architecture
+    parameters = initialise(jax.random.key(0), net)
     jax.jit(jnp.sin).lower(1.0).compile()  # start the compiler before it is timed
-    return _series(plan, "T, steps", "truncated", GROWTH["T, steps"][: plan.size(4, 2)])
+
+    def gradient(parameters: Parameters, symbols: jax.Array, rule: Gradient = "truncated"):
+        def loss(parameters: Parameters) -> jax.Array:
+            options = RunOptions(gradient=rule)
+            outputs, _ = apply(net, parameters, symbols, at="end", options=options)
+            return half_squared_error(outputs, jnp.zeros_like(outputs))
+
+        return jax.grad(loss)(parameters)
+
+    measurements = []
+    for length in LENGTHS[: plan.size(len(LENGTHS), 2)]:
+        symbols = jax.random.randint(jax.random.key(1), (length,), 0, net.num_inputs)
+        found = jax.jit(gradient)(parameters, symbols)
+        expected = jax.jit(gradient, static_argnums=2)(parameters, symbols, "truncated_autodiff")
+        check = check_close("against truncated_autodiff", found, expected, 1e-3)
+        jax.clear_caches()
+        options = {"work": length, "unit": "steps", "check": check}
+        name, arguments = f"{OURS} T = {length:,}", (parameters, symbols)
+        measurements.append(plan.measure(name, gradient, *arguments, **options))
+    return measurements
 
 
 def run_growth(plan: Plan) -> list[Measurement]:

@@ -1,15 +1,8 @@
-"""The truncated gradient in forward mode (eqs. 25-28), for streams of any length.
+"""Learning on streams of any length, by the truncated gradient in forward mode.
 
-A learner takes one input at a time. For each cell v and each weight into its gates and its cell
-input it carries a trace, the derivative of the internal state by that weight:
-
-    ∂s_v/∂w_in,m (t) = y_phi ∂s_v/∂w_in,m (t-1) + g(net_cv) f'(net_in) y_m      eq. 25
-    ∂s_v/∂w_cv,m (t) = y_phi ∂s_v/∂w_cv,m (t-1) + g'(net_cv) f(net_in) y_m      eq. 27
-    ∂s_v/∂w_phi,m (t) = y_phi ∂s_v/∂w_phi,m (t-1) + s_v(t-1) f'(net_phi) y_m
-
-y_phi = 1 without forget gates. The sources m of a peephole are the states that it sees. Memory is
-O(W) and each step's work O(1) per weight. The gradients of all steps (eqs. 19-28) are summed until
-an update applies them; the sums equal those of `reverse_mode`.
+A learner takes one input at a time. Memory is O(W) and each step's work O(1) per weight
+(`lstm_jax.gradient.forward_mode`). The gradients of all steps are summed until an update applies
+them.
 
 In a stack the errors of a step go down, from layer to layer, at that very step: layer l takes the
 error on its outputs y_l(t) from the net inputs of layer l + 1 at t, as (21) and (23) take it from
@@ -31,27 +24,21 @@ from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
-from lstm_jax.cell.architecture import Architecture, Layer, NetworkOf
+from lstm_jax.cell.architecture import Architecture, NetworkOf
 from lstm_jax.cell.compilation import compiled, shardings
 from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import (
     OutputWeights,
     Parameters,
     StackParameters,
-    UnitWeights,
     check_parameters,
-    join,
     layers_of,
     one_array,
 )
 from lstm_jax.cell.pytrees import exportable, register
-from lstm_jax.cell.scan import Activations, project
 from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.step import (
     State,
-    broadcast_to_cells,
-    cell_step,
-    recurrent_sources,
     zero_state,
 )
 from lstm_jax.cell.validation import (
@@ -65,16 +52,10 @@ from lstm_jax.cell.validation import (
 )
 from lstm_jax.gradient.equations import (
     Traces,
-    add_outer,
-    decay,
-    derivatives_of_state,
-    gradient_from_traces,
-    net_input_errors,
     one_hot,
-    outer,
-    unit_errors,
     zero_traces,
 )
+from lstm_jax.gradient.forward_mode import LayerStep, errors_on_inputs, layer_gradient, step_layer
 from lstm_jax.network.layer import net_inputs_only
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
 from lstm_jax.network.optimisers import check_optimiser
@@ -263,19 +244,6 @@ def _learn(
     return tree_where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
 
 
-class _Step(NamedTuple):
-    """One step of one layer, and what a gradient needs of it."""
-
-    architecture: Architecture
-    layer: Layer[UnitWeights]
-    joined: UnitWeights
-    before: State
-    state: State
-    at: Activations
-    sources: UnitWeights
-    traces: Traces
-
-
 def _take_step(
     architecture: Any,
     loss: Loss,
@@ -295,7 +263,7 @@ def _take_step(
         parts = (learner.parameters.layer,), (learner.state,), (learner.traces,)
     for layer, weights, before, traces in zip(layers, *parts, strict=True):
         x_t = _seen_from_above(architecture, steps[-1].state) if steps else x_t
-        steps.append(_step_layer(layer, weights, before, traces, x_t))
+        steps.append(step_layer(layer, weights, before, traces, x_t))
     state, traces = (tuple(getattr(step, name) for step in steps) for name in ("state", "traces"))
     learner = learner._replace(state=state, traces=traces)
     outputs = run_output_units(layers[-1], learner.parameters.output, state[-1], x_t)
@@ -311,31 +279,10 @@ def _seen_from_above(stack: Stack, state: State) -> jax.Array:
     return normalise(stack, layer_outputs(state), axis=0)
 
 
-def _step_layer(
-    architecture: Architecture,
-    layer: Layer[UnitWeights],
-    before: State,
-    traces: Traces,
-    x_t: jax.Array,
-) -> _Step:
-    weights = join(architecture, layer)
-    state, cell_input = cell_step(architecture, weights, before, project(weights, x_t[None])[0])
-    at = Activations(cell_input=cell_input, **state._asdict())
-    rows = recurrent_sources(architecture, before)
-    recurrent = jnp.concatenate(rows) if rows else None
-    ones = jnp.ones((), x_t.dtype)
-    sources = UnitWeights(x_t, recurrent, ones, before.internal_state)
-    increments = derivatives_of_state(architecture, at, before.internal_state)
-    if at.forget_gate is not None:
-        traces = decay(traces, broadcast_to_cells(architecture, at.forget_gate))
-    traces = add_outer(traces, sources, increments)
-    return _Step(architecture, layer, weights, before, state, at, sources, traces)
-
-
 def _gradient(
     architecture: Any,
     learner: Learner[Any, Any],
-    steps: list[_Step],
+    steps: list[LayerStep],
     target: jax.Array,
     weight: jax.Array,
     loss: Loss,
@@ -350,44 +297,15 @@ def _gradient(
     by_outputs, delta, delta_x = jax.grad(at_outputs, (0, 1, 2))(  # (19)
         learner.parameters.output, top.state, top.sources.input
     )
-    gradients = [_layer_gradient(top, delta)]
+    gradients = [layer_gradient(top, delta)]
     for step, below in zip(steps[:0:-1], steps[-2::-1], strict=True):
-        delta_x = delta_x + _errors_on_inputs(step, delta)
+        delta_x = delta_x + errors_on_inputs(step, delta)
         (delta,) = jax.vjp(lambda y: _seen_from_above(architecture, y), below.state)[1](delta_x)
         delta_x = jnp.zeros_like(below.sources.input)
-        gradients.append(_layer_gradient(below, delta))
+        gradients.append(layer_gradient(below, delta))
     if isinstance(architecture, Stack):
         return StackParameters(tuple(gradients[::-1]), None, by_outputs)
     return Parameters(gradients[0], by_outputs)
-
-
-def _errors_on_inputs(step: _Step, delta: State) -> jax.Array:
-    """Return the error on a layer's inputs [I] from that on its units, both of the same step."""
-
-    def state(x_t: jax.Array) -> State:
-        net_input = project(step.joined, x_t[None])[0]
-        return cell_step(step.architecture, step.joined, step.before, net_input, truncate=True)[0]
-
-    return jax.vjp(state, step.sources.input)[1](delta)[0]
-
-
-def _layer_gradient(step: _Step, delta: State) -> Layer[UnitWeights]:
-    """Return the gradient by a layer's weights from the error on its units at the last step."""
-    architecture, at, sources = step.architecture, step.at, step.sources
-    e_s, delta_values = unit_errors(architecture, at, delta)  # (21), (23)
-    delta_net = net_input_errors(architecture, at, delta_values)  # (20), (21)
-    by_output_gate = by_hidden = None
-    if at.output_gate is not None:  # (22)
-        gate = step.layer.output_gate
-        by_output_gate = outer(gate._replace(peephole=None), sources, delta_net.output_gate)
-        if gate.peephole is not None:  # it sees the state of this very step
-            by_peephole = broadcast_to_cells(architecture, delta_net.output_gate)
-            by_peephole = by_peephole * at.internal_state
-            by_output_gate = by_output_gate._replace(peephole=by_peephole)
-    if at.hidden is not None:
-        by_hidden = outer(step.layer.hidden, sources, delta_net.hidden)
-    by_layer = gradient_from_traces(architecture, step.traces, e_s)  # (26), (28)
-    return by_layer._replace(output_gate=by_output_gate, hidden=by_hidden)
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner[P, S]) -> Learner[P, S]:

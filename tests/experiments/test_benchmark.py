@@ -72,5 +72,5 @@ def test_scaling_compares_the_same_trials_on_more_devices(monkeypatch):
     monkeypatch.setattr(online_training, "make_task", lambda row: LATCH)
     measurements = online_training.run_scaling(Plan(repeats=1, quick=True))
     assert [m.work for m in measurements] == [2 * 20, 2 * 20]
-    assert all("updates against truncated_autodiff: off by" in m.check for m in measurements)
+    assert all("updates one by one: off by" in m.check for m in measurements)
     assert "speed to 1 device" in measurements[1].notes

@@ -24,7 +24,6 @@ from resumable import PATIENCE, ROOT, newest, numbers, small_row, with_options
 from safetensors.numpy import load_file
 from small_tasks import binary_environment, make_runner
 
-from experiments import notebooks
 from experiments.cli.files import check_free
 from experiments.rows import collection
 from experiments.rows import run as runner
@@ -229,10 +228,6 @@ writing.write_atomically(pathlib.Path({str(path)!r}), b"new", overwrite=False)
         assert {*tmp_path.iterdir()} == {unfinished, path}
         writer.communicate(b"\n", timeout=PATIENCE)
     assert [*tmp_path.iterdir()] == [path]
-
-
-def test_notebooks_are_written_whole():
-    assert notebooks.write_atomically is write_atomically
 
 
 def test_reproduce_is_killed_and_goes_on(tmp_path: pathlib.Path):

@@ -60,7 +60,7 @@ def configure_cpu(
     if not missing:
         return
     try:
-        from jax._src import xla_bridge  # there is no public way to ask without starting it
+        from jax._src import xla_bridge  # JAX has no public function for it
 
         has_started = xla_bridge.backends_are_initialized()
     except (ImportError, AttributeError):  # this version of JAX does not say
