@@ -18,9 +18,9 @@ import jax
 import numpy as np
 
 from experiments.cli.command import Command, FlagSet, FlagValues
-from experiments.own.files import read_data
-from experiments.own.run import read_network
-from experiments.own.tasks import encode_data
+from experiments.own_data.files import read_data
+from experiments.own_data.run import read_network
+from experiments.own_data.tasks import encode_data
 from experiments.rows.collection import has_solved_network, read_result
 from experiments.rows.text import printable
 from lstm_jax import diagnose, make_task, pad_sequences, plots

@@ -24,9 +24,9 @@ import optax
 
 from experiments.cli.command import Command, FlagSet, FlagValues, command_line, configure
 from experiments.cli.files import check_free, draw_beside, make_folder
-from experiments.own.files import read_data
-from experiments.own.run import NETWORKS, make_loss, make_network, outputs_of
-from experiments.own.tasks import OwnTask, Plan, Prepared, Report, find_task
+from experiments.own_data.files import read_data
+from experiments.own_data.run import NETWORKS, make_loss, make_network, outputs_of
+from experiments.own_data.tasks import DataOptions, OwnTask, Prepared, Report, find_task
 from lstm_jax import (
     Architecture,
     FitResult,
@@ -95,9 +95,9 @@ def main(values: FlagValues) -> None:
 def prepare(task: OwnTask, path: pathlib.Path, values: FlagValues) -> Prepared:
     """Read a file and return its parts; raise ValueError, which names it, if they do not fit."""
     data = read_data(path, values.ignore)
-    plan = Plan(values.window, values.horizon, values.target, values.seed)
+    options = DataOptions(values.window, values.horizon, values.target, values.seed)
     try:
-        return task.prepare(data, plan)
+        return task.prepare(data, options)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from experiments.cli.command import Command, FlagSet, FlagValues, configure
 from experiments.cli.files import check_free
-from experiments.own.files import Data, read_data
-from experiments.own.run import outputs_of, read_network
-from experiments.own.tasks import About, encode_data, in_units
+from experiments.own_data.files import Data, read_data
+from experiments.own_data.run import outputs_of, read_network
+from experiments.own_data.tasks import About, encode_data, in_units
 from lstm_jax.network.writing import write_atomically
 
 

@@ -28,7 +28,7 @@ from functools import partial
 from typing import NamedTuple
 
 from experiments.benchmark import gradients, online_training
-from experiments.benchmark.measure import OURS, Measurement, Plan
+from experiments.benchmark.measure import OURS, BenchmarkPlan, Measurement
 from experiments.cli.command import Command, FlagSet, FlagValues, command_line
 from experiments.cli.files import check_free, draw_beside, make_folder, write_result
 from experiments.rows.text import Column, show, text_table
@@ -48,7 +48,7 @@ class Case(NamedTuple):
     title: str
     goal: str
     settings: tuple[str, ...]  # every contender runs under each
-    run: Callable[[Plan], list[Measurement]]
+    run: Callable[[BenchmarkPlan], list[Measurement]]
 
 
 _CASES = (
@@ -127,7 +127,7 @@ def _measure(case: str, values: FlagValues) -> list[Document]:
 def _run(case: str, setting: str, values: FlagValues) -> Document:
     """Measure in this process, where JAX must not have started under another setting."""
     with_torch = setting == CASES[case].settings[0]  # XLA's flags do not affect it: once is enough
-    plan = Plan(values.repeats, values.quick, with_torch)
+    plan = BenchmarkPlan(values.repeats, values.quick, with_torch)
     if setting != DEFAULT:
         configure_cpu(DEVICES.get(setting))
     measurements = CASES[case].run(plan)

@@ -15,7 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmark import peers
-from experiments.benchmark.measure import OURS, Measurement, Plan, check_close, check_gradient
+from experiments.benchmark.measure import (
+    OURS,
+    BenchmarkPlan,
+    Measurement,
+    check_close,
+    check_gradient,
+)
 from lstm_jax import (
     Architecture,
     TrainingLoop,
@@ -51,7 +57,7 @@ MAX_SECONDS = 3.0  # per run; a slower size ends its series
 CHECK = "same functions as in the other cases, checked there"
 
 
-def run_big_nets(case: str, plan: Plan) -> list[Measurement]:
+def run_big_nets(case: str, plan: BenchmarkPlan) -> list[Measurement]:
     """Measure our gradients and the peers'."""
     steps, batch, num_inputs, num_cells = QUICK if plan.quick else SIZES[case]
     keys = jax.random.split(jax.random.key(0))
@@ -97,7 +103,9 @@ def make_loss(
     return lambda parameters: 0.5 * jnp.mean((over_batch(parameters, inputs) - targets) ** 2)
 
 
-def _measure_net(plan: Plan, net: Net, inputs: jax.Array, targets: jax.Array) -> Measurement:
+def _measure_net(
+    plan: BenchmarkPlan, net: Net, inputs: jax.Array, targets: jax.Array
+) -> Measurement:
     ending, architecture, gradient = net
     parameters = initialise(jax.random.key(2), architecture)
     loss = make_loss(architecture, inputs, targets, gradient)
@@ -111,7 +119,7 @@ def _measure_net(plan: Plan, net: Net, inputs: jax.Array, targets: jax.Array) ->
     return plan.measure(name, jax.grad(loss), parameters, check=check)
 
 
-def run_compilation(plan: Plan) -> list[Measurement]:
+def run_compilation(plan: BenchmarkPlan) -> list[Measurement]:
     """Measure the gradient of task 6a's net at the end of sequences of different lengths."""
     net = make_task("6a").architecture
     parameters = initialise(jax.random.key(0), net)
@@ -138,7 +146,7 @@ def run_compilation(plan: Plan) -> list[Measurement]:
     return measurements
 
 
-def run_growth(plan: Plan) -> list[Measurement]:
+def run_growth(plan: BenchmarkPlan) -> list[Measurement]:
     """Measure every series."""
     measurements = []
     for axis, sizes in GROWTH.items():
@@ -147,7 +155,9 @@ def run_growth(plan: Plan) -> list[Measurement]:
     return measurements
 
 
-def _series(plan: Plan, axis: str, gradient: str, sizes: tuple[int, ...]) -> list[Measurement]:
+def _series(
+    plan: BenchmarkPlan, axis: str, gradient: str, sizes: tuple[int, ...]
+) -> list[Measurement]:
     """Measure one line of the plots; the last measurement notes the slopes."""
     few, found = dataclasses.replace(plan, repeats=min(plan.repeats, 5)), []
     for size in sizes:

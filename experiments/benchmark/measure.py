@@ -41,7 +41,7 @@ class Measurement:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class BenchmarkPlan:
     """Options of a benchmark, and the measurements under them."""
 
     repeats: int = 10  # timed runs, after one to warm up

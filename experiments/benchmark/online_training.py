@@ -23,8 +23,8 @@ from jax.sharding import PartitionSpec as P
 from experiments.benchmark import peers
 from experiments.benchmark.measure import (
     OURS,
+    BenchmarkPlan,
     Measurement,
-    Plan,
     check_close,
     check_gradient,
     compile_for,
@@ -58,7 +58,7 @@ STREAM_STEPS = (1_000, 1_000_000)
 STREAM_CHUNK = 1_000  # steps per update of `learn_chunk`
 
 
-def run(case: str, plan: Plan) -> list[Measurement]:
+def run(case: str, plan: BenchmarkPlan) -> list[Measurement]:
     """Measure task 6a with the case's number of trials, and the peers in cases a and b."""
     trials = TRIALS[case] if not plan.quick else min(TRIALS[case], 3)
     chunk = plan.size(CHUNKS[case], 5)
@@ -79,7 +79,7 @@ def run(case: str, plan: Plan) -> list[Measurement]:
     return found
 
 
-def run_alphabets(plan: Plan) -> list[Measurement]:
+def run_alphabets(plan: BenchmarkPlan) -> list[Measurement]:
     """Measure task 2c with 54 and with 1,004 one-hot inputs; `work` counts steps."""
     measurements = []
     for row in ("2c-1000-50", "2c-1000-1000"):
@@ -93,14 +93,14 @@ def run_alphabets(plan: Plan) -> list[Measurement]:
     return measurements
 
 
-def run_batch_sizes(plan: Plan) -> list[Measurement]:
+def run_batch_sizes(plan: BenchmarkPlan) -> list[Measurement]:
     """Measure one batch of trials of 6a on one device, at increasing batch sizes."""
     sizes = BATCH_SIZES[: plan.size(len(BATCH_SIZES), 2)]
     chunk = plan.size(20, 2)
     return [_measure_ours(plan, "6a", size, chunk, size, num_devices=1) for size in sizes]
 
 
-def run_scaling(plan: Plan) -> list[Measurement]:
+def run_scaling(plan: BenchmarkPlan) -> list[Measurement]:
     """Measure the same trials on one device and on two.
 
     Two devices with 8 trials each hold 16 of case b's 20, with 10 each all.
@@ -117,7 +117,7 @@ def run_scaling(plan: Plan) -> list[Measurement]:
 
 
 def _measure_ours(
-    plan: Plan,
+    plan: BenchmarkPlan,
     row: str,
     trials: int,
     chunk: int,
@@ -189,7 +189,9 @@ def _draw(task: Task, count: int) -> tuple[np.ndarray, np.ndarray]:
     return symbols, examples.targets
 
 
-def _measure_peer(plan: Plan, task: Task, peer: Peer, trials: int, count: int) -> Measurement:
+def _measure_peer(
+    plan: BenchmarkPlan, task: Task, peer: Peer, trials: int, count: int
+) -> Measurement:
     net, learning_rate = task.architecture, task.hyperparameters.learning_rate
     symbols, targets = _draw(task, trials * count)
     inputs = np.eye(net.num_inputs, dtype=np.float32)[symbols]
@@ -231,7 +233,7 @@ def _sharded(
     return sharded, arguments
 
 
-def _measure_torch_loop(plan: Plan, task: Task) -> Measurement:
+def _measure_torch_loop(plan: BenchmarkPlan, task: Task) -> Measurement:
     count = plan.size(4, 1)
     symbols, targets = _draw(task, count)
     trial = TrialRunner(_endless(task, 1), [0], batch_size=1).state().trials
@@ -249,7 +251,7 @@ def _measure_torch_loop(plan: Plan, task: Task) -> Measurement:
     return plan.measure("torch 1997 loop", call, work=count, unit=UNIT, check=check, jit=False)
 
 
-def run_stream(plan: Plan) -> list[Measurement]:
+def run_stream(plan: BenchmarkPlan) -> list[Measurement]:
     """Measure a million steps in one compiled call: the forward pass, and two learners.
 
     The learners have a loss at every step. They update after every step or after every chunk.

@@ -10,8 +10,8 @@ from small_tasks import LATCH
 
 from experiments.benchmark import gradients, online_training
 from experiments.benchmark.measure import (
+    BenchmarkPlan,
     Measurement,
-    Plan,
     check_close,
     check_gradient,
 )
@@ -38,7 +38,7 @@ def test_unknown_names_end_with_one_line():
 
 
 def test_a_measurement_survives_json():
-    found = Plan(3).measure("x", jnp.sin, jnp.ones(4), work=4, unit="sines", check="none")
+    found = BenchmarkPlan(3).measure("x", jnp.sin, jnp.ones(4), work=4, unit="sines", check="none")
     assert found.rate == 4 / found.run_seconds
     document = json.loads(json.dumps(found.to_json()))
     assert document.pop("rate") == found.rate and Measurement(**document) == found
@@ -53,7 +53,7 @@ def test_a_wrong_answer_has_no_time():
 
 
 def test_a_stream_s_learners_are_checked_against_the_truncated_gradient():
-    measurements = online_training.run_stream(Plan(repeats=1, quick=True))
+    measurements = online_training.run_stream(BenchmarkPlan(repeats=1, quick=True))
     assert {m.contender.split(", ")[0] for m in measurements} == {
         "lstm_jax forward alone",
         "lstm_jax learner",
@@ -70,7 +70,7 @@ def test_slopes_are_those_of_powers():
 
 def test_scaling_compares_the_same_trials_on_more_devices(monkeypatch):
     monkeypatch.setattr(online_training, "make_task", lambda row: LATCH)
-    measurements = online_training.run_scaling(Plan(repeats=1, quick=True))
+    measurements = online_training.run_scaling(BenchmarkPlan(repeats=1, quick=True))
     assert [m.work for m in measurements] == [2 * 20, 2 * 20]
     assert all("updates one by one: off by" in m.check for m in measurements)
     assert "speed to 1 device" in measurements[1].notes

@@ -17,9 +17,9 @@ from helpers import assert_close, assert_equal
 
 import lstm_jax as lstm
 from experiments import export
-from experiments.own import run as own_run
-from experiments.own.files import read_data
-from experiments.own.tasks import TASKS, Plan, encode, find_task
+from experiments.own_data import run as own_run
+from experiments.own_data.files import read_data
+from experiments.own_data.tasks import TASKS, DataOptions, encode, find_task
 from lstm_jax.training.host.interrupts import Interrupted
 
 pytest.importorskip("safetensors")
@@ -92,7 +92,7 @@ def test_a_classifier_is_trained_and_its_scores_are_those_of_the_test_part(class
     net, parameters, about = own_run.read_network(out / "net.safetensors")
     assert net.output == "softmax" and net.num_outputs == 2
     data = read_data(classifier / "d.csv", ["note"])
-    prepared = TASKS["classify"].prepare(data, Plan())
+    prepared = TASKS["classify"].prepare(data, DataOptions())
     test = prepared.parts[2]
     outputs = own_run.outputs_of(net, parameters, test.inputs, per_step=False)
     right = np.mean([o.argmax() == t for o, t in zip(outputs, test.targets, strict=True)])
@@ -169,13 +169,13 @@ def test_a_forecast_is_scored_beside_persistence_and_reaches_beyond_the_series(t
 
 def test_the_test_part_does_not_leak_into_what_is_fitted(tmp_path):
     """Whatever comes after the training part, scaling and training data are the same."""
-    plan, prepared = Plan(window=10, horizon=2), []
+    options, prepared = DataOptions(window=10, horizon=2), []
     series = read_data(waves_csv(tmp_path / "a.csv"))
     changed = series.inputs[0].copy()
     changed[210:] = 1e6 * RNG.normal(size=changed[210:].shape)
     for inputs in (series.inputs[0], changed):
         data = series._replace(inputs=[inputs])
-        prepared.append(TASKS["forecast"].prepare(data, plan))
+        prepared.append(TASKS["forecast"].prepare(data, options))
     assert prepared[0].about == prepared[1].about
     assert_equal(prepared[0].parts[0], prepared[1].parts[0])
     assert not np.array_equal(prepared[0].parts[2].inputs[0], prepared[1].parts[2].inputs[0])
@@ -198,7 +198,7 @@ def test_symbols_are_predicted_from_those_before(tmp_path):
 
 TASK = """
 import jax.numpy as jnp
-from experiments.own.tasks import OwnTask
+from experiments.own_data.tasks import OwnTask
 
 def absolute_error(net, targets, weights):
     return jnp.sum(jnp.abs(net - targets))

@@ -3,7 +3,7 @@
 `--task=my.py:task` takes an `OwnTask` from a file. This one is a regression with another loss:
 
     import jax.numpy as jnp
-    from experiments.own.tasks import OwnTask
+    from experiments.own_data.tasks import OwnTask
 
     def absolute_error(net, targets, weights):  # of a sequence: [K], or [T, K] with weights [T]
         return jnp.sum(jnp.abs(net - targets))
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.own.files import Data
+from experiments.own_data.files import Data
 from lstm_jax import half_squared_error, plots, scores, softmax_cross_entropy
 from lstm_jax.data import Scaler, fit_scaler, split, split_time, windows
 
@@ -35,7 +35,7 @@ Loss = Callable[[jax.Array, jax.Array, jax.Array | None], jax.Array]
 About = dict[str, Any]  # what `predict` must know of the data, as JSON
 
 
-class Plan(NamedTuple):
+class DataOptions(NamedTuple):
     """The flags that decide how data are prepared."""
 
     window: int = 32
@@ -92,7 +92,7 @@ def about_inputs(data: Data, training: Sequence[np.ndarray]) -> About:
     return {"scaler": _document(fit_scaler(training)), "channels": data.channels}
 
 
-def prepare_classes(data: Data, plan: Plan) -> Prepared:
+def prepare_classes(data: Data, options: DataOptions) -> Prepared:
     """Replace labels by numbers, and give every class its share in every part."""
     if data.labels is None:
         raise ValueError("classify needs labels, but the data have none")
@@ -103,7 +103,7 @@ def prepare_classes(data: Data, plan: Plan) -> Prepared:
     numbers = {name: i for i, name in enumerate(classes)}
     of = lambda each: np.array([numbers[str(label)] for label in np.atleast_1d(each)], np.int32)
     targets = [of(each) if per_step else of(each)[0] for each in data.labels]
-    parts = split(len(targets), seed=plan.seed, labels=None if per_step else np.array(targets))
+    parts = split(len(targets), seed=options.seed, labels=None if per_step else np.array(targets))
     return _prepared(data, targets, parts, len(classes), per_step, {"classes": classes})
 
 
@@ -111,13 +111,13 @@ def _in_order(names: set[str]) -> list[str]:
     return sorted(names, key=int if all(name.isdigit() for name in names) else None)
 
 
-def prepare_numbers(data: Data, plan: Plan) -> Prepared:
+def prepare_numbers(data: Data, options: DataOptions) -> Prepared:
     """Take inputs and targets as they are, the inputs scaled."""
     if data.targets is None:
         raise ValueError("this task needs the array 'targets' of a .npz file")
     per_step = data.targets[0].ndim == 2
     targets = [np.atleast_1d(each).astype(np.float32) for each in data.targets]
-    parts = split(len(targets), seed=plan.seed)
+    parts = split(len(targets), seed=options.seed)
     return _prepared(data, targets, parts, targets[0].shape[-1], per_step, {})
 
 
@@ -135,26 +135,28 @@ def _prepared(
     return Prepared(found, num_outputs, per_step, about)
 
 
-def prepare_forecast(data: Data, plan: Plan) -> Prepared:
+def prepare_forecast(data: Data, options: DataOptions) -> Prepared:
     """Cut every series by time, scale by the earliest part, and cut each part into windows.
 
     Every step of the later parts is a target; the inputs of the first ones are of the part before.
     """
     if data.are_symbols:
         raise ValueError("forecast needs numbers; for symbols, --task=next-symbol")
-    for name in sorted({*plan.target} - {*data.channels}):
+    for name in sorted({*options.target} - {*data.channels}):
         raise ValueError(f"--target={name} is not one of {', '.join(data.channels)}")
-    target = list(plan.target) or data.channels
+    target = list(options.target) or data.channels
     index = [data.channels.index(name) for name in target]
-    context = plan.window + plan.horizon - 1
+    context = options.window + options.horizon - 1
     of = lambda series, part: series[max(part.start - context, 0) : part.stop]
     cuts = [[of(series, part) for part in split_time(len(series))] for series in data.inputs]
     about = about_inputs(data, [parts[0] for parts in cuts])
-    about |= {"window": plan.window, "horizon": plan.horizon, "target": target}
+    about |= {"window": options.window, "horizon": options.horizon, "target": target}
     found = []
     for series in zip(*cuts, strict=True):
         try:
-            cut = [windows(s, plan.window, horizon=plan.horizon) for s in encode(series, about)]
+            cut = [
+                windows(s, options.window, horizon=options.horizon) for s in encode(series, about)
+            ]
         except ValueError as error:
             raise ValueError(f"{error} in its first 70 %; a smaller --window fits") from error
         ahead = [targets[:, index] for _, targets in cut]
@@ -162,7 +164,7 @@ def prepare_forecast(data: Data, plan: Plan) -> Prepared:
     return Prepared(found, len(index), False, about)
 
 
-def prepare_symbols(data: Data, plan: Plan) -> Prepared:
+def prepare_symbols(data: Data, options: DataOptions) -> Prepared:
     """Make every symbol the target of those before it, in pieces of one window."""
     if not data.are_symbols:
         raise ValueError("next-symbol needs symbols, but the inputs are numbers")
@@ -171,11 +173,13 @@ def prepare_symbols(data: Data, plan: Plan) -> Prepared:
     if len(sequences) == 1:
         groups = [[sequences[0][part]] for part in split_time(len(sequences[0]))]
     else:
-        parts = split(len(sequences), seed=plan.seed)
+        parts = split(len(sequences), seed=options.seed)
         groups = [[sequences[i] for i in part] for part in parts]
     found = []
     for group in groups:
-        pieces = [s[i : i + plan.window + 1] for s in group for i in range(0, len(s), plan.window)]
+        pieces = [
+            s[i : i + options.window + 1] for s in group for i in range(0, len(s), options.window)
+        ]
         pieces = [piece for piece in pieces if len(piece) > 1]
         if not pieces:
             raise ValueError("next-symbol needs sequences of two symbols or more in every part")
@@ -251,7 +255,7 @@ class OwnTask:
     """(net inputs, targets, weights) -> the loss of a sequence, as `half_squared_error`."""
     output: str = "identity"
     """The activation of the output units."""
-    prepare: Callable[[Data, Plan], Prepared] = prepare_numbers
+    prepare: Callable[[Data, DataOptions], Prepared] = prepare_numbers
     report: Report = report_numbers
 
 

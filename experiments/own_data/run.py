@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.own.tasks import About, Loss
+from experiments.own_data.tasks import About, Loss
 from lstm_jax import (
     Architecture,
     Parameters,
