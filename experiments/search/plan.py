@@ -77,8 +77,9 @@ class SearchPlan:
         """
         task = _task_of(self.task, self.recipe_of(configuration))
         task = dataclasses.replace(task, max_sequences=self.max_sequences, test_size=TEST_SIZE)
-        space = self.space if len(configuration) == 1 else SearchSpace()
-        return TrainingLoop(task, RandomSearchUpdate(task, space=space))
+        if len(configuration) > 1:
+            return TrainingLoop(task)
+        return TrainingLoop(task, RandomSearchUpdate(task, space=self.space))
 
     def recipe_of(self, configuration: Mapping[str, object]) -> str:
         """Return the recipe that a configuration stands for."""

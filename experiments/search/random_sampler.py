@@ -18,10 +18,11 @@ from experiments.search.plan import NAMES, SearchPlan
 from lstm_jax import TrialResult, make_recipe
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
+from lstm_jax.tasks.hyperparameters import TrialHyperparameters
 from lstm_jax.training.runs import result_file as schema
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS
 from lstm_jax.training.update_rules.base import root_key, with_fixed_settings
-from lstm_jax.training.update_rules.random_search import RandomSearchUpdate, Sample
+from lstm_jax.training.update_rules.random_search import RandomSearchUpdate
 
 BEST = 10  # trials that are printed
 # The fields of a file that are read.
@@ -75,7 +76,7 @@ class RandomSearch(Row):
         rule, root = self.loop.update_rule, root_key(self.options.seed)
         assert isinstance(rule, RandomSearchUpdate)
 
-        def sample(trial: jax.Array) -> Sample:
+        def sample(trial: jax.Array) -> TrialHyperparameters:
             return rule.sample(jax.random.fold_in(jax.random.fold_in(root, trial), INITIAL_WEIGHTS))
 
         found = jax.device_get(with_fixed_settings(jax.jit(jax.vmap(sample)))(np.array(trials)))

@@ -76,11 +76,11 @@ def _search(plan: SearchPlan, options: RowOptions, number: int, path: pathlib.Pa
     if options.resume and path.exists():
         document = _read(path, plan)
     tried: list[Document] = document["configurations"]
-    evaluator, is_written = Evaluator(plan), may_replace
+    is_written = may_replace
     try:
         while len(tried) < number:
             started = time.monotonic()
-            tried.append(evaluator.evaluate(propose(plan, tried), tried))
+            tried.append(evaluate(plan, propose(plan, tried), tried))
             seconds = document["wall_seconds"] + time.monotonic() - started
             document["wall_seconds"] = round(seconds, 2)
             path, is_written = files.write_result(path, document, overwrite=is_written), True
@@ -164,58 +164,38 @@ def _as_trial(plan: SearchPlan, configuration: Document) -> FrozenTrial:
     )
 
 
-class Evaluator:
-    """The runs of configurations, with one compiled program per shape of blocks."""
+def evaluate(plan: SearchPlan, values: Document, tried: Sequence[Document]) -> Document:
+    """Run the trials of a configuration to their end, or until it is pruned.
 
-    def __init__(self, plan: SearchPlan) -> None:
-        self._plan = plan
-        self._mesh = Mesh(np.array(jax.devices()), ("trials",))
-        self._runners: dict[str, tuple[TrialRunner, RunState]] = {}
-
-    def evaluate(self, values: Document, tried: Sequence[Document]) -> Document:
-        """Run the trials of a configuration to their end, or until it is pruned.
-
-        `tried` are the results of those before it. The result has its `values`, `recipe`, `cost`
-        (None if it was pruned), number of `solved` trials, their mean `sequences`, and `errors`:
-        [part of the budget, sequences, mean training error] each.
-        """
-        runner, state = self._restart(values)
-        budget, errors, is_pruned = self._plan.max_sequences, [], False
-        while not (runner.finished or is_pruned):
-            before = PARTS * runner.num_sequences // budget
-            runner.run_chunk()
-            part = PARTS * runner.num_sequences // budget
-            if part > before or runner.finished:
-                state = runner.state()
-                error = float(np.mean(_trial_errors(runner, state)))
-                errors.append([part, runner.num_sequences, error])
-                known = [e for one in tried for at, _, e in one["errors"] if at == part] + [error]
-                is_judged = any(before < at <= part for at in JUDGED) and not runner.finished
-                is_pruned = is_judged and len(known) >= MIN_ERRORS and error > np.median(known)
-        sequences = np.asarray(state.trials.ended_at)[state.trials.status == SOLVED]
-        return {
-            "values": values,
-            "recipe": self._plan.recipe_of(values),
-            "cost": None if is_pruned else _cost(runner, state, budget),
-            "solved": len(sequences),
-            "sequences": float(np.mean(sequences)) if len(sequences) else None,
-            "errors": errors,
-        }
-
-    def _restart(self, values: Document) -> tuple[TrialRunner, RunState]:
-        shape, plan = values["blocks"], self._plan
-        if shape not in self._runners:
-            loop, trials = plan.loop({"blocks": shape}), range(plan.trials)
-            options: Document = {"seed": plan.seed, "batch_size": plan.batch_size}
-            runner = TrialRunner(loop, trials, mesh=self._mesh, **options)
-            self._runners[shape] = runner, runner.state()
-        runner, state = self._runners[shape]
-        keys, data = jax.numpy.asarray(state.trials.keys), state.trials.data
-        trials = jax.device_get(plan.loop(values).init_trials(keys, data))
-        best = state.best._replace(model=jax.tree.map(np.array, trials.model))
-        state = state._replace(trials=trials, best=best)
-        runner.restore(state)
-        return runner, state
+    `tried` are the results of those before it. The result has its `values`, `recipe`, `cost` (None
+    if it was pruned), number of `solved` trials, their mean `sequences`, and `errors`: [part of the
+    budget, sequences, mean training error] each.
+    """
+    mesh = Mesh(np.array(jax.devices()), ("trials",))
+    trials, batch_size = range(plan.trials), plan.batch_size
+    loop = plan.loop(values)
+    runner = TrialRunner(loop, trials, seed=plan.seed, mesh=mesh, batch_size=batch_size)
+    state, budget, errors, is_pruned = runner.state(), plan.max_sequences, [], False
+    while not (runner.finished or is_pruned):
+        before = PARTS * runner.num_sequences // budget
+        runner.run_chunk()
+        part = PARTS * runner.num_sequences // budget
+        if part > before or runner.finished:
+            state = runner.state()
+            error = float(np.mean(_trial_errors(runner, state)))
+            errors.append([part, runner.num_sequences, error])
+            known = [e for one in tried for at, _, e in one["errors"] if at == part] + [error]
+            is_judged = any(before < at <= part for at in JUDGED) and not runner.finished
+            is_pruned = is_judged and len(known) >= MIN_ERRORS and error > np.median(known)
+    sequences = np.asarray(state.trials.ended_at)[state.trials.status == SOLVED]
+    return {
+        "values": values,
+        "recipe": plan.recipe_of(values),
+        "cost": None if is_pruned else _cost(runner, state, budget),
+        "solved": len(sequences),
+        "sequences": float(np.mean(sequences)) if len(sequences) else None,
+        "errors": errors,
+    }
 
 
 def _trial_errors(runner: TrialRunner, state: RunState) -> np.ndarray:

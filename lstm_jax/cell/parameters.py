@@ -164,10 +164,10 @@ def initialise(
     key: jax.Array,
     architecture: NetworkOf[P, Any, Any],
     *,
-    init_range: float | jax.Array = 0.1,
-    input_gate_bias: Sequence[float] | jax.Array | None = None,
-    output_gate_bias: Sequence[float] | jax.Array | None = None,
-    forget_gate_bias: Sequence[float] | jax.Array | None = None,
+    init_range: ArrayLike = 0.1,
+    input_gate_bias: Sequence[float] | ArrayLike | None = None,
+    output_gate_bias: Sequence[float] | ArrayLike | None = None,
+    forget_gate_bias: Sequence[float] | ArrayLike | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> P:
     """Draw every weight uniformly from [-init_range, init_range], then set the gate biases.

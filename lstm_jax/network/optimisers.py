@@ -13,7 +13,11 @@ DECAY_STEPS = 5000  # updates after which the inverse-square-root schedule begin
 
 
 class NamedOptimiser(optax.GradientTransformationExtraArgs):
-    """An optimiser that is pickled by its name and learning rate, unlike optax's closures."""
+    """An optimiser with its learning rate in its state, by `optax.inject_hyperparams`.
+
+    Programs are therefore compiled once for all learning rates. Unlike optax's closures, it is
+    pickled, by its name and learning rate.
+    """
 
     arguments: tuple[str, float]
 
@@ -21,21 +25,12 @@ class NamedOptimiser(optax.GradientTransformationExtraArgs):
         return make_optimiser, self.arguments
 
 
-@functools.lru_cache(maxsize=256)  # so that equal update rules have the same optimiser
+@functools.lru_cache(maxsize=16)  # so that equal update rules have the same optimiser
 def make_optimiser(name: str, learning_rate: float) -> NamedOptimiser:
     """Return the optimiser of a `Hyperparameters.optimiser`; the learning rate is the paper's a."""
-    optimiser = NamedOptimiser(*_OPTIMISERS[name](learning_rate))
+    optimiser = NamedOptimiser(*optax.inject_hyperparams(_OPTIMISERS[name])(learning_rate))
     optimiser.arguments = (name, learning_rate)
     return optimiser
-
-
-def make_injected_optimiser(name: str, learning_rate: float) -> optax.GradientTransformation:
-    """Return the same optimiser with its learning rate in its state, by `optax.inject_hyperparams`.
-
-    Trials with different learning rates then share one compiled program. The last bits of updates
-    differ from those of `make_optimiser`, whose constant rate lets XLA rearrange products.
-    """
-    return optax.inject_hyperparams(_OPTIMISERS[name])(learning_rate)
 
 
 def _adam_inverse_sqrt(learning_rate: float | jax.Array) -> optax.GradientTransformation:

@@ -38,6 +38,14 @@ def lenient() -> Iterator[None]:
         yield
 
 
+def result_shapes(function: Callable, *arguments: Shapes) -> Shapes:
+    """Return the shapes that a function returns.
+
+    What `jax.eval_shape` caches at every call lives as long as the function that it is given.
+    """
+    return jax.eval_shape(lambda *given: function(*given), *arguments)
+
+
 @lenient()
 def check_functions(task: Task) -> Example:
     """Check the shapes and dtypes that a task's functions return; return those of a sequence.
@@ -51,15 +59,15 @@ def check_functions(task: Task) -> Example:
         value = getattr(task, name)
         require(value is None or callable(value), name, "a function or None", value)
     key, data = key_shape(), data_shapes(task.prepare)
-    example = jax.eval_shape(task.sample, key, data)
+    example = result_shapes(task.sample, key, data)
     _check_example(task, "sample", example)
     if task.sample_test is not None:
-        _check_like("sample_test", jax.eval_shape(task.sample_test, key, data), example)
+        _check_like("sample_test", result_shapes(task.sample_test, key, data), example)
     for name in ("training_set", "test_set"):
         generate = getattr(task, name)
         if generate is not None:
-            _check_set(name, jax.eval_shape(generate, data), example)
-    correct = jax.eval_shape(task.is_correct, example.targets, example)
+            _check_set(name, result_shapes(generate, data), example)
+    correct = result_shapes(task.is_correct, example.targets, example)
     is_bool = _is_array(correct, bool, 0)
     require(is_bool, "is_correct", "a function that returns one bool", described(correct))
     return example

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from lstm_jax.cell.architecture import GATES
 from lstm_jax.cell.validation import as_float, check_choice, check_type, convert_fields, displayed
@@ -17,6 +18,21 @@ from lstm_jax.network.run import Gradient
 
 Optimiser = Literal["sgd", "adam", "adam_inverse_sqrt"]
 UpdateAfter = Literal["sequence", "step", "next_first_step"]
+
+
+class TrialHyperparameters(NamedTuple):
+    """The hyperparameters of a trial that are arguments of compiled programs, float32.
+
+    Programs are compiled once for all of their values, and trials that run side by side may differ
+    in them. The names are those of `Hyperparameters`; a gate's biases are [J], or None if they are
+    random as all weights.
+    """
+
+    learning_rate: ArrayLike
+    init_range: ArrayLike
+    input_gate_bias: ArrayLike | None
+    output_gate_bias: ArrayLike | None
+    forget_gate_bias: ArrayLike | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +82,22 @@ class Hyperparameters:
         check_choice("gradient", self.gradient, get_args(Gradient))
         check_choice("optimiser", self.optimiser, get_args(Optimiser))
         check_choice("update_after", self.update_after, get_args(UpdateAfter))
+
+    def of_trial(self) -> TrialHyperparameters:
+        """Return those that are arguments of compiled programs, on the host."""
+        as_array = lambda biases: None if biases is None else np.asarray(biases, np.float32)
+        return TrialHyperparameters(
+            np.float32(self.learning_rate),
+            np.float32(self.init_range),
+            as_array(self.input_gate_bias),
+            as_array(self.output_gate_bias),
+            as_array(self.forget_gate_bias),
+        )
+
+    def without_values(self) -> Hyperparameters:
+        """Return what compiled programs depend on: these with fixed values `of_trial`."""
+        arrays = jax.tree.map(np.ones_like, self.of_trial())
+        return dataclasses.replace(self, **arrays._asdict())
 
 
 def _as_numbers(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import pathlib
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from unittest import mock
 
 import jax
 import numpy as np
@@ -23,7 +21,6 @@ from experiments.search import __main__ as command
 from experiments.search import picture, plan, random_sampler, tpe_sampler
 from experiments.search.plan import SearchPlan
 from experiments.search.random_sampler import RandomSearch
-from experiments.search.tpe_sampler import Evaluator
 from lstm_jax import plots
 from lstm_jax.tasks import make_task, row_names
 from lstm_jax.training.recipes.recipe import make_recipe
@@ -44,19 +41,13 @@ def latch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(plan, "make_task", lambda name: LATCH)
     with monkeypatch.context() as context:
         context.setattr("lstm_jax.training.trials.training_loop.CHUNK", 10)
+        context.setattr(jax, "devices", lambda: jax.local_devices()[:1])
         yield
 
 
 def make_plan(**changes) -> SearchPlan:
     fields = {"task": "6a", "recipe": "paper", "shapes": ("1x1",), "space": SPACE, "trials": 4}
     return SearchPlan(**(fields | {"seed": 0, "max_sequences": 240, "batch_size": 4} | changes))
-
-
-@functools.cache
-def make_evaluator(plan: SearchPlan) -> Evaluator:
-    """Make one evaluator per plan, so that what is compiled is shared."""
-    with mock.patch.object(jax, "devices", lambda: jax.local_devices()[:1]):
-        return Evaluator(plan)
 
 
 def call(*flags: str) -> None:
@@ -132,9 +123,8 @@ def test_a_mistake_is_one_line(flags: str, message: str, tmp_path: pathlib.Path)
 
 def test_the_trials_of_a_configuration_are_those_of_its_recipe(latch: None):
     """...whatever the same program ran before; the cost follows from them."""
-    evaluator = make_evaluator(make_plan())
-    evaluator.evaluate(GOOD | {"learning rate": 7.0, "initial range": 1.0}, [])
-    found = evaluator.evaluate(GOOD, [])
+    tpe_sampler.evaluate(make_plan(), GOOD | {"learning rate": 7.0, "initial range": 1.0}, [])
+    found = tpe_sampler.evaluate(make_plan(), GOOD, [])
     expected = make_runner(TrainingLoop(make_recipe(found["recipe"]).apply(LATCH)), range(4)).run()
     solved = [result.sequences for result in expected if result.solved]
     assert found["solved"] == len(solved) > 0
@@ -145,9 +135,8 @@ def test_the_trials_of_a_configuration_are_those_of_its_recipe(latch: None):
 
 def test_a_configuration_that_is_worse_than_half_of_the_others_is_pruned(latch: None):
     """...at an eighth of the budget, if the errors of enough others are known there."""
-    evaluator = make_evaluator(make_plan())
     others = lambda number: [{"errors": [[4, 30, 0.001]]}] * number
-    pruned, went_on = (evaluator.evaluate(GOOD, others(number)) for number in (3, 2))
+    pruned, went_on = (tpe_sampler.evaluate(make_plan(), GOOD, others(number)) for number in (3, 2))
     assert pruned["cost"] is None and pruned["errors"][-1][:2] == [4, 30]
     assert went_on["cost"] is not None and went_on["errors"][:3] == pruned["errors"]
 
@@ -159,7 +148,6 @@ def test_an_interrupted_search_continues_as_if_it_had_not_been(
     monkeypatch: pytest.MonkeyPatch,
 ):
     """...a picture is drawn, and the printed command runs the best configuration's trials."""
-    monkeypatch.setattr(tpe_sampler, "Evaluator", make_evaluator)
     run = lambda out, *more: call(*FLAGS, "--max_sequences=240", f"--out={tmp_path / out}", *more)
     read = lambda out: json.loads((tmp_path / out / "search.6a.json").read_text())
     run("whole", "--configurations=13")
@@ -257,7 +245,7 @@ def test_random_search_runs_each_shape(tmp_path: pathlib.Path):
             assert 0 < trial["error"] < 1 and 0 <= trial["wrong in test"] <= document["test_size"]
             key = jax.random.fold_in(trial_key(i), INITIAL_WEIGHTS)
             key = jax.random.fold_in(key, HYPERPARAMETERS)
-            drawn = space.sample(key, make_task("6a").hyperparameters, num_blocks)
+            drawn = space.sample(key, make_task("6a").hyperparameters.of_trial(), num_blocks)
             found = [v for name, v in trial.items() if "gate" in name or name[:5] == "learn"]
             expected = [drawn.learning_rate, *drawn.input_gate_bias, *drawn.output_gate_bias]
             np.testing.assert_allclose(found, expected, rtol=1e-5)

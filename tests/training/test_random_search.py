@@ -9,15 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import assert_close
 from scipy import stats
-from small_tasks import LATCH, assert_same_result, make_loop, make_runner, trial_key
+from small_tasks import LATCH, assert_same_result, make_runner, trial_key
 
-from lstm_jax.network.optimisers import make_injected_optimiser, make_optimiser
 from lstm_jax.tasks import Task, replace_hyperparameters
+from lstm_jax.tasks.hyperparameters import TrialHyperparameters
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.training_loop import INITIAL_WEIGHTS, TrainingLoop
-from lstm_jax.training.update_rules.random_search import RandomSearchUpdate, Sample, SearchSpace
+from lstm_jax.training.update_rules.random_search import RandomSearchUpdate, SearchSpace
 
 SPACE = SearchSpace(
     learning_rate=(0.5, 8.0),
@@ -27,7 +26,9 @@ SPACE = SearchSpace(
 )
 
 
-def run(task: Task, space: SearchSpace, trials: range) -> tuple[list[TrialResult], list[Sample]]:
+def run(
+    task: Task, space: SearchSpace, trials: range
+) -> tuple[list[TrialResult], list[TrialHyperparameters]]:
     """The results of a search, and the hyperparameters of its trials."""
     rule = RandomSearchUpdate(task, space=space)
     results = make_runner(TrainingLoop(task, rule, 50), trials).run()
@@ -39,12 +40,11 @@ def run(task: Task, space: SearchSpace, trials: range) -> tuple[list[TrialResult
     return results, samples
 
 
-def run_alone(sample: Sample, trial: int) -> TrialResult:
+def run_alone(sample: TrialHyperparameters, trial: int) -> TrialResult:
     """The result of one trial of a task that has the sample as its hyperparameters."""
     values = {name: np.asarray(value).tolist() for name, value in sample._asdict().items()}
     task = replace_hyperparameters(LATCH, **values)
-    injected = make_injected_optimiser("sgd", task.hyperparameters.learning_rate)
-    (result,) = make_runner(make_loop(injected, task, 50), [trial]).run()
+    (result,) = make_runner(TrainingLoop(task, chunk=50), [trial]).run()
     return result
 
 
@@ -63,29 +63,14 @@ def test_an_empty_space_is_the_task_s_hyperparameters():
     assert sample.learning_rate == np.float32(hyperparameters.learning_rate)
     assert sample.init_range == np.float32(hyperparameters.init_range)
     assert tuple(sample.input_gate_bias) == hyperparameters.input_gate_bias
-    rate = hyperparameters.learning_rate
-    (expected,) = make_runner(make_loop(make_injected_optimiser("sgd", rate), LATCH, 50), [0]).run()
+    (expected,) = make_runner(TrainingLoop(LATCH, chunk=50), [0]).run()
     assert_same_result(result, expected)
-
-
-@jax.numpy_dtype_promotion("standard")  # as Adam needs it
-@pytest.mark.parametrize("name", ["sgd", "adam", "adam_inverse_sqrt"])
-def test_an_injected_learning_rate_is_that_of_the_optimiser(name: str):
-    injected, fixed = make_injected_optimiser(name, 0.5), make_optimiser(name, 0.3)
-    weights = jnp.array([0.2, -1.0])
-    state, fixed_state = injected.init(weights), fixed.init(weights)
-    state = optax.tree_utils.tree_set(state, learning_rate=jnp.float32(0.3))
-    for factor in (1.0, -0.5, 3.0):
-        gradient = factor * (weights + 0.1)
-        found, state = injected.update(gradient, state, weights)
-        expected, fixed_state = fixed.update(gradient, fixed_state, weights)
-        assert_close(found, expected, 1e-6)
 
 
 def test_samples_are_distributed_as_the_space_says():
     """Rates and ranges are log-uniform and biases uniform, by the Kolmogorov-Smirnov test."""
     keys = jax.random.split(jax.random.key(3), 2000)
-    sample = lambda key: SPACE.sample(key, LATCH.hyperparameters, num_blocks=2)
+    sample = lambda key: SPACE.sample(key, LATCH.hyperparameters.of_trial(), num_blocks=2)
     samples = jax.device_get(jax.vmap(sample)(keys))
     columns = {name: np.log(getattr(samples, name)) for name in ("learning_rate", "init_range")}
     bounds = {name: np.log(getattr(SPACE, name)) for name in columns}
@@ -123,4 +108,4 @@ def test_tasks_without_gate_biases_to_set_are_refused():
     architecture = dataclasses.replace(task.architecture, biases="none")
     task = dataclasses.replace(task, architecture=architecture)
     with pytest.raises(ValueError, match="the architecture has no such bias"):
-        jax.eval_shape(RandomSearchUpdate(task, space=SPACE).init_trial, jax.random.key(0))
+        jax.eval_shape(RandomSearchUpdate(task, space=SPACE).init, jnp.zeros((2, 1), jnp.uint32))

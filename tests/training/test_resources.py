@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import jax
@@ -14,7 +15,7 @@ from jax.sharding import Mesh
 from resources import assert_bounded, measure, needs_proc
 from small_tasks import LATCH, assert_same_result, make_loop, make_runner, sgd
 
-from lstm_jax.tasks import Example, Task, make_task, within
+from lstm_jax.tasks import Example, Task, make_task, replace_hyperparameters, within
 from lstm_jax.training.trials.programs import MAX_LOOPS, forget_programs
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
@@ -34,9 +35,20 @@ def again() -> Callable[[], object]:
     return run
 
 
+def other_rates() -> Callable[[], object]:
+    rates = itertools.count(1)
+
+    def run() -> None:
+        task = replace_hyperparameters(LOOP.task, learning_rate=1 / next(rates))
+        make_runner(TrainingLoop(task, chunk=5), range(3)).run()
+
+    return run
+
+
 USES = {
     "one runner": again(),
     "many runners": lambda: make_runner(LOOP, range(3)).run(),
+    "many tasks": other_rates(),
 }
 
 
@@ -95,6 +107,33 @@ def test_runners_of_equal_loops_share_their_programs(name: str):
     for found, expected in zip(make_runner(other, range(2)).run(), results, strict=True):
         assert_same_result(found, expected)
     assert measure().executables == compiled
+
+
+BIASES = {"input_gate_bias": (1.0,), "output_gate_bias": (1.0,)}
+CHANGES = {
+    "learning rate": {"learning_rate": 0.25},
+    "initial range": {"init_range": 0.3},
+    "gate biases": {"input_gate_bias": (-1.0,), "output_gate_bias": (0.5,)},
+    "added gate biases": {"input_gate_bias": (2.0,), "add_gate_bias": True},
+}
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adam_inverse_sqrt"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_loops_with_other_rates_ranges_and_biases_share_their_programs(change: str, optimiser: str):
+    """...to the same bits as with programs of their own."""
+    changed: dict[str, object] = {"optimiser": optimiser, **BIASES, **CHANGES[change]}
+    first = changed | BIASES | {"learning_rate": 0.5}
+    task = dataclasses.replace(LATCH, max_sequences=10, test_size=2)
+    one, other = (TrainingLoop(replace_hyperparameters(task, **c)) for c in (first, changed))
+    before = make_runner(one, range(2)).run()
+    compiled = measure().executables
+    found = make_runner(other, range(2)).run()
+    assert measure().executables == compiled
+    forget_programs()
+    for result, expected in zip(found, make_runner(other, range(2)).run(), strict=True):
+        assert_same_result(result, expected)
+    assert any(not np.array_equal(a.curve, b.curve) for a, b in zip(found, before, strict=True))
 
 
 def test_learning_rates_of_the_optimiser_s_state_share_one_program():

@@ -18,8 +18,8 @@ from small_tasks import LATCH, assert_same_result, make_loop, make_runner, sgd, 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.guessing import Guessing
 from lstm_jax.cell.parameters import Parameters
-from lstm_jax.network.optimisers import make_injected_optimiser
 from lstm_jax.tasks import Example, Task, make_task
+from lstm_jax.tasks.hyperparameters import TrialHyperparameters
 from lstm_jax.training.trials.records import RunState, TrialResult
 from lstm_jax.training.trials.runner import TrialRunner
 from lstm_jax.training.trials.training_loop import TrainingLoop
@@ -109,8 +109,10 @@ RATES = (1e-38, 1e-3, 4.0, 1e4, 1e30, 3e38, np.inf, np.nan)
 class AnyRate(PerSequenceUpdate):
     """A trial's rate is one of `RATES`, by its key; with an infinite one, its weights are huge."""
 
-    def init_trial(self, key: jax.Array) -> tuple[Parameters, optax.OptState]:
-        parameters, state = super().init_trial(key)
+    def init_trial(
+        self, key: jax.Array, values: TrialHyperparameters
+    ) -> tuple[Parameters, optax.OptState]:
+        parameters, state = super().init_trial(key, values)
         number = jax.random.bits(jax.random.fold_in(key, 99), (), jnp.uint32) % len(RATES)
         rate = jnp.asarray(RATES, jnp.float32)[number]
         scale = jnp.where(jnp.isinf(rate), jnp.float32(3e38), 1)
@@ -121,7 +123,7 @@ class AnyRate(PerSequenceUpdate):
 def test_trials_with_absurd_learning_rates_run_beside_others():
     """Exactly those whose weights become NaN or infinite are reported as such."""
     task = dataclasses.replace(LATCH, max_sequences=40)
-    loop = TrainingLoop(task, AnyRate(task, make_injected_optimiser("sgd", 1.0)), 20)
+    loop = TrainingLoop(task, AnyRate(task), 20)
     results = make_runner(loop, range(2 * TRIALS)).run()
     states = [result.model.optimiser_state for result in results]
     rates = [float(optax.tree_utils.tree_get(state, "learning_rate")) for state in states]

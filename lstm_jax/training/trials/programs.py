@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
 
+from lstm_jax.network.optimisers import NamedOptimiser
 from lstm_jax.tasks.checks import check_functions, check_values
+from lstm_jax.tasks.hyperparameters import TrialHyperparameters
+from lstm_jax.tasks.task import Task
 from lstm_jax.training.host.devices import Program
 from lstm_jax.training.trials import records
 from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.base import FROM_TASK
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 # The loops whose programs stay in memory, those used last.
 MAX_LOOPS = 16
@@ -22,9 +28,7 @@ class Programs:
         check_functions(loop.task)
         check_values(loop.task)
         loop.check_update_rule()
-        self.init = Program(
-            lambda keys, data: records.init_train_state(loop.init_trials(keys, data))
-        )
+        self.init = Program(lambda *args: records.init_train_state(loop.init_trials(*args)))
         self.run_chunk = Program(loop.run_chunk)
         # Separate, so that it cannot change how the chunk is compiled.
         self.update_best = Program(records.update_best)
@@ -32,12 +36,36 @@ class Programs:
 
 
 def programs_of(loop: TrainingLoop, batch_size: int) -> Programs:
-    """Return the programs of a loop; equal loops share them under equal settings of JAX."""
+    """Return the programs of a loop; equal loops share them under equal settings of JAX.
+
+    So do loops that differ in their trials' `arguments`.
+    """
+    loop = _without_arguments(loop)
     try:
         hash(loop)
     except TypeError:  # a user's function or update rule that is not hashable
         return Programs(loop)
     return _shared_programs(loop, batch_size, _settings())
+
+
+def arguments_of(loop: TrainingLoop) -> tuple[TrialHyperparameters, ...]:
+    """Return the further arguments of the programs' `init`: of the LSTM, its initial values."""
+    rule = loop.update_rule
+    return (rule.task.hyperparameters.of_trial(),) if isinstance(rule, PerSequenceUpdate) else ()
+
+
+def _without_arguments(loop: TrainingLoop) -> TrainingLoop:
+    """Return the same loop for all values of its programs' arguments."""
+    rule = loop.update_rule
+    if not isinstance(rule, PerSequenceUpdate):
+        return loop
+    optimiser = FROM_TASK if isinstance(rule.optimiser, NamedOptimiser) else rule.optimiser
+    rule = dataclasses.replace(rule, task=_without_values(rule.task), optimiser=optimiser)
+    return dataclasses.replace(loop, task=_without_values(loop.task), update_rule=rule)
+
+
+def _without_values(task: Task) -> Task:
+    return dataclasses.replace(task, hyperparameters=task.hyperparameters.without_values())
 
 
 @functools.lru_cache(maxsize=MAX_LOOPS)

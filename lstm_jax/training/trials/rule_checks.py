@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.validation import displayed, require
-from lstm_jax.tasks.checks import data_shapes, described, key_shape, lenient
+from lstm_jax.tasks.checks import data_shapes, described, key_shape, lenient, result_shapes
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.training.trials.prepared_data import draw_sequences
 from lstm_jax.training.update_rules.base import (
@@ -30,7 +30,7 @@ def check_update_rule(task: Task, rule: BatchUpdateRule[AnyModel]) -> None:
     is_for_one = UpdateRule in type(rule).__mro__
     require(not is_for_one, "update_rule", "for a batch of trials: Vmapped(rule)", rule)
     if isinstance(rule, Vmapped):
-        example = jax.eval_shape(task.sample, key_shape(), data_shapes(task.prepare))
+        example = result_shapes(task.sample, key_shape(), data_shapes(task.prepare))
         _check_functions(rule.rule, example, key_shape(), (), ())
         return
     keys = jax.ShapeDtypeStruct((2, TRIALS), jnp.uint32)
@@ -52,12 +52,12 @@ def _check_functions(
     shape_of: Any = lambda dtype: jax.ShapeDtypeStruct(batch, dtype)
     counts, sums = shape_of(jnp.int32), shape_of(jnp.float32)
     n, metrics = jax.ShapeDtypeStruct((), jnp.int32), Metrics(counts, sums, counts)
-    model = jax.eval_shape(rule.init, key)
-    trained = jax.eval_shape(rule.train_step, model, example, n, *running)
+    model = result_shapes(rule.init, key)
+    trained = result_shapes(rule.train_step, model, example, n, *running)
     is_pair = isinstance(trained, tuple) and len(trained) == 2
     require(is_pair, "update_rule.train_step", "a function that returns a pair", described(trained))
-    ended = jax.eval_shape(rule.end_chunk, model, metrics, *running)
-    outputs = jax.eval_shape(rule.outputs, model, example)
+    ended = result_shapes(rule.end_chunk, model, metrics, *running)
+    outputs = result_shapes(rule.outputs, model, example)
     for name, found, kind, like in (
         ("train_step", trained[0], "a model as init does", model),
         ("end_chunk", ended, "a model as init does", model),

@@ -24,7 +24,7 @@ from lstm_jax.training.host.cpu import default_batch_size
 from lstm_jax.training.host.devices import Devices
 from lstm_jax.training.trials import records
 from lstm_jax.training.trials.prepared_data import prepare_data
-from lstm_jax.training.trials.programs import programs_of
+from lstm_jax.training.trials.programs import arguments_of, programs_of
 from lstm_jax.training.trials.records import Progress, RunState, TrainState, TrialResult
 from lstm_jax.training.trials.training_loop import (
     DATA,
@@ -79,7 +79,8 @@ class TrialRunner:
     """A run of the trials of a task, chunk by chunk.
 
     Ctrl-C or another exception interrupts a run without harm: `run` called again goes on to the
-    same numbers. Runners of equal training loops share their compiled programs.
+    same numbers. Runners of training loops that are equal, or differ only in learning rate, initial
+    range or gate biases, share their compiled programs.
 
     >>> from lstm_jax.tasks import make_task
     >>> runner = TrialRunner(TrainingLoop(make_task("6a")), range(3), seed=1)
@@ -228,16 +229,8 @@ class TrialRunner:
     def restore(self, state: RunState) -> None:
         """Continue from the state of another runner of the same trials with the same seed.
 
-        A changed state tries other numbers without another compilation, such as learning rates that
-        are in the optimiser's state:
-
-            optimiser = optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)
-            runner = TrialRunner(TrainingLoop(task, PerSequenceUpdate(task, optimiser)), range(5))
-            start = runner.state()
-            for rate in (0.1, 0.3, 1.0):
-                rates = np.full(5, rate, np.float32)
-                runner.restore(optax.tree_utils.tree_set(start, learning_rate=rates))
-                results = runner.run()
+        A changed state tries other numbers without another compilation, such as a learning rate
+        that `optax.inject_hyperparams` keeps in the state of an optimiser of your own.
         """
         if not np.array_equal(state.trials.keys, self._keys):
             raise ValueError(f"state must be of the trials {self.indices} with this runner's seed")
@@ -257,9 +250,10 @@ class TrialRunner:
 
     def _init(self, data: Data) -> TrainState:
         """Return all trials before their first sequence, on the host."""
-        batches = []
+        batches, further = [], self.devices.replicate(arguments_of(self.loop))
         for positions in self._split():
-            arguments = self.devices.scatter(_take((self._keys, data), self._pad(positions)))
+            parts = self.devices.scatter(_take((self._keys, data), self._pad(positions)))
+            arguments = [(*part, *values) for part, values in zip(parts, further, strict=True)]
             state = self.devices.gather(self._programs.init(arguments))
             batches.append(_take(state, np.arange(len(positions))))
         return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=-1), *batches)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.validation import as_integer, check_type
+from lstm_jax.tasks.hyperparameters import TrialHyperparameters
 from lstm_jax.tasks.task import Data, Example, StreamRule, Task, TestRule, real_steps
 from lstm_jax.training.trials import stopping
 from lstm_jax.training.trials.prepared_data import draw_sequences
@@ -114,13 +115,16 @@ class TrainingLoop:
             check_update_rule(self.task, self.update_rule)
 
     @with_fixed_settings
-    def init_trials(self, keys: jax.Array, data: Data) -> Trials:
-        """Return B trials before their first sequence, from their keys and data as in `Trials`."""
+    def init_trials(self, keys: jax.Array, data: Data, *values: TrialHyperparameters) -> Trials:
+        """Return B trials before their first sequence, from their keys and data as in `Trials`.
+
+        `values`, if given, go to the `init` of the LSTM's update rule.
+        """
         rule, shape = self.task.rule, keys.shape[1:]
         return Trials(
             keys=keys,
             data=data,
-            model=store_keys(self.update_rule.init(subkeys(keys, INITIAL_WEIGHTS)), 1),
+            model=store_keys(self.update_rule.init(subkeys(keys, INITIAL_WEIGHTS), *values), 1),
             window=stopping.init_window(rule, shape) if isinstance(rule, StreamRule) else None,
             status=jnp.full(shape, RUNNING, jnp.int32),
             ended_at=jnp.zeros(shape, jnp.int32),

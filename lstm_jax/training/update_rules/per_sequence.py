@@ -18,9 +18,9 @@ from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import State
 from lstm_jax.cell.validation import picklable
 from lstm_jax.network.layer import apply, net_inputs_only
-from lstm_jax.network.optimisers import check_optimiser, make_optimiser
+from lstm_jax.network.optimisers import NamedOptimiser, check_optimiser, make_optimiser
 from lstm_jax.network.run import At, RunOptions
-from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.hyperparameters import Hyperparameters, TrialHyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
 from lstm_jax.training.update_rules.base import (
     FROM_TASK,
@@ -74,12 +74,10 @@ class PerSequenceUpdate:
     task: Task[Architecture]
     optimiser: optax.GradientTransformation = FROM_TASK
 
-    _make_optimiser = staticmethod(make_optimiser)
-
     def __post_init__(self) -> None:
         hyperparameters = self.task.hyperparameters
         if self.optimiser is None:
-            default = self._make_optimiser(hyperparameters.optimiser, hyperparameters.learning_rate)
+            default = make_optimiser(hyperparameters.optimiser, hyperparameters.learning_rate)
             object.__setattr__(self, "optimiser", default)
         draw = lambda: draw_weights(jax.random.key(0), self.task.architecture, hyperparameters)
         check_optimiser(self.optimiser, jax.eval_shape(draw))
@@ -88,24 +86,34 @@ class PerSequenceUpdate:
     def __getstate__(self) -> dict[str, Any]:
         return picklable(self, "name it in `Hyperparameters.optimiser`, or make it in the worker")
 
-    def init(self, keys: jax.Array) -> Model:
-        """Draw initial weights from the raw data of a key per trial, [2, B] uint32."""
+    def init(self, keys: jax.Array, values: TrialHyperparameters | None = None) -> Model:
+        """Draw initial weights from the raw data of a key per trial, [2, B] uint32.
+
+        `values` take the place of those in the task's hyperparameters, and may be traced.
+        """
         task = self.task
+        values = task.hyperparameters.of_trial() if values is None else values
         is_delayed = task.hyperparameters.update_after == "next_first_step"
         num_blocks = 0 if task.sequential_construction else task.architecture.num_blocks
 
         def init_model(key: jax.Array) -> Model:
-            parameters, state = self.init_trial(as_key(key))
+            parameters, state = self.init_trial(as_key(key), values)
             state = fold_into_keys(state, subkey(key, NOISE))  # each trial has its own noise
             previous = parameters if is_delayed else None
             return Model(parameters, state, jnp.int32(num_blocks), jnp.float32(NO_ERROR), previous)
 
         return vmap_trials(init_model)(keys)
 
-    def init_trial(self, key: jax.Array) -> tuple[Parameters, optax.OptState]:
+    def init_trial(
+        self, key: jax.Array, values: TrialHyperparameters
+    ) -> tuple[Parameters, optax.OptState]:
         """Return one trial's initial weights and optimiser state, from a PRNG key."""
-        parameters = draw_weights(key, self.task.architecture, self.task.hyperparameters)
-        return parameters, self.optimiser.init(parameters)
+        task = self.task
+        parameters = draw_weights(key, task.architecture, task.hyperparameters, values)
+        state = self.optimiser.init(parameters)
+        if isinstance(self.optimiser, NamedOptimiser):
+            state = optax.tree_utils.tree_set(state, learning_rate=values.learning_rate)
+        return parameters, state
 
     def train_step(
         self, model: Model, example: Example, n: jax.Array, running: jax.Array
@@ -208,11 +216,18 @@ class PerSequenceUpdate:
 
 
 def draw_weights(
-    key: jax.Array, architecture: Architecture, hyperparameters: Hyperparameters
+    key: jax.Array,
+    architecture: Architecture,
+    hyperparameters: Hyperparameters,
+    values: TrialHyperparameters | None = None,
 ) -> Parameters:
-    """Draw the initial weights of a trial, with the given gate biases set or added."""
-    biases = {gate.name: getattr(hyperparameters, f"{gate.name}_bias") for gate in GATES}
-    draw = functools.partial(initialise, key, architecture, init_range=hyperparameters.init_range)
+    """Draw the initial weights of a trial, with the given gate biases set or added.
+
+    `values` take the place of those in the hyperparameters, and may be traced.
+    """
+    values = hyperparameters.of_trial() if values is None else values
+    biases = {gate.name: getattr(values, f"{gate.name}_bias") for gate in GATES}
+    draw = functools.partial(initialise, key, architecture, init_range=values.init_range)
     parameters = draw(**{f"{gate}_bias": bias for gate, bias in biases.items()})
     if not hyperparameters.add_gate_bias:
         return parameters

@@ -8,35 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.typing import ArrayLike
 
-from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.parameters import Parameters
 from lstm_jax.cell.validation import as_number, displayed
-from lstm_jax.network.optimisers import make_injected_optimiser
-from lstm_jax.tasks.hyperparameters import Hyperparameters
+from lstm_jax.tasks.hyperparameters import TrialHyperparameters
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 Bounds = tuple[float, float]  # lowest and highest
 
 # Folded into the key of the initial weights, from which the weights use only small numbers.
 HYPERPARAMETERS = 2**32 - 1
-
-
-class Sample(NamedTuple):
-    """The hyperparameters that a random search can draw for one trial, float32.
-
-    Gate biases are [J]; None: random like all weights.
-    """
-
-    learning_rate: jax.Array
-    init_range: jax.Array
-    input_gate_bias: jax.Array | None
-    output_gate_bias: jax.Array | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,28 +56,33 @@ class SearchSpace:
                 raise ValueError(f"{name} must be two {allowed}, {got}")
             object.__setattr__(self, name, (found[0], found[1]))
 
-    def sample(self, key: jax.Array, default: Hyperparameters, num_blocks: int) -> Sample:
+    def sample(
+        self, key: jax.Array, default: TrialHyperparameters, num_blocks: int
+    ) -> TrialHyperparameters:
         """Draw one trial's hyperparameters, from a PRNG key."""
-        keys = jax.random.split(key, len(Sample._fields))
+        keys = jax.random.split(key, 4)
         uniform = lambda i, shape: jax.random.uniform(keys[i], shape, jnp.float32)
 
-        def log_uniform(i: int, bounds: Bounds | None, value: float) -> jax.Array:
-            low, high = bounds or (value, value)
+        def log_uniform(i: int, bounds: Bounds | None, value: ArrayLike) -> ArrayLike:
+            if bounds is None:
+                return value
+            low, high = bounds
             if high / low > np.finfo(np.float32).max:  # the ratio is not a float32
                 return jnp.exp(math.log(low) + math.log(high / low) * uniform(i, ()))
             return low * jnp.float32(high / low) ** uniform(i, ())
 
-        def bias(i: int, bounds: Bounds | None, values: tuple | None) -> jax.Array | None:
+        def bias(i: int, bounds: Bounds | None, values: ArrayLike | None) -> ArrayLike | None:
             if bounds is None:
-                return None if values is None else jnp.asarray(values, jnp.float32)
+                return values
             low, high = bounds
             return low + (high - low) * uniform(i, (num_blocks,))
 
-        return Sample(
+        return TrialHyperparameters(
             log_uniform(0, self.learning_rate, default.learning_rate),
             log_uniform(1, self.init_range, default.init_range),
             bias(2, self.input_gate_bias, default.input_gate_bias),
             bias(3, self.output_gate_bias, default.output_gate_bias),
+            default.forget_gate_bias,
         )
 
 
@@ -105,34 +97,22 @@ class RandomSearchUpdate(PerSequenceUpdate):
 
     space: SearchSpace = dataclasses.field(default_factory=SearchSpace)
 
-    _make_optimiser = staticmethod(make_injected_optimiser)
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.task.hyperparameters.add_gate_bias:
             raise ValueError("add_gate_bias must be False in a search, which sets the biases")
 
-    def init_trial(self, key: jax.Array) -> tuple[Parameters, optax.OptState]:
+    def init_trial(
+        self, key: jax.Array, values: TrialHyperparameters
+    ) -> tuple[Parameters, optax.OptState]:
         """Return one trial's initial weights and optimiser state, by its hyperparameters."""
-        return start_trial(self, key, self.sample(key))
+        return super().init_trial(key, self.sample(key, values))
 
-    def sample(self, key: jax.Array) -> Sample:
+    def sample(
+        self, key: jax.Array, values: TrialHyperparameters | None = None
+    ) -> TrialHyperparameters:
         """Return the hyperparameters of the trial whose initial weights have this PRNG key."""
         task = self.task
+        values = task.hyperparameters.of_trial() if values is None else values
         sample_key = jax.random.fold_in(key, HYPERPARAMETERS)
-        return self.space.sample(sample_key, task.hyperparameters, task.architecture.num_blocks)
-
-
-def start_trial(
-    rule: PerSequenceUpdate, key: jax.Array, sample: Sample
-) -> tuple[Parameters, optax.OptState]:
-    """Return a trial's initial weights, from a PRNG key, and its optimiser state.
-
-    The sample replaces the task's hyperparameters. The optimiser of the rule has to be one of
-    `make_injected_optimiser`.
-    """
-    values, forget = sample._asdict(), rule.task.hyperparameters.forget_gate_bias
-    learning_rate = values.pop("learning_rate")
-    parameters = initialise(key, rule.task.architecture, forget_gate_bias=forget, **values)
-    state = rule.optimiser.init(parameters)
-    return parameters, optax.tree_utils.tree_set(state, learning_rate=learning_rate)
+        return self.space.sample(sample_key, values, task.architecture.num_blocks)
