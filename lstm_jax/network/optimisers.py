@@ -13,23 +13,35 @@ DECAY_STEPS = 5000  # updates after which the inverse-square-root schedule begin
 
 
 class NamedOptimiser(optax.GradientTransformationExtraArgs):
-    """An optimiser with its learning rate in its state, by `optax.inject_hyperparams`.
+    """An optimiser that is pickled by what made it, unlike optax's closures."""
 
-    Programs are therefore compiled once for all learning rates. Unlike optax's closures, it is
-    pickled, by its name and learning rate.
-    """
-
-    arguments: tuple[str, float]
+    made_by: tuple
 
     def __reduce__(self) -> tuple:
-        return make_optimiser, self.arguments
+        return self.made_by
+
+
+class InjectedOptimiser(NamedOptimiser):
+    """An optimiser with its learning rate in its state, of `make_injected_optimiser`."""
 
 
 @functools.lru_cache(maxsize=16)  # so that equal update rules have the same optimiser
 def make_optimiser(name: str, learning_rate: float) -> NamedOptimiser:
     """Return the optimiser of a `Hyperparameters.optimiser`; the learning rate is the paper's a."""
-    optimiser = NamedOptimiser(*optax.inject_hyperparams(_OPTIMISERS[name])(learning_rate))
-    optimiser.arguments = (name, learning_rate)
+    optimiser = NamedOptimiser(*_OPTIMISERS[name](learning_rate))
+    optimiser.made_by = make_optimiser, (name, learning_rate)
+    return optimiser
+
+
+@functools.lru_cache(maxsize=16)
+def make_injected_optimiser(name: str, learning_rate: float) -> InjectedOptimiser:
+    """Return the same optimiser with its learning rate in its state, by `optax.inject_hyperparams`.
+
+    Programs are then compiled once for all learning rates. The last bits of updates may differ from
+    those of `make_optimiser`, whose constant rate lets XLA rearrange products.
+    """
+    optimiser = InjectedOptimiser(*optax.inject_hyperparams(_OPTIMISERS[name])(learning_rate))
+    optimiser.made_by = make_injected_optimiser, (name, learning_rate)
     return optimiser
 
 

@@ -14,7 +14,7 @@ from lstm_jax import PerSequenceUpdate, baselines, init_learner, initialise, mak
 from lstm_jax.network.optimisers import (
     DECAY_STEPS,
     check_optimiser,
-    make_optimiser,
+    make_injected_optimiser,
 )
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -79,7 +79,7 @@ OPTAX = {
 @pytest.mark.parametrize("name", OPTAX)
 def test_a_learning_rate_in_the_state_gives_optax_s_updates(name: str):
     gradients, weights = jnp.array([1.0, -2.0, 0.5]), jnp.zeros(3)
-    fixed, injected = OPTAX[name](0.3), make_optimiser(name, 0.5)
+    fixed, injected = OPTAX[name](0.3), make_injected_optimiser(name, 0.5)
     state = optax.tree_utils.tree_set(injected.init(weights), learning_rate=jnp.float32(0.3))
     states = [fixed.init(weights), state]
     for scale in (1.0, 0.1, -1.0):
@@ -92,7 +92,7 @@ def test_a_learning_rate_in_the_state_gives_optax_s_updates(name: str):
 
 def test_the_inverse_square_root_schedule_falls_after_5000_updates():
     """At a constant gradient, Adam's update is the learning rate."""
-    optimiser = make_optimiser("adam_inverse_sqrt", 0.2)
+    optimiser = make_injected_optimiser("adam_inverse_sqrt", 0.2)
     state = optimiser.init(jnp.zeros(()))
     first, _ = optimiser.update(jnp.float32(7.0), state)
     np.testing.assert_allclose(first, -0.2, rtol=1e-5)

@@ -7,7 +7,7 @@ import functools
 
 import jax
 
-from lstm_jax.network.optimisers import NamedOptimiser
+from lstm_jax.network.optimisers import InjectedOptimiser
 from lstm_jax.tasks.checks import check_functions, check_values
 from lstm_jax.tasks.hyperparameters import TrialHyperparameters
 from lstm_jax.tasks.task import Task
@@ -59,7 +59,7 @@ def _without_arguments(loop: TrainingLoop) -> TrainingLoop:
     rule = loop.update_rule
     if not isinstance(rule, PerSequenceUpdate):
         return loop
-    optimiser = FROM_TASK if isinstance(rule.optimiser, NamedOptimiser) else rule.optimiser
+    optimiser = FROM_TASK if isinstance(rule.optimiser, InjectedOptimiser) else rule.optimiser
     rule = dataclasses.replace(rule, task=_without_values(rule.task), optimiser=optimiser)
     return dataclasses.replace(loop, task=_without_values(loop.task), update_rule=rule)
 

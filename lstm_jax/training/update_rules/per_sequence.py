@@ -18,7 +18,7 @@ from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.step import State
 from lstm_jax.cell.validation import picklable
 from lstm_jax.network.layer import apply, net_inputs_only
-from lstm_jax.network.optimisers import NamedOptimiser, check_optimiser, make_optimiser
+from lstm_jax.network.optimisers import InjectedOptimiser, check_optimiser, make_injected_optimiser
 from lstm_jax.network.run import At, RunOptions
 from lstm_jax.tasks.hyperparameters import Hyperparameters, TrialHyperparameters
 from lstm_jax.tasks.task import Example, Task, real_steps
@@ -77,7 +77,9 @@ class PerSequenceUpdate:
     def __post_init__(self) -> None:
         hyperparameters = self.task.hyperparameters
         if self.optimiser is None:
-            default = make_optimiser(hyperparameters.optimiser, hyperparameters.learning_rate)
+            default = make_injected_optimiser(
+                hyperparameters.optimiser, hyperparameters.learning_rate
+            )
             object.__setattr__(self, "optimiser", default)
         draw = lambda: draw_weights(jax.random.key(0), self.task.architecture, hyperparameters)
         check_optimiser(self.optimiser, jax.eval_shape(draw))
@@ -111,7 +113,7 @@ class PerSequenceUpdate:
         task = self.task
         parameters = draw_weights(key, task.architecture, task.hyperparameters, values)
         state = self.optimiser.init(parameters)
-        if isinstance(self.optimiser, NamedOptimiser):
+        if isinstance(self.optimiser, InjectedOptimiser):
             state = optax.tree_utils.tree_set(state, learning_rate=values.learning_rate)
         return parameters, state
 
