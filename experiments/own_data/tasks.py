@@ -79,8 +79,13 @@ def encode(inputs: Sequence[np.ndarray], about: About) -> list[np.ndarray]:
 def encode_data(data: Data, about: About) -> list[np.ndarray]:
     """Return the sequences of a new file; raise ValueError if the network takes other inputs."""
     if ("symbols" in about) != data.are_symbols or data.channels != about.get("channels", []):
-        wanted = ", ".join(about.get("channels", ["symbols"]))
-        raise ValueError(f"the network needs {wanted}, got {', '.join(data.channels) or 'symbols'}")
+        wanted = about.get("channels", ["symbols"])
+        found = (
+            f"the network needs {', '.join(wanted)}, got {', '.join(data.channels) or 'symbols'}"
+        )
+        others = [name for name in data.channels if name not in wanted]
+        has_all = {*wanted} < {*data.channels}
+        raise ValueError(found + f"; --ignore={','.join(others)} leaves out the rest" * has_all)
     return encode(data.inputs, about)
 
 
