@@ -166,7 +166,7 @@ def test_steps_that_no_sequence_reaches_are_warned_of(length, is_warned, caplog)
     """...not those that some sequences lack."""
     fields = {} if length is None else {"sample": changed(length=jnp.int32(length))}
     check_values(dataclasses.replace(LATCH, **fields))
-    warning = "length is 3 in all of 8 sequences: the other 1 steps of inputs are never seen"
+    warning = "length is 3 in all of 8 sequences, but inputs has 4 steps; the rest is never seen"
     assert (warning in caplog.text) == is_warned
 
 
