@@ -182,7 +182,8 @@ def _warn_of_unseen_steps(name: str, sequences: list[Example]) -> None:
     lengths, steps = {int(sequence.length) for sequence in sequences}, len(sequences[0].inputs)
     if len(lengths) == 1 and max(lengths) < steps:
         logging.warning(
-            "%s: length is %d in all of %d sequences, but inputs has %d steps; the rest is never seen.",
+            "%s: length is %d in all of %d sequences, but inputs has %d steps; "
+            "the rest is never seen.",
             *(name, max(lengths), len(sequences), steps),
         )
 
