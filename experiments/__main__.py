@@ -25,6 +25,13 @@ def commands() -> dict[str, str]:
     return found
 
 
+def examples() -> dict[str, str]:
+    """Return the examples, each with the first line of its docstring."""
+    paths = sorted((FOLDER / "examples").glob("[a-z]*.py"))
+    abouts = {path.stem: ast.get_docstring(ast.parse(path.read_text())) or "" for path in paths}
+    return {name: about.partition("\n")[0] for name, about in abouts.items()}
+
+
 def _describe(spec: OverrideSpec) -> str:
     text = spec.description.format("VALUE")
     return f"{text} ({spec.parse.allowed})" if spec.parse else text
@@ -34,6 +41,7 @@ def overview() -> str:
     """Return the text of `python -m experiments`."""
     sections = {
         "Commands; python -m experiments.NAME --help lists examples and flags:": commands(),
+        "Examples; python -m experiments.examples.NAME runs one:": examples(),
         "Rows, by the command that runs them (--task=ROW):": {
             name: " ".join(rows_of(name)) for name in dict.fromkeys([*COMMANDS.values(), BASELINES])
         },

@@ -34,8 +34,11 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Write the pages."""
-    import pdoc
-    import pdoc.render
+    try:
+        import pdoc
+        import pdoc.render
+    except ImportError as error:
+        raise ImportError("needs pdoc: pip install 'lstm_jax[reference]'") from error
 
     out = values.out
     if out.is_dir() and any(out.iterdir()):

@@ -88,6 +88,7 @@ def main(values: FlagValues) -> None:
         result, document = train(task, prepared, values)
     if not values.quiet:
         print(summary(result, document["scores"]), flush=True)
+        print(f"wrote {values.out / FILES[0]}, and beside it its scores, state and picture")
     if result.stopped == "interrupted":
         raise Interrupted(f"interrupted after {result.state.epoch} epochs; --resume continues")
 

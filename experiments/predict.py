@@ -3,9 +3,10 @@
     python -m experiments.predict --net=DIR/net.safetensors --data=new.csv --out=predicted.csv
     python -m experiments.predict --net=DIR/net.safetensors --data=new.npz --out=predicted.npz
 
-The file is as for `fit`; labels and targets may be absent. A row says for which sequence and after
-which step (both from 0), what is predicted, and the outputs: the probabilities of classes and
-symbols, or forecasts in the units of the file.
+The file is as for `fit`; labels and targets may be absent. A row says for which sequence (as the
+column `sequence` of the file calls it, otherwise by its number from 0) and after which step (from
+0), what is predicted, and the outputs: the probabilities of classes and symbols, or forecasts in
+the units of the file.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def main(values: FlagValues) -> None:
     else:
         rows = np.stack([y[-1] if per_step else y for y in outputs])
     columns = table(rows, np.array(places), about)
+    if data.names is not None:
+        columns["sequence"] = np.array(data.names)[columns["sequence"]]
     write_atomically(out, content(out.suffix, columns), overwrite=values.overwrite)
     print(f"wrote {out}, {len(rows)} predictions")
 

@@ -21,7 +21,7 @@ from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import collection, text
 from experiments.rows.collection import RESULTS, best, best_of_each, task_of
 from experiments.rows.text import Column, markdown, markdown_table, show
-from lstm_jax import make_task, plots, row_names
+from lstm_jax import Task, make_task, plots, row_names
 from lstm_jax.network.files import Document, network_from_document
 from lstm_jax.network.writing import write_atomically
 from lstm_jax.plots import style
@@ -257,11 +257,11 @@ def _draw_ratio(axes: style.Axes, document: Document, y: float) -> None:
         axes.annotate(f"{rate:.0f}%", (ratio, y), fontsize=7, color=colour, **place)
 
 
-def network_at_work(document: Document) -> style.Figure:
-    """Draw the activations of a row's solved network over one sequence of median length."""
+def network_at_work(document: Document, task: Task) -> style.Figure:
+    """Draw the network of a result over one sequence of its task, of median length."""
     architecture, parameters = network_from_document(document)
     row, index = document["task"], document["network"]["trial"]
-    task, root = make_task(row), jax.random.key(document["seed"])
+    root = jax.random.key(document["seed"])
     data = task.prepare and task.prepare(jax.random.fold_in(root, DATA), index)
     batch = task.sample_batch(jax.random.fold_in(root, 1), 9, data)
     middle = jnp.argsort(batch.length)[4]
@@ -291,7 +291,9 @@ def draw_all(documents: Sequence[Document]) -> dict[pathlib.Path, style.Figure]:
         drawn[RESULTS / task / f"curves.{task}.png"] = learning_curves(best_of_each(of_task))
         document = solved_network(of_task)
         if document is not None:
-            drawn[RESULTS / task / f"network.{task}.png"] = network_at_work(document)
+            drawn[RESULTS / task / f"network.{task}.png"] = network_at_work(
+                document, make_task(document["task"])
+            )
     return drawn
 
 

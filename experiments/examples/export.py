@@ -41,4 +41,6 @@ def main(path: str) -> pathlib.Path:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m experiments.examples.export NETWORK.bin")
+    main(sys.argv[1])

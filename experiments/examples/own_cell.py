@@ -57,4 +57,5 @@ def main() -> list[lstm.TrialResult]:
 
 
 if __name__ == "__main__":
+    lstm.configure_cpu()
     main()

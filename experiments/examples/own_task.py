@@ -47,4 +47,5 @@ def main() -> dict[str, list[lstm.TrialResult]]:
 
 
 if __name__ == "__main__":
+    lstm.configure_cpu()
     main()

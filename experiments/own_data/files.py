@@ -34,6 +34,8 @@ class Data(NamedTuple):
     """[K] per sequence or [T_i, K] per step."""
     channels: list[str]
     """The names of the I inputs; none for symbols."""
+    names: list[str] | None = None
+    """The sequences' own names, in the order of `inputs`; None if they have none."""
 
     @property
     def are_symbols(self) -> bool:
@@ -103,16 +105,18 @@ def _read_csv(path: pathlib.Path, ignore: Sequence[str]) -> Data:
     channels = [n for n in header if n not in ("sequence", "label", "symbol", *ignore)]
     by = table.get("sequence", np.zeros(len(rows)))
     ids, first, members = np.unique(by, return_index=True, return_inverse=True)
-    of_each = lambda column: [column[members == i] for i in np.argsort(first)]
+    order = np.argsort(first)
+    of_each = lambda column: [column[members == i] for i in order]
+    names = [str(ids[i]) for i in order] if "sequence" in table else None
     labels = of_each(table["label"]) if "label" in table else None
     if labels and len(ids) > 1 and all(len({*each}) == 1 for each in labels):
         labels = [each[0] for each in labels]
     if "symbol" in table:
-        return Data(of_each(table["symbol"]), labels, None, [])
+        return Data(of_each(table["symbol"]), labels, None, [], names)
     if not channels:
         raise ValueError("must have a column 'symbol' or columns of numbers")
     try:
         values = data.columns(table, channels)
     except ValueError as error:
         raise ValueError(f"{error}; --ignore=COLUMN leaves it out") from error
-    return Data(of_each(values), labels, None, channels)
+    return Data(of_each(values), labels, None, channels, names)

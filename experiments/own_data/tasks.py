@@ -14,16 +14,15 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
+from experiments.cli.python_file import load_object
 from experiments.own_data.files import Data
-from lstm_jax import half_squared_error, plots, scores, softmax_cross_entropy
+from lstm_jax import Task, half_squared_error, plots, scores, softmax_cross_entropy
 from lstm_jax.data import Scaler, fit_scaler, split, split_time, windows
 
 if TYPE_CHECKING:
@@ -80,8 +79,13 @@ def encode(inputs: Sequence[np.ndarray], about: About) -> list[np.ndarray]:
 def encode_data(data: Data, about: About) -> list[np.ndarray]:
     """Return the sequences of a new file; raise ValueError if the network takes other inputs."""
     if ("symbols" in about) != data.are_symbols or data.channels != about.get("channels", []):
-        wanted = ", ".join(about.get("channels", ["symbols"]))
-        raise ValueError(f"the network needs {wanted}, got {', '.join(data.channels) or 'symbols'}")
+        wanted = about.get("channels", ["symbols"])
+        found = (
+            f"the network needs {', '.join(wanted)}, got {', '.join(data.channels) or 'symbols'}"
+        )
+        others = [name for name in data.channels if name not in wanted]
+        has_all = {*wanted} < {*data.channels}
+        raise ValueError(found + f"; --ignore={','.join(others)} leaves out the rest" * has_all)
     return encode(data.inputs, about)
 
 
@@ -269,20 +273,15 @@ TASKS = {
 
 def find_task(name: str) -> OwnTask:
     """Return a task by its name, or as FILE.py:NAME; raise ValueError if there is none."""
-    file, _, attribute = name.rpartition(":")
     if name in TASKS:
         return TASKS[name]
-    path = pathlib.Path(file)
-    if path.suffix != ".py" or not path.is_file():
+    if ":" not in name:
         raise ValueError(f"--task must be one of {', '.join(TASKS)} or FILE.py:NAME, got {name}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file raises
-        raise ValueError(f"--task={name}: {type(error).__name__}: {error}") from error
-    task = getattr(module, attribute, None)
+    task = load_object(name)
+    if isinstance(task, Task):
+        run = f"python -m experiments.own_task --task={name}"
+        raise ValueError(f"--task={name} is an lstm_jax.Task, which draws its sequences: {run}")
     if not isinstance(task, OwnTask):
-        raise ValueError(f"--task={name} must name an OwnTask, got {type(task).__name__}")
+        found = type(task).__name__
+        raise ValueError(f"--task={name} must name an OwnTask, got {found}")
     return task

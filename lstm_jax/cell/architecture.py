@@ -199,7 +199,10 @@ class Architecture(NetworkOf["Parameters", "State", "Activations"]):
         else:
             check_choice("biases", self.biases, get_args(Biases))
         for name in ("cell_input", "cell_output"):
-            check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
+            value = getattr(self, name)
+            is_known = isinstance(value, str) and value in ACTIVATIONS
+            allowed = f"one of {tuple(ACTIVATIONS)}, or made known by register_activation"
+            require(is_known, name, allowed, value)
         check_choice("output", self.output, output_activations())
         if self.output == "softmax":
             as_integer("num_outputs of a softmax", self.num_outputs, 2)

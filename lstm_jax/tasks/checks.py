@@ -2,7 +2,7 @@
 
 Shapes and dtypes are checked when a task is made, by abstract evaluation, which does not start a
 backend of JAX; with `Task.prepare`, which has to be run, before the first trial. There, values are
-checked on one sequence of each generator.
+checked on a few sequences of each generator.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import check_outputs
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from lstm_jax.tasks.task import Example, Task
 
 EXAMPLE_FIELDS = ("inputs", "targets", "true_targets", "length", "legal")
+DRAWN = 8  # sequences of a generator whose values are checked
 Shapes = Any  # a pytree of `jax.ShapeDtypeStruct`
 
 
@@ -75,7 +77,9 @@ def check_functions(task: Task) -> Example:
 
 @lenient()
 def check_values(task: Task) -> None:
-    """Draw one sequence of each generator, and check its values.
+    """Draw a few sequences of each generator, and check their values.
+
+    A warning is logged if all end before the arrays do, at one length: the rest is never seen.
 
     Raises:
       ValueError: that names the function and the field.
@@ -85,7 +89,11 @@ def check_values(task: Task) -> None:
     draws = {"sample": task.sample, "sample_test": task.sample_test}
     for name, draw in draws.items():
         if draw is not None:
-            _check_sequence(task, name, jax.device_get(jax.jit(draw)(key, data)))
+            compiled = jax.jit(draw)
+            sequences = [jax.device_get(compiled(jax.random.key(i), data)) for i in range(DRAWN)]
+            for sequence in sequences:
+                _check_sequence(task, name, sequence)
+            _warn_of_unseen_steps(name, sequences)
     for name in ("training_set", "test_set"):
         generate = getattr(task, name)
         if generate is not None:
@@ -167,6 +175,17 @@ def _check_sequence(task: Task, name: str, example: Example) -> None:
         array = np.asarray(getattr(example, field))
         array = array[:length] if array.ndim == 2 or field == "inputs" else array
         require(np.isfinite(array).all(), f"{name}: {field}", "finite", array)
+
+
+def _warn_of_unseen_steps(name: str, sequences: list[Example]) -> None:
+    """Log a warning if no sequence reaches the end of its array, and all have one length."""
+    lengths, steps = {int(sequence.length) for sequence in sequences}, len(sequences[0].inputs)
+    if len(lengths) == 1 and max(lengths) < steps:
+        logging.warning(
+            "%s: length is %d in all of %d sequences, but inputs has %d steps; "
+            "the rest is never seen.",
+            *(name, max(lengths), len(sequences), steps),
+        )
 
 
 def _is_array(value: Any, dtype: Any, ndim: int) -> bool:

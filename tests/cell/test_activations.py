@@ -113,3 +113,5 @@ def test_files_keep_the_name_and_unknown_names_are_refused(tmp_path, monkeypatch
     monkeypatch.delitem(activations._activations, "relu_squared")
     with pytest.raises(ValueError, match="does not hold a network: cell_input must be one of"):
         lstm_jax.load(path)
+    with pytest.raises(ValueError, match="or made known by register_activation, got 'relu'"):
+        lstm_jax.Architecture(3, (1,), 1, cell_output="relu")

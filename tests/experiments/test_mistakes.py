@@ -26,7 +26,8 @@ from experiments.rows.collection import BASELINES, COMMANDS
 from lstm_jax.training.trials.runner import TrialRunner
 
 ROW_COMMANDS = (*dict.fromkeys(COMMANDS.values()), BASELINES)
-ROWS = (*ROW_COMMANDS, "reproduce", "search")
+ROWS = (*ROW_COMMANDS, "own_task", "reproduce", "search")
+OWN_TASK = ROOT / "experiments" / "examples" / "own_task.py"
 LARGE = ("100000000000000000000", "1e20", "9" * 5000)
 NO_INTEGER = ("x", "1.5", "", "nan", *LARGE)
 
@@ -70,6 +71,8 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "files": ("",),
         "data": ("", "x.txt"),
         "ignore": ("x",),
+        "task": ("", "none.py:task"),
+        "pictures": ("", " "),
         "sequences": (*NO_INTEGER, "0", "100001"),
         "seed": (*NO_INTEGER, "-1", "4294967296"),
     },
@@ -132,6 +135,9 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "workers": (*NO_INTEGER, "0", "257"),
     },
     "search": OF_SEARCHES,
+    "own_task": {
+        "task": ("", "6a", "x.py", "none.py:task", f"{OWN_TASK}:none", f"{OWN_TASK}:sample")
+    },
     **{name: {"task": ("", "7", "unknown")} for name in ROW_COMMANDS},
 }
 # What a command says where it is not the flag itself that is out of its bounds.
@@ -168,6 +174,8 @@ def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[
         needed["net"] = str(collection.RESULTS / "6a" / "6a.json")
     if binary == "diagnose":
         needed = {"files": str(collection.RESULTS / "6a" / "6a.json")}
+    if binary == "own_task":
+        needed["task"] = f"{OWN_TASK}:TASK"
     if binary == "reproduce":
         needed["rows"] = "6a"
     if binary == "claims":

@@ -121,8 +121,12 @@ def test_predictions_are_those_of_the_saved_network_for_every_sequence(classifie
         found = [float(column(f"P({name})")[i]) for name in ("calm", "wild")]
         np.testing.assert_allclose(found, expected, rtol=1e-5)
         assert int(column("step")[i]) == len(inputs[i]) - 1
+    assert list(column("sequence")) == read_data(classifier / "d.csv", ["note"]).names
     with pytest.raises(ValueError, match="exists; --overwrite replaces it"):
         call("predict", net, data, "--ignore=note", f"--out={out}")
+    more = write_csv(classifier / "more.csv", {"x": [1.0], "day": [2.0], "y": [3.0]})
+    with pytest.raises(ValueError, match=r"needs x, y, got .*; --ignore=day leaves out"):
+        call("predict", net, f"--data={more}", f"--out={classifier / 'more.npz'}")
 
 
 def test_a_fit_that_is_cut_off_goes_on_to_the_same_network(classifier, tmp_path, monkeypatch):
@@ -306,8 +310,13 @@ def test_a_network_of_fit_is_diagnosed_on_its_data(classifier, capsys):
     net = str(classifier / "out" / "net.safetensors")
     with pytest.raises(ValueError, match="needs --data"):
         call("diagnose", net)
-    call("diagnose", net, f"--data={classifier / 'd.csv'}", "--ignore=note")
+    pictures = classifier / "pictures"
+    files = [f"--data={classifier / 'd.csv'}", "--ignore=note", f"--pictures={pictures}"]
+    call("diagnose", net, *files)
     assert capsys.readouterr().out.startswith("net: ")
+    assert_is_a_picture(pictures / "net.network.png")
+    with pytest.raises(ValueError, match="exists; --overwrite replaces it"):
+        call("diagnose", net, *files)
 
 
 # Mistakes ----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from small_tasks import COPY, LATCH, binary_environment, make_runner
 
 from lstm_jax import tasks
 from lstm_jax.tasks import Example, Task
+from lstm_jax.tasks.checks import check_values
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
 
@@ -158,6 +159,15 @@ def test_a_runner_refuses_sequences_of_wrong_values(case: str):
     with pytest.raises(ValueError, match=f"^{message}") as refused:
         make_runner(loop, [0])
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("length", "is_warned"), [(3, True), (4, False), (None, False)])
+def test_steps_that_no_sequence_reaches_are_warned_of(length, is_warned, caplog):
+    """...not those that some sequences lack."""
+    fields = {} if length is None else {"sample": changed(length=jnp.int32(length))}
+    check_values(dataclasses.replace(LATCH, **fields))
+    warning = "length is 3 in all of 8 sequences, but inputs has 4 steps; the rest is never seen"
+    assert (warning in caplog.text) == is_warned
 
 
 def test_sets_need_no_prepared_data():
