@@ -69,8 +69,7 @@ def diagnose_fit(path: pathlib.Path, values: FlagValues) -> Diagnosis:
     if values.data is None:
         raise ValueError(f"{path} needs --data, sequences to run it on")
     network, parameters, about = read_network(path)
-    data = read_data(pathlib.Path(values.data).expanduser(), values.ignore)
-    inputs, lengths = pad_sequences(encode_data(data, about))
+    inputs, lengths = pad_sequences(encode_data(read_data(values.data, values.ignore), about))
     names = about.get("symbols") or about["channels"]
     found = diagnose(network, parameters, np.asarray(inputs), lengths, symbols=names)
     shown = {"length": int(lengths[0]), "symbols": names, "classes": about.get("classes")}
@@ -80,7 +79,7 @@ def diagnose_fit(path: pathlib.Path, values: FlagValues) -> Diagnosis:
 
 def define(flags: FlagSet) -> None:
     flags.items("files", [], "Files or patterns, which are usually given without a flag.")
-    flags.text("data", None, "The .npz or .csv file for networks of `fit`.")
+    flags.file("data", "The .npz or .csv file for networks of `fit`.", required=False)
     flags.items("ignore", [], "Columns of a .csv file that are not inputs.")
     flags.text("task", None, "The task of `own_task`'s results, as FILE.py:NAME.")
     flags.folder("pictures", "Folder for pictures of the networks (default: none).", False)

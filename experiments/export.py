@@ -18,8 +18,6 @@ torch: the weights of `torch.nn.LSTM` under "lstm." and of `torch.nn.Linear` und
 
 from __future__ import annotations
 
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,8 +32,8 @@ FORMATS = ("stablehlo", "torch")
 
 
 def define(flags: FlagSet) -> None:
-    flags.text("net", None, "A .safetensors file, or a result file (required).", required=True)
-    flags.text("out", None, "The file to write (required).", required=True)
+    flags.file("net", "A .safetensors file, or a result file (required).")
+    flags.file("out", "The file to write (required).")
     flags.choice("format", "stablehlo", FORMATS, "The format.")
     flags.switch("symbols", False, "Whether inputs are integers.")
     flags.switch("overwrite", False, "Replace an existing file.")
@@ -45,10 +43,10 @@ def main(values: FlagValues) -> None:
     """Write the network."""
     configure()
     try:
-        net, parameters = load(pathlib.Path(values.net).expanduser())
+        net, parameters = load(values.net)
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(f"--net={values.net}: {error}") from error
-    out = pathlib.Path(values.out).expanduser()
+    out = values.out
     if not out.parent.is_dir() or out.is_dir():
         raise ValueError(f"--out must be a file in an existing folder, got {out}")
     check_free(out, values.overwrite)

@@ -15,37 +15,24 @@ run that is killed goes on by --resume.
 from __future__ import annotations
 
 import contextlib
-import pathlib
 import sys
 import time
 from collections.abc import Iterator
 
 import optax
 
+import lstm_jax as lstm
 from experiments.cli.command import Command, FlagSet, FlagValues, command_line, configure
 from experiments.cli.files import check_free, draw_beside, make_folder
 from experiments.own_data.files import read_data
 from experiments.own_data.run import NETWORKS, make_loss, make_network, outputs_of
 from experiments.own_data.tasks import DataOptions, OwnTask, Prepared, Report, find_task
-from lstm_jax import (
-    Architecture,
-    FitResult,
-    FitState,
-    Parameters,
-    fit,
-    init_fit,
-    load_state,
-    mean_loss,
-    save,
-    save_state,
-    write_epochs,
-)
+from lstm_jax import Architecture, Epoch, FitResult, FitState, Parameters
 from lstm_jax.data import batches
 from lstm_jax.network.files import Document
-from lstm_jax.training.fit import Epoch, OnEpoch
+from lstm_jax.training.fit import OnEpoch
 from lstm_jax.training.host.interrupts import Interrupted
 from lstm_jax.training.runs.checkpoints import locked
-from lstm_jax.training.runs.progress import EpochBar
 from lstm_jax.training.runs.result_file import about_run, read_object, write_json
 
 FILES = ("net.safetensors", "net.json", "net.state.safetensors")  # in the order of writing
@@ -53,7 +40,7 @@ WRITE_SECONDS = 60.0  # between two writings during the training
 
 
 def define(flags: FlagSet) -> None:
-    flags.text("data", None, "The .npz or .csv file (required).", required=True)
+    flags.file("data", "The .npz or .csv file (required).")
     flags.text("task", None, "classify, forecast, next-symbol, regress or FILE.py:NAME.", True)
     flags.folder("out", "Folder for the results (required).")
     flags.items("ignore", [], "Columns of a .csv file that are not inputs.")
@@ -78,8 +65,8 @@ def main(values: FlagValues) -> None:
     """Prepare the data, train, and write the network, its scores and its picture."""
     if values.resume and values.overwrite:
         raise ValueError("--resume and --overwrite exclude each other, got both")
-    task, path = find_task(values.task), pathlib.Path(values.data).expanduser()
-    prepared = prepare(task, path, values)
+    task = find_task(values.task)
+    prepared = prepare(task, values)
     make_folder(values.out)
     for name in () if values.resume else FILES:
         check_free(values.out / name, values.overwrite)
@@ -93,14 +80,14 @@ def main(values: FlagValues) -> None:
         raise Interrupted(f"interrupted after {result.state.epoch} epochs; --resume continues")
 
 
-def prepare(task: OwnTask, path: pathlib.Path, values: FlagValues) -> Prepared:
-    """Read a file and return its parts; raise ValueError, which names it, if they do not fit."""
-    data = read_data(path, values.ignore)
+def prepare(task: OwnTask, values: FlagValues) -> Prepared:
+    """Read the file and return its parts; raise ValueError, which names it, if they do not fit."""
+    data = read_data(values.data, values.ignore)
     options = DataOptions(values.window, values.horizon, values.target, values.seed)
     try:
         return task.prepare(data, options)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{values.data}: {error}") from error
 
 
 def train(
@@ -115,16 +102,16 @@ def train(
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(values.learning_rate))
     loss = make_loss(net, task.loss, prepared.per_step, values.gradient)
     how = {"size": values.batch_size, "per_step": prepared.per_step, "seed": values.seed}
-    state = init_fit(parameters, optimiser)
+    state = lstm.init_fit(parameters, optimiser)
     if values.resume and (values.out / FILES[2]).exists():
-        state = load_state(values.out / FILES[2], state)
+        state = lstm.load_state(values.out / FILES[2], state)
     output = Output(task.report, prepared, values, net, state.epoch)
     with reporting(values, output) as on_epoch:
-        result = fit(
+        result = lstm.fit(
             *(loss, parameters, optimiser),
             lambda epoch: batches(*training, **how, epoch=epoch),
             epochs=values.epochs,
-            validate=mean_loss(loss, list(batches(*validation, **how))),
+            validate=lstm.mean_loss(loss, list(batches(*validation, **how))),
             patience=values.patience,
             state=state,
             on_epoch=on_epoch,
@@ -142,7 +129,7 @@ def reporting(values: FlagValues, output: Output) -> Iterator[OnEpoch]:
     with contextlib.ExitStack() as stack:
         hooks: list[OnEpoch] = [output.on_epoch]
         if not values.quiet and sys.stderr.isatty():
-            hooks.append(stack.enter_context(EpochBar()).show)
+            hooks.append(stack.enter_context(lstm.EpochBar()).show)
         if values.logdir is not None:
             try:
                 from tensorboardX import SummaryWriter
@@ -151,7 +138,7 @@ def reporting(values: FlagValues, output: Output) -> Iterator[OnEpoch]:
                 raise ImportError(message) from error
             make_folder(values.logdir, "logdir")
             writer = stack.enter_context(contextlib.closing(SummaryWriter(str(values.logdir))))
-            hooks.append(write_epochs(writer))
+            hooks.append(lstm.write_epochs(writer))
 
         def on_epoch(epoch: Epoch, state: FitState) -> None:
             for hook in hooks:
@@ -205,9 +192,9 @@ class Output:
             "stopped": result.stopped,
             "history": self._before + [[e.epoch, e.loss, e.score] for e in result.history],
         } | about_run(values.seed, command_line())
-        save(network, self._net, result.parameters, overwrite=replace)
+        lstm.save(network, self._net, result.parameters, overwrite=replace)
         write_json(about, document, overwrite=replace)
-        save_state(state, result.state, overwrite=replace)
+        lstm.save_state(state, result.state, overwrite=replace)
         self._replace = True  # from now on, the files are this run's
         if figure is not None:
             draw_beside(about, lambda: figure, replace)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import io
-import pathlib
 
 import numpy as np
 
@@ -26,9 +25,9 @@ from lstm_jax.network.writing import write_atomically
 
 
 def define(flags: FlagSet) -> None:
-    flags.text("net", None, "net.safetensors of `fit` (required).", required=True)
-    flags.text("data", None, "The .npz or .csv file (required).", required=True)
-    flags.text("out", None, "The .npz or .csv file to write (required).", required=True)
+    flags.file("net", "net.safetensors of `fit` (required).")
+    flags.file("data", "The .npz or .csv file (required).")
+    flags.file("out", "The .npz or .csv file to write (required).")
     flags.items("ignore", [], "Columns of a .csv file that are not inputs.")
     flags.switch("overwrite", False, "Replace an existing file.")
 
@@ -36,12 +35,12 @@ def define(flags: FlagSet) -> None:
 def main(values: FlagValues) -> None:
     """Write the predictions."""
     configure()
-    path, out = (pathlib.Path(p).expanduser() for p in (values.data, values.out))
+    path, out = values.data, values.out
     if out.suffix not in (".csv", ".npz") or not out.parent.is_dir():
         raise ValueError(f"--out must be a .csv or .npz file in an existing folder, got {out}")
     check_free(out, values.overwrite)
     data = read_data(path, values.ignore)
-    net, parameters, about = read_network(pathlib.Path(values.net).expanduser())
+    net, parameters, about = read_network(values.net)
     try:
         inputs, places = cut(data, about)
     except ValueError as error:

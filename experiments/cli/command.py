@@ -16,7 +16,6 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 from absl import flags
@@ -42,7 +41,7 @@ class FlagSet:
 
     Attributes:
       values: the flags defined so far.
-      heading: title of the part of --help for flags that are defined next.
+      heading: title of the part of --help for flags that are defined next; absl calls it a module.
     """
 
     def __init__(self) -> None:
@@ -50,30 +49,37 @@ class FlagSet:
         self.values = flags.FlagValues()
         self.values.set_gnu_getopt()  # flags may follow other arguments
 
-    @property
-    def _part(self) -> dict[str, Any]:
-        return {"module_name": self.heading}  # absl's help has a part for each module
-
     def integer(
         self, name: str, default: int | None, help: str, least: int = 1, most: int = 2**31 - 1
     ) -> None:
         """Define an integer in [least, most]."""
-        flags.DEFINE_integer(name, default, help, least, most, self.values, **self._part)
+        flags.DEFINE_integer(
+            name, default, help, least, most, self.values, module_name=self.heading
+        )
 
     def number(self, name: str, default: float, help: str, least: float, most: float) -> None:
         """Define a number in [least, most], which NaN is not."""
-        flags.DEFINE_float(name, default, help, least, most, self.values, **self._part)
+        flags.DEFINE_float(name, default, help, least, most, self.values, module_name=self.heading)
         is_number = lambda value: not math.isnan(value)
         flags.register_validator(name, is_number, "must be a number", self.values)
 
     def text(self, name: str, default: str | None, help: str, required: bool = False) -> None:
         """Define a text."""
-        flags.DEFINE_string(name, default, help, self.values, required, **self._part)
+        flags.DEFINE_string(name, default, help, self.values, required, module_name=self.heading)
 
     def folder(self, name: str, help: str, required: bool = True) -> None:
         """Define a folder, a `pathlib.Path`; ~ stands for the home folder."""
-        parser = _FolderParser()
-        flags.DEFINE(parser, name, None, help, self.values, required=required, **self._part)
+        self._path(name, "a folder; . is the current one", help, required)
+
+    def file(self, name: str, help: str, required: bool = True) -> None:
+        """Define a file, a `pathlib.Path`; ~ stands for the home folder."""
+        self._path(name, "a file", help, required)
+
+    def _path(self, name: str, what: str, help: str, required: bool) -> None:
+        parser = _PathParser(what)
+        flags.DEFINE(
+            parser, name, None, help, self.values, required=required, module_name=self.heading
+        )
 
     def output(self, files: str) -> None:
         """Define --out, the folder for some files, and --overwrite."""
@@ -84,7 +90,7 @@ class FlagSet:
         self, name: str, default: Sequence[str], help: str, of: Sequence[str] | None = None
     ) -> None:
         """Define a list of texts, separated by commas, each one `of` some words if given."""
-        flags.DEFINE_list(name, list(default), help, self.values, **self._part)
+        flags.DEFINE_list(name, list(default), help, self.values, module_name=self.heading)
         if of is not None:
             are_known = lambda found: {*found} <= {*of} and bool(found or not default)
             flags.register_validator(name, are_known, f"must be of {', '.join(of)}", self.values)
@@ -92,22 +98,27 @@ class FlagSet:
     def choice(self, name: str, default: str | None, of: Sequence[str], help: str) -> None:
         """Define one of some words, required if `default` is None."""
         required = default is None
-        flags.DEFINE_enum(name, default, of, help, self.values, required=required, **self._part)
+        flags.DEFINE_enum(
+            name, default, of, help, self.values, required=required, module_name=self.heading
+        )
         self.values[name].help = f"{help} One of {', '.join(of)}."
 
     def switch(self, name: str, default: bool, help: str) -> None:
         """Define --name and --noname."""
-        flags.DEFINE_boolean(name, default, help, self.values, **self._part)
+        flags.DEFINE_boolean(name, default, help, self.values, module_name=self.heading)
 
     def seed(self) -> None:
         """Define --seed, of 32 bits."""
         self.integer("seed", 0, "Seed of all random numbers.", 0, 2**32 - 1)
 
 
-class _FolderParser(flags.ArgumentParser[pathlib.Path]):
+class _PathParser(flags.ArgumentParser[pathlib.Path]):
+    def __init__(self, what: str) -> None:
+        self._what = what
+
     def parse(self, argument: str | pathlib.Path) -> pathlib.Path:
         if not str(argument).strip():
-            raise ValueError("must name a folder; . is the current one")
+            raise ValueError(f"must name {self._what}")
         if "\0" in str(argument):
             raise ValueError("must not contain a null character")
         return pathlib.Path(argument).expanduser()

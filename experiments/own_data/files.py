@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Data(NamedTuple):
 
     inputs: list[np.ndarray]
     """[T_i, I] floating, or [T_i] symbols: integers, or texts that are not numbered yet."""
-    labels: list[Any] | None
+    labels: list[np.ndarray] | None
     """Texts, one per sequence or [T_i], one per step."""
     targets: list[np.ndarray] | None
     """[K] per sequence or [T_i, K] per step."""
@@ -101,7 +101,7 @@ def _read_csv(path: pathlib.Path, ignore: Sequence[str]) -> Data:
         raise ValueError("has two columns of one name")
     for name in sorted({*ignore} - {*header}):
         raise ValueError(f"has no column {name!r} to ignore, but {', '.join(header)}")
-    table: dict[str, Any] = dict(zip(header, map(np.array, zip(*rows, strict=True)), strict=True))
+    table = dict(zip(header, map(np.array, zip(*rows, strict=True)), strict=True))
     channels = [n for n in header if n not in ("sequence", "label", "symbol", *ignore)]
     by = table.get("sequence", np.zeros(len(rows)))
     ids, first, members = np.unique(by, return_index=True, return_inverse=True)

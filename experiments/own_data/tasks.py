@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -24,14 +24,13 @@ from experiments.cli.python_file import load_object
 from experiments.own_data.files import Data
 from lstm_jax import Task, half_squared_error, plots, scores, softmax_cross_entropy
 from lstm_jax.data import Scaler, fit_scaler, split, split_time, windows
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from lstm_jax.network.files import Document
+from lstm_jax.plots import style
 
 MAX_CLASSES = 30  # of a picture
 
 Loss = Callable[[jax.Array, jax.Array, jax.Array | None], jax.Array]
-About = dict[str, Any]  # what `predict` must know of the data, as JSON
+About = Document  # what `predict` must know of the data, as JSON
 
 
 class DataOptions(NamedTuple):
@@ -47,7 +46,7 @@ class Part(NamedTuple):
     """Sequences and their targets, ready for a network."""
 
     inputs: list[np.ndarray]
-    targets: list[Any]
+    targets: list[np.ndarray]
 
 
 class Prepared(NamedTuple):
@@ -59,7 +58,8 @@ class Prepared(NamedTuple):
     about: About
 
 
-Report = Callable[[Part, list[np.ndarray], About], "tuple[dict[str, float], Figure | None]"]
+Scores = tuple[dict[str, float], "style.Figure | None"]  # of the test part, and a picture
+Report = Callable[[Part, list[np.ndarray], About], Scores]  # of outputs
 
 
 # Preparation: `encode` is also `predict`'s, with what was fitted to the training part ------------
@@ -127,7 +127,7 @@ def prepare_numbers(data: Data, options: DataOptions) -> Prepared:
 
 def _prepared(
     data: Data,
-    targets: list[Any],
+    targets: list[np.ndarray],
     parts: Sequence[np.ndarray],
     num_outputs: int,
     per_step: bool,
@@ -208,9 +208,7 @@ def in_units(values: np.ndarray, about: About) -> np.ndarray:
 # Reports on the test part ------------------------------------------------------------------------
 
 
-def report_classes(
-    part: Part, outputs: list[np.ndarray], about: About
-) -> tuple[dict[str, float], Figure | None]:
+def report_classes(part: Part, outputs: list[np.ndarray], about: About) -> Scores:
     """Return the accuracy, and the confusion matrix as a picture."""
     names = about.get("classes") or about["symbols"]
     true = np.concatenate([np.atleast_1d(each) for each in part.targets])
@@ -225,9 +223,7 @@ def report_classes(
     return found, plots.confusion_matrix(matrix[: len(names), : len(names)], classes=names)
 
 
-def report_forecast(
-    part: Part, outputs: list[np.ndarray], about: About
-) -> tuple[dict[str, float], Figure | None]:
+def report_forecast(part: Part, outputs: list[np.ndarray], about: About) -> Scores:
     """Return the errors beside those of persistence, in the units of the file."""
     index = [about["channels"].index(name) for name in about["target"]]
     known = [sequence[-1, index] for sequence in part.inputs]
@@ -239,9 +235,7 @@ def report_forecast(
     return errors._asdict(), figure
 
 
-def report_numbers(
-    part: Part, outputs: list[np.ndarray], about: About
-) -> tuple[dict[str, float], Figure | None]:
+def report_numbers(part: Part, outputs: list[np.ndarray], about: About) -> Scores:
     """Return the root of the mean squared difference between outputs and targets."""
     pairs = zip(outputs, part.targets, strict=True)
     difference = np.concatenate([np.ravel(output - target) for output, target in pairs])
