@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import lstm_jax as lstm
 from experiments.benchmark import peers
 from experiments.benchmark.measure import (
     OURS,
@@ -22,24 +23,14 @@ from experiments.benchmark.measure import (
     check_close,
     check_gradient,
 )
-from lstm_jax import (
-    Architecture,
-    TrainingLoop,
-    TrialRunner,
-    apply,
-    half_squared_error,
-    make_task,
-    online_gradient,
-)
-from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax import TrialRunner, make_task
 from lstm_jax.network.files import Document
 from lstm_jax.network.interop import modern
-from lstm_jax.network.layer import unroll
-from lstm_jax.network.run import Gradient, RunOptions
+from lstm_jax.network.run import Gradient
 from lstm_jax.plots import style
 from lstm_jax.training.update_rules.base import AnyModel
 
-Net = tuple[str, Architecture, Gradient]  # the ending of its name, the network, its gradient
+Net = tuple[str, lstm.Architecture, Gradient]  # the ending of its name, the network, its gradient
 
 SIZES = {"d": (200, 32, 64, 256), "e": (1000, 16, 32, 128)}  # steps, batch, inputs, cells
 SIZES |= {"i": SIZES["d"], "j": SIZES["e"]}
@@ -82,7 +73,7 @@ def _nets(case: str, num_inputs: int, num_cells: int) -> list[Net]:
     if case in "ij":
         net = modern(num_inputs, num_cells)
         return [(", modern", net, "truncated"), (", modern", net, "full")]
-    single, in_blocks = (Architecture(num_inputs, (n,) * (num_cells // n), 1) for n in (1, 4))
+    single, in_blocks = (lstm.Architecture(num_inputs, (n,) * (num_cells // n), 1) for n in (1, 4))
     return [
         ("", single, "truncated"),
         ("", single, "full"),
@@ -91,12 +82,14 @@ def _nets(case: str, num_inputs: int, num_cells: int) -> list[Net]:
 
 
 def make_loss(
-    net: Architecture, inputs: jax.Array, targets: jax.Array, gradient: Gradient
-) -> Callable[[Parameters], jax.Array]:
+    net: lstm.Architecture, inputs: jax.Array, targets: jax.Array, gradient: Gradient
+) -> Callable[[lstm.Parameters], jax.Array]:
     """Return the mean squared error of every cell output at every step, for [T, B, ...] data."""
 
-    def run_one(parameters: Parameters, inputs: jax.Array) -> jax.Array:
-        activations, _ = unroll(net, parameters, inputs, options=RunOptions(gradient=gradient))
+    def run_one(parameters: lstm.Parameters, inputs: jax.Array) -> jax.Array:
+        activations, _ = lstm.unroll(
+            net, parameters, inputs, options=lstm.RunOptions(gradient=gradient)
+        )
         return activations.cell_output
 
     over_batch = jax.vmap(run_one, in_axes=(None, 1), out_axes=1)
@@ -107,7 +100,7 @@ def _measure_net(
     plan: BenchmarkPlan, net: Net, inputs: jax.Array, targets: jax.Array
 ) -> Measurement:
     ending, architecture, gradient = net
-    parameters = initialise(jax.random.key(2), architecture)
+    parameters = lstm.initialise(jax.random.key(2), architecture)
     loss = make_loss(architecture, inputs, targets, gradient)
     if gradient == "truncated":
         reference = make_loss(architecture, inputs, targets, "truncated_autodiff")
@@ -122,14 +115,14 @@ def _measure_net(
 def run_compilation(plan: BenchmarkPlan) -> list[Measurement]:
     """Measure the gradient of task 6a's net at the end of sequences of different lengths."""
     net = make_task("6a").architecture
-    parameters = initialise(jax.random.key(0), net)
+    parameters = lstm.initialise(jax.random.key(0), net)
     jax.jit(jnp.sin).lower(1.0).compile()  # start the compiler before it is timed
 
-    def gradient(parameters: Parameters, symbols: jax.Array, rule: Gradient = "truncated"):
-        def loss(parameters: Parameters) -> jax.Array:
-            options = RunOptions(gradient=rule)
-            outputs, _ = apply(net, parameters, symbols, at="end", options=options)
-            return half_squared_error(outputs, jnp.zeros_like(outputs))
+    def gradient(parameters: lstm.Parameters, symbols: jax.Array, rule: Gradient = "truncated"):
+        def loss(parameters: lstm.Parameters) -> jax.Array:
+            options = lstm.RunOptions(gradient=rule)
+            outputs, _ = lstm.apply(net, parameters, symbols, at="end", options=options)
+            return lstm.half_squared_error(outputs, jnp.zeros_like(outputs))
 
         return jax.grad(loss)(parameters)
 
@@ -192,22 +185,22 @@ def _problem(axis: str, gradient: str, size: int) -> tuple:
     if axis.startswith("R"):
         return _updates(size)
     steps, cells, batch = ({"T": STEPS, "C": CELLS, "B": 1} | {axis[0]: size}).values()
-    net = Architecture(INPUTS, (2,) * (cells // 2), cells)
-    parameters = initialise(jax.random.key(0), net)
+    net = lstm.Architecture(INPUTS, (2,) * (cells // 2), cells)
+    parameters = lstm.initialise(jax.random.key(0), net)
     inputs = jax.random.normal(jax.random.key(1), (steps, batch, INPUTS))
     targets = jax.random.uniform(jax.random.key(2), (steps, batch, cells))
     if gradient == "online":
         data = (inputs[:, 0], targets[:, 0], jnp.ones(steps))
-        return lambda p, data: online_gradient(net, p, *data)[1], parameters, data
+        return lambda p, data: lstm.online_gradient(net, p, *data)[1], parameters, data
 
-    def loss(parameters: Parameters, data: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def loss(parameters: lstm.Parameters, data: tuple[jax.Array, jax.Array]) -> jax.Array:
         return make_loss(net, *data, gradient)(parameters)  # type: ignore[arg-type]
 
     return jax.grad(loss), parameters, (inputs, targets)
 
 
 def _updates(trials: int) -> tuple:
-    loop = dataclasses.replace(TrainingLoop(make_task("6a")), chunk=10)
+    loop = dataclasses.replace(lstm.TrainingLoop(make_task("6a")), chunk=10)
     batch_size = min(trials, 8)
     batch = TrialRunner(loop, range(batch_size), batch_size=batch_size).state().trials
     batches = jax.tree.map(lambda a: np.stack([a] * -(-trials // batch_size)), batch)

@@ -20,6 +20,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+import lstm_jax as lstm
 from experiments.benchmark import peers
 from experiments.benchmark.measure import (
     OURS,
@@ -30,21 +31,12 @@ from experiments.benchmark.measure import (
     compile_for,
 )
 from experiments.benchmark.peers import Peer
-from lstm_jax import (
-    Architecture,
-    RunOptions,
-    Steps,
-    TrialRunner,
-    apply,
-    half_squared_error,
-    learn_chunk,
-    online,
-)
-from lstm_jax.cell.parameters import Parameters, initialise, join
-from lstm_jax.cell.step import State, cell_step, zero_state
-from lstm_jax.tasks import StreamRule, Task, make_task
+from lstm_jax import TrialRunner
+from lstm_jax.cell.parameters import join
+from lstm_jax.cell.step import cell_step
+from lstm_jax.tasks import StreamRule, make_task
 from lstm_jax.training.host.cpu import default_batch_size
-from lstm_jax.training.trials.training_loop import TRAINING, TrainingLoop
+from lstm_jax.training.trials.training_loop import TRAINING
 from lstm_jax.training.update_rules.base import AnyModel, subkey
 
 TRIALS = {"a": 1, "b": 20, "c": 1000}
@@ -53,7 +45,7 @@ BATCH_SIZES = (8, 128, 1024, 8192)
 STEPS = 105
 UNIT = "sequences"
 CHECKED_UPDATES = 20
-STREAM_NET = Architecture(8, (4,) * 16, 4)  # 64 cells
+STREAM_NET = lstm.Architecture(8, (4,) * 16, 4)  # 64 cells
 STREAM_STEPS = (1_000, 1_000_000)
 STREAM_CHUNK = 1_000  # steps per update of `learn_chunk`
 
@@ -138,16 +130,16 @@ def _measure_ours(
     return dataclasses.replace(found, **costs)
 
 
-def _endless(task: Task, chunk: int) -> TrainingLoop:
+def _endless(task: lstm.Task, chunk: int) -> lstm.TrainingLoop:
     """Return the paper's training loop with a stopping rule of the same cost that is never met."""
     rule = task.rule
     assert isinstance(rule, StreamRule)
     rule = dataclasses.replace(rule, mean_error=1e-30)
     task = dataclasses.replace(task, rule=rule, max_sequences=2**30)
-    return dataclasses.replace(TrainingLoop(task), chunk=chunk)
+    return dataclasses.replace(lstm.TrainingLoop(task), chunk=chunk)
 
 
-def _check_updates(task: Task, batch_size: int) -> str:
+def _check_updates(task: lstm.Task, batch_size: int) -> str:
     """Check a chunk against the same updates one by one, with the gradient by autodiff."""
     loop = _endless(task, CHECKED_UPDATES if task.max_length < 200 else 3)
     runner = TrialRunner(loop, range(batch_size), batch_size=batch_size)
@@ -157,15 +149,15 @@ def _check_updates(task: Task, batch_size: int) -> str:
     learning_rate = task.hyperparameters.learning_rate
 
     @jax.jit
-    def update(parameters: Parameters, n: jax.Array) -> Parameters:
+    def update(parameters: lstm.Parameters, n: jax.Array) -> lstm.Parameters:
         example = task.sample(subkey(before.keys, TRAINING, n), None)
-        options = RunOptions(gradient="truncated_autodiff")
-        steps = Steps(length=example.length)
+        options = lstm.RunOptions(gradient="truncated_autodiff")
+        steps = lstm.Steps(length=example.length)
 
-        def loss(parameters: Parameters) -> jax.Array:
+        def loss(parameters: lstm.Parameters) -> jax.Array:
             net, inputs = task.architecture, example.inputs
-            outputs, _ = apply(net, parameters, inputs, at="end", steps=steps, options=options)
-            return half_squared_error(outputs, example.targets)
+            outputs, _ = lstm.apply(net, parameters, inputs, at="end", steps=steps, options=options)
+            return lstm.half_squared_error(outputs, example.targets)
 
         return _descend(parameters, jax.grad(loss)(parameters), learning_rate)
 
@@ -180,7 +172,7 @@ def _descend(weights: AnyModel, gradient: AnyModel, learning_rate: float) -> Any
     return jax.tree.map(lambda w, g: w - learning_rate * g, weights, gradient)
 
 
-def _draw(task: Task, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _draw(task: lstm.Task, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw symbols [count, 105], the last of which is that of the sequence, and targets."""
     examples = jax.device_get(task.sample_batch(jax.random.key(1), count))
     ends = examples.length - 1
@@ -190,7 +182,7 @@ def _draw(task: Task, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _measure_peer(
-    plan: BenchmarkPlan, task: Task, peer: Peer, trials: int, count: int
+    plan: BenchmarkPlan, task: lstm.Task, peer: Peer, trials: int, count: int
 ) -> Measurement:
     net, learning_rate = task.architecture, task.hyperparameters.learning_rate
     symbols, targets = _draw(task, trials * count)
@@ -203,7 +195,7 @@ def _measure_peer(
     def loss(weights: AnyModel, inputs: jax.Array, target: jax.Array) -> jax.Array:
         layer, output, bias = weights
         last = peer.run(layer, inputs)[-1, 0]
-        return half_squared_error(jax.nn.sigmoid(last @ output + bias), target)
+        return lstm.half_squared_error(jax.nn.sigmoid(last @ output + bias), target)
 
     def train(weights: AnyModel, inputs: jax.Array, targets: jax.Array) -> AnyModel:
         def update(weights: AnyModel, example: tuple) -> tuple[AnyModel, None]:
@@ -233,7 +225,7 @@ def _sharded(
     return sharded, arguments
 
 
-def _measure_torch_loop(plan: BenchmarkPlan, task: Task) -> Measurement:
+def _measure_torch_loop(plan: BenchmarkPlan, task: lstm.Task) -> Measurement:
     count = plan.size(4, 1)
     symbols, targets = _draw(task, count)
     trial = TrialRunner(_endless(task, 1), [0], batch_size=1).state().trials
@@ -241,9 +233,9 @@ def _measure_torch_loop(plan: BenchmarkPlan, task: Task) -> Measurement:
     rate = task.hyperparameters.learning_rate
     found, call = peers.train_1997_loop(task.architecture, parameters, symbols, targets, rate)
 
-    def loss(parameters: Parameters) -> jax.Array:
-        outputs, _ = apply(task.architecture, parameters, jnp.asarray(symbols[0]), at="end")
-        return half_squared_error(outputs, jnp.asarray(targets[0]))
+    def loss(parameters: lstm.Parameters) -> jax.Array:
+        outputs, _ = lstm.apply(task.architecture, parameters, jnp.asarray(symbols[0]), at="end")
+        return lstm.half_squared_error(outputs, jnp.asarray(targets[0]))
 
     expected = jax.jit(jax.grad(loss))(parameters).output
     expected = [expected.cell, expected.bias]
@@ -256,7 +248,7 @@ def run_stream(plan: BenchmarkPlan) -> list[Measurement]:
 
     The learners have a loss at every step. They update after every step or after every chunk.
     """
-    parameters = initialise(jax.random.key(0), STREAM_NET)
+    parameters = lstm.initialise(jax.random.key(0), STREAM_NET)
     check = _check_learners(parameters)
     measurements = []
     for full_steps in STREAM_STEPS:
@@ -283,26 +275,26 @@ def _target(t: jax.Array) -> jax.Array:
     return jax.nn.one_hot(_symbol(t + 1) % STREAM_NET.num_outputs, STREAM_NET.num_outputs)
 
 
-def _streams(full_steps: int, steps: int) -> dict[str, Callable[[Parameters], AnyModel]]:
+def _streams(full_steps: int, steps: int) -> dict[str, Callable[[lstm.Parameters], AnyModel]]:
     optimiser = optax.sgd(1e-3)
 
-    def forward(parameters: Parameters) -> jax.Array:
+    def forward(parameters: lstm.Parameters) -> jax.Array:
         weights = join(STREAM_NET, parameters.layer)
 
-        def body(t: jax.Array, state: State) -> State:
+        def body(t: jax.Array, state: lstm.State) -> lstm.State:
             net_input = weights.input[_symbol(t)] + weights.bias
             return cell_step(STREAM_NET, weights, state, net_input)[0]
 
-        return jax.lax.fori_loop(0, steps, body, zero_state(STREAM_NET)).cell_output
+        return jax.lax.fori_loop(0, steps, body, lstm.zero_state(STREAM_NET)).cell_output
 
-    def train(interval: int, parameters: Parameters) -> Parameters:
-        def body(i: jax.Array, learner: online.Learner) -> online.Learner:
+    def train(interval: int, parameters: lstm.Parameters) -> lstm.Parameters:
+        def body(i: jax.Array, learner: lstm.online.Learner) -> lstm.online.Learner:
             t = i if interval == 1 else i * interval + jnp.arange(interval)
-            learn = online.learn if interval == 1 else learn_chunk
+            learn = lstm.online.learn if interval == 1 else lstm.learn_chunk
             learner = learn(STREAM_NET, learner, _symbol(t), _target(t))[1]
-            return online.update(optimiser, learner)
+            return lstm.online.update(optimiser, learner)
 
-        learner = online.init_learner(STREAM_NET, parameters, optimiser)
+        learner = lstm.online.init_learner(STREAM_NET, parameters, optimiser)
         return jax.lax.fori_loop(0, steps // interval, body, learner).parameters
 
     functions = {
@@ -313,22 +305,22 @@ def _streams(full_steps: int, steps: int) -> dict[str, Callable[[Parameters], An
     return {f"{OURS} {name}, {full_steps:,} steps": f for name, f in functions.items()}
 
 
-def _check_learners(parameters: Parameters, steps: int = 50) -> str:
+def _check_learners(parameters: lstm.Parameters, steps: int = 50) -> str:
     """Check both learners' gradients, `learn_chunk` in two chunks, against the truncated one."""
     inputs = _symbol(jnp.arange(steps))
     targets = jax.random.uniform(jax.random.key(1), (steps, STREAM_NET.num_outputs))
 
-    def loss(parameters: Parameters) -> jax.Array:
-        return half_squared_error(apply(STREAM_NET, parameters, inputs)[0], targets)
+    def loss(parameters: lstm.Parameters) -> jax.Array:
+        return lstm.half_squared_error(lstm.apply(STREAM_NET, parameters, inputs)[0], targets)
 
     @jax.jit
-    def by_chunks(parameters: Parameters) -> Parameters:
-        learner = online.init_learner(STREAM_NET, parameters, optax.identity())
+    def by_chunks(parameters: lstm.Parameters) -> lstm.Parameters:
+        learner = lstm.online.init_learner(STREAM_NET, parameters, optax.identity())
         for part in (slice(0, steps // 2), slice(steps // 2, steps)):
-            _, learner = learn_chunk(STREAM_NET, learner, inputs[part], targets[part])
+            _, learner = lstm.learn_chunk(STREAM_NET, learner, inputs[part], targets[part])
         return learner.gradient
 
     expected = jax.jit(jax.grad(loss))(parameters)
-    by_steps = jax.jit(lambda *data: online.online_gradient(STREAM_NET, *data)[1])
+    by_steps = jax.jit(lambda *data: lstm.online.online_gradient(STREAM_NET, *data)[1])
     found = by_steps(parameters, inputs, targets, jnp.ones(steps)), by_chunks(parameters)
     return check_close("both learners against truncated", found, (expected, expected), 1e-4)

@@ -35,19 +35,12 @@ import numpy as np
 import optax
 from numpy.typing import ArrayLike
 
+import lstm_jax as lstm
 from experiments.claims.base import ClaimOptions, Variants, name_lines, repeat
-from lstm_jax import LOSSES, Architecture, PerSequenceUpdate, TrainingLoop, TrialRunner, make_recipe
+from lstm_jax import TrialRunner
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.tasks import (
-    Example,
-    Hyperparameters,
-    Published,
-    StreamRule,
-    Task,
-    random_numbers,
-    reber,
-)
+from lstm_jax.tasks import Published, StreamRule, random_numbers, reber
 from lstm_jax.tasks.task import real_steps
 from lstm_jax.training.update_rules.base import AnyModel
 
@@ -74,20 +67,24 @@ CHANGES = (
 TESTED = 1000  # spikes
 
 _network = functools.partial(
-    Architecture, recurrent="cells", cell_input="tanh", cell_output="identity", forget_gates=True
+    lstm.Architecture,
+    recurrent="cells",
+    cell_input="tanh",
+    cell_output="identity",
+    forget_gates=True,
 )
 
 
-def counting_task(letters: int, most: int = 10, *, peepholes: bool = True) -> Task:
+def counting_task(letters: int, most: int = 10, *, peepholes: bool = True) -> lstm.Task:
     """Return the task for 2 or 3 letters, with n uniform in 1 .. `most` in training."""
     size = letters + 1
 
-    def sample(key: jax.Array, _: None) -> Example:
+    def sample(key: jax.Array, _: None) -> lstm.Example:
         return string(
             random_numbers.integers(random_numbers.words(key, 1)[0], 1, most), letters, most
         )
 
-    return Task(
+    return lstm.Task(
         name=f"counting-{letters}-{most}",
         title=" ".join(f"{letter}^n" for letter in "abc"[:letters]) + f", n up to {most}",
         architecture=_network(
@@ -102,7 +99,7 @@ def counting_task(letters: int, most: int = 10, *, peepholes: bool = True) -> Ta
     )
 
 
-def string(n: jax.Array | int, letters: int, most: int) -> Example:
+def string(n: jax.Array | int, letters: int, most: int) -> lstm.Example:
     """Return the string for n in [1, most], int32, padded to the length of that for `most`."""
     steps = jnp.arange(letters * most + 1, dtype=jnp.int32)
     end = jnp.int32(letters)  # S as an input, T as an output
@@ -112,31 +109,31 @@ def string(n: jax.Array | int, letters: int, most: int) -> Example:
     a_or_b = jnp.zeros(letters + 1).at[:2].set(1.0)  # after an a, whatever n will be
     legal = jnp.where((symbols == 0)[:, None], a_or_b[None], legal)
     length = jnp.int32(letters * n + 1)
-    return Example(jnp.minimum(symbols, end), legal, legal, length, legal)
+    return lstm.Example(jnp.minimum(symbols, end), legal, legal, length, legal)
 
 
-def timing_task(mode: Mode, period: int, cells: int, *, peepholes: bool) -> Task:
+def timing_task(mode: Mode, period: int, cells: int, *, peepholes: bool) -> lstm.Task:
     """Return the task for F = `period` and a network of `cells`."""
 
-    def sample(key: jax.Array, _: None) -> Example:
+    def sample(key: jax.Array, _: None) -> lstm.Example:
         return spike_train(
             mode, random_numbers.small_integers(random_numbers.words(key, 3), SPIKES, 1), period
         )
 
-    return Task(
+    return lstm.Task(
         name=f"timing-{mode}-{period}",
         title=f"{mode} {'delays' if mode == 'measuring' else 'spikes'}, F = {period}",
         architecture=_network(1, (1,) * cells, 1, biases="all", peepholes=peepholes),
         error_at="every_step",
         sample=sample,
         is_correct=spikes_are_correct,
-        hyperparameters=Hyperparameters(
+        hyperparameters=lstm.Hyperparameters(
             init_range=0.5,
             input_gate_bias=(0.0,) * cells,
             forget_gate_bias=(2.0,) * cells,
             output_gate_bias=(-1.0,) * cells,
             gradient="full",
-            loss=LOSSES["cross_entropy"],
+            loss=lstm.LOSSES["cross_entropy"],
         ),
         rule=StreamRule(window=-(-1000 // SPIKES)),
         max_sequences=TIMING_SEQUENCES,
@@ -144,7 +141,7 @@ def timing_task(mode: Mode, period: int, cells: int, *, peepholes: bool) -> Task
     )
 
 
-def spike_train(mode: Mode, late: jax.Array, period: int) -> Example:
+def spike_train(mode: Mode, late: jax.Array, period: int) -> lstm.Example:
     """Return the train of spikes for I of each spike, `late` [N] int32, and F, `period`."""
     ends = jnp.cumsum(period + late)  # the number of steps up to each spike
     steps = 1 + jnp.arange(late.shape[0] * (period + 1), dtype=jnp.int32)
@@ -152,16 +149,16 @@ def spike_train(mode: Mode, late: jax.Array, period: int) -> Example:
     spike = (ends[nearest] == steps).astype(jnp.float32)[:, None]
     lateness = late[nearest].astype(jnp.float32)[:, None]
     inputs, targets = (spike, spike * lateness) if mode == "measuring" else (lateness, spike)
-    return Example(inputs, targets, targets, ends[-1])
+    return lstm.Example(inputs, targets, targets, ends[-1])
 
 
-def spikes_are_correct(outputs: jax.Array, example: Example) -> jax.Array:
+def spikes_are_correct(outputs: jax.Array, example: lstm.Example) -> jax.Array:
     """Return whether all outputs before the padding, [T, 1], are near their targets."""
     near = jnp.abs(outputs - example.true_targets) < TOLERANCE
     return jnp.all(near | ~real_steps(example)[:, None])
 
 
-def train(loop: TrainingLoop, options: ClaimOptions) -> tuple[Document, AnyModel]:
+def train(loop: lstm.TrainingLoop, options: ClaimOptions) -> tuple[Document, AnyModel]:
     """Return the number of trials `solved`, the `sequences` of each, and their networks."""
     runner = TrialRunner(loop, range(options.trials), seed=options.seed)
     results = runner.run()
@@ -175,13 +172,13 @@ def counting() -> Variants:
     loops = {}
     for letters in MAX_N:
         for peepholes in (True, False):
-            task = make_recipe(RECIPE).apply(counting_task(letters, peepholes=peepholes))
+            task = lstm.make_recipe(RECIPE).apply(counting_task(letters, peepholes=peepholes))
             label = f"{task.title}, {'with' if peepholes else 'without'} peepholes"
-            loops[label] = TrainingLoop(task)
+            loops[label] = lstm.TrainingLoop(task)
     return loops
 
 
-def count(loop: TrainingLoop, options: ClaimOptions) -> Document:
+def count(loop: lstm.TrainingLoop, options: ClaimOptions) -> Document:
     """Train, then test every n up to `MAX_N`.
 
     Returns:
@@ -226,7 +223,7 @@ def _draw_trials(axes: style.Axes, variants: Mapping[str, Sequence[float]], spre
     name_lines(axes, list(variants))
 
 
-def timing() -> dict[str, tuple[Mode, int, TrainingLoop]]:
+def timing() -> dict[str, tuple[Mode, int, lstm.TrainingLoop]]:
     """Generate spikes and measure their delays (timing, 2002), with and without peepholes."""
     found = {}
     for mode, period, cells in TASKS:
@@ -238,15 +235,15 @@ def timing() -> dict[str, tuple[Mode, int, TrainingLoop]]:
     return found
 
 
-def timing_loop(mode: Mode, period: int, cells: int, *, peepholes: bool) -> TrainingLoop:
+def timing_loop(mode: Mode, period: int, cells: int, *, peepholes: bool) -> lstm.TrainingLoop:
     """Return the training loop of a task with `CHANGES`."""
     task = timing_task(mode, period, cells, peepholes=peepholes)
     adam = optax.adam(optax.linear_schedule(LEARNING_RATE, 0.0, TIMING_SEQUENCES))
     optimiser = optax.chain(optax.clip_by_global_norm(MAX_NORM), adam)
-    return TrainingLoop(task, PerSequenceUpdate(task, optimiser))
+    return lstm.TrainingLoop(task, lstm.PerSequenceUpdate(task, optimiser))
 
 
-def measure_timing(variant: tuple[Mode, int, TrainingLoop], options: ClaimOptions) -> Document:
+def measure_timing(variant: tuple[Mode, int, lstm.TrainingLoop], options: ClaimOptions) -> Document:
     """Train, then test every trial on one train of `TESTED` spikes.
 
     Returns:
@@ -263,7 +260,7 @@ def measure_timing(variant: tuple[Mode, int, TrainingLoop], options: ClaimOption
     return found | {"right": np.sum(ends[:, None] <= steps, axis=0).tolist()}
 
 
-def right_steps(outputs: ArrayLike, example: Example) -> np.ndarray:
+def right_steps(outputs: ArrayLike, example: lstm.Example) -> np.ndarray:
     """Return [R], the steps before the first output, of [T, 1, R], too far from its target."""
     is_near = np.abs(outputs - np.asarray(example.targets)[..., None]) < TOLERANCE
     return np.cumprod(is_near[: int(example.length), 0], axis=0).sum(0)
