@@ -50,7 +50,7 @@ SPIKES = 3  # of a training sequence
 TOLERANCE = 0.49  # of an output's distance from its target
 # The publication used momentum and a = 1e-5.
 RECIPE = "paper+cross-entropy+forget-gate-bias=5+optimiser=adam-inverse-sqrt+learning-rate=0.01"
-MAX_N = {2: 500, 3: 300}  # of the tests, by number of letters
+TRAINED_N, MAX_N = 10, {2: 500, 3: 300}  # of the tests by number of letters
 TASKS: tuple[tuple[Mode, int, int], ...] = (  # mode, F, number of cells
     ("generating", 5, 1),
     ("generating", 5, 2),
@@ -75,18 +75,17 @@ _network = functools.partial(
 )
 
 
-def counting_task(letters: int, most: int = 10, *, peepholes: bool = True) -> lstm.Task:
-    """Return the task for 2 or 3 letters, with n uniform in 1 .. `most` in training."""
+def counting_task(letters: int, *, peepholes: bool) -> lstm.Task:
+    """Return the task for 2 or 3 letters, with n uniform in 1 .. `TRAINED_N` in training."""
     size = letters + 1
 
     def sample(key: jax.Array, _: None) -> lstm.Example:
-        return string(
-            random_numbers.integers(random_numbers.words(key, 1)[0], 1, most), letters, most
-        )
+        n = random_numbers.integers(random_numbers.words(key, 1)[0], 1, TRAINED_N)
+        return string(n, letters, TRAINED_N)
 
     return lstm.Task(
-        name=f"counting-{letters}-{most}",
-        title=" ".join(f"{letter}^n" for letter in "abc"[:letters]) + f", n up to {most}",
+        name=f"counting-{letters}-{TRAINED_N}",
+        title=" ".join(f"{letter}^n" for letter in "abc"[:letters]) + f", n up to {TRAINED_N}",
         architecture=_network(
             size, (1,) * (letters - 1), size, input_to_output=True, peepholes=peepholes
         ),
@@ -112,15 +111,14 @@ def string(n: jax.Array | int, letters: int, most: int) -> lstm.Example:
     return lstm.Example(jnp.minimum(symbols, end), legal, legal, length, legal)
 
 
-def timing_task(mode: Mode, period: int, cells: int, *, peepholes: bool) -> lstm.Task:
-    """Return the task for F = `period` and a network of `cells`."""
+def timing_loop(mode: Mode, period: int, cells: int, *, peepholes: bool) -> lstm.TrainingLoop:
+    """Return the training loop for F = `period` and a network of `cells`, with `CHANGES`."""
 
     def sample(key: jax.Array, _: None) -> lstm.Example:
-        return spike_train(
-            mode, random_numbers.small_integers(random_numbers.words(key, 3), SPIKES, 1), period
-        )
+        late = random_numbers.small_integers(random_numbers.words(key, 3), SPIKES, 1)
+        return spike_train(mode, late, period)
 
-    return lstm.Task(
+    task = lstm.Task(
         name=f"timing-{mode}-{period}",
         title=f"{mode} {'delays' if mode == 'measuring' else 'spikes'}, F = {period}",
         architecture=_network(1, (1,) * cells, 1, biases="all", peepholes=peepholes),
@@ -139,6 +137,9 @@ def timing_task(mode: Mode, period: int, cells: int, *, peepholes: bool) -> lstm
         max_sequences=TIMING_SEQUENCES,
         published=Published(table="text, without numbers"),
     )
+    adam = optax.adam(optax.linear_schedule(LEARNING_RATE, 0.0, TIMING_SEQUENCES))
+    optimiser = optax.chain(optax.clip_by_global_norm(MAX_NORM), adam)
+    return lstm.TrainingLoop(task, lstm.PerSequenceUpdate(task, optimiser))
 
 
 def spike_train(mode: Mode, late: jax.Array, period: int) -> lstm.Example:
@@ -208,7 +209,7 @@ def draw_counting(document: Document) -> style.Figure:
     _draw_trials(axes, lines, spread=0.2)
     most = [found["most"] for found in variants.values()]
     axes.plot(most, range(len(most)), "|", color=style.BLACK, ms=18, label="longest tested")
-    axes.axvspan(1, 10, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
+    axes.axvspan(1, TRAINED_N, color=style.PAPER, alpha=0.12, lw=0, label="trained on")
     axes.set_xlabel("largest n up to which every string is right")
     style.add_legend(figure, ncols=3, loc="outside upper center")
     return figure
@@ -233,14 +234,6 @@ def timing() -> dict[str, tuple[Mode, int, lstm.TrainingLoop]]:
             label = f"{loop.task.title}, {size} {'with' if peepholes else 'without'} peepholes"
             found[label] = mode, period, loop
     return found
-
-
-def timing_loop(mode: Mode, period: int, cells: int, *, peepholes: bool) -> lstm.TrainingLoop:
-    """Return the training loop of a task with `CHANGES`."""
-    task = timing_task(mode, period, cells, peepholes=peepholes)
-    adam = optax.adam(optax.linear_schedule(LEARNING_RATE, 0.0, TIMING_SEQUENCES))
-    optimiser = optax.chain(optax.clip_by_global_norm(MAX_NORM), adam)
-    return lstm.TrainingLoop(task, lstm.PerSequenceUpdate(task, optimiser))
 
 
 def measure_timing(variant: tuple[Mode, int, lstm.TrainingLoop], options: ClaimOptions) -> Document:
