@@ -9,7 +9,7 @@ import pathlib
 import jax
 import numpy as np
 import pytest
-from binaries import assert_is_a_picture, run_forks
+from binaries import assert_is_a_picture
 from small_tasks import LATCH, make_runner
 
 from experiments.claims import CLAIMS, base, comparisons, lags
@@ -184,11 +184,3 @@ def test_every_trial_of_a_comparison_is_in_its_picture():
     (axes,) = CLAIMS["xor"].draw(document).axes
     drawn = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() in "ox")
     assert drawn == sum(len(found["trials"]) for found in document["variants"].values())
-
-
-def test_the_binary_refuses_to_replace_a_file(tmp_path: pathlib.Path):
-    path = tmp_path / "claim.length.json"
-    path.write_text("mine")
-    ((status, _, errors),) = run_forks([["claims", "--claim=length", f"--out={tmp_path}"]])
-    assert status == 2 and "--overwrite replaces it" in errors
-    assert errors.count("\n") == 1 and path.read_text() == "mine"

@@ -241,9 +241,6 @@ MISTAKES = {
     "reproduce --rows=6A": "row must be one of 1-1, ",
     "reproduce --rows=6a,6a": "rows must be distinct, got 6a,6a",
     "reproduce": "flag --rows=None: Flag --rows must have a value other than None",
-    "search --blocks=": "--blocks must be ",
-    "search --learning_rate=9,1": "learning_rate must be ",
-    "search --task=2b --input_gate_bias=-1,0": "--input_gate_bias must be 'own' for 2b, ",
     "temporal_order --out={0}/dangling": "--out must be a writable folder, got {0}/dangling: ",
     "temporal_order --out=/proc/none": "--out must be a writable folder, got /proc/none: ",
     "temporal_order --out=/dev/full/x": "--out must be a writable folder, got /dev/full/x: ",
@@ -288,7 +285,6 @@ MISTAKES = {
     "search --sampler=random --out={0}/marked": "{0}/marked/search.6a.2x2.checkpoints must be a f",
     "search --out={0}/old": "{0}/old/search.6a.json exists; --overwrite replaces it",
     "search --out={0}/old --resume": "{0}/old/search.6a.json is not JSON: ",
-    "search --learning_rate=own --init_range=own --input_gate_bias=own": "--blocks or one of ",
 }
 # One of each way to fail, through the shell.
 IN_THE_SHELL = {

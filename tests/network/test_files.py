@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -99,31 +98,6 @@ def test_another_dtype_is_had_by_asking(tmp_path: pathlib.Path):
         lstm_jax.load(tmp_path / "net")
     _, found = lstm_jax.load(tmp_path / "net", dtype="float32")
     assert_equal(found, jax.tree.map(lambda w: np.float32(w), parameters))
-
-
-def test_a_file_is_replaced_only_if_asked(tmp_path: pathlib.Path):
-    path = saved(tmp_path / "net")
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match="net exists; overwrite=True replaces it"):
-        lstm_jax.save(path, EVERYTHING, weights_of(EVERYTHING))
-    assert path.read_bytes() == before
-    lstm_jax.save(path, EVERYTHING, weights_of(EVERYTHING), overwrite=True)
-    assert lstm_jax.load(path)[0] == EVERYTHING
-
-
-@pytest.mark.parametrize("call", ["replace", "fsync"])
-def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(
-    call: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-):
-    path = saved(tmp_path / "net")
-
-    def fail(*_: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, call, fail)
-    with pytest.raises(OSError, match="disk full"):
-        lstm_jax.save(path, EVERYTHING, weights_of(EVERYTHING), overwrite=True)
-    assert list(tmp_path.iterdir()) == [path] and lstm_jax.load(path)[0] == DESCENDANT
 
 
 def test_what_is_no_network_is_not_saved(tmp_path: pathlib.Path):

@@ -80,12 +80,3 @@ def test_a_network_is_not_a_state_and_a_damaged_file_neither(tmp_path: pathlib.P
     (tmp_path / "b").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ValueError, match="not those that were saved"):
         lstm.load_state(tmp_path / "b", np.ones(2))
-
-
-def test_a_file_is_not_replaced_unasked(tmp_path: pathlib.Path):
-    lstm.save_state(tmp_path / "a", 1)
-    with pytest.raises(ValueError, match="overwrite=True"):
-        lstm.save_state(tmp_path / "a", 2)
-    assert lstm.load_state(tmp_path / "a", 0) == 1
-    lstm.save_state(tmp_path / "a", 2, overwrite=True)
-    assert lstm.load_state(tmp_path / "a", 0) == 2

@@ -24,6 +24,7 @@ FIGURE = plots.error_flow({"unit": [0.5, 0.25]})
 # Functions of a path that replace a file.
 REPLACING: dict[str, Callable[[pathlib.Path], object]] = {
     "save": lambda path: lstm.save(path, NET, PARAMETERS, overwrite=True),
+    "save_state": lambda path: lstm.save_state(path, 1, overwrite=True),
     "plots.save": lambda path: style.save(FIGURE, path),
     "write_json": lambda path: write_json(path, {"schema_version": 2}),
     "write_result": lambda path: files.write_result(path, {"schema_version": 2}, True),
@@ -34,6 +35,7 @@ REPLACING: dict[str, Callable[[pathlib.Path], object]] = {
 # ... and that write a new one; each returns the path that it has written.
 ADDING: dict[str, Callable[[pathlib.Path], pathlib.Path]] = {
     "save": lambda path: lstm.save(path, NET, PARAMETERS) or path,
+    "save_state": lambda path: lstm.save_state(path, 1) or path,
     "write_json": lambda path: write_json(path, {"a": 1}, overwrite=False) or path,
     "write_atomically": lambda path: write_atomically(path, b"a", overwrite=False) or path,
     "write_result": lambda path: files.write_result(path, {"a": 1}, False),
@@ -72,6 +74,36 @@ def test_a_replaced_file_keeps_its_mode_and_owner(write, before: int, tmp_path: 
     write(path)
     assert path.read_bytes() != b"mine"
     assert mode(path) == before and (path.stat().st_uid, path.stat().st_gid) == owner
+
+
+@replacing
+@pytest.mark.parametrize("call", ["replace", "fsync", "chmod"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    write, call: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    path = tmp_path / "a"
+    path.write_text("mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(OSError, match="no space left"):
+            write(path)
+    assert path.read_text() == "mine" and [*tmp_path.iterdir()] == [path]
+    write(path)
+    assert path.read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize("name", ["save", "save_state"])
+def test_a_file_is_replaced_only_if_asked(name: str, tmp_path: pathlib.Path):
+    path = tmp_path / "a"
+    path.write_text("mine")
+    with pytest.raises(ValueError, match="a exists; overwrite=True replaces it"):
+        ADDING[name](path)
+    assert path.read_text() == "mine"
+    REPLACING[name](path)
+    assert path.read_bytes() != b"mine"
 
 
 @replacing

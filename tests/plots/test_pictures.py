@@ -269,19 +269,6 @@ def test_a_notebook_displays_a_figure_and_matplotlib_s_settings_stay():
     assert dict(matplotlib.rcParams) == before
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: pathlib.Path, monkeypatch):
-    path = tmp_path / "a.png"
-    path.write_text("old")
-
-    def fail(*arguments):
-        raise OSError("no space left")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="no space left"):
-        plots.save(plots.error_flow({"a": [1.0]}), path)
-    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
-
-
 def test_the_library_is_imported_without_matplotlib():
     code = "import sys, lstm_jax.plots; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
