@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +47,7 @@ WITHOUT_NUMBERS = {
     lstm_jax.RunOptions, lstm_jax.TrialResult, lstm_jax.Vmapped, per_step.PerStepUpdate,
     random_search.RandomSearchUpdate, stored_keys.StoredKey,
 }  # fmt: skip
-KINDS: dict[str, Callable[[Any], Any]] = {
+KINDS: dict[str, Callable[[object], object]] = {
     "a NumPy scalar": lambda x: np.float32(x) if isinstance(x, float) else np.int64(x),
     "a NumPy array": lambda x: np.array(x),
     "a JAX array": lambda x: jnp.array(x),
@@ -59,7 +58,7 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def convert(value: Any, kind: Callable[[Any], Any]) -> Any:
+def convert(value: object, kind: Callable[[object], object]) -> object:
     """Convert a number, or the numbers of a tuple; leave other values as they are."""
     if isinstance(value, tuple) and value and all(map(is_number, value)):
         return tuple(kind(number) for number in value)

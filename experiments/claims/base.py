@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from lstm_jax import Example, TrainingLoop
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 
+V = TypeVar("V")  # what is measured
 Variants = Mapping[str, TrainingLoop]
 
 
@@ -40,8 +41,8 @@ class Claim(NamedTuple):
 
 
 def compare(
-    make_variants: Callable[[], Mapping[str, Any]],
-    measure: Callable[[Any, ClaimOptions], Document],
+    make_variants: Callable[[], Mapping[str, V]],
+    measure: Callable[[V, ClaimOptions], Document],
     draw: Callable[[Document], style.Figure],
     **settings: object,
 ) -> Claim:

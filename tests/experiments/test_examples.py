@@ -6,7 +6,6 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -129,7 +128,7 @@ def test_an_exported_network_computes_the_same_without_the_library(tmp_path: pat
         assert_close(np.load(tmp_path / f"outputs.{steps}.npy"), expected, 1e-6)
 
 
-def expected_gradient(parameters, net) -> tuple[Any, list]:
+def expected_gradient(parameters, net) -> tuple[object, list]:
     """The library's loss, and its gradient array by array."""
 
     def loss(parameters) -> jax.Array:

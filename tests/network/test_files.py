@@ -6,7 +6,6 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -139,7 +138,7 @@ def test_a_damaged_file_gives_one_line_that_names_it(name: str, tmp_path: pathli
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
-Change = Callable[[dict[str, np.ndarray], dict[str, str]], Any]
+Change = Callable[[dict[str, np.ndarray], dict[str, str]], object]
 # What others may have written: changes of arrays and header, and what is said of them.
 FOREIGN: dict[str, tuple[Change, str]] = {
     "no header": (lambda arrays, header: header.clear(), "format must be .* got None"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,7 @@ from lstm_jax.network.run import RunOptions
 STEPS, INPUTS, CELLS = 4, 3, 4
 Arrays = dict
 # (arrays, inputs, (c, h)) to the outputs and the final (c, h).
-Run = Callable[[Arrays, Any, tuple], tuple]
+Run = Callable[[Arrays, object, tuple], tuple]
 
 
 # Their forward passes ---------------------------------------------------------------------------
@@ -93,7 +92,7 @@ def run_equinox() -> Run:
     return run
 
 
-def documented(gates: Callable[[Arrays, Any, Any], list]) -> Run:
+def documented(gates: Callable[[Arrays, object, object], list]) -> Run:
     """c' = f c + i g, h' = o tanh c', as the documents of torch and keras have it."""
 
     def run(arrays: Arrays, inputs, start: tuple) -> tuple:
@@ -269,7 +268,7 @@ class Tensor:
 
 
 DEVICES = jax.devices()
-PLACES: dict[str, Callable[[np.ndarray], Any]] = {
+PLACES: dict[str, Callable[[np.ndarray], object]] = {
     "state_dict of torch": Tensor,
     "named_parameters of torch": lambda a: Tensor(a, "graph"),
     "torch on a GPU": lambda a: Tensor(a, "graph", "gpu"),

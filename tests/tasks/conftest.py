@@ -7,7 +7,6 @@ fails one of them with a probability of 1e-4, once, when the keys are chosen.
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import numpy as np
@@ -21,7 +20,7 @@ KEY = jax.random.key(1997)
 
 
 @functools.cache
-def _draw(name: str) -> tuple[jax.Array, Any, Example]:
+def _draw(name: str) -> tuple[jax.Array, object, Example]:
     task = make_task(name)
     data = task.prepare(jax.random.key(0), 0) if task.prepare else None
     size = 2000 if name in ("2a", "2b") else 10_000

@@ -8,7 +8,6 @@ import pathlib
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 import jax
 import numpy as np
@@ -39,7 +38,7 @@ class Tracer:
         self.lines: list[Line] = []
         self._raise_before = raise_before
 
-    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
+    def __call__(self, frame: FrameType, event: str, arg: object) -> object:
         del arg
         is_finaliser = frame.f_code.co_name == "__del__"  # whose exceptions Python only prints
         if is_finaliser or not frame.f_code.co_filename.startswith(LIBRARY):

@@ -6,7 +6,6 @@ import functools
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -153,7 +152,7 @@ def test_what_is_not_finite_stops_and_says_so(where: str):
     """...and the state is that of the last finite epoch."""
     loss, validate = bowl, None
     if where == "loss":
-        batches: Any = lambda epoch: [np.ones(1), np.full(1, np.nan if epoch == 2 else 1.0)]
+        batches = lambda epoch: [np.ones(1), np.full(1, np.nan if epoch == 2 else 1.0)]
     else:
         batches = [np.ones(1)]
     if where == "parameters":
