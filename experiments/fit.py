@@ -22,7 +22,14 @@ from collections.abc import Iterator
 import optax
 
 import lstm_jax as lstm
-from experiments.cli.command import Command, FlagSet, FlagValues, command_line, configure
+from experiments.cli.command import (
+    Command,
+    FlagSet,
+    FlagValues,
+    command_line,
+    configure,
+    import_extra,
+)
 from experiments.cli.files import check_free, draw_beside, make_folder
 from experiments.own_data.files import read_data
 from experiments.own_data.run import NETWORKS, make_loss, make_network, outputs_of
@@ -131,14 +138,10 @@ def reporting(values: FlagValues, output: Output) -> Iterator[OnEpoch]:
         if not values.quiet and sys.stderr.isatty():
             hooks.append(stack.enter_context(lstm.EpochBar()).show)
         if values.logdir is not None:
-            try:
-                from tensorboardX import SummaryWriter
-            except ImportError as error:
-                message = "--logdir needs tensorboardX: pip install 'lstm_jax[tensorboard]'"
-                raise ImportError(message) from error
+            tensorboard = import_extra("tensorboardX", "tensorboard", "--logdir")
             make_folder(values.logdir, "logdir")
-            writer = stack.enter_context(contextlib.closing(SummaryWriter(str(values.logdir))))
-            hooks.append(lstm.write_epochs(writer))
+            writer = contextlib.closing(tensorboard.SummaryWriter(str(values.logdir)))
+            hooks.append(lstm.write_epochs(stack.enter_context(writer)))
 
         def on_epoch(epoch: Epoch, state: FitState) -> None:
             for hook in hooks:
@@ -155,12 +158,7 @@ class Output:
     """
 
     def __init__(
-        self,
-        report: Report,
-        prepared: Prepared,
-        values: FlagValues,
-        net: Architecture,
-        epoch: int,
+        self, report: Report, prepared: Prepared, values: FlagValues, net: Architecture, epoch: int
     ) -> None:
         """Take up the history until `epoch`, if any."""
         self._report, self._prepared, self._values, self._net = report, prepared, values, net

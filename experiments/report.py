@@ -16,7 +16,7 @@ import io
 import pathlib
 from collections.abc import Sequence
 
-from experiments.cli.command import Command, FlagSet, FlagValues
+from experiments.cli.command import Command, FlagSet, FlagValues, import_extra
 from experiments.cli.files import check_free, make_folder, write_file
 from experiments.rows.collection import paper_order, read_result
 from experiments.rows.text import SHORT, Column, num_weights, printable, row_label, show
@@ -36,13 +36,10 @@ TRIAL: tuple[Column[Document], ...] = (
 
 def page(documents: Sequence[Document], title: str) -> str:
     """Return the report of some results, as HTML that needs no other file."""
-    try:
-        from jinja2 import Environment
-    except ImportError as error:
-        raise ImportError("the report needs jinja2: pip install 'lstm_jax[report]'") from error
+    jinja2 = import_extra("jinja2", "report", "the report")
     # Strings of a macro are markup, of another type.
     as_written = lambda value: printable(value) if type(value) is str else value
-    environment = Environment(autoescape=True, finalize=as_written)
+    environment = jinja2.Environment(autoescape=True, finalize=as_written)
     template = environment.from_string(TEMPLATE.read_text())
     return template.render(
         title=title,

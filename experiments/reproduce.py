@@ -24,7 +24,7 @@ from typing import TextIO
 
 from experiments.cli.command import Command, FlagSet, FlagValues
 from experiments.rows import run
-from experiments.rows.run import Row, resolve
+from experiments.rows.run import Row, RowOptions, resolve
 from experiments.rows.text import text_table
 from lstm_jax import baselines, row_names
 from lstm_jax.training.host.interrupts import Interrupted
@@ -54,7 +54,7 @@ def main(values: FlagValues) -> None:
     if len(names) == 1 or values.workers == 1 or values.coordinator is not None:
         run.run_rows(names, values)
         return
-    options = run.options_of(values)
+    options = RowOptions.of(values)
     rows = [resolve(name, options) for name in names]
     run.prepare(rows)
     expected = lambda task: task.published.mean_sequences or task.max_sequences

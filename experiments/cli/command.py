@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import dataclasses
+import importlib
 import math
 import os
 import pathlib
@@ -16,6 +17,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
 import jax
 from absl import flags
@@ -204,6 +206,15 @@ def _end(message: str, status: int) -> None:
     if jax.distributed.is_initialized():
         os._exit(status)  # JAX would wait for the others, which wait for this one
     sys.exit(status)
+
+
+def import_extra(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import a module of an extra, or raise ImportError, which says what to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        install = f"pip install 'lstm_jax[{extra}]'"
+        raise ImportError(f"{purpose} needs {module}: {install}") from error
 
 
 def configure(devices: int | None = None, cache: pathlib.Path | None = None) -> None:

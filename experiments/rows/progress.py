@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from experiments.cli.command import import_extra
 from experiments.cli.files import make_folder
 from lstm_jax import TrialRunner, processes
 from lstm_jax.training.runs.progress import Bar, Speed, describe
@@ -58,11 +59,7 @@ def display_progress(title: str, quiet: bool = False) -> Iterator[OnChunk]:
 
 def check_scalars(folder: pathlib.Path, may_replace: bool) -> None:
     """Raise ImportError or ValueError if a row's scalars cannot be written to a folder."""
-    try:
-        import tensorboardX  # noqa: F401
-    except ImportError as error:
-        message = "--logdir needs tensorboardX: pip install 'lstm_jax[tensorboard]'"
-        raise ImportError(message) from error
+    import_extra("tensorboardX", "tensorboard", "--logdir")
     if any(folder.glob(EVENTS)) and not may_replace:
         raise ValueError(f"{folder} has scalars of a run; --overwrite replaces them")
     make_folder(folder.parent, "logdir")
@@ -78,8 +75,7 @@ def write_scalars(folder: pathlib.Path | None, runner: TrialRunner) -> Iterator[
     if folder is None or state is None or not processes.is_first_process():
         yield lambda progress: None
         return
-    from tensorboardX import SummaryWriter
-
+    tensorboard = import_extra("tensorboardX", "tensorboard", "--logdir")
     for path in [*folder.glob(EVENTS)]:
         path.unlink()
     chunk, limit = runner.loop.chunk, runner.loop.task.max_sequences
@@ -99,7 +95,7 @@ def write_scalars(folder: pathlib.Path | None, runner: TrialRunner) -> Iterator[
         for i in np.flatnonzero(np.isfinite(errors[:MAX_TRIALS])):
             writer.add_scalar(f"training_error_of_trial/{i}", errors[i], num_sequences)
 
-    with contextlib.closing(SummaryWriter(logdir=str(folder))) as writer:
+    with contextlib.closing(tensorboard.SummaryWriter(logdir=str(folder))) as writer:
         ended_at = np.where(state.trials.status == SOLVED, state.trials.ended_at, np.inf)
         for sequences, error, _ in zip(*state.metrics, strict=True):  # of chunks before
             with np.errstate(invalid="ignore"):

@@ -66,7 +66,9 @@ class RowOptions:
 
     @classmethod
     def of(cls, values: FlagValues) -> RowOptions:
-        """Return the options by the flags; raise ValueError if they exclude each other."""
+        """Return the options by the flags; raise ValueError for flags that do not fit."""
+        if values.coordinator is None and (values.num_processes, values.process_id) != (None, None):
+            raise ValueError("--num_processes and --process_id need --coordinator, got none")
         return cls(**{field.name: getattr(values, field.name) for field in dataclasses.fields(cls)})
 
 
@@ -378,19 +380,12 @@ def run_rows(names: Sequence[str], values: FlagValues, print_table: bool = True)
         print(text_table(documents))
 
 
-def options_of(values: FlagValues) -> RowOptions:
-    """Return the options; raise ValueError for flags that do not fit."""
-    if values.coordinator is None and (values.num_processes, values.process_id) != (None, None):
-        raise ValueError("--num_processes and --process_id need --coordinator, got none")
-    return RowOptions.of(values)
-
-
 def start(values: FlagValues) -> RowOptions:
     """Configure JAX, join the other processes, and return the options of this one.
 
     Of several processes, only the first prints. Raises ValueError for flags that do not fit.
     """
-    options = options_of(values)
+    options = RowOptions.of(values)
     if values.cache is not None:
         make_folder(values.cache, "cache")
     configure(values.devices, values.cache)

@@ -90,7 +90,8 @@ def text_table(
     In a table that would be wider, names and titles take several lines. If that is not enough, the
     last columns are left out and named below the table.
     """
-    width = _terminal_width() if width is None else width
+    if width is None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
     cells = [[printable(cell) for cell in line] for line in _cells(rows, columns)]
     lines: list[str] = []
     count = total = len(columns)
@@ -101,10 +102,6 @@ def text_table(
     if left_out := ", ".join(cells[0][count:]):
         lines.append(textwrap.fill(f"left out: {left_out}", width))
     return "\n".join(lines)
-
-
-def _terminal_width() -> int:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
 
 
 def _text_lines(cells: Sequence[Sequence[str]], length: int) -> list[str]:

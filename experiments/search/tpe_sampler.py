@@ -23,7 +23,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from experiments.cli import files
-from experiments.cli.command import command_line
+from experiments.cli.command import command_line, import_extra
 from experiments.rows.run import RowOptions
 from experiments.rows.text import Column, show, text_table
 from experiments.search import picture
@@ -120,10 +120,7 @@ def _read(path: pathlib.Path, plan: SearchPlan) -> Document:
 
 
 def _load_optuna() -> ModuleType:
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError("--sampler=tpe needs Optuna: pip install 'lstm_jax[search]'") from error
+    optuna = import_extra("optuna", "search", "--sampler=tpe")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

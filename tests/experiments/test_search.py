@@ -214,7 +214,7 @@ def test_without_optuna_a_line_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ImportError, match=r"needs Optuna: pip install 'lstm_jax\[search\]'"):
+    with pytest.raises(ImportError, match=r"needs optuna: pip install 'lstm_jax\[search\]'"):
         call(f"--out={tmp_path / 'new'}")
     assert not [*tmp_path.iterdir()]
 
