@@ -23,7 +23,7 @@ from lstm_jax.training.runs.checkpoints import (
     Checkpoints,
     InUseError,
     discard,
-    lock,
+    locked,
     run_trials,
 )
 from lstm_jax.training.trials.records import Progress
@@ -68,27 +68,21 @@ class Results:
 
     def add(self, cell: Cell, outcome: Document, about: Document) -> None:
         """Write the outcome of a cell to the file, beside what other processes have added."""
-        folder = self._path.with_suffix(".adding")  # locked between processes
-        held = None
-        while held is None:
-            try:
-                held = lock(folder)
-            except InUseError:
-                time.sleep(0.01)
-        try:
-            document = self._read()
-            row, runs, cells = (document[name] for name in ROW)
-            if about not in runs:
-                runs.append(about)
-            cells[cell.key] = cell._asdict() | outcome | {"run": runs.index(about)}
-            del cells[cell.key]["row"]
-            lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in cells.items()]
-            head = f'{{"row": {json.dumps(row)},\n"runs": {json.dumps(runs)},\n"cells": {{\n'
-            write_atomically(self._path, (head + ",\n".join(lines) + "\n}}\n").encode())
-        finally:
-            with contextlib.suppress(OSError):  # without locks, the other may have removed it
-                folder.rmdir()
-            del held
+        while True:  # until no other process adds
+            with contextlib.suppress(InUseError), locked(self._path.with_suffix(".adding")):
+                return self._add(cell, outcome, about)
+            time.sleep(0.01)
+
+    def _add(self, cell: Cell, outcome: Document, about: Document) -> None:
+        document = self._read()
+        row, runs, cells = (document[name] for name in ROW)
+        if about not in runs:
+            runs.append(about)
+        cells[cell.key] = cell._asdict() | outcome | {"run": runs.index(about)}
+        del cells[cell.key]["row"]
+        lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in cells.items()]
+        head = f'{{"row": {json.dumps(row)},\n"runs": {json.dumps(runs)},\n"cells": {{\n'
+        write_atomically(self._path, (head + ",\n".join(lines) + "\n}}\n").encode())
 
 
 def run_once(cell: Cell, results: Results, about: Document) -> Document | None:

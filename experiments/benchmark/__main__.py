@@ -127,12 +127,10 @@ def _measure(case: str, values: FlagValues) -> list[Document]:
 def _run(case: str, setting: str, values: FlagValues) -> Document:
     """Measure in this process, where JAX must not have started under another setting."""
     with_torch = setting == CASES[case].settings[0]  # XLA's flags do not affect it: once is enough
-    plan = BenchmarkPlan(values.repeats, values.quick, with_torch)
+    plan = BenchmarkPlan(values.repeats, values.quick, with_torch, setting)
     if setting != DEFAULT:
         configure_cpu(DEVICES.get(setting))
     measurements = CASES[case].run(plan)
-    for measurement in measurements:
-        measurement.setting = setting
     installed = {d.name: d.version for d in importlib.metadata.distributions() if d.name in PEERS}
     return {
         "schema_version": SCHEMA_VERSION,

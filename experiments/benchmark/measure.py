@@ -27,7 +27,7 @@ class Measurement:
     check: str  # which answer was checked against which, and the difference
     compile_seconds: float | None = None  # None if nothing is compiled
     temporary_bytes: int | None = None  # according to XLA; None if not an XLA program
-    setting: str = ""  # of XLA's flags, set by `experiments.benchmark`
+    setting: str = ""  # of XLA's flags
     notes: Document = dataclasses.field(default_factory=dict)
 
     @property
@@ -47,6 +47,7 @@ class BenchmarkPlan:
     repeats: int = 10  # timed runs, after one to warm up
     quick: bool = False  # small sizes, to exercise everything in seconds
     with_torch: bool = True  # XLA's flags do not affect PyTorch
+    setting: str = ""  # of XLA's flags
 
     def size(self, full: int, quick: int) -> int:
         """Return one of two sizes."""
@@ -72,7 +73,7 @@ class BenchmarkPlan:
             seconds.append(time.perf_counter() - started)
         median = statistics.median(seconds)
         print(f"  {contender}: {median * 1e3:,.3f} ms", file=sys.stderr, flush=True)
-        return Measurement(contender, unit, work, median, check, **costs)
+        return Measurement(contender, unit, work, median, check, setting=self.setting, **costs)
 
 
 def compile_for(function: Callable, *arguments: object) -> tuple[Callable, Document]:
