@@ -12,12 +12,7 @@ import oracle
 from hypothesis import strategies as st
 
 from lstm_jax.cell.architecture import Architecture, Layer
-from lstm_jax.cell.parameters import (
-    OutputWeights,
-    Parameters,
-    UnitWeights,
-    parameter_shapes,
-)
+from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, parameter_shapes
 from lstm_jax.cell.step import State, zero_state
 
 # Compiles in half the time of `jax.jit`; for tests of many networks, on few steps of each.

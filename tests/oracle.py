@@ -454,12 +454,7 @@ class Loss:
 
 
 def step_errors(
-    net: Net,
-    weights: Weights,
-    step: Step,
-    targets: np.ndarray,
-    m: np.ndarray,
-    error: Loss = Loss(),
+    net: Net, weights: Weights, step: Step, targets: np.ndarray, m: np.ndarray, error: Loss = Loss()
 ) -> Errors:
     """Compute (19)-(23) at an unmasked step, for targets [K] and error weights m [K]."""
     h, h_derivative = FUNCTIONS[net.cell_output], DERIVATIVES[net.cell_output]

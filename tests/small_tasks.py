@@ -199,8 +199,4 @@ def as_a_user_compiles() -> dict[str, bool | int]:
 
 def binary_environment() -> dict[str, str]:
     """Return the environment of processes that share their compiled programs with all tests."""
-    return {
-        **os.environ,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PLATFORMS": "cpu",
-    }
+    return {**os.environ, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PLATFORMS": "cpu"}

@@ -180,13 +180,7 @@ CASES: dict[str, Rows] = {
         options=(None, "full"),
     )
     | of_steps(lstm.apply, RUN, "mask", "length", "reset"),
-    "unroll": of(
-        lstm.unroll,
-        RUN,
-        **BAD_RUN,
-        initial_state=NO_STATE,
-        options=(None, "full"),
-    )
+    "unroll": of(lstm.unroll, RUN, **BAD_RUN, initial_state=NO_STATE, options=(None, "full"))
     | of_steps(lstm.unroll, RUN, "mask", "length", "reset"),
     "bidirectional": of(
         lstm.bidirectional,
@@ -433,9 +427,7 @@ CASES: dict[str, Rows] = {
         tolerance=(-1, None, "1", np.nan),
     ),
     "training": of(
-        SearchSpace,
-        {},
-        **dict.fromkeys(("learning_rate", "init_range", "input_gate_bias"), RANGES),
+        SearchSpace, {}, **dict.fromkeys(("learning_rate", "init_range", "input_gate_bias"), RANGES)
     ),
 }
 

@@ -19,13 +19,7 @@ from lstm_jax import TrainingLoop, TrialRunner, make_recipe, make_task
 from lstm_jax.network.files import Document
 from lstm_jax.network.writing import write_atomically
 from lstm_jax.training.runs import result_file as schema
-from lstm_jax.training.runs.checkpoints import (
-    Checkpoints,
-    InUseError,
-    discard,
-    locked,
-    run_trials,
-)
+from lstm_jax.training.runs.checkpoints import Checkpoints, InUseError, discard, locked, run_trials
 from lstm_jax.training.trials.records import Progress
 
 AT_CHANCE = 0.98

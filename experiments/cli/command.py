@@ -24,11 +24,7 @@ from absl import flags
 from absl.flags import FlagValues
 
 from lstm_jax import configure_cpu
-from lstm_jax.training.host.interrupts import (
-    Interrupted,
-    end_at_second_signal,
-    end_on_signals,
-)
+from lstm_jax.training.host.interrupts import Interrupted, end_at_second_signal, end_on_signals
 
 _LINE = contextvars.ContextVar("command line", default="called from Python")
 

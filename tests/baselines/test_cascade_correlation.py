@@ -281,10 +281,7 @@ def test_nets_without_hidden_units_learn_what_follows_b_in_the_reber_grammar():
     [
         ({"max_units": 0}, "max_units must be an integer of at least 1, got 0"),
         ({"patience": 0}, "patience must be an integer of at least 1, got 0"),
-        (
-            {"init_range": 0.0},
-            "init_range must be positive and",
-        ),
+        ({"init_range": 0.0}, "init_range must be positive and"),
     ],
 )
 def test_fields_out_of_range_are_refused(arguments, message):

@@ -9,12 +9,7 @@ from binaries import run_forks
 from small_tasks import LATCH
 
 from experiments.benchmark import gradients, online_training
-from experiments.benchmark.measure import (
-    BenchmarkPlan,
-    Measurement,
-    check_close,
-    check_gradient,
-)
+from experiments.benchmark.measure import BenchmarkPlan, Measurement, check_close, check_gradient
 
 
 def test_a_quick_case_prints_a_table_and_writes_its_file(tmp_path):

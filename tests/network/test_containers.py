@@ -132,11 +132,7 @@ ARRAYS: dict[str, tuple[str, np.ndarray, Callable]] = {
         lambda a: lstm.half_squared_error(TARGETS, a),
     ),
     "cross_entropy": ("net", TARGETS, lambda a: lstm.cross_entropy(a, TARGETS)),
-    "cross_entropy, weights": (
-        "weights",
-        ONES,
-        lambda a: lstm.cross_entropy(TARGETS, TARGETS, a),
-    ),
+    "cross_entropy, weights": ("weights", ONES, lambda a: lstm.cross_entropy(TARGETS, TARGETS, a)),
     "Loss": ("targets", TARGETS, lambda a: lstm.Loss()(TARGETS, a)),
     "additive_attention": (
         "outputs",

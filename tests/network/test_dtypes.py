@@ -42,8 +42,7 @@ def everything(architecture: Architecture, gradient: str, parameters) -> tuple:
 
 
 @pytest.mark.parametrize(
-    "dtype, x64",
-    [("bfloat16", False), ("float32", False), ("float32", True), ("float64", True)],
+    "dtype, x64", [("bfloat16", False), ("float32", False), ("float32", True), ("float64", True)]
 )
 @pytest.mark.parametrize("gradient", [*GRADIENTS, "online"])
 def test_everything_follows_the_parameters(dtype: str, gradient: str, x64: bool):

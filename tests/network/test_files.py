@@ -149,10 +149,7 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     "not JSON": (lambda arrays, header: header.update(architecture="{"), "Expecting"),
     "deep": (lambda arrays, header: header.update(architecture="[" * 10**5), "recursion"),
     "a lack": (lambda arrays, header: arrays.pop("output.cell"), "lack output.cell"),
-    "a surplus": (
-        lambda arrays, header: arrays.update(more=np.zeros(1)),
-        "have unknown more",
-    ),
+    "a surplus": (lambda arrays, header: arrays.update(more=np.zeros(1)), "have unknown more"),
     "a shape": (
         lambda arrays, header: arrays.update({"output.cell": np.zeros((3, 4), np.float32)}),
         r"output\.cell must have shape \(3, 2\), got \(3, 4\)",

@@ -95,10 +95,7 @@ def test_gradients_equal_the_oracle(loss: Loss):
 
         return jax.grad(total)(parameters)
 
-    expected = oracle.gradient(
-        *oracle_arguments(problem),
-        error=oracle.Loss(**vars(loss)),
-    )
+    expected = oracle.gradient(*oracle_arguments(problem), error=oracle.Loss(**vars(loss)))
     assert_close(gradient(problem.parameters), from_oracle(expected))
 
 

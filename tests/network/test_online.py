@@ -31,13 +31,7 @@ from lstm_jax.cell.parameters import initialise
 from lstm_jax.network.chunkwise import learn_chunk
 from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import LOSSES, Loss, half_squared_error
-from lstm_jax.network.online import (
-    init_learner,
-    learn,
-    online_gradient,
-    start_sequence,
-    update,
-)
+from lstm_jax.network.online import init_learner, learn, online_gradient, start_sequence, update
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -148,11 +142,7 @@ def test_a_chunk_equals_its_steps_one_by_one(problem: Problem, cut: int):
     found = []
     for part in (slice(0, cut), slice(cut, steps)):
         y, chunks = quick_jit(learn_chunk, static_argnums=0)(
-            net,
-            chunks,
-            problem.inputs[part],
-            problem.targets[part],
-            weights=problem.weights[part],
+            net, chunks, problem.inputs[part], problem.targets[part], weights=problem.weights[part]
         )
         found.append(y)
     assert_close(np.concatenate(found), np.stack(outputs))

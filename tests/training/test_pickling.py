@@ -22,12 +22,7 @@ from lstm_jax import (
 )
 from lstm_jax.tasks import Task, delayed_xor
 
-RECIPES = (
-    "adam",
-    "end-error+targets=0.1,0.9",
-    "modern",
-    "paper+training-set=10+blocks=1,2",
-)
+RECIPES = ("adam", "end-error+targets=0.1,0.9", "modern", "paper+training-set=10+blocks=1,2")
 
 
 def travel(thing: object) -> object:

@@ -210,10 +210,7 @@ def test_equal_recipes_have_one_name_that_is_valid_in_file_names(text: str, name
         ("paper+init-range=inf", "override init-range must be a positive number, got 'inf'"),
         ("paper+linear-output=1", "override linear-output takes no value, got '1'"),
         ("paper+h=cube", "override h must be one of logistic, .*, got 'cube'"),
-        (
-            "paper+input-gate-bias=-3,x",
-            "must be random, or finite numbers, .*, got '-3,x'",
-        ),
+        ("paper+input-gate-bias=-3,x", "must be random, or finite numbers, .*, got '-3,x'"),
         ("paper+targets=0.9,0.1", "must be two numbers in .* lower first, got '0.9,0.1'"),
         ("paper+extra-biases=gates", "must be of input_gate, .*, comma-separated, got 'gates'"),
         ("paper+training-set=0", "must be an integer of at least 1, got '0'"),
