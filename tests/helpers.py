@@ -143,14 +143,15 @@ def with_errors(problem: Problem, errors: Errors) -> Problem:
     return problem._replace(weights=weights.astype(np.float64))
 
 
-def oracle_arguments(problem: Problem) -> tuple:
+def oracle_arguments(problem: Problem) -> tuple[oracle.Net, oracle.Weights, oracle.Sequence]:
     """Return the arguments of the oracle's gradients."""
     inputs = problem.inputs
     if inputs.ndim == 1:
         inputs = np.eye(problem.architecture.num_inputs)[inputs]
     initial = problem.initial_state and problem.initial_state._asdict()
     net, weights = to_oracle(problem.architecture, problem.parameters)
-    return net, weights, inputs, problem.targets, problem.weights, initial, problem.mask
+    data = inputs, problem.targets, problem.weights, initial, problem.mask
+    return net, weights, oracle.Sequence(*data)
 
 
 def to_oracle(

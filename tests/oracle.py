@@ -52,6 +52,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -237,6 +238,16 @@ def as_float64(weights: Mapping) -> Weights:
 # The forward pass ----------------------------------------------------------------------------
 
 
+class Sequence(NamedTuple):
+    """A sequence, what it is to be, and the state before it."""
+
+    inputs: np.ndarray  # [T, I]
+    targets: np.ndarray  # [T, K]
+    error_mask: np.ndarray  # [T] or [T, K], booleans or weights
+    initial: Mapping | None = None
+    mask: np.ndarray | None = None  # [T]; a step at which it is False takes no part
+
+
 @dataclasses.dataclass(frozen=True)
 class Step:
     """The results of one time step."""
@@ -327,12 +338,7 @@ def output_nets(net: Net, group: Group, x: np.ndarray, state: State) -> np.ndarr
 
 
 def run(
-    net: Net,
-    weights: Weights,
-    inputs: np.ndarray,
-    initial: Mapping | None = None,
-    mask: np.ndarray | None = None,
-    first: Weights | None = None,
+    net: Net, weights: Weights, sequence: Sequence, first: Weights | None = None
 ) -> Iterator[Step]:
     """Run the net and yield its steps one after another.
 
@@ -344,9 +350,9 @@ def run(
     used = weights if first is None else as_float64(first)
     rows = {unit_type: weight_rows(net, used, unit_type) for unit_type in UNIT_TYPES}
     g = FUNCTIONS[net.cell_input]
-    state = start_state(net, initial)
-    for t, x in enumerate(np.asarray(inputs, np.float64)):
-        live = mask is None or bool(mask[t])
+    state = start_state(net, sequence.initial)
+    for t, x in enumerate(np.asarray(sequence.inputs, np.float64)):
+        live = sequence.mask is None or bool(sequence.mask[t])
         sources = source_activations(net, x, state)
         # net_l(t) = sum_m w_lm y_m
         nets = {
@@ -375,14 +381,8 @@ def run(
             )
 
 
-def forward(
-    net: Net,
-    weights: Weights,
-    inputs: np.ndarray,
-    initial: Mapping | None = None,
-    mask: np.ndarray | None = None,
-) -> dict:
-    """Run the net over inputs [T, I] and return its activations.
+def forward(net: Net, weights: Weights, sequence: Sequence) -> dict:
+    """Run the net over a sequence and return its activations.
 
     The result holds ``input_gate``, ``forget_gate``, ``output_gate`` [T, J], ``cell_input`` [T, C],
     which is g(net_c), ``internal_state`` [T, C], ``cell_output`` [T, C], ``hidden`` [T, N],
@@ -390,11 +390,11 @@ def forward(
     `mask` [T]) the state is that of the step before; ``cell_input`` and ``output`` mean nothing
     there.
     """
-    state = start_state(net, initial)
+    state = start_state(net, sequence.initial)
     sizes = {name: values.size for name, values in state.items()}
     sizes |= {"cell_input": net.num_cells, "output": net.num_outputs}
-    result: dict = {name: np.zeros((len(inputs), size)) for name, size in sizes.items()}
-    for t, step in enumerate(run(net, weights, inputs, initial, mask)):
+    result: dict = {name: np.zeros((len(sequence.inputs), size)) for name, size in sizes.items()}
+    for t, step in enumerate(run(net, weights, sequence)):
         state = step.state
         for name, values in state.items():
             result[name][t] = values
@@ -415,22 +415,14 @@ def error_weights(error_mask: np.ndarray, num_outputs: int) -> np.ndarray:
     return error_mask
 
 
-def loss(
-    net: Net,
-    weights: Weights,
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    error_mask: np.ndarray,
-    initial: Mapping | None = None,
-    mask: np.ndarray | None = None,
-) -> float:
+def loss(net: Net, weights: Weights, sequence: Sequence) -> float:
     """Return E/2 = 1/2 sum_t sum_k m_k(t) (target_k(t) - y_k(t))^2, (16), of unmasked steps."""
-    m = error_weights(error_mask, net.num_outputs)
+    m = error_weights(sequence.error_mask, net.num_outputs)
     total = 0.0
-    for t, step in enumerate(run(net, weights, inputs, initial, mask)):
+    for t, step in enumerate(run(net, weights, sequence)):
         for k in range(net.num_outputs):
             if step.live and m[t, k] != 0.0:
-                total += 0.5 * m[t, k] * (float(targets[t][k]) - step.output[k]) ** 2
+                total += 0.5 * m[t, k] * (float(sequence.targets[t][k]) - step.output[k]) ** 2
     return float(total)
 
 
@@ -529,23 +521,18 @@ def add_output_update(update: Group, step: Step, e_k: np.ndarray) -> None:
 def gradient(
     net: Net,
     weights: Weights,
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    error_mask: np.ndarray,
-    initial: Mapping | None = None,
-    mask: np.ndarray | None = None,
+    sequence: Sequence,
     *,
     error: Loss = Loss(),
     first: Weights | None = None,
 ) -> Weights:
     """Return the truncated gradient of E/2, eqs. (16)-(28), online: forward in time.
 
-    The paper's update of a sequence is minus this, times the learning rate. The targets are
-    [T, K]; the error mask is [T] or [T, K], booleans or weights. A masked step takes no part.
-    With `first`, these are the weights of step 0 alone, and the gradient is by both together.
+    The paper's update of a sequence is minus this, times the learning rate. With `first`, these are
+    the weights of step 0 alone, and the gradient is by both together.
     """
     weights = as_float64(weights)
-    m = error_weights(error_mask, net.num_outputs)
+    m = error_weights(sequence.error_mask, net.num_outputs)
     num_sources = net.num_inputs + net.num_feedback + 1
     partials = start_partials(net, num_sources)
     # The updates for a learning rate of 1, summed over the steps of the sequence.
@@ -556,12 +543,12 @@ def gradient(
         for name, array in weights["output"].items()
     }
 
-    for t, step in enumerate(run(net, weights, inputs, initial, mask, first)):
+    for t, step in enumerate(run(net, weights, sequence, first)):
         if not step.live:
             continue  # s and its partial derivatives stay as they are
         advance_partials(net, step, partials)
         used = as_float64(first) if first is not None and t == 0 else weights
-        errors = step_errors(net, used, step, targets[t], m[t], error)
+        errors = step_errors(net, used, step, sequence.targets[t], m[t], error)
         add_output_update(dw_output, step, errors.e_k)
         for i in range(net.num_hidden):
             dw["hidden"][i] += errors.e_i[i] * step.sources
@@ -591,16 +578,7 @@ def gradient(
 # The full gradient, by finite differences ----------------------------------------------------
 
 
-def full_gradient(
-    net: Net,
-    weights: Weights,
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    error_mask: np.ndarray,
-    initial: Mapping | None = None,
-    mask: np.ndarray | None = None,
-    eps: float = 1e-6,
-) -> Weights:
+def full_gradient(net: Net, weights: Weights, sequence: Sequence, eps: float = 1e-6) -> Weights:
     """Return the gradient of `loss` without truncation, by central differences."""
     moved = copy.deepcopy(as_float64(weights))
     result = copy.deepcopy(moved)
@@ -611,9 +589,9 @@ def full_gradient(
             for index in np.ndindex(array.shape):
                 value = array[index]
                 array[index] = value + eps
-                above = loss(net, moved, inputs, targets, error_mask, initial, mask)
+                above = loss(net, moved, sequence)
                 array[index] = value - eps
-                below = loss(net, moved, inputs, targets, error_mask, initial, mask)
+                below = loss(net, moved, sequence)
                 array[index] = value
                 result[unit_type][name][index] = (above - below) / (2.0 * eps)
     return result
@@ -622,15 +600,7 @@ def full_gradient(
 # The truncated errors on the inputs and on the initial state ---------------------------------
 
 
-def input_error(
-    net: Net,
-    weights: Weights,
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    error_mask: np.ndarray,
-    initial: Mapping | None = None,
-    mask: np.ndarray | None = None,
-) -> np.ndarray:
+def input_error(net: Net, weights: Weights, sequence: Sequence) -> np.ndarray:
     """Return the truncated derivative of E/2 with respect to the inputs, [T, I].
 
     It counts what the net inputs of step t send down through their input weights. The errors
@@ -638,16 +608,16 @@ def input_error(
     weight is 1.0, or y_phi: delta_s(t) = e_s(t) + y_phi(t+1) delta_s(t+1).
     """
     weights = as_float64(weights)
-    m = error_weights(error_mask, net.num_outputs)
+    m = error_weights(sequence.error_mask, net.num_outputs)
     g_derivative = DERIVATIVES[net.cell_input]
-    result = np.zeros((len(inputs), net.num_inputs))
+    result = np.zeros((len(sequence.inputs), net.num_inputs))
     delta_s = np.zeros(net.num_cells)
-    steps = list(run(net, weights, inputs, initial, mask))
+    steps = list(run(net, weights, sequence))
     for t in reversed(range(len(steps))):
         step = steps[t]
         if not step.live:
             continue  # nothing enters, and delta_s passes unchanged
-        errors = step_errors(net, weights, step, targets[t], m[t])
+        errors = step_errors(net, weights, step, sequence.targets[t], m[t])
         delta_x = np.zeros(net.num_inputs)
         for i in range(net.num_hidden):
             delta_x += weights["hidden"]["input"][:, i] * errors.e_i[i]
@@ -676,28 +646,20 @@ def input_error(
     return result
 
 
-def initial_state_error(
-    net: Net,
-    weights: Weights,
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    error_mask: np.ndarray,
-    initial: Mapping | None = None,
-    mask: np.ndarray | None = None,
-) -> np.ndarray:
+def initial_state_error(net: Net, weights: Weights, sequence: Sequence) -> np.ndarray:
     """Return the truncated derivative of E/2 with respect to the initial internal state, [C].
 
     The internal state carries every error back unchanged: minus the sum of e_s over the steps.
     With forget gates, each is times the product of all y_phi until then.
     """
     weights = as_float64(weights)
-    m = error_weights(error_mask, net.num_outputs)
+    m = error_weights(sequence.error_mask, net.num_outputs)
     result, factor = np.zeros(net.num_cells), np.ones(net.num_cells)
-    for t, step in enumerate(run(net, weights, inputs, initial, mask)):
+    for t, step in enumerate(run(net, weights, sequence)):
         if not step.live:
             continue
         for j in range(net.num_blocks):
             for v in net.cells_of(j):
                 factor[v] *= step.state["forget_gate"][j]
-        result -= factor * step_errors(net, weights, step, targets[t], m[t]).e_s
+        result -= factor * step_errors(net, weights, step, sequence.targets[t], m[t]).e_s
     return result

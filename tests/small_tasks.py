@@ -123,11 +123,7 @@ def oracle_gradient(
         oracle.gradient(
             net,
             net_weights,
-            inputs.astype(np.float64),
-            targets,
-            weights.astype(float),
-            None,
-            is_real,
+            oracle.Sequence(inputs, targets, weights, mask=is_real),
             error=oracle.Loss(**loss),
             first=None if first is None else to_oracle(task.architecture, first)[1],
         )

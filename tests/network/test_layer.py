@@ -36,16 +36,15 @@ run = quick_jit(unroll, static_argnums=0, static_argnames="options")
 @hypothesis.given(problem=problems())
 @hypothesis.settings(max_examples=10)
 def test_equals_the_oracle(problem: Problem):
-    net, weights, inputs, *_, initial, mask = oracle_arguments(problem)
-    expected = oracle.forward(net, weights, inputs, initial, mask)
+    expected = oracle.forward(*oracle_arguments(problem))
     activations, final = run(
         problem.architecture,
         problem.parameters,
         problem.inputs,
         initial_state=problem.initial_state,
-        steps=Steps(mask=mask),
+        steps=Steps(mask=problem.mask),
     )
-    real = np.ones(len(inputs), bool) if mask is None else mask
+    real = np.ones(len(problem.inputs), bool) if problem.mask is None else problem.mask
     for name, found in activations._asdict().items():
         if found is not None:
             assert_close(found[real], expected[name][real], 1e-12)

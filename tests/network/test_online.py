@@ -57,9 +57,9 @@ def test_equals_the_oracle(problem: Problem):
     for errors in ("every", "some", "end"):
         problem = with_errors(problem, errors)
         outputs, gradient = gradient_of(problem.architecture, *data(problem))
-        net, weights, inputs, *_ = arguments = oracle_arguments(problem)
+        arguments = oracle_arguments(problem)
         assert_close(gradient, from_oracle(oracle.gradient(*arguments)))
-        assert_close(outputs, oracle.forward(net, weights, inputs)["output"], 1e-12)
+        assert_close(outputs, oracle.forward(*arguments)["output"], 1e-12)
 
 
 @pytest.mark.parametrize("loss", [*LOSSES.values(), Loss(0.5, 0.2, tolerance=0.4)])

@@ -37,11 +37,10 @@ run = quick_jit(apply, static_argnums=0, static_argnames="at")
 @hypothesis.given(problem=problems())
 @hypothesis.settings(max_examples=5)
 def test_outputs_equal_the_oracles(problem: Problem):
-    net, weights, inputs, *_, initial, mask = oracle_arguments(problem)
-    expected = oracle.forward(net, weights, inputs, initial, mask)["output"]
+    expected = oracle.forward(*oracle_arguments(problem))["output"]
     arguments = (problem.architecture, problem.parameters, problem.inputs)
-    options = {"initial_state": problem.initial_state, "steps": Steps(mask=mask)}
-    real = np.ones(len(inputs), bool) if mask is None else mask
+    options = {"initial_state": problem.initial_state, "steps": Steps(mask=problem.mask)}
+    real = np.ones(len(expected), bool) if problem.mask is None else problem.mask
     outputs, _ = run(*arguments, **options)
     assert_close(outputs[real], expected[real], 1e-12)
     assert not np.any(outputs[~real])
