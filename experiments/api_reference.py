@@ -14,7 +14,7 @@ import re
 import tempfile
 import warnings
 
-from experiments.cli.command import Command, FlagSet, FlagValues
+from experiments.cli.command import Command, FlagSet, FlagValues, import_extra
 from experiments.cli.files import check_free, make_folder
 
 # Omit the constructors of NamedTuples, which have no docstrings.
@@ -34,12 +34,8 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Write the pages."""
-    try:
-        import pdoc
-        import pdoc.render
-    except ImportError as error:
-        raise ImportError("needs pdoc: pip install 'lstm_jax[reference]'") from error
-
+    pdoc = import_extra("pdoc", "reference", "the reference")
+    render = import_extra("pdoc.render", "reference", "the reference")
     out = values.out
     if out.is_dir() and any(out.iterdir()):
         check_free(out, values.overwrite)
@@ -48,7 +44,7 @@ def main(values: FlagValues) -> None:
         # The types of omitted constructors.
         warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
         pathlib.Path(templates, "module.html.jinja2").write_text(TEMPLATE)
-        pdoc.render.configure(docformat="google", template_directory=pathlib.Path(templates))
+        render.configure(docformat="google", template_directory=pathlib.Path(templates))
         pdoc.pdoc("lstm_jax", output_directory=out)
     for page in out.rglob("*.html"):  # the docstrings that Python gives to a NamedTuple's fields
         text = re.sub(r"<p>Alias for field number \d+</p>", "", page.read_text())
