@@ -49,10 +49,7 @@ def load_task(value: str) -> Task:
 
 def resolve(value: str, options: RowOptions) -> OwnRow:
     """Return the task FILE.py:NAME as a row; raise ValueError if it cannot be one."""
-    task = load_object(value)
-    if not isinstance(task, Task):
-        found = type(task).__name__
-        raise ValueError(f"--task={value} must name an lstm_jax.Task, got {found}")
+    task = load_task(value)
     path, _, attribute = value.rpartition(":")
     name = f"{pathlib.Path(path).stem}.{attribute}"
     title = "own task" if task.title == task.name else task.title
