@@ -18,14 +18,14 @@ Output units may also be a softmax, which is a function of all of their net inpu
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.cell.named import Named
 from lstm_jax.cell.validation import require
 
 
@@ -45,6 +45,16 @@ class Activation(NamedTuple):
         return self.function(net)
 
 
+class NamedActivations(Named[Activation]):
+    """The activation functions by name, as `Architecture` takes them.
+
+    `register_activation` adds to them. Their formulas are in `lstm_jax.cell.activations`.
+
+    >>> float(ACTIVATIONS["centred_2"](jnp.float32(0)))
+    0.0
+    """
+
+
 # 2 f(x) - 1 = tanh(x / 2), which is exact in both tails, where 2 f(x) - 1 cancels.
 _activations: dict[str, Activation] = {
     "logistic": Activation(jax.nn.sigmoid, lambda y: y * (1 - y)),
@@ -53,7 +63,7 @@ _activations: dict[str, Activation] = {
     "tanh": Activation(jnp.tanh, lambda y: 1 - y * y),
     "identity": Activation(lambda x: x, jnp.ones_like),
 }
-ACTIVATIONS: Mapping[str, Activation] = types.MappingProxyType(_activations)
+ACTIVATIONS = NamedActivations(_activations)
 BOUNDED = ("logistic", "centred_1", "centred_2", "tanh")  # as far as is known
 
 logistic = ACTIVATIONS["logistic"]

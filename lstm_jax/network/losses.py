@@ -38,6 +38,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import activate_outputs, logistic, output_activations
 from lstm_jax.cell.architecture import NetworkOf
+from lstm_jax.cell.named import Named
 from lstm_jax.cell.parameters import check_outputs, layers_of
 from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.validation import (
@@ -278,12 +279,25 @@ def _loss(
     return sum(rest, first)
 
 
+class NamedLosses(Named[Loss]):
+    """Losses by name; `Loss` makes others.
+
+    "squared" is the paper's, E / 2; "cross_entropy" that of labels, for logistic or softmax output
+    units; "squared_and_cross_entropy" the first and a tenth of the second.
+
+    >>> LOSSES["cross_entropy"]
+    Loss(squared=0.0, cross_entropy=1.0, tolerance=0.0)
+    """
+
+
 HALF_SQUARED = Loss()  # the paper's
-LOSSES = {
-    "squared": HALF_SQUARED,
-    "cross_entropy": Loss(squared=0.0, cross_entropy=1.0),
-    "squared_and_cross_entropy": Loss(cross_entropy=0.1),
-}
+LOSSES = NamedLosses(
+    {
+        "squared": HALF_SQUARED,
+        "cross_entropy": Loss(squared=0.0, cross_entropy=1.0),
+        "squared_and_cross_entropy": Loss(cross_entropy=0.1),
+    }
+)
 
 
 def check_loss(architecture: NetworkOf[Any, Any, Any], loss: Loss) -> None:
