@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,7 @@ class RecurrentUpdate(UpdateRule[Model]):
         check_optimiser(self.optimiser, jax.eval_shape(self._draw, key_shape()))
         convert_fields(self, functools.partial(as_float, least=0.0), "tolerance")
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return picklable(self, "use `make_optimiser`, or make the rule in the worker")
 
     def init(self, key: jax.Array) -> Model:

@@ -164,6 +164,7 @@ class Network(Protocol):
 
 Data = Any  # what all sequences of a trial share: a pytree that only the task knows, or None
 NetworkT = TypeVar("NetworkT", bound=Network, covariant=True)
+ResultT = TypeVar("ResultT")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -259,7 +260,7 @@ class Task(Generic[NetworkT]):
             example = check_functions(self)
             object.__setattr__(self, "max_length", example.inputs.shape[0])
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return picklable(self, "define it with `def` in a module")
 
     def sample_batch(self, key: jax.Array, size: int, data: Data = None) -> Example:
@@ -339,7 +340,7 @@ def replace_hyperparameters(task: Task, **fields: object) -> Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class Bound:
+class Bound(Generic[ResultT]):
     """A function of a module whose first arguments are given.
 
     Unlike a closure, it can be compared, hashed and pickled, and so can a task that is made of such
@@ -350,10 +351,10 @@ class Bound:
       arguments: hashable.
     """
 
-    fun: Callable[..., Any]
+    fun: Callable[..., ResultT]
     arguments: tuple
 
-    def __call__(self, *rest: Any) -> Any:
+    def __call__(self, *rest: object) -> ResultT:
         """Call the function."""
         return self.fun(*self.arguments, *rest)
 
