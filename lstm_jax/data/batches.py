@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from lstm_jax.cell.units import MaybeNone
 from lstm_jax.cell.validation import as_integer, displayed, require
+from lstm_jax.network.padding import pad
 
 
 class Batch(NamedTuple):
@@ -78,8 +79,8 @@ def batches(
         chosen = None
         if of_all is not None:
             parts = [of_all[i] for i in members]
-            chosen = _pad(parts, longest) if per_step else np.stack(parts)
-        yield Batch(_pad([sequences[i] for i in members], longest), steps[members], chosen)
+            chosen = pad(parts, longest) if per_step else np.stack(parts)
+        yield Batch(pad([sequences[i] for i in members], longest), steps[members], chosen)
 
 
 def _order(
@@ -102,13 +103,6 @@ def _order(
     if rng is not None:
         rng.shuffle(found)
     return found
-
-
-def _pad(arrays: Sequence[np.ndarray], steps: int) -> np.ndarray:
-    padded = np.zeros((len(arrays), steps, *arrays[0].shape[1:]), arrays[0].dtype)
-    for row, array in zip(padded, arrays, strict=True):
-        row[: len(array)] = array
-    return padded
 
 
 def _as_sequences(name: str, data: object) -> list[np.ndarray]:

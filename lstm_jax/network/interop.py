@@ -244,13 +244,15 @@ def to_library(library: str, architecture: NetworkWith[P], parameters: P) -> Any
     """
     check_choice("library", library, tuple(LAYOUTS))
     check_network(architecture)
+    for layer in architecture.layers:
+        _check_modern(library, layer)
     normalisation = architecture.normalisation
     require(normalisation == "none", "normalisation", "'none'", normalisation)
     check_parameters(architecture, parameters)
     both = [layers for layers in (parameters.layers, parameters.backward) if layers is not None]
     rows = [
-        [_layer_to_library(library, layer, weights) for weights in directions]
-        for layer, *directions in zip(architecture.layers, *both, strict=True)
+        [_layer_to_library(LAYOUTS[library], weights) for weights in directions]
+        for directions in zip(*both, strict=True)
     ]
     if not isinstance(architecture, Stack):
         return rows[0][0]
@@ -268,11 +270,7 @@ def _join_torch(rows: list[list[dict]]) -> dict[str, np.ndarray]:
     return joined
 
 
-def _layer_to_library(
-    library: str, architecture: Architecture, layer: Layer[UnitWeights]
-) -> dict[str, np.ndarray | dict[str, np.ndarray]]:
-    layout = LAYOUTS[library]
-    _check_modern(library, layout, architecture)
+def _layer_to_library(layout: Layout, layer: Layer[UnitWeights]) -> dict:
     cell = layer.cell.input
     require(not isinstance(cell, Tracer), "parameters", "arrays outside jit and grad", cell)
     require(cell.ndim == 2, "parameters", "those of one network, without lanes", cell.shape)
@@ -345,8 +343,7 @@ def _nearest(library: str, names: Names) -> str:
     return max((library, *LAYOUTS), key=likeness)
 
 
-def _check_modern(library: str, layout: Layout, architecture: Architecture) -> None:
-    check_type("architecture", architecture, Architecture)
+def _check_modern(library: str, architecture: Architecture) -> None:
     wanted = modern(architecture.num_inputs, architecture.num_cells)
     free = ("num_outputs", "output", "input_to_output", "biases")
     names = [f.name for f in dataclasses.fields(Architecture) if f.name not in free]
@@ -354,5 +351,5 @@ def _check_modern(library: str, layout: Layout, architecture: Architecture) -> N
     if other:
         raise ValueError(f"{library} has no layer with the {', '.join(other)} of architecture")
     biased = {*_UNIT_TYPES.values()} & {*architecture.biased}
-    if len(biased) < 4 and (biased or layout.added_to_forget):
+    if len(biased) < 4 and (biased or LAYOUTS[library].added_to_forget):
         raise ValueError(f"{library} needs biases of all units, got {architecture.biases!r}")

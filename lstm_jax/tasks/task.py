@@ -301,6 +301,22 @@ def _check_stack(task: Task, stack: Stack) -> None:
         raise ValueError(f"update_after must be 'sequence' for two directions, got {got}")
 
 
+def targets_by_step(task: Task, example: Example) -> tuple[jax.Array, jax.Array]:
+    """Return the targets of all steps, [T, K], and whether they count, [T] bool."""
+    counts, targets = real_steps(example), example.targets
+    if task.error_at == "end":
+        counts = counts & ~jnp.append(counts[1:], False)
+        targets = jnp.broadcast_to(targets[None], (len(counts), len(targets)))
+    return targets, counts
+
+
+def at_targets(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
+    """Return the outputs [K] of the last step, or [T, K] with 0 at the padding."""
+    if task.error_at == "end":
+        return outputs[example.length - 1]
+    return jnp.where(real_steps(example)[:, None], outputs, 0)
+
+
 def replace_architecture(task: Task, **fields: object) -> Task:
     """Return the task with some fields of its architecture replaced.
 
