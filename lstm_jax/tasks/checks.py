@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Hashable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 EXAMPLE_FIELDS = ("inputs", "targets", "true_targets", "length", "legal")
 DRAWN = 8  # sequences of a generator whose values are checked
+T = TypeVar("T")
+Shapes = object  # a pytree of `jax.ShapeDtypeStruct`
 Shapes = object  # a pytree of `jax.ShapeDtypeStruct`
 
 
@@ -39,8 +41,8 @@ def lenient() -> Iterator[None]:
         yield
 
 
-def result_shapes(function: Callable, *arguments: Shapes) -> Shapes:
-    """Return the shapes that a function returns.
+def result_shapes(function: Callable[..., T], *arguments: Shapes) -> T:
+    """Return what a function returns, with shapes in place of arrays.
 
     What `jax.eval_shape` caches at every call lives as long as the function that it is given.
     """
