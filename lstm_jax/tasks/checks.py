@@ -28,7 +28,6 @@ EXAMPLE_FIELDS = ("inputs", "targets", "true_targets", "length", "legal")
 DRAWN = 8  # sequences of a generator whose values are checked
 T = TypeVar("T")
 Shapes = object  # a pytree of `jax.ShapeDtypeStruct`
-Shapes = object  # a pytree of `jax.ShapeDtypeStruct`
 
 
 @contextlib.contextmanager
