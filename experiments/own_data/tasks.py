@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from numpy.typing import ArrayLike
+from jax.typing import ArrayLike
 
 from experiments.cli.python_file import load_object
 from experiments.own_data.files import Data
