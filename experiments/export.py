@@ -25,7 +25,6 @@ import numpy as np
 from experiments.cli.command import Command, FlagSet, FlagValues, configure
 from experiments.cli.files import check_free
 from lstm_jax import Architecture, Parameters, apply, load, to_library
-from lstm_jax.cell.parameters import layers_of
 from lstm_jax.network.writing import write_atomically
 
 FORMATS = ("stablehlo", "torch")
@@ -75,7 +74,7 @@ def torch_weights(net: Architecture, parameters: Parameters) -> bytes:
     """Return the weights as torch has them; raise ValueError if it has no such network."""
     from safetensors.numpy import save as as_safetensors
 
-    if layers_of(net)[-1].input_to_output:
+    if net.layers[-1].input_to_output:
         raise ValueError("torch.nn.Linear has no input_to_output of architecture")
     arrays = to_library("torch.nn.LSTM", net, parameters)
     named = {f"lstm.{name}": array for name, array in arrays.items()}

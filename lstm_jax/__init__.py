@@ -24,18 +24,20 @@ from lstm_jax import baselines, data, network, plots, tasks, training
 from lstm_jax.analysis import scores
 from lstm_jax.analysis.diagnostics import Finding, diagnose
 from lstm_jax.cell.activations import ACTIVATIONS, Activation, register_activation
-from lstm_jax.cell.architecture import Architecture, Layer
-from lstm_jax.cell.parameters import (
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import check_parameters, initialise
+from lstm_jax.cell.records import (
+    Activations,
     OutputWeights,
     Parameters,
     StackParameters,
+    State,
     UnitWeights,
-    check_parameters,
-    initialise,
 )
-from lstm_jax.cell.scan import Activations, Steps
+from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.stack import Stack, make_stack
-from lstm_jax.cell.step import State, zero_state
+from lstm_jax.cell.step import zero_state
+from lstm_jax.cell.units import Layer
 from lstm_jax.network import online
 from lstm_jax.network.attention import (
     AdditiveAttention,
@@ -67,15 +69,7 @@ from lstm_jax.network.padding import pad_sequences
 from lstm_jax.network.run import RunOptions
 from lstm_jax.network.states import load_state, save_state
 from lstm_jax.tasks import Example, Hyperparameters, Task, make_task, row_names
-from lstm_jax.training.fit import (
-    Epoch,
-    FitResult,
-    FitState,
-    fit,
-    init_fit,
-    mean_loss,
-    write_epochs,
-)
+from lstm_jax.training.fit import Epoch, FitResult, FitState, fit, init_fit, mean_loss, write_epochs
 from lstm_jax.training.host import processes
 from lstm_jax.training.host.cpu import configure_cpu
 from lstm_jax.training.recipes.recipe import Recipe, make_recipe

@@ -11,9 +11,11 @@ import numpy as np
 import oracle
 from hypothesis import strategies as st
 
-from lstm_jax.cell.architecture import Architecture, Layer
-from lstm_jax.cell.parameters import OutputWeights, Parameters, UnitWeights, parameter_shapes
-from lstm_jax.cell.step import State, zero_state
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import parameter_shapes
+from lstm_jax.cell.records import OutputWeights, Parameters, State, UnitWeights
+from lstm_jax.cell.step import zero_state
+from lstm_jax.cell.units import Layer
 
 # Compiles in half the time of `jax.jit`; for tests of many networks, on few steps of each.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

@@ -14,7 +14,7 @@ import oracle
 from helpers import from_oracle, to_oracle
 
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters
+from lstm_jax.cell.records import Parameters
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
 from lstm_jax.training.host.cpu import BATCH_SIZE

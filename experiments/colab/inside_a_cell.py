@@ -180,7 +180,7 @@ learner = lstm.init_learner(net, by_hand(), optax.sgd(0.1))
 traces = []
 for x_t in inputs:
     _, learner = lstm.learn(net, learner, x_t)
-    traces.append((learner.traces.input_gate.input[1, 0], learner.traces.cell.input[0, 0]))
+    traces.append((learner.traces[0].input_gate.input[1, 0], learner.traces[0].cell.input[0, 0]))
 figure, (axes,) = style.new_figure(7.5, 3.2)
 for trace, weight in zip(zip(*traces), ("store → input gate", "value → cell input")):
     axes.plot(trace, "o-", drawstyle="steps-mid", label=f"∂s/∂w, {weight}")

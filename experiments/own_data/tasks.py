@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from experiments.cli.python_file import load_object
 from experiments.own_data.files import Data
@@ -29,7 +30,7 @@ from lstm_jax.plots import style
 
 MAX_CLASSES = 30  # of a picture
 
-Loss = Callable[[jax.Array, jax.Array, jax.Array | None], jax.Array]
+Loss = Callable[[jax.Array, ArrayLike, jax.Array | None], jax.Array]
 About = Document  # what `predict` must know of the data, as JSON
 
 

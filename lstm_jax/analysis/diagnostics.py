@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,13 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import GATES, Architecture, NetworkOf
-from lstm_jax.cell.parameters import check_parameters, layers_of
-from lstm_jax.cell.scan import Activations, Steps
+from lstm_jax.cell.architecture import Architecture, NetworkWith
+from lstm_jax.cell.parameters import check_parameters
+from lstm_jax.cell.records import Activations, P
+from lstm_jax.cell.scan import Steps
+from lstm_jax.cell.units import GATES
 from lstm_jax.cell.validation import as_array, check_symbols, displayed
 from lstm_jax.network.layer import unroll_one
-
-P = TypeVar("P")
 
 MOST_NAMED = 4  # most inputs that a sentence names
 
@@ -68,7 +68,7 @@ class Finding(NamedTuple):
 
 
 def diagnose(
-    architecture: NetworkOf[P, Any, Any],
+    architecture: NetworkWith[P],
     parameters: P,
     inputs: ArrayLike,
     length: ArrayLike | None = None,
@@ -103,19 +103,18 @@ def diagnose(
       ValueError: if an argument does not fit the architecture, or the inputs are not finite.
     """
     check_parameters(architecture, parameters)
-    num_inputs = layers_of(architecture)[0].num_inputs
+    num_inputs = architecture.num_inputs
     inputs, length = _as_batch(inputs, length)
     names = [f"input {i}" for i in range(num_inputs)] if symbols is None else symbols
     if not isinstance(names, (tuple, list)) or len(names) != num_inputs:
         raise ValueError(f"symbols must name all inputs, got {displayed(symbols)}")
     is_real = np.arange(inputs.shape[1]) < length[:, None]
-    net: Any = architecture
-    weights: Any = parameters
-    seen, _ = unroll_one(net, weights, inputs[0], layer, Steps(length=int(length[0])))  # checks
+    steps = Steps(length=int(length[0]))
+    seen, _ = unroll_one(architecture, parameters, inputs[0], layer, steps)  # checks
     check_symbols("inputs", inputs.T, num_inputs, is_real.T)
     if not np.isfinite(inputs[is_real]).all():
         raise ValueError("inputs must be finite, but hold NaN or infinity")
-    activations = _activations(net, layer, weights, inputs, length)
+    activations = _activations(architecture, layer, parameters, inputs, length)
     is_top = seen.num_outputs > 0
     record = Record(
         seen,
@@ -123,14 +122,14 @@ def diagnose(
         inputs,
         is_real,
         names,
-        np.abs(np.asarray(weights.output.cell, np.float64)).sum(1) if is_top else None,
+        np.abs(np.asarray(parameters.output.cell, np.float64)).sum(1) if is_top else None,
     )
     return [finding for detect in DETECTORS for finding in detect(record)]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _activations(
-    architecture: Any, layer: int, parameters: Any, inputs: jax.Array, length: jax.Array
+    architecture: NetworkWith[P], layer: int, parameters: P, inputs: jax.Array, length: jax.Array
 ) -> Activations:
     run = lambda x, n: unroll_one(architecture, parameters, x, layer, Steps(length=n))[1]
     return jax.vmap(run)(inputs, length)
@@ -156,9 +155,7 @@ class Record(NamedTuple):
     inputs: np.ndarray  # [B, T] integers or [B, T, I] floating
     is_real: np.ndarray  # [B, T] bool, False at padding
     symbols: Sequence[str]  # the names of the I inputs
-    to_outputs: (
-        np.ndarray | None
-    )  # [C], the sum of the absolute weights of each cell to the outputs
+    to_outputs: np.ndarray | None  # [C], each cell's absolute weights to the outputs, summed
 
     @property
     def extent(self) -> str:

@@ -19,9 +19,10 @@ import jax.numpy as jnp
 from lstm_jax.baselines import fully_recurrent
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, Weights, as_vectors
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters, join
+from lstm_jax.cell.parameters import join
+from lstm_jax.cell.records import Parameters, State
 from lstm_jax.cell.scan import Sequence, project
-from lstm_jax.cell.step import State, cell_step
+from lstm_jax.cell.step import cell_step
 from lstm_jax.cell.validation import check_choice
 from lstm_jax.network.run import check_run, prepare
 
@@ -93,7 +94,7 @@ def carrousel_factors(
 
 @functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _carrousel_factors(
-    architecture: Architecture, truncate: bool, parameters: Parameters, sequence: Sequence
+    architecture: Architecture, truncate: bool, parameters: Parameters, sequence: Sequence[State]
 ) -> jax.Array:
     sequence = prepare(sequence, architecture.num_inputs)
     weights = join(architecture, parameters.layer)

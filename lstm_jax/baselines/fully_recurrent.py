@@ -59,9 +59,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.activations import logistic
-from lstm_jax.cell.architecture import MaybeNone
 from lstm_jax.cell.lanes import weighted_sum
 from lstm_jax.cell.parameters import draw_weights, shape_leaf
+from lstm_jax.cell.units import MaybeNone
 from lstm_jax.cell.validation import as_float, as_integer, check_choice, convert_fields
 from lstm_jax.network.losses import half_squared_error, ignore_within_tolerance
 

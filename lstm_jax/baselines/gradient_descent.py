@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ from lstm_jax.cell.validation import as_float, check_choice, check_type, convert
 from lstm_jax.network.optimisers import check_optimiser, make_optimiser
 from lstm_jax.tasks.checks import key_shape
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Published, Task, real_steps
+from lstm_jax.tasks.task import Example, Published, Task, at_targets, targets_by_step
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import NOISE, UpdateRule, Vmapped
 from lstm_jax.training.update_rules.stored_keys import fold_into_keys
@@ -71,7 +71,7 @@ class RecurrentUpdate(UpdateRule[Model]):
         check_optimiser(self.optimiser, jax.eval_shape(self._draw, key_shape()))
         convert_fields(self, functools.partial(as_float, least=0.0), "tolerance")
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return picklable(self, "use `make_optimiser`, or make the rule in the worker")
 
     def init(self, key: jax.Array) -> Model:
@@ -88,7 +88,7 @@ class RecurrentUpdate(UpdateRule[Model]):
         else:
             gradient, outputs = self.gradient(net, model.weights, sequence)
             model = _descend(self.optimiser, model, gradient)
-        return model, _at_targets(self.task, outputs, example)
+        return model, at_targets(self.task, outputs, example)
 
     def outputs(self, model: Model, example: Example) -> jax.Array:
         """Return the outputs at the targets, [K] or [T, K]."""
@@ -99,10 +99,7 @@ class RecurrentUpdate(UpdateRule[Model]):
         return initialise(key, self.task.architecture, init_range=init_range)
 
     def _supervised(self, example: Example) -> SupervisedSequence:
-        has_target, targets = real_steps(example), example.targets
-        if self.task.error_at == "end":
-            has_target = has_target & ~jnp.append(has_target[1:], False)
-            targets = jnp.broadcast_to(targets[None], (len(has_target), len(targets)))
+        targets, has_target = targets_by_step(self.task, example)
         at_steps = has_target.astype(targets.dtype)
         tolerance = jnp.full_like(at_steps, self.tolerance) if self.tolerance else None
         return SupervisedSequence(example.inputs, targets, at_steps, tolerance)
@@ -150,14 +147,7 @@ def learn_online(
 
 def task_outputs(task: Task, weights: Weights, example: Example) -> jax.Array:
     """Return the outputs of the task's `RecurrentNet` at the targets, [K] or [T, K]."""
-    return _at_targets(task, apply(task.architecture, weights, example.inputs), example)
-
-
-def _at_targets(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
-    """Return the outputs [K] of the last step, or [T, K] with 0 at the padding."""
-    if task.error_at == "end":
-        return outputs[example.length - 1]
-    return jnp.where(real_steps(example)[:, None], outputs, 0)
+    return at_targets(task, apply(task.architecture, weights, example.inputs), example)
 
 
 def training_loop(

@@ -16,10 +16,7 @@ import jax
 import jax.numpy as jnp
 from optax.tree_utils import tree_where
 
-from lstm_jax.baselines.fully_recurrent import (
-    Weights,
-    initialise,
-)
+from lstm_jax.baselines.fully_recurrent import Weights, initialise
 from lstm_jax.baselines.gradient_descent import task_outputs
 from lstm_jax.tasks.task import Example, Task
 from lstm_jax.training.update_rules.base import UpdateRule, as_key

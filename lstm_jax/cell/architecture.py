@@ -11,102 +11,30 @@ Dimensions, here and everywhere in this package:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, get_args
-
-import jax
-import jax.numpy as jnp
+from typing import ClassVar, Generic, Literal, TypeVar, get_args
 
 from lstm_jax.cell.activations import ACTIVATIONS, output_activations
-from lstm_jax.cell.pytrees import exportable, static
+from lstm_jax.cell.pytrees import static
+from lstm_jax.cell.records import (
+    Activations,
+    AnyActivations,
+    AnyParameters,
+    AnyState,
+    LayerState,
+    Parameters,
+    StackParameters,
+    State,
+)
+from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, UnitType
 from lstm_jax.cell.validation import as_float, as_integer, check_choice, require
 
-if TYPE_CHECKING:  # ruff does not read the strings of a base class
-    from lstm_jax.cell.parameters import Parameters  # noqa: F401
-    from lstm_jax.cell.scan import Activations  # noqa: F401
-    from lstm_jax.cell.step import State  # noqa: F401
-
-T = TypeVar("T")
 P = TypeVar("P", covariant=True)
 S = TypeVar("S", covariant=True)
 A = TypeVar("A", covariant=True)
 
-# `Array | MaybeNone` is an array that is None for unit types that the architecture lacks. A type
-# checker cannot know which ones those are; with None itself it would ask for a check at every use.
-MaybeNone = Any
-
-
-class UnitType(NamedTuple):
-    """One type of unit in the hidden layer.
-
-    Attributes:
-      name: its field in `Layer`, and so in `Parameters.layer`.
-      count_field: the field of `Architecture` with the number of units; for a gate, whether there
-        are any.
-      activation: the field of `State` and `Activations` that holds what the hidden layer sees of
-        it.
-      is_gate: whether there is one per memory block, as a factor of a value of each of its cells.
-      enters_state: whether its value enters the internal state, so that there are traces (eqs. 25,
-        27).
-      peephole: the internal states of its block that a peephole feeds to it.
-    """
-
-    name: str
-    count_field: str
-    activation: str
-    is_gate: bool = False
-    enters_state: bool = False
-    peephole: Literal["s(t-1)", "s(t)", "none"] = "none"
-
-
-# Counts, weights, initial biases, peepholes, states, traces and argument checks follow from a row.
-# CONTRIBUTING.md, "Add a type of unit", lists the rest.
-UNIT_TYPES = (
-    UnitType("input_gate", "input_gates", "input_gate", True, True, "s(t-1)"),
-    UnitType("forget_gate", "forget_gates", "forget_gate", True, True, "s(t-1)"),
-    UnitType("output_gate", "output_gates", "output_gate", True, False, "s(t)"),
-    UnitType("cell", "num_cells", "cell_output", enters_state=True),
-    UnitType("hidden", "num_hidden", "hidden"),
-)
-GATES = tuple(unit_type for unit_type in UNIT_TYPES if unit_type.is_gate)
-
-
-@exportable
-class Layer(NamedTuple, Generic[T]):
-    """One entry per type of unit of the hidden layer, in the layer's order.
-
-    Entries are weights (`Layer[UnitWeights]`) or arrays over the units; None for absent types.
-
-    Attributes:
-      input_gate: that of the J input gates, in_j.
-      forget_gate: that of the J forget gates, phi_j; not in the paper of 1997.
-      output_gate: that of the J output gates, out_j.
-      cell: that of the C memory cells, c_j^v, block by block.
-      hidden: that of the N conventional hidden units, i.
-    """
-
-    input_gate: T | MaybeNone
-    forget_gate: T | MaybeNone
-    output_gate: T | MaybeNone
-    cell: T | MaybeNone
-    hidden: T | MaybeNone
-
-
-def map_layer(function: Callable[..., T | None], *layers: Layer) -> Layer[T]:
-    """Return function(unit_type, *entries) per type; None where one of the layers has None."""
-    is_absent = lambda entries: any(entry is None for entry in entries)
-    rows = zip(UNIT_TYPES, *layers, strict=True)
-    return Layer(*(None if is_absent(row) else function(*row) for row in rows))
-
-
-def add_layers(layer: Layer[T], other: Layer[T]) -> Layer[T]:
-    """Add two layers; an entry that one of them lacks counts as 0."""
-    add = lambda a, b: a if b is None else b if a is None else jax.tree.map(jnp.add, a, b)
-    return Layer(*map(add, layer, other))
-
-
 Biases = Literal["none", "gates", "hidden", "all"]
 Sources = Literal["all", "cells", "none"]
+Normalisation = Literal["none", "rms", "layer"]
 
 _UNITS = (*(unit_type.name for unit_type in UNIT_TYPES), "output")  # all that may have a bias
 _BIASED: dict[str, tuple[str, ...]] = {
@@ -118,12 +46,58 @@ _BIASED: dict[str, tuple[str, ...]] = {
 
 
 class NetworkOf(Generic[P, S, A]):
-    """An `Architecture` or a `Stack`; P, S and A are its parameters, states and activations."""
+    """An `Architecture` or a `Stack`; P, S and A are its parameters, states and activations.
+
+    Functions of networks read their layers, and make P, S and A of what belongs to each layer.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
+    layers: tuple[Architecture, ...]
+    num_inputs: int
+    num_outputs: int
+    output: str
+    bidirectional: bool = False
+    dropout: float = 0.0
+    normalisation: Normalisation = "none"
+
+    def seen(self, index: int) -> Architecture:
+        """Return a layer as those see it that are above: with the blocks of both directions."""
+        return self.layers[index]
+
+    def make_parameters(self, weights: StackParameters) -> P:
+        """Return the parameters of the network from those of its layers."""
+        raise NotImplementedError
+
+    def make_state(self, states: tuple[LayerState, ...]) -> S:
+        """Return the state of the network from those of its layers."""
+        raise NotImplementedError
+
+    def make_activations(self, activations: tuple[Activations, ...]) -> A:
+        """Return the activations of the network from those of its layers."""
+        raise NotImplementedError
+
+
+NetworkWith = NetworkOf[P, AnyState, AnyActivations]
+NetworkWithState = NetworkOf[P, S, AnyActivations]
+AnyNetwork = NetworkWith[AnyParameters]
+
+
+def check_network(architecture: object) -> None:
+    """Raise ValueError unless a value is an architecture or a stack."""
+    is_network = isinstance(architecture, NetworkOf)
+    require(is_network, "architecture", "an Architecture or a Stack", architecture)
+
+
+def check_outputs(architecture: AnyNetwork) -> None:
+    """Raise ValueError unless a value is a network with output units."""
+    check_network(architecture)
+    if not architecture.num_outputs:
+        raise ValueError("num_outputs must be at least 1 here, got 0; unroll runs a hidden layer")
 
 
 @static
 @dataclasses.dataclass(frozen=True)
-class Architecture(NetworkOf["Parameters", "State", "Activations"]):
+class Architecture(NetworkOf[Parameters, State, Activations]):
     """The topology of an LSTM network (section 4, appendix A.1), of 1997 or a descendant.
 
     The hidden layer holds, in this order, the J input gates, J forget gates, J output gates, the C
@@ -211,6 +185,11 @@ class Architecture(NetworkOf["Parameters", "State", "Activations"]):
         normalise("initial_activation", as_float("initial_activation", self.initial_activation))
 
     @property
+    def layers(self) -> tuple[Architecture, ...]:
+        """The network as a stack of one layer."""
+        return (self,)
+
+    @property
     def num_blocks(self) -> int:
         """J, the number of memory blocks."""
         return len(self.blocks)
@@ -264,3 +243,17 @@ class Architecture(NetworkOf["Parameters", "State", "Activations"]):
     def has_peephole(self, unit_type: UnitType) -> bool:
         """Return whether units of a type see internal states."""
         return self.peepholes and unit_type.peephole != "none" and self.count(unit_type) > 0
+
+    def make_parameters(self, weights: StackParameters) -> Parameters:
+        """Return the parameters of the one layer."""
+        return Parameters(weights.layers[0], weights.output)
+
+    def make_state(self, states: tuple[LayerState, ...]) -> State:
+        """Return the state of the one layer."""
+        (state,) = states
+        assert isinstance(state, State)
+        return state
+
+    def make_activations(self, activations: tuple[Activations, ...]) -> Activations:
+        """Return the activations of the one layer."""
+        return activations[0]

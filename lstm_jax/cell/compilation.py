@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 from jax.sharding import PartitionSpec
@@ -13,7 +13,7 @@ Function = TypeVar("Function", bound=Callable)
 
 
 def compiled(
-    num_static: int = 0, results_like: Callable[..., Any] | None = None
+    num_static: int = 0, results_like: Callable[..., object] | None = None
 ) -> Callable[[Function], Function]:
     """Compile a function whose first arguments are static; a decorator.
 
@@ -24,7 +24,7 @@ def compiled(
 
     def decorate(function: Function) -> Function:
         @functools.wraps(function)
-        def on_any_mesh(*arguments: Any) -> Any:
+        def on_any_mesh(*arguments: object) -> object:
             if not jax.sharding.get_abstract_mesh().explicit_axes:
                 return function(*arguments)
             static, arrays = arguments[:num_static], arguments[num_static:]
@@ -37,6 +37,6 @@ def compiled(
     return decorate
 
 
-def shardings(tree: Any) -> Any:
+def shardings(tree: object) -> object:
     """Return how the arrays of a pytree are sharded."""
     return jax.tree.map(lambda array: jax.typeof(array).sharding.spec, tree)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,17 +13,9 @@ from jax.core import Tracer
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
-from lstm_jax.cell.architecture import (
-    GATES,
-    UNIT_TYPES,
-    Architecture,
-    Layer,
-    MaybeNone,
-    NetworkOf,
-    UnitType,
-)
-from lstm_jax.cell.pytrees import exportable
-from lstm_jax.cell.stack import Stack
+from lstm_jax.cell.architecture import Architecture, NetworkWith, check_network
+from lstm_jax.cell.records import OutputWeights, P, Parameters, StackParameters, UnitWeights
+from lstm_jax.cell.units import GATES, UNIT_TYPES, Layer, MaybeNone, UnitType
 from lstm_jax.cell.validation import (
     as_number,
     as_real,
@@ -36,87 +27,13 @@ from lstm_jax.cell.validation import (
     require,
 )
 
-P = TypeVar("P")
 
-
-@exportable
-class UnitWeights(NamedTuple):
-    """The incoming weights of the n units of one type; the paper's `w_lm` is `[m, l]` here.
-
-    Attributes:
-      input: [I, n] floating.
-      recurrent: [S, n], the sources in the order of `Layer`; None if the layer does not see itself.
-      bias: [n]; None without biases.
-      peephole: [C], from each cell to its block's gate; None without peepholes. After `join`, a
-        `Layer`.
-    """
-
-    input: jax.Array
-    recurrent: jax.Array | MaybeNone
-    bias: jax.Array | MaybeNone
-    peephole: MaybeNone = None
-
-
-@exportable
-class OutputWeights(NamedTuple):
-    """The incoming weights of the K output units, which see no gates.
-
-    Attributes:
-      cell: [C, K] floating.
-      hidden: [N, K]; None without conventional hidden units.
-      input: [I, K] with `input_to_output`; otherwise None.
-      bias: [K]; None without biases.
-    """
-
-    cell: jax.Array
-    hidden: jax.Array | MaybeNone
-    input: jax.Array | MaybeNone
-    bias: jax.Array | MaybeNone
-
-
-@exportable
-class Parameters(NamedTuple):
-    """All weights of one network, a pytree; all arrays have one floating dtype.
-
-    Attributes:
-      layer: the weights into the hidden layer, by type of unit.
-      output: the weights into the output units; None without output units.
-    """
-
-    layer: Layer[UnitWeights]
-    output: OutputWeights | MaybeNone
-
-
-@exportable
-class StackParameters(NamedTuple):
-    """All weights of a stack of layers, a pytree; all arrays have one floating dtype.
-
-    Attributes:
-      layers: the weights into each hidden layer, the lowest first.
-      backward: those of the layers that run backwards; None with one direction.
-      output: the weights into the output units, from both directions [2C, K] and [2N, K]; None
-        without output units.
-    """
-
-    layers: tuple[Layer[UnitWeights], ...]
-    backward: tuple[Layer[UnitWeights], ...] | MaybeNone
-    output: OutputWeights | MaybeNone
-
-
-AnyParameters = Parameters | StackParameters
-
-
-def parameter_shapes(architecture: NetworkOf[P, Any, Any]) -> P:
+def parameter_shapes(architecture: NetworkWith[P]) -> P:
     """Return the shape of every weight array, a tuple; None for an absent array."""
-    shapes: Any
-    if isinstance(architecture, Stack):
-        layers = tuple(map(_layer_shapes, architecture.layers))
-        backward = layers if architecture.bidirectional else None
-        shapes = StackParameters(layers, backward, _output_shapes(architecture.seen(-1)))
-    else:
-        net: Any = architecture
-        shapes = Parameters(_layer_shapes(net), _output_shapes(net))
-    return shapes
+    layers = tuple(map(_layer_shapes, architecture.layers))
+    backward = layers if architecture.bidirectional else None
+    outputs = _output_shapes(architecture.seen(-1))
+    return architecture.make_parameters(StackParameters(layers, backward, outputs))
 
 
 def _layer_shapes(architecture: Architecture) -> Layer[MaybeNone]:
@@ -162,7 +79,7 @@ def is_shape(node: object) -> bool:
 
 def initialise(
     key: jax.Array,
-    architecture: NetworkOf[P, Any, Any],
+    architecture: NetworkWith[P],
     *,
     init_range: ArrayLike = 0.1,
     input_gate_bias: Sequence[float] | ArrayLike | None = None,
@@ -193,7 +110,7 @@ def initialise(
     Raises:
       ValueError: if an argument is out of its range, or a gate bias does not fit the architecture.
     """
-    layers = layers_of(architecture)
+    check_network(architecture)
     check_key("key", key)
     check_floating("dtype", dtype)
     largest = float(jnp.finfo(dtype).max) / 2  # the width of the distribution must be finite
@@ -203,7 +120,7 @@ def initialise(
     biases = {}
     for gate, bias in given:
         if bias is not None:
-            for layer in layers:
+            for layer in architecture.layers:
                 _check_gate_bias(layer, gate, bias, largest)
             biases[gate.name] = jnp.array(bias, dtype)
     return _initialise(architecture, jnp.dtype(dtype), key, jnp.asarray(init_range, dtype), biases)
@@ -211,7 +128,7 @@ def initialise(
 
 @functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _initialise(
-    architecture: NetworkOf[P, Any, Any],
+    architecture: NetworkWith[P],
     dtype: DTypeLike,
     key: jax.Array,
     init_range: jax.Array,
@@ -251,26 +168,9 @@ def draw_weights(
     return [row[:size].reshape(shape) for row, size, shape in zip(rows, sizes, shapes, strict=True)]
 
 
-def one_array(parameters: AnyParameters) -> jax.Array:
+def one_array(parameters: Parameters | StackParameters) -> jax.Array:
     """Return an array that every network has, [I, C, *lanes]: all have its dtype and its lanes."""
-    layer = parameters.layer if isinstance(parameters, Parameters) else parameters.layers[0]
-    return layer.cell.input
-
-
-def layers_of(architecture: object) -> tuple[Architecture, ...]:
-    """Return the layers of a network; raise ValueError unless it is an architecture or a stack."""
-    if isinstance(architecture, Stack):
-        return architecture.layers
-    if isinstance(architecture, Architecture):
-        return (architecture,)
-    require(False, "architecture", "an Architecture or a Stack", architecture)
-    return ()
-
-
-def check_outputs(architecture: object) -> None:
-    """Raise ValueError unless an architecture or a stack has output units."""
-    if not layers_of(architecture)[-1].num_outputs:
-        raise ValueError("num_outputs must be at least 1 here, got 0; unroll runs a hidden layer")
+    return parameters.layers[0].cell.input
 
 
 def join(architecture: Architecture, layer: Layer[UnitWeights]) -> UnitWeights:
@@ -293,7 +193,7 @@ def split(architecture: Architecture, units: jax.Array, axis: int = 0) -> Layer[
     return Layer(*(part if part.shape[axis] else None for part in parts))
 
 
-def check_parameters(architecture: NetworkOf[P, Any, Any], parameters: P) -> None:
+def check_parameters(architecture: NetworkWith[P], parameters: P) -> None:
     """Raise ValueError unless `parameters` fit `architecture`.
 
     Structure, shapes and dtypes are always checked; values (NaN, infinity) only outside of `jit`.
@@ -308,8 +208,8 @@ def check_parameters(architecture: NetworkOf[P, Any, Any], parameters: P) -> Non
     Raises:
       ValueError: if an array is missing, unexpected, or of the wrong shape or dtype.
     """
-    layers_of(architecture)
-    wanted: Any = parameter_shapes(architecture)
+    check_network(architecture)
+    wanted = parameter_shapes(architecture)
     check_type("parameters", parameters, type(wanted))
     shapes = jax.tree_util.tree_leaves_with_path(wanted, is_leaf=is_shape)
     found = dict(jax.tree_util.tree_leaves_with_path(parameters))
@@ -339,8 +239,8 @@ def _is_cell_input(path: tuple) -> bool:
     return jax.tree_util.keystr(path).endswith(".cell.input")
 
 
-def _lanes(weights: Any) -> tuple[int, ...]:
-    return np.shape(weights)[2:] if hasattr(weights, "shape") else ()
+def _lanes(weights: object) -> tuple[int, ...]:
+    return weights.shape[2:] if isinstance(weights, (jax.Array, np.ndarray)) else ()
 
 
 def _check_gate_bias(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 from jax import export
@@ -32,7 +32,7 @@ def static(cls: Class) -> Class:
     """
     jax.tree_util.register_static(cls)
 
-    def from_json(text: bytes) -> Any:
+    def from_json(text: bytes) -> object:
         return cls(**json.loads(text))
 
     with contextlib.suppress(ValueError):  # registered before: the module is reloaded

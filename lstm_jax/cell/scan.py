@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,40 +10,17 @@ from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import BOUNDED
-from lstm_jax.cell.architecture import Architecture, MaybeNone
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import (
     FEW_SOURCES,
     one_hot_sum_over_time,
     take_rows,
     weighted_sum_over_time,
 )
-from lstm_jax.cell.parameters import UnitWeights
 from lstm_jax.cell.pytrees import exportable
-from lstm_jax.cell.step import State, cell_step, recurrent_sources, zero_state
-
-
-@exportable
-class Activations(NamedTuple):
-    """The activations of the hidden layer over a sequence; absent types of unit are None.
-
-    Attributes:
-      cell_output: [T, C], y_c.
-      hidden: [T, N], y_i.
-      internal_state: [T, C], s_c.
-      input_gate: [T, J], y_in.
-      output_gate: [T, J], y_out.
-      cell_input: [T, C], g(net_c).
-      forget_gate: [T, J], y_phi.
-    """
-
-    cell_output: jax.Array
-    hidden: jax.Array | MaybeNone
-    internal_state: jax.Array
-    input_gate: jax.Array | MaybeNone
-    output_gate: jax.Array | MaybeNone
-    cell_input: jax.Array
-    forget_gate: jax.Array | MaybeNone = None
-
+from lstm_jax.cell.records import Activations, S, State, UnitWeights
+from lstm_jax.cell.step import cell_step, recurrent_sources, zero_state
+from lstm_jax.cell.units import MaybeNone
 
 ScanOutput = tuple[State, Activations | MaybeNone]
 
@@ -66,8 +43,8 @@ class Steps(NamedTuple):
     reset: ArrayLike | None = None
 
 
-class Sequence(NamedTuple):
-    """The inputs of the hidden layer, as arrays.
+class Sequence(NamedTuple, Generic[S]):
+    """The inputs of a network or of a layer, as arrays.
 
     Attributes:
       inputs: [T, I] floating, or [T] integers for one-hot vectors; None where they are not needed.
@@ -78,7 +55,7 @@ class Sequence(NamedTuple):
     """
 
     inputs: jax.Array | MaybeNone
-    initial_state: State
+    initial_state: S
     mask: jax.Array | None = None
     length: jax.Array | None = None
     reset: jax.Array | None = None
@@ -97,7 +74,7 @@ class LayerScan(NamedTuple):
     record: bool
     truncate: bool = False
 
-    def __call__(self, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
+    def __call__(self, weights: UnitWeights, sequence: Sequence[State]) -> ScanOutput:
         """Run the layer."""
         # With a length, the loop need not mask: the state after the last real step is in the
         # record. An unbounded cell input could overflow in the padding, so it is masked.
@@ -131,7 +108,7 @@ class LayerScan(NamedTuple):
             final = tree_where((sequence.length > 0)[None], last, sequence.initial_state)
         return final, Activations(cell_input=cell_input, **states._asdict())
 
-    def state_at_reset(self, sequence: Sequence) -> State:
+    def state_at_reset(self, sequence: Sequence[State]) -> State:
         """Return the state that a reset sets."""
         s_0 = sequence.initial_state.internal_state
         return zero_state(self.architecture, s_0.dtype, s_0.shape[1:])
@@ -149,7 +126,7 @@ def _inputs_of_loop(
     return weights._replace(recurrent=jnp.concatenate([weights.input, recurrent])), None, inputs
 
 
-def previous_states(layer: LayerScan, sequence: Sequence, activations: Activations) -> State:
+def previous_states(layer: LayerScan, sequence: Sequence[State], activations: Activations) -> State:
     """Return the state before every step, [T, n, *lanes] each, from those after every step."""
     steps = activations.cell_input.shape[0]
     after = State(*(getattr(activations, name) for name in State._fields))
@@ -175,7 +152,7 @@ def project(weights: UnitWeights, inputs: jax.Array) -> jax.Array:
     return net if weights.bias is None else net + weights.bias[None]
 
 
-def last_step(sequence: Sequence, num_steps: int) -> tuple[jax.Array, jax.Array]:
+def last_step(sequence: Sequence[State], num_steps: int) -> tuple[jax.Array, jax.Array]:
     """Mark the step whose state is the final one, [T, *lanes] bool, and whether there is one.
 
     There is none, [*lanes] bool, if no step is real, or none after the last reset. The axes of

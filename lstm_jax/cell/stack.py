@@ -14,22 +14,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, get_args
 
-from lstm_jax.cell.architecture import Architecture, NetworkOf
+from lstm_jax.cell.architecture import Architecture, NetworkOf, Normalisation
 from lstm_jax.cell.pytrees import static
+from lstm_jax.cell.records import Activations, LayerState, StackParameters
 from lstm_jax.cell.validation import as_float, check_choice, check_type, require
 
-if TYPE_CHECKING:  # ruff does not read the strings of a base class
-    from lstm_jax.cell.parameters import StackParameters  # noqa: F401
-    from lstm_jax.cell.scan import Activations  # noqa: F401
-
-Normalisation = Literal["none", "rms", "layer"]
+States = tuple[LayerState, ...]
 
 
 @static
 @dataclasses.dataclass(frozen=True)
-class Stack(NetworkOf["StackParameters", tuple[Any, ...], "tuple[Activations, ...]"]):
+class Stack(NetworkOf[StackParameters, States, tuple[Activations, ...]]):
     """A network of layers on top of each other; `make_stack` makes one from sizes.
 
     >>> lower = Architecture(num_inputs=3, blocks=(2, 2), num_outputs=0)
@@ -114,6 +111,18 @@ class Stack(NetworkOf["StackParameters", tuple[Any, ...], "tuple[Activations, ..
         if not self.bidirectional:
             return layer
         return dataclasses.replace(layer, blocks=2 * layer.blocks, num_hidden=2 * layer.num_hidden)
+
+    def make_parameters(self, weights: StackParameters) -> StackParameters:
+        """Return them as they are."""
+        return weights
+
+    def make_state(self, states: States) -> States:
+        """Return them as they are."""
+        return states
+
+    def make_activations(self, activations: tuple[Activations, ...]) -> tuple[Activations, ...]:
+        """Return them as they are."""
+        return activations
 
 
 def make_stack(

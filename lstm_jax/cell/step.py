@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -32,42 +31,16 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
-from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Layer, MaybeNone, NetworkOf
+from lstm_jax.cell.architecture import Architecture, NetworkWithState, check_network
 from lstm_jax.cell.lanes import weighted_sum
-from lstm_jax.cell.parameters import UnitWeights, layers_of, split
-from lstm_jax.cell.pytrees import exportable
-from lstm_jax.cell.stack import Stack
+from lstm_jax.cell.parameters import is_shape, split
+from lstm_jax.cell.records import Activations, AnyParameters, S, State, UnitWeights
+from lstm_jax.cell.units import UNIT_TYPES, Layer, MaybeNone
 from lstm_jax.cell.validation import check_floating, check_type
-
-if TYPE_CHECKING:
-    from lstm_jax.cell.scan import Activations
-
-S = TypeVar("S")
-
-
-@exportable
-class State(NamedTuple):
-    """The hidden layer's carry from one step to the next; absent types of unit are None.
-
-    Attributes:
-      internal_state: [C], s_c: the constant error carrousels.
-      cell_output: [C], y_c.
-      input_gate: [J], y_in, in [0, 1].
-      output_gate: [J], y_out, in [0, 1].
-      hidden: [N], y_i, in [0, 1].
-      forget_gate: [J], y_phi, in [0, 1].
-    """
-
-    internal_state: jax.Array
-    cell_output: jax.Array
-    input_gate: jax.Array | MaybeNone
-    output_gate: jax.Array | MaybeNone
-    hidden: jax.Array | MaybeNone
-    forget_gate: jax.Array | MaybeNone = None
 
 
 def zero_state(
-    architecture: NetworkOf[Any, S, Any],
+    architecture: NetworkWithState[AnyParameters, S],
     dtype: DTypeLike = jnp.float32,
     lanes: tuple[int, ...] = (),
 ) -> S:
@@ -86,46 +59,43 @@ def zero_state(
     Raises:
       ValueError: if the dtype is not floating, or `lanes` is not a tuple.
     """
-    layers_of(architecture)
+    check_network(architecture)
     check_floating("dtype", dtype)
     check_type("lanes", lanes, tuple)
-    net: Any = architecture
-    if isinstance(net, Stack):
-        return of_layers(net, lambda layer: zero_state(layer, dtype, lanes))
-    full = lambda shape, value: jnp.full(shape, value, dtype)  # each a new array, to be donated
-    internal_state, *activations = state_shapes(net, lanes)
-    start = net.initial_activation
-    others: list[MaybeNone] = [s if s is None else full(s, start) for s in activations]
-    state: Any = State(full(internal_state, 0.0), *others)
-    return state
+
+    def start(layer: Architecture) -> State:
+        full = lambda shape, value: jnp.full(shape, value, dtype)  # each a new array, to be donated
+        y_0 = layer.initial_activation
+        shapes = _layer_shapes(layer, lanes)
+        state = jax.tree.map(lambda shape: full(shape, y_0), shapes, is_leaf=is_shape)
+        return state._replace(internal_state=full(shapes.internal_state, 0.0))
+
+    return _of_layers(architecture, start)
 
 
-def state_shapes(architecture: NetworkOf[Any, S, Any], lanes: tuple[int, ...] = ()) -> S:
+def state_shapes(
+    architecture: NetworkWithState[AnyParameters, S], lanes: tuple[int, ...] = ()
+) -> S:
     """Return the shape of every array of a state, a tuple; None for an absent array."""
-    net: Any = architecture
-    if isinstance(net, Stack):
-        return of_layers(net, lambda layer: state_shapes(layer, lanes))
+    return _of_layers(architecture, lambda layer: _layer_shapes(layer, lanes))
 
+
+def _layer_shapes(layer: Architecture, lanes: tuple[int, ...]) -> State:
     def shape(size: int) -> MaybeNone:
         return (size, *lanes) if size else None
 
-    activations = {
-        unit_type.activation: shape(size)
-        for unit_type, size in zip(UNIT_TYPES, net.sizes, strict=True)
-    }
-    shapes: Any = State(internal_state=shape(net.num_cells), **activations)
-    return shapes
+    sizes = zip(UNIT_TYPES, layer.sizes, strict=True)
+    activations = {unit_type.activation: shape(size) for unit_type, size in sizes}
+    return State(internal_state=shape(layer.num_cells), **activations)
 
 
-def of_layers(stack: Stack, make: Callable[[Architecture], State]) -> Any:
-    """Return the state of a stack: one per layer, or two with two directions."""
-    one = lambda layer: (make(layer), make(layer)) if stack.bidirectional else make(layer)
-    return tuple(map(one, stack.layers))
-
-
-def is_state(node: object) -> bool:
-    """Return whether a node of a pytree is the state of a layer."""
-    return isinstance(node, State)
+def _of_layers(
+    architecture: NetworkWithState[AnyParameters, S], make: Callable[[Architecture], State]
+) -> S:
+    """Return a state per layer, or two with two directions, as the state of the network."""
+    both = architecture.bidirectional
+    one = lambda layer: (make(layer), make(layer)) if both else make(layer)
+    return architecture.make_state(tuple(map(one, architecture.layers)))
 
 
 def cell_step(

@@ -5,11 +5,12 @@ Each raises ValueError with the argument's name, its value and what is allowed.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 import pickle
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, SupportsFloat, SupportsIndex, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 T = TypeVar("T", bound=NamedTuple)
 A = TypeVar("A")
+V = TypeVar("V")
 
 
 def displayed(value: object) -> str:
@@ -37,31 +39,33 @@ def require(is_met: object, name: str, wanted: str, value: object) -> None:
         raise ValueError(f"{name} must be {wanted}, got {displayed(value)}")
 
 
-def as_number(value: Any) -> float:
+def as_number(value: object) -> float:
     """Return a number as a float: NaN if it is not a number, infinite if it is too large."""
-    is_array_of_others = hasattr(value, "dtype") and not jnp.issubdtype(value.dtype, jnp.number)
-    if isinstance(value, (bool, str, bytes)) or is_array_of_others:
+    is_array_of_numbers = jnp.issubdtype(getattr(value, "dtype", int), jnp.number)
+    if isinstance(value, bool) or not is_array_of_numbers or getattr(value, "ndim", 0):
         return math.nan
     try:
-        return math.nan if np.ndim(value) else float(value)
+        return float(value) if isinstance(value, (SupportsFloat, SupportsIndex)) else math.nan
     except OverflowError:
         return math.inf
     except (TypeError, ValueError):
         return math.nan
 
 
-def as_integer(name: str, value: Any, least: int, below: float = math.inf) -> int:
+def as_integer(name: str, value: object, least: int, below: float = math.inf) -> int:
     """Return an integer in [least, below), of Python, NumPy or JAX, as an int."""
-    try:
-        number = least - 1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = least - 1
+    number = least - 1
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        with contextlib.suppress(TypeError):  # an array that is not one integer
+            number = operator.index(value)
     bound = "" if below == math.inf else f" and below {below}"
     require(least <= number < below, name, f"an integer of at least {least}{bound}", value)
     return number
 
 
-def as_float(name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> float:
+def as_float(
+    name: str, value: object, *, least: float = -math.inf, above: float = -math.inf
+) -> float:
     """Return a finite number of float32, at least or above a bound, as a float of Python."""
     number = as_number(value)
     float32 = np.finfo(np.float32)
@@ -72,7 +76,7 @@ def as_float(name: str, value: Any, *, least: float = -math.inf, above: float = 
     return number
 
 
-def convert_fields(record: object, convert: Callable[[str, Any], Any], *names: str) -> None:
+def convert_fields(record: object, convert: Callable[[str, object], object], *names: str) -> None:
     """Replace fields of a frozen dataclass by what `convert` makes of their names and values."""
     for name in names:
         object.__setattr__(record, name, convert(name, getattr(record, name)))
@@ -155,7 +159,7 @@ def _check_parts(name: str, value: object) -> None:
         require(not isinstance(part, (bytes, bytearray)), name, "an array of numbers", value)
 
 
-def _converted(name: str, value: Any, convert: Callable[[Any], A]) -> A:
+def _converted(name: str, value: V, convert: Callable[[V], A]) -> A:
     try:
         return convert(value)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
@@ -300,7 +304,7 @@ def check_fields(name: str, value: T, shapes: T, dtype: DTypeLike) -> None:
             raise ValueError(f"{name}.{field} must be {describe(shape, dtype)}, got {found}{hint}")
 
 
-def picklable(record: object, advice: str) -> dict[str, Any]:
+def picklable(record: object, advice: str) -> dict[str, object]:
     """Return the fields of a dataclass; raise TypeError that names one that cannot be pickled."""
     for name, value in vars(record).items():
         try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lstm_jax.cell.validation import as_integer, require
+from lstm_jax.cell.units import MaybeNone
+from lstm_jax.cell.validation import as_integer, displayed, require
+from lstm_jax.network.padding import pad
 
 
 class Batch(NamedTuple):
@@ -22,7 +24,7 @@ class Batch(NamedTuple):
 
     inputs: np.ndarray
     lengths: np.ndarray
-    targets: Any
+    targets: np.ndarray | MaybeNone
 
     @property
     def is_real(self) -> np.ndarray:
@@ -74,10 +76,11 @@ def batches(
     if epoch is not None:
         rng = np.random.default_rng((as_integer("seed", seed, 0), as_integer("epoch", epoch, 0)))
     for longest, members in _order(steps, size, buckets, rng):
-        chosen: Any = None if of_all is None else [of_all[i] for i in members]
-        if chosen is not None:
-            chosen = _pad(chosen, longest) if per_step else np.stack(chosen)
-        yield Batch(_pad([sequences[i] for i in members], longest), steps[members], chosen)
+        chosen = None
+        if of_all is not None:
+            parts = [of_all[i] for i in members]
+            chosen = pad(parts, longest) if per_step else np.stack(parts)
+        yield Batch(pad([sequences[i] for i in members], longest), steps[members], chosen)
 
 
 def _order(
@@ -102,14 +105,9 @@ def _order(
     return found
 
 
-def _pad(arrays: Sequence[np.ndarray], steps: int) -> np.ndarray:
-    padded = np.zeros((len(arrays), steps, *arrays[0].shape[1:]), arrays[0].dtype)
-    for row, array in zip(padded, arrays, strict=True):
-        row[: len(array)] = array
-    return padded
-
-
-def _as_sequences(name: str, data: Any) -> list[np.ndarray]:
+def _as_sequences(name: str, data: object) -> list[np.ndarray]:
+    if not isinstance(data, Iterable):
+        raise ValueError(f"{name} must be a list of arrays [T, ...], got {displayed(data)}")
     try:
         arrays = [np.asarray(sequence) for sequence in data]
     except (TypeError, ValueError) as error:
@@ -124,16 +122,15 @@ def _as_sequences(name: str, data: Any) -> list[np.ndarray]:
     return [array.astype(dtype, copy=False) for array in arrays]
 
 
-def _as_targets(data: Any, steps: np.ndarray, per_step: bool) -> np.ndarray | list[np.ndarray]:
+def _as_targets(data: object, steps: np.ndarray, per_step: bool) -> Sequence[np.ndarray]:
     if per_step:
-        found: Any = _as_sequences("targets", data)
+        found = _as_sequences("targets", data)
     else:
         try:
-            found = np.asarray(data)
-        except ValueError as error:
-            message = "targets must have one shape; per_step=True pads those of every step"
+            found = list(np.asarray(data))
+        except (TypeError, ValueError) as error:
+            message = "targets must be one per sequence; per_step=True pads those of every step"
             raise ValueError(message) from error
-        require(found.ndim > 0, "targets", "one per sequence", data)
     require(len(found) == len(steps), "targets", f"those of {len(steps)} sequences", len(found))
     return _cut("targets", found, steps) if per_step else found
 

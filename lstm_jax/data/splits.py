@@ -35,7 +35,7 @@ def split(
       ValueError: if a part would be empty, or an argument does not fit.
     """
     size = as_integer("size", size, 1)
-    ends = _ends(size, _check_fractions(fractions))
+    ends = _ends(size, fractions)
     if labels is not None:
         labels = np.asarray(labels)
         require(labels.shape == (size,), "labels", f"of shape ({size},)", labels.shape)
@@ -59,7 +59,7 @@ def split_time(size: int, fractions: Sequence[float] = THREE_PARTS) -> list[slic
       ValueError: if a part would be empty, or an argument does not fit.
     """
     size = as_integer("size", size, 1)
-    ends = _ends(size, _check_fractions(fractions))
+    ends = _ends(size, fractions)
     return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
@@ -72,15 +72,11 @@ def _spread(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return order[np.argsort(place[order], kind="stable")]
 
 
-def _ends(size: int, fractions: np.ndarray) -> list[int]:
-    ends = np.round(size * np.cumsum(fractions)).astype(int).tolist()
-    if min(np.diff([0, *ends])) < 1:
-        raise ValueError(f"fractions must leave something in every part of {size}")
-    return ends
-
-
-def _check_fractions(fractions: Sequence[float]) -> np.ndarray:
+def _ends(size: int, fractions: Sequence[float]) -> list[int]:
     numbers = np.array([as_number(fraction) for fraction in fractions])
     is_met = len(numbers) and np.all(numbers > 0) and abs(numbers.sum() - 1) < 1e-6
     require(is_met, "fractions", "positive numbers with the sum 1", fractions)
-    return numbers
+    ends = np.round(size * np.cumsum(numbers)).astype(int).tolist()
+    if min(np.diff([0, *ends])) < 1:
+        raise ValueError(f"fractions must leave something in every part of {size}")
+    return ends

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 
-def columns(table: Any, names: Sequence[str]) -> np.ndarray:
+class Table(Protocol):
+    """A table by columns, such as a DataFrame, a dictionary of arrays or a structured array."""
+
+    def __getitem__(self, name: str, /) -> object:
+        """Return a column."""
+
+
+def columns(table: Table, names: Sequence[str]) -> np.ndarray:
     """Return columns of a table as an array [rows, columns].
 
     >>> columns({"x": [1, 2], "y": [0.5, 0.0]}, ["x", "y"]).tolist()
     [[1.0, 0.5], [2.0, 0.0]]
 
     Args:
-      table: anything whose `table[name]` is a column: a DataFrame, a dictionary of arrays or a
-        structured array.
+      table: anything whose `table[name]` is a column.
       names: the columns, at least one; of numbers.
 
     Raises:
@@ -31,7 +37,7 @@ def columns(table: Any, names: Sequence[str]) -> np.ndarray:
     return np.column_stack(found)
 
 
-def group(table: Any, names: Sequence[str], by: str) -> tuple[np.ndarray, list[np.ndarray]]:
+def group(table: Table, names: Sequence[str], by: str) -> tuple[np.ndarray, list[np.ndarray]]:
     """Cut a table into sequences, the rows that share a value of the column `by`.
 
     >>> table = {"patient": ["b", "a", "b"], "pulse": [70.0, 80.0, 71.0]}
@@ -58,7 +64,7 @@ def group(table: Any, names: Sequence[str], by: str) -> tuple[np.ndarray, list[n
     return ids[order], [values[members == i] for i in order]
 
 
-def _column(table: Any, name: str) -> np.ndarray:
+def _column(table: Table, name: str) -> np.ndarray:
     try:
         column = np.asarray(table[name])
     except (KeyError, IndexError, ValueError) as error:

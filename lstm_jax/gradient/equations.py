@@ -32,11 +32,10 @@ from jax.typing import DTypeLike
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
-from lstm_jax.cell.architecture import Architecture, Layer, UnitType, add_layers, map_layer
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.lanes import as_indices
-from lstm_jax.cell.parameters import UnitWeights
+from lstm_jax.cell.records import Activations, State, UnitWeights
 from lstm_jax.cell.scan import (
-    Activations,
     LayerScan,
     ScanOutput,
     Sequence,
@@ -44,7 +43,8 @@ from lstm_jax.cell.scan import (
     previous_states,
     recurrent_sources_over_time,
 )
-from lstm_jax.cell.step import State, apply_gate, broadcast_to_cells, by_unit_type, sum_over_blocks
+from lstm_jax.cell.step import apply_gate, broadcast_to_cells, by_unit_type, sum_over_blocks
+from lstm_jax.cell.units import Layer, UnitType, add_layers, map_layer
 
 # One step, or all steps at once with `axis` 1: from activations to net inputs -------------------
 
@@ -118,7 +118,7 @@ def derivatives_of_state(
 
 
 def carrousel_factors(
-    architecture: Architecture, sequence: Sequence, activations: Activations
+    architecture: Architecture, sequence: Sequence[State], activations: Activations
 ) -> jax.Array | None:
     """Return ∂s(t)/∂s(t-1) at every step, [T, C, *lanes]; None if it is 1.0 everywhere."""
     if activations.forget_gate is None and sequence.reset is None:
@@ -147,7 +147,7 @@ def carrousel_errors(
 
 
 def backward_pass(
-    layer: LayerScan, sequence: Sequence, record: ScanOutput, delta: ScanOutput
+    layer: LayerScan, sequence: Sequence[State], record: ScanOutput, delta: ScanOutput
 ) -> tuple[Layer[jax.Array], State]:
     """Return the errors on all net inputs [T, n, *lanes] and on the initial state.
 
@@ -254,7 +254,7 @@ def gradient_from_traces(
 
 
 def advance_traces(
-    layer: LayerScan, traces: Traces, sequence: Sequence, activations: Activations
+    layer: LayerScan, traces: Traces, sequence: Sequence[State], activations: Activations
 ) -> Traces:
     """Return the traces at the end of a chunk from those at its start (eqs. 25, 27)."""
     architecture = layer.architecture

@@ -18,10 +18,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.architecture import Architecture, Layer
-from lstm_jax.cell.parameters import UnitWeights, join
-from lstm_jax.cell.scan import Activations, project
-from lstm_jax.cell.step import State, broadcast_to_cells, cell_step, recurrent_sources
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import join
+from lstm_jax.cell.records import Activations, State, UnitWeights
+from lstm_jax.cell.scan import project
+from lstm_jax.cell.step import broadcast_to_cells, cell_step, recurrent_sources
+from lstm_jax.cell.units import Layer
 from lstm_jax.gradient.equations import (
     Traces,
     add_outer,

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cell.activations import ACTIVATIONS, activate_outputs, logistic
-from lstm_jax.cell.architecture import Architecture, Layer
-from lstm_jax.cell.parameters import Parameters
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.records import Parameters
+from lstm_jax.cell.units import Layer
 
 
 def apply(architecture: Architecture, parameters: Parameters, inputs: jax.Array) -> jax.Array:

@@ -9,14 +9,13 @@ that a batch shares is one product over all sequences and steps.
 from __future__ import annotations
 
 import functools
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax.cell.architecture import GATES, Layer
 from lstm_jax.cell.lanes import (
     FEW_SOURCES,
     one_hot_outer_sum_over_time,
@@ -24,9 +23,9 @@ from lstm_jax.cell.lanes import (
     sum_over_time,
     weighted_sum_over_time,
 )
-from lstm_jax.cell.parameters import UnitWeights, split
+from lstm_jax.cell.parameters import split
+from lstm_jax.cell.records import Activations, State, UnitWeights
 from lstm_jax.cell.scan import (
-    Activations,
     LayerScan,
     ScanOutput,
     Sequence,
@@ -35,34 +34,39 @@ from lstm_jax.cell.scan import (
     recurrent_sources_over_time,
 )
 from lstm_jax.cell.step import sum_over_blocks
+from lstm_jax.cell.units import GATES, Layer
 from lstm_jax.gradient.equations import backward_pass
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)  # drops what is not used
-def truncated(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
+def truncated(layer: LayerScan, weights: UnitWeights, sequence: Sequence[State]) -> ScanOutput:
     """Run `layer`; under `jax.grad`, errors flow back by the paper's truncation rule.
 
     Only first derivatives in reverse mode are defined; others raise TypeError. The error on the
     initial internal state is exact along the carrousel; that on the initial activations is 0.
     """
     weights, sequence = jax.tree.map(_reverse_mode_identity.bind, (weights, sequence))
-    record: Any = _record(layer, weights, sequence)
+    record = _record(layer, weights, sequence)
     net = _net_inputs(layer, weights, sequence, record[1])
     return _truncated(layer, net, weights, sequence, record)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _record(layer: LayerScan, weights: UnitWeights, sequence: Sequence) -> ScanOutput:
+def _run(layer: LayerScan, weights: UnitWeights, sequence: Sequence[State]) -> ScanOutput:
     """Run the layer for the record, through which no error flows."""
     return layer._replace(record=True)(weights, sequence)
 
 
+_record = jax.custom_vjp(_run, nondiff_argnums=(0,))
 _record.defvjp(lambda *arguments: (_record(*arguments), None), lambda *_: (None, None))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _truncated(
-    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: ScanOutput
+    layer: LayerScan,
+    net: Layer,
+    weights: UnitWeights,
+    sequence: Sequence[State],
+    record: ScanOutput,
 ) -> ScanOutput:
     """Run the layer; errors flow to `net` and the initial internal state alone."""
     del net, record
@@ -70,14 +74,20 @@ def _truncated(
 
 
 def _forward(
-    layer: LayerScan, net: Layer, weights: UnitWeights, sequence: Sequence, record: ScanOutput
-) -> tuple[ScanOutput, tuple[Sequence, ScanOutput]]:
+    layer: LayerScan,
+    net: Layer,
+    weights: UnitWeights,
+    sequence: Sequence[State],
+    record: ScanOutput,
+) -> tuple[ScanOutput, tuple[Sequence[State], ScanOutput]]:
     del net, weights
     final, activations = record
     return (final, activations if layer.record else None), (sequence._replace(inputs=None), record)
 
 
-def _backward(layer: LayerScan, residuals: tuple[Sequence, ScanOutput], delta: ScanOutput) -> tuple:
+def _backward(
+    layer: LayerScan, residuals: tuple[Sequence[State], ScanOutput], delta: ScanOutput
+) -> tuple:
     is_floating = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
     refuse = lambda x: _first_order_identity(x) if is_floating(x) else x
     delta_net, delta_start = _backward_pass(layer, *jax.tree.map(refuse, residuals), delta)
@@ -90,7 +100,7 @@ _backward_pass = jax.jit(backward_pass, static_argnums=0, inline=True)
 
 
 def _net_inputs(
-    layer: LayerScan, weights: UnitWeights, sequence: Sequence, activations: Activations
+    layer: LayerScan, weights: UnitWeights, sequence: Sequence[State], activations: Activations
 ) -> Layer[jax.Array]:
     """Return the net inputs at all steps, [T, n, *lanes], of which only derivatives are used."""
     architecture = layer.architecture

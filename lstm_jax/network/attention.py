@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.architecture import MaybeNone
 from lstm_jax.cell.compilation import compiled
 from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.scan import Steps
+from lstm_jax.cell.units import MaybeNone
 from lstm_jax.cell.validation import as_floats, as_real, batch_hint, check_type
 from lstm_jax.network.run import check_steps
 

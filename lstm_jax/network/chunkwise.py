@@ -13,17 +13,15 @@ from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import activate_outputs
-from lstm_jax.cell.architecture import Architecture, add_layers
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.compilation import compiled, shardings
 from lstm_jax.cell.lanes import vary_alike
-from lstm_jax.cell.parameters import Parameters, join
+from lstm_jax.cell.parameters import join
+from lstm_jax.cell.records import Parameters, State
 from lstm_jax.cell.scan import LayerScan, Sequence, Steps
-from lstm_jax.cell.step import State
+from lstm_jax.cell.units import add_layers
 from lstm_jax.cell.validation import as_shaped, as_weights, check_type
-from lstm_jax.gradient.equations import (
-    advance_traces,
-    gradient_from_traces,
-)
+from lstm_jax.gradient.equations import advance_traces, gradient_from_traces
 from lstm_jax.gradient.reverse_mode import truncated
 from lstm_jax.network.layer import net_inputs_only
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
@@ -73,7 +71,7 @@ def _learn_chunk(
     architecture: Architecture,
     loss: Loss,
     learner: Learner[Parameters, State],
-    sequence: Sequence,
+    sequence: Sequence[State],
     targets: jax.Array | None,
     weights: jax.Array | None,
 ) -> tuple[jax.Array, Learner[Parameters, State]]:
@@ -100,11 +98,11 @@ def _learn_chunk(
         (gradient, delta_start), (net, activations, final) = jax.grad(
             at_outputs, argnums=(0, 1), has_aux=True
         )(learner.parameters, learner.state)
-        earlier = gradient_from_traces(architecture, learner.traces, delta_start.internal_state)
+        earlier = gradient_from_traces(architecture, learner.traces[0], delta_start.internal_state)
         gradient = jax.tree.map(jnp.add, learner.gradient, gradient)
         gradient = gradient._replace(layer=add_layers(gradient.layer, earlier))
         learner = learner._replace(gradient=gradient)
-    traces = advance_traces(layer, learner.traces, sequence, activations)
+    traces = advance_traces(layer, learner.traces[0], sequence, activations)
     outputs = activate_outputs(architecture.output, net, axis=1)
     outputs = clear_padding(outputs, sequence.mask)
-    return outputs, learner._replace(state=final, traces=traces)
+    return outputs, learner._replace(state=final, traces=(traces,))

@@ -15,37 +15,33 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from lstm_jax.cell.architecture import Architecture, NetworkOf
-from lstm_jax.cell.parameters import (
-    Parameters,
-    check_parameters,
-    is_shape,
-    one_array,
-    parameter_shapes,
-)
+from lstm_jax.cell.architecture import Architecture, NetworkWith
+from lstm_jax.cell.parameters import check_parameters, is_shape, one_array, parameter_shapes
+from lstm_jax.cell.records import P, Parameters
 from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.validation import as_array, check_floating
 from lstm_jax.network.writing import write_atomically
 
 # A JSON object: strings to null, bools, numbers, strings, lists and objects.
 Document = dict[str, Any]
+# A network and its weights: which class they are of is known at run time alone.
+Network = tuple[Architecture | Any, Parameters | Any]
 
 Array = jax.Array | np.ndarray
-P = TypeVar("P")
 FORMAT = "lstm_jax network 1"
 DTYPES = ("bfloat16", "float16", "float32", "float64")
 
 
 def save(
     path: str | os.PathLike[str],
-    architecture: NetworkOf[P, Any, Any],
+    architecture: NetworkWith[P],
     parameters: P,
     *,
     overwrite: bool = False,
@@ -73,19 +69,17 @@ def save(
     """
     check_parameters(architecture, parameters)
     arrays = {name: np.ascontiguousarray(w) for name, w in _by_name(parameters).items()}
-    dtype = one_array(cast("Any", parameters)).dtype.name
+    dtype = one_array(parameters).dtype.name
     if dtype not in DTYPES:
         raise ValueError(f"parameters must be of one of {', '.join(DTYPES)}, got {dtype}")
     header = {
         "format": FORMAT,
-        "architecture": json.dumps(dataclasses.asdict(cast("Any", architecture))),
+        "architecture": json.dumps(dataclasses.asdict(architecture)),
     }
     write_arrays(path, arrays, header, overwrite=overwrite)
 
 
-def load(
-    path: str | os.PathLike[str], *, dtype: DTypeLike | None = None
-) -> tuple[Architecture | Any, Parameters | Any]:
+def load(path: str | os.PathLike[str], *, dtype: DTypeLike | None = None) -> Network:
     """Read a network from a file of `save`, or from a result file of the experiments.
 
     A result file, whose name ends in .json, holds the network of its first solved trial; if none
@@ -112,9 +106,7 @@ def load(
         is restricted to float32 and no dtype is given.
       FileNotFoundError: if the file does not exist.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"path must be an existing file, got {path}")
+    path = existing_file(path)
     if dtype is not None:
         check_floating("dtype", dtype)
     try:
@@ -129,9 +121,7 @@ def load(
         raise ValueError(f"{path} does not hold a network: {reason}") from error
 
 
-def network_from_document(
-    document: Document, dtype: DTypeLike = jnp.float32
-) -> tuple[Architecture | Any, Parameters | Any]:
+def network_from_document(document: Document, dtype: DTypeLike = jnp.float32) -> Network:
     """Return the network of a result file, given its parsed JSON."""
     try:
         if document["network"] is None:
@@ -143,6 +133,14 @@ def network_from_document(
     plain = lambda path: re.sub(r"\[(\d+)\]", r".\1", path).removeprefix(".")
     arrays = {plain(path): as_array(path, w) for path, w in weights.items()}
     return architecture, _as_parameters(architecture, arrays, dtype)
+
+
+def existing_file(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Return a path; raise FileNotFoundError unless it is that of a file."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be an existing file, got {path}")
+    return path
 
 
 def write_arrays(
@@ -191,7 +189,7 @@ def _as_architecture(fields: Document) -> Architecture | Stack:
 
 
 def _as_parameters(
-    architecture: NetworkOf[P, Any, Any], arrays: Mapping[str, Array], dtype: DTypeLike | None
+    architecture: NetworkWith[P], arrays: Mapping[str, Array], dtype: DTypeLike | None
 ) -> P:
     """Convert arrays by name to the parameters of an architecture, of one dtype that JAX holds."""
     shapes = parameter_shapes(architecture)
@@ -207,7 +205,7 @@ def _as_parameters(
     return parameters
 
 
-def _by_name(tree: Any) -> dict[str, Array]:
+def _by_name(tree: object) -> dict[str, Array]:
     leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_shape)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 

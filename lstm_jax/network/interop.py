@@ -23,7 +23,7 @@ import functools
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -31,21 +31,17 @@ import numpy as np
 from jax.core import Tracer
 from numpy.typing import ArrayLike
 
-from lstm_jax.cell.architecture import Architecture, Layer, NetworkOf
-from lstm_jax.cell.parameters import (
-    OutputWeights,
-    Parameters,
-    StackParameters,
-    UnitWeights,
-    check_parameters,
-    one_array,
-)
+from lstm_jax.cell.architecture import Architecture, NetworkWith, check_network
+from lstm_jax.cell.parameters import check_parameters
+from lstm_jax.cell.records import OutputWeights, P, Parameters, StackParameters, UnitWeights
 from lstm_jax.cell.stack import Stack, without_outputs
+from lstm_jax.cell.units import Layer
 from lstm_jax.cell.validation import as_floats, as_real, check_choice, check_type, require
+from lstm_jax.network.files import Network
 
 Arrays: TypeAlias = "Mapping[str, ArrayLike | Arrays]"  # nested where a name has a dot
+Row: TypeAlias = "Arrays | Sequence[Arrays]"  # of a layer, or of its two directions
 Names = tuple[str, ...]
-P = TypeVar("P")
 
 _UNIT_TYPES = {"i": "input_gate", "f": "forget_gate", "o": "output_gate", "g": "cell"}
 
@@ -75,10 +71,8 @@ LAYOUTS: dict[str, Layout] = {
     "flax.nnx.OptimizedLSTMCell": Layout(
         ("dense_i.kernel",), ("dense_h.kernel",), (("dense_h.bias",),)
     ),
-    "flax.nnx.LSTMCell": Layout(
-        ("ii.kernel", "if_.kernel", "ig.kernel", "io.kernel"),
-        ("hi.kernel", "hf.kernel", "hg.kernel", "ho.kernel"),
-        (("hi.bias", "hf.bias", "hg.bias", "ho.bias"),),
+    "flax.nnx.LSTMCell": _LINEN._replace(
+        input=("ii.kernel", "if_.kernel", "ig.kernel", "io.kernel")  # `if` is a keyword
     ),
     "flax.linen.OptimizedLSTMCell": _LINEN,
     "flax.linen.LSTMCell": _LINEN,
@@ -109,9 +103,7 @@ def modern(num_inputs: int, num_cells: int, *, biases: bool = True) -> Architect
     )
 
 
-def from_library(
-    library: str, arrays: Arrays | Sequence[Any]
-) -> tuple[Architecture | Any, Parameters | Any]:
+def from_library(library: str, arrays: Arrays | Sequence[Row]) -> Network:
     """Convert layers of another library to a network whose outputs are the top's cell outputs.
 
     The output weights are the identity. For other output units, replace `num_outputs`, `output` and
@@ -143,20 +135,21 @@ def from_library(
     if library == "torch.nn.LSTM" and isinstance(arrays, Mapping):
         layers = _torch_layers(arrays)
         arrays = layers if len(layers) > 1 or isinstance(layers[0], tuple) else arrays
-    if isinstance(arrays, (list, tuple)):
-        return _stack(library, arrays)
-    return _layer(library, cast("Arrays", arrays))
+    if isinstance(arrays, Mapping):
+        return _layer(library, arrays)
+    require(isinstance(arrays, (list, tuple)), "arrays", "a mapping, or a list of them", arrays)
+    return _stack(library, arrays)
 
 
-def _stack(library: str, rows: Sequence[Any]) -> tuple[Stack, StackParameters]:
+def _stack(library: str, rows: Sequence[Row]) -> tuple[Stack, StackParameters]:
     """Convert the arrays of each layer, or pairs of those of its directions, to a stack."""
     is_pair = lambda row: isinstance(row, (list, tuple)) and len(row) == 2
     is_both = bool(rows) and all(map(is_pair, rows))
     is_met = is_both or (bool(rows) and all(isinstance(row, Mapping) for row in rows))
     require(is_met, "arrays", "a mapping per layer, or two with two directions", rows)
     found = [
-        [_layer(library, arrays, f"arrays[{i}]") for arrays in (row if is_both else (row,))]
-        for i, row in enumerate(rows)
+        [_layer(library, arrays, f"arrays[{i}]") for arrays in directions]
+        for i, directions in enumerate((row,) if isinstance(row, Mapping) else row for row in rows)
     ]
     for i, ((net, _), *others) in enumerate(found):
         is_met = all(other == net for other, _ in others)
@@ -171,9 +164,9 @@ def _stack(library: str, rows: Sequence[Any]) -> tuple[Stack, StackParameters]:
     return Stack(layers, bidirectional=is_both), weights
 
 
-def _torch_layers(arrays: Mapping[str, Any]) -> list[Any]:
+def _torch_layers(arrays: Arrays) -> list[Row]:
     """Return torch's arrays by layer, and by direction if there are two, under the names of one."""
-    split: dict[tuple[int, bool], dict[str, Any]] = {}
+    split: dict[tuple[int, bool], dict[str, ArrayLike | Arrays]] = {}
     for name, array in arrays.items():
         match = re.fullmatch(r"(\w+)_l(\d+)(_reverse)?", name)
         kind, index, is_back = match.groups() if match else (name, 0, None)
@@ -224,7 +217,7 @@ def _as_real(name: str, array: Any) -> jax.Array:
     return as_real(name, array.float()).astype(jnp.bfloat16)  # NumPy reads no bfloat16 of torch
 
 
-def to_library(library: str, architecture: NetworkOf[P, Any, Any], parameters: P) -> Any:
+def to_library(library: str, architecture: NetworkWith[P], parameters: P) -> Any:
     """Convert the hidden layers of a network to another library's arrays, inverting `from_library`.
 
     >>> from lstm_jax.cell.parameters import initialise
@@ -250,38 +243,38 @@ def to_library(library: str, architecture: NetworkOf[P, Any, Any], parameters: P
         traced, or are of several networks (lanes).
     """
     check_choice("library", library, tuple(LAYOUTS))
-    net, weights = cast("Any", architecture), cast("Any", parameters)
-    if not isinstance(net, Stack):
-        return _layer_to_library(library, net, weights)
-    require(net.normalisation == "none", "normalisation", "'none'", net.normalisation)
-    check_parameters(net, weights)
-    directions = [layers for layers in (weights.layers, weights.backward) if layers is not None]
-    rows: list[Any] = []
-    for layer, *both in zip(net.layers, *directions, strict=True):
-        hidden = without_outputs(layer)
-        found = [_layer_to_library(library, hidden, Parameters(one, None)) for one in both]
-        rows.append(tuple(found) if net.bidirectional else found[0])
-    return _join_torch(rows) if library == "torch.nn.LSTM" else rows
+    check_network(architecture)
+    for layer in architecture.layers:
+        _check_modern(library, layer)
+    normalisation = architecture.normalisation
+    require(normalisation == "none", "normalisation", "'none'", normalisation)
+    check_parameters(architecture, parameters)
+    both = [layers for layers in (parameters.layers, parameters.backward) if layers is not None]
+    rows = [
+        [_layer_to_library(LAYOUTS[library], weights) for weights in directions]
+        for directions in zip(*both, strict=True)
+    ]
+    if not isinstance(architecture, Stack):
+        return rows[0][0]
+    if library == "torch.nn.LSTM":
+        return _join_torch(rows)
+    return [tuple(row) if architecture.bidirectional else row[0] for row in rows]
 
 
-def _join_torch(rows: list[Any]) -> dict[str, Any]:
+def _join_torch(rows: list[list[dict]]) -> dict[str, np.ndarray]:
     """Return the arrays of all layers and directions under torch's names; see `_torch_layers`."""
     joined = {}
     for i, row in enumerate(rows):
-        directions = row if isinstance(row, tuple) else (row,)
-        for arrays, end in zip(directions, ("", "_reverse"), strict=False):
+        for arrays, end in zip(row, ("", "_reverse"), strict=False):
             joined |= {f"{n.removesuffix('_l0')}_l{i}{end}": array for n, array in arrays.items()}
     return joined
 
 
-def _layer_to_library(library: str, architecture: Architecture, parameters: Parameters) -> dict:
-    layout = LAYOUTS[library]
-    _check_modern(library, layout, architecture)
-    check_parameters(architecture, parameters)
-    cell = one_array(parameters)
+def _layer_to_library(layout: Layout, layer: Layer[UnitWeights]) -> dict:
+    cell = layer.cell.input
     require(not isinstance(cell, Tracer), "parameters", "arrays outside jit and grad", cell)
     require(cell.ndim == 2, "parameters", "those of one network, without lanes", cell.shape)
-    layer = jax.tree.map(_as_numpy, parameters.layer)
+    layer = jax.tree.map(_as_numpy, layer)
     layer = _shift_forget_bias(layer, -layout.added_to_forget)
     groups = [getattr(layer, _UNIT_TYPES[gate]) for gate in layout.gates]
     units = jax.tree.map(lambda *parts: np.concatenate(parts, axis=-1), *groups)
@@ -350,8 +343,7 @@ def _nearest(library: str, names: Names) -> str:
     return max((library, *LAYOUTS), key=likeness)
 
 
-def _check_modern(library: str, layout: Layout, architecture: Architecture) -> None:
-    check_type("architecture", architecture, Architecture)
+def _check_modern(library: str, architecture: Architecture) -> None:
     wanted = modern(architecture.num_inputs, architecture.num_cells)
     free = ("num_outputs", "output", "input_to_output", "biases")
     names = [f.name for f in dataclasses.fields(Architecture) if f.name not in free]
@@ -359,5 +351,5 @@ def _check_modern(library: str, layout: Layout, architecture: Architecture) -> N
     if other:
         raise ValueError(f"{library} has no layer with the {', '.join(other)} of architecture")
     biased = {*_UNIT_TYPES.values()} & {*architecture.biased}
-    if len(biased) < 4 and (biased or layout.added_to_forget):
+    if len(biased) < 4 and (biased or LAYOUTS[library].added_to_forget):
         raise ValueError(f"{library} needs biases of all units, got {architecture.biases!r}")

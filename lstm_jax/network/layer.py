@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, TypeVar, cast, get_args
+from typing import TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.architecture import Architecture, NetworkOf
-from lstm_jax.cell.lanes import as_indices
-from lstm_jax.cell.parameters import (
-    OutputWeights,
-    Parameters,
+from lstm_jax.cell.architecture import (
+    AnyNetwork,
+    Architecture,
+    NetworkOf,
+    NetworkWith,
+    NetworkWithState,
+    check_network,
     check_outputs,
-    check_parameters,
-    layers_of,
-    one_array,
 )
-from lstm_jax.cell.scan import Activations, Sequence, Steps
+from lstm_jax.cell.lanes import as_indices
+from lstm_jax.cell.parameters import check_parameters, one_array
+from lstm_jax.cell.records import A, Activations, OutputWeights, P, Parameters, S, State
+from lstm_jax.cell.scan import Sequence, Steps
 from lstm_jax.cell.stack import Stack
-from lstm_jax.cell.step import State
 from lstm_jax.cell.validation import (
     as_array,
     as_input,
@@ -41,19 +42,15 @@ from lstm_jax.cell.validation import (
 from lstm_jax.network.run import (
     At,
     RunOptions,
-    apply_layer,
     check_run,
     check_state,
     run_output_units,
     side_by_side,
     unroll_layer,
 )
-from lstm_jax.network.stack import apply_stack, unroll_stack
+from lstm_jax.network.stack import apply_network, unroll_network
 
-P = TypeVar("P")
-S = TypeVar("S")
-A = TypeVar("A")
-N = TypeVar("N", bound=NetworkOf[Any, Any, Any])
+N = TypeVar("N", bound=AnyNetwork)
 
 
 def unroll(
@@ -99,14 +96,11 @@ def unroll(
     """
     sequence = check_run(architecture, parameters, inputs, steps, initial_state)
     check_type("options", options, RunOptions)
-    net, weights = cast("Any", architecture), cast("Any", parameters)
-    if isinstance(net, Stack):
-        return cast("Any", unroll_stack(net, options, weights, sequence, _as_key(key)))
-    return cast("Any", unroll_layer(net, options, weights, sequence))
+    return unroll_network(architecture, options, parameters, sequence, _as_key(key))
 
 
 def apply(
-    architecture: NetworkOf[P, S, Any],
+    architecture: NetworkWithState[P, S],
     parameters: P,
     inputs: ArrayLike,
     *,
@@ -138,10 +132,7 @@ def apply(
     check_choice("at", at, get_args(At))
     check_type("options", options, RunOptions)
     sequence = check_run(architecture, parameters, inputs, steps, initial_state)
-    net, weights = cast("Any", architecture), cast("Any", parameters)
-    if isinstance(net, Stack):
-        return cast("Any", apply_stack(net, options, at, weights, sequence, _as_key(key)))
-    return cast("Any", apply_layer(net, options, at, weights, sequence))
+    return apply_network(architecture, options, at, parameters, sequence, _as_key(key))
 
 
 def _as_key(key: jax.Array | None) -> jax.Array | None:
@@ -151,22 +142,21 @@ def _as_key(key: jax.Array | None) -> jax.Array | None:
 
 
 def unroll_one(
-    architecture: Architecture | Stack,
-    parameters: Any,
+    architecture: NetworkWith[P],
+    parameters: P,
     inputs: ArrayLike,
     layer: int,
     steps: Steps = Steps(),
 ) -> tuple[Architecture, Activations]:
     """Return the activations of one layer of a network, and an architecture with its units.
 
-    `layer` is the index of the layer in a stack, and is not used otherwise. The blocks of a
-    backward direction follow those of the forward one.
+    `layer` is the index of the layer. The blocks of a backward direction follow those of the
+    forward one.
     """
-    if not isinstance(architecture, Stack):
-        return architecture, unroll(architecture, parameters, inputs, steps=steps)[0]
     number = len(architecture.layers)
     as_integer("layer", layer, -number, number)
-    return architecture.seen(layer), unroll(architecture, parameters, inputs, steps=steps)[0][layer]
+    found, _ = unroll(architecture, parameters, inputs, steps=steps)
+    return architecture.seen(layer), found if isinstance(found, Activations) else found[layer]
 
 
 def output_units(
@@ -290,8 +280,8 @@ def net_inputs_only(architecture: N) -> N:
     Raises:
       ValueError: if `architecture` is neither.
     """
-    *below, top = layers_of(architecture)
-    net: Any = dataclasses.replace(top, output="identity")
-    if isinstance(architecture, Stack):
-        net = dataclasses.replace(architecture, layers=(*below, net))
-    return net
+    check_network(architecture)
+    if not isinstance(architecture, Stack):
+        return dataclasses.replace(architecture, output="identity")
+    *below, top = architecture.layers
+    return dataclasses.replace(architecture, layers=(*below, net_inputs_only(top)))

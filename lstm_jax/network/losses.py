@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,9 +36,8 @@ import optax
 from jax.typing import ArrayLike
 
 from lstm_jax.cell.activations import activate_outputs, logistic, output_activations
-from lstm_jax.cell.architecture import NetworkOf
+from lstm_jax.cell.architecture import AnyNetwork, check_outputs
 from lstm_jax.cell.named import Named
-from lstm_jax.cell.parameters import check_outputs, layers_of
 from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.validation import (
     as_array,
@@ -300,11 +298,11 @@ LOSSES = NamedLosses(
 )
 
 
-def check_loss(architecture: NetworkOf[Any, Any, Any], loss: Loss) -> None:
+def check_loss(architecture: AnyNetwork, loss: Loss) -> None:
     """Raise ValueError unless a loss is defined for the output units of a network."""
     check_outputs(architecture)
     check_type("loss", loss, Loss)
-    loss.check(layers_of(architecture)[-1].output)
+    loss.check(architecture.output)
 
 
 def _as_arrays(

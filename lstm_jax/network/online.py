@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,23 +24,13 @@ from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
-from lstm_jax.cell.architecture import Architecture, NetworkOf
+from lstm_jax.cell.architecture import AnyNetwork, NetworkWith, NetworkWithState, check_network
 from lstm_jax.cell.compilation import compiled, shardings
 from lstm_jax.cell.lanes import vary_alike
-from lstm_jax.cell.parameters import (
-    OutputWeights,
-    Parameters,
-    StackParameters,
-    check_parameters,
-    layers_of,
-    one_array,
-)
+from lstm_jax.cell.parameters import check_parameters, one_array
 from lstm_jax.cell.pytrees import exportable, register
-from lstm_jax.cell.stack import Stack
-from lstm_jax.cell.step import (
-    State,
-    zero_state,
-)
+from lstm_jax.cell.records import OutputWeights, P, S, StackParameters, State, by_layer
+from lstm_jax.cell.step import zero_state
 from lstm_jax.cell.validation import (
     as_flags,
     as_input,
@@ -50,11 +40,7 @@ from lstm_jax.cell.validation import (
     batch_hint,
     check_type,
 )
-from lstm_jax.gradient.equations import (
-    Traces,
-    one_hot,
-    zero_traces,
-)
+from lstm_jax.gradient.equations import Traces, one_hot, zero_traces
 from lstm_jax.gradient.forward_mode import LayerStep, errors_on_inputs, layer_gradient, step_layer
 from lstm_jax.network.layer import net_inputs_only
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
@@ -68,10 +54,6 @@ for _name, _class in list(vars(optax).items()):
         register(_class, f"optax.{_name}")
 
 
-P = TypeVar("P")
-S = TypeVar("S")
-
-
 @exportable
 class Learner(NamedTuple, Generic[P, S]):
     """The state of online learning, a pytree of constant size.
@@ -80,23 +62,25 @@ class Learner(NamedTuple, Generic[P, S]):
       parameters: the weights of the network.
       optimiser_state: the state of the optimiser, from its `init`.
       state: the state of the hidden layer after the last step.
-      traces: ∂s_v/∂w_m at the last step (eqs. 25, 27); of a stack, a tuple of those of each layer.
+      traces: ∂s_v/∂w_m at the last step (eqs. 25, 27), of each layer.
       gradient: the gradient of the loss, summed over the steps since the last update.
     """
 
     parameters: P
     optimiser_state: optax.OptState
     state: S
-    traces: Traces | Any
+    traces: tuple[Traces, ...]
     gradient: P
 
 
 def init_learner(
-    architecture: NetworkOf[P, S, Any], parameters: P, optimiser: optax.GradientTransformation
+    architecture: NetworkWithState[P, S],
+    parameters: P,
+    optimiser: optax.GradientTransformation,
 ) -> Learner[P, S]:
     """Return a learner before the first step, with arrays of its own, which may be donated.
 
-    >>> from lstm_jax.cell.parameters import initialise
+    >>> from lstm_jax import Architecture, initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
     >>> float(learner.state.internal_state[0])
@@ -113,30 +97,23 @@ def init_learner(
         stack is bidirectional.
     """
     check_parameters(architecture, parameters)
-    if isinstance(architecture, Stack) and architecture.bidirectional:
+    if architecture.bidirectional:
         raise ValueError("bidirectional must be False: a backward layer begins at the stream's end")
-    weights: Any = parameters
-    check_optimiser(optimiser, weights)
+    check_optimiser(optimiser, parameters)
     learner = Learner(
         parameters=parameters,
-        optimiser_state=optimiser.init(weights),
-        state=zero_state(architecture, one_array(weights).dtype),
-        traces=_zero_traces(architecture, weights),
+        optimiser_state=optimiser.init(parameters),
+        state=zero_state(architecture, one_array(parameters).dtype),
+        traces=tuple(map(zero_traces, architecture.layers, parameters.layers)),
         gradient=jax.tree.map(jnp.zeros_like, parameters),
     )
     return jax.tree.map(jnp.copy, learner)
 
 
-def _zero_traces(architecture: object, parameters: Any) -> Traces | tuple[Traces, ...]:
-    if isinstance(architecture, Stack):
-        return tuple(map(zero_traces, architecture.layers, parameters.layers))
-    return zero_traces(cast("Architecture", architecture), parameters.layer)
-
-
-def start_sequence(architecture: NetworkOf[P, S, Any], learner: Learner[P, S]) -> Learner[P, S]:
+def start_sequence(architecture: NetworkWithState[P, S], learner: Learner[P, S]) -> Learner[P, S]:
     """Reset state and traces to the start of a sequence; the rest of the learner stays.
 
-    >>> from lstm_jax.cell.parameters import initialise
+    >>> from lstm_jax import Architecture, initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
     >>> _, learner = learn(net, learner, 1)
@@ -155,23 +132,23 @@ def start_sequence(architecture: NetworkOf[P, S, Any], learner: Learner[P, S]) -
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)
-def _start_sequence(architecture: NetworkOf[P, S, Any], learner: Learner[P, S]) -> Learner[P, S]:
-    dtype = one_array(cast("Any", learner.parameters)).dtype
+def _start_sequence(architecture: NetworkWithState[P, S], learner: Learner[P, S]) -> Learner[P, S]:
+    dtype = one_array(learner.parameters).dtype
     return learner._replace(
         state=zero_state(architecture, dtype),
         traces=jax.tree.map(jnp.zeros_like, learner.traces),
     )
 
 
-def _check_learner(architecture: NetworkOf[P, S, Any], learner: Learner[P, S]) -> None:
-    layers_of(architecture)
+def _check_learner(architecture: NetworkWithState[P, S], learner: Learner[P, S]) -> None:
+    check_network(architecture)
     check_type("learner", learner, Learner)
-    dtype = one_array(cast("Any", learner.parameters)).dtype
+    dtype = one_array(learner.parameters).dtype
     check_state("learner.state", architecture, learner.state, dtype)
 
 
 def learn(
-    architecture: NetworkOf[P, S, Any],
+    architecture: NetworkWithState[P, S],
     learner: Learner[P, S],
     x_t: ArrayLike,
     target: ArrayLike | None = None,
@@ -183,7 +160,7 @@ def learn(
 ) -> tuple[jax.Array, Learner[P, S]]:
     """Process one input and, if given, its target.
 
-    >>> from lstm_jax.cell.parameters import initialise
+    >>> from lstm_jax import Architecture, initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> sgd = optax.sgd(0.5)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
@@ -212,13 +189,12 @@ def learn(
     """
     _check_learner(architecture, learner)
     check_loss(architecture, loss)
-    layers = layers_of(architecture)
-    x_t, weight = as_input(x_t, layers[0].num_inputs), as_real("weight", weight)
+    x_t, weight = as_input(x_t, architecture.num_inputs), as_real("weight", weight)
     if weight.shape != ():
         found = f"{weight.dtype} {weight.shape}{batch_hint(weight.shape, ())}"
         raise ValueError(f"weight must be one number, got {found}")
     if target is not None:
-        target = as_shaped("target", target, (layers[-1].num_outputs,))
+        target = as_shaped("target", target, (architecture.num_outputs,))
     is_real = None if mask is None else as_flags("mask", mask, ())
     is_reset = None if reset is None else as_flags("reset", reset, ())
     return _learn(architecture, loss, learner, x_t, target, weight, is_real, is_reset)
@@ -226,15 +202,15 @@ def learn(
 
 @compiled(num_static=2, results_like=lambda learner, *_: (PartitionSpec(), shardings(learner)))
 def _learn(
-    architecture: NetworkOf[Any, Any, Any],
+    architecture: NetworkWithState[P, S],
     loss: Loss,
-    learner: Learner,
+    learner: Learner[P, S],
     x_t: jax.Array,
     target: jax.Array | None,
     weight: jax.Array,
     is_real: jax.Array | None,
     is_reset: jax.Array | None,
-) -> tuple[jax.Array, Learner]:
+) -> tuple[jax.Array, Learner[P, S]]:
     if is_reset is not None:
         learner = tree_where(is_reset, _start_sequence(architecture, learner), learner)
     if is_real is None:
@@ -245,48 +221,45 @@ def _learn(
 
 
 def _take_step(
-    architecture: Any,
+    architecture: NetworkWithState[P, S],
     loss: Loss,
-    learner: Learner[Any, Any],
+    learner: Learner[P, S],
     x_t: jax.Array,
     target: jax.Array | None,
     weight: jax.Array,
-) -> tuple[jax.Array, Learner[Any, Any]]:
+) -> tuple[jax.Array, Learner[P, S]]:
     dtype = one_array(learner.parameters).dtype
-    layers = layers_of(architecture)
-    x_t = one_hot(layers[0], x_t, dtype)
-    is_stack, steps = isinstance(architecture, Stack), []
-    parts: tuple[Any, ...]
-    if is_stack:
-        parts = learner.parameters.layers, learner.state, learner.traces
-    else:
-        parts = (learner.parameters.layer,), (learner.state,), (learner.traces,)
-    for layer, weights, before, traces in zip(layers, *parts, strict=True):
+    x_t = one_hot(architecture.layers[0], x_t, dtype)
+    layers, weights = architecture.layers, learner.parameters.layers
+    steps: list[LayerStep] = []
+    states, all_traces = by_layer(learner.state), learner.traces
+    for layer, own, before, traces in zip(layers, weights, states, all_traces, strict=True):
         x_t = _seen_from_above(architecture, steps[-1].state) if steps else x_t
-        steps.append(step_layer(layer, weights, before, traces, x_t))
-    state, traces = (tuple(getattr(step, name) for step in steps) for name in ("state", "traces"))
-    learner = learner._replace(state=state, traces=traces)
-    outputs = run_output_units(layers[-1], learner.parameters.output, state[-1], x_t)
-    if not is_stack:
-        learner = learner._replace(state=state[0], traces=traces[0])
+        assert isinstance(before, State)  # of one direction
+        steps.append(step_layer(layer, own, before, traces, x_t))
+    outputs = run_output_units(layers[-1], learner.parameters.output, steps[-1].state, x_t)
+    learner = learner._replace(
+        state=architecture.make_state(tuple(step.state for step in steps)),
+        traces=tuple(step.traces for step in steps),
+    )
     if target is not None:
         gradient = _gradient(architecture, learner, steps, target, weight.astype(dtype), loss)
         learner = learner._replace(gradient=jax.tree.map(jnp.add, learner.gradient, gradient))
     return outputs, learner
 
 
-def _seen_from_above(stack: Stack, state: State) -> jax.Array:
-    return normalise(stack, layer_outputs(state), axis=0)
+def _seen_from_above(architecture: AnyNetwork, state: State) -> jax.Array:
+    return normalise(architecture, layer_outputs(state), axis=0)
 
 
 def _gradient(
-    architecture: Any,
-    learner: Learner[Any, Any],
+    architecture: NetworkWith[P],
+    learner: Learner[P, S],
     steps: list[LayerStep],
     target: jax.Array,
     weight: jax.Array,
     loss: Loss,
-) -> Parameters | StackParameters:
+) -> P:
     """Return one step's gradient of the loss, E / 2 in the paper (eqs. 19-28)."""
     top = steps[-1]
 
@@ -303,15 +276,14 @@ def _gradient(
         (delta,) = jax.vjp(lambda y: _seen_from_above(architecture, y), below.state)[1](delta_x)
         delta_x = jnp.zeros_like(below.sources.input)
         gradients.append(layer_gradient(below, delta))
-    if isinstance(architecture, Stack):
-        return StackParameters(tuple(gradients[::-1]), None, by_outputs)
-    return Parameters(gradients[0], by_outputs)
+    weights = StackParameters(tuple(gradients[::-1]), None, by_outputs)
+    return architecture.make_parameters(weights)
 
 
 def update(optimiser: optax.GradientTransformation, learner: Learner[P, S]) -> Learner[P, S]:
     """Update the weights by the gradient summed since the last update, and set it to 0.
 
-    >>> from lstm_jax.cell.parameters import initialise
+    >>> from lstm_jax import Architecture, initialise
     >>> net, sgd = Architecture(num_inputs=2, blocks=(1,), num_outputs=1), optax.sgd(0.5)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
     >>> _, learner = learn(net, learner, 1, [1.0])
@@ -348,7 +320,7 @@ def _compiled_update(transform: optax.TransformUpdateFn) -> Callable[[Learner], 
 
 
 def online_gradient(
-    architecture: NetworkOf[P, Any, Any],
+    architecture: NetworkWith[P],
     parameters: P,
     inputs: ArrayLike,
     targets: ArrayLike,
@@ -361,7 +333,7 @@ def online_gradient(
     Arguments and errors are those of `learn_chunk`; the sequence begins at `zero_state`. Of a stack
     it is the gradient of `learn`, in which errors go down at the same step.
 
-    >>> from lstm_jax.cell.parameters import initialise
+    >>> from lstm_jax import Architecture, initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> parameters = initialise(jax.random.key(0), net)
     >>> outputs, gradient = online_gradient(net, parameters, [0, 1, 1], [[0.0], [1.0], [1.0]])
@@ -373,8 +345,7 @@ def online_gradient(
     """
     sequence = check_run(architecture, parameters, inputs)
     steps = sequence.inputs.shape[:1]
-    num_outputs = layers_of(architecture)[-1].num_outputs
-    targets = as_shaped("targets", targets, (*steps, num_outputs))
+    targets = as_shaped("targets", targets, (*steps, architecture.num_outputs))
     weights = as_weights(weights, steps)
     check_loss(architecture, loss)
     return _online_gradient(architecture, loss, parameters, sequence.inputs, targets, weights)
@@ -382,7 +353,7 @@ def online_gradient(
 
 @compiled(num_static=2, results_like=lambda like, *_: (PartitionSpec(), shardings(like)))
 def _online_gradient(
-    architecture: NetworkOf[P, Any, Any],
+    architecture: NetworkWith[P],
     loss: Loss,
     parameters: P,
     inputs: jax.Array,

@@ -54,10 +54,15 @@ def pad_sequences(
     num_steps = longest if steps is None else as_integer("steps", steps, 0)
     if num_steps < longest:
         raise ValueError(f"steps must be at least {longest}, the longest sequence, got {steps!r}")
-    batch = np.zeros((len(arrays), num_steps, *first.shape[1:]), np.result_type(*arrays))
-    for row, array in zip(batch, arrays, strict=True):
+    return pad(arrays, num_steps), lengths
+
+
+def pad(arrays: Sequence[np.ndarray], steps: int) -> np.ndarray:
+    """Return arrays [T_i, ...] with zeros at the end, [B, steps, ...]."""
+    padded = np.zeros((len(arrays), steps, *arrays[0].shape[1:]), np.result_type(*arrays))
+    for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
-    return batch, lengths
+    return padded
 
 
 def _type(array: np.ndarray) -> str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Literal, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
 from lstm_jax.cell.activations import activate_outputs
-from lstm_jax.cell.architecture import Architecture, NetworkOf
+from lstm_jax.cell.architecture import Architecture, NetworkWithState
 from lstm_jax.cell.compilation import compiled
 from lstm_jax.cell.lanes import (
     as_indices,
@@ -19,18 +19,11 @@ from lstm_jax.cell.lanes import (
     weighted_sum,
     weighted_sum_over_time,
 )
-from lstm_jax.cell.parameters import (
-    OutputWeights,
-    Parameters,
-    check_parameters,
-    join,
-    layers_of,
-    one_array,
-)
+from lstm_jax.cell.parameters import check_parameters, join, one_array
 from lstm_jax.cell.pytrees import static
-from lstm_jax.cell.scan import Activations, LayerScan, Sequence, Steps, last_step
-from lstm_jax.cell.stack import Stack
-from lstm_jax.cell.step import State, is_state, state_shapes, zero_state
+from lstm_jax.cell.records import Activations, AnyParameters, OutputWeights, P, Parameters, S, State
+from lstm_jax.cell.scan import LayerScan, Sequence, Steps, last_step
+from lstm_jax.cell.step import state_shapes, zero_state
 from lstm_jax.cell.validation import (
     as_flags,
     as_inputs,
@@ -47,8 +40,6 @@ Gradient = Literal["truncated", "truncated_autodiff", "full"]
 At = Literal["every_step", "end"]
 Tree = TypeVar("Tree")
 Hidden = TypeVar("Hidden", State, Activations)
-P = TypeVar("P")
-S = TypeVar("S")
 
 
 @static
@@ -78,24 +69,23 @@ class RunOptions:
 
 
 def check_run(
-    architecture: NetworkOf[P, S, Any],
+    architecture: NetworkWithState[P, S],
     parameters: P,
     inputs: ArrayLike,
     steps: Steps = Steps(),
     initial_state: S | None = None,
-) -> Sequence:
+) -> Sequence[S]:
     """Convert the arguments of a run to arrays; raise ValueError if they do not fit."""
     check_parameters(architecture, parameters)
-    like = one_array(cast("Any", parameters))
+    like = one_array(parameters)
     lanes = like.shape[2:]
-    num_inputs = layers_of(architecture)[0].num_inputs
-    inputs = as_inputs(inputs, num_inputs, lanes)
+    inputs = as_inputs(inputs, architecture.num_inputs, lanes)
     if initial_state is None:
         initial_state = zero_state(architecture, like.dtype, lanes)
     check_state("initial_state", architecture, initial_state, like.dtype, lanes)
     mask, length, reset = check_steps(steps, inputs.shape[0], lanes)
-    check_symbols("inputs", inputs, num_inputs, mask, length)
-    return Sequence(inputs, cast("Any", initial_state), mask, length, reset)
+    check_symbols("inputs", inputs, architecture.num_inputs, mask, length)
+    return Sequence(inputs, initial_state, mask, length, reset)
 
 
 def check_steps(
@@ -116,19 +106,18 @@ def check_steps(
 
 def check_state(
     name: str,
-    architecture: NetworkOf[Any, S, Any],
+    architecture: NetworkWithState[AnyParameters, S],
     state: S,
     dtype: DTypeLike,
     lanes: tuple[int, ...] = (),
 ) -> None:
     """Raise ValueError unless a state fits a network with weights of a dtype."""
-    found, shapes = [cast("Any", state)], [cast("Any", state_shapes(architecture, lanes))]
-    if isinstance(architecture, Stack):
-        (found, structure), (shapes, wanted) = (
-            jax.tree.flatten(tree, is_leaf=is_state) for tree in (state, shapes[0])
-        )
-        is_met = structure == wanted
-        require(is_met, name, "a tuple with a State per layer, or two with two directions", state)
+    flatten = lambda tree: jax.tree.flatten(tree, is_leaf=lambda node: isinstance(node, State))
+    wanted = state_shapes(architecture, lanes)
+    (found, structure), (shapes, wanted_structure) = flatten(state), flatten(wanted)
+    of_stack = "a tuple with a State per layer, or two with two directions"
+    described = "a State" if isinstance(wanted, State) else of_stack
+    require(structure == wanted_structure, name, described, state)
     for one, shape in zip(found, shapes, strict=True):
         check_fields(name, one, shape, dtype)
 
@@ -138,8 +127,8 @@ def _run(
     options: RunOptions,
     record: bool,
     parameters: Parameters,
-    sequence: Sequence,
-) -> tuple[Sequence, Activations | None, State]:
+    sequence: Sequence[State],
+) -> tuple[Sequence[State], Activations | None, State]:
     """Run the layer; return the sequence and its activations in the order of the steps taken."""
     sequence = prepare(sequence, architecture.num_inputs, options.reverse)
     layer = LayerScan(architecture, record, truncate=options.gradient == "truncated_autodiff")
@@ -151,7 +140,7 @@ def _run(
     return sequence, activations, final_state
 
 
-def prepare(sequence: Sequence, num_inputs: int, reverse: bool = False) -> Sequence:
+def prepare(sequence: Sequence[State], num_inputs: int, reverse: bool = False) -> Sequence[State]:
     """Convert padding and dtypes for `LayerScan`; put the steps in the order of their taking."""
     inputs, start, mask, length, reset = sequence
     like = start.internal_state
@@ -189,7 +178,7 @@ def unroll_layer(
     architecture: Architecture,
     options: RunOptions,
     parameters: Parameters,
-    sequence: Sequence,
+    sequence: Sequence[State],
 ) -> tuple[Activations, State]:
     """Return the activations of a hidden layer at every step, and its final state."""
     _, activations, state = _run(architecture, options, True, parameters, sequence)
@@ -203,7 +192,7 @@ def apply_layer(
     options: RunOptions,
     at: At,
     parameters: Parameters,
-    sequence: Sequence,
+    sequence: Sequence[State],
 ) -> tuple[jax.Array, State]:
     """Return the outputs of a network of one layer, and its final state."""
     record = at == "every_step"
@@ -216,7 +205,7 @@ def apply_layer(
     return (backwards(outputs) if options.reverse else outputs), state
 
 
-def last_input(architecture: Architecture, sequence: Sequence) -> jax.Array:
+def last_input(architecture: Architecture, sequence: Sequence[State]) -> jax.Array:
     """Return the inputs of the last real step, [I, *lanes] floating; 0 if no step is real."""
     inputs, like = sequence.inputs, sequence.initial_state.internal_state
     is_last, is_any = last_step(sequence, inputs.shape[0])

@@ -8,20 +8,20 @@ no structure: `load_state` fills a tree that the program makes anew. safetensors
 from __future__ import annotations
 
 import os
-import pathlib
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from lstm_jax.network.files import read_arrays, write_arrays
+from lstm_jax.network.files import existing_file, read_arrays, write_arrays
 
 Tree = TypeVar("Tree")
 FORMAT = "lstm_jax state 1"
 
 
-def save_state(path: str | os.PathLike[str], tree: Any, *, overwrite: bool = False) -> None:
+def save_state(path: str | os.PathLike[str], tree: object, *, overwrite: bool = False) -> None:
     """Write the leaves of a pytree to a safetensors file, completely or not at all.
 
     >>> import tempfile
@@ -62,10 +62,7 @@ def load_state(path: str | os.PathLike[str], like: Tree) -> Tree:
       ValueError: if the file does not hold a state, is damaged, or holds another tree.
       FileNotFoundError: if the file does not exist.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"path must be an existing file, got {path}")
-    wanted = _by_path(like)
+    path, wanted = existing_file(path), _by_path(like)
     try:
         arrays, _ = read_arrays(path, FORMAT)
         for name in sorted({*wanted} ^ {*arrays}):
@@ -77,12 +74,12 @@ def load_state(path: str | os.PathLike[str], like: Tree) -> Tree:
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def _by_path(tree: Any) -> dict[str, Any]:
+def _by_path(tree: object) -> dict[str, ArrayLike]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
-def _as_array(name: str, leaf: Any) -> np.ndarray:
+def _as_array(name: str, leaf: ArrayLike) -> np.ndarray:
     dtype = getattr(leaf, "dtype", None)
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
         raise ValueError(f"tree{name} is a PRNG key; save jax.random.key_data of it")
@@ -92,7 +89,7 @@ def _as_array(name: str, leaf: Any) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(array.shape)
 
 
-def _fill(name: str, array: np.ndarray, leaf: Any) -> Any:
+def _fill(name: str, array: np.ndarray, leaf: ArrayLike) -> ArrayLike:
     """Return an array of the file as the kind of leaf that is in its place."""
     wanted = _as_array(name, leaf)
     if (array.dtype, array.shape) != (wanted.dtype, wanted.shape):

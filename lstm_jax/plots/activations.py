@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.architecture import GATES, Architecture, NetworkOf
-from lstm_jax.cell.scan import Activations
+from lstm_jax.cell.architecture import Architecture, NetworkWith
+from lstm_jax.cell.records import Activations, P
+from lstm_jax.cell.units import GATES
 from lstm_jax.network.layer import apply, unroll_one
 from lstm_jax.plots import style
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-P = TypeVar("P")
 MAX_LINES = 8  # per panel
 MAX_NAMES = 14  # symbols named on an axis
 MAX_ROWS = 4  # of a legend beside a panel
@@ -29,7 +29,7 @@ Unit = tuple[str, style.Options]  # name, line style
 
 
 def network_at_work(
-    architecture: NetworkOf[P, Any, Any],
+    architecture: NetworkWith[P],
     parameters: P,
     inputs: ArrayLike,
     *,
@@ -66,23 +66,22 @@ def network_at_work(
     Raises:
       ValueError: if the number of names does not fit, or `unroll` rejects an argument.
     """
-    net: Any = architecture
-    _check_names("symbols", symbols, net.num_inputs)
-    _check_names("classes", classes, net.num_outputs)
+    _check_names("symbols", symbols, architecture.num_inputs)
+    _check_names("classes", classes, architecture.num_outputs)
     steps = jnp.asarray(inputs)[:length]
     outputs, _ = apply(architecture, parameters, steps)
-    panels = _panels(*unroll_one(net, parameters, steps, layer))
+    panels = _panels(*unroll_one(architecture, parameters, steps, layer))
     rows, ratios = len(panels) + 2, (1.5, *[1] * len(panels), 1.2)
     figure, axes = style.new_figure(9.5, 0.2 + 1.3 * rows, rows, sharex=True, height_ratios=ratios)
     axes[0].set_title(style.literal(title))
-    symbols = symbols or [str(i) for i in range(net.num_inputs)]
+    symbols = symbols or [str(i) for i in range(architecture.num_inputs)]
     _draw_inputs(axes[0], np.asarray(steps), symbols)
     for panel, (name, values, units) in zip(axes[1:-1], panels, strict=True):
         _draw_lines(panel, values, units)
         panel.set_ylabel(name)
         if "gates" in name:
             panel.set_ylim(-0.03, 1.03)
-    classes = classes or [f"output {k}" for k in range(net.num_outputs)]
+    classes = classes or [f"output {k}" for k in range(architecture.num_outputs)]
     _draw_outputs(axes[-1], np.asarray(outputs), classes, targets)
     axes[-1].set_xlabel("step")
     if len(steps) <= MAX_STEPS:
@@ -176,7 +175,7 @@ def _add_legend(axes: Axes) -> None:
 
 
 def gates_at_symbols(
-    architecture: NetworkOf[P, Any, Any],
+    architecture: NetworkWith[P],
     parameters: P,
     inputs: ArrayLike,
     length: ArrayLike | None = None,
@@ -207,10 +206,9 @@ def gates_at_symbols(
     inputs = np.asarray(inputs)
     if inputs.ndim != 2 or not np.issubdtype(inputs.dtype, np.integer):
         raise ValueError(f"inputs must be [B, T] integers, got {inputs.dtype} {inputs.shape}")
-    net: Any = architecture
-    _check_names("symbols", symbols, net.num_inputs)
-    names, means = _mean_gates(net, layer, parameters, inputs, length)
-    figure, (axes,) = style.new_figure(2 + 0.55 * net.num_inputs, 1.2 + 0.4 * len(names))
+    _check_names("symbols", symbols, architecture.num_inputs)
+    names, means = _mean_gates(architecture, layer, parameters, inputs, length)
+    figure, (axes,) = style.new_figure(2 + 0.55 * architecture.num_inputs, 1.2 + 0.4 * len(names))
     axes.grid(False)
     axes.imshow(means, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), mean in np.ndenumerate(means):
@@ -219,13 +217,17 @@ def gates_at_symbols(
             axes.text(column, row, f"{mean:.2f}", ha="center", va="center", color=colour)
     axes.set_yticks(range(len(names)), names)
     labels = symbols and [style.literal(name) for name in symbols]
-    axes.set_xticks(range(net.num_inputs), labels)
+    axes.set_xticks(range(architecture.num_inputs), labels)
     axes.set_title(style.literal(title))
     return figure
 
 
 def _mean_gates(
-    architecture: Any, layer: int, parameters: Any, inputs: np.ndarray, length: ArrayLike | None
+    architecture: NetworkWith[P],
+    layer: int,
+    parameters: P,
+    inputs: np.ndarray,
+    length: ArrayLike | None,
 ) -> tuple[list[str], np.ndarray]:
     """Return the gates' names and mean activations [gates, I]; NaN where a symbol is absent."""
     lengths = np.full(len(inputs), inputs.shape[1]) if length is None else np.asarray(length)

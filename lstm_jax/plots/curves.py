@@ -6,7 +6,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -143,7 +143,7 @@ class LiveCurve:
     def __init__(self, title: str = "") -> None:
         self._title = title
         self._points: list[Progress] = []
-        self._handle: Any = None  # IPython's display handle
+        self._handle = None  # IPython's display handle
         self._updated = -SECONDS_BETWEEN_UPDATES
 
     def show(self, progress: Progress) -> None:

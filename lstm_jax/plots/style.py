@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lstm_jax.network.writing import write_atomically
@@ -24,10 +25,11 @@ OUTPUTS = (BLACK, ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILION, GREY)  # output u
 LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)  # all other comparisons
 MARKERS = "osD^vPX*"
 
-Options = dict[str, Any]  # keyword arguments of Matplotlib
+Option = Any  # the value of a keyword argument of Matplotlib
+Options = dict[str, Option]
 
 DPI = 120
-_RC: Any = {
+_RC: Option = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -50,7 +52,7 @@ def line_style(number: int) -> Options:
 
 
 def new_figure(
-    width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
+    width: float, height: float, rows: int = 1, columns: int = 1, **options: Option
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure, sized in inches, and its axes row by row.
 
@@ -86,7 +88,7 @@ def literal(text: str) -> str:
     return f"\N{ZERO WIDTH SPACE}{text}" if text.startswith("_") else text
 
 
-def add_legend(axes: Axes | Figure, *lines: Any, **options: Any) -> None:
+def add_legend(axes: Axes | Figure, *lines: Sequence, **options: Option) -> None:
     """Add a small legend without a frame to axes or to a whole figure."""
     axes.legend(*lines, **{"fontsize": "small", "frameon": False, **options})
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Hashable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import check_outputs
+from lstm_jax.cell.architecture import Architecture, check_outputs
 from lstm_jax.cell.stack import Stack
 from lstm_jax.cell.validation import check_symbols, require
 
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
 EXAMPLE_FIELDS = ("inputs", "targets", "true_targets", "length", "legal")
 DRAWN = 8  # sequences of a generator whose values are checked
-Shapes = Any  # a pytree of `jax.ShapeDtypeStruct`
+T = TypeVar("T")
+Shapes = object  # a pytree of `jax.ShapeDtypeStruct`
 
 
 @contextlib.contextmanager
@@ -40,8 +40,8 @@ def lenient() -> Iterator[None]:
         yield
 
 
-def result_shapes(function: Callable, *arguments: Shapes) -> Shapes:
-    """Return the shapes that a function returns.
+def result_shapes(function: Callable[..., T], *arguments: Shapes) -> T:
+    """Return what a function returns, with shapes in place of arrays.
 
     What `jax.eval_shape` caches at every call lives as long as the function that it is given.
     """
@@ -188,10 +188,10 @@ def _warn_of_unseen_steps(name: str, sequences: list[Example]) -> None:
         )
 
 
-def _is_array(value: Any, dtype: Any, ndim: int) -> bool:
+def _is_array(value: object, dtype: type, ndim: int) -> bool:
     """Return whether a value is an array of such a dtype and rank."""
-    has_dtype = hasattr(value, "dtype") and jnp.issubdtype(value.dtype, dtype)
-    return has_dtype and value.ndim == ndim
+    has_dtype = jnp.issubdtype(getattr(value, "dtype", object), dtype)
+    return has_dtype and getattr(value, "ndim", None) == ndim
 
 
 def described(tree: Shapes) -> object:

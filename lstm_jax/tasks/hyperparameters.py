@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.architecture import GATES
+from lstm_jax.cell.units import GATES
 from lstm_jax.cell.validation import as_float, check_choice, check_type, convert_fields, displayed
 from lstm_jax.network.losses import HALF_SQUARED, Loss
 from lstm_jax.network.run import Gradient
@@ -100,12 +100,10 @@ class Hyperparameters:
         return dataclasses.replace(self, **arrays._asdict())
 
 
-def _as_numbers(
-    name: str, values: Sequence[float] | np.ndarray | jax.Array | None
-) -> tuple[float, ...] | None:
+def _as_numbers(name: str, values: object) -> tuple[float, ...] | None:
     """Convert a tuple, list or array of numbers, one per block."""
     if values is None:
         return None
-    if np.ndim(values) != 1:
+    if not isinstance(values, Iterable) or np.asarray(values).ndim != 1:
         raise ValueError(f"{name} must be numbers, one per block, or None, got {displayed(values)}")
     return tuple(as_float(name, value) for value in values)

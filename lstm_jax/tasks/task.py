@@ -164,6 +164,7 @@ class Network(Protocol):
 
 Data = Any  # what all sequences of a trial share: a pytree that only the task knows, or None
 NetworkT = TypeVar("NetworkT", bound=Network, covariant=True)
+ResultT = TypeVar("ResultT")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -259,7 +260,7 @@ class Task(Generic[NetworkT]):
             example = check_functions(self)
             object.__setattr__(self, "max_length", example.inputs.shape[0])
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return picklable(self, "define it with `def` in a module")
 
     def sample_batch(self, key: jax.Array, size: int, data: Data = None) -> Example:
@@ -298,6 +299,22 @@ def _check_stack(task: Task, stack: Stack) -> None:
     if stack.bidirectional and hyperparameters.update_after != "sequence":
         got = repr(hyperparameters.update_after)
         raise ValueError(f"update_after must be 'sequence' for two directions, got {got}")
+
+
+def targets_by_step(task: Task, example: Example) -> tuple[jax.Array, jax.Array]:
+    """Return the targets of all steps, [T, K], and whether they count, [T] bool."""
+    counts, targets = real_steps(example), example.targets
+    if task.error_at == "end":
+        counts = counts & ~jnp.append(counts[1:], False)
+        targets = jnp.broadcast_to(targets[None], (len(counts), len(targets)))
+    return targets, counts
+
+
+def at_targets(task: Task, outputs: jax.Array, example: Example) -> jax.Array:
+    """Return the outputs [K] of the last step, or [T, K] with 0 at the padding."""
+    if task.error_at == "end":
+        return outputs[example.length - 1]
+    return jnp.where(real_steps(example)[:, None], outputs, 0)
 
 
 def replace_architecture(task: Task, **fields: object) -> Task:
@@ -339,7 +356,7 @@ def replace_hyperparameters(task: Task, **fields: object) -> Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class Bound:
+class Bound(Generic[ResultT]):
     """A function of a module whose first arguments are given.
 
     Unlike a closure, it can be compared, hashed and pickled, and so can a task that is made of such
@@ -350,10 +367,10 @@ class Bound:
       arguments: hashable.
     """
 
-    fun: Callable[..., Any]
+    fun: Callable[..., ResultT]
     arguments: tuple
 
-    def __call__(self, *rest: Any) -> Any:
+    def __call__(self, *rest: object) -> ResultT:
         """Call the function."""
         return self.fun(*self.arguments, *rest)
 

@@ -11,7 +11,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,8 @@ import optax
 from lstm_jax.cell.validation import as_integer, check_key, check_type, require
 
 P = TypeVar("P")
-Batches = Iterable[Any] | Callable[[int], Iterable[Any]]
+Batch = TypeVar("Batch")
+Batches = Iterable[Batch] | Callable[[int], Iterable[Batch]]
 Loss = Callable[..., jax.Array]  # (parameters, batch) or (parameters, batch, key) -> scalar
 Stopped = Literal["epochs", "patience", "non-finite", "interrupted"]
 
@@ -40,7 +41,7 @@ class FitState(NamedTuple, Generic[P]):
     """
 
     parameters: P
-    optimiser_state: Any
+    optimiser_state: optax.OptState
     best_parameters: P
     best_score: float
     best_epoch: int
@@ -90,7 +91,14 @@ class FitResult(NamedTuple, Generic[P]):
         return self.state.best_parameters
 
 
-OnEpoch = Callable[[Epoch, FitState[Any]], object]
+OnEpoch = Callable[[Epoch, FitState[P]], object]
+
+
+class ScalarWriter(Protocol):
+    """A writer of TensorBoard's files, such as a `SummaryWriter` of tensorboardX or torch."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int, /) -> object:
+        """Write a number."""
 
 
 def init_fit(parameters: P, optimiser: optax.GradientTransformation) -> FitState[P]:
@@ -107,7 +115,7 @@ def init_fit(parameters: P, optimiser: optax.GradientTransformation) -> FitState
       ValueError: if `optimiser` is not an optimiser.
     """
     check_type("optimiser", optimiser, optax.GradientTransformation)
-    arrays: Any = jax.tree.map(jnp.asarray, parameters)
+    arrays = jax.tree.map(jnp.asarray, parameters)
     return FitState(arrays, optimiser.init(arrays), arrays, math.inf, 0, 0, 0)
 
 
@@ -115,14 +123,14 @@ def fit(
     loss: Loss,
     parameters: P,
     optimiser: optax.GradientTransformation,
-    batches: Batches,
+    batches: Batches[Batch],
     *,
     epochs: int = 100,
     validate: Callable[[P], float] | None = None,
     patience: int | None = None,
     key: jax.Array | None = None,
     state: FitState[P] | None = None,
-    on_epoch: OnEpoch | None = None,
+    on_epoch: OnEpoch[P] | None = None,
 ) -> FitResult[P]:
     """Minimise a loss over batches, and keep the parameters with the best score.
 
@@ -186,7 +194,7 @@ def fit(
     return FitResult(state, history, "epochs" if state.epoch >= epochs else "patience")
 
 
-def mean_loss(loss: Loss, batches: Batches) -> Callable[[Any], float]:
+def mean_loss(loss: Loss, batches: Batches[Batch]) -> Callable[[object], float]:
     """Return a `validate` of `fit`: the mean loss over batches, weighted by their sequences.
 
     >>> validate = mean_loss(lambda w, x: jnp.mean(w * x), [np.ones(3), 5 * np.ones(1)])
@@ -199,7 +207,7 @@ def mean_loss(loss: Loss, batches: Batches) -> Callable[[Any], float]:
         first.
     """
 
-    def validate(parameters: Any) -> float:
+    def validate(parameters: object) -> float:
         total, number = 0.0, 0
         for batch in _epoch(batches, 0):
             size = len(jax.tree.leaves(batch)[0])
@@ -211,7 +219,7 @@ def mean_loss(loss: Loss, batches: Batches) -> Callable[[Any], float]:
     return validate
 
 
-def write_epochs(writer: Any) -> OnEpoch:
+def write_epochs(writer: ScalarWriter) -> OnEpoch[object]:
     """Return an `on_epoch` of `fit` that writes scalars for TensorBoard.
 
     >>> class Printer:
@@ -227,7 +235,7 @@ def write_epochs(writer: Any) -> OnEpoch:
       writer: such as a `SummaryWriter` of tensorboardX or torch.
     """
 
-    def write(epoch: Epoch, state: FitState[Any]) -> None:
+    def write(epoch: Epoch, state: FitState[object]) -> None:
         del state
         for name in ("loss", "score"):
             writer.add_scalar(name, getattr(epoch, name), epoch.epoch)
@@ -235,7 +243,7 @@ def write_epochs(writer: Any) -> OnEpoch:
     return write
 
 
-def _epoch(batches: Batches, epoch: int) -> Iterable[Any]:
+def _epoch(batches: Batches[Batch], epoch: int) -> Iterable[Batch]:
     return batches(epoch) if callable(batches) else batches
 
 
@@ -243,7 +251,7 @@ def _run_epoch(
     loss: Loss,
     optimiser: optax.GradientTransformation,
     state: FitState[P],
-    batches: Batches,
+    batches: Batches[Batch],
     key: jax.Array | None,
 ) -> tuple[FitState[P], float]:
     """Return the state after one more epoch, and its mean loss."""
@@ -269,11 +277,11 @@ def _run_epoch(
 def _step(
     loss: Loss,
     optimiser: optax.GradientTransformation,
-    parameters: Any,
-    optimiser_state: Any,
-    batch: Any,
+    parameters: optax.Params,
+    optimiser_state: optax.OptState,
+    batch: object,
     key: jax.Array | None,
-) -> tuple[Any, Any, jax.Array]:
+) -> tuple[optax.Params, optax.OptState, jax.Array]:
     keys = () if key is None else (key,)
     value, gradient = jax.value_and_grad(loss)(parameters, batch, *keys)
     update = optax.with_extra_args_support(optimiser).update
@@ -282,11 +290,11 @@ def _step(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _evaluate(loss: Loss, parameters: Any, batch: Any) -> jax.Array:
+def _evaluate(loss: Loss, parameters: object, batch: object) -> jax.Array:
     return loss(parameters, batch)
 
 
-def _is_finite(tree: Any) -> bool:
+def _is_finite(tree: object) -> bool:
     return all(np.isfinite(jax.device_get(leaf)).all() for leaf in jax.tree.leaves(tree))
 
 

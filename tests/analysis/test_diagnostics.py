@@ -11,7 +11,8 @@ import pytest
 
 from lstm_jax.analysis.diagnostics import Finding, diagnose
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.cell.records import Parameters
 from lstm_jax.network.layer import apply
 
 A, B, C = range(3)

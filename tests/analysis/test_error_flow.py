@@ -12,7 +12,7 @@ from recurrent_problems import NETS, make_recurrent_problem
 from lstm_jax.analysis.error_flow import carrousel_factors, error_bound, recurrent_factors
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, Weights
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.step import State
+from lstm_jax.cell.records import State
 from lstm_jax.network.layer import unroll
 from lstm_jax.network.run import RunOptions
 

@@ -17,10 +17,8 @@ from helpers import (
     random_parameters,
 )
 
-from lstm_jax.cell.architecture import Architecture, UnitType, map_layer
+from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.parameters import (
-    Parameters,
-    UnitWeights,
     check_parameters,
     draw_weights,
     initialise,
@@ -29,6 +27,8 @@ from lstm_jax.cell.parameters import (
     parameter_shapes,
     split,
 )
+from lstm_jax.cell.records import Parameters, UnitWeights
+from lstm_jax.cell.units import UnitType, map_layer
 
 KEY = jax.random.key(1997)
 draw = quick_jit(initialise, static_argnums=1, static_argnames=("init_range",))

@@ -29,8 +29,9 @@ from helpers import (
 from hypothesis import strategies as st
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.records import State
 from lstm_jax.cell.scan import Steps
-from lstm_jax.cell.step import State, zero_state
+from lstm_jax.cell.step import zero_state
 from lstm_jax.network.layer import apply, unroll
 from lstm_jax.network.losses import half_squared_error
 from lstm_jax.network.run import RunOptions

@@ -17,7 +17,7 @@ from safetensors import safe_open
 
 import lstm_jax
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters
+from lstm_jax.cell.records import Parameters
 from lstm_jax.network.files import DTYPES
 
 SMALLEST = Architecture(1, (1,), 1, input_gates=False, output_gates=False, biases="none")

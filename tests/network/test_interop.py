@@ -14,7 +14,8 @@ from helpers import EVERYTHING, assert_close, assert_equal, quick_jit, random_pa
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lstm_jax.cell.parameters import check_parameters, initialise
-from lstm_jax.cell.step import State, zero_state
+from lstm_jax.cell.records import State
+from lstm_jax.cell.step import zero_state
 from lstm_jax.network.interop import LAYOUTS, from_library, modern, to_library
 from lstm_jax.network.layer import apply
 from lstm_jax.network.run import RunOptions

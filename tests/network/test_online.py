@@ -157,7 +157,7 @@ def test_a_chunk_without_targets_moves_state_and_traces_alone():
     expected = learn_chunk(EVERYTHING, start, problem.inputs, problem.targets, weights=weights)
     assert_close((outputs, learner), expected)
     assert_equal(learner.gradient, start.gradient)
-    assert np.any(learner.traces.cell.input)
+    assert np.any(learner.traces[0].cell.input)
 
 
 def test_start_sequence_forgets_state_and_traces_but_not_what_was_learned():
@@ -170,7 +170,7 @@ def test_start_sequence_forgets_state_and_traces_but_not_what_was_learned():
     again = start_sequence(EVERYTHING, learner)
     assert_equal((again.state, again.traces), (fresh.state, fresh.traces))
     assert np.any(learner.state.internal_state)
-    assert np.any(learner.traces.cell.input)
+    assert np.any(learner.traces[0].cell.input)
     assert_equal(again._replace(state=learner.state, traces=learner.traces), learner)
 
 
@@ -217,13 +217,13 @@ def test_update_per_step_uses_each_steps_error_with_the_traces_so_far():
     y, learner = take(EVERYTHING, learner, problem.inputs[1], problem.targets[1])
     assert_close(learner.gradient.output.bias, (y - problem.targets[1]) * y * (1 - y), 1e-14)
     # The cell's trace (eq. 27) holds the first step's share, computed with the weights of then.
-    state, cell_input = learner.state, learner.traces.cell.bias
+    state, cell_input = learner.state, learner.traces[0].cell.bias
     assert np.any(cell_input != 0)
     squashed = np.tanh(state.internal_state / 2)
     delta_y = learner.parameters.output.cell @ ((y - problem.targets[1]) * y * (1 - y))
     y_out = np.asarray(state.output_gate)[[0, 0, 1]]
     delta_s = y_out * (1 - squashed**2) / 2 * delta_y  # eq. 23
-    assert_close(learner.gradient.layer.cell.bias, delta_s * learner.traces.cell.bias, 1e-12)
+    assert_close(learner.gradient.layer.cell.bias, delta_s * learner.traces[0].cell.bias, 1e-12)
 
 
 RECALL = Architecture(num_inputs=3, blocks=(1, 1), num_outputs=1)

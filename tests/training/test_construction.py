@@ -11,8 +11,10 @@ import pytest
 from helpers import assert_close
 from small_tasks import take_trial
 
-from lstm_jax.cell.architecture import UNIT_TYPES, Architecture
-from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.cell.records import Parameters
+from lstm_jax.cell.units import UNIT_TYPES
 from lstm_jax.network.layer import apply
 from lstm_jax.network.run import Gradient, RunOptions
 from lstm_jax.training.update_rules.construction import mask_blocks

@@ -12,7 +12,8 @@ from helpers import assert_close, assert_equal
 from small_tasks import LATCH, assert_same_result, make_loop, make_runner, training_key
 
 from lstm_jax import baselines, half_squared_error, init_learner
-from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.cell.records import Parameters
 from lstm_jax.cell.scan import Steps
 from lstm_jax.network.layer import apply
 from lstm_jax.tasks import Example

@@ -16,7 +16,8 @@ import pytest
 from helpers import assert_close, assert_equal
 from small_tasks import COPY, LATCH, make_runner, oracle_gradient, take_trial, training_key
 
-from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.cell.records import Parameters
 from lstm_jax.network.losses import Loss
 from lstm_jax.tasks import Example, Task, make_task, replace_hyperparameters
 from lstm_jax.training.recipes import overrides

@@ -17,7 +17,7 @@ from small_tasks import LATCH, assert_same_result, make_loop, make_runner, sgd, 
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.guessing import Guessing
-from lstm_jax.cell.parameters import Parameters
+from lstm_jax.cell.records import Parameters
 from lstm_jax.tasks import Example, Task, make_task
 from lstm_jax.tasks.hyperparameters import TrialHyperparameters
 from lstm_jax.training.trials.records import RunState, TrialResult

@@ -26,7 +26,8 @@ from small_tasks import (
 
 from lstm_jax import tasks
 from lstm_jax.cell.architecture import Architecture
-from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.cell.records import Parameters
 from lstm_jax.cell.scan import Steps
 from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import LOSSES, half_squared_error

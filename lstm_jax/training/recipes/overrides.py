@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, get_args
 import jax
 
 from lstm_jax.cell.activations import ACTIVATIONS
-from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Biases, Sources
+from lstm_jax.cell.architecture import Architecture, Biases, Sources
+from lstm_jax.cell.units import UNIT_TYPES
 from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.task import (
     Bound,

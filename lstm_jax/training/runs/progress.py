@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lstm_jax.training.fit import Epoch
 from lstm_jax.training.trials.records import Progress
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _EMPTY = "{desc}: compiling"  # until the first chunk, which knows the number of trials
 _FORMAT = "{desc}: {percentage:.0f}%|{bar}| {remaining}{postfix}"
@@ -34,7 +37,7 @@ def describe(progress: Progress) -> str:
     return f"{progress.solved} solved, {sequences}, err {progress.error:.3f}"
 
 
-def _make_bar(title: str) -> Any:
+def _make_bar(title: str) -> tqdm:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a notebook without widgets gets a bar of text
         from tqdm.auto import tqdm

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -43,15 +41,19 @@ def check_update_rule(task: Task, rule: BatchUpdateRule[AnyModel]) -> None:
 
 
 def _check_functions(
-    rule: Any, example: Example, key: Any, batch: tuple[int, ...], running: tuple
+    rule: UpdateRule[AnyModel] | BatchUpdateRule[AnyModel],
+    example: Example,
+    key: object,
+    batch: tuple[int, ...],
+    running: tuple,
 ) -> AnyModel:
     """Check the functions of a rule on one example, or on a batch; return the model's shapes."""
     for name in ("init", "train_step", "outputs", "end_chunk"):
         function = getattr(rule, name, None)
         require(callable(function), f"update_rule.{name}", "a function", function)
-    shape_of: Any = lambda dtype: jax.ShapeDtypeStruct(batch, dtype)
-    counts, sums = shape_of(jnp.int32), shape_of(jnp.float32)
-    n, metrics = jax.ShapeDtypeStruct((), jnp.int32), Metrics(counts, sums, counts)
+    zeros = lambda dtype: jnp.zeros(batch, dtype)
+    make_metrics = lambda: Metrics(zeros(jnp.int32), zeros(jnp.float32), zeros(jnp.int32))
+    n, metrics = jax.ShapeDtypeStruct((), jnp.int32), jax.eval_shape(make_metrics)
     model = result_shapes(rule.init, key)
     trained = result_shapes(rule.train_step, model, example, n, *running)
     is_pair = isinstance(trained, tuple) and len(trained) == 2

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.architecture import UNIT_TYPES, Architecture, Layer
-from lstm_jax.cell.parameters import Parameters
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.records import Parameters
+from lstm_jax.cell.units import UNIT_TYPES, Layer
 
 
 def mask_blocks(

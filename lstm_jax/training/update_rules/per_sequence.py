@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,11 @@ import optax
 from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import activate_outputs
-from lstm_jax.cell.architecture import GATES, Architecture
-from lstm_jax.cell.parameters import Parameters, initialise
+from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.parameters import initialise
+from lstm_jax.cell.records import Parameters, State
 from lstm_jax.cell.scan import Steps
-from lstm_jax.cell.step import State
+from lstm_jax.cell.units import GATES
 from lstm_jax.cell.validation import picklable
 from lstm_jax.network.layer import apply, net_inputs_only
 from lstm_jax.network.optimisers import InjectedOptimiser, check_optimiser, make_injected_optimiser
@@ -85,7 +86,7 @@ class PerSequenceUpdate:
         check_optimiser(self.optimiser, jax.eval_shape(draw))
         hyperparameters.loss.check(self.task.architecture.output)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return picklable(self, "name it in `Hyperparameters.optimiser`, or make it in the worker")
 
     def init(self, keys: jax.Array, values: TrialHyperparameters | None = None) -> Model:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from optax.tree_utils import tree_where
 
 from lstm_jax.network import online
-from lstm_jax.tasks.task import Example, real_steps
+from lstm_jax.tasks.task import Example, at_targets, targets_by_step
 from lstm_jax.training.update_rules.base import vmap_trials
 from lstm_jax.training.update_rules.per_sequence import Model, PerSequenceUpdate
 
@@ -38,10 +38,7 @@ class PerStepUpdate(PerSequenceUpdate):
         """Train one trial on its sequence, as `train_step`."""
         learner = online.init_learner(self.task.architecture, model.parameters, self.optimiser)
         learner = learner._replace(optimiser_state=model.optimiser_state)
-        has_loss, targets = real_steps(example), example.targets
-        if self.task.error_at == "end":
-            has_loss = has_loss & ~jnp.append(has_loss[1:], False)
-            targets = jnp.broadcast_to(targets[None], (len(has_loss), len(targets)))
+        targets, has_loss = targets_by_step(self.task, example)
 
         def step(learner: online.Learner, at: tuple) -> tuple[online.Learner, jax.Array]:
             x_t, target, has_loss = at
@@ -60,6 +57,4 @@ class PerStepUpdate(PerSequenceUpdate):
         learner, outputs = jax.lax.scan(step, learner, (example.inputs, targets, has_loss))
         state = learner.optimiser_state
         model = model._replace(parameters=learner.parameters, optimiser_state=state)
-        if self.task.error_at == "end":
-            return model, outputs[example.length - 1]
-        return model, jnp.where(real_steps(example)[:, None], outputs, 0)
+        return model, at_targets(self.task, outputs, example)

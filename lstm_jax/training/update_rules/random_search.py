@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
-from lstm_jax.cell.parameters import Parameters
+from lstm_jax.cell.records import Parameters
 from lstm_jax.cell.validation import as_number, displayed
 from lstm_jax.tasks.hyperparameters import TrialHyperparameters
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate

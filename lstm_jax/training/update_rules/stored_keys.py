@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, TypeVar
+from collections.abc import Hashable
+from typing import TypeVar
 
 import chex
 import jax
@@ -29,7 +30,7 @@ class StoredKey:
     """
 
     data: chex.Array
-    generator: Any
+    generator: Hashable
 
 
 def is_key(leaf: object) -> bool:
@@ -40,8 +41,8 @@ def is_key(leaf: object) -> bool:
 def store_keys(tree: T, batch_axes: int = 0) -> T:
     """Replace typed keys by their raw data; the last `batch_axes` axes of arrays are batches."""
 
-    def store(leaf: Any) -> Any:
-        if not is_key(leaf):
+    def store(leaf: object) -> object:
+        if not (isinstance(leaf, jax.Array) and is_key(leaf)):
             return leaf
         data = jax.random.key_data(leaf)
         return StoredKey(jnp.moveaxis(data, -1, -1 - batch_axes), jax.random.key_impl(leaf))
@@ -52,7 +53,7 @@ def store_keys(tree: T, batch_axes: int = 0) -> T:
 def restore_keys(tree: T, batch_axes: int = 0) -> T:
     """Undo `store_keys`."""
 
-    def restore(leaf: Any) -> Any:
+    def restore(leaf: object) -> object:
         if not isinstance(leaf, StoredKey):
             return leaf
         data = jnp.moveaxis(jnp.asarray(leaf.data), -1 - batch_axes, -1)
