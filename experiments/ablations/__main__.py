@@ -10,14 +10,14 @@ continue from their checkpoints. Several processes with the same --out share the
     singles   every override alone, except those that fail on an easier row of the task
     drawn     random combinations of overrides
     choose    the recipes of --recipes
-    confirm   the smallest interpretation that works, otherwise the best, or those of --recipes, on
+    confirm   the smallest interpretation that fits, otherwise the best, or those of --recipes, on
               a second seed with the paper's number of trials
     repeat    the confirmed interpretation, or --recipes, on a third seed with twice as many trials
     estimate  the same on a seed that decided nothing, with four times as many trials (twice in rows
               that take hours)
 
-An interpretation works if it is solved as often as published, less one trial, in half to twice the
-published number of sequences. --show writes README.md and its pictures from the results.
+An interpretation fits a row if it is solved as often as published, less one trial, in half to twice
+the published number of sequences. --show writes README.md and its pictures from the results.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def _normalised(task: Task) -> Task:
 # Choices ------------------------------------------------------------------------------------------
 
 
-def works(row: str, outcome: Outcome) -> bool:
+def fits(row: str, outcome: Outcome) -> bool:
     """Return whether a cell is solved as often and as fast as published, within the tolerances."""
     times, rate = ratio(row, outcome["mean"]), make_task(row).published.success_rate
     if times is None or not 1 / FACTOR <= times <= FACTOR:
@@ -170,16 +170,16 @@ def is_confirmed(row: str, outcome: Outcome) -> bool:
 
 
 def rank(row: str, outcome: Outcome) -> tuple:
-    """Return the sort key: works, few overrides, confirmed, solved often, near the mean."""
+    """Return the sort key: fits, few overrides, confirmed, solved often, near the mean."""
     times = ratio(row, outcome["mean"]) or 1e9
-    is_good = works(row, outcome)
+    is_good = fits(row, outcome)
     overrides = outcome["recipe"].count("+") if is_good else 0
     share = outcome["solved"] / outcome["trials"]
     return not is_good, overrides, not is_confirmed(row, outcome), -share, max(times, 1 / times)
 
 
 def best(row: str, outcomes: Iterable[Outcome]) -> Outcome | None:
-    """Return the smallest interpretation that works, or otherwise the one solved most often."""
+    """Return the smallest interpretation that fits, or otherwise the one solved most often."""
     solved = (outcome for outcome in outcomes if outcome["solved"])
     return min(solved, key=lambda outcome: rank(row, outcome), default=None)
 

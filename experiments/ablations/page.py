@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.ablations import cells, design
-from experiments.ablations.design import Outcome, is_confirmed, works
+from experiments.ablations.design import Outcome, fits, is_confirmed
 from experiments.ablations.estimate import estimate, verdict
 from experiments.rows.collection import read_results
 from experiments.rows.text import markdown, replace_section
@@ -115,7 +115,7 @@ def _estimate_line(row: str, outcome: Outcome) -> list[str]:
 
 
 def rows_table(gathered: Gathered, others: Gathered) -> str:
-    """Return the table of `paper` and the smallest interpretation that works, or the best, per row.
+    """Return the table of `paper` and the smallest interpretation that fits, or the best, per row.
 
     Figures of seed 0, by which interpretations are chosen, are in brackets.
     """
@@ -137,13 +137,13 @@ def rows_table(gathered: Gathered, others: Gathered) -> str:
             _bracketed(row, found, _solved(found)),
             f"{found['mean'] - uncounted:,.0f}",
             f"{design.ratio(row, found['mean']):.2f}",
-            _bracketed(row, found, "yes" if works(row, found) else "no"),
+            _bracketed(row, found, "yes" if fits(row, found) else "no"),
             _solved(again) if again else "",
         ]
         if again and again["solved"]:
             line[-1] += f", {design.ratio(row, again['mean']):.2f}"
         lines.append(line)
-    return markdown((*titles, "works", "repeated"), lines)
+    return markdown((*titles, "fits", "repeated"), lines)
 
 
 def best_known(row: str, outcomes: Iterable[Outcome]) -> Outcome | None:
@@ -154,7 +154,7 @@ def best_known(row: str, outcomes: Iterable[Outcome]) -> Outcome | None:
 
 
 def shared_table(gathered: Gathered) -> str:
-    """Return the table of the rows on which shared interpretations work, or do not."""
+    """Return the table of the rows that shared interpretations fit, or do not."""
     lines = []
     for recipe in sorted(shared_recipes(gathered), key=_by_size):
         verdicts: dict[bool, list[str]] = {True: [], False: []}
@@ -162,13 +162,13 @@ def shared_table(gathered: Gathered) -> str:
             tried = [o for o in outcomes if o["recipe"] == recipe]
             if tried:
                 latest = max(tried, key=lambda o: (is_confirmed(row, o), o["seed"]))
-                verdicts[works(row, latest)].append(_bracketed(row, latest, row))
+                verdicts[fits(row, latest)].append(_bracketed(row, latest, row))
         lines.append([_code(recipe), *map(", ".join, verdicts.values())])
-    return markdown(("interpretation", "works on", "does not work on"), lines)
+    return markdown(("interpretation", "fits", "does not fit"), lines)
 
 
 def shared_recipes(gathered: Gathered) -> set[str]:
-    """Return the recipes that were confirmed on two or more rows, whether they work or not."""
+    """Return the recipes that were confirmed on two or more rows, whether they fit or not."""
     counts = collections.Counter()  # of rows
     for row, outcomes in gathered.items():
         counts.update({o["recipe"] for o in outcomes if is_confirmed(row, o)})
@@ -277,7 +277,7 @@ def draw(gathered: Gathered, recipes: set[str], path: pathlib.Path) -> None:
         outcome = _latest(gathered[row]).get(recipe)
         if outcome is not None:
             colour = colormaps["Blues"](0.6 * outcome["solved"] / outcome["trials"])
-            edge = "black" if works(row, outcome) else "none"
+            edge = "black" if fits(row, outcome) else "none"
             look: Document = {"facecolor": colour, "edgecolor": edge, "linewidth": 1.5}
             axes.add_patch(Rectangle((x - 0.45, y - 0.45), 0.9, 0.9, **look))
             ratio = design.ratio(row, outcome["mean"])

@@ -88,11 +88,11 @@ def test_sequences_that_the_paper_does_not_count_are_in_no_ratio():
     ("row", "solved", "trials", "is_enough"),
     [("6a", 7, 8, True), ("6a", 6, 8, False), ("1-3", 28, 30, False), ("1-4", 29, 30, True)],
 )
-def test_what_works_is_solved_as_often_as_published_less_one(
+def test_what_fits_is_solved_as_often_as_published_less_one(
     row: str, solved: int, trials: int, is_enough: bool
 ):
     mean = design.published_sequences(row)
-    assert design.works(row, outcome("", solved, mean, trials=trials)) == is_enough
+    assert design.fits(row, outcome("", solved, mean, trials=trials)) == is_enough
 
 
 def test_an_override_that_an_easier_row_rules_out_is_not_tried_alone():
@@ -127,7 +127,7 @@ def test_an_easier_row_is_of_the_same_experiment_and_took_less(row: str, easier:
     assert design.published_sequences(row) >= design.published_sequences(easier)
 
 
-def test_the_smallest_interpretation_that_works_is_chosen():
+def test_the_smallest_interpretation_that_fits_is_chosen():
     outcomes = [
         outcome("", 2, 30_000),
         outcome("h=identity", 8, 100_000),  # three times as long as published
@@ -152,7 +152,7 @@ def test_the_trials_that_chose_an_interpretation_do_not_confirm_it():
 
 
 def test_a_repetition_fills_its_column_and_decides_nothing(tmp_path: pathlib.Path, no_rows: None):
-    """...even where it alone works: the page is the same without it, but for the last column."""
+    """...even where it alone fits: the page is the same without it, but for the last column."""
     results = Results(tmp_path, "6a")
     confirmed = design.make_cell("6a", "paper+tolerance=0.1", design.CONFIRMATION_SEED)
     results.add(confirmed, outcome("tolerance=0.1", 5, 31_390, 1, 20), {})
@@ -186,7 +186,7 @@ def test_of_interpretations_of_one_size_the_confirmed_one_is_displayed():
 
 
 def test_an_interpretation_confirmed_on_two_rows_is_in_the_table_with_both():
-    """...where one works and the other does not; those of one row or of seed 0 are left out."""
+    """...where one fits and the other does not; those of one row or of seed 0 are left out."""
     shared, single = "h=identity+tolerance=0.1", "h=identity+initial-activation=0.5"
     of_6a = [outcome(name, 20, 31_000, seed=1, trials=20) for name in (shared, single)]
     of_6b = [outcome(shared, 4, 500_000, seed=1, trials=10), outcome(single, 8, 500_000)]
