@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from lstm_jax.tasks import (
     adding,
     multiplication,
@@ -76,4 +78,9 @@ def make_task(name: str) -> Task:
     """
     if not isinstance(name, str) or name not in _MAKERS:
         raise ValueError(f"task must be one of {', '.join(row_names())}, got {name!r}")
+    return _make_task(name)
+
+
+@functools.cache  # a task is immutable, and checking it takes milliseconds
+def _make_task(name: str) -> Task:
     return _MAKERS[name](name)
