@@ -48,6 +48,8 @@ def save(
 ) -> None:
     """Write a network to a safetensors file, completely or not at all.
 
+    `save_state` writes other pytrees, such as a network's parameters with an optimiser's state.
+
     >>> import tempfile
     >>> from lstm_jax.cell.parameters import initialise
     >>> net = Architecture(num_inputs=3, blocks=(2,), num_outputs=1)
