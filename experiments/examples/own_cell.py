@@ -50,7 +50,6 @@ class GRU(lstm.UpdateRule):
 
 
 def main() -> list[lstm.TrialResult]:
-    """Run five trials."""
     trials = lstm.TrialRunner(lstm.TrainingLoop(TASK, lstm.Vmapped(GRU())), range(5)).run()
     print("GRU, sequences until solved:", [trial.sequences for trial in trials if trial.solved])
     return trials

