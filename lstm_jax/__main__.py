@@ -1,4 +1,4 @@
-"""What to do where a command was expected: `python -m lstm_jax`."""
+"""The message of `python -m lstm_jax`, which is not a command."""
 
 TEXT = """lstm_jax is a library: import lstm_jax as lstm; help(lstm).
 Its commands (fit, predict, the paper's experiments) are in a clone of its repository:

@@ -15,10 +15,12 @@ from jax.sharding import Mesh
 from resources import assert_bounded, measure, needs_proc
 from small_tasks import LATCH, assert_same_result, make_loop, make_runner, sgd
 
+from lstm_jax.network.optimisers import make_injected_optimiser
 from lstm_jax.tasks import Example, Task, make_task, replace_hyperparameters, within
 from lstm_jax.training.trials.programs import MAX_LOOPS, forget_programs
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import UpdateRule, Vmapped
+from lstm_jax.training.update_rules.per_sequence import Model, PerSequenceUpdate
 
 LOOP = sgd(dataclasses.replace(LATCH, max_sequences=10, test_size=2), chunk=5)
 TIMES = 1000
@@ -134,6 +136,33 @@ def test_loops_with_other_rates_ranges_and_biases_share_their_programs(change: s
     for result, expected in zip(found, make_runner(other, range(2)).run(), strict=True):
         assert_same_result(result, expected)
     assert any(not np.array_equal(a.curve, b.curve) for a, b in zip(found, before, strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class HalfRate(PerSequenceUpdate):
+    """A rule of a user, which reads a hyperparameter in a step: it halves the learning rate."""
+
+    def train_step(self, model: Model, example: Example, n: jax.Array, running: jax.Array):
+        rate = jnp.full_like(running, self.task.hyperparameters.learning_rate / 2, jnp.float32)
+        state = optax.tree_utils.tree_set(model.optimiser_state, learning_rate=rate)
+        return super().train_step(model._replace(optimiser_state=state), example, n, running)
+
+
+def test_a_rule_that_inherits_sees_its_own_hyperparameters():
+    rates = (3.0, 1.5)
+    tasks = [replace_hyperparameters(LOOP.task, learning_rate=rate) for rate in rates]
+    (halved,) = make_runner(TrainingLoop(tasks[0], HalfRate(tasks[0]), 5), [0]).run()
+    (expected,) = make_runner(TrainingLoop(tasks[1], chunk=5), [0]).run()
+    assert_same_result(halved, expected)
+
+
+def test_an_optimiser_that_is_given_keeps_its_learning_rate():
+    task = replace_hyperparameters(LOOP.task, learning_rate=1.0)
+    given = PerSequenceUpdate(task, make_injected_optimiser("sgd", 0.5))
+    (found,) = make_runner(TrainingLoop(task, given, 5), [0]).run()
+    other = replace_hyperparameters(LOOP.task, learning_rate=0.5)
+    (expected,) = make_runner(TrainingLoop(other, chunk=5), [0]).run()
+    assert_same_result(found, expected)
 
 
 def test_learning_rates_of_the_optimiser_s_state_share_one_program():

@@ -7,7 +7,6 @@ import functools
 
 import jax
 
-from lstm_jax.network.optimisers import InjectedOptimiser
 from lstm_jax.tasks.checks import check_functions, check_values
 from lstm_jax.tasks.hyperparameters import TrialHyperparameters
 from lstm_jax.tasks.task import Task
@@ -16,7 +15,12 @@ from lstm_jax.training.trials import records
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import FROM_TASK
 from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
+from lstm_jax.training.update_rules.per_step import PerStepUpdate
+from lstm_jax.training.update_rules.random_search import RandomSearchUpdate
 
+# The update rules that read their `TrialHyperparameters` where trials start, and nowhere else.
+# A class of a user that inherits from one of them may read them in a step.
+TAKE_ARGUMENTS = (PerSequenceUpdate, PerStepUpdate, RandomSearchUpdate)
 # The loops whose programs stay in memory, those used last.
 MAX_LOOPS = 16
 
@@ -38,9 +42,11 @@ class Programs:
 def programs_of(loop: TrainingLoop, batch_size: int) -> Programs:
     """Return the programs of a loop; equal loops share them under equal settings of JAX.
 
-    So do loops that differ in their trials' `arguments`.
+    So do loops that differ in the `arguments_of` their trials alone.
     """
-    loop = _without_arguments(loop)
+    rule = _rule_with_arguments(loop)
+    if rule is not None:
+        loop = _without_arguments(loop, rule)
     try:
         hash(loop)
     except TypeError:  # a user's function or update rule that is not hashable
@@ -50,16 +56,19 @@ def programs_of(loop: TrainingLoop, batch_size: int) -> Programs:
 
 def arguments_of(loop: TrainingLoop) -> tuple[TrialHyperparameters, ...]:
     """Return the further arguments of the programs' `init`: of the LSTM, its initial values."""
+    rule = _rule_with_arguments(loop)
+    return () if rule is None else (rule.task.hyperparameters.of_trial(),)
+
+
+def _rule_with_arguments(loop: TrainingLoop) -> PerSequenceUpdate | None:
     rule = loop.update_rule
-    return (rule.task.hyperparameters.of_trial(),) if isinstance(rule, PerSequenceUpdate) else ()
+    is_known = type(loop) is TrainingLoop and type(rule) in TAKE_ARGUMENTS
+    return rule if is_known and isinstance(rule, PerSequenceUpdate) else None
 
 
-def _without_arguments(loop: TrainingLoop) -> TrainingLoop:
+def _without_arguments(loop: TrainingLoop, rule: PerSequenceUpdate) -> TrainingLoop:
     """Return the same loop for all values of its programs' arguments."""
-    rule = loop.update_rule
-    if not isinstance(rule, PerSequenceUpdate):
-        return loop
-    optimiser = FROM_TASK if isinstance(rule.optimiser, InjectedOptimiser) else rule.optimiser
+    optimiser = FROM_TASK if rule.has_task_optimiser else rule.optimiser
     rule = dataclasses.replace(rule, task=_without_values(rule.task), optimiser=optimiser)
     return dataclasses.replace(loop, task=_without_values(loop.task), update_rule=rule)
 

@@ -89,6 +89,13 @@ class PerSequenceUpdate:
     def __getstate__(self) -> dict[str, object]:
         return picklable(self, "name it in `Hyperparameters.optimiser`, or make it in the worker")
 
+    @property
+    def has_task_optimiser(self) -> bool:
+        """Whether the optimiser is that of the hyperparameters, with the rate in its state."""
+        hyperparameters = self.task.hyperparameters
+        own = hyperparameters.optimiser, hyperparameters.learning_rate
+        return isinstance(self.optimiser, InjectedOptimiser) and self.optimiser.made_by[1] == own
+
     def init(self, keys: jax.Array, values: TrialHyperparameters | None = None) -> Model:
         """Draw initial weights from the raw data of a key per trial, [2, B] uint32.
 
@@ -114,7 +121,7 @@ class PerSequenceUpdate:
         task = self.task
         parameters = draw_weights(key, task.architecture, task.hyperparameters, values)
         state = self.optimiser.init(parameters)
-        if isinstance(self.optimiser, InjectedOptimiser):
+        if self.has_task_optimiser:
             state = optax.tree_utils.tree_set(state, learning_rate=values.learning_rate)
         return parameters, state
 

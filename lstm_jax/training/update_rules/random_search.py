@@ -60,7 +60,7 @@ class SearchSpace:
         self, key: jax.Array, default: TrialHyperparameters, num_blocks: int
     ) -> TrialHyperparameters:
         """Draw one trial's hyperparameters, from a PRNG key."""
-        keys = jax.random.split(key, 4)
+        keys = jax.random.split(key, len(dataclasses.fields(self)))
         uniform = lambda i, shape: jax.random.uniform(keys[i], shape, jnp.float32)
 
         def log_uniform(i: int, bounds: Bounds | None, value: ArrayLike) -> ArrayLike:
