@@ -1,6 +1,6 @@
 """Claims of the paper outside its tables; run by `python -m experiments.claims`."""
 
-from experiments.claims import comparisons, composed, continual, how_far, lags
+from experiments.claims import comparisons, composed, continual, counting, lags, timing
 from experiments.claims.base import Claim, compare
 from experiments.claims.comparisons import compare_trials
 
@@ -26,11 +26,7 @@ CLAIMS = {
     "continual": compare(
         continual.variants, continual.train, continual.draw, limits=continual.LIMITS
     ),
-    "counting": compare(
-        how_far.counting, how_far.count, how_far.draw_counting, recipe=how_far.RECIPE
-    ),
-    "timing": compare(
-        how_far.timing, how_far.measure_timing, how_far.draw_timing, changes=how_far.CHANGES
-    ),
+    "counting": compare(counting.languages, counting.count, counting.draw, most=counting.MOST),
+    "timing": compare(timing.timings, timing.measure, timing.draw, tested=timing.TESTED),
     "composed": compare(composed.models, composed.train, composed.draw, batch=composed.BATCH),
 }

@@ -2,14 +2,17 @@
 
     python -m experiments.claims --claim=length --out=DIR
     python -m experiments.claims --claim=gates --trials=4 --out=DIR
+    python -m experiments.claims --claim=counting --trials=20 --out=DIR --resume
     python -m experiments.claims --claim=xor --redraw --out=experiments/results/claims
 
-`length` and `lags` train nothing: they read the result files in experiments/results.
+`length` and `lags` train nothing: they read the result files in experiments/results. A claim that
+is interrupted keeps the variants that it has measured, for --resume.
 """
 
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Mapping
 
 from absl.flags import FlagValues
 
@@ -17,8 +20,9 @@ from experiments.claims import CLAIMS
 from experiments.claims.base import ClaimOptions
 from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
 from experiments.cli.files import check_free, make_folder, save_picture, save_result
+from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import about_run, read_object
+from lstm_jax.training.runs.result_file import about_run, read_object, write_json
 
 
 def define(flags: FlagSet) -> None:
@@ -27,6 +31,8 @@ def define(flags: FlagSet) -> None:
     flags.output("the JSON file and the picture")
     flags.integer("trials", 8, "Trials of each variant.", most=2**20)
     flags.seed()
+    help = "Keep the variants that an interrupted run with the same trials and seed has measured."
+    flags.switch("resume", False, help)
     flags.switch("redraw", False, "Only draw the picture again, from the JSON file.")
     flags.switch("quiet", False, "Print errors only.")
 
@@ -43,10 +49,29 @@ def main(values: FlagValues) -> None:
     make_folder(out)
     configure()
     check_platform()
-    options = ClaimOptions(values.trials, values.seed, values.quiet)
-    about = {"claim": values.claim} | about_run(values.seed, command_line())
+    settings = {"claim": values.claim, "trials": values.trials}
+    about = settings | about_run(values.seed, command_line())
+    partial = path.with_name(f".{path.name}.partial")
+    measured = _read_partial(partial, about) if values.resume else {}
+
+    def keep(variants: Mapping[str, Document]) -> None:
+        write_json(partial, about | {"variants": dict(variants)})
+
+    options = ClaimOptions(values.trials, values.seed, values.quiet, measured, keep)
     document = about | claim.run(options)
     save_result(path, document, claim.draw, overwrite=values.overwrite, quiet=values.quiet)
+    partial.unlink(missing_ok=True)
+
+
+def _read_partial(partial: pathlib.Path, about: Document) -> Mapping[str, Document]:
+    """Return the variants that an interrupted run has measured, with the same settings."""
+    if not partial.exists():
+        return {}
+    found = read_object(partial)
+    for name in ("claim", "trials", "seed", "versions"):
+        if found.get(name) != about[name]:
+            raise ValueError(f"{partial} differs in {name}: {found.get(name)}, not {about[name]}")
+    return found["variants"]
 
 
 def redraw(claim: str, path: pathlib.Path) -> style.Figure:

@@ -21,11 +21,21 @@ Variants = Mapping[str, TrainingLoop]
 
 @dataclasses.dataclass(frozen=True)
 class ClaimOptions:
-    """Options of a run."""
+    """Options of a run.
 
-    trials: int = 8  # of each variant
+    Attributes:
+      trials: the number of trials of each variant.
+      seed: the seed of all random numbers.
+      quiet: whether nothing is printed.
+      measured: the variants that an interrupted run has measured.
+      on_variant: called after each variant with all that are measured.
+    """
+
+    trials: int = 8
     seed: int = 0
     quiet: bool = False
+    measured: Mapping[str, Document] = dataclasses.field(default_factory=dict)
+    on_variant: Callable[[Mapping[str, Document]], None] | None = None
 
 
 class Claim(NamedTuple):
@@ -54,8 +64,11 @@ def compare(
     def run(options: ClaimOptions) -> Document:
         found = {}
         for label, variant in make_variants().items():
-            found[label] = measure(variant, options)
-            if not options.quiet:
+            is_new = label not in options.measured
+            found[label] = measure(variant, options) if is_new else options.measured[label]
+            if is_new and options.on_variant is not None:
+                options.on_variant(found)
+            if is_new and not options.quiet:
                 short = (f"{k} {v}" for k, v in found[label].items() if len(str(v)) < 100)
                 print(f"{label}: {', '.join(short)}", flush=True)
         return settings | {"trials": options.trials, "variants": found}
@@ -67,6 +80,15 @@ def compare(
 def repeat(sequence: Example, trials: int) -> Example:
     """Repeat a sequence for a batch of trials."""
     return jax.tree.map(lambda a: jnp.repeat(a[..., None], trials, -1), sequence)
+
+
+def draw_trials(axes: style.Axes, variants: Mapping[str, Sequence[float]], spread: float) -> None:
+    """Draw one mark per trial, one named line per variant."""
+    for y, values in enumerate(variants.values()):
+        offsets = np.linspace(-spread, spread, len(values))
+        axes.plot(np.maximum(values, 0.5), y + offsets, "o", color=style.OURS, alpha=0.5, ms=5)
+    axes.plot([], [], "o", color=style.OURS, alpha=0.5, label="a trial")
+    name_lines(axes, list(variants))
 
 
 def name_lines(axes: style.Axes, labels: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ import numpy as np
 import optax
 
 from experiments.claims.base import Claim, ClaimOptions, Variants, compare, name_lines
-from lstm_jax import Architecture, TrainingLoop, TrialRunner, Vmapped
+from lstm_jax import LOSSES, Architecture, TrainingLoop, TrialRunner, Vmapped
 from lstm_jax.baselines.chunker import Chunker
 from lstm_jax.baselines.fully_recurrent import RecurrentNet
 from lstm_jax.baselines.gradient_descent import GRADIENTS as BASELINE_GRADIENTS
@@ -40,6 +41,7 @@ GRADIENTS = ("truncated", "full")
 QUICK_ROWS = ("3a-100-3", "3b-100-3", "6a", "2c-50-50")  # with either gradient
 SHAPES = ((1,), (2,), (4,), (1, 1), (2, 2), (3, 3), (1, 1, 1), (1, 1, 1, 1))
 XOR_LENGTHS = (4, 10, 20, 50)
+MIXED_LENGTHS = (50, 100, 200)  # by Adam, with lengths from 4
 NOISE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 DELAY, NOISE_RANGE = 4, 2.0  # the chunker learns with these
 LAGS = ((10, 10), (40, 40), (2, 40))  # shortest, longest
@@ -75,8 +77,21 @@ def gradient() -> Variants:
 
 
 def xor() -> Variants:
-    """Compare both gradients on strongly delayed XOR, the limit of the truncated one."""
-    return _with_gradients({f"XOR, T = {n}": delayed_xor.make(n, 100_000) for n in XOR_LENGTHS})
+    """Train on strongly delayed XOR by both gradients, at one length or at all lengths."""
+    make = functools.partial(delayed_xor.make, max_sequences=100_000)
+    shortest = min(XOR_LENGTHS)
+    tasks = {f"T = {n}": make(n) for n in XOR_LENGTHS}
+    tasks["T = 4 .. 50"] = make(50, shortest=shortest)
+    tasks["T = 50, Adam"] = by_adam(make(50))
+    for n in MIXED_LENGTHS:
+        tasks[f"T = 4 .. {n}, Adam"] = by_adam(make(n, shortest=shortest))
+    return _with_gradients({f"XOR, {label}": task for label, task in tasks.items()})
+
+
+def by_adam(task: Task) -> Task:
+    """Return a task trained by Adam at 0.01, without f' of the output units."""
+    loss = LOSSES["cross_entropy"]
+    return replace_hyperparameters(task, learning_rate=0.01, optimiser="adam", loss=loss)
 
 
 def _with_gradients(tasks: dict[str, Task]) -> Variants:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.validation import as_integer
 from lstm_jax.tasks import random_numbers
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import Example, Generator, Published, StreamRule, Task, within
@@ -22,24 +23,32 @@ from lstm_jax.tasks.task import Example, Generator, Published, StreamRule, Task,
 NUM_SYMBOLS = 7
 
 
-def make(length: int, max_sequences: int) -> Task:
+def make(length: int, max_sequences: int, *, shortest: int | None = None) -> Task:
     """Return the task for sequences of `length` (T) symbols, with the network and rate of task 6a.
 
     Weights are drawn from [-1, 1]; with smaller ones not even T = 4 is learned.
 
+    Args:
+      length: T, at least 4.
+      max_sequences: the most training sequences of a trial.
+      shortest: the shortest of the training sequences, whose lengths are uniform in `shortest` ..
+        T, at least 4; None: all have T symbols, as those of the tests.
+
     Raises:
-      ValueError: if `length` is below 4.
+      ValueError: if `length` is below 4, or `shortest` is not in [4, length].
     """
     if length < 4:
         raise ValueError(f"length must be at least 4, got {length}")
+    shortest = length if shortest is None else as_integer("shortest", shortest, 4, length)
     return Task(
         name=f"xor-{length}",
         title=f"strongly delayed XOR, T = {length}",
         architecture=Architecture(num_inputs=NUM_SYMBOLS, blocks=(2, 2), num_outputs=1),
         max_length=length,
-        fixed_length=True,
+        fixed_length=shortest == length,
         error_at="end",
-        sample=Generator(_sample, (length,)),
+        sample=Generator(_sample, (shortest, length)),
+        sample_test=Generator(_sample, (length, length)),
         is_correct=within(0.3),
         hyperparameters=Hyperparameters(learning_rate=0.5, init_range=1.0),
         rule=StreamRule(window=2000, max_wrong=0, mean_error=0.1),
@@ -49,12 +58,18 @@ def make(length: int, max_sequences: int) -> Task:
     )
 
 
-def _sample(key: jax.Array, length: int) -> Example:
-    words = random_numbers.words(key, length)
-    steps = jnp.arange(length, dtype=jnp.int32)
+def _sample(key: jax.Array, shortest: int, longest: int) -> Example:
+    is_fixed = shortest == longest
+    words = random_numbers.words(key, longest if is_fixed else longest + 1)
+    length = jnp.int32(longest)
+    if not is_fixed:
+        length, words = random_numbers.integers(words[-1], shortest, longest), words[:-1]
+    steps = jnp.arange(longest, dtype=jnp.int32)
     bits = random_numbers.integers(words, 0, 1)
-    is_bit = (steps == 0) | (steps == length // 2)
-    symbols = jnp.where(is_bit, bits, 2 + random_numbers.integers(words >> 1, 0, 3))
-    symbols = jnp.where(steps == length - 1, NUM_SYMBOLS - 1, symbols)
-    targets = (bits[0] ^ bits[length // 2]).astype(jnp.float32)[None]
-    return Example(symbols, targets, targets, jnp.int32(length))
+    second = length // 2
+    symbols = jnp.where(
+        (steps == 0) | (steps == second), bits, 2 + random_numbers.integers(words >> 1, 0, 3)
+    )
+    symbols = jnp.where(steps >= length - 1, NUM_SYMBOLS - 1, symbols)
+    targets = (bits[0] ^ bits[second]).astype(jnp.float32)[None]
+    return Example(symbols, targets, targets, length)
