@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.ablations.design import FACTOR, UNCOUNTED, Outcome, published_sequences
+from experiments.rows.intervals import mean_interval, share_interval
 from lstm_jax import make_task
-
-CONFIDENCE = 0.95
 
 
 class Estimate(NamedTuple):
@@ -30,19 +29,15 @@ class Estimate(NamedTuple):
 
 def estimate(row: str, outcome: Outcome) -> Estimate:
     """Estimate the success and the speed of a cell's recipe on a row."""
-    from scipy import stats
-
-    solved, trials = outcome["solved"], outcome["trials"]
-    interval = stats.binomtest(solved, trials).proportion_ci(CONFIDENCE, method="wilson")
     uncounted = UNCOUNTED.get(row, 0)
     counts = np.array([n for n in outcome["sequences"] if n is not None], float) - uncounted
     ratios = counts / (published_sequences(row) - uncounted)
-    spread = None
-    if len(ratios) > 1:
-        found = stats.bootstrap((ratios,), np.mean, confidence_level=CONFIDENCE, rng=0)
-        spread = (float(found.confidence_interval.low), float(found.confidence_interval.high))
-    ratio = float(ratios.mean()) if len(ratios) else None
-    return Estimate(solved / trials, (interval.low, interval.high), ratio, spread)
+    return Estimate(
+        success=outcome["solved"] / outcome["trials"],
+        success_interval=share_interval(outcome["solved"], outcome["trials"]),
+        ratio=float(ratios.mean()) if len(ratios) else None,
+        ratio_interval=mean_interval(ratios),
+    )
 
 
 def verdict(row: str, found: Estimate) -> str:

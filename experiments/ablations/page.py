@@ -251,7 +251,8 @@ def _by_size(recipe: str) -> tuple[int, str]:
 
 
 def _solved(outcome: Outcome) -> str:
-    return f"{outcome['solved']} of {outcome['trials']}"
+    cut = ", cut" if outcome["cut"] else ""
+    return f"{outcome['solved']} of {outcome['trials']}{cut}"
 
 
 def _bracketed(row: str, outcome: Outcome, text: str) -> str:
@@ -281,7 +282,8 @@ def draw(gathered: Gathered, recipes: set[str], path: pathlib.Path) -> None:
             look: Document = {"facecolor": colour, "edgecolor": edge, "linewidth": 1.5}
             axes.add_patch(Rectangle((x - 0.45, y - 0.45), 0.9, 0.9, **look))
             ratio = design.ratio(row, outcome["mean"])
-            text = "x" if ratio is None else f"{ratio:.2g}"
+            without = "cut" if outcome["cut"] else "x"
+            text = without if ratio is None else f"{ratio:.2g}"
             axes.text(x, y, text, ha="center", va="center", fontsize=8, zorder=3)
         elif design.is_ruled_out(row, recipe, gathered.__getitem__):
             axes.text(x, y, "·", ha="center", va="center", color="gray", fontsize=16)
@@ -292,7 +294,7 @@ def draw(gathered: Gathered, recipes: set[str], path: pathlib.Path) -> None:
     axes.set_xticks(range(len(columns)), labels, rotation=90, fontsize=8)
     axes.set_yticks(range(len(rows)), rows, fontsize=9)
     legend = "mean sequences / published; the darker, the more trials solved; framed: as published"
-    legend += "\nx: none solved; ·: not run, none solved on an easier row"
+    legend += "\nx: none solved; cut: none by the published mean; ·: not run"
     axes.set_xlabel(legend, fontsize=9)
     pairs = enumerate(itertools.pairwise(rows))
     borders = [y + 0.5 for y, (above, below) in pairs if above[0] != below[0]]

@@ -1,6 +1,15 @@
 """Claims of the paper outside its tables; run by `python -m experiments.claims`."""
 
-from experiments.claims import comparisons, composed, continual, counting, lags, timing
+from experiments.claims import (
+    comparisons,
+    composed,
+    continual,
+    counting,
+    lags,
+    persistence,
+    stopping,
+    timing,
+)
 from experiments.claims.base import Claim, compare
 from experiments.claims.comparisons import compare_trials
 
@@ -28,5 +37,9 @@ CLAIMS = {
     ),
     "counting": compare(counting.languages, counting.count, counting.draw, most=counting.MOST),
     "timing": compare(timing.timings, timing.measure, timing.draw, tested=timing.TESTED),
+    "persistence": compare(
+        persistence.variants, persistence.measure, persistence.draw, later=persistence.LATER
+    ),
+    "stopping": compare(stopping.variants, stopping.look, stopping.draw),
     "composed": compare(composed.models, composed.train, composed.draw, batch=composed.BATCH),
 }

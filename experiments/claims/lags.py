@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 
+from experiments.ablations import cells, design
 from experiments.claims.base import ClaimOptions, Variants, band, draw_band, repeat
 from experiments.claims.comparisons import at_lag, lag_task, with_tolerance
-from experiments.rows.collection import has_solved_network, read_results, task_of
+from experiments.rows.collection import RESULTS, has_solved_network, read_results, task_of
 from experiments.rows.text import row_label
 from lstm_jax import Steps, TrainingLoop, TrialRunner, apply, make_recipe
 from lstm_jax.baselines.chunker import Chunker
@@ -133,9 +134,13 @@ def _label_ticks(axes: style.Axes, ticks: Sequence[int]) -> None:
 
 
 def run_very_long(options: ClaimOptions) -> Document:
-    """Collect the result files of task 2c: sequences until success against the minimal time lag."""
+    """Collect the results of task 2c: sequences until success against the minimal time lag.
+
+    The interpretation without recurrent connections is that of the ablations, on the seed that
+    confirmed it.
+    """
     del options
-    rows = []
+    rows = [_without_recurrence(row) for row in very_long_lags.ROWS]
     for document in read_results():
         if task_of(document["task"]) == "2c":
             q, p = map(int, document["task"].split("-")[1:])
@@ -144,6 +149,19 @@ def run_very_long(options: ClaimOptions) -> Document:
             row = {"q": q, "p": p, "recipe": document["recipe"], "published_mean": published}
             rows.append(row | summary)
     return {"rows": rows}
+
+
+def _without_recurrence(row: str) -> Document:
+    cell = design.make_cell(row, "paper+recurrent=none", design.CONFIRMATION_SEED)
+    found = design.find(cell, cells.Results(RESULTS / "ablations", row).cells())
+    q, p = map(int, row.split("-")[1:])
+    about = {"q": q, "p": p, "recipe": cell.recipe.removeprefix("paper+")}
+    summary = {
+        "trials": found["trials"],
+        "solved": found["solved"],
+        "mean_sequences": found["mean"],
+    }
+    return about | summary | {"published_mean": design.published_sequences(row)}
 
 
 def draw_very_long(document: Document) -> style.Figure:

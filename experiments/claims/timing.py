@@ -227,7 +227,7 @@ def right_spikes(timing: Timing, parameters: lstm.Parameters, bits: jax.Array) -
         outputs, _ = lstm.apply(timing.architecture, parameters, steps.x_t)
         is_near = jnp.abs(outputs - steps.target)[:, 0] <= timing.tolerance
         is_right = jnp.cumprod(is_near | ~steps.has_target)
-        return jnp.minimum((is_right * steps.is_spike).sum(), TESTED)
+        return jnp.minimum(is_right.sum(where=steps.is_spike), TESTED)
 
     return jax.vmap(test)(parameters)
 

@@ -9,16 +9,19 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from helpers import assert_close, assert_equal, quick_jit
 
-from experiments.claims import composed, continual, how_far
-from experiments.claims.base import ClaimOptions, band
+from experiments.claims import composed, continual, counting, timing
+from experiments.claims.base import ClaimOptions, repeat
 from experiments.claims.continual import START, StreamState, StreamTraining, follow
 from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import LOSSES
 from lstm_jax.tasks import reber
 from lstm_jax.training.trials.runner import TrialRunner
+from lstm_jax.training.trials.training_loop import TrainingLoop
+from lstm_jax.training.update_rules.per_sequence import PerSequenceUpdate
 
 QUIET = ClaimOptions(trials=2, quiet=True)
 TRAINING = continual.make_training()
@@ -108,18 +111,51 @@ def test_a_reset_comes_with_the_end_of_every_string():
     assert np.any(without.learner.state.internal_state) == (without.streams == 0)
 
 
-def test_the_longest_streams_are_those_of_the_trials(monkeypatch: pytest.MonkeyPatch):
-    for name, value in (("CHUNK", 40), ("MAX_SYMBOLS", 80), ("DISPLAYED", 30)):
+def test_a_stream_may_end_after_a_number_of_right_predictions():
+    training = dataclasses.replace(TRAINING, most=3)
+    state = training.init(jax.random.key(0))
+    perfect = state._replace(right=jnp.int32(2), node=jnp.int32(START))
+    for bit in np.random.default_rng(0).integers(0, 2, 40):
+        before = perfect._replace(learner=perfect.learner, right=jnp.int32(2))
+        perfect = learn(training, before, bit[None])
+        assert perfect.right == 0 and perfect.streams == before.streams + 1
+        assert not np.any(perfect.learner.state.internal_state)
+    assert perfect.longest in (0, 3)
+
+
+def test_a_falling_rate_falls_after_every_chunk(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(continual, "CHUNK", 2)
+    optimiser = dataclasses.replace(TRAINING, falling=True).optimiser
+    state, steps = optimiser.init(jnp.float32(1)), []
+    for _ in range(5):
+        update, state = optimiser.update(jnp.float32(-1), state)
+        steps.append(float(update))
+    rate = continual.LEARNING_RATE * continual.FALLING ** np.array([0, 0, 1, 1, 2])
+    np.testing.assert_allclose(steps, rate, rtol=1e-5)
+
+
+def test_test_streams_are_counted_up_to_their_first_wrong_prediction(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name, value in (("CHUNK", 30), ("LENGTH", 90), ("STREAMS", 2)):
         monkeypatch.setattr(continual, name, value)
-    found = continual.train(TRAINING, QUIET)
-    assert found["symbols"] == [40, 80] and found["solved"] == 0
-    state = continual.init(TRAINING, QUIET)
-    for chunk in range(2):
-        state = jax.vmap(TRAINING.learn)(state, continual.draw_bits(QUIET, chunk, 40))
-        assert found["longest_by"][chunk] == band([state.longest], 1)[0]
-    assert found["longest"] == state.longest.tolist()
-    assert found["streams"] == state.streams.tolist()
-    assert np.shape(found["states"]) == (3, 3) and np.all(np.array(found["states"]) >= 0)
+    draw = lambda key: TRAINING.init(key).learner.parameters
+    parameters = jax.vmap(draw)(jax.random.split(jax.random.key(0), 2))
+    knows_all = jax.tree.map(jnp.zeros_like, parameters.output)  # every legal symbol is above 0
+    for weights in (parameters, parameters._replace(output=knows_all)):
+        found = continual.test(TRAINING, weights, QUIET)
+        rng = np.random.default_rng([QUIET.seed, QUIET.trials, continual.MAX_SYMBOLS])
+        bits = np.concatenate([rng.integers(0, 2, (2, 30), np.int32) for _ in range(3)], axis=1)
+        for trial, stream in np.ndindex(2, 2):
+            own = jax.tree.map(lambda w, trial=trial: w[trial], weights)
+            node, symbols, nodes = jnp.int32(START), [], []
+            for bit in bits[stream]:
+                node, symbol = follow(node, bit)
+                symbols.append(int(symbol))
+                nodes.append(node)
+            outputs, _ = apply(NET, own, np.array(symbols))
+            right = [bool(continual.is_right(o, n)) for o, n in zip(outputs, nodes, strict=True)]
+            assert found[trial, stream] == [*right, False].index(False)
 
 
 def test_the_targets_of_echo_are_the_previous_and_the_next_bit():
@@ -157,46 +193,127 @@ def test_the_target_of_recall_is_the_value_of_the_last_key():
         assert not np.any(inputs[-1, composed.PAIRS :])
 
 
-@pytest.mark.usefixtures("as_a_user")  # Adam mixes dtypes, which tests forbid
-def test_a_trial_counts_up_to_its_first_wrong_string(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(how_far, "MAX_N", {2: 12})
-    loop = next(iter(how_far.counting().values()))
-    task = dataclasses.replace(loop.task, max_sequences=200)
-    rule = dataclasses.replace(loop.update_rule, task=task)
-    loop = dataclasses.replace(loop, task=task, update_rule=rule, chunk=100)
-    found = how_far.count(loop, QUIET)
-    runner = TrialRunner(loop, range(2), seed=0)
-    runner.run()
+@pytest.mark.parametrize(("letters", "text"), [(2, "Saabb"), (3, "Saabbcc")])
+def test_a_string_of_a_language_has_its_symbols_and_their_legal_successors(letters: int, text: str):
+    alphabet = "abc"[:letters]
+    example = counting.string(2, letters, 3)
+    length = int(example.length)
+    assert "".join((alphabet + "S")[s] for s in example.inputs[:length]) == text
+    legal = [{(alphabet + "T")[k] for k in np.flatnonzero(row > 0)} for row in example.targets]
+    expected = ["a", "ab", "ab", *text[4:], "T"]
+    assert legal[:length] == [{*one} for one in expected]
+    assert set(np.unique(example.targets)) == {-1.0, 1.0}
+
+
+def test_a_trial_counts_up_to_its_first_wrong_string():
+    task = counting.make_task(2, 4, peepholes=True)
+    task = dataclasses.replace(task, max_sequences=400)
+    loop = TrainingLoop(task, PerSequenceUpdate(task, optax.sgd(0.05)), chunk=400)
+    runner = TrialRunner(loop, range(2))
+    runner.run_chunk()
     model = runner.state().trials.model
-    right = []
-    compute = jax.jit(loop.update_rule.outputs)
-    for n in range(1, 13):
-        example = how_far.string(n, 2, 12)
-        batch = jax.tree.map(lambda a: jnp.stack([a, a], -1), example)
-        outputs = compute(model, batch)
+    right, compute = [], jax.jit(loop.update_rule.outputs)
+    for n in range(1, 30):
+        example = counting.string(n, 2, 29)
+        outputs = compute(model, repeat(example, 2))
         right.append([bool(task.is_correct(outputs[..., trial], example)) for trial in range(2)])
     expected = [[*column, False].index(False) for column in zip(*right, strict=True)]
-    assert found["furthest"] == expected
+    assert counting.largest_n(loop, 2, model, 29).tolist() == expected
+    at_least = counting.largest_n(loop, 2, model, 5)
+    assert at_least.tolist() == [min(n, 5) for n in expected]
 
 
-@pytest.mark.parametrize(("kind", "late"), [("measuring", (1, 0, 1)), ("generating", (0, 1, 1))])
-def test_steps_are_right_up_to_the_first_output_too_far_away(kind, late: tuple):
-    example = how_far.spike_train(kind, jnp.array(late, jnp.int32), 4)
-    length = int(example.length)
-    outputs = np.array(example.targets)
-    outputs[length:] = 0.7  # padding
-    assert how_far.right_steps(outputs[..., None], example) == [length]
-    for wrong in (length - 1, 6, 0):
-        outputs[wrong] = 1 - outputs[wrong]
-        assert how_far.right_steps(outputs[..., None], example) == [wrong]
+GENERATING = timing.Timing("generating", 4, 2.0, peepholes=True)
 
 
-def test_variants_of_timing_differ_in_peepholes_alone():
-    for kind, period, cells in how_far.TASKS:
-        with_, without = (
-            how_far.timing_loop(kind, period, cells, peepholes=peepholes).task
-            for peepholes in (True, False)
+def spikes_of(one: timing.Timing, bits: list[int], steps: int) -> list[timing.Step]:
+    at, found = timing.start(), []
+    for n in range(steps):
+        at, step = timing.take_step(one, at, jnp.int32(bits[n % len(bits)]))
+        found.append(step)
+    return found
+
+
+def test_spikes_come_after_f_or_one_step_more():
+    bits = np.random.default_rng(0).integers(0, 2, 200).tolist()
+    steps = spikes_of(GENERATING, bits, 200)
+    at = [n for n, step in enumerate(steps) if step.is_spike]
+    lateness = np.diff([-1, *at]) - GENERATING.period
+    assert {*lateness} == {0, 1}
+    for first, last, late in zip([-1, *at], at, lateness, strict=False):
+        assert {float(s.x_t[0]) for s in steps[first + 1 : last + 1]} == {late}
+        assert [float(s.target[0]) for s in steps[first + 1 : last + 1]] == [0.0] * (
+            last - first - 1
+        ) + [1.0]
+    measured = spikes_of(dataclasses.replace(GENERATING, mode="measuring"), bits, 200)
+    assert [float(s.x_t[0]) for s in measured] == [float(s.target[0]) for s in steps]
+    assert [bool(s.has_target) for s in measured] == [bool(s.is_spike) for s in measured]
+    assert [float(s.target[0]) for s in measured if s.is_spike] == [*map(float, lateness)]
+
+
+@pytest.mark.parametrize("mode", ["cosine", "triangle", "rectangle"])
+def test_periodic_functions_start_at_1_and_have_their_period(mode: timing.Mode):
+    one = dataclasses.replace(GENERATING, mode=mode)
+    values = [float(s.target[0]) for s in spikes_of(one, [1, 0], 12)]
+    assert values[0] == 1.0 and values[2] == pytest.approx(-1.0)
+    assert values[:4] == values[4:8] == values[8:]
+    assert [bool(s.is_spike) for s in spikes_of(one, [1, 0], 8)] == [False] * 3 + [True] + [
+        False
+    ] * 3 + [True]
+
+
+def test_a_stream_of_timing_ends_with_a_wrong_output_or_after_its_spikes(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(timing, "STREAM", 2)
+    state = timing.init(GENERATING, jax.random.key(0))
+    learn = jax.jit(timing.learn, static_argnums=0)
+    always_0 = jax.tree.map(lambda w: w - 10, state.learner.parameters.output)
+    state = state._replace(
+        learner=state.learner._replace(
+            parameters=state.learner.parameters._replace(output=always_0)
         )
-        assert with_.architecture == dataclasses.replace(without.architecture, peepholes=True)
-        same = {"architecture": with_.architecture, "sample": with_.sample}
-        assert with_ == dataclasses.replace(without, **same)
+    )
+    for _ in range(3):  # right, as the target is 0
+        state = learn(GENERATING, state, jnp.int32(0))
+    assert state.interval.step == 3 and state.spikes == 0
+    wrong = learn(GENERATING, state, jnp.int32(0))  # the spike
+    assert wrong.interval.step == 0 and wrong.spikes == 0 and wrong.streams == 0
+    always_1 = jax.tree.map(lambda w: w + 20, always_0)
+    knows = state.learner.parameters._replace(output=always_1)
+    right = state._replace(spikes=jnp.int32(1))
+    right = right._replace(learner=right.learner._replace(parameters=knows))
+    right = learn(GENERATING, right, jnp.int32(0))
+    assert right.streams == 1 and right.spikes == 0
+    assert not np.any(right.learner.state.internal_state)
+
+
+def test_right_spikes_are_those_before_the_first_wrong_output(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(timing, "TESTED", 3)
+    one = timing.Timing("measuring", 3, 2.0, peepholes=False)
+    parameters = timing.init(one, jax.random.key(0)).learner.parameters
+    two = jax.tree.map(lambda w: jnp.stack([w, w]), parameters)
+    says = lambda bias: two._replace(
+        output=two.output._replace(
+            cell=jnp.zeros_like(two.output.cell), bias=jnp.full_like(two.output.bias, bias)
+        )
+    )
+    bits = lambda first: jnp.array([*first, *[0] * 14], jnp.int32)  # read as intervals begin
+    assert timing.right_spikes(one, says(-9.0), bits([0] * 4)).tolist() == [3, 3]
+    assert timing.right_spikes(one, says(9.0), bits([0] * 4)).tolist() == [0, 0]
+    assert timing.right_spikes(one, says(-9.0), bits([0, 0, 0, 1])).tolist() == [1, 1]
+
+
+def test_variants_of_timing_and_of_counting_differ_in_peepholes_alone():
+    for first, second in zip(*[iter(timing.timings().values())] * 2, strict=True):
+        assert first == dataclasses.replace(second, peepholes=True) and not second.peepholes
+    tasks = [counting.make_task(2, 10, peepholes=p) for p in (True, False)]
+    assert tasks[0] == dataclasses.replace(tasks[1], architecture=tasks[0].architecture)
+    without = dataclasses.replace(tasks[0].architecture, peepholes=False)
+    assert without == tasks[1].architecture
+
+
+@pytest.mark.parametrize("peepholes", [True, False])
+def test_networks_of_timing_have_the_published_number_of_weights(peepholes: bool):
+    net = dataclasses.replace(GENERATING, peepholes=peepholes).architecture
+    assert net.num_weights == (17 if peepholes else 14)
