@@ -21,6 +21,7 @@ from lstm_jax import TrainingLoop, TrialResult, TrialRunner, apply, make_recipe,
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.tasks.task import StreamRule, TestRule
+from lstm_jax.training.trials.records import RunState
 from lstm_jax.training.trials.training_loop import DATA
 
 # The interpretations of experiments/results/ablations, without the interval of their tests.
@@ -157,12 +158,17 @@ def _run_chunk(training: Training, runner: TrialRunner) -> None:
         return
     state = runner.state()
     trials, model = state.trials, state.trials.model
-    optimiser_state = model.optimiser_state
-    rate = optax.tree_utils.tree_get(optimiser_state, "learning_rate")
+    rate = learning_rates(state)
     rate = np.where(state.metrics.wrong[-1] <= FEW, rate / 2, rate).astype(np.float32)
-    optimiser_state = optax.tree_utils.tree_set(optimiser_state, learning_rate=rate)
+    optimiser_state = optax.tree_utils.tree_set(model.optimiser_state, learning_rate=rate)
     model = model._replace(optimiser_state=optimiser_state)
     runner.restore(state._replace(trials=trials._replace(model=model)))
+
+
+def learning_rates(state: RunState) -> np.ndarray:
+    """Return the learning rate of every trial, [R]."""
+    model = state.trials.model
+    return np.asarray(optax.tree_utils.tree_get(model.optimiser_state, "learning_rate"))
 
 
 def draw(document: Document) -> style.Figure:

@@ -75,24 +75,16 @@ def look(looks: Looks, options: ClaimOptions) -> Document:
       The fields of `looks`; `test_wrong` and `test_error` of every look, and `wrong`, of 2,560
       fresh sequences, of every `every`-th look, [.., R] each.
     """
-    hardest = make_task(looks.rows[-1])
-    budget = BUDGET * int(hardest.published.mean_sequences or 0)
     period = looks.interval * looks.every
-    budget = -(-budget // period) * period
-    task = dataclasses.replace(
-        make_recipe(looks.recipe).apply(hardest),
-        rule=StreamRule(window=budget + 1),  # never met
-        first_rule=None,
-        max_sequences=budget,
-    )
+    task = task_without_rule(looks, -(-_budget(looks) // period) * period)
     loop = TrainingLoop(task, chunk=looks.interval)
-    trials = options.trials
+    trials, rule = options.trials, make_task(looks.rows[-1]).rule
     runner = TrialRunner(loop, range(trials), seed=options.seed, batch_size=trials)
     tests, wrong = [], []
     while not runner.finished:
         runner.run_chunk()
-        if isinstance(hardest.rule, TestRule):
-            tests.append(_test(loop, runner, hardest.rule.size, options))
+        if isinstance(rule, TestRule):
+            tests.append(_test(loop, runner, rule.size, options))
         if runner.num_sequences % period == 0:
             wrong.append([result.test_wrong for result in runner.results()])
     if not tests:
@@ -103,6 +95,20 @@ def look(looks: Looks, options: ClaimOptions) -> Document:
         "test_error": [np.round(error, 5).tolist() for _, error in tests],
         "wrong": wrong,
     }
+
+
+def _budget(looks: Looks) -> int:
+    return BUDGET * int(make_task(looks.rows[-1]).published.mean_sequences or 0)
+
+
+def task_without_rule(looks: Looks, max_sequences: int) -> Task:
+    """Return the task of the last of the rows, whose trials never end before `max_sequences`."""
+    return dataclasses.replace(
+        make_recipe(looks.recipe).apply(make_task(looks.rows[-1])),
+        rule=StreamRule(window=max_sequences + 1),
+        first_rule=None,
+        max_sequences=max_sequences,
+    )
 
 
 def _test(
