@@ -5,6 +5,7 @@ from experiments.claims import (
     composed,
     continual,
     counting,
+    drift,
     lags,
     persistence,
     stopping,
@@ -16,6 +17,7 @@ from experiments.claims.comparisons import compare_trials
 CLAIMS = {
     "length": Claim(lags.run_lengths, lags.draw_lengths),
     "gates": compare_trials(comparisons.gates),
+    "drift": compare(drift.variants, drift.measure, drift.draw),
     "gradient": compare_trials(comparisons.gradient),
     "blocks": compare_trials(comparisons.blocks),
     "lags": Claim(lags.run_very_long, lags.draw_very_long),

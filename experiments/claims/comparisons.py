@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Callable
 
@@ -103,14 +104,17 @@ def _with_gradients(tasks: dict[str, Task]) -> Variants:
 
 
 def blocks() -> Variants:
-    """Compare memory cell blocks with single cells on task 6a."""
+    """Compare memory cell blocks with single cells, with equal and with falling gate biases."""
     loops = {}
-    for shape in SHAPES:
-        biases = tuple(-2.0 * (j + 1) for j in range(len(shape)))
-        task = replace_architecture(make_task("6a"), blocks=shape)
-        task = replace_hyperparameters(task, input_gate_bias=biases)
-        weights = task.architecture.num_weights
-        loops[f"6a, {len(shape)} x {shape[0]} cells, {weights} weights"] = TrainingLoop(task)
+    for row, shape in itertools.product(("6a", "3a-100-3"), SHAPES):
+        task = replace_architecture(make_task(row), blocks=shape)
+        size = f"{len(shape)} x {shape[0]} cells, {task.architecture.num_weights} weights"
+        equal, falling = (-2.0,) * len(shape), tuple(-2.0 * (j + 1) for j in range(len(shape)))
+        for label, biases in (("equal", equal), ("falling", falling)):
+            if label == "equal" or len(shape) > 1:
+                gates = {"input_gate_bias": biases, "output_gate_bias": None}
+                biased = replace_hyperparameters(task, **gates)
+                loops[f"{row}, {size}, {label} biases"] = TrainingLoop(biased)
     return loops
 
 
