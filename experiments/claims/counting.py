@@ -42,7 +42,7 @@ LEARNING_RATE, MOMENTUM = 1e-5, 0.99
 TRAINED = (10, 20, 30, 40, 50)  # N, the largest n of training
 # Strings after which all n are tested; those of the longer trainings end earlier.
 BUDGETS = (50_000, 100_000, 250_000, 500_000, 1_000_000)
-LONG_BUDGETS = BUDGETS[:3]
+LONG_BUDGETS, SHORT_BUDGETS = BUDGETS[:2], BUDGETS[:3]  # N > 10; without peepholes
 CHUNK = 1_000  # strings between two looks at whether all n of training are right
 MOST = {2: 2_000, 3: 1_000}  # the largest n tested, by the number of letters
 COUNTED = {2: 40, 3: 40}  # n of the string in the picture
@@ -123,7 +123,8 @@ def signs_are_right(outputs: jax.Array, example: lstm.Example) -> jax.Array:
 
 def languages() -> dict[str, Language]:
     """Count as in 2001: train on short strings, test on long ones, with and without peepholes."""
-    cells = [Language(k, 10, p, BUDGETS) for p in (True, False) for k in MOST]
+    cells = [Language(k, 10, True, BUDGETS) for k in MOST]
+    cells += [Language(k, 10, False, SHORT_BUDGETS) for k in MOST]
     cells += [Language(k, n, True, LONG_BUDGETS) for k in MOST for n in TRAINED[1:]]
     title = lambda cell: make_task(cell.letters, cell.trained_n, peepholes=cell.peepholes).title
     peepholes = lambda cell: "" if cell.peepholes else ", no peepholes"
