@@ -41,6 +41,7 @@ from lstm_jax import (
     Hyperparameters,
     Parameters,
     State,
+    Steps,
     apply,
     online,
     unroll,
@@ -286,13 +287,14 @@ class TestState(NamedTuple):
 def test(training: StreamTraining, parameters: Parameters, options: ClaimOptions) -> np.ndarray:
     """Return the symbols before the first wrong prediction of each test stream, [R, streams].
 
-    All trials see the same streams, which are none of training.
+    All trials see the same streams, which are none of training. Who learned with resets is tested
+    with resets.
     """
     net = training.architecture
     start = TestState(zero_state(net), jnp.int32(START), jnp.int32(0), jnp.bool_(True))
     batch = (options.trials, STREAMS)
     at = jax.tree.map(lambda x: jnp.broadcast_to(x, (*batch, *x.shape)), start)
-    over_streams = jax.vmap(functools.partial(_test_chunk, net), in_axes=(None, 0, 0))
+    over_streams = jax.vmap(functools.partial(_test_chunk, training), in_axes=(None, 0, 0))
     test_chunk = jax.jit(jax.vmap(over_streams, in_axes=(0, 0, None)))
     rng = np.random.default_rng([options.seed, options.trials, MAX_SYMBOLS])
     for _ in range(LENGTH // CHUNK):
@@ -303,16 +305,19 @@ def test(training: StreamTraining, parameters: Parameters, options: ClaimOptions
 
 
 def _test_chunk(
-    net: Architecture, parameters: Parameters, at: TestState, bits: jax.Array
+    training: StreamTraining, parameters: Parameters, at: TestState, bits: jax.Array
 ) -> TestState:
     """Continue a test stream with a symbol for each of the bits, [T]."""
 
-    def walk(node: jax.Array, bit: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    def walk(node: jax.Array, bit: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         after, symbol = follow(node, bit)
-        return after, (symbol, after)
+        return after, (symbol, after, node == START)
 
-    node, (symbols, nodes) = jax.lax.scan(walk, at.node, bits)
-    outputs, state = apply(net, parameters, symbols, initial_state=at.state)
+    node, (symbols, nodes, starts) = jax.lax.scan(walk, at.node, bits)
+    steps = Steps(reset=starts if training.reset else None)
+    outputs, state = apply(
+        training.architecture, parameters, symbols, steps=steps, initial_state=at.state
+    )
     is_correct = jnp.cumprod(jax.vmap(is_right)(outputs, nodes)).astype(jnp.int32)
     right = at.right + jnp.where(at.is_running, is_correct.sum(), 0)
     return TestState(state, node, right, at.is_running & (is_correct[-1] == 1))
@@ -343,7 +348,9 @@ def draw(document: Document) -> style.Figure:
     left.barh(rows, good, left=perfect, color=style.SKY, label="good")
     for row, label in enumerate(labels):
         if label in PUBLISHED:
-            left.plot(PUBLISHED[label][0] / 100, row, "D", color=style.PAPER, label="published")
+            left.plot(
+                PUBLISHED[label][0] / 100, row, "D", color=style.PAPER, label="perfect, published"
+            )
     left.set_yticks(rows, labels)
     left.set(ylim=(len(found) - 0.5, -0.5), xlim=(0, 1), xlabel="share of networks")
     for i, label in enumerate(("1997", "forget gates")):

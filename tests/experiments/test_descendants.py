@@ -16,6 +16,7 @@ from helpers import assert_close, assert_equal, quick_jit
 from experiments.claims import composed, continual, counting, timing
 from experiments.claims.base import ClaimOptions, repeat
 from experiments.claims.continual import START, StreamState, StreamTraining, follow
+from lstm_jax.cell.step import zero_state
 from lstm_jax.network.layer import apply
 from lstm_jax.network.losses import LOSSES
 from lstm_jax.tasks import reber
@@ -156,6 +157,24 @@ def test_test_streams_are_counted_up_to_their_first_wrong_prediction(
             outputs, _ = apply(NET, own, np.array(symbols))
             right = [bool(continual.is_right(o, n)) for o, n in zip(outputs, nodes, strict=True)]
             assert found[trial, stream] == [*right, False].index(False)
+
+
+def test_with_resets_a_test_sees_the_last_string_alone():
+    training = dataclasses.replace(TRAINING, reset=True)
+    parameters = training.init(jax.random.key(0)).learner.parameters
+    bits = jnp.asarray(np.random.default_rng(2).integers(0, 2, 40))
+    node, symbols, first = jnp.int32(START), [], 0
+    for n, bit in enumerate(bits):
+        first = n if node == START else first
+        node, symbol = follow(node, bit)
+        symbols.append(int(symbol))
+    assert first > 0
+    zeros = (jnp.int32(START), jnp.int32(0), jnp.bool_(True))
+    at = continual.TestState(zero_state(NET), *zeros)
+    found = continual._test_chunk(training, parameters, at, bits).state
+    assert_close(found, apply(NET, parameters, np.array(symbols[first:]))[1], 1e-6)
+    without = continual._test_chunk(TRAINING, parameters, at, bits).state
+    assert not np.allclose(without.internal_state, found.internal_state)
 
 
 def test_the_targets_of_echo_are_the_previous_and_the_next_bit():
