@@ -9,18 +9,20 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
-from lstm_jax.cell.activations import BOUNDED
+from lstm_jax.cell.activations import ACTIVATIONS, BOUNDED, logistic
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.carrousel import carrousel_factors, run_carrousel
 from lstm_jax.cell.lanes import (
     FEW_SOURCES,
     one_hot_sum_over_time,
     take_rows,
     weighted_sum_over_time,
 )
+from lstm_jax.cell.parameters import split
 from lstm_jax.cell.pytrees import exportable
 from lstm_jax.cell.records import Activations, S, State, UnitWeights
-from lstm_jax.cell.step import cell_step, recurrent_sources, zero_state
-from lstm_jax.cell.units import MaybeNone
+from lstm_jax.cell.step import apply_gate, cell_step, recurrent_sources, zero_state
+from lstm_jax.cell.units import MaybeNone, map_layer
 
 ScanOutput = tuple[State, Activations | MaybeNone]
 
@@ -76,6 +78,8 @@ class LayerScan(NamedTuple):
 
     def __call__(self, weights: UnitWeights, sequence: Sequence[State]) -> ScanOutput:
         """Run the layer."""
+        if self.record and not _has_recurrence(self.architecture):
+            return _run_at_once(self, weights, sequence)
         # With a length, the loop need not mask: the state after the last real step is in the
         # record. An unbounded cell input could overflow in the padding, so it is masked.
         is_bounded = self.architecture.cell_input in BOUNDED
@@ -112,6 +116,55 @@ class LayerScan(NamedTuple):
         """Return the state that a reset sets."""
         s_0 = sequence.initial_state.internal_state
         return zero_state(self.architecture, s_0.dtype, s_0.shape[1:])
+
+
+def _has_recurrence(architecture: Architecture) -> bool:
+    """Return whether gates or cell inputs depend on the step before."""
+    return any(architecture.is_recurrent) or architecture.peepholes
+
+
+def _run_at_once(
+    layer: LayerScan, weights: UnitWeights, sequence: Sequence[State]
+) -> tuple[State, Activations]:
+    """Run a layer without recurrence: only the carrousel is a loop."""
+    architecture = layer.architecture
+    g, h = ACTIVATIONS[architecture.cell_input], ACTIVATIONS[architecture.cell_output]
+    net = split(architecture, project(weights, sequence.inputs), axis=1)
+    values = map_layer(lambda t, net: g(net) if t.name == "cell" else logistic(net), net)
+    increments = apply_gate(architecture, values.input_gate, values.cell, axis=1)
+    if sequence.mask is not None:
+        increments = jnp.where(sequence.mask[:, None], increments, 0)
+    factors = carrousel_factors(
+        architecture, increments, values.forget_gate, sequence.mask, sequence.reset
+    )
+    s = run_carrousel(increments, factors, sequence.initial_state.internal_state)  # (9)
+    cell_output = apply_gate(architecture, values.output_gate, h(s), axis=1)  # (9)
+    gates = values.input_gate, values.output_gate, values.hidden, values.forget_gate
+    states = State(s, cell_output, *gates)
+    return _final_state(layer, sequence, states), Activations(
+        cell_input=values.cell, **states._asdict()
+    )
+
+
+def _final_state(layer: LayerScan, sequence: Sequence[State], states: State) -> State:
+    """Return the state after the last step, from those after all steps, [T, n, *lanes]."""
+    if not len(states.internal_state):
+        return sequence.initial_state
+    if sequence.mask is None and sequence.reset is None:
+        return jax.tree.map(lambda states: states[-1], states)
+    is_last, is_any = last_step(sequence, len(states.internal_state))
+    start = sequence.initial_state
+    if sequence.reset is not None:
+        start = tree_where(sequence.reset.any(0)[None], layer.state_at_reset(sequence), start)
+    index = is_last.argmax(0)
+    last = jax.tree.map(lambda states: _row(states, index), states)
+    return tree_where(is_any[None], last, start)
+
+
+def _row(states: jax.Array, index: jax.Array) -> jax.Array:
+    """Return row `index` [*lanes] of states [T, n, *lanes]."""
+    index = jnp.broadcast_to(index, states.shape[2:])
+    return take_rows(states, index[None])[0]
 
 
 def _inputs_of_loop(

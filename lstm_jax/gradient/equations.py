@@ -33,6 +33,7 @@ from optax.tree_utils import tree_where
 
 from lstm_jax.cell.activations import ACTIVATIONS, logistic
 from lstm_jax.cell.architecture import Architecture
+from lstm_jax.cell.carrousel import carrousel_errors, carrousel_factors
 from lstm_jax.cell.lanes import as_indices
 from lstm_jax.cell.records import Activations, State, UnitWeights
 from lstm_jax.cell.scan import (
@@ -117,35 +118,6 @@ def derivatives_of_state(
 # All steps: along the carrousel ----------------------------------------------------------------
 
 
-def carrousel_factors(
-    architecture: Architecture, sequence: Sequence[State], activations: Activations
-) -> jax.Array | None:
-    """Return ∂s(t)/∂s(t-1) at every step, [T, C, *lanes]; None if it is 1.0 everywhere."""
-    if activations.forget_gate is None and sequence.reset is None:
-        return None
-    factors = jnp.ones_like(activations.cell_input)
-    factors = apply_gate(architecture, activations.forget_gate, factors, axis=1)
-    if sequence.mask is not None:
-        factors = jnp.where(sequence.mask[:, None], factors, 1)
-    if sequence.reset is not None:
-        factors = jnp.where(sequence.reset[:, None], 0, factors)
-    return factors
-
-
-def carrousel_errors(
-    e_s: jax.Array, factors: jax.Array | None, delta_final: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Return delta_s(t) = e_s(t) + factors(t+1) delta_s(t+1), and that before the first step."""
-
-    def body(delta_s: jax.Array, xs: tuple) -> tuple[jax.Array, jax.Array]:
-        e_s_t, factor = xs
-        delta_s = delta_s + e_s_t
-        return delta_s if factor is None else factor * delta_s, delta_s
-
-    delta_start, delta_s = jax.lax.scan(body, delta_final, (e_s, factors), reverse=True)
-    return delta_s, delta_start
-
-
 def backward_pass(
     layer: LayerScan, sequence: Sequence[State], record: ScanOutput, delta: ScanOutput
 ) -> tuple[Layer[jax.Array], State]:
@@ -166,7 +138,9 @@ def backward_pass(
 
     # If no step is real, the final state is the initial one, and its error passes unchanged.
     delta_s_final = tree_where(is_any[None], delta_s_final, delta_final.internal_state)
-    factors = carrousel_factors(architecture, sequence, activations)
+    factors = carrousel_factors(
+        architecture, activations.cell_input, activations.forget_gate, sequence.mask, sequence.reset
+    )
     if factors is None and e_s is None:
         delta_start = delta_s_final
         delta_s = jnp.broadcast_to(delta_start, activations.cell_input.shape)
@@ -263,7 +237,9 @@ def advance_traces(
     if sequence.mask is not None:
         is_real = sequence.mask[:, None]
         increments = jax.tree.map(lambda part: jnp.where(is_real, part, 0), increments)
-    factors = carrousel_factors(architecture, sequence, activations)
+    factors = carrousel_factors(
+        architecture, activations.cell_input, activations.forget_gate, sequence.mask, sequence.reset
+    )
     if factors is not None:  # a trace decays with the states that it is a derivative of
         body = lambda product, factor: (product * factor, product)
         ones = jnp.ones_like(factors, shape=factors.shape[1:])
