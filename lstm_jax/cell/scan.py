@@ -78,8 +78,10 @@ class LayerScan(NamedTuple):
 
     def __call__(self, weights: UnitWeights, sequence: Sequence[State]) -> ScanOutput:
         """Run the layer."""
-        if self.record and not _has_recurrence(self.architecture):
-            return _run_at_once(self, weights, sequence)
+        if self.record and weights.input.ndim == 2 and not _has_recurrence(self.architecture):
+            return _run_at_once(
+                self, weights, sequence
+            )  # in lanes a step is one operation as it is
         # With a length, the loop need not mask: the state after the last real step is in the
         # record. An unbounded cell input could overflow in the padding, so it is masked.
         is_bounded = self.architecture.cell_input in BOUNDED
