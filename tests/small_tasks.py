@@ -15,8 +15,9 @@ from helpers import from_oracle, to_oracle
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.cell.records import Parameters
+from lstm_jax.tasks.functions import within
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task
 from lstm_jax.training.host.cpu import BATCH_SIZE
 from lstm_jax.training.trials.records import TrialResult
 from lstm_jax.training.trials.runner import TrialRunner

@@ -16,7 +16,7 @@ from lstm_jax import tasks
 from lstm_jax.baselines import cascade_correlation, chunker, fully_recurrent, guessing
 from lstm_jax.baselines.gradient_descent import RTRL, RecurrentUpdate
 from lstm_jax.network.optimisers import make_optimiser
-from lstm_jax.tasks.task import Bound, Generator
+from lstm_jax.tasks.functions import Bound, Generator
 from lstm_jax.training.host.devices import Devices
 from lstm_jax.training.update_rules import per_step, random_search, stored_keys
 

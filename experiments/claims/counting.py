@@ -35,7 +35,8 @@ from experiments.claims.base import ClaimOptions, draw_trials, repeat
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.tasks import Published, StreamRule, random_numbers
-from lstm_jax.tasks.task import Generator, real_steps
+from lstm_jax.tasks.functions import Generator
+from lstm_jax.tasks.task import real_steps
 from lstm_jax.training.update_rules.per_sequence import Model
 
 LEARNING_RATE, MOMENTUM = 1e-5, 0.99

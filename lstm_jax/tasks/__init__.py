@@ -16,6 +16,7 @@ from lstm_jax.tasks import (
     two_sequence,
     very_long_lags,
 )
+from lstm_jax.tasks.functions import within
 from lstm_jax.tasks.hyperparameters import Hyperparameters
 from lstm_jax.tasks.task import (
     Example,
@@ -25,7 +26,6 @@ from lstm_jax.tasks.task import (
     TestRule,
     replace_architecture,
     replace_hyperparameters,
-    within,
 )
 
 __all__ = (

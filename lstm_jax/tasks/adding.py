@@ -22,8 +22,9 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import random_numbers
+from lstm_jax.tasks.functions import Generator, within
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Generator, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task
 
 # The network and the criterion of experiments 4 and 5.
 ARCHITECTURE = Architecture(num_inputs=2, blocks=(2, 2), num_outputs=1, biases="all")

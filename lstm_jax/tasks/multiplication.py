@@ -12,8 +12,9 @@ absolute errors do they fit the published counts of wrong sequences.
 from __future__ import annotations
 
 from lstm_jax.tasks.adding import ARCHITECTURE, TOLERANCE, longest, sample_marked_pairs
+from lstm_jax.tasks.functions import Generator, within
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Generator, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Published, StreamRule, Task
 
 MIN_LENGTH = 100  # T
 

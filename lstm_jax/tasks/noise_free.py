@@ -25,8 +25,9 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import random_numbers
+from lstm_jax.tasks.functions import Generator, within
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Generator, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task
 
 ROWS = {
     "2a": Published(table="Table 2", success_rate=100.0, mean_sequences=5_040),

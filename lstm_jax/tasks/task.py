@@ -164,7 +164,6 @@ class Network(Protocol):
 
 Data = Any  # what all sequences of a trial share: a pytree that only the task knows, or None
 NetworkT = TypeVar("NetworkT", bound=Network, covariant=True)
-ResultT = TypeVar("ResultT")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -353,62 +352,3 @@ def replace_hyperparameters(task: Task, **fields: object) -> Task:
     """
     hyperparameters = dataclasses.replace(task.hyperparameters, **fields)
     return dataclasses.replace(task, hyperparameters=hyperparameters)
-
-
-@dataclasses.dataclass(frozen=True)
-class Bound(Generic[ResultT]):
-    """A function of a module whose first arguments are given.
-
-    Unlike a closure, it can be compared, hashed and pickled, and so can a task that is made of such
-    functions: it travels to worker processes.
-
-    Attributes:
-      fun: called with `arguments` and then its own.
-      arguments: hashable.
-    """
-
-    fun: Callable[..., ResultT]
-    arguments: tuple
-
-    def __call__(self, *rest: object) -> ResultT:
-        """Call the function."""
-        return self.fun(*self.arguments, *rest)
-
-
-@dataclasses.dataclass(frozen=True)
-class Generator:
-    """A `Task.sample` that needs no data: calls fun(key, *arguments).
-
-    Attributes:
-      fun: a function of a module.
-      arguments: hashable.
-    """
-
-    fun: Callable[..., Example]
-    arguments: tuple
-
-    def __call__(self, key: jax.Array, data: Data) -> Example:
-        """Draw a sequence from a PRNG key."""
-        return self.fun(key, *self.arguments)
-
-
-def within(tolerance: float) -> Callable[[jax.Array, Example], jax.Array]:
-    """Return the criterion that every output is less than `tolerance` from its true target.
-
-    >>> target = jnp.array([1.0])
-    >>> example = Example(jnp.zeros((3, 1)), target, target, jnp.int32(3))
-    >>> bool(within(0.3)(jnp.array([0.8]), example)), bool(within(0.3)(jnp.array([0.5]), example))
-    (True, False)
-
-    Args:
-      tolerance: the bound on the absolute error of every output, positive.
-
-    Raises:
-      ValueError: if the tolerance is not positive.
-    """
-    tolerance = as_float("tolerance", tolerance, above=0.0)
-    return Bound(_is_within, (tolerance,))
-
-
-def _is_within(tolerance: float, outputs: jax.Array, example: Example) -> jax.Array:
-    return jnp.all(jnp.abs(outputs - example.true_targets) < tolerance)

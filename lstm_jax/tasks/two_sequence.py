@@ -29,8 +29,9 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import random_numbers
+from lstm_jax.tasks.functions import Generator, within
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Generator, Published, Task, TestRule, within
+from lstm_jax.tasks.task import Example, Published, Task, TestRule
 
 VARIANCE = 0.2  # of the inputs' noise
 TARGET_VARIANCE = 0.1

@@ -23,8 +23,9 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.architecture import Architecture
 from lstm_jax.tasks import random_numbers
+from lstm_jax.tasks.functions import Generator, within
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, Generator, Published, StreamRule, Task, within
+from lstm_jax.tasks.task import Example, Published, StreamRule, Task
 
 MAX_EXTRA = 151  # the bound of k
 # name "2c-q-p": mean sequences

@@ -14,8 +14,9 @@ from small_tasks import LATCH, make_runner, take_trial, training_key
 
 from lstm_jax.baselines.fully_recurrent import RecurrentNet, apply
 from lstm_jax.baselines.guessing import GuessedModel, Guessing
+from lstm_jax.tasks.functions import within
 from lstm_jax.tasks.hyperparameters import Hyperparameters
-from lstm_jax.tasks.task import Example, in_turn, within
+from lstm_jax.tasks.task import Example, in_turn
 from lstm_jax.training.trials.training_loop import TrainingLoop
 from lstm_jax.training.update_rules.base import Vmapped
 

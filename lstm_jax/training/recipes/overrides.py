@@ -18,8 +18,8 @@ from lstm_jax.cell.activations import ACTIVATIONS
 from lstm_jax.cell.architecture import Architecture, Biases, Sources
 from lstm_jax.cell.units import UNIT_TYPES
 from lstm_jax.tasks import random_numbers
+from lstm_jax.tasks.functions import Bound
 from lstm_jax.tasks.task import (
-    Bound,
     Example,
     Task,
     TestRule,
