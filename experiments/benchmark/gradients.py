@@ -68,16 +68,20 @@ def run_big_nets(case: str, plan: BenchmarkPlan) -> list[Measurement]:
 def _nets(case: str, num_inputs: int, num_cells: int) -> list[Net]:
     """Return the peers' cell in cases i and j, and the cell of 1997 in d and e.
 
-    Blocks of one cell have as many gates as a peer's cells. Blocks of four share their gates.
+    Blocks of one cell have as many gates as a peer's cells. Blocks of four share their gates. Nets
+    without recurrent connections compute another function, of which the carrousel is the only loop.
     """
+    alone = {"recurrent": "none"}
     if case in "ij":
         net = modern(num_inputs, num_cells)
-        return [(", modern", net, "truncated"), (", modern", net, "full")]
+        others = (", modern, no recurrence", dataclasses.replace(net, **alone), "truncated")
+        return [(", modern", net, "truncated"), (", modern", net, "full"), others]
     single, in_blocks = (lstm.Architecture(num_inputs, (n,) * (num_cells // n), 1) for n in (1, 4))
     return [
         ("", single, "truncated"),
         ("", single, "full"),
         (", blocks of 4", in_blocks, "truncated"),
+        (", no recurrence", dataclasses.replace(single, **alone), "truncated"),
     ]
 
 

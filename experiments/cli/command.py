@@ -143,13 +143,16 @@ class Command:
     def run(self) -> None:
         """Run with the arguments of the process; a wrong flag ends it with a line and status 2."""
         arguments = sys.argv[1:]
-        if {"--help", "-h"}.intersection(arguments):
-            print(self.help())
-            return
-        end_at_second_signal()
         try:
+            if {"--help", "-h"}.intersection(arguments):
+                print(self.help(), flush=True)
+                return
+            end_at_second_signal()
             with end_on_signals():
                 self.call(arguments)
+        except BrokenPipeError:  # whoever read the output has seen enough, such as `head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         except Interrupted as error:
             _end(str(error), error.status)
         except KeyboardInterrupt:
