@@ -371,6 +371,12 @@ def test_an_unknown_platform_is_named_in_one_line(tmp_path: pathlib.Path):
         assert err.count("\n") == 1
 
 
+def test_a_reader_who_has_seen_enough_costs_no_traceback():
+    line = f"{sys.executable} -m experiments.benchmark --help | true"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_a_command_that_is_run_as_a_file_says_how_to_run_it():
     done = subprocess.run(
         [sys.executable, "experiments/adding.py", "--out=x"],
