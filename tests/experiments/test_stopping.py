@@ -62,7 +62,7 @@ def test_the_best_rule_is_chosen_on_the_even_trials_alone():
 
 @pytest.mark.slow
 def test_looks_are_those_of_a_run_without_a_rule(monkeypatch: pytest.MonkeyPatch):
-    looks = Looks("paper+linear-output", 1_000, 2, ("4-100",))
+    looks = Looks("paper+linear-output", 1_000, 2, 1, ("4-100",))
     monkeypatch.setattr(stopping, "_budget", lambda _: 4_000)
     found = stopping.look(looks, ClaimOptions(2))
     assert np.shape(found["test_wrong"]) == np.shape(found["test_error"]) == (4, 2)
