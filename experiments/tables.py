@@ -3,7 +3,8 @@
     python -m experiments.tables
     python -m experiments.tables --nopictures
 
-Writes the short table in README.md, and experiments/results/README.md with all tables and pictures:
+Writes the short table in README.md, those of experiments/results/real/README.md, and
+experiments/results/README.md with all tables and pictures:
 an overview and, for each task, its learning curves and a solved network on one sequence.
 """
 
@@ -20,6 +21,7 @@ from experiments.ablations.design import UNCOUNTED
 from experiments.claims import CLAIMS
 from experiments.claims.page import with_tables
 from experiments.cli.command import Command, FlagSet, FlagValues
+from experiments.real.page import write_sections
 from experiments.rows import collection, text
 from experiments.rows.collection import RESULTS, best, best_of_each, task_of
 from experiments.rows.text import Column, markdown, markdown_table, show
@@ -181,11 +183,12 @@ def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
     readme = ROOT / "README.md"
     table = f"\n{readme_table(documents)}\n"
     content = text.replace_section(readme.read_text(), "results", table)
-    claims = RESULTS / "claims" / "README.md"
-    of_claims = with_tables(claims.read_text(), claims.parent) if claims.exists() else ""
-    return {readme: content, RESULTS / "README.md": page(documents)} | (
-        {claims: of_claims} if of_claims else {}
-    )
+    found = {readme: content, RESULTS / "README.md": page(documents)}
+    for name, fill in (("claims", with_tables), ("real", write_sections)):
+        path = RESULTS / name / "README.md"
+        if path.exists():
+            found[path] = fill(path.read_text(), path.parent)
+    return found
 
 
 def learning_curves(documents: Sequence[Document]) -> style.Figure:
