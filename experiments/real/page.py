@@ -90,8 +90,9 @@ def draw(document: Document) -> style.Figure:
 
 def write_sections(page: str, folder: pathlib.Path) -> str:
     """Return the page with the tables of all results in a folder, each between its marks."""
-    for path in sorted(folder.glob("real.*.json")):
-        document = read_object(path)
+    for document in map(read_object, sorted(folder.glob("real.*.json"))):
+        if "networks" not in document:
+            continue
         content = f"{document['about']}\n\n{table(document)}\n{note(document)}"
         page = text.replace_section(page, document["data"], content)
     return page

@@ -138,7 +138,8 @@ def effects(losses: Sequence[Sequence[float]]) -> list[Effect]:
 def draw(document: Document) -> style.Figure:
     """Draw the effects, a panel per problem."""
     problems = document["losses"]
-    figure, panels = style.new_figure(2.2 + 2.1 * len(problems), 3.6, 1, len(problems), sharey=True)
+    width = 3.5 + 2.5 * len(problems)
+    figure, panels = style.new_figure(width, 4, 1, len(problems), sharey=True)
     for axes, (problem, losses) in zip(panels, problems.items(), strict=True):
         for y, (_, (ratio, low, high)) in enumerate(effects(losses)):
             is_clear = low > 1 or high < 1
@@ -146,13 +147,11 @@ def draw(document: Document) -> style.Figure:
             axes.plot([low, high], [y, y], color=colour, lw=2)
             axes.plot(ratio, y, "o", color=colour)
         axes.axvline(1, color=style.BLACK, lw=0.8)
-        axes.set(xscale="log", title=problem)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.xaxis.set_minor_formatter(lambda value, _: "")
+        axes.set_title(problem)
     labels = [f"{name}:\n{first} to {second}" for name, (first, second) in CHOICES.items()]
     panels[0].set_yticks(range(len(labels)), labels)
     panels[0].set_ylim(len(labels) - 0.5, -0.5)
-    figure.supxlabel("factor of the loss on the test part; left of 1, the second level is better")
+    figure.supxlabel("factor of the test loss\n(below 1, the second level is better)")
     return figure
 
 
