@@ -138,7 +138,8 @@ def count(language: Language, options: ClaimOptions) -> Document:
     Returns:
       `trained_n`; for each trial `learned`, the strings after which all n of training were right
       for the first time, None if they never were; and by budget `furthest`, the largest n up to
-      which every string is right, [R] each; and the `counter` of the best trial.
+      which every string is right, [R] each; the number of trials that became `non_finite`; and the
+      `counter` of the best trial, its symbols and states, None if they are not finite.
     """
     task = make_task(language.letters, language.trained_n, peepholes=language.peepholes)
     rule = lstm.PerSequenceUpdate(task, optax.sgd(LEARNING_RATE, MOMENTUM))
@@ -161,7 +162,10 @@ def count(language: Language, options: ClaimOptions) -> Document:
         "furthest": furthest,
     }
     best = int(np.argmax(furthest[str(language.budgets[-1])]))
-    return found | {"counter": counter(loop, model, best, COUNTED[language.letters])}
+    return found | {
+        "non_finite": int(sum(not result.finite for result in runner.results())),
+        "counter": counter(loop, model, best, COUNTED[language.letters]),
+    }
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 3))
@@ -199,7 +203,8 @@ def counter(loop: lstm.TrainingLoop, model: Model, trial: int, n: int) -> Docume
     parameters = jax.tree.map(lambda w: w[..., trial], model.parameters)
     activations, _ = lstm.unroll(loop.task.architecture, parameters, example.inputs)
     states = np.round(np.asarray(activations.internal_state, float), 3)
-    return {"symbols": np.asarray(example.inputs).tolist(), "states": states.tolist()}
+    symbols = np.asarray(example.inputs).tolist()
+    return {"symbols": symbols, "states": states.tolist() if np.isfinite(states).all() else None}
 
 
 def draw(document: Document) -> style.Figure:
