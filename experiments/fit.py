@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+import jax
 import optax
 
 import lstm_jax as lstm
@@ -32,7 +33,14 @@ from experiments.cli.command import (
 )
 from experiments.cli.files import check_free, draw_beside, make_folder
 from experiments.own_data.files import read_data
-from experiments.own_data.run import NETWORKS, make_loss, make_network, outputs_of
+from experiments.own_data.run import (
+    NETWORKS,
+    draw_weights,
+    make_architecture,
+    make_loss,
+    net_inputs_of,
+    outputs_of,
+)
 from experiments.own_data.tasks import DataOptions, OwnTask, Prepared, Report, find_task
 from lstm_jax import Architecture, Epoch, FitResult, FitState, Parameters
 from lstm_jax.data import batches
@@ -105,9 +113,11 @@ def train(
     first, symbols = training.inputs[0], prepared.about.get("symbols")
     num_inputs = first.shape[1] if symbols is None else len(symbols)
     sizes = num_inputs, values.cells, prepared.num_outputs
-    net, parameters = make_network(values.network, *sizes, task.output, values.seed)
+    net = make_architecture(values.network, *sizes, task.output)
+    parameters = draw_weights(jax.random.key(values.seed), net)
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(values.learning_rate))
-    loss = make_loss(net, task.loss, prepared.per_step, values.gradient)
+    net_inputs = net_inputs_of(net, values.gradient)
+    loss = make_loss(net_inputs, task.loss, prepared.per_step)
     how = {"size": values.batch_size, "per_step": prepared.per_step, "seed": values.seed}
     state = lstm.init_fit(parameters, optimiser)
     if values.resume and (values.out / FILES[2]).exists():

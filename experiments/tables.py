@@ -3,7 +3,8 @@
     python -m experiments.tables
     python -m experiments.tables --nopictures
 
-Writes the short table in README.md, and experiments/results/README.md with all tables and pictures:
+Writes the short table in README.md, those of experiments/results/real/README.md, and
+experiments/results/README.md with all tables and pictures:
 an overview and, for each task, its learning curves and a solved network on one sequence.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from experiments.claims import CLAIMS
 from experiments.cli.command import Command, FlagSet, FlagValues
+from experiments.real.page import write_sections
 from experiments.rows import collection, text
 from experiments.rows.collection import RESULTS, best, best_of_each, task_of
 from experiments.rows.text import Column, markdown, markdown_table, show
@@ -179,7 +181,9 @@ def texts(documents: Sequence[Document]) -> dict[pathlib.Path, str]:
     readme = ROOT / "README.md"
     table = f"\n{readme_table(documents)}\n"
     content = text.replace_section(readme.read_text(), "results", table)
-    return {readme: content, RESULTS / "README.md": page(documents)}
+    real = RESULTS / "real" / "README.md"
+    found = {readme: content, RESULTS / "README.md": page(documents)}
+    return found | {real: write_sections(real.read_text(), real.parent)}
 
 
 def learning_curves(documents: Sequence[Document]) -> style.Figure:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 import lstm_jax as lstm
 from experiments.own_data.tasks import Loss
@@ -17,35 +19,55 @@ from lstm_jax import Architecture, Parameters, RunOptions, Steps
 from lstm_jax.data import Batch, batches
 from lstm_jax.network.files import Document
 from lstm_jax.network.interop import modern
+from lstm_jax.network.run import At, Gradient
+
+P = TypeVar("P")
+Outputs = Callable[[P, ArrayLike, ArrayLike, At], jax.Array]  # of a sequence and its length
 
 NETWORKS = ("modern", "1997")
 
 
-def make_network(
-    name: str, num_inputs: int, cells: int, num_outputs: int, output: str, seed: int
-) -> tuple[Architecture, Parameters]:
-    """Return a network of single cells and its initial weights."""
-    key, biases = jax.random.key(seed), (1.0,) * cells
+def make_architecture(
+    name: str, num_inputs: int, cells: int, num_outputs: int, output: str
+) -> Architecture:
+    """Return a network of single cells, of 1997 or modern."""
     options: Document = {"num_outputs": num_outputs, "output": output, "biases": "all"}
-    init_range = cells**-0.5
     if name == "1997":
-        net = Architecture(num_inputs, (1,) * cells, **options)
-        closed = tuple(np.linspace(-1, -3, cells).tolist())
-        return net, lstm.initialise(key, net, init_range=init_range, input_gate_bias=closed)
-    net = dataclasses.replace(modern(num_inputs, cells), **options)
-    return net, lstm.initialise(key, net, init_range=init_range, forget_gate_bias=biases)
+        return Architecture(num_inputs, (1,) * cells, **options)
+    return dataclasses.replace(modern(num_inputs, cells), **options)
+
+
+def draw_weights(key: jax.Array, net: Architecture) -> Parameters:
+    """Draw initial weights: forget gates open, input gates nearly closed for the g of 1997."""
+    cells = net.num_cells
+    closed = np.linspace(-1, -3, cells) if net.cell_input == "centred_2" else None
+    opened = np.ones(cells) if net.forget_gates else None
+    biases: Document = {"input_gate_bias": closed, "forget_gate_bias": opened}
+    return lstm.initialise(key, net, init_range=cells**-0.5, **biases)
+
+
+def net_inputs_of(net: Architecture, gradient: Gradient) -> Outputs[Parameters]:
+    """Return a network as a function, whose gradient may be truncated or not."""
+    linear, options = lstm.net_inputs_only(net), RunOptions(gradient)
+
+    def net_inputs(
+        parameters: Parameters, inputs: ArrayLike, length: ArrayLike, at: At
+    ) -> jax.Array:
+        steps = Steps(length=length)
+        return lstm.apply(linear, parameters, inputs, at=at, steps=steps, options=options)[0]
+
+    return net_inputs
 
 
 def make_loss(
-    net: Architecture, loss: Loss, per_step: bool, gradient: str
-) -> Callable[[Parameters, Batch], jax.Array]:
+    net_inputs: Outputs[P], loss: Loss, per_step: bool
+) -> Callable[[P, Batch], jax.Array]:
     """Return the mean loss of a batch: of its sequences, or of all their steps."""
-    linear, options = lstm.net_inputs_only(net), RunOptions(gradient=gradient)  # pyright: ignore
+    at = "every_step" if per_step else "end"
 
-    def of_batch(parameters: Parameters, batch: Batch) -> jax.Array:
+    def of_batch(parameters: P, batch: Batch) -> jax.Array:
         def of_one(one: Batch) -> jax.Array:
-            at, steps = "every_step" if per_step else "end", Steps(length=one.lengths)
-            net = lstm.apply(linear, parameters, one.inputs, at=at, steps=steps, options=options)[0]
+            net = net_inputs(parameters, one.inputs, one.lengths, at)
             is_real = jnp.arange(len(one.inputs), dtype=one.lengths.dtype) < one.lengths
             return loss(net, one.targets, is_real if per_step else None)
 
@@ -55,22 +77,32 @@ def make_loss(
     return of_batch
 
 
-def outputs_of(
-    net: Architecture, parameters: Parameters, inputs: list[np.ndarray], per_step: bool
-) -> list[np.ndarray]:
-    """Return the outputs of every sequence, [K] at its end or [T_i, K]."""
+def make_outputs(
+    outputs: Outputs[P], per_step: bool
+) -> Callable[[P, Sequence[np.ndarray]], list[np.ndarray]]:
+    """Return the function of parameters and sequences whose values are lists of [K] or [T_i, K]."""
     at = "every_step" if per_step else "end"
 
     @jax.jit
-    def run(inputs: np.ndarray, lengths: np.ndarray) -> jax.Array:
-        of_one = lambda x, n: lstm.apply(net, parameters, x, at=at, steps=Steps(length=n))[0]
-        return jax.vmap(of_one)(inputs, lengths)
+    def run(parameters: P, inputs: np.ndarray, lengths: np.ndarray) -> jax.Array:
+        return jax.vmap(lambda x, n: outputs(parameters, x, n, at))(inputs, lengths)
 
-    found = []
-    for batch in batches(inputs, size=256):
-        outputs = np.asarray(run(batch.inputs, batch.lengths))
-        found += [y[:n] if per_step else y for y, n in zip(outputs, batch.lengths, strict=True)]
-    return found
+    def of_sequences(parameters: P, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        found = []
+        for batch in batches(inputs, size=512):
+            of_all = np.asarray(run(parameters, batch.inputs, batch.lengths))
+            found += [y[:n] if per_step else y for y, n in zip(of_all, batch.lengths, strict=True)]
+        return found
+
+    return of_sequences
+
+
+def outputs_of(
+    net: Architecture, parameters: Parameters, inputs: Sequence[np.ndarray], per_step: bool
+) -> list[np.ndarray]:
+    """Return the outputs of every sequence, [K] at its end or [T_i, K]."""
+    outputs = lambda w, x, n, at: lstm.apply(net, w, x, at=at, steps=Steps(length=n))[0]
+    return make_outputs(outputs, per_step)(parameters, inputs)
 
 
 def read_network(path: pathlib.Path) -> tuple[Architecture, Parameters, Document]:

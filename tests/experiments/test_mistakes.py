@@ -76,6 +76,13 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "sequences": (*NO_INTEGER, "0", "100001"),
         "seed": (*NO_INTEGER, "-1", "4294967296"),
     },
+    "real": {
+        "data": ("", "Vowels", "vowels,chorales"),
+        "out": ("",),
+        "trials": (*NO_INTEGER, "0", "1", "1048577"),
+        "seed": (*NO_INTEGER, "-1", "4294967296"),
+        **dict.fromkeys(("resume", "overwrite", "quiet"), ("x",)),
+    },
     "fit": {
         "data": ("", "x.txt", "none.csv"),
         "task": ("", "unknown", "none.py:task", "classify:x"),
@@ -180,6 +187,8 @@ def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[
         needed["rows"] = "6a"
     if binary == "claims":
         needed["claim"] = "lags"
+    if binary == "real":
+        needed["data"] = "vowels"
     if flag == "coordinator":
         needed |= {"num_processes": "1", "process_id": "0"}
     return [f"--{name}={text}" for name, text in (needed | {flag: value}).items()]
