@@ -24,7 +24,7 @@ from experiments.real import DOMAINS, page
 from experiments.real.base import Data, Domain
 from experiments.real.models import NETWORKS, REFERENCE, MakeModel, of_size
 from experiments.real.statistics import estimate
-from experiments.real.trials import Trained, choose_rate, make_trainer
+from experiments.real.trials import Trained, choose_rate, make_judge, make_trainer
 from lstm_jax.network.files import Document
 from lstm_jax.training.runs.result_file import about_run, read_object, write_json
 
@@ -96,7 +96,7 @@ def run(name: str, make: MakeModel, domain: Domain, data: Data, values: FlagValu
     sizes = data.num_inputs, data.prepared.num_outputs
     num_weights = NETWORKS[REFERENCE](sizes[0], domain.cells, sizes[1]).num_weights
     model = of_size(make, *sizes, num_weights)
-    train = make_trainer(domain, data, model)
+    train, judge = make_trainer(domain, data, model), make_judge(data, model)
     rates = choose_rate(train, values.seed)
     rate = next(iter(rates))
     trained = [train(values.seed, trial, rate) for trial in range(values.trials)]
@@ -110,7 +110,7 @@ def run(name: str, make: MakeModel, domain: Domain, data: Data, values: FlagValu
         "cells": model.cells,
         "rate": rate,
         "validation_of_rates": {f"{rate:g}": loss for rate, loss in rates.items()},
-        "trials": [one.document() for one in trained],
+        "trials": [one.document() | {"scores": judge(one.parameters)} for one in trained],
     }
 
 

@@ -17,6 +17,7 @@ import optax
 
 import lstm_jax as lstm
 from experiments.own_data.run import make_loss, make_outputs
+from experiments.own_data.tasks import Part
 from experiments.real.base import Data, Domain, Scores
 from experiments.real.models import Model
 from lstm_jax.data import Batch, batches
@@ -43,7 +44,6 @@ class Trained(NamedTuple, Generic[P]):
     trial: int
     parameters: P
     validation: float
-    scores: Scores
     best_epoch: int
     epochs: int
     seconds: float
@@ -56,11 +56,10 @@ class Trained(NamedTuple, Generic[P]):
 
 def make_trainer(domain: Domain, data: Data, model: Model[P]) -> Callable[..., Trained[P]]:
     """Return the function of seed, trial and rate that trains a network; it compiles once."""
-    training, validation, test = data.prepared.parts
+    training, validation, _ = data.prepared.parts
     per_step = data.prepared.per_step
     loss = make_loss(model.net_inputs, data.loss, per_step)
-    outputs = make_outputs(model.net_inputs, per_step)
-    judge = lstm.mean_loss(loss, list(batches(*validation, size=256, per_step=per_step)))
+    judge = mean_loss(loss, validation, per_step)
     how = {"size": domain.batch_size, "per_step": per_step}
 
     def train(seed: int, trial: int, rate: float) -> Trained[P]:
@@ -79,12 +78,25 @@ def make_trainer(domain: Domain, data: Data, model: Model[P]) -> Callable[..., T
             patience=domain.patience,
             state=start_at(rate, weights),
         )
-        scores = data.score(outputs(result.parameters, test.inputs))
         state, seconds = result.state, time.monotonic() - start
-        ends = state.best_score, scores, state.best_epoch, state.epoch
+        ends = state.best_score, state.best_epoch, state.epoch
         return Trained(trial, result.parameters, *ends, seconds)
 
     return train
+
+
+def make_judge(data: Data, model: Model[P]) -> Callable[[P], Scores]:
+    """Return the function of parameters whose value is their scores on the test part."""
+    outputs = make_outputs(model.net_inputs, data.prepared.per_step)
+    test = data.prepared.parts[2]
+    return lambda parameters: data.score(outputs(parameters, test.inputs))
+
+
+def mean_loss(
+    loss: Callable[[P, Batch], jax.Array], part: Part, per_step: bool
+) -> Callable[[object], float]:
+    """Return the function of parameters whose value is their mean loss on a part."""
+    return lstm.mean_loss(loss, list(batches(*part, size=512, per_step=per_step)))
 
 
 def start_at(rate: float, parameters: P) -> FitState[P]:

@@ -76,6 +76,13 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "sequences": (*NO_INTEGER, "0", "100001"),
         "seed": (*NO_INTEGER, "-1", "4294967296"),
     },
+    "real.study": {
+        "problems": ("", "Vowels", "vowels,6a"),
+        "out": ("",),
+        "trials": (*NO_INTEGER, "0", "1048577"),
+        "seed": (*NO_INTEGER, "-1", "4294967296"),
+        **dict.fromkeys(("resume", "overwrite", "quiet"), ("x",)),
+    },
     "real": {
         "data": ("", "Vowels", "vowels,chorales"),
         "out": ("",),

@@ -16,10 +16,20 @@ from binaries import assert_is_a_picture, command_of
 from scipy import stats
 
 from experiments.own_data.tasks import Part
-from experiments.real import DOMAINS, chorales, models, page, statistics, sunspots, trials, vowels
+from experiments.real import (
+    DOMAINS,
+    chorales,
+    models,
+    page,
+    statistics,
+    study,
+    sunspots,
+    trials,
+    vowels,
+)
 from experiments.real import __main__ as command
 from experiments.real.base import Domain
-from lstm_jax import plots
+from lstm_jax import Architecture, plots
 
 RNG = np.random.default_rng(0)
 COMMITTED = pathlib.Path(command.__file__).parents[1] / "results" / "real"
@@ -215,6 +225,41 @@ def test_a_trial_depends_on_its_seed_and_index_alone():
     without = lambda one: {**one.document(), "seconds": None}
     assert without(first) == without(again) != without(other)
     jax.tree.map(np.testing.assert_array_equal, first.parameters, again.parameters)
+
+
+# The study -------------------------------------------------------------------------------------
+
+
+def test_no_main_effect_of_the_design_is_mixed_up_with_a_pair():
+    levels = study.design()
+    assert len({tuple(run) for run in levels.tolist()}) == 16
+    np.testing.assert_array_equal(levels.T @ levels, 16 * np.eye(7))
+    for i, j in itertools.combinations(range(7), 2):
+        assert not (levels.T @ (levels[:, i] * levels[:, j])).any()
+
+
+def test_levels_are_the_choices_of_a_network():
+    low, high = (study.make_model([level] * 7, 3, 2) for level in (-1, 1))
+    assert low.architecture == Architecture(3, (1,) * 4, 2, output="identity")
+    changed = {"cell_input": "tanh", "cell_output": "tanh", "output": "identity"}
+    assert high.architecture == Architecture(3, (2,) * 4, 2, **changed)
+    layer = high.init(jax.random.key(0)).layer
+    expected = np.linspace(-1, -3, 4)
+    for gate in (layer.input_gate, layer.output_gate):
+        np.testing.assert_allclose(gate.bias, expected, rtol=1e-6)
+    assert np.abs(low.init(jax.random.key(0)).layer.input_gate.bias).max() <= 0.5
+
+
+def test_effects_are_the_factors_of_a_loss_that_is_their_product():
+    levels, factors = study.design(), np.array([2, 1, 0.5, 1, 1, 3, 1])
+    losses = 0.7 * np.prod(factors ** ((levels + 1) / 2), axis=1)
+    noise = np.exp(0.01 * RNG.normal(size=(16, 3)))
+    found = study.effects((losses[:, None] * noise).tolist())
+    assert [effect.choice for effect in found] == list(study.CHOICES)
+    np.testing.assert_allclose([effect.ratio.mean for effect in found], factors, rtol=0.02)
+    # The interval of a difference of two means of 24, with 40 degrees of freedom.
+    half = np.log([effect.ratio.high / effect.ratio.mean for effect in found])
+    np.testing.assert_allclose(half, 2.021 * 0.01 * (2 / 24) ** 0.5, rtol=0.3)
 
 
 # Statistics, files and the page ----------------------------------------------------------------
