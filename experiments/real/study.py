@@ -47,7 +47,7 @@ CHOICES = {
     "update after": ("a sequence", "a batch"),
 }
 GENERATORS = ((0, 1, 2), (1, 2, 3), (0, 2, 3))  # of the last three choices, from the first four
-EPOCHS = {"sunspots": 100, "vowels": 40, "chorales": 10, "3a-100-3": 4, "4-100": 6}
+EPOCHS = {"sunspots": 40, "vowels": 20, "chorales": 10, "3a-100-3": 4, "4-100": 6}
 TASKS: dict[str, tuple[int, Loss]] = {  # training sequences, and the loss of linear outputs
     "3a-100-3": (1000, lstm.cross_entropy),
     "4-100": (2000, lstm.half_squared_error),

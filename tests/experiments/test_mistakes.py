@@ -83,6 +83,11 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "seed": (*NO_INTEGER, "-1", "4294967296"),
         **dict.fromkeys(("resume", "overwrite", "quiet"), ("x",)),
     },
+    "real.gates": {
+        "data": ("", "Vowels", "vowels,chorales"),
+        "out": ("",),
+        "overwrite": ("x",),
+    },
     "real": {
         "data": ("", "Vowels", "vowels,chorales"),
         "out": ("",),
@@ -194,7 +199,7 @@ def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[
         needed["rows"] = "6a"
     if binary == "claims":
         needed["claim"] = "lags"
-    if binary == "real":
+    if binary in ("real", "real.gates"):
         needed["data"] = "vowels"
     if flag == "coordinator":
         needed |= {"num_processes": "1", "process_id": "0"}

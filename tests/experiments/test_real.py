@@ -19,6 +19,7 @@ from experiments.own_data.tasks import Part
 from experiments.real import (
     DOMAINS,
     chorales,
+    gates,
     models,
     page,
     statistics,
@@ -29,7 +30,7 @@ from experiments.real import (
 )
 from experiments.real import __main__ as command
 from experiments.real.base import Domain
-from lstm_jax import Architecture, plots
+from lstm_jax import Architecture, apply, initialise, plots
 
 RNG = np.random.default_rng(0)
 COMMITTED = pathlib.Path(command.__file__).parents[1] / "results" / "real"
@@ -260,6 +261,33 @@ def test_effects_are_the_factors_of_a_loss_that_is_their_product():
     # The interval of a difference of two means of 24, with 40 degrees of freedom.
     half = np.log([effect.ratio.high / effect.ratio.mean for effect in found])
     np.testing.assert_allclose(half, 2.021 * 0.01 * (2 / 24) ** 0.5, rtol=0.3)
+
+
+# The gates -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("num_outputs", "target"), [(1, 0.5), (4, 2), (4, [0, 3, 1, 1, 2])])
+def test_the_cells_parts_are_the_decision_but_its_bias(num_outputs: int, target):
+    net = Architecture(3, (1,) * 4, num_outputs, output="identity")
+    parameters = initialise(jax.random.key(0), net, init_range=1.0)
+    inputs = np.float32(RNG.normal(size=(5, 3)))
+    work = gates.decompose(net, parameters, inputs, np.array(target))
+    outputs = np.asarray(apply(net, parameters, inputs)[0]) - parameters.output.bias[None]
+    expected = outputs[:, 0]
+    if num_outputs > 1:
+        of_target = outputs[np.arange(5), np.broadcast_to(target, 5)]
+        expected = of_target - outputs.mean(1)
+    np.testing.assert_allclose(work.parts.sum(1), expected, rtol=1e-4, atol=1e-6)
+    assert work.shares.sum() == pytest.approx(1.0)
+    assert np.all(np.diff(work.shares[work.order]) <= 0)
+
+
+def test_a_network_at_work_is_drawn(tmp_path: pathlib.Path):
+    net = Architecture(3, (1,) * 4, 3, output="identity")
+    inputs = np.array([2, 0, 1, 1], np.int32)
+    work = gates.decompose(net, initialise(jax.random.key(0), net), inputs, inputs)
+    plots.save(gates.draw(work, inputs, "a title", 2), tmp_path / "a.png")
+    assert_is_a_picture(tmp_path / "a.png")
 
 
 # Statistics, files and the page ----------------------------------------------------------------
