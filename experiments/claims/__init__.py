@@ -6,9 +6,12 @@ from experiments.claims import (
     continual,
     counting,
     drift,
+    exactness,
     lags,
+    memory_length,
     persistence,
     stopping,
+    t_maze,
     timing,
 )
 from experiments.claims.base import Claim, compare
@@ -43,5 +46,21 @@ CLAIMS = {
         persistence.variants, persistence.measure, persistence.draw, later=persistence.LATER
     ),
     "stopping": compare(stopping.variants, stopping.look, stopping.draw),
+    "exactness": compare(
+        exactness.networks,
+        exactness.measure,
+        exactness.draw,
+        ranges=exactness.RANGES,
+        cells=exactness.COST_CELLS,
+    ),
+    "memory-length": compare(
+        memory_length.lengths,
+        memory_length.measure,
+        memory_length.draw,
+        hyperparameters=memory_length.HYPERPARAMETERS,
+    ),
+    "t-maze": compare(
+        t_maze.mazes, t_maze.measure, t_maze.draw, hyperparameters=t_maze.HYPERPARAMETERS
+    ),
     "composed": compare(composed.models, composed.train, composed.draw, batch=composed.BATCH),
 }
