@@ -13,6 +13,7 @@ from experiments.claims import (
     stopping,
     t_maze,
     timing,
+    trace_patterning,
 )
 from experiments.claims.base import Claim, compare
 from experiments.claims.comparisons import compare_trials
@@ -61,6 +62,14 @@ CLAIMS = {
     ),
     "t-maze": compare(
         t_maze.mazes, t_maze.measure, t_maze.draw, hyperparameters=t_maze.HYPERPARAMETERS
+    ),
+    "trace-patterning": compare(
+        trace_patterning.networks,
+        trace_patterning.measure,
+        trace_patterning.draw,
+        chunk=trace_patterning.CHUNK,
+        floors=trace_patterning.floors(),
+        hyperparameters=trace_patterning.HYPERPARAMETERS,
     ),
     "composed": compare(composed.models, composed.train, composed.draw, batch=composed.BATCH),
 }

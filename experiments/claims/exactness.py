@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.claims.base import ClaimOptions
+from experiments.claims.base import ClaimOptions, mean_interval
 from lstm_jax import Architecture, init_learner, initialise, learn, online_gradient
 from lstm_jax.cell.architecture import Sources
 from lstm_jax.network.files import Document
@@ -85,19 +85,13 @@ def _cost(net: Architecture, gradient: OnlineGradient, cells: int) -> tuple[floa
     return round(numbers / weights, 2), round(operations / weights, 1)
 
 
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Return the mean of values and its 95 % interval, by the normal distribution."""
-    mean, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
-    return float(mean), float(mean - 1.96 * error), float(mean + 1.96 * error)
-
-
 def draw(document: Document) -> style.Figure:
     """Draw the mean cosines with their intervals, and the operations of a step."""
     figure, axes = style.new_figure(12, 4.5, columns=3)
     for i, (label, found) in enumerate(document["variants"].items()):
         line = {"color": style.LINES[i], "label": label}
         for panel, gradient in zip(axes, GRADIENTS[:-1], strict=False):
-            mean, low, high = np.array([interval(row) for row in found["cosine"][gradient]]).T
+            mean, low, high = np.array([mean_interval(row) for row in found["cosine"][gradient]]).T
             panel.plot(document["ranges"], mean, **line)
             panel.fill_between(document["ranges"], low, high, color=line["color"], alpha=0.2, lw=0)
             panel.set(xscale="log", xlabel="range of the weights", ylim=(0, 1.02), title=gradient)

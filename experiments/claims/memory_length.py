@@ -23,7 +23,7 @@ import numpy as np
 import optax
 from optax.tree_utils import tree_where
 
-from experiments.claims.base import ClaimOptions
+from experiments.claims.base import ClaimOptions, mean_interval
 from lstm_jax import (
     Architecture,
     Learner,
@@ -179,8 +179,8 @@ def draw(document: Document) -> style.Figure:
         axes.plot(LENGTHS, np.median(values, axis=1), color=style.LINES[0])
         axes.set(xlabel="length of the memory")
     left.axhline(SOLVED, color=style.BLACK, linestyle=":")
-    reached = f"{min(scores(document)):.2f} to {max(scores(document)):.2f}"
-    title = f"score {reached}, {document['trials']} trials"
+    mean, low, high = mean_interval(scores(document))
+    title = f"score {mean:.3f} ({low:.3f} to {high:.3f}), {document['trials']} trials"
     left.set(ylabel="regret, of that of random actions", title=title)
     right.set(ylabel="mean return of the last 1,000 episodes")
     return figure

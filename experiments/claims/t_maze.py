@@ -1,16 +1,16 @@
 """Bakker's T-maze: which way to turn at the end of a corridor was displayed at its start.
 
-The start shows 011 if the goal is north at the junction, or 110 if south; the corridor shows 101, or
-a0b with a and b uniform in [0, 1] as noise; the junction, N steps on, 010. The actions are north, east,
-south and west. The right turn at the junction is worth 4, the wrong one -0.1, and both end the
-episode; a step against a wall is worth -0.1. A trial is solved if more than 80 % of its latest turns
-are right, with the stochastic policy.
+The start shows 011 if the goal is north at the junction, or 110 if south; the corridor shows 101,
+or a0b with a and b uniform in [0, 1] as noise; the junction, N steps on, 010. The actions are
+north, east, south and west. The right turn at the junction is worth 4, the wrong one -0.1, and both
+end the episode; a step against a wall is worth -0.1. A trial is solved if more than 80 % of its
+latest turns are right, with the stochastic policy.
 
 Network and algorithm are the publication's: 12 hidden units and 3 memory cells that all see each
 other, the truncated gradient at every step, Advantage(lambda), and directed exploration, in which a
-feedforward network predicts where errors are large and raises the temperature there. Its rates, its
-biases and the scale of the temperature are not in the publication as we know it. They were chosen on
-other seeds.
+feedforward network predicts where errors are large and raises the temperature there. Its learning
+rates, biases and scale of the temperature are not in the publication as we know it. They were
+chosen on other seeds.
 
 Reference:
   B. Bakker. Reinforcement learning with long short-term memory. NIPS 14, 2001.
@@ -27,7 +27,7 @@ import numpy as np
 import optax
 from optax.tree_utils import tree_where
 
-from experiments.claims.base import ClaimOptions
+from experiments.claims.base import ClaimOptions, share_interval
 from lstm_jax import (
     Architecture,
     Learner,
@@ -235,7 +235,10 @@ def draw(document: Document) -> style.Figure:
         steps = CHUNK * (1 + np.arange(len(shares)))
         panel.plot(steps, shares, color=style.LINES[0], lw=0.8, alpha=0.7)
         panel.axhline(SHARE, color=style.BLACK, linestyle=":")
-        panel.set(ylim=(-0.02, 1.02), title=f"{label}: {found['solved']} of {document['trials']}")
+        low, high = share_interval(found["solved"], document["trials"])
+        title = f"{label}: {found['solved']} of {document['trials']} ({low:.2f} to {high:.2f})"
+        panel.set(ylim=(-0.02, 1.02))
+        panel.set_title(title, fontsize="small")
         style.format_counts(panel)
     axes[0].set_ylabel("right turns")
     axes[len(LENGTHS)].set(ylabel="right turns", xlabel="steps")
