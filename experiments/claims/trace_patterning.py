@@ -7,9 +7,10 @@ prediction is the discounted sum of later US, γ^(k-1) if the next one is k step
 stream without end or reset that the constructive-columnar networks of 2023 were tested on. It is
 learned by TD(lambda), with an update after every step.
 
-Three predictors say how good a squared error is (`floors`): always 0; one that knows the time since
-the patterns but not which of them count; and the best possible, which knows both but not when the
-US will come.
+Errors are squared distances from that sum in the same trial, which is 0 before the patterns and
+after the US. Three predictors say how good a squared error is (`floors`): always 0; one that knows
+the time since the patterns but not which of them count; and the best possible, which knows both but
+not when the US will come.
 
 References:
   E. J. Rafiee et al. From eye-blinks to state construction: diagnostic benchmarks for online
