@@ -136,6 +136,12 @@ def _outputs(learner: Learner, x_t: jax.Array) -> jax.Array:
     return output_units(NET, learner.parameters.output, state)
 
 
+@jax.jit
+def start(keys: jax.Array) -> Agent:
+    """Return all trials before their first step."""
+    return jax.vmap(init)(keys)
+
+
 @functools.partial(jax.jit, donate_argnums=0)
 def run(agents: Agent, length: jax.Array) -> Agent:
     """Take as many steps with every trial as a length has episodes."""
@@ -155,7 +161,7 @@ def measure(length: int, options: ClaimOptions) -> Document:
     """
     key = jax.random.fold_in(jax.random.key(options.seed), length)
     keys = jax.vmap(lambda trial: jax.random.fold_in(key, trial))(jnp.arange(options.trials))
-    agents = jax.jit(jax.vmap(init))(keys)
+    agents = start(keys)
     for _ in range(length):
         agents = run(agents, jnp.int32(length))
     regret = 2 * np.asarray(agents.wrong) / (EPISODES * RANDOM_REGRET)

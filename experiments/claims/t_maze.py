@@ -198,6 +198,12 @@ def _explore(
     return jax.tree.map(lambda w, g: w - HYPERPARAMETERS["explorer_rate"] * g, explorer, gradient)
 
 
+@jax.jit
+def start(keys: jax.Array, maze: Maze) -> Agent:
+    """Return all trials before their first step."""
+    return jax.vmap(init, (0, None))(keys, maze)
+
+
 @functools.partial(jax.jit, donate_argnums=0)
 def run(agents: Agent, maze: Maze) -> Agent:
     """Take the steps of a chunk with every trial."""
@@ -219,7 +225,7 @@ def measure(maze: Maze, options: ClaimOptions) -> Document:
     case = jax.random.fold_in(jax.random.key(options.seed), 2 * maze.length + maze.noise)
     keys = jax.vmap(lambda trial: jax.random.fold_in(case, trial))(jnp.arange(options.trials))
     maze = Maze(jnp.int32(maze.length), jnp.bool(maze.noise))
-    agents = jax.jit(jax.vmap(init, (0, None)))(keys, maze)
+    agents = start(keys, maze)
     shares = []
     for _ in range(STEPS // CHUNK):
         agents = run(agents, maze)
