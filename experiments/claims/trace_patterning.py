@@ -189,7 +189,7 @@ def networks() -> dict[str, Variant]:
         "10 cells, see each other": Variant(make_net(10, "cells")),
         "10 cells, see all, gates too": Variant(make_net(10, "all")),
         "10 cells of 1997, do not see each other": Variant(make_net(10, "none", False)),
-        "20 cells, do not see each other": Variant(make_net(20, "none"), 3_000_000),
+        "20 cells, do not see each other": Variant(make_net(20, "none"), 1_500_000),
     }
 
 
