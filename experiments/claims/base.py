@@ -98,31 +98,6 @@ def name_lines(axes: style.Axes, labels: Sequence[str]) -> None:
     axes.set_xscale("log")
 
 
-def mean_interval(values: ArrayLike | Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of values and its 95 % interval, by Student's distribution.
-
-    >>> [round(x, 3) for x in mean_interval([1.0, 2.0, 3.0])]
-    [2.0, -0.484, 4.484]
-    """
-    from scipy import stats
-
-    values = np.asarray(values, np.float64)
-    width = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return float(values.mean()), float(values.mean() - width), float(values.mean() + width)
-
-
-def share_interval(count: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share of trials, by Wilson's score.
-
-    >>> [round(x, 2) for x in share_interval(10, 10)]
-    [0.72, 1.0]
-    """
-    from scipy import stats
-
-    interval = stats.binomtest(count, trials).proportion_ci(method="wilson")
-    return interval.low, interval.high
-
-
 def band(values: ArrayLike | Sequence[np.ndarray], digits: int) -> list[list[float]]:
     """Return least, median and largest value over the trials, [T, R] to [T, 3]."""
     quantiles = np.quantile(np.asarray(values, np.float64), (0.0, 0.5, 1.0), axis=1).T

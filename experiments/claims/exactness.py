@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.claims.base import ClaimOptions, mean_interval
+from experiments.claims.base import ClaimOptions
+from experiments.rows.intervals import mean_interval
 from lstm_jax import Architecture, init_learner, initialise, learn, online_gradient
 from lstm_jax.cell.architecture import Sources
 from lstm_jax.network.files import Document
@@ -91,8 +93,9 @@ def draw(document: Document) -> style.Figure:
     for i, (label, found) in enumerate(document["variants"].items()):
         line = {"color": style.LINES[i], "label": label}
         for panel, gradient in zip(axes, GRADIENTS[:-1], strict=False):
-            mean, low, high = np.array([mean_interval(row) for row in found["cosine"][gradient]]).T
-            panel.plot(document["ranges"], mean, **line)
+            rows = found["cosine"][gradient]
+            low, high = zip(*(mean_interval(row) or (math.nan,) * 2 for row in rows), strict=True)
+            panel.plot(document["ranges"], np.mean(rows, axis=1), **line)
             panel.fill_between(document["ranges"], low, high, color=line["color"], alpha=0.2, lw=0)
             panel.set(xscale="log", xlabel="range of the weights", ylim=(0, 1.02), title=gradient)
     axes[0].set_ylabel("cosine to the exact gradient")

@@ -15,6 +15,7 @@ Reference:
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -23,7 +24,8 @@ import numpy as np
 import optax
 from optax.tree_utils import tree_where
 
-from experiments.claims.base import ClaimOptions, mean_interval
+from experiments.claims.base import ClaimOptions
+from experiments.rows.intervals import mean_interval
 from lstm_jax import (
     Architecture,
     Learner,
@@ -185,7 +187,8 @@ def draw(document: Document) -> style.Figure:
         axes.plot(LENGTHS, np.median(values, axis=1), color=style.LINES[0])
         axes.set(xlabel="length of the memory")
     left.axhline(SOLVED, color=style.BLACK, linestyle=":")
-    mean, low, high = mean_interval(scores(document))
+    mean = np.mean(scores(document))
+    low, high = mean_interval(scores(document)) or (math.nan,) * 2
     title = f"score {mean:.3f} ({low:.3f} to {high:.3f}), {document['trials']} trials"
     left.set(ylabel="regret, of that of random actions", title=title)
     right.set(ylabel="mean return of the last 1,000 episodes")

@@ -27,7 +27,8 @@ import numpy as np
 import optax
 from optax.tree_utils import tree_where
 
-from experiments.claims.base import ClaimOptions, share_interval
+from experiments.claims.base import ClaimOptions
+from experiments.rows.intervals import share_interval
 from lstm_jax import (
     Architecture,
     Learner,

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from typing import NamedTuple
 
 import jax
@@ -30,7 +31,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.claims.base import ClaimOptions, mean_interval
+from experiments.claims.base import ClaimOptions
+from experiments.rows.intervals import mean_interval
 from lstm_jax import (
     Architecture,
     Learner,
@@ -211,8 +213,8 @@ def draw(document: Document) -> style.Figure:
     for i, (label, found) in enumerate(document["variants"].items()):
         errors = np.array(found["error"])
         steps = document["chunk"] * (1 + np.arange(len(errors)))
-        mean, low, high = mean_interval(errors[-1])
-        name = f"{label}: {mean:.4f} ({low:.4f} to {high:.4f})"
+        low, high = mean_interval(errors[-1]) or (math.nan,) * 2
+        name = f"{label}: {found['last']:.4f} ({low:.4f} to {high:.4f})"
         axes.plot(steps, errors.mean(1), color=style.LINES[i], label=name)
         axes.fill_between(
             steps, errors.min(1), errors.max(1), color=style.LINES[i], alpha=0.15, lw=0
