@@ -6,10 +6,14 @@ from experiments.claims import (
     continual,
     counting,
     drift,
+    exactness,
     lags,
+    memory_length,
     persistence,
     stopping,
+    t_maze,
     timing,
+    trace_patterning,
 )
 from experiments.claims.base import Claim, compare
 from experiments.claims.comparisons import compare_trials
@@ -43,5 +47,29 @@ CLAIMS = {
         persistence.variants, persistence.measure, persistence.draw, later=persistence.LATER
     ),
     "stopping": compare(stopping.variants, stopping.look, stopping.draw),
+    "exactness": compare(
+        exactness.networks,
+        exactness.measure,
+        exactness.draw,
+        ranges=exactness.RANGES,
+        cells=exactness.COST_CELLS,
+    ),
+    "memory-length": compare(
+        memory_length.lengths,
+        memory_length.measure,
+        memory_length.draw,
+        hyperparameters=memory_length.HYPERPARAMETERS,
+    ),
+    "t-maze": compare(
+        t_maze.mazes, t_maze.measure, t_maze.draw, hyperparameters=t_maze.HYPERPARAMETERS
+    ),
+    "trace-patterning": compare(
+        trace_patterning.networks,
+        trace_patterning.measure,
+        trace_patterning.draw,
+        chunk=trace_patterning.CHUNK,
+        floors=trace_patterning.floors(),
+        hyperparameters=trace_patterning.HYPERPARAMETERS,
+    ),
     "composed": compare(composed.models, composed.train, composed.draw, batch=composed.BATCH),
 }

@@ -16,6 +16,7 @@ from helpers import assert_close
 import lstm_jax
 from experiments.examples import (
     export,
+    maze,
     own_cell,
     own_data,
     own_task,
@@ -52,6 +53,10 @@ def test_padded_batches_are_learned():
 
 def test_own_data_are_classified():
     assert own_data.main() >= 0.9
+
+
+def test_a_maze_is_learned():
+    assert maze.main() > 0.95
 
 
 def test_a_stream_is_learned():

@@ -112,6 +112,18 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "logdir": ("", " "),
         **dict.fromkeys(("resume", "overwrite", "quiet"), ("x",)),
     },
+    "stream": {
+        "data": ("", "none.csv"),
+        "out": ("",),
+        "ignore": ("unknown",),
+        "target": ("unknown",),
+        "network": ("", "1996"),
+        "cells": (*NO_INTEGER, "0", "4097"),
+        "learning_rate": ("x", "", "nan", "-1", "1001"),
+        "every": (*NO_INTEGER, "0"),
+        "seed": (*NO_INTEGER, "-1", "4294967296"),
+        **dict.fromkeys(("resume", "overwrite", "quiet"), ("x",)),
+    },
     "predict": {
         "net": ("", "none.safetensors"),
         "data": ("", "x.txt", "none.csv"),
@@ -189,6 +201,8 @@ def arguments_of(binary: str, flag: str, value: str, out: pathlib.Path) -> list[
     if binary in ("fit", "predict"):
         needed |= {"data": str(series()), "out": f"{out}.csv"}
         needed |= {"task": "forecast"} if binary == "fit" else {"net": "none.safetensors"}
+    if binary == "stream":
+        needed["data"] = str(series())
     if binary == "export":
         needed["net"] = str(collection.RESULTS / "6a" / "6a.json")
     if binary == "diagnose":

@@ -38,7 +38,7 @@ ROWS = {
 # Tested elsewhere:
 OTHER_BINARIES = {"ablations", "benchmark", "claims", "diagnose", "digests", "error_flow"}
 OTHER_BINARIES |= {"api_reference", "export", "fit", "notebooks", "predict", "report"}
-OTHER_BINARIES |= {"own_task", "real", "real.gates", "real.study", "search", "tables"}
+OTHER_BINARIES |= {"own_task", "real", "real.gates", "real.study", "search", "stream", "tables"}
 TINY = ["--trials=2", "--max_sequences=20", "--devices=1"]
 
 
