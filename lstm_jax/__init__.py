@@ -38,7 +38,7 @@ from lstm_jax.cell.scan import Steps
 from lstm_jax.cell.stack import Stack, make_stack
 from lstm_jax.cell.step import zero_state
 from lstm_jax.cell.units import Layer
-from lstm_jax.network import online
+from lstm_jax.network import online, streaming
 from lstm_jax.network.attention import (
     AdditiveAttention,
     Attention,
@@ -158,6 +158,7 @@ __all__ = (
     "softmax_cross_entropy",
     "start_sequence",
     "step",
+    "streaming",
     "tasks",
     "to_library",
     "training",

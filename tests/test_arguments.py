@@ -20,7 +20,7 @@ from helpers import DESCENDANT, EVERYTHING, random_parameters
 
 import lstm_jax as lstm
 from lstm_jax import baselines as baselines
-from lstm_jax import tasks
+from lstm_jax import streaming, tasks
 from lstm_jax.cell.validation import displayed
 from lstm_jax.network.files import network_from_document
 from lstm_jax.training.update_rules.random_search import SearchSpace
@@ -33,6 +33,7 @@ INPUTS = np.ones((4, 3), np.float32)
 TARGETS = np.ones((4, 2), np.float32)
 STATE = lstm.zero_state(NET)
 LEARNER = lstm.init_learner(NET, PARAMETERS, SGD)
+PLAIN_SGD = optax.GradientTransformation(*SGD)
 NEEDS_THE_ERROR = optax.chain(optax.sgd(1.0), optax.contrib.reduce_on_plateau())
 TASK = lstm.make_task("6a")
 LOOP = lstm.TrainingLoop(TASK)
@@ -273,6 +274,7 @@ CASES: dict[str, Rows] = {
         architecture=NO_NETWORK,
         parameters=NO_PARAMETERS,
         optimiser=(None, optax.sgd, optax.polyak_sgd(), *NO_OPTIMISER),
+        gradient=(None, "full", 1),
     ),
     "start_sequence": of(
         lstm.start_sequence,
@@ -285,8 +287,9 @@ CASES: dict[str, Rows] = {
         ONE_STEP,
         architecture__or_learner=(None, OTHER),
         learner=(None, PARAMETERS),
-        x_t=(None, "a", 3, True, [1, 0, 0], 2**32),
+        x_t=(None, "a", 3, True, [1, 0, 0], 2**32, [0.0, np.nan, 0.0]),
         target=("x", 1.0, [1.0], [None, 1.0], [[1.0, 0.0]]),
+        signal=("x", 1.0, [1.0], [None, 1.0], [[1.0, 0.0]]),
         weight=(None, "x", [1.0, 2.0]),
         mask=FLAG,
         reset=FLAG,
@@ -303,7 +306,45 @@ CASES: dict[str, Rows] = {
         loss=NO_LOSS,
     )
     | of_steps(lstm.learn_chunk, CHUNK, "mask", "reset"),
-    "update": of(lstm.update, {"optimiser": SGD}, learner=(None, PARAMETERS)),
+    "update": of(lstm.update, {"optimiser": SGD}, learner=(None, PARAMETERS))
+    | of(
+        lambda optimiser: lstm.update(optimiser, LEARNER, td_error=1.0),
+        {},
+        optimiser=(PLAIN_SGD,),
+    ),
+    "streaming": of(streaming.eligibility_traces, {}, decay=(*NO_NUMBER, -0.1, 1.1))
+    | of(
+        streaming.obgd,
+        {},
+        decay=(*NO_NUMBER, 2),
+        **dict.fromkeys(("learning_rate", "kappa"), (*NO_NUMBER, 0)),
+    )
+    | of(
+        streaming.idbd,
+        {"learning_rate": 0.1, "meta_rate": 0.1},
+        **dict.fromkeys(("learning_rate", "meta_rate"), (*NO_NUMBER, 0)),
+    )
+    | of(streaming.init_moments, {}, dtype=NO_DTYPE)
+    | of(
+        streaming.normalise,
+        {"moments": streaming.init_moments((3,)), "x_t": [0.0, 0.0, 0.0]},
+        moments=(None, LEARNER),
+        x_t=(None, "a", 1.0, [1.0]),
+    )
+    | of(
+        streaming.scale_reward,
+        {"state": streaming.init_reward_scale(), "reward": 1.0, "discount": 1.0},
+        state=(None, LEARNER),
+        reward=(None, "a", [1.0]),
+        discount=(None, "a", [1.0]),
+        reset=FLAG,
+    )
+    | of(
+        streaming.sparsify,
+        {"key": KEY, "parameters": PARAMETERS},
+        key=NO_KEY,
+        share=(*NO_NUMBER, -0.1, 1.0),
+    ),
     "online_gradient": of(
         lstm.online_gradient,
         RUN | {"targets": TARGETS},
@@ -311,6 +352,7 @@ CASES: dict[str, Rows] = {
         targets=(None, "x", TARGETS[:3]),
         weights=("x", 1.0, [1.0]),
         loss=NO_LOSS,
+        gradient=(None, "full", 1),
     ),
     "fit": of(
         lstm.fit,

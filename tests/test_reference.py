@@ -14,7 +14,10 @@ from binaries import run_forks
 
 import lstm_jax
 
-PUBLIC = tuple(f"lstm_jax{wing}" for wing in ("", ".data", ".tasks", ".baselines", ".plots"))
+PUBLIC = tuple(
+    f"lstm_jax{wing}"
+    for wing in ("", ".network.streaming", ".data", ".tasks", ".baselines", ".plots")
+)
 
 
 def public_names() -> dict:

@@ -108,6 +108,11 @@ def check_floating(name: str, dtype: DTypeLike) -> None:
     require(is_floating, name, "a floating dtype", dtype)
 
 
+def is_finite(array: jax.Array) -> bool:
+    """Return whether an array is finite as far as it is known."""
+    return isinstance(array, Tracer) or bool(np.isfinite(np.asarray(array, np.float64)).all())
+
+
 def check_key(name: str, key: jax.Array) -> None:
     """Raise ValueError unless a value is a single PRNG key, new style or old style."""
     dtype = getattr(key, "dtype", np.dtype(object))

@@ -8,12 +8,12 @@ of the internal state by that weight:
     ∂s_v/∂w_phi,m (t) = y_phi ∂s_v/∂w_phi,m (t-1) + s_v(t-1) f'(net_phi) y_m
 
 y_phi = 1 without forget gates. The sources m of a peephole are the states that it sees. The sums of
-the gradients of all steps equal those of `reverse_mode`.
+the gradients of all steps equal those of `reverse_mode`. `influence` has less truncated gradients.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,6 @@ from lstm_jax.cell.scan import project
 from lstm_jax.cell.step import broadcast_to_cells, cell_step, recurrent_sources
 from lstm_jax.cell.units import Layer
 from lstm_jax.gradient.equations import (
-    Traces,
     add_outer,
     decay,
     derivatives_of_state,
@@ -34,6 +33,9 @@ from lstm_jax.gradient.equations import (
     outer,
     unit_errors,
 )
+from lstm_jax.gradient.influence import RTRLTraces, SnAp1Traces
+
+AnyTraces = Any  # Traces, RTRLTraces or SnAp1Traces, by the gradient of the learner
 
 
 class LayerStep(NamedTuple):
@@ -46,14 +48,14 @@ class LayerStep(NamedTuple):
     state: State
     at: Activations
     sources: UnitWeights
-    traces: Traces
+    traces: AnyTraces
 
 
 def step_layer(
     architecture: Architecture,
     layer: Layer[UnitWeights],
     before: State,
-    traces: Traces,
+    traces: AnyTraces,
     x_t: jax.Array,
 ) -> LayerStep:
     """Take a step from the state and the traces before it, with the inputs x_t [I]."""
@@ -64,10 +66,13 @@ def step_layer(
     recurrent = jnp.concatenate(rows) if rows else None
     ones = jnp.ones((), x_t.dtype)
     sources = UnitWeights(x_t, recurrent, ones, before.internal_state)
-    increments = derivatives_of_state(architecture, at, before.internal_state)
-    if at.forget_gate is not None:
-        traces = decay(traces, broadcast_to_cells(architecture, at.forget_gate))
-    traces = add_outer(traces, sources, increments)
+    if isinstance(traces, (RTRLTraces, SnAp1Traces)):
+        traces = traces.advance(architecture, layer, before, x_t)
+    else:
+        increments = derivatives_of_state(architecture, at, before.internal_state)
+        if at.forget_gate is not None:
+            traces = decay(traces, broadcast_to_cells(architecture, at.forget_gate))
+        traces = add_outer(traces, sources, increments)
     return LayerStep(architecture, layer, weights, before, state, at, sources, traces)
 
 
@@ -84,6 +89,8 @@ def errors_on_inputs(step: LayerStep, delta: State) -> jax.Array:
 def layer_gradient(step: LayerStep, delta: State) -> Layer[UnitWeights]:
     """Return the gradient by a layer's weights from the error on its units at the last step."""
     architecture, at, sources = step.architecture, step.at, step.sources
+    if isinstance(step.traces, (RTRLTraces, SnAp1Traces)):
+        return step.traces.gradient(architecture, step.layer, delta)
     e_s, delta_values = unit_errors(architecture, at, delta)  # (21), (23)
     delta_net = net_input_errors(architecture, at, delta_values)  # (20), (21)
     by_output_gate = by_hidden = None

@@ -19,8 +19,8 @@ from lstm_jax.cell.lanes import vary_alike
 from lstm_jax.cell.parameters import join
 from lstm_jax.cell.records import Parameters, State
 from lstm_jax.cell.scan import LayerScan, Sequence, Steps
-from lstm_jax.cell.units import add_layers
-from lstm_jax.cell.validation import as_shaped, as_weights, check_type
+from lstm_jax.cell.units import Layer, add_layers
+from lstm_jax.cell.validation import as_shaped, as_weights, check_type, require
 from lstm_jax.gradient.equations import advance_traces, gradient_from_traces
 from lstm_jax.gradient.reverse_mode import truncated
 from lstm_jax.network.layer import net_inputs_only
@@ -57,6 +57,8 @@ def learn_chunk(
     """
     check_type("architecture", architecture, Architecture)
     check_type("learner", learner, Learner)
+    is_truncated = isinstance(learner.traces[0], Layer)
+    require(is_truncated, "learner", "one of the truncated gradient", type(learner.traces[0]))
     sequence = check_run(architecture, learner.parameters, inputs, steps, learner.state)
     check_loss(architecture, loss)
     num_steps = sequence.inputs.shape[:1]
@@ -77,6 +79,8 @@ def _learn_chunk(
 ) -> tuple[jax.Array, Learner[Parameters, State]]:
     layer = LayerScan(architecture, record=True)
     learner, sequence = vary_alike((learner, prepare(sequence, architecture.num_inputs)))
+    (traces,) = learner.traces
+    assert isinstance(traces, Layer)  # of the truncated gradient
     if weights is not None and sequence.mask is not None:
         weights = jnp.where(sequence.mask, weights, 0)
 
@@ -98,11 +102,11 @@ def _learn_chunk(
         (gradient, delta_start), (net, activations, final) = jax.grad(
             at_outputs, argnums=(0, 1), has_aux=True
         )(learner.parameters, learner.state)
-        earlier = gradient_from_traces(architecture, learner.traces[0], delta_start.internal_state)
+        earlier = gradient_from_traces(architecture, traces, delta_start.internal_state)
         gradient = jax.tree.map(jnp.add, learner.gradient, gradient)
         gradient = gradient._replace(layer=add_layers(gradient.layer, earlier))
         learner = learner._replace(gradient=gradient)
-    traces = advance_traces(layer, learner.traces[0], sequence, activations)
+    traces = advance_traces(layer, traces, sequence, activations)
     outputs = activate_outputs(architecture.output, net, axis=1)
     outputs = clear_padding(outputs, sequence.mask)
     return outputs, learner._replace(state=final, traces=(traces,))

@@ -1,8 +1,8 @@
-"""Learning on streams of any length, by the truncated gradient in forward mode.
+"""Learning on streams of any length, by a gradient in forward mode.
 
 A learner takes one input at a time. Memory is O(W) and each step's work O(1) per weight
-(`lstm_jax.gradient.forward_mode`). The gradients of all steps are summed until an update applies
-them.
+(`lstm_jax.gradient.forward_mode`), unless `init_learner` is asked for a less truncated gradient.
+The gradients of all steps are summed until an update applies them.
 
 In a stack the errors of a step go down, from layer to layer, at that very step: layer l takes the
 error on its outputs y_l(t) from the net inputs of layer l + 1 at t, as (21) and (23) take it from
@@ -13,9 +13,7 @@ top layer is that of `jax.grad` of `apply`, and those of the layers below are no
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Generic, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,13 +22,18 @@ from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 from optax.tree_utils import tree_where
 
-from lstm_jax.cell.architecture import AnyNetwork, NetworkWith, NetworkWithState, check_network
+from lstm_jax.cell.activations import activate_outputs
+from lstm_jax.cell.architecture import (
+    AnyNetwork,
+    Architecture,
+    NetworkWith,
+    NetworkWithState,
+    check_outputs,
+)
 from lstm_jax.cell.compilation import compiled, shardings
 from lstm_jax.cell.lanes import vary_alike
-from lstm_jax.cell.parameters import check_parameters, one_array
-from lstm_jax.cell.pytrees import exportable, register
+from lstm_jax.cell.parameters import one_array
 from lstm_jax.cell.records import OutputWeights, P, S, StackParameters, State, by_layer
-from lstm_jax.cell.step import zero_state
 from lstm_jax.cell.validation import (
     as_flags,
     as_input,
@@ -39,112 +42,26 @@ from lstm_jax.cell.validation import (
     as_weights,
     batch_hint,
     check_type,
+    is_finite,
+    require,
 )
-from lstm_jax.gradient.equations import Traces, one_hot, zero_traces
+from lstm_jax.gradient.equations import one_hot
 from lstm_jax.gradient.forward_mode import LayerStep, errors_on_inputs, layer_gradient, step_layer
 from lstm_jax.network.layer import net_inputs_only
+from lstm_jax.network.learner import (
+    Learner,
+    OnlineGradient,
+    check_learner,
+    init_learner,
+    reset_sequence,
+    start_sequence,
+    update,
+)
 from lstm_jax.network.losses import HALF_SQUARED, Loss, check_loss
-from lstm_jax.network.optimisers import check_optimiser
-from lstm_jax.network.run import check_run, check_state, run_output_units
+from lstm_jax.network.run import check_run, run_output_units
 from lstm_jax.network.stack import layer_outputs, normalise
 
-# The states of optimisers, which are part of a learner.
-for _name, _class in list(vars(optax).items()):
-    if isinstance(_class, type) and issubclass(_class, tuple):
-        register(_class, f"optax.{_name}")
-
-
-@exportable
-class Learner(NamedTuple, Generic[P, S]):
-    """The state of online learning, a pytree of constant size.
-
-    Attributes:
-      parameters: the weights of the network.
-      optimiser_state: the state of the optimiser, from its `init`.
-      state: the state of the hidden layer after the last step.
-      traces: ∂s_v/∂w_m at the last step (eqs. 25, 27), of each layer.
-      gradient: the gradient of the loss, summed over the steps since the last update.
-    """
-
-    parameters: P
-    optimiser_state: optax.OptState
-    state: S
-    traces: tuple[Traces, ...]
-    gradient: P
-
-
-def init_learner(
-    architecture: NetworkWithState[P, S],
-    parameters: P,
-    optimiser: optax.GradientTransformation,
-) -> Learner[P, S]:
-    """Return a learner before the first step, with arrays of its own, which may be donated.
-
-    >>> from lstm_jax import Architecture, initialise
-    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
-    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
-    >>> float(learner.state.internal_state[0])
-    0.0
-
-    Args:
-      architecture: the network, an `Architecture` or a `Stack` of one direction, in which errors go
-        down from layer to layer at the same step.
-      parameters: its initial weights.
-      optimiser: any optax transformation that needs the gradient alone; also given to `update`.
-
-    Raises:
-      ValueError: if the parameters do not fit, the optimiser needs more than the gradient, or the
-        stack is bidirectional.
-    """
-    check_parameters(architecture, parameters)
-    if architecture.bidirectional:
-        raise ValueError("bidirectional must be False: a backward layer begins at the stream's end")
-    check_optimiser(optimiser, parameters)
-    learner = Learner(
-        parameters=parameters,
-        optimiser_state=optimiser.init(parameters),
-        state=zero_state(architecture, one_array(parameters).dtype),
-        traces=tuple(map(zero_traces, architecture.layers, parameters.layers)),
-        gradient=jax.tree.map(jnp.zeros_like, parameters),
-    )
-    return jax.tree.map(jnp.copy, learner)
-
-
-def start_sequence(architecture: NetworkWithState[P, S], learner: Learner[P, S]) -> Learner[P, S]:
-    """Reset state and traces to the start of a sequence; the rest of the learner stays.
-
-    >>> from lstm_jax import Architecture, initialise
-    >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
-    >>> learner = init_learner(net, initialise(jax.random.key(0), net), optax.sgd(0.5))
-    >>> _, learner = learn(net, learner, 1)
-    >>> start_sequence(net, learner).state.internal_state
-    Array([0.], dtype=float32)
-
-    Args:
-      architecture: the network.
-      learner: the learner at any step.
-
-    Raises:
-      ValueError: if the learner does not fit the architecture.
-    """
-    _check_learner(architecture, learner)
-    return _start_sequence(architecture, learner)
-
-
-@functools.partial(jax.jit, static_argnums=0, inline=True)
-def _start_sequence(architecture: NetworkWithState[P, S], learner: Learner[P, S]) -> Learner[P, S]:
-    dtype = one_array(learner.parameters).dtype
-    return learner._replace(
-        state=zero_state(architecture, dtype),
-        traces=jax.tree.map(jnp.zeros_like, learner.traces),
-    )
-
-
-def _check_learner(architecture: NetworkWithState[P, S], learner: Learner[P, S]) -> None:
-    check_network(architecture)
-    check_type("learner", learner, Learner)
-    dtype = one_array(learner.parameters).dtype
-    check_state("learner.state", architecture, learner.state, dtype)
+__all__ = ("Learner", "init_learner", "learn", "online_gradient", "start_sequence", "update")
 
 
 def learn(
@@ -153,14 +70,18 @@ def learn(
     x_t: ArrayLike,
     target: ArrayLike | None = None,
     *,
+    signal: ArrayLike | None = None,
     weight: ArrayLike = 1.0,
     mask: ArrayLike | None = None,
     reset: ArrayLike | None = None,
     loss: Loss = HALF_SQUARED,
 ) -> tuple[jax.Array, Learner[P, S]]:
-    """Process one input and, if given, its target.
+    """Process one input and, if given, its target or another error on the outputs.
 
-    >>> from lstm_jax import Architecture, initialise
+    With a target, the gradient of the loss is added to the learner's; with a signal v, that of
+    Σ_k v_k y_k(t), in which v is a constant: Σ_k v_k ∂y_k(t)/∂w. Both are truncated.
+
+    >>> from lstm_jax import Architecture, initialise, output_units, step
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
     >>> sgd = optax.sgd(0.5)
     >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
@@ -168,15 +89,27 @@ def learn(
     >>> prediction, learner = learn(net, learner, jnp.array([0.0, 1.0]), jnp.array([1.0]))
     >>> learner = update(sgd, learner)
 
+    The gradient of a value, for TD(lambda), or of log π(a) of a policy y with a softmax:
+
+    >>> value, learner = learn(net, learner, jnp.array([1.0, 0.0]), signal=[1.0])
+    >>> softmax = Architecture(num_inputs=2, blocks=(1,), num_outputs=2, output="softmax")
+    >>> learner = init_learner(softmax, initialise(jax.random.key(0), softmax), sgd)
+    >>> state = step(softmax, learner.parameters, learner.state, 1)
+    >>> policy = output_units(softmax, learner.parameters.output, state)
+    >>> _, learner = learn(softmax, learner, 1, signal=[1 / policy[0], 0.0])
+
     Args:
       architecture: the network; static under `jit`.
       learner: the learner before the step.
       x_t: [I] floating, or an integer in [0, I) for a one-hot vector.
-      target: [K], or None for a step without error.
-      weight: the weight of this step's loss; 0 is the same as no target, so that one compiled
-        function serves steps with and without targets.
+      target: [K], or None for a step without a loss.
+      signal: [K], the derivative by the outputs y(t) (not by their net inputs) of whatever is to
+        become smaller, or None. If it depends on the outputs, `step` and `output_units`
+        compute them beforehand; under `jit`, what is computed twice is computed once.
+      weight: the weight of this step's loss and signal; 0 is the same as neither, so that one
+        compiled function serves steps with and without them.
       mask: bool, False for a gap in the stream, where the learner stays as it is except for a
-        reset, and the outputs are 0.
+        reset, and the outputs are 0. `mask=jnp.isfinite(x_t).all()` skips NaN and infinity.
       reset: bool, whether a new sequence starts before this step, as by `start_sequence`.
       loss: the loss at the output units, E / 2 in the paper; static under `jit`.
 
@@ -185,19 +118,35 @@ def learn(
       `gradient` includes this step; `update` applies it.
 
     Raises:
-      ValueError: if an argument does not fit, or the loss is not defined for the output units.
+      ValueError: if an argument does not fit, an input that is known is not finite and not masked,
+        or the loss is not defined for the output units.
     """
-    _check_learner(architecture, learner)
-    check_loss(architecture, loss)
+    check_learner(architecture, learner)
+    check_outputs(architecture)
     x_t, weight = as_input(x_t, architecture.num_inputs), as_real("weight", weight)
     if weight.shape != ():
         found = f"{weight.dtype} {weight.shape}{batch_hint(weight.shape, ())}"
         raise ValueError(f"weight must be one number, got {found}")
+    check_type("loss", loss, Loss)
     if target is not None:
+        check_loss(architecture, loss)
         target = as_shaped("target", target, (architecture.num_outputs,))
+    if signal is not None:
+        signal = as_shaped("signal", signal, (architecture.num_outputs,))
     is_real = None if mask is None else as_flags("mask", mask, ())
     is_reset = None if reset is None else as_flags("reset", reset, ())
-    return _learn(architecture, loss, learner, x_t, target, weight, is_real, is_reset)
+    require(is_real is not None or is_finite(x_t), "x_t", "finite, or masked", x_t)
+    return _learn(
+        architecture, loss, learner, x_t, _Error(target, signal, weight), is_real, is_reset
+    )
+
+
+class _Error(NamedTuple):
+    """What the outputs of one step should have been, or how they should change."""
+
+    target: jax.Array | None
+    signal: jax.Array | None
+    weight: jax.Array
 
 
 @compiled(num_static=2, results_like=lambda learner, *_: (PartitionSpec(), shardings(learner)))
@@ -206,17 +155,17 @@ def _learn(
     loss: Loss,
     learner: Learner[P, S],
     x_t: jax.Array,
-    target: jax.Array | None,
-    weight: jax.Array,
+    error: _Error,
     is_real: jax.Array | None,
     is_reset: jax.Array | None,
 ) -> tuple[jax.Array, Learner[P, S]]:
     if is_reset is not None:
-        learner = tree_where(is_reset, _start_sequence(architecture, learner), learner)
+        learner = tree_where(is_reset, reset_sequence(architecture, learner), learner)
     if is_real is None:
-        return _take_step(architecture, loss, learner, x_t, target, weight)
-    x_t, weight = jnp.where(is_real, x_t, 0), jnp.where(is_real, weight, 0)
-    outputs, new = _take_step(architecture, loss, learner, x_t, target, weight)
+        return _take_step(architecture, loss, learner, x_t, error)
+    x_t = jnp.where(is_real, x_t, 0)
+    error = error._replace(weight=jnp.where(is_real, error.weight, 0))
+    outputs, new = _take_step(architecture, loss, learner, x_t, error)
     return tree_where(is_real, (outputs, new), (jnp.zeros_like(outputs), learner))
 
 
@@ -225,8 +174,7 @@ def _take_step(
     loss: Loss,
     learner: Learner[P, S],
     x_t: jax.Array,
-    target: jax.Array | None,
-    weight: jax.Array,
+    error: _Error,
 ) -> tuple[jax.Array, Learner[P, S]]:
     dtype = one_array(learner.parameters).dtype
     x_t = one_hot(architecture.layers[0], x_t, dtype)
@@ -242,8 +190,9 @@ def _take_step(
         state=architecture.make_state(tuple(step.state for step in steps)),
         traces=tuple(step.traces for step in steps),
     )
-    if target is not None:
-        gradient = _gradient(architecture, learner, steps, target, weight.astype(dtype), loss)
+    if error.target is not None or error.signal is not None:
+        error = error._replace(weight=error.weight.astype(dtype))
+        gradient = _gradient(architecture, learner, steps, error, loss)
         learner = learner._replace(gradient=jax.tree.map(jnp.add, learner.gradient, gradient))
     return outputs, learner
 
@@ -256,16 +205,15 @@ def _gradient(
     architecture: NetworkWith[P],
     learner: Learner[P, S],
     steps: list[LayerStep],
-    target: jax.Array,
-    weight: jax.Array,
+    error: _Error,
     loss: Loss,
 ) -> P:
-    """Return one step's gradient of the loss, E / 2 in the paper (eqs. 19-28)."""
+    """Return one step's gradient of the loss (eqs. 19-28) and of the outputs times the signal."""
     top = steps[-1]
 
     def at_outputs(output: OutputWeights, state: State, x_t: jax.Array) -> jax.Array:
         net = run_output_units(net_inputs_only(top.architecture), output, state, x_t)
-        return loss(net[None], target[None], weight[None], output=top.architecture.output)
+        return _loss(top.architecture, net, error, loss)
 
     by_outputs, delta, delta_x = jax.grad(at_outputs, (0, 1, 2))(  # (19)
         learner.parameters.output, top.state, top.sources.input
@@ -280,43 +228,16 @@ def _gradient(
     return architecture.make_parameters(weights)
 
 
-def update(optimiser: optax.GradientTransformation, learner: Learner[P, S]) -> Learner[P, S]:
-    """Update the weights by the gradient summed since the last update, and set it to 0.
-
-    >>> from lstm_jax import Architecture, initialise
-    >>> net, sgd = Architecture(num_inputs=2, blocks=(1,), num_outputs=1), optax.sgd(0.5)
-    >>> learner = init_learner(net, initialise(jax.random.key(0), net), sgd)
-    >>> _, learner = learn(net, learner, 1, [1.0])
-    >>> float(learner.gradient.output.bias[0]) < 0
-    True
-    >>> update(sgd, learner).gradient.output.bias
-    Array([0.], dtype=float32)
-
-    Args:
-      optimiser: the optimiser that `init_learner` was given.
-      learner: the learner, after at least one step.
-
-    Raises:
-      ValueError: if `learner` is not a `Learner`.
-    """
-    check_type("learner", learner, Learner)
-    return _compiled_update(optimiser.update)(learner)
-
-
-@functools.lru_cache(maxsize=32)  # optimisers that are made anew at every step do not pile up
-def _compiled_update(transform: optax.TransformUpdateFn) -> Callable[[Learner], Learner]:
-    def update(learner: Learner) -> Learner:
-        with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats and integers
-            updates, optimiser_state = transform(
-                learner.gradient, learner.optimiser_state, learner.parameters
-            )
-        return learner._replace(
-            parameters=optax.apply_updates(learner.parameters, updates),
-            optimiser_state=optimiser_state,
-            gradient=jax.tree.map(jnp.zeros_like, learner.gradient),
-        )
-
-    return jax.jit(update, inline=True)
+def _loss(architecture: Architecture, net: jax.Array, error: _Error, loss: Loss) -> jax.Array:
+    """Return the loss of the net inputs [K] of one step, and Σ_k v_k y_k of the signal v."""
+    target, signal, weight = error
+    losses = []
+    if target is not None:
+        losses.append(loss(net[None], target[None], weight[None], output=architecture.output))
+    if signal is not None:  # which may be anything where it does not count
+        signal = jnp.where(weight == 0, 0, signal.astype(net.dtype) * weight)
+        losses.append((signal * activate_outputs(architecture.output, net, axis=0)).sum())
+    return sum(losses[1:], losses[0])
 
 
 def online_gradient(
@@ -327,11 +248,13 @@ def online_gradient(
     weights: ArrayLike | None = None,
     *,
     loss: Loss = HALF_SQUARED,
+    gradient: OnlineGradient = "truncated",
 ) -> tuple[jax.Array, P]:
-    """Return the outputs of a sequence and its truncated gradient, in memory independent of T.
+    """Return the outputs of a sequence and its gradient, in memory independent of T.
 
-    Arguments and errors are those of `learn_chunk`; the sequence begins at `zero_state`. Of a stack
-    it is the gradient of `learn`, in which errors go down at the same step.
+    Arguments and errors are those of `learn_chunk`; the sequence begins at `zero_state`. `gradient`
+    is that of `init_learner`. Of a stack it is the gradient of `learn`, in which errors go down at
+    the same step.
 
     >>> from lstm_jax import Architecture, initialise
     >>> net = Architecture(num_inputs=2, blocks=(1,), num_outputs=1)
@@ -348,23 +271,27 @@ def online_gradient(
     targets = as_shaped("targets", targets, (*steps, architecture.num_outputs))
     weights = as_weights(weights, steps)
     check_loss(architecture, loss)
-    return _online_gradient(architecture, loss, parameters, sequence.inputs, targets, weights)
+    data = sequence.inputs, targets, weights
+    return _online_gradient(architecture, loss, gradient, parameters, *data)
 
 
-@compiled(num_static=2, results_like=lambda like, *_: (PartitionSpec(), shardings(like)))
+@compiled(num_static=3, results_like=lambda like, *_: (PartitionSpec(), shardings(like)))
 def _online_gradient(
     architecture: NetworkWith[P],
     loss: Loss,
+    gradient: OnlineGradient,
     parameters: P,
     inputs: jax.Array,
     targets: jax.Array,
     weights: jax.Array,
 ) -> tuple[jax.Array, P]:
-    start = init_learner(architecture, parameters, optax.identity())
+    start = init_learner(architecture, parameters, optax.identity(), gradient)
     start, steps = vary_alike((start, (inputs, targets, weights)))
 
     def body(learner: Learner, at: tuple) -> tuple[Learner, jax.Array]:
-        outputs, learner = _take_step(architecture, loss, learner, *at)
+        x_t, target, weight = at
+        error = _Error(target, None, weight)
+        outputs, learner = _take_step(architecture, loss, learner, x_t, error)
         return learner, outputs
 
     learner, outputs = jax.lax.scan(body, start, steps)

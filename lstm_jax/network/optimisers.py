@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 DECAY_STEPS = 5000  # updates after which the inverse-square-root schedule begins to fall
 
@@ -60,17 +61,21 @@ _OPTIMISERS: dict[str, Callable[[float | jax.Array], optax.GradientTransformatio
 }
 
 
-def check_optimiser(optimiser: optax.GradientTransformation, weights: optax.Params) -> None:
+def check_optimiser(
+    optimiser: optax.GradientTransformation, weights: optax.Params, **extra_args: ArrayLike
+) -> None:
     """Raise ValueError unless an optimiser trains such weights by their gradient alone.
 
-    Line searches need more. A mask or labels of another structure do not fit the weights.
+    It may need the `extra_args` too. Line searches need more. A mask or labels of another structure
+    do not fit the weights.
     """
     if not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
         raise ValueError(f"optimiser must be one of optax, such as sgd(0.1), got {optimiser!r}")
 
     def update(weights: optax.Params) -> tuple:
         state = optimiser.init(weights)
-        return state, optimiser.update(weights, state, weights)
+        takes = optax.with_extra_args_support(optimiser)
+        return state, takes.update(weights, state, weights, **extra_args)
 
     try:
         with jax.numpy_dtype_promotion("standard"):
