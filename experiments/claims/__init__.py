@@ -1,6 +1,15 @@
 """Claims of the paper outside its tables; run by `python -m experiments.claims`."""
 
-from experiments.claims import comparisons, composed, continual, how_far, lags
+from experiments.claims import (
+    comparisons,
+    composed,
+    continual,
+    exactness,
+    how_far,
+    lags,
+    memory_length,
+    t_maze,
+)
 from experiments.claims.base import Claim, compare
 from experiments.claims.comparisons import compare_trials
 
@@ -31,6 +40,22 @@ CLAIMS = {
     ),
     "timing": compare(
         how_far.timing, how_far.measure_timing, how_far.draw_timing, changes=how_far.CHANGES
+    ),
+    "exactness": compare(
+        exactness.networks,
+        exactness.measure,
+        exactness.draw,
+        ranges=exactness.RANGES,
+        cells=exactness.COST_CELLS,
+    ),
+    "memory-length": compare(
+        memory_length.lengths,
+        memory_length.measure,
+        memory_length.draw,
+        hyperparameters=memory_length.HYPERPARAMETERS,
+    ),
+    "t-maze": compare(
+        t_maze.mazes, t_maze.measure, t_maze.draw, hyperparameters=t_maze.HYPERPARAMETERS
     ),
     "composed": compare(composed.models, composed.train, composed.draw, batch=composed.BATCH),
 }
