@@ -35,7 +35,7 @@ from optax.tree_utils import tree_where
 import lstm_jax as lstm
 from experiments.cli.command import Command, FlagSet, FlagValues, command_line, configure
 from experiments.cli.files import check_free, make_folder
-from experiments.own_data.run import NETWORKS, make_network
+from experiments.own_data.run import NETWORKS, draw_weights, make_architecture
 from lstm_jax import Architecture, Learner, streaming
 from lstm_jax.network.streaming.normalisation import deviation
 from lstm_jax.training.host.interrupts import Interrupted
@@ -160,7 +160,8 @@ class Stream:
         self._values, self._targets = values, targets
         self._places = jnp.array([columns.index(name) for name in targets])
         sizes = len(columns), values.cells, len(targets)
-        self._net, parameters = make_network(values.network, *sizes, "identity", values.seed)
+        self._net = make_architecture(values.network, *sizes, "identity")
+        parameters = draw_weights(jax.random.key(values.seed), self._net)
         self._optimiser = optax.chain(
             optax.clip_by_global_norm(1.0), optax.adam(values.learning_rate)
         )

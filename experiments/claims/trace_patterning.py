@@ -135,9 +135,9 @@ class Agent(NamedTuple):
 
 def init(net: Architecture, key: jax.Array) -> Agent:
     """Return a trial before its first step."""
-    bias = HYPERPARAMETERS["forget_gate_bias"]
-    biases = {"forget_gate_bias": (bias,) * net.num_blocks} if net.forget_gates else {}
-    parameters = initialise(jax.random.fold_in(key, 0), net, **biases)
+    bias = (HYPERPARAMETERS["forget_gate_bias"],) * net.num_blocks
+    opened = bias if net.forget_gates else None
+    parameters = initialise(jax.random.fold_in(key, 0), net, forget_gate_bias=opened)
     order = jax.random.permutation(jax.random.fold_in(key, 1), len(PATTERNS))
     world = World(order < len(PATTERNS) // 2, jnp.int32(0), jnp.int32(-1), jnp.int32(1))
     world, x_t = advance(world, jax.random.fold_in(key, 2))
@@ -146,7 +146,7 @@ def init(net: Architecture, key: jax.Array) -> Agent:
 
 def predict(net: Architecture, agent: Agent) -> tuple[Agent, jax.Array]:
     """Learn from one step; return the squared error of its prediction."""
-    value, learner = learn(net, agent.learner, agent.x_t, signal=[1.0])
+    value, learner = learn(net, agent.learner, agent.x_t, signal=jnp.ones(1))
     world, x_t = advance(agent.world, jax.random.fold_in(agent.key, agent.steps))
     state = step(net, learner.parameters, learner.state, x_t)
     (next_value,) = output_units(net, learner.parameters.output, state)

@@ -50,7 +50,10 @@ def carrousel_errors(
 
 
 def _by_platform(
-    in_loop: Callable[..., R], at_once: Callable[..., R], terms: jax.Array, *others: jax.Array
+    in_loop: Callable[..., R],
+    at_once: Callable[..., R],
+    terms: jax.Array,
+    *others: jax.Array | None,
 ) -> R:
     if len(terms) < 2:
         return in_loop(terms, *others)
