@@ -164,6 +164,8 @@ def page(documents: Sequence[Document]) -> str:
             parts += [f"![A solved network on one sequence]({task}/network.{task}.png)\n"]
     names = [name for name in CLAIMS if (RESULTS / "claims" / f"claim.{name}.json").exists()]
     lines = [f"| [{name}](claims/claim.{name}.json) | {CLAIMS[name].about} |" for name in names]
+    if others := [name for name in CLAIMS if name not in names]:
+        lines.append(f"\nNot run yet: {', '.join(others)}.")
     pictures = [f"![{name}](claims/claim.{name}.png)" for name in names]
     return "".join(parts) + "\n".join([CLAIM_SECTION, *lines, "", *pictures, ""])
 
