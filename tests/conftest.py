@@ -81,7 +81,9 @@ SLOW = {
     "experiments/test_resumption",
     "experiments/test_search",
     "experiments/test_stream",
+    "training/test_debug_flags",
     "training/test_devices",
+    "training/test_exceptions",
     "training/test_optimisers",
     "training/test_processes",
 }

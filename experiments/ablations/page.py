@@ -251,7 +251,7 @@ def _by_size(recipe: str) -> tuple[int, str]:
 
 
 def _solved(outcome: Outcome) -> str:
-    cut = ", cut" if outcome["cut"] else ""
+    cut = ", cut" if outcome.get("cut") else ""
     return f"{outcome['solved']} of {outcome['trials']}{cut}"
 
 
@@ -282,7 +282,7 @@ def draw(gathered: Gathered, recipes: set[str], path: pathlib.Path) -> None:
             look: Document = {"facecolor": colour, "edgecolor": edge, "linewidth": 1.5}
             axes.add_patch(Rectangle((x - 0.45, y - 0.45), 0.9, 0.9, **look))
             ratio = design.ratio(row, outcome["mean"])
-            without = "cut" if outcome["cut"] else "x"
+            without = "cut" if outcome.get("cut") else "x"
             text = without if ratio is None else f"{ratio:.2g}"
             axes.text(x, y, text, ha="center", va="center", fontsize=8, zorder=3)
         elif design.is_ruled_out(row, recipe, gathered.__getitem__):

@@ -55,7 +55,8 @@ def _by_platform(
     terms: jax.Array,
     *others: jax.Array | None,
 ) -> R:
-    if len(terms) < 2:
+    steps = terms.shape[0]  # unknown in a program that is exported for any length
+    if not isinstance(steps, int) or steps < 2:
         return in_loop(terms, *others)
     return jax.lax.platform_dependent(terms, *others, cpu=in_loop, default=at_once)
 

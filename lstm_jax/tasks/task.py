@@ -173,6 +173,7 @@ class Task(Generic[NetworkT]):
     A network, a generator of sequences and a criterion are enough:
 
     >>> from lstm_jax import Architecture
+    >>> from lstm_jax.tasks import within
     >>> def sample(key, data):
     ...     bit = jax.random.bernoulli(key).astype(jnp.int32)
     ...     target = bit.astype(jnp.float32)[None]

@@ -212,18 +212,6 @@ def test_the_target_of_recall_is_the_value_of_the_last_key():
         assert not np.any(inputs[-1, composed.PAIRS :])
 
 
-@pytest.mark.parametrize(("letters", "text"), [(2, "Saabb"), (3, "Saabbcc")])
-def test_a_string_of_a_language_has_its_symbols_and_their_legal_successors(letters: int, text: str):
-    alphabet = "abc"[:letters]
-    example = counting.string(2, letters, 3)
-    length = int(example.length)
-    assert "".join((alphabet + "S")[s] for s in example.inputs[:length]) == text
-    legal = [{(alphabet + "T")[k] for k in np.flatnonzero(row > 0)} for row in example.targets]
-    expected = ["a", "ab", "ab", *text[4:], "T"]
-    assert legal[:length] == [{*one} for one in expected]
-    assert set(np.unique(example.targets)) == {-1.0, 1.0}
-
-
 def test_a_trial_counts_up_to_its_first_wrong_string():
     task = counting.make_task(2, 4, peepholes=True)
     task = dataclasses.replace(task, max_sequences=400)

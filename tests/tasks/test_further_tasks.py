@@ -1,13 +1,12 @@
-"""The tasks beside the paper's six experiments: delayed XOR, lag, timing and counting."""
+"""The tasks beside the paper's six experiments: delayed XOR, lag and counting."""
 
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.claims import comparisons, how_far
+from experiments.claims import comparisons, counting
 from lstm_jax.tasks import delayed_xor
 
 LENGTH = 20
@@ -39,48 +38,19 @@ def test_a_lag_is_uniform_and_the_target_is_the_first_symbol(shortest, longest, 
     assert np.array_equal(bits, batch.targets[:, 0]) and np.all(batch.inputs[:, 1:] == 2)
 
 
-TRAINS = (  # F, I of each spike, the spikes, I until each spike
-    (3, (0, 1), "..1...1", "0001111"),
-    (3, (1, 1, 0), "...1...1..1", "11111111000"),
-    (1, (0, 0, 1), "11.1", "0011"),
-)
-
-
-@pytest.mark.parametrize(("period", "late", "spikes", "bits"), TRAINS)
-def test_inputs_and_targets(period: int, late: tuple, spikes: str, bits: str):
-    is_spike = np.array([symbol == "1" for symbol in spikes], float)
-    bit = np.array([int(bit) for bit in bits], float)
-    expected = {"measuring": (is_spike, is_spike * bit), "generating": (bit, is_spike)}
-    for mode, (inputs, targets) in expected.items():
-        found = how_far.spike_train(mode, jnp.array(late, jnp.int32), period)
-        assert found.length == len(spikes) and len(found.inputs) == len(late) * (period + 1)
-        assert found.inputs[: len(spikes), 0].tolist() == inputs.tolist()
-        assert found.targets[: len(spikes), 0].tolist() == targets.tolist()
-
-
-def test_early_and_late_spikes_are_independent_with_even_odds(assert_uniform):
-    task = how_far.timing_loop("measuring", 4, 1, peepholes=True).task
-    batch = jax.tree.map(np.asarray, task.sample_batch(jax.random.key(2), 2000))
-    patterns = np.array(
-        [
-            targets[np.flatnonzero(inputs)[: how_far.SPIKES]].astype(int)
-            for inputs, targets in zip(batch.inputs[..., 0], batch.targets[..., 0], strict=True)
-        ]
+def test_lengths_of_delayed_xor_are_mixed_in_training_alone(assert_uniform):
+    task = delayed_xor.make(LENGTH, 1000, shortest=4)
+    batch = jax.tree.map(np.asarray, task.sample_batch(jax.random.key(0), 10_000))
+    assert_uniform(batch.length, 4, LENGTH)
+    of_each = np.arange(len(batch.length))
+    bits = batch.inputs[:, 0], batch.inputs[of_each, batch.length // 2]
+    assert np.array_equal(batch.targets[:, 0].astype(int), bits[0] ^ bits[1])
+    assert np.all(batch.inputs[of_each, batch.length - 1] == 6)
+    assert (
+        task.sample_test is not None and task.sample_test(jax.random.key(1), None).length == LENGTH
     )
-    assert np.array_equal(batch.length, 4 * how_far.SPIKES + patterns.sum(1))
-    assert_uniform(patterns @ [4, 2, 1], 0, 7)
-
-
-def test_every_step_must_be_near_but_padding_need_not():
-    example = how_far.spike_train("generating", jnp.array([0, 1], jnp.int32), 3)
-    outputs = np.array(example.targets)
-    outputs[7:] = np.nan  # padding
-    outputs[2] = 1 - 0.48
-    assert how_far.spikes_are_correct(outputs, example)
-    for step, value in ((2, 0.5), (6, 0.4), (0, 0.5)):
-        wrong = outputs.copy()
-        wrong[step] = value
-        assert not how_far.spikes_are_correct(wrong, example)
+    with pytest.raises(ValueError, match="shortest must be an integer"):
+        delayed_xor.make(LENGTH, 1000, shortest=3)
 
 
 STRINGS = (  # letters, n, the inputs, the legal symbols after each of them
@@ -94,42 +64,22 @@ STRINGS = (  # letters, n, the inputs, the legal symbols after each of them
 @pytest.mark.parametrize(("letters", "n", "seen", "legal"), STRINGS)
 def test_strings_and_their_legal_symbols(letters: int, n: int, seen: str, legal: str):
     inputs, outputs = ("abc"[:letters] + end for end in "ST")
-    example = how_far.string(n, letters, most=4)
+    example = counting.string(n, letters, most=4)
     assert example.length == len(seen) and len(example.inputs) == 4 * letters + 1
     assert "".join(inputs[i] for i in example.inputs[: len(seen)]) == seen
-    found = ["".join(outputs[k] for k in np.flatnonzero(row)) for row in example.legal[: len(seen)]]
+    is_legal = example.targets[: len(seen)] > 0
+    found = ["".join(outputs[k] for k in np.flatnonzero(row)) for row in is_legal]
     assert " ".join(found) == legal
-    assert np.array_equal(example.targets, example.legal)
+    assert set(np.unique(example.targets)) == {-1.0, 1.0}
 
 
-@pytest.mark.parametrize("letters", [2, 3])
-def test_n_is_uniform(letters: int, assert_uniform):
-    task = how_far.counting_task(letters, peepholes=False)
-    batch = jax.tree.map(np.asarray, task.sample_batch(jax.random.key(1), 10_000))
-    assert_uniform((batch.length - 1) // letters, 1, how_far.TRAINED_N)
-    assert np.all((batch.length - 1) % letters == 0)
-
-
-def test_all_legal_symbols_must_be_predicted_but_padding_does_not_count():
-    """After an a both a and b are legal; after the last b only T."""
-    is_correct = how_far.counting_task(2, peepholes=False).is_correct
-    example = how_far.string(2, 2, most=3)
-    outputs = np.array(example.legal)
-    outputs[5:] = np.nan  # padding
-    assert is_correct(outputs, example)
-    for step, row in ((1, [1.0, 0.0, 0.0]), (4, [0.0, 0.9, 0.5])):
-        wrong = outputs.copy()
-        wrong[step] = row
-        assert not is_correct(wrong, example)
-
-
-def test_peepholes_are_three_weights_per_cell():
-    for letters, weights in ((2, 38), (3, 90)):
-        with_, without = (
-            how_far.counting_task(letters, peepholes=p).architecture for p in (True, False)
-        )
-        assert with_.num_weights == weights
-        assert with_.num_weights - without.num_weights == 3 * (letters - 1)
+@pytest.mark.parametrize(("letters", "without", "with_"), [(2, 35, 38), (3, 84, 90)])
+def test_peepholes_are_three_weights_per_cell(letters: int, without: int, with_: int):
+    weights = [
+        counting.make_task(letters, 10, peepholes=peepholes).architecture.num_weights
+        for peepholes in (False, True)
+    ]
+    assert weights == [without, with_]
 
 
 def test_a_length_without_room_for_noise_is_refused():
