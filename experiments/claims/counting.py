@@ -216,7 +216,7 @@ def draw(document: Document) -> style.Figure:
         budget, largest = list(of["furthest"].items())[-1]
         lines[f"{_as_mathematics(label)}\n{int(budget):,} strings"] = largest
     draw_trials(left, lines, spread=0.25)
-    left.set_xlabel("largest n up to which every string is right")
+    left.set_xlabel("largest n up to which every string is right (0 at 0.5)")
     for i, (label, of) in enumerate(list(found.items())[:2]):  # with peepholes, N = 10
         for cell, states in enumerate(np.asarray(of["counter"]["states"]).T):
             name = f"{_as_mathematics(label.partition(',')[0])}, cell {cell + 1}"
