@@ -207,6 +207,9 @@ def measure(variant: Variant, options: ClaimOptions) -> Document:
     return {"last": round(float(np.mean(errors[-1])), 4), "error": errors}
 
 
+FLOORS = {"zero": "always 0", "timing": "the time alone is known", "best": "the best possible"}
+
+
 def draw(document: Document) -> style.Figure:
     """Draw the errors of all networks during training, with the floors."""
     figure, (axes,) = style.new_figure(9, 5)
@@ -219,9 +222,11 @@ def draw(document: Document) -> style.Figure:
         axes.fill_between(
             steps, errors.min(1), errors.max(1), color=style.LINES[i], alpha=0.15, lw=0
         )
-    for floor in document["floors"].values():
+    end = axes.get_xlim()[1]
+    for name, floor in document["floors"].items():
         axes.axhline(floor, color=style.BLACK, linestyle=":")
+        axes.text(end, floor, FLOORS[name], ha="right", va="bottom", fontsize=8)
     axes.set(yscale="log", xlabel="steps", ylabel="mean squared error of the prediction")
     style.format_counts(axes)
-    style.add_legend(axes)
+    style.add_legend(figure, ncols=2, loc="outside upper center")
     return figure
