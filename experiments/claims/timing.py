@@ -278,7 +278,7 @@ def measure(timing: Timing, options: ClaimOptions) -> Document:
 def draw(document: Document) -> style.Figure:
     """Draw the steps until every trial passed its test, one line per variant."""
     variants = document["variants"]
-    figure, (axes,) = style.new_figure(9, 1.5 + 0.3 * len(variants))
+    figure, (axes,) = style.new_figure(9, 2.6 + 0.3 * len(variants))
     lines = {
         f"{label}: {found['solved']} of {document['trials']}": [s for s in found["steps"] if s]
         for label, found in variants.items()

@@ -50,13 +50,15 @@ def test_variants_of_gate_biases_differ_in_one_bias_alone():
             assert dataclasses.replace(task, hyperparameters=hyperparameters, **same) == paper
 
 
-def test_blocks_have_the_sizes_of_their_labels():
+def test_blocks_have_the_sizes_and_biases_of_their_labels():
     for label, loop in comparisons.blocks().items():
-        net = loop.task.architecture
-        size = f"{net.num_blocks} x {net.blocks[0]} cells, {net.num_weights} weights"
-        assert label == f"6a, {size}" and len({*net.blocks}) == 1
-        biases = loop.task.hyperparameters.input_gate_bias
-        assert biases == tuple(-2.0 * (j + 1) for j in range(net.num_blocks))
+        row, size, _, kind = label.split(", ")
+        net, given = loop.task.architecture, loop.task.hyperparameters
+        assert loop.task.name == row and len({*net.blocks}) == 1
+        assert size == f"{net.num_blocks} x {net.blocks[0]} cells"
+        assert f"{net.num_weights} weights" in label and given.output_gate_bias is None
+        falls = range(net.num_blocks) if kind == "falling biases" else [0] * net.num_blocks
+        assert given.input_gate_bias == tuple(-2.0 * (j + 1) for j in falls)
 
 
 def test_a_comparison_runs_each_variant_as_separate_trials(monkeypatch: pytest.MonkeyPatch):

@@ -112,7 +112,8 @@ def test_the_learner_is_that_of_the_library(table: list[str], at_once: pathlib.P
     """Its state is that of the network on the normalised rows, with weights that do not change."""
     flags = [f"--data={at_once}/d.csv", "--target=load", "--ignore=note", "--out=out"]
     values = command_of("stream").parse([*flags, "--cells=3"])
-    net, parameters = stream.make_network("modern", 2, 3, 1, "identity", values.seed)
+    net = stream.make_architecture("modern", 2, 3, 1, "identity")
+    parameters = stream.draw_weights(jax.random.key(values.seed), net)
     moments = lstm.streaming.init_moments((2,))
     normalised = []
     for row in table[1:5]:
