@@ -31,7 +31,7 @@ def define(flags: FlagSet) -> None:
     flags.output("the JSON file and the picture")
     flags.integer("trials", 8, "Trials of each variant.", most=2**20)
     flags.seed()
-    help = "Keep the variants that an interrupted run with the same trials and seed has measured."
+    help = "Keep the variants that an earlier run with the same trials and seed has measured."
     flags.switch("resume", False, help)
     flags.switch("redraw", False, "Only draw the picture again, from the JSON file.")
     flags.switch("quiet", False, "Print errors only.")
@@ -52,7 +52,8 @@ def main(values: FlagValues) -> None:
     settings = {"claim": values.claim, "trials": values.trials}
     about = settings | about_run(values.seed, command_line())
     partial = path.with_name(f".{path.name}.partial")
-    measured = _read_partial(partial, about) if values.resume else {}
+    earlier = partial if partial.exists() else path
+    measured = _read_variants(earlier, about) if values.resume else {}
 
     def keep(variants: Mapping[str, Document]) -> None:
         write_json(partial, about | {"variants": dict(variants)})
@@ -63,14 +64,14 @@ def main(values: FlagValues) -> None:
     partial.unlink(missing_ok=True)
 
 
-def _read_partial(partial: pathlib.Path, about: Document) -> Mapping[str, Document]:
-    """Return the variants that an interrupted run has measured, with the same settings."""
-    if not partial.exists():
+def _read_variants(path: pathlib.Path, about: Document) -> Mapping[str, Document]:
+    """Return the variants that an earlier run has measured, with the same settings."""
+    if not path.exists():
         return {}
-    found = read_object(partial)
+    found = read_object(path)
     for name in ("claim", "trials", "seed", "versions"):
         if found.get(name) != about[name]:
-            raise ValueError(f"{partial} differs in {name}: {found.get(name)}, not {about[name]}")
+            raise ValueError(f"{path} differs in {name}: {found.get(name)}, not {about[name]}")
     return found["variants"]
 
 

@@ -9,7 +9,7 @@ import pathlib
 import jax
 import numpy as np
 import pytest
-from binaries import assert_is_a_picture
+from binaries import assert_is_a_picture, command_of
 from small_tasks import LATCH, make_runner
 
 from experiments.claims import CLAIMS, base, comparisons, lags
@@ -191,3 +191,33 @@ def test_every_trial_of_a_comparison_is_in_its_picture():
     (axes,) = CLAIMS["xor"].draw(document).axes
     drawn = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() in "ox")
     assert drawn == sum(len(found["trials"]) for found in document["variants"].values())
+
+
+def test_a_claim_goes_on_with_the_variants_that_were_measured(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    """...after an interruption as after an end, if trials and seed are the same."""
+    measured, known = [], ["a", "b"]
+
+    def measure(variant: str, options: ClaimOptions) -> dict:
+        if variant == "b" and measured == ["a"]:
+            measured.append("interrupted")
+            raise KeyboardInterrupt
+        measured.append(variant)
+        return {"solved": len(measured)}
+
+    draw = lambda document: CLAIMS["xor"].draw(json.loads(committed("xor").read_text()))
+    claim = base.compare(lambda: {name: name for name in known}, measure, draw)
+    monkeypatch.setitem(CLAIMS, "blocks", claim)
+    run = command_of("claims").call
+    flags = ["--claim=blocks", "--trials=2", f"--out={tmp_path}", "--quiet"]
+    with pytest.raises(KeyboardInterrupt):
+        run(flags)
+    run([*flags, "--resume"])
+    assert measured == ["a", "interrupted", "b"]
+    known.append("c")
+    run([*flags, "--resume", "--overwrite"])
+    assert measured == ["a", "interrupted", "b", "c"]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    with pytest.raises(ValueError, match="differs in trials: 2, not 3"):
+        run([*flags, "--trials=3", "--resume", "--overwrite"])
