@@ -45,22 +45,24 @@ def main(values: FlagValues) -> None:
         figure = redraw(values.claim, path)
         print(f"wrote {save_picture(figure, path.with_suffix('.png'), True)}")
         return
-    check_free(path, values.overwrite)
+    check_free(path, values.overwrite or values.resume)
     make_folder(out)
     configure()
     check_platform()
     settings = {"claim": values.claim, "trials": values.trials}
     about = settings | about_run(values.seed, command_line())
     partial = path.with_name(f".{path.name}.partial")
-    earlier = partial if partial.exists() else path
-    measured = _read_variants(earlier, about) if values.resume else {}
+    measured = {}
+    for earlier in (path, partial) if values.resume else ():
+        measured |= _read_variants(earlier, about)
 
     def keep(variants: Mapping[str, Document]) -> None:
         write_json(partial, about | {"variants": dict(variants)})
 
     options = ClaimOptions(values.trials, values.seed, values.quiet, measured, keep)
     document = about | claim.run(options)
-    save_result(path, document, claim.draw, overwrite=values.overwrite, quiet=values.quiet)
+    overwrite = values.overwrite or values.resume
+    save_result(path, document, claim.draw, overwrite=overwrite, quiet=values.quiet)
     partial.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""How exact the gradients in forward mode are, and what they cost.
+"""Bias and cost of the gradients in forward mode.
 
 The bias is the cosine between a gradient by the weights into the layer and the exact one, of the
 same random network, sequence and targets: 6 cells in blocks of one, 60 steps of normal inputs, an

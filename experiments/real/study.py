@@ -1,4 +1,4 @@
-"""Which choices of a 1997 network matter: a designed study on real sequences and on tasks 3a and 4.
+"""A designed study of the choices of a 1997 network, on real sequences and on tasks 3a and 4.
 
     python -m experiments.real.study --out=DIR
     python -m experiments.real.study --problems=vowels,4-100 --trials=2 --resume --out=DIR

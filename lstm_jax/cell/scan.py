@@ -78,10 +78,10 @@ class LayerScan(NamedTuple):
 
     def __call__(self, weights: UnitWeights, sequence: Sequence[State]) -> ScanOutput:
         """Run the layer."""
-        if self.record and weights.input.ndim == 2 and not _has_recurrence(self.architecture):
-            return _run_at_once(
-                self, weights, sequence
-            )  # in lanes a step is one operation as it is
+        # In lanes, a step of all networks is one vector operation already.
+        has_lanes = weights.input.ndim > 2
+        if self.record and not has_lanes and not _has_recurrence(self.architecture):
+            return _run_at_once(self, weights, sequence)
         # With a length, the loop need not mask: the state after the last real step is in the
         # record. An unbounded cell input could overflow in the padding, so it is masked.
         is_bounded = self.architecture.cell_input in BOUNDED
@@ -149,24 +149,18 @@ def _run_at_once(
 
 
 def _final_state(layer: LayerScan, sequence: Sequence[State], states: State) -> State:
-    """Return the state after the last step, from those after all steps, [T, n, *lanes]."""
-    if not len(states.internal_state):
+    """Return the state after the last step, from those after all steps, [T, n]."""
+    steps = states.internal_state.shape[0]
+    if steps == 0:
         return sequence.initial_state
     if sequence.mask is None and sequence.reset is None:
         return jax.tree.map(lambda states: states[-1], states)
-    is_last, is_any = last_step(sequence, len(states.internal_state))
+    is_last, is_any = last_step(sequence, steps)
     start = sequence.initial_state
     if sequence.reset is not None:
-        start = tree_where(sequence.reset.any(0)[None], layer.state_at_reset(sequence), start)
-    index = is_last.argmax(0)
-    last = jax.tree.map(lambda states: _row(states, index), states)
-    return tree_where(is_any[None], last, start)
-
-
-def _row(states: jax.Array, index: jax.Array) -> jax.Array:
-    """Return row `index` [*lanes] of states [T, n, *lanes]."""
-    index = jnp.broadcast_to(index, states.shape[2:])
-    return take_rows(states, index[None])[0]
+        start = tree_where(sequence.reset.any(), layer.state_at_reset(sequence), start)
+    last = jax.tree.map(lambda states: states[is_last.argmax()], states)
+    return tree_where(is_any, last, start)
 
 
 def _inputs_of_loop(

@@ -40,7 +40,7 @@ def make(length: int, max_sequences: int, *, shortest: int | None = None) -> Tas
     """
     if length < 4:
         raise ValueError(f"length must be at least 4, got {length}")
-    shortest = length if shortest is None else as_integer("shortest", shortest, 4, length)
+    shortest = length if shortest is None else as_integer("shortest", shortest, 4, length + 1)
     return Task(
         name=f"xor-{length}",
         title=f"strongly delayed XOR, T = {length}",

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import assert_close
+from jax import export
 
 from lstm_jax.cell import carrousel
 from lstm_jax.cell.architecture import Architecture
@@ -88,3 +89,16 @@ def test_the_truncated_gradient_is_the_exact_one(name: str):
 
     gradients = [jax.grad(loss)(parameters, name) for name in ("truncated", "full")]
     assert_close(*gradients, 1e-13)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_a_layer_without_recurrence_is_exported_for_sequences_of_any_length(name: str):
+    pytest.importorskip("flatbuffers")
+    net = FAMILY[name]
+    parameters = initialise(jax.random.key(1), net)
+    run = jax.jit(lambda inputs: apply(net, parameters, inputs))
+    (steps,) = export.symbolic_shape("T")
+    exported = export.export(run)(jax.ShapeDtypeStruct((steps, 3), np.float32))
+    inputs = np.random.default_rng(2).normal(size=(STEPS, 3)).astype(np.float32)
+    for length in (1, STEPS):
+        assert_close(exported.call(inputs[:length]), run(inputs[:length]), 1e-6)

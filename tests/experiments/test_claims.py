@@ -216,8 +216,8 @@ def test_a_claim_goes_on_with_the_variants_that_were_measured(
     run([*flags, "--resume"])
     assert measured == ["a", "interrupted", "b"]
     known.append("c")
-    run([*flags, "--resume", "--overwrite"])
+    run([*flags, "--resume"])
     assert measured == ["a", "interrupted", "b", "c"]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     with pytest.raises(ValueError, match="differs in trials: 2, not 3"):
-        run([*flags, "--trials=3", "--resume", "--overwrite"])
+        run([*flags, "--trials=3", "--resume"])

@@ -51,6 +51,8 @@ def test_lengths_of_delayed_xor_are_mixed_in_training_alone(assert_uniform):
     )
     with pytest.raises(ValueError, match="shortest must be an integer"):
         delayed_xor.make(LENGTH, 1000, shortest=3)
+    same = delayed_xor.make(LENGTH, 1000, shortest=LENGTH)
+    assert same == delayed_xor.make(LENGTH, 1000)
 
 
 STRINGS = (  # letters, n, the inputs, the legal symbols after each of them

@@ -52,7 +52,7 @@ class StepSizeState(NamedTuple):
 
 
 def eligibility_traces(decay: ArrayLike) -> optax.GradientTransformationExtraArgs:
-    """Replace the gradient g of a prediction by -δ z, for the optimiser behind it in a chain.
+    """Replace the gradient g of a prediction by -δ z, for the optimiser after it in a chain.
 
     With SGD this is TD(lambda) with accumulating traces (Sutton, 1988), the backward view; with a
     policy's log π(a) beside the value, it is actor-critic with eligibility traces. With decay 0 it
