@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -172,16 +173,21 @@ def draw_very_long(document: Document) -> style.Figure:
     """
     rows = document["rows"]
     figure, panels = style.new_figure(11, 4.5, columns=2, sharey=True)
-    _draw_panel(panels[0], "q = p", [row for row in rows if row["q"] == row["p"]])
-    _draw_panel(panels[1], "p, with q = 1000", [row for row in rows if row["q"] == 1000])
+    recipes = sorted({row["recipe"] for row in rows if row["solved"]})
+    lines = [style.line_style(i) for i in (0, 2, 3, 4, 5, 6)]  # vermilion is the paper's
+    line_of = dict(zip(recipes, itertools.cycle(lines), strict=False))
+    _draw_panel(panels[0], "q = p", [row for row in rows if row["q"] == row["p"]], line_of)
+    _draw_panel(panels[1], "p, with q = 1000", [row for row in rows if row["q"] == 1000], line_of)
     panels[0].set_ylabel("training sequences")
     return figure
 
 
-def _draw_panel(axes: style.Axes, xlabel: str, rows: list[Document]) -> None:
+def _draw_panel(
+    axes: style.Axes, xlabel: str, rows: list[Document], line_of: Mapping[str, style.Options]
+) -> None:
     learned = [row for row in rows if row["solved"]]
-    for i, recipe in enumerate(sorted({row["recipe"] for row in learned})):
-        line = style.line_style((0, 2, 3, 4, 5)[i % 5])  # vermilion is the paper's
+    for recipe in sorted({row["recipe"] for row in learned}):
+        line = line_of[recipe]
         points = sorted((r for r in learned if r["recipe"] == recipe), key=lambda r: r["p"])
         means = [row["mean_sequences"] for row in points]
         axes.plot([row["p"] for row in points], means, label=f"ours, {recipe}", **line)

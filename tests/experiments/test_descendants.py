@@ -113,15 +113,17 @@ def test_a_reset_comes_with_the_end_of_every_string():
 
 
 def test_a_stream_may_end_after_a_number_of_right_predictions():
-    training = dataclasses.replace(TRAINING, most=3)
-    state = training.init(jax.random.key(0))
-    perfect = state._replace(right=jnp.int32(2), node=jnp.int32(START))
-    for bit in np.random.default_rng(0).integers(0, 2, 40):
-        before = perfect._replace(learner=perfect.learner, right=jnp.int32(2))
-        perfect = learn(training, before, bit[None])
-        assert perfect.right == 0 and perfect.streams == before.streams + 1
-        assert not np.any(perfect.learner.state.internal_state)
-    assert perfect.longest in (0, 3)
+    state = TRAINING.init(jax.random.key(0))
+    says_b = jnp.where(jnp.arange(7) == reber.SYMBOLS.index("B"), 5.0, -5.0)
+    output = jax.tree.map(jnp.zeros_like, state.learner.parameters.output)._replace(bias=says_b)
+    parameters = state.learner.parameters._replace(output=output)
+    learner = state.learner._replace(parameters=parameters)
+    state = state._replace(learner=learner, right=jnp.int32(2), node=jnp.int32(START))
+    for most, right, streams in ((None, 3, 0), (4, 3, 0), (3, 0, 1)):
+        training = dataclasses.replace(TRAINING, most=most)
+        after = learn(training, state, jnp.array([0]))
+        assert (after.right, after.streams, after.longest) == (right, streams, 3)
+        assert np.any(after.learner.state.internal_state) == (streams == 0)
 
 
 def test_a_falling_rate_falls_after_every_chunk(monkeypatch: pytest.MonkeyPatch):
