@@ -25,6 +25,7 @@ jax.config.update("jax_num_cpu_devices", 2)
 # process, so other versions of JAX get none.
 if jax.__version_info__[:2] == (0, 10):
     quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    quick += " --xla_backend_optimization_level=0"
     os.environ.setdefault("XLA_FLAGS", quick)
 
 # Workers, and the processes that they start, find here what another one has compiled; see
@@ -61,35 +62,70 @@ QUICK = {
     "test_commands_in_pages",
     "test_layout",
 }
-# Files that take long; CI runs them after the README's command.
+# What says little beyond the rest for its time: files, or single tests of them. CI runs these after
+# the README's command.
 SLOW = {
     "test_how_to",
+    "test_reference",
+    "test_types",
     "baselines/test_cascade_correlation",
     "baselines/test_chunker",
     "baselines/test_guessing",
     "baselines/test_on_any_task",
     "baselines/test_update_rules",
+    "cell/test_parameters",
+    "data/test_data",
     "experiments/test_ablation_cells",
+    "experiments/test_ablations",
     "experiments/test_benchmark",
     "experiments/test_claims",
     "experiments/test_descendants",
     "experiments/test_drill",
     "experiments/test_error_flow_picture",
     "experiments/test_examples",
+    "experiments/test_mistakes",
     "experiments/test_notebooks",
     "experiments/test_online_claims",
     "experiments/test_own_data",
     "experiments/test_own_task",
     "experiments/test_promises",
+    "experiments/test_report",
     "experiments/test_resumption",
     "experiments/test_rows",
+    "experiments/test_scalars",
     "experiments/test_search",
     "experiments/test_stream",
+    "gradient/test_influence",
+    "network/test_batches",
+    "network/test_bidirectional",
+    "network/test_containers",
+    "network/test_dtypes",
+    "network/test_eager",
+    "network/test_interop",
+    "network/test_layer::test_layers_of_a_library_are_a_stack",
+    "network/test_losses",
+    "network/test_promises",
+    "network/test_stack::test_a_stack_is_a_composition_of_its_layers",
+    "network/test_stack::test_one_layer_of_a_stack_is_diagnosed_and_drawn",
+    "network/test_stack::test_the_online_gradient_is_reverse_mode_with_errors_that_go_down_at_the_same_step",
+    "network/test_transforms",
+    "plots/test_pictures",
+    "tasks/test_checks",
+    "training/test_cpu",
     "training/test_debug_flags",
     "training/test_devices",
     "training/test_exceptions",
+    "training/test_fit",
     "training/test_optimisers",
+    "training/test_overrides",
+    "training/test_pickling",
     "training/test_processes",
+    "training/test_random_search",
+    "training/test_recipes",
+    "training/test_runner::test_settings_of_jax_do_not_change_a_trial_s_numbers",
+    "training/test_stacks",
+    "training/test_training_loop::test_a_chunk_is_a_python_loop_of_single_updates",
+    "training/test_training_loop::test_a_trial_that_has_ended_does_not_change",
 }
 # Files of many minutes, which are run before a release: every setting, endless runs.
 RELEASE = {
@@ -106,13 +142,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: index for index, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
     for item in items:
-        name = "/".join(item.path.with_suffix("").parts[-2:]).removeprefix("tests/")
-        if name in QUICK:
-            item.add_marker(pytest.mark.quick)
-        if name in SLOW:
-            item.add_marker(pytest.mark.slow)
-        if name in RELEASE:
-            item.add_marker(pytest.mark.release)
+        file = "/".join(item.path.with_suffix("").parts[-2:]).removeprefix("tests/")
+        names = {file, f"{file}::{item.name.partition('[')[0]}"}
+        for mark, marked in (("quick", QUICK), ("slow", SLOW), ("release", RELEASE)):
+            if names & marked:
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from experiments.claims import (
     counting,
     drift,
     exactness,
+    gate_roles,
     lags,
     memory_length,
     persistence,
@@ -21,6 +22,7 @@ from experiments.claims.comparisons import compare_trials
 CLAIMS = {
     "length": Claim(lags.run_lengths, lags.draw_lengths),
     "gates": compare_trials(comparisons.gates),
+    "gate-roles": compare(gate_roles.variants, gate_roles.measure, gate_roles.draw),
     "drift": compare(drift.variants, drift.measure, drift.draw),
     "gradient": compare_trials(comparisons.gradient),
     "blocks": compare_trials(comparisons.blocks),
