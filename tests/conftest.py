@@ -80,7 +80,6 @@ SLOW = {
     "experiments/test_benchmark",
     "experiments/test_claims",
     "experiments/test_descendants",
-    "experiments/test_drill",
     "experiments/test_error_flow_picture",
     "experiments/test_examples",
     "experiments/test_mistakes",
@@ -129,6 +128,7 @@ SLOW = {
 }
 # Files of many minutes, which are run before a release: every setting, endless runs.
 RELEASE = {
+    "experiments/test_drill",
     "experiments/test_settings",
     "network/test_endless",
     "network/test_meshes",

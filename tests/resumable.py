@@ -18,7 +18,7 @@ from lstm_jax.training.trials.training_loop import TrainingLoop
 
 ROOT = pathlib.Path(__file__).parents[1]
 RUN = ["--trials=2", "--max_sequences=20500", "--checkpoint_seconds=0", "--quiet"]
-PATIENCE = 300.0  # seconds, on a machine that has much else to do
+PATIENCE = 900.0  # seconds, on a machine that has much else to do
 
 
 def start(

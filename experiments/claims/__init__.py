@@ -8,6 +8,7 @@ from experiments.claims import (
     drift,
     exactness,
     gate_roles,
+    generalisation,
     lags,
     memory_length,
     persistence,
@@ -20,7 +21,7 @@ from experiments.claims.base import Claim, compare
 from experiments.claims.comparisons import compare_trials
 
 CLAIMS = {
-    "length": Claim(lags.run_lengths, lags.draw_lengths),
+    "generalisation": compare(generalisation.variants, generalisation.measure, generalisation.draw),
     "gates": compare_trials(comparisons.gates),
     "gate-roles": compare(gate_roles.variants, gate_roles.measure, gate_roles.draw),
     "drift": compare(drift.variants, drift.measure, drift.draw),

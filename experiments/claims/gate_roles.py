@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.claims.base import ClaimOptions, name_lines
+from experiments.claims.distractors import redraw
 from lstm_jax import (
     Architecture,
     Parameters,
@@ -35,7 +36,6 @@ from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.tasks.task import Example
 from lstm_jax.tasks.temporal_order import SYMBOLS
-from lstm_jax.tasks.two_sequence import VARIANCE
 
 RECIPES = {"3a-100-3": "paper", "4-100": "paper+linear-output", "6a": "paper"}
 SEQUENCES = 256
@@ -76,7 +76,7 @@ def measure(variant: Variant, options: ClaimOptions) -> Document:
     """
     task = variant.task
     batch = task.sample_batch(jax.random.fold_in(jax.random.key(options.seed), 1), SEQUENCES)
-    other = redraw_distractors(variant.row, batch, options.seed)
+    other = redraw(variant.row, batch, np.random.default_rng(options.seed))
     share = lambda network: round(distractor_share(task, network, batch, other), 4)
     if variant.origin == "set by hand":
         networks = [BY_HAND[variant.row](task.architecture)]
@@ -117,23 +117,6 @@ def hold(task: Task, network: Parameters, batch: Example, gate: str | None) -> P
     weights = jax.tree.map(jnp.zeros_like, getattr(network.layer, gate))
     weights = weights._replace(bias=jnp.log(mean) - jnp.log1p(-mean))
     return network._replace(layer=network.layer._replace(**{gate: weights}))
-
-
-def redraw_distractors(row: str, batch: Example, seed: int) -> Example:
-    """Return the same sequences with other distractors; what decides the target is unchanged."""
-    generator = np.random.default_rng(seed)
-    inputs, length = np.array(batch.inputs), np.array(batch.length)
-    is_real = np.arange(inputs.shape[1]) < length[:, None]
-    if row == "6a":
-        is_distractor = is_real & np.isin(inputs, [SYMBOLS.index(symbol) for symbol in "abcd"])
-        inputs[is_distractor] = generator.integers(1, 5, is_distractor.sum())
-    elif row == "4-100":
-        is_distractor = is_real & (inputs[..., 1] != 1)
-        inputs[is_distractor, 0] = generator.uniform(-1, 1, is_distractor.sum())
-    else:
-        is_distractor = is_real & (np.arange(inputs.shape[1]) >= int(row.split("-")[2]))
-        inputs[is_distractor, 0] = generator.normal(0, np.sqrt(VARIANCE), is_distractor.sum())
-    return batch._replace(inputs=inputs)
 
 
 def distractor_share(task: Task, network: Parameters, batch: Example, other: Example) -> float:
@@ -267,5 +250,7 @@ def draw(document: Document) -> style.Figure:
         offsets = np.linspace(-0.25, 0.25, len(values))
         right.plot(np.maximum(values, 1e-5), y + offsets, "o", color=style.OURS, alpha=0.5, ms=4)
     name_lines(right, [label for label, _ in rows])
-    right.set_xlabel("change of states by other distractors / by another sequence")
+    right.set_xlabel(
+        "change of the final states by other distractors,\nas a share of that by another sequence"
+    )
     return figure

@@ -12,17 +12,14 @@ import jax.numpy as jnp
 from experiments.ablations import cells, design
 from experiments.claims.base import ClaimOptions, Variants, band, draw_band, repeat
 from experiments.claims.comparisons import at_lag, lag_task, with_tolerance
-from experiments.rows.collection import RESULTS, has_solved_network, read_results, task_of
-from experiments.rows.text import row_label
-from lstm_jax import Steps, TrainingLoop, TrialRunner, apply, make_recipe
+from experiments.rows.collection import RESULTS, read_results, task_of
+from lstm_jax import TrainingLoop, TrialRunner, make_recipe
 from lstm_jax.baselines.chunker import Chunker
-from lstm_jax.network.files import Document, network_from_document
+from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.tasks import Example, adding, make_task, temporal_order, two_sequence, very_long_lags
 from lstm_jax.training.update_rules.base import AnyModel, Vmapped, vmap_trials
 
-LENGTHS = (100, 200, 500, 1_000, 10_000)  # T
-NUM_TESTS = 256  # sequences of each length
 ROWS_AT_100 = ("2c-100-100", "3a-100-3", "3b-100-3", "3c-100-3", "4-100", "6a", "6b")
 TRAINED_LAG, TESTED_LAGS = 40, (5, 10, 20, 30, 40, 60, 80, 160)
 THRESHOLD = 0.01  # smaller differences between outputs are ignored
@@ -31,34 +28,6 @@ PANELS = {  # of the reach
     "last_error": "largest error at the last step",
     "hidden_change": "change of C's hidden unit\nby the first symbol",
 }
-
-
-def run_lengths(options: ClaimOptions) -> Document:
-    """Test the networks of the result files, trained at T = 100, on longer sequences."""
-    del options
-    fractions = {
-        row_label(document): [fraction_wrong(document, length) for length in LENGTHS]
-        for document in read_results()
-        if document["task"] in ROWS_AT_100 and has_solved_network(document)
-    }
-    return {"lengths": LENGTHS, "tests": NUM_TESTS, "fraction_wrong": fractions}
-
-
-def fraction_wrong(document: Document, length: int) -> float:
-    """Return the fraction of `NUM_TESTS` sequences of this length that a network gets wrong."""
-    architecture, parameters = network_from_document(document)
-    row = document["task"]
-    is_correct = make_task(row).is_correct
-
-    @jax.jit
-    @jax.vmap
-    def test(key: jax.Array) -> jax.Array:
-        example = sample_longer(key, row, length)
-        steps = Steps(length=example.length)
-        outputs, _ = apply(architecture, parameters, example.inputs, at="end", steps=steps)
-        return is_correct(outputs, example)
-
-    return float(1 - test(jax.random.split(jax.random.key(0), NUM_TESTS)).mean())
 
 
 def sample_longer(key: jax.Array, row: str, length: int) -> Example:
@@ -70,12 +39,6 @@ def sample_longer(key: jax.Array, row: str, length: int) -> Example:
     if row.startswith("6"):
         return temporal_order.sample_order(key, temporal_order.RANGES[row], length // 100)
     return two_sequence.sample_two_sequence(key, row.split("-")[0], length, num_signal=3)
-
-
-def draw_lengths(document: Document) -> style.Figure:
-    """Draw the fraction of wrong sequences against their length."""
-    xlabel = "T of the tests (trained at T = 100)"
-    return _draw_fractions(document["lengths"], document["fraction_wrong"], xlabel)
 
 
 def other_lags() -> Variants:
