@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, NamedTuple
 
 import jax
@@ -70,11 +71,14 @@ class LayerScan(NamedTuple):
       architecture: the network.
       record: whether to return the activations of every step.
       truncate: whether autodiff gives the truncated gradient, as in `cell_step`.
+      kernel: what runs the layer in place of the scan, such as `lstm_jax.cell.kernel.run`; None:
+        the scan.
     """
 
     architecture: Architecture
     record: bool
     truncate: bool = False
+    kernel: Callable[[LayerScan, UnitWeights, Sequence[State]], ScanOutput] | None = None
 
     def __call__(self, weights: UnitWeights, sequence: Sequence[State]) -> ScanOutput:
         """Run the layer."""
@@ -82,6 +86,8 @@ class LayerScan(NamedTuple):
         has_lanes = weights.input.ndim > 2
         if self.record and not has_lanes and not _has_recurrence(self.architecture):
             return _run_at_once(self, weights, sequence)
+        if self.kernel is not None:
+            return self.kernel(self, weights, sequence)
         # With a length, the loop need not mask: the state after the last real step is in the
         # record. An unbounded cell input could overflow in the padding, so it is masked.
         is_bounded = self.architecture.cell_input in BOUNDED

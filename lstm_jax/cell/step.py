@@ -113,28 +113,47 @@ def cell_step(
     input weights first. With `truncate`, no error flows from net inputs to the activations and
     states that they see, which is the paper's truncation: only the carrousel stays open.
     """
-    g, h = ACTIVATIONS[architecture.cell_input], ACTIVATIONS[architecture.cell_output]
     cut_gradient = jax.lax.stop_gradient if truncate else lambda array: array
     joined = net_input
     if weights.recurrent is not None:
         inputs = [] if x_t is None else [x_t]
         sources = [*inputs, *map(cut_gradient, recurrent_sources(architecture, state_tm1))]
         joined = joined + weighted_sum(weights.recurrent, sources)
-    net, peephole, s_tm1 = split(architecture, joined), weights.peephole, state_tm1.internal_state
 
-    def gate(net: jax.Array | None, peephole: jax.Array | None, s: jax.Array) -> jax.Array | None:
-        if peephole is not None:
-            net = net + sum_over_blocks(architecture, peephole * cut_gradient(s))
-        return None if net is None else logistic(net)
+    def seen_states(gate: str, s: jax.Array) -> jax.Array:
+        return sum_over_blocks(architecture, getattr(weights.peephole, gate) * cut_gradient(s))
 
-    input_gate = gate(net.input_gate, peephole.input_gate, s_tm1)  # (7)
-    forget_gate = gate(net.forget_gate, peephole.forget_gate, s_tm1)
+    net = split(architecture, joined)
+    return activate_units(architecture, net, state_tm1.internal_state, seen_states)
+
+
+def activate_units(
+    architecture: Architecture,
+    net: Layer[jax.Array],
+    s_tm1: jax.Array,
+    seen_states: Callable[[str, jax.Array], jax.Array],
+    axis: int = 0,
+) -> tuple[State, jax.Array]:
+    """Return the state after a step, and g(net_c), from the net inputs without the peepholes.
+
+    `seen_states` maps the name of a gate and the internal states to what its peepholes add.
+    """
+    g, h = ACTIVATIONS[architecture.cell_input], ACTIVATIONS[architecture.cell_output]
+
+    def gate(name: str, s: jax.Array) -> jax.Array | None:
+        net_gate = getattr(net, name)
+        if net_gate is not None and architecture.peepholes:
+            net_gate = net_gate + seen_states(name, s)
+        return None if net_gate is None else logistic(net_gate)
+
+    input_gate, forget_gate = gate("input_gate", s_tm1), gate("forget_gate", s_tm1)  # (7)
     hidden = None if net.hidden is None else logistic(net.hidden)
     cell_input = g(net.cell)
-    remembered = apply_gate(architecture, forget_gate, s_tm1)
-    internal_state = remembered + apply_gate(architecture, input_gate, cell_input)  # (9)
-    output_gate = gate(net.output_gate, peephole.output_gate, internal_state)  # (8)
-    cell_output = apply_gate(architecture, output_gate, h(internal_state))  # (9)
+    remembered = apply_gate(architecture, forget_gate, s_tm1, axis)
+    entering = apply_gate(architecture, input_gate, cell_input, axis)
+    internal_state = remembered + entering  # (9)
+    output_gate = gate("output_gate", internal_state)  # (8)
+    cell_output = apply_gate(architecture, output_gate, h(internal_state), axis)  # (9)
     state = State(internal_state, cell_output, input_gate, output_gate, hidden, forget_gate)
     return state, cell_input
 
