@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, NamedTuple
+from typing import Generic, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +24,7 @@ from lstm_jax.cell.records import Activations, S, State, UnitWeights
 from lstm_jax.cell.step import apply_gate, cell_step, recurrent_sources, zero_state
 from lstm_jax.cell.units import MaybeNone, map_layer
 
+Loop = Literal["scan", "kernel", "interpreted_kernel"]
 ScanOutput = tuple[State, Activations | MaybeNone]
 
 
@@ -71,14 +71,13 @@ class LayerScan(NamedTuple):
       architecture: the network.
       record: whether to return the activations of every step.
       truncate: whether autodiff gives the truncated gradient, as in `cell_step`.
-      kernel: what runs the layer in place of the scan, such as `lstm_jax.cell.kernel.run`; None:
-        the scan.
+      loop: what takes the layer through all steps, as in `RunOptions`.
     """
 
     architecture: Architecture
     record: bool
     truncate: bool = False
-    kernel: Callable[[LayerScan, UnitWeights, Sequence[State]], ScanOutput] | None = None
+    loop: Loop = "scan"
 
     def __call__(self, weights: UnitWeights, sequence: Sequence[State]) -> ScanOutput:
         """Run the layer."""
@@ -86,8 +85,10 @@ class LayerScan(NamedTuple):
         has_lanes = weights.input.ndim > 2
         if self.record and not has_lanes and not _has_recurrence(self.architecture):
             return _run_at_once(self, weights, sequence)
-        if self.kernel is not None:
-            return self.kernel(self, weights, sequence)
+        if self.loop != "scan":
+            from lstm_jax.cell import kernel  # Pallas takes a second to import
+
+            return kernel.run(self, weights, sequence)
         # With a length, the loop need not mask: the state after the last real step is in the
         # record. An unbounded cell input could overflow in the padding, so it is masked.
         is_bounded = self.architecture.cell_input in BOUNDED

@@ -42,6 +42,7 @@ from lstm_jax.cell.validation import (
 from lstm_jax.network.run import (
     At,
     RunOptions,
+    check_options,
     check_run,
     check_state,
     run_output_units,
@@ -95,7 +96,7 @@ def unroll(
       ValueError: if an argument does not fit the architecture.
     """
     sequence = check_run(architecture, parameters, inputs, steps, initial_state)
-    check_type("options", options, RunOptions)
+    check_options(architecture, parameters, options)
     return unroll_network(architecture, options, parameters, sequence, _as_key(key))
 
 
@@ -130,8 +131,8 @@ def apply(
     """
     check_outputs(architecture)
     check_choice("at", at, get_args(At))
-    check_type("options", options, RunOptions)
     sequence = check_run(architecture, parameters, inputs, steps, initial_state)
+    check_options(architecture, parameters, options)
     return apply_network(architecture, options, at, parameters, sequence, _as_key(key))
 
 

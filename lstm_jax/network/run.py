@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
 from lstm_jax.cell.activations import activate_outputs
-from lstm_jax.cell.architecture import Architecture, NetworkWithState
+from lstm_jax.cell.architecture import AnyNetwork, Architecture, NetworkWithState
 from lstm_jax.cell.compilation import compiled
 from lstm_jax.cell.lanes import (
     as_indices,
@@ -22,7 +22,7 @@ from lstm_jax.cell.lanes import (
 from lstm_jax.cell.parameters import check_parameters, join, one_array
 from lstm_jax.cell.pytrees import static
 from lstm_jax.cell.records import Activations, AnyParameters, OutputWeights, P, Parameters, S, State
-from lstm_jax.cell.scan import LayerScan, Sequence, Steps, last_step
+from lstm_jax.cell.scan import LayerScan, Loop, Sequence, Steps, last_step
 from lstm_jax.cell.step import state_shapes, zero_state
 from lstm_jax.cell.validation import (
     as_flags,
@@ -55,17 +55,35 @@ class RunOptions:
         graph. "full" is the exact gradient, by backpropagation through time.
       reverse: whether to take the steps from the last to the first. Padding stays where it is, a
         reset acts before its step is taken, and the final state is that after step 0.
+      loop: what takes a layer through all steps, with the same results to rounding: a "scan", on
+        any device; or one "kernel" of a GPU, experimental and never run on a GPU so far, in float32
+        without lanes, for layers whose recurrent weights fit into the memory of a multiprocessor
+        and whose gradient is "truncated". An "interpreted_kernel" emulates it, slowly.
 
     Raises:
-      ValueError: if a field has another value.
+      ValueError: if a field has another value, or the loop does not have the gradient.
     """
 
     gradient: Gradient = "truncated"
     reverse: bool = False
+    loop: Loop = "scan"
 
     def __post_init__(self) -> None:
         check_choice("gradient", self.gradient, get_args(Gradient))
         check_choice("reverse", self.reverse, (False, True))
+        check_choice("loop", self.loop, get_args(Loop))
+        if self.loop != "scan" and self.gradient != "truncated":
+            wanted = f"'truncated' with loop={self.loop!r}"
+            raise ValueError(f"gradient must be {wanted}, got {self.gradient!r}")
+
+
+def check_options(architecture: AnyNetwork, parameters: AnyParameters, options: RunOptions) -> None:
+    """Raise ValueError unless a network can run with the options, on the default device."""
+    check_type("options", options, RunOptions)
+    if options.loop != "scan":
+        from lstm_jax.cell import kernel  # Pallas takes a second to import
+
+        kernel.check_kernel(options.loop, architecture.layers, one_array(parameters))
 
 
 def check_run(
@@ -131,7 +149,8 @@ def _run(
 ) -> tuple[Sequence[State], Activations | None, State]:
     """Run the layer; return the sequence and its activations in the order of the steps taken."""
     sequence = prepare(sequence, architecture.num_inputs, options.reverse)
-    layer = LayerScan(architecture, record, truncate=options.gradient == "truncated_autodiff")
+    truncate = options.gradient == "truncated_autodiff"
+    layer = LayerScan(architecture, record, truncate, options.loop)
     call = truncated if options.gradient == "truncated" else LayerScan.__call__
     weights, sequence = vary_alike((join(architecture, parameters.layer), sequence))
     final_state, activations = call(layer, weights, sequence)
