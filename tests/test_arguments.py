@@ -171,7 +171,13 @@ CASES: dict[str, Rows] = {
         dtype=NO_DTYPE,
         lanes=(3, None, [2]),
     ),
-    "RunOptions": of(lstm.RunOptions, {}, gradient=("x", None, ["full"]), reverse=("no", None, 2)),
+    "RunOptions": of(
+        lstm.RunOptions,
+        {},
+        gradient=("x", None, ["full"]),
+        reverse=("no", None, 2),
+        loop=("fast", None, ["scan"]),
+    ),
     "apply": of(
         lstm.apply,
         RUN,

@@ -84,7 +84,7 @@ def unroll(
         of zeros.
       steps: the padding and the resets of the state.
       initial_state: the state before the first step; None: `zero_state`, as in the paper.
-      options: the gradient and the direction.
+      options: the gradient, the direction and the loop.
       key: PRNG key of the dropout of a stack, one per sequence; None: no dropout.
 
     Returns:
@@ -93,7 +93,7 @@ def unroll(
       `bidirectional`, and states are pairs.
 
     Raises:
-      ValueError: if an argument does not fit the architecture.
+      ValueError: if an argument does not fit the architecture, or a kernel cannot run the layer.
     """
     sequence = check_run(architecture, parameters, inputs, steps, initial_state)
     check_options(architecture, parameters, options)

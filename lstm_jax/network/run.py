@@ -45,7 +45,7 @@ Hidden = TypeVar("Hidden", State, Activations)
 @static
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """The gradient and the direction of a run; static under `jit`, as the architecture is.
+    """The gradient, direction and loop of a run; static under `jit`, as the architecture is.
 
     Attributes:
       gradient: the gradient that `jax.grad` computes. "truncated" is the paper's, by a

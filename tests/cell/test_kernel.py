@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -35,30 +36,6 @@ NETWORKS = {
 RESET = np.array([False, False, True, False, True])
 
 
-def results(
-    architecture: Architecture, at: str, loop: str, steps: Steps, problem: Problem
-) -> tuple:
-    """Return outputs, final state, and the gradient by parameters, initial state and inputs."""
-    is_float = np.issubdtype(problem.inputs.dtype, np.floating)
-
-    def loss(parameters, initial_state, inputs):
-        outputs, final = apply(
-            architecture,
-            parameters,
-            problem.inputs if inputs is None else inputs,
-            at=at,
-            steps=steps,
-            initial_state=initial_state,
-            options=RunOptions(loop=loop),
-        )
-        targets = problem.targets[-1] if at == "end" else problem.targets
-        return half_squared_error(outputs, targets), (outputs, final)
-
-    inputs = problem.inputs if is_float else None
-    gradient = jax.grad(loss, argnums=(0, 1, 2) if is_float else (0, 1), has_aux=True)
-    return gradient(problem.parameters, problem.initial_state, inputs)
-
-
 def several(architecture: Architecture, number: int, **options) -> Problem:
     """Return a batch of problems, [B, ...], without their architecture."""
     made = [make_problem(architecture, 5, seed, initial=True, **options) for seed in range(number)]
@@ -66,65 +43,83 @@ def several(architecture: Architecture, number: int, **options) -> Problem:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *made)
 
 
+def assert_loops_agree(run: Callable[[RunOptions], object], tolerance: float = 1e-12) -> None:
+    """Assert that a function of the options has the same results by the kernel and by the scan."""
+    by_kernel = run(RunOptions(loop="interpreted_kernel"))
+    assert_close(by_kernel, run(RunOptions(loop="scan")), tolerance)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_kernel_equals_the_scan(name: str):
-    # With symbols for one of the networks, and more sequences than a program takes.
-    problems = several(NETWORKS[name], 17, symbols=name == "descendant")
-    problems = problems._replace(parameters=make_problem(NETWORKS[name], 5).parameters)
-    axes = problems._replace(**{f: 0 for f in Problem._fields[2:]}, parameters=None)
+    net, problems = NETWORKS[name], several(NETWORKS[name], 17)  # more than a program takes
+    parameters = make_problem(net, 5).parameters
 
-    def run(loop: str):
-        one = functools.partial(results, NETWORKS[name], "every_step", loop, Steps())
-        return quick_jit(jax.vmap(one, (axes,)))(problems)
+    def run(options: RunOptions):
+        one = lambda x, state: unroll(net, parameters, x, initial_state=state, options=options)
+        return quick_jit(jax.vmap(one))(problems.inputs, problems.initial_state)
 
-    assert_close(run("interpreted_kernel"), run("scan"), 1e-12)
+    assert_loops_agree(run)
 
 
-@pytest.mark.parametrize("at", ["every_step", "end"])
-def test_padding_and_resets_are_those_of_the_scan(at: str):
-    problem = several(DESCENDANT, 3, padding="mask")
+def test_gradients_of_networks_with_padding_and_resets_are_those_of_the_scan():
+    problems = several(DESCENDANT, 2, padding="mask")
 
-    def run(loop: str):  # each network its own weights
-        one = lambda problem: results(
-            DESCENDANT, at, loop, Steps(mask=problem.mask, reset=RESET), problem
-        )
-        return quick_jit(jax.vmap(one))(problem)
+    def run(options: RunOptions):
+        def loss(parameters, state, inputs, problem: Problem):
+            steps = Steps(mask=problem.mask, reset=RESET)
+            given = {"initial_state": state, "steps": steps, "options": options}
+            outputs, final = apply(DESCENDANT, parameters, inputs, **given)
+            return half_squared_error(outputs, problem.targets), (outputs, final)
 
-    assert_close(run("interpreted_kernel"), run("scan"), 1e-12)
+        def one(problem: Problem):
+            given = problem.parameters, problem.initial_state, problem.inputs
+            return jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(*given, problem)
 
+        return quick_jit(jax.vmap(one))(problems)
 
-def test_lengths_and_no_steps_are_those_of_the_scan():
-    problem = make_problem(EVERYTHING, 5)
-
-    def run(loop: str, inputs, length: int):
-        options = RunOptions(loop=loop, reverse=True)
-        steps = Steps(length=length)
-        return unroll(EVERYTHING, problem.parameters, inputs, steps=steps, options=options)
-
-    for inputs, length in ((problem.inputs, 3), (problem.inputs[:0], 0)):
-        expected = run("scan", inputs, length)
-        assert_close(run("interpreted_kernel", inputs, length), expected, 1e-12)
+    assert_loops_agree(run)
 
 
-def test_single_precision_is_equal_to_rounding():
-    problem = jax.tree.map(np.float32, make_problem(DESCENDANT, 5)._replace(architecture=None))
-    run = lambda loop: unroll(
-        DESCENDANT, problem.parameters, problem.inputs, options=RunOptions(loop=loop)
+def test_the_gradient_of_shared_weights_is_that_of_the_scan():
+    problems = several(EVERYTHING, 3, symbols=True)
+
+    def run(options: RunOptions):
+        def loss(parameters):
+            of_one = lambda x: apply(EVERYTHING, parameters, x, at="end", options=options)[0]
+            return half_squared_error(jax.vmap(of_one)(problems.inputs), problems.targets[:, -1])
+
+        return quick_jit(jax.grad(loss))(make_problem(EVERYTHING, 5).parameters)
+
+    assert_loops_agree(run)
+
+
+@pytest.mark.parametrize("num_steps", [5, 0])
+def test_single_precision_is_equal_to_rounding(num_steps: int):
+    problem = jax.tree.map(
+        np.float32, make_problem(DESCENDANT, num_steps)._replace(architecture=None)
     )
-    assert_close(run("interpreted_kernel"), run("scan"), 1e-6)
+    steps = Steps(length=3) if num_steps else Steps()
+
+    def run(options: RunOptions):
+        run = lambda *given: apply(DESCENDANT, *given, at="end", steps=steps, options=options)
+        return quick_jit(run)(problem.parameters, problem.inputs)
+
+    assert_loops_agree(run, 1e-6)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_kernel_is_translated_for_a_gpu_where_there_is_none(name: str):
+@pytest.mark.parametrize("name", ["descendant", "modern", "peepholes alone"])
+def test_a_gradient_is_translated_for_a_gpu_with_one_launch(name: str):
     net = NETWORKS[name]
     with jax.enable_x64(False):
         problem = jax.tree.map(np.float32, make_problem(net, 5)._replace(architecture=None))
         steps = Steps(mask=np.ones(5, bool), reset=RESET)
         sequence = check_run(net, problem.parameters, problem.inputs, steps)
-        run = functools.partial(unroll_layer, net, RunOptions(loop="kernel"))
-        batch = jax.jit(jax.vmap(run, (None, 0)))
         sequences = jax.tree.map(lambda x: jnp.stack([x] * 17), sequence)
-        traced = batch.trace(problem.parameters, sequences)
+        run = functools.partial(unroll_layer, net, RunOptions(loop="kernel"))
+        loss = lambda parameters: jax.vmap(run, (None, 0))(parameters, sequences)[
+            0
+        ].cell_output.sum()
+        traced = jax.jit(jax.grad(loss)).trace(problem.parameters)
         text = traced.lower(lowering_platforms=("cuda",)).as_text()
     assert text.count("@__gpu$xla.gpu.triton") == 1 and "grid_x = 2 : i32" in text
 
@@ -139,19 +134,14 @@ def test_what_a_kernel_cannot_run_is_refused(monkeypatch: pytest.MonkeyPatch):
     refused("loop must be 'scan' or 'interpreted_kernel' on a cpu, got 'kernel'", "kernel")
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     refused("dtype of parameters must be float32 in a kernel, got", "kernel")
-    large = modern(3, 128)
+    large = dataclasses.replace(modern(3, 128), num_outputs=1)
     weights = make_problem(large, 5).parameters
     refused(
         "architecture must be small enough for 147456 bytes", "interpreted_kernel", weights, large
     )
-    lanes = jax.tree.map(lambda x: x[..., None], problem.parameters)
+    lanes, inputs = jax.tree.map(lambda x: x[..., None], (problem.parameters, problem.inputs))
     with pytest.raises(ValueError, match="loop must be 'scan' for parameters with lanes"):
-        unroll(
-            EVERYTHING,
-            lanes,
-            problem.inputs[..., None],
-            options=RunOptions(loop="interpreted_kernel"),
-        )
+        unroll(EVERYTHING, lanes, inputs, options=RunOptions(loop="interpreted_kernel"))
     for gradient in ("full", "truncated_autodiff"):
         with pytest.raises(ValueError, match="gradient must be 'truncated' with loop='kernel'"):
             RunOptions(gradient=gradient, loop="kernel")
