@@ -61,34 +61,33 @@ def test_a_kernel_equals_the_scan(name: str):
     assert_loops_agree(run)
 
 
-def test_gradients_of_networks_with_padding_and_resets_are_those_of_the_scan():
-    problems = several(DESCENDANT, 2, padding="mask")
+def test_networks_with_weights_of_their_own_are_those_of_the_scan():
+    problems = several(EVERYTHING, 2, symbols=True)
 
     def run(options: RunOptions):
-        def loss(parameters, state, inputs, problem: Problem):
-            steps = Steps(mask=problem.mask, reset=RESET)
-            given = {"initial_state": state, "steps": steps, "options": options}
-            outputs, final = apply(DESCENDANT, parameters, inputs, **given)
-            return half_squared_error(outputs, problem.targets), (outputs, final)
-
-        def one(problem: Problem):
-            given = problem.parameters, problem.initial_state, problem.inputs
-            return jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(*given, problem)
-
+        one = lambda problem: unroll(
+            EVERYTHING, problem.parameters, problem.inputs, options=options
+        )
         return quick_jit(jax.vmap(one))(problems)
 
     assert_loops_agree(run)
 
 
-def test_the_gradient_of_shared_weights_is_that_of_the_scan():
-    problems = several(EVERYTHING, 3, symbols=True)
+def test_gradients_with_padding_and_resets_are_those_of_the_scan():
+    problems = several(DESCENDANT, 2, padding="mask")
 
     def run(options: RunOptions):
-        def loss(parameters):
-            of_one = lambda x: apply(EVERYTHING, parameters, x, at="end", options=options)[0]
-            return half_squared_error(jax.vmap(of_one)(problems.inputs), problems.targets[:, -1])
+        def loss(parameters, states, inputs):
+            def one(state, x, mask):
+                given = {"initial_state": state, "steps": Steps(mask=mask, reset=RESET)}
+                return apply(DESCENDANT, parameters, x, options=options, **given)
 
-        return quick_jit(jax.grad(loss))(make_problem(EVERYTHING, 5).parameters)
+            outputs, final = jax.vmap(one)(states, inputs, problems.mask)
+            return half_squared_error(outputs, problems.targets), (outputs, final)
+
+        gradient = jax.grad(loss, argnums=(0, 1, 2), has_aux=True)
+        parameters = make_problem(DESCENDANT, 5).parameters
+        return quick_jit(gradient)(parameters, problems.initial_state, problems.inputs)
 
     assert_loops_agree(run)
 
