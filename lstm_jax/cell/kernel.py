@@ -44,7 +44,7 @@ Weights = tuple[Layer[list[jax.Array]] | MaybeNone, Layer[jax.Array]]
 
 
 def check_kernel(loop: str, layers: Iterable[Architecture], weights: jax.Array) -> None:
-    """Raise ValueError unless layers, all with such weights [I, C], can run in a kernel."""
+    """Raise ValueError unless layers can run in a kernel; `weights` [I, C] are some of theirs."""
     if loop == "kernel":
         platform, dtype = jax.default_backend(), weights.dtype
         require(platform == "gpu", "loop", f"'scan' or 'interpreted_kernel' on a {platform}", loop)
