@@ -111,9 +111,7 @@ SLOW = {
     "plots/test_pictures",
     "tasks/test_checks",
     "training/test_cpu",
-    "training/test_debug_flags",
     "training/test_devices",
-    "training/test_exceptions",
     "training/test_fit",
     "training/test_optimisers",
     "training/test_overrides",
@@ -126,13 +124,18 @@ SLOW = {
     "training/test_training_loop::test_a_chunk_is_a_python_loop_of_single_updates",
     "training/test_training_loop::test_a_trial_that_has_ended_does_not_change",
 }
-# Files of many minutes, which are run before a release: every setting, endless runs.
+# What takes minutes, and is run before a release: every setting, notebook and command, endless runs.
 RELEASE = {
     "experiments/test_drill",
+    "experiments/test_notebooks::test_a_notebook_runs_from_start_to_end",
+    "experiments/test_resumption::test_a_run_that_the_second_ctrl_c_ended_continues",
+    "experiments/test_rows::test_a_command_writes_its_row",
     "experiments/test_settings",
     "network/test_endless",
     "network/test_meshes",
     "network/test_settings",
+    "training/test_debug_flags",
+    "training/test_exceptions",
     "training/test_resources",
 }
 

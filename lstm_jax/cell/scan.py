@@ -93,6 +93,7 @@ class LayerScan(NamedTuple):
         # record. An unbounded cell input could overflow in the padding, so it is masked.
         is_bounded = self.architecture.cell_input in BOUNDED
         final_from_record = self.record and sequence.length is not None and is_bounded
+        final_from_record = final_from_record and sequence.inputs.shape[0] != 0
         start = self.state_at_reset(sequence)
         weights, net_inputs, inputs = _inputs_of_loop(weights, sequence.inputs)
         biases = jnp.zeros((), start.internal_state.dtype) if weights.bias is None else weights.bias

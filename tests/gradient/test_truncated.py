@@ -132,6 +132,14 @@ def test_without_a_real_step_there_is_no_gradient(gradient: str, symbols: bool):
         assert_equal(found, jax.tree.map(np.zeros_like, found))
 
 
+def test_a_sequence_of_no_steps_may_have_a_length():
+    problem = make_problem(EVERYTHING, steps=0, initial=True)
+    given = {"steps": Steps(length=0), "initial_state": problem.initial_state}
+    outputs, final = apply(problem.architecture, problem.parameters, problem.inputs, **given)
+    assert outputs.shape == problem.targets.shape
+    assert_equal(final, problem.initial_state)
+
+
 @pytest.mark.parametrize("symbols", [True, False])
 def test_error_after_no_step_reaches_the_initial_state_alone(symbols: bool):
     for steps in (0, 3):
