@@ -124,7 +124,7 @@ SLOW = {
     "training/test_training_loop::test_a_chunk_is_a_python_loop_of_single_updates",
     "training/test_training_loop::test_a_trial_that_has_ended_does_not_change",
 }
-# What takes minutes, and is run before a release: every setting, notebook and command, endless runs.
+# Minutes, before a release: every setting, notebook and command, endless runs.
 RELEASE = {
     "experiments/test_drill",
     "experiments/test_notebooks::test_a_notebook_runs_from_start_to_end",

@@ -1,7 +1,7 @@
 """What networks that have solved tasks 3a, 4 and 6a make of sequences unlike those of training.
 
-The cell of 1997, a modern layer and a GRU have about the same number of weights and are trained
-alike: by Adam after every sequence, with clipped gradients, until the rule of the task is met.
+The networks of 1997 and the modern ones are those of recipes. A GRU has about the same number of
+weights as the network of 1997, and is trained as the recipes `adam` and `modern` train theirs.
 """
 
 from __future__ import annotations
@@ -16,45 +16,77 @@ import optax
 
 from experiments.claims.base import ClaimOptions
 from experiments.claims.distractors import CHANGES, ROWS, as_reals
+from experiments.claims.gate_roles import RECIPES
 from experiments.claims.lags import sample_longer
-from experiments.real.models import NETWORKS, REFERENCE, Model, of_size
+from experiments.real.models import GRUWeights, Model, gru_net_inputs, make_gru
 from lstm_jax import (
+    Steps,
+    Task,
     TrainingLoop,
     TrialRunner,
     UpdateRule,
     Vmapped,
+    apply,
     cross_entropy,
     half_squared_error,
+    make_recipe,
     make_task,
 )
 from lstm_jax.network.files import Document
+from lstm_jax.network.optimisers import make_optimiser
 from lstm_jax.plots import style
 from lstm_jax.tasks.task import Example
+from lstm_jax.training.update_rules.base import AnyModel
 
-CELLS = 8  # of 1997
-COMPARED = (REFERENCE, "modern layer", "GRU (2014)")
-RATE, MAX_SEQUENCES = 0.01, 30_000
+GRU = "GRU (2014)"
+NETWORKS = {  # the recipes of the networks, by row
+    "1997": RECIPES,
+    "1997, `adam`": dict.fromkeys(ROWS, "adam"),
+    "`modern`": dict.fromkeys(ROWS, "modern"),
+    GRU: dict.fromkeys(ROWS, ""),
+}
 LENGTHS = (1_000, 10_000)  # T; that of training is 100
 TESTS, LONG_TESTS = 256, 64  # sequences; of each of the lengths
-OPTIMISER = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(RATE))
+MAX_SEQUENCES = 200_000
+OPTIMISER = make_optimiser("adam_inverse_sqrt", 0.01)
+
+GRUModel = tuple[GRUWeights, optax.OptState]
+Outputs = Callable[[AnyModel, Example], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
-class AdamRule(UpdateRule):
-    """Adam after every sequence, for a network that is a function."""
+class GRURule(UpdateRule):
+    """Adam on the full gradient of every sequence.
 
-    model: Model
-    is_linear: bool  # outputs and squared error, instead of logistic ones and cross-entropy
+    Attributes:
+      task: the task; its architecture gives the sizes.
+      is_linear: whether outputs are linear, with the squared error, and not logistic.
+    """
 
-    def init(self, key: jax.Array) -> tuple:
-        weights = self.model.init(key)
+    task: Task
+    is_linear: bool
+
+    def init(self, key: jax.Array) -> GRUModel:
+        """Draw the weights."""
+        weights = self.make().init(key)
         return weights, OPTIMISER.init(weights)
 
-    def outputs(self, model: tuple, example: Example) -> jax.Array:
+    def make(self) -> Model[GRUWeights]:
+        """Return the GRU whose number of weights is nearest to that of the task's network."""
+        net = self.task.architecture
+        makes = [make_gru(net.num_inputs, units, net.num_outputs) for units in range(2, 12)]
+        return min(makes, key=lambda one: abs(one.num_weights - net.num_weights))
+
+    def outputs(self, model: GRUModel, example: Example) -> jax.Array:
+        """Return the outputs at the end, [K]."""
         return self._activate(self._net(model[0], example))
 
-    def train_step(self, model: tuple, example: Example, n: jax.Array) -> tuple[tuple, jax.Array]:
-        def loss(weights: object) -> tuple[jax.Array, jax.Array]:
+    def train_step(
+        self, model: GRUModel, example: Example, n: jax.Array
+    ) -> tuple[GRUModel, jax.Array]:
+        """Update the weights by one sequence."""
+
+        def loss(weights: GRUWeights) -> tuple[jax.Array, jax.Array]:
             net = self._net(weights, example)
             of_net = half_squared_error if self.is_linear else cross_entropy
             return of_net(net, example.targets), self._activate(net)
@@ -64,68 +96,62 @@ class AdamRule(UpdateRule):
         updates, state = OPTIMISER.update(gradient, state, weights)
         return (optax.apply_updates(weights, updates), state), outputs
 
-    def _net(self, weights: object, example: Example) -> jax.Array:
-        return self.model.net_inputs(weights, example.inputs, example.length, "end")
+    def _net(self, weights: GRUWeights, example: Example) -> jax.Array:
+        return gru_net_inputs(weights, example.inputs, example.length, "end")
 
     def _activate(self, net: jax.Array) -> jax.Array:
         return net if self.is_linear else jax.nn.sigmoid(net)
 
 
 class Variant(NamedTuple):
-    """A row and a network."""
+    """A row, a network of `NETWORKS` and what its outputs are."""
 
     row: str
     network: str
 
-    @property
-    def loop(self) -> TrainingLoop:
-        """The loop that trains the network."""
+    def loop(self) -> tuple[TrainingLoop, Outputs, int]:
+        """Return what trains the network, its outputs at the end, and its number of weights."""
         task = dataclasses.replace(make_task(self.row), max_sequences=MAX_SEQUENCES)
-        sizes = task.architecture.num_inputs, task.architecture.num_outputs
-        num_weights = NETWORKS[REFERENCE](sizes[0], CELLS, sizes[1]).num_weights
-        model = of_size(NETWORKS[self.network], *sizes, num_weights)
-        return TrainingLoop(task, Vmapped(AdamRule(model, is_linear=self.row == "4-100")))
+        if self.network == GRU:
+            rule = GRURule(task, is_linear=self.row == "4-100")
+            return TrainingLoop(task, Vmapped(rule)), rule.outputs, rule.make().num_weights
+        task = make_recipe(NETWORKS[self.network][self.row]).apply(task)
+        net = task.architecture
+
+        def outputs(model: AnyModel, example: Example) -> jax.Array:
+            steps = Steps(length=example.length)
+            return apply(net, model.parameters, example.inputs, at="end", steps=steps)[0]
+
+        return TrainingLoop(task), outputs, net.num_weights
 
 
 def variants() -> dict[str, Variant]:
     """Test solved networks on other lags, noise, blanks, unseen distractors and lengths."""
-    return {f"{row}, {name}": Variant(row, name) for row in ROWS for name in COMPARED}
+    return {f"{row}, {name}": Variant(row, name) for row in ROWS for name in NETWORKS}
 
 
 def measure(variant: Variant, options: ClaimOptions) -> Document:
     """Train the trials and test those that are solved.
 
     Returns:
-      `solved`, the number of solved trials; their `sequences`; `weights`, of a
-      network; and `wrong`, for each change of the sequences the fraction of wrong ones by network.
+      `solved`, the number of solved trials; their `sequences`; `weights`, of a network; and
+      `wrong`, for each change of the sequences the fraction of wrong ones by network.
     """
-    loop = variant.loop
+    loop, outputs, num_weights = variant.loop()
     results = TrialRunner(loop, range(options.trials), seed=options.seed).run()
     solved = [result for result in results if result.solved]
-    rule = loop.update_rule
-    assert isinstance(rule, Vmapped) and isinstance(rule.rule, AdamRule)
-    test = _make_test(rule.rule, loop.task.is_correct)
+
+    @jax.jit
+    def wrong_share(model: AnyModel, batch: Example) -> jax.Array:
+        is_correct = lambda example: loop.task.is_correct(outputs(model, example), example)
+        return 1 - jax.vmap(is_correct)(batch).mean()
+
     wrong = {
-        label: [round(test(result.model, batch), 4) for result in solved]
+        label: [round(float(wrong_share(result.model, batch)), 4) for result in solved]
         for label, batch in changed_sequences(variant.row, options.seed).items()
     }
-    return {
-        "solved": len(solved),
-        "sequences": [result.sequences for result in solved],
-        "weights": rule.rule.model.num_weights,
-        "wrong": wrong,
-    }
-
-
-def _make_test(
-    rule: AdamRule, is_correct: Callable[[jax.Array, Example], jax.Array]
-) -> Callable[[tuple, Example], float]:
-    @jax.jit
-    def wrong(model: tuple, batch: Example) -> jax.Array:
-        one = lambda example: is_correct(rule.outputs(model, example), example)
-        return 1 - jax.vmap(one)(batch).mean()
-
-    return lambda model, batch: float(wrong(model, batch))
+    sequences = [result.sequences for result in solved]
+    return {"solved": len(solved), "sequences": sequences, "weights": num_weights, "wrong": wrong}
 
 
 def changed_sequences(row: str, seed: int) -> dict[str, Example]:
@@ -144,17 +170,17 @@ def draw(document: Document) -> style.Figure:
     """Draw the wrong sequences of every solved network, a panel per task."""
     figure, panels = style.new_figure(13, 4.6, 1, len(ROWS), sharey=True)
     for axes, row in zip(panels, ROWS, strict=True):
-        for i, name in enumerate(COMPARED):
+        for i, name in enumerate(NETWORKS):
             found = document["variants"][f"{row}, {name}"]
             colour = style.line_style(i)["color"]
             for y, values in enumerate(found["wrong"].values()):
-                places = y + 0.25 * (i - 1) + np.linspace(-0.08, 0.08, len(values))
+                places = y + 0.2 * (i - 1.5) + np.linspace(-0.07, 0.07, len(values))
                 axes.plot(values, places, "o", color=colour, alpha=0.5, ms=4)
             label = f"{name}: {found['solved']} of {document['trials']} solved"
             axes.plot([], [], "o", color=colour, label=label)
         axes.set(title=row, xlim=(-0.03, 1.03), xlabel="fraction of wrong sequences")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15))
-    labels = [*document["variants"][f"{ROWS[0]}, {COMPARED[0]}"]["wrong"]]
+    labels = [*document["variants"][f"{ROWS[0]}, {GRU}"]["wrong"]]
     panels[0].set_yticks(range(len(labels)), labels)
     panels[0].set_ylim(len(labels) - 0.5, -0.5)
     return figure
