@@ -114,7 +114,9 @@ def transfer_table(document: Document) -> str:
     lines = []
     for pair, counts in document["pairs"].items():
         known = [[n for n in counts[net] if n] for net in ("sibling", "scratch", "transfer")]
-        means = [f"{len(n)}: {text.show(float(np.mean(n)) if n else None)}" for n in known]
+        digits = int(counts["unit"] == "epochs")
+        shown = [text.show(float(np.mean(n)) if n else None, digits) for n in known]
+        means = [f"{len(n)}: {mean}" for n, mean in zip(known, shown, strict=True)]
         lines.append([pair, counts["unit"], *means, show_estimate(ratio(counts))])
     titles = ("pair", "unit", "sibling", "from scratch", "from the sibling", "ratio")
     note = (
@@ -126,7 +128,9 @@ def transfer_table(document: Document) -> str:
 
 
 def draw_transfer(document: Document) -> style.Figure:
-    """Draw a line per trial from scratch to transfer, a panel per pair."""
+    """Draw a line per trial from scratch to transfer, a panel per pair; geometric means black."""
+    from matplotlib import ticker
+
     pairs = document["pairs"]
     figure, panels = style.new_figure(2 + 2.3 * len(pairs), 3.6, 1, len(pairs))
     for axes, (pair, counts) in zip(panels, pairs.items(), strict=True):
@@ -135,6 +139,9 @@ def draw_transfer(document: Document) -> style.Figure:
         axes.plot([0, 1], np.exp(np.nanmean(np.log(values), 1)), "s-", color=style.BLACK, lw=3)
         axes.set_xticks([0, 1], ["from\nscratch", "from the\nsibling"])
         axes.set(xlim=(-0.3, 1.3), yscale="log", ylabel=counts["unit"])
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5)))
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.minorticks_off()
         axes.set_title(f"{pair}\nx {show_estimate(ratio(counts))}")
     return figure
 
