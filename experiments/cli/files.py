@@ -6,12 +6,12 @@ import itertools
 import pathlib
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lstm_jax.network.files import Document
 from lstm_jax.network.writing import check_writable, write_atomically
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import as_json
+from lstm_jax.training.runs.result_file import as_json, read_object
 
 
 def make_folder(out: pathlib.Path, flag: str = "out") -> None:
@@ -33,6 +33,15 @@ def check_free(path: pathlib.Path, overwrite: bool) -> None:
         check_writable(path, overwrite)
     except FileExistsError as error:
         raise ValueError(f"{error}; --overwrite replaces it") from error
+
+
+def read_resumed(path: pathlib.Path, document: Document, names: Iterable[str]) -> Document:
+    """Read a result that --resume continues; raise ValueError if it differs in one of the names."""
+    found = read_object(path)
+    for name in names:
+        if found.get(name) != document[name]:
+            raise ValueError(f"{path} must be of the same {name} to be resumed")
+    return found
 
 
 def save_result(

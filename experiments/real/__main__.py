@@ -13,20 +13,36 @@ continues after the last network that was completed.
 
 from __future__ import annotations
 
-import pathlib
-
 from absl.flags import FlagValues
 
 import lstm_jax as lstm
 from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
-from experiments.cli.files import check_free, make_folder, save_result
+from experiments.cli.files import check_free, make_folder, read_resumed, save_result
 from experiments.real import DOMAINS, page
 from experiments.real.base import Data, Domain
 from experiments.real.models import NETWORKS, REFERENCE, MakeModel, of_size
 from experiments.real.statistics import estimate
-from experiments.real.trials import Trained, choose_rate, make_judge, make_trainer
+from experiments.real.trials import (
+    RATES,
+    TUNING_TRIALS,
+    Trained,
+    choose_rate,
+    make_judge,
+    make_trainer,
+)
+from experiments.rows.progress import count_trials
 from lstm_jax.network.files import Document
-from lstm_jax.training.runs.result_file import about_run, read_object, write_json
+from lstm_jax.training.runs.result_file import about_run, write_json
+
+SAME = (
+    "data",
+    "trials",
+    "seed",
+    "epochs",
+    "patience",
+    "batch_size",
+    "baselines",
+)  # of a resumed run
 
 
 def define(flags: FlagSet) -> None:
@@ -53,7 +69,7 @@ def main(values: FlagValues) -> None:
     make_folder(values.out)
     document = begin(domain, data, values) | about_run(values.seed, command_line())
     if values.resume and path.exists():
-        document["networks"] = completed(path, document)
+        document["networks"] = read_resumed(path, document, SAME)["networks"]
     for name, make in NETWORKS.items():
         if name not in document["networks"]:
             document["networks"][name] = run(name, make, domain, data, values)
@@ -82,24 +98,17 @@ def begin(domain: Domain, data: Data, values: FlagValues) -> Document:
     }
 
 
-def completed(path: pathlib.Path, document: Document) -> Document:
-    """Return the networks of a file; raise ValueError if it is of another run."""
-    found = read_object(path)
-    for name in ("data", "trials", "seed", "epochs", "patience", "batch_size", "baselines"):
-        if found.get(name) != document[name]:
-            raise ValueError(f"{path} must be of the same {name} to be resumed")
-    return found["networks"]
-
-
 def run(name: str, make: MakeModel, domain: Domain, data: Data, values: FlagValues) -> Document:
     """Choose the rate of a network and return its trials with it."""
     sizes = data.num_inputs, data.prepared.num_outputs
     num_weights = NETWORKS[REFERENCE](sizes[0], domain.cells, sizes[1]).num_weights
     model = of_size(make, *sizes, num_weights)
-    train, judge = make_trainer(domain, data, model), make_judge(data, model)
-    rates = choose_rate(train, values.seed)
-    rate = next(iter(rates))
-    trained = [train(values.seed, trial, rate) for trial in range(values.trials)]
+    number, judge = len(RATES) * TUNING_TRIALS + values.trials, make_judge(data, model)
+    with count_trials(f"{values.data}, {name}", number, values.quiet) as count:
+        train = make_trainer(domain, data, model, count)
+        rates = choose_rate(train, values.seed)
+        rate = next(iter(rates))
+        trained = [train(values.seed, trial, rate) for trial in range(values.trials)]
     if name == REFERENCE:
         assert model.architecture is not None
         best: Trained = min(trained, key=lambda one: one.validation)

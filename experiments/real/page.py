@@ -1,4 +1,4 @@
-"""Tables and a picture of a domain's result."""
+"""Tables and pictures of the results on real sequences and of transfer."""
 
 from __future__ import annotations
 
@@ -43,13 +43,18 @@ def table(document: Document) -> str:
 
 def note(document: Document) -> str:
     """Return what the table is of: sample, versions, machine and date."""
-    versions = document["versions"]
     return (
         f"{document['trials']} trials of each network, seed {document['seed']}, at most "
         f"{document['epochs']} epochs; mean and 95 % interval over trials; p of the first measure, "
         f"paired with *{REFERENCE}*, corrected for {len(document['networks']) - 1} comparisons. "
-        f"JAX {versions['jax']}, {document['machine']['cpu']}, {document['date']}.\n"
+        f"{about_machine(document)}\n"
     )
+
+
+def about_machine(document: Document) -> str:
+    """Return version, machine and date of a result."""
+    jax, cpu = document["versions"]["jax"], document["machine"]["cpu"]
+    return f"JAX {jax}, {cpu}, {document['date']}."
 
 
 def show(score: float | None) -> str:
@@ -88,9 +93,57 @@ def draw(document: Document) -> style.Figure:
     return figure
 
 
+def ratio(counts: Document) -> Estimate:
+    """Estimate the ratio of transfer to scratch, the geometric mean over trials that have both.
+
+    The interval is Student's, of the logarithms.
+
+    >>> ratio({"scratch": [8, 8, 4], "transfer": [2, 2, None]})
+    Estimate(mean=0.25, low=0.25, high=0.25)
+    """
+    pairs = [(a, b) for a, b in zip(counts["scratch"], counts["transfer"], strict=True) if a and b]
+    if not pairs:
+        return Estimate(np.nan, np.nan, np.nan)
+    found = estimate([np.log(after / before) for before, after in pairs])
+    return Estimate(*np.exp(found).round(12).tolist())
+
+
+def transfer_table(document: Document) -> str:
+    """Return the Markdown table of what transfer saves, and a note on it."""
+    lines = []
+    for pair, counts in document["pairs"].items():
+        known = [[n for n in counts[net] if n] for net in ("sibling", "scratch", "transfer")]
+        means = [f"{len(n)}: {text.show(float(np.mean(n)) if n else None)}" for n in known]
+        lines.append([pair, counts["unit"], *means, show_estimate(ratio(counts))])
+    titles = ("pair", "unit", "sibling", "from scratch", "from the sibling", "ratio")
+    note = (
+        f"{document['trials']} trials of each network, seed {document['seed']}; number of trials "
+        "that succeeded, and their mean; ratio of the last two, the geometric mean of the trials "
+        f"that have both, and its 95 % interval. {about_machine(document)}\n"
+    )
+    return f"{text.markdown(titles, lines, '---:')}\n{note}"
+
+
+def draw_transfer(document: Document) -> style.Figure:
+    """Draw a line per trial from scratch to transfer, a panel per pair."""
+    pairs = document["pairs"]
+    figure, panels = style.new_figure(0.6 + 2.4 * len(pairs), 3.4, 1, len(pairs))
+    for axes, (pair, counts) in zip(panels, pairs.items(), strict=True):
+        values = np.array([counts["scratch"], counts["transfer"]], float)
+        axes.plot([0, 1], values, "o-", color=style.OURS, alpha=0.3, mec="none", lw=0.8)
+        axes.plot([0, 1], np.exp(np.nanmean(np.log(values), 1)), "s-", color=style.BLACK, lw=3)
+        axes.set_xticks([0, 1], ["from\nscratch", "from the\nsibling"])
+        axes.set(xlim=(-0.3, 1.3), yscale="log", ylabel=counts["unit"])
+        axes.set_title(f"{pair}\nx {show_estimate(ratio(counts))}")
+    return figure
+
+
 def write_sections(page: str, folder: pathlib.Path) -> str:
     """Return the page with the tables of all results in a folder, each between its marks."""
     for document in map(read_object, sorted(folder.glob("real.*.json"))):
+        if "pairs" in document:
+            content = transfer_table(document)
+            page = text.replace_section(page, "transfer", content)
         if "networks" not in document:
             continue
         content = f"{document['about']}\n\n{table(document)}\n{note(document)}"

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -23,7 +22,7 @@ from absl.flags import FlagValues
 
 import lstm_jax as lstm
 from experiments.cli.command import Command, FlagSet, check_platform, command_line, configure
-from experiments.cli.files import check_free, make_folder, save_result
+from experiments.cli.files import check_free, make_folder, read_resumed, save_result
 from experiments.own_data.run import make_loss, net_inputs_of
 from experiments.own_data.tasks import Loss, Part, Prepared
 from experiments.real import DOMAINS
@@ -31,10 +30,11 @@ from experiments.real.base import Data, Domain
 from experiments.real.models import Model
 from experiments.real.statistics import CONFIDENCE, Estimate
 from experiments.real.trials import make_trainer, mean_loss
+from experiments.rows.progress import count_trials
 from lstm_jax import Architecture
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
-from lstm_jax.training.runs.result_file import about_run, read_object, write_json
+from lstm_jax.training.runs.result_file import about_run, write_json
 
 RATE = 0.01
 CHOICES = {
@@ -98,13 +98,18 @@ def load(problem: str, values: FlagValues) -> tuple[Domain, Data]:
 
 
 def run(
-    levels: Sequence[int], problem: str, domain: Domain, data: Data, values: FlagValues
+    levels: Sequence[int],
+    problem: str,
+    domain: Domain,
+    data: Data,
+    values: FlagValues,
+    on_trained: Callable[[], None],
 ) -> list:
     """Return the losses on the test part of the trials with some levels."""
     model = make_model(levels, data.num_inputs, data.prepared.num_outputs)
     size, epochs = domain.batch_size if levels[-1] > 0 else 1, EPOCHS[problem]
     domain = dataclasses.replace(domain, epochs=epochs, patience=epochs, batch_size=size)
-    train, per_step = make_trainer(domain, data, model), data.prepared.per_step
+    train, per_step = make_trainer(domain, data, model, on_trained), data.prepared.per_step
     loss = make_loss(model.net_inputs, data.loss, per_step)
     judge = mean_loss(loss, data.prepared.parts[2], per_step)
     return [judge(train(values.seed, i, RATE).parameters) for i in range(values.trials)]
@@ -177,27 +182,21 @@ def main(values: FlagValues) -> None:
     document = {"trials": values.trials, "rate": RATE, "epochs": EPOCHS, "losses": {}}
     document |= about_run(values.seed, command_line())
     if values.resume and path.exists():
-        document["losses"] = completed(path, document)
+        same = ("trials", "seed", "rate", "epochs")
+        document["losses"] = read_resumed(path, document, same)["losses"]
     for problem in values.problems:
         domain, data = load(problem, values)
         make_folder(values.out)
         found = document["losses"].setdefault(problem, [])
-        for levels in design()[len(found) :].tolist():
-            found.append(run(levels, problem, domain, data, values))
-            write_json(path, document, overwrite=True)
+        missing = design()[len(found) :].tolist()
+        with count_trials(problem, len(missing) * values.trials, values.quiet) as count:
+            for levels in missing:
+                found.append(run(levels, problem, domain, data, values, count))
+                write_json(path, document, overwrite=True)
         if not values.quiet:
             clear = [e for e in effects(found) if not e.ratio.low <= 1 <= e.ratio.high]
             print(f"{problem}: " + ", ".join(f"{e.choice} x {e.ratio.mean:.2f}" for e in clear))
     save_result(path, document, draw, overwrite=True, quiet=values.quiet)
-
-
-def completed(path: pathlib.Path, document: Document) -> Document:
-    """Return the losses of a file; raise ValueError if it is of another run."""
-    found = read_object(path)
-    for name in ("trials", "seed", "rate", "epochs"):
-        if found.get(name) != document[name]:
-            raise ValueError(f"{path} must be of the same {name} to be resumed")
-    return found["losses"]
 
 
 COMMAND = Command("real.study", __doc__, define, main)

@@ -22,7 +22,7 @@ from experiments.real.base import Data, Domain, Scores
 from experiments.real.models import Model
 from lstm_jax.data import Batch, batches
 from lstm_jax.network.files import Document
-from lstm_jax.training.fit import FitState
+from lstm_jax.training.fit import Epoch, FitState, OnEpoch
 
 P = TypeVar("P")
 RATES = (0.003, 0.01, 0.03)
@@ -54,15 +54,27 @@ class Trained(NamedTuple, Generic[P]):
         return found | {"seconds": round(self.seconds, 2)}
 
 
-def make_trainer(domain: Domain, data: Data, model: Model[P]) -> Callable[..., Trained[P]]:
-    """Return the function of seed, trial and rate that trains a network; it compiles once."""
+def make_trainer(
+    domain: Domain, data: Data, model: Model[P], on_trained: Callable[[], None] = lambda: None
+) -> Callable[..., Trained[P]]:
+    """Return the function of seed, trial and rate that trains a network; it compiles once.
+
+    `on_trained` is called after every trial. The function's further arguments are `change`, of the
+    initial weights, and `on_epoch`, as of `fit`.
+    """
     training, validation, _ = data.prepared.parts
     per_step = data.prepared.per_step
     loss = make_loss(model.net_inputs, data.loss, per_step)
     judge = mean_loss(loss, validation, per_step)
     how = {"size": domain.batch_size, "per_step": per_step}
 
-    def train(seed: int, trial: int, rate: float) -> Trained[P]:
+    def train(
+        seed: int,
+        trial: int,
+        rate: float,
+        change: Callable[[P], P] = lambda weights: weights,
+        on_epoch: OnEpoch | None = None,
+    ) -> Trained[P]:
         start = time.monotonic()
         key = jax.random.fold_in(jax.random.key(seed), trial)
         order = int(jax.random.bits(jax.random.fold_in(key, 1)))
@@ -70,19 +82,35 @@ def make_trainer(domain: Domain, data: Data, model: Model[P]) -> Callable[..., T
         def of_epoch(epoch: int) -> list[Batch]:
             return list(batches(*training, **how, epoch=epoch, seed=order))
 
-        weights = model.init(jax.random.fold_in(key, 0))
+        weights = change(model.init(jax.random.fold_in(key, 0)))
         result = lstm.fit(
             *(loss, weights, OPTIMISER, of_epoch),
             epochs=domain.epochs,
             validate=judge,
             patience=domain.patience,
             state=start_at(rate, weights),
+            on_epoch=on_epoch,
         )
+        on_trained()
         state, seconds = result.state, time.monotonic() - start
         ends = state.best_score, state.best_epoch, state.epoch
         return Trained(trial, result.parameters, *ends, seconds)
 
     return train
+
+
+def train_until(
+    loss: float, train: Callable[..., Trained[P]], *arguments: object
+) -> tuple[int, P] | tuple[None, None]:
+    """Train, and return the epochs until the validation loss is at most `loss`, and the weights."""
+    reached: list[tuple[int, P]] = []
+
+    def on_epoch(epoch: Epoch, state: FitState[P]) -> None:
+        if epoch.score <= loss and not reached:
+            reached.append((epoch.epoch, state.parameters))
+
+    train(*arguments, on_epoch=on_epoch)
+    return reached[0] if reached else (None, None)
 
 
 def make_judge(data: Data, model: Model[P]) -> Callable[[P], Scores]:

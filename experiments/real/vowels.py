@@ -71,6 +71,18 @@ def make_data(known: Part, test: Part) -> Data:
     )
 
 
+def of_speakers(data: Data, speakers: range) -> Data:
+    """Return the utterances of some speakers, numbered from 0, scaled as those of all."""
+
+    def of_part(part: Part) -> Part:
+        pairs = zip(part.inputs, part.targets, strict=True)
+        kept = [(x, y - np.int32(speakers.start)) for x, y in pairs if y in speakers]
+        return Part(*map(list, zip(*kept, strict=True)))
+
+    parts = [of_part(part) for part in data.prepared.parts]
+    return data._replace(prepared=data.prepared._replace(parts=parts, num_outputs=len(speakers)))
+
+
 def summary(sequence: np.ndarray) -> np.ndarray:
     """Return mean, standard deviation, first and last value of every channel, [4 I]."""
     return np.concatenate([sequence.mean(0), sequence.std(0), sequence[0], sequence[-1]])

@@ -18,7 +18,7 @@ import numpy as np
 from experiments.cli.command import import_extra
 from experiments.cli.files import make_folder
 from lstm_jax import TrialRunner, processes
-from lstm_jax.training.runs.progress import Bar, Speed, describe
+from lstm_jax.training.runs.progress import Bar, CountBar, Speed, describe
 from lstm_jax.training.trials.records import Progress
 from lstm_jax.training.trials.training_loop import SOLVED
 
@@ -33,12 +33,10 @@ OnChunk = Callable[[Progress], None]  # called after every chunk
 @contextlib.contextmanager
 def display_progress(title: str, quiet: bool = False) -> Iterator[OnChunk]:
     """Display the progress of a run on standard error: a bar, or a line now and then for logs."""
-    ipython = sys.modules.get("IPython")
-    is_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
     if quiet:
         yield lambda progress: None
         return
-    if sys.stderr.isatty() or is_notebook:
+    if _has_bars():
         with Bar(title) as bar:
             yield bar.show
         return
@@ -55,6 +53,36 @@ def display_progress(title: str, quiet: bool = False) -> Iterator[OnChunk]:
         print(line, file=sys.stderr, flush=True)
 
     yield show
+
+
+@contextlib.contextmanager
+def count_trials(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[], None]]:
+    """Display how many of `total` trials have ended, in the same way; call it after each of them.
+
+    For trials that run one after the other, by `fit`.
+    """
+    ended, displayed = 0, time.monotonic()
+    with contextlib.ExitStack() as stack:
+        is_bar = not quiet and _has_bars()
+        bar = stack.enter_context(CountBar(title, total)) if is_bar else None
+
+        def count() -> None:
+            nonlocal ended, displayed
+            ended += 1
+            if bar is not None:
+                bar.show(ended)
+            elif not quiet and time.monotonic() - displayed >= SECONDS_BETWEEN_LINES:
+                displayed = time.monotonic()
+                print(f"{title}: {ended}/{total} trials ended", file=sys.stderr, flush=True)
+
+        yield count
+
+
+def _has_bars() -> bool:
+    """Return whether standard error is a terminal or a notebook."""
+    ipython = sys.modules.get("IPython")
+    is_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    return sys.stderr.isatty() or is_notebook
 
 
 def check_scalars(folder: pathlib.Path, may_replace: bool) -> None:

@@ -83,6 +83,13 @@ OF_BINARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "seed": (*NO_INTEGER, "-1", "4294967296"),
         **dict.fromkeys(("resume", "overwrite", "quiet"), ("x",)),
     },
+    "real.transfer": {
+        "pairs": ("", "3c-3a", "vowels,6a"),
+        "out": ("",),
+        "trials": (*NO_INTEGER, "0", "1", "1048577"),
+        "seed": (*NO_INTEGER, "-1", "4294967296"),
+        **dict.fromkeys(("resume", "overwrite", "quiet"), ("x",)),
+    },
     "real.gates": {
         "data": ("", "Vowels", "vowels,chorales"),
         "out": ("",),

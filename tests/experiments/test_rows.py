@@ -38,7 +38,8 @@ ROWS = {
 # Tested elsewhere:
 OTHER_BINARIES = {"ablations", "benchmark", "claims", "diagnose", "digests", "error_flow"}
 OTHER_BINARIES |= {"api_reference", "export", "fit", "notebooks", "predict", "report"}
-OTHER_BINARIES |= {"own_task", "real", "real.gates", "real.study", "search", "stream", "tables"}
+OTHER_BINARIES |= {"own_task", "real", "real.gates", "real.study", "real.transfer", "search"}
+OTHER_BINARIES |= {"stream", "tables"}
 TINY = ["--trials=2", "--max_sequences=20", "--devices=1"]
 
 

@@ -79,6 +79,31 @@ class Bar:
             self._bar.close()
 
 
+class CountBar:
+    """A progress bar of trials that run one after the other; in a notebook, a widget.
+
+    with CountBar("trials", 20) as bar:
+        for trial in range(20):
+            bar.show(trial + 1)
+    """
+
+    def __init__(self, title: str, total: int) -> None:
+        self._bar = _make_bar(title)
+        self._bar.bar_format, self._bar.total = _FORMAT, total
+        self.show(0)
+
+    def __enter__(self) -> CountBar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def show(self, done: int) -> None:
+        """Display that `done` trials have ended."""
+        self._bar.n = done
+        self._bar.set_postfix_str(f"{done}/{self._bar.total}")
+
+
 class EpochBar:
     """A progress bar of the epochs of `fit`; in a notebook, a widget.
 
