@@ -127,7 +127,7 @@ def transfer_table(document: Document) -> str:
 def draw_transfer(document: Document) -> style.Figure:
     """Draw a line per trial from scratch to transfer, a panel per pair."""
     pairs = document["pairs"]
-    figure, panels = style.new_figure(0.6 + 2.4 * len(pairs), 3.4, 1, len(pairs))
+    figure, panels = style.new_figure(2 + 2.3 * len(pairs), 3.6, 1, len(pairs))
     for axes, (pair, counts) in zip(panels, pairs.items(), strict=True):
         values = np.array([counts["scratch"], counts["transfer"]], float)
         axes.plot([0, 1], values, "o-", color=style.OURS, alpha=0.3, mec="none", lw=0.8)

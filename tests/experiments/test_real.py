@@ -34,6 +34,7 @@ from lstm_jax import Architecture, apply, initialise, plots
 
 RNG = np.random.default_rng(0)
 COMMITTED = pathlib.Path(command.__file__).parents[1] / "results" / "real"
+DRAW = {"real.study.json": study.draw, "real.transfer.json": page.draw_transfer}
 SIZES = {"sunspots": (1, 1), "sunspots-monthly": (1, 1), "vowels": (12, 9), "chorales": (23, 22)}
 
 
@@ -343,7 +344,7 @@ def test_the_committed_results_can_be_drawn_again(tmp_path: pathlib.Path):
     paths = sorted(COMMITTED.glob("real.*.json"))
     assert paths
     for path in paths:
-        draw = study.draw if path.name == "real.study.json" else page.draw
+        draw = DRAW.get(path.name, page.draw)
         plots.save(draw(json.loads(path.read_text())), tmp_path / "a.png")
         assert_is_a_picture(tmp_path / "a.png")
 

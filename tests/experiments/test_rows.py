@@ -185,6 +185,21 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
         assert part in displayed, displayed
 
 
+def test_trials_are_counted_by_a_bar_or_by_lines_or_not_at_all(monkeypatch: pytest.MonkeyPatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    displayed = []
+    for stream, quiet in ((Terminal(), False), (io.StringIO(), False), (Terminal(), True)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with progress.count_trials("vowels", 4, quiet) as count:
+            for step in (1.0, 20.0, 1.0):
+                now[0] += step
+                count()
+        displayed.append(stream.getvalue())
+    assert "vowels: 75%|" in displayed[0] and displayed[0].rstrip().endswith("3/4")
+    assert displayed[1:] == ["vowels: 2/4 trials ended\n", ""]
+
+
 def test_a_bar_is_readable_in_80_columns(monkeypatch: pytest.MonkeyPatch):
     """...with the longest title and the largest numbers, each line whole."""
     monkeypatch.setattr(sys, "stderr", Terminal())
