@@ -78,8 +78,6 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Prepare the data, train, and write the network, its scores and its picture."""
-    if values.resume and values.overwrite:
-        raise ValueError("--resume and --overwrite exclude each other, got both")
     task = find_task(values.task)
     prepared = prepare(task, values)
     make_folder(values.out)

@@ -131,8 +131,6 @@ def _number(text: str, where: str) -> float:
 
 def main(values: FlagValues) -> None:
     """Learn row by row until the data end, or a signal comes."""
-    if values.resume and values.overwrite:
-        raise ValueError("--resume and --overwrite exclude each other, got both")
     is_pipe = values.data == "-"
     if not is_pipe and not pathlib.Path(values.data).is_file():
         raise ValueError(f"--data must be an existing file or -, got {values.data}")

@@ -182,6 +182,8 @@ class Command:
             raise ValueError(f"unexpected argument {rest[0]!r}; options begin with --")
         if rest:
             values[self.operands].value = [*getattr(values, self.operands), *rest]
+        if all(name in values and values[name].value for name in ("resume", "overwrite")):
+            raise ValueError("--resume and --overwrite exclude each other, got both")
         return values
 
     def flags(self) -> FlagValues:

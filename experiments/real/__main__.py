@@ -57,8 +57,6 @@ def define(flags: FlagSet) -> None:
 
 def main(values: FlagValues) -> None:
     """Train all networks of a domain, and write their scores after each of them."""
-    if values.resume and values.overwrite:
-        raise ValueError("--resume and --overwrite exclude each other, got both")
     path = values.out / f"real.{values.data}.json"
     if not values.resume:
         check_free(path, values.overwrite)

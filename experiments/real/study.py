@@ -173,8 +173,6 @@ def define(flags: FlagSet) -> None:
 def main(values: FlagValues) -> None:
     """Run the design on all problems, and write the losses after each of its runs."""
     path = values.out / "real.study.json"
-    if values.resume and values.overwrite:
-        raise ValueError("--resume and --overwrite exclude each other, got both")
     if not values.resume:
         check_free(path, values.overwrite)
     configure()

@@ -128,8 +128,6 @@ def define(flags: FlagSet) -> None:
 def main(values: FlagValues) -> None:
     """Run the pairs, and write the counts after each of them."""
     path = values.out / "real.transfer.json"
-    if values.resume and values.overwrite:
-        raise ValueError("--resume and --overwrite exclude each other, got both")
     if not values.resume:
         check_free(path, values.overwrite)
     configure()

@@ -60,10 +60,6 @@ class RowOptions:
     quiet: bool = False
     logdir: pathlib.Path | None = None
 
-    def __post_init__(self) -> None:
-        if self.resume and self.overwrite:
-            raise ValueError("--resume and --overwrite exclude each other, got both")
-
     @classmethod
     def of(cls, values: FlagValues) -> RowOptions:
         """Return the options by the flags; raise ValueError for flags that do not fit."""

@@ -252,6 +252,16 @@ def test_a_bad_value_is_refused_by_its_flag_s_name_and_nothing_is_written(
         assert "\n" not in line and not [*tmp_path.iterdir()], (given, line)
 
 
+@pytest.mark.parametrize("binary", BINARIES)
+def test_a_run_is_resumed_or_begins_anew_not_both(binary: str, tmp_path: pathlib.Path):
+    flags = command_of(binary).flags()
+    if {"resume", "overwrite"} <= {*flags}:
+        given = arguments_of(binary, "resume", "true", tmp_path / "new")
+        with pytest.raises(ValueError, match=r"^--resume and --overwrite exclude each other"):
+            command_of(binary).call([*given, "--overwrite"])
+    assert not [*tmp_path.iterdir()]
+
+
 # Messages: one line, before anything is computed or written ---------------------------------------
 
 MISTAKES = {
