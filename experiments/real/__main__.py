@@ -21,7 +21,6 @@ from experiments.cli.files import check_free, make_folder, read_resumed, save_re
 from experiments.real import DOMAINS, page
 from experiments.real.base import Data, Domain
 from experiments.real.models import NETWORKS, REFERENCE, MakeModel, of_size
-from experiments.real.statistics import estimate
 from experiments.real.trials import (
     RATES,
     TUNING_TRIALS,
@@ -30,6 +29,7 @@ from experiments.real.trials import (
     make_judge,
     make_trainer,
 )
+from experiments.rows.intervals import estimate
 from experiments.rows.progress import count_trials
 from lstm_jax.network.files import Document
 from lstm_jax.training.runs.result_file import about_run, write_json

@@ -7,8 +7,9 @@ import pathlib
 import numpy as np
 
 from experiments.real.models import REFERENCE
-from experiments.real.statistics import Estimate, compare, estimate
+from experiments.real.statistics import compare
 from experiments.rows import text
+from experiments.rows.intervals import Estimate, estimate
 from lstm_jax.network.files import Document
 from lstm_jax.plots import style
 from lstm_jax.training.runs.result_file import read_object

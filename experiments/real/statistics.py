@@ -1,35 +1,14 @@
-"""Means with 95 % intervals over trials, and paired tests of the differences between networks.
+"""Paired tests of the differences between networks.
 
-Both speak of initial weights and orders of batches: the data and their parts are the same in all
+They speak of initial weights and orders of batches: the data and their parts are the same in all
 trials.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
-
-CONFIDENCE = 0.95
-
-
-class Estimate(NamedTuple):
-    """The mean over trials and its interval, by Student's t; NaN bounds for a single trial."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def estimate(values: Sequence[float]) -> Estimate:
-    """Estimate the mean of what the values are a sample of."""
-    from scipy import stats
-
-    mean, number = float(np.mean(values)), len(values)
-    error = float(np.std(values, ddof=1)) / number**0.5 if number > 1 else np.nan
-    half = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, max(number - 1, 1)))
-    return Estimate(mean, mean - half, mean + half)
 
 
 def compare(values: Mapping[str, Sequence[float]], reference: str) -> dict[str, float]:

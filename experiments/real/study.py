@@ -28,8 +28,8 @@ from experiments.own_data.tasks import Loss, Part, Prepared
 from experiments.real import DOMAINS
 from experiments.real.base import Data, Domain
 from experiments.real.models import Model
-from experiments.real.statistics import CONFIDENCE, Estimate
 from experiments.real.trials import make_trainer, mean_loss
+from experiments.rows.intervals import CONFIDENCE, Estimate
 from experiments.rows.progress import count_trials
 from lstm_jax import Architecture
 from lstm_jax.network.files import Document

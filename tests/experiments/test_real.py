@@ -30,6 +30,7 @@ from experiments.real import (
 )
 from experiments.real import __main__ as command
 from experiments.real.base import Domain
+from experiments.rows.intervals import estimate
 from lstm_jax import Architecture, apply, initialise, plots
 
 RNG = np.random.default_rng(0)
@@ -296,7 +297,7 @@ def test_a_network_at_work_is_drawn(tmp_path: pathlib.Path):
 
 def test_the_interval_is_student_s():
     values = RNG.normal(size=10)
-    found = statistics.estimate(values)
+    found = estimate(values)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     np.testing.assert_allclose(found, (values.mean(), *expected))
 
