@@ -250,7 +250,5 @@ def draw(document: Document) -> style.Figure:
         offsets = np.linspace(-0.25, 0.25, len(values))
         right.plot(np.maximum(values, 1e-5), y + offsets, "o", color=style.OURS, alpha=0.5, ms=4)
     name_lines(right, [label for label, _ in rows])
-    right.set_xlabel(
-        "change of the final states by other distractors,\nas a share of that by another sequence"
-    )
+    right.set_xlabel("change of the final states:\nby other distractors / by another sequence")
     return figure

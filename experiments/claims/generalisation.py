@@ -50,7 +50,7 @@ TESTS, LONG_TESTS = 256, 64  # sequences; of each of the lengths
 MAX_SEQUENCES = 200_000
 OPTIMISER = make_optimiser("adam_inverse_sqrt", 0.01)
 
-GRUModel = tuple[GRUWeights, optax.OptState]
+GRUModel = tuple[AnyModel, optax.OptState]
 Outputs = Callable[[AnyModel, Example], jax.Array]
 
 
@@ -176,7 +176,7 @@ def draw(document: Document) -> style.Figure:
             for y, values in enumerate(found["wrong"].values()):
                 places = y + 0.2 * (i - 1.5) + np.linspace(-0.07, 0.07, len(values))
                 axes.plot(values, places, "o", color=colour, alpha=0.5, ms=4)
-            label = f"{name}: {found['solved']} of {document['trials']} solved"
+            label = f"{name.replace('`', '')}: {found['solved']} of {document['trials']} solved"
             axes.plot([], [], "o", color=colour, label=label)
         axes.set(title=row, xlim=(-0.03, 1.03), xlabel="fraction of wrong sequences")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15))

@@ -152,12 +152,23 @@ def draw(document: Document) -> style.Figure:
             axes.plot([low, high], [y, y], color=colour, lw=2)
             axes.plot(ratio, y, "o", color=colour)
         axes.axvline(1, color=style.BLACK, lw=0.8)
-        axes.set_title(problem)
+        axes.set(title=problem, xscale="log")
+        _label_factors(axes)
     labels = [f"{name}:\n{first} to {second}" for name, (first, second) in CHOICES.items()]
     panels[0].set_yticks(range(len(labels)), labels)
     panels[0].set_ylim(len(labels) - 0.5, -0.5)
     figure.supxlabel("factor of the test loss\n(below 1, the second level is better)")
     return figure
+
+
+def _label_factors(axes: style.Axes) -> None:
+    """Label a logarithmic axis by a few plain numbers, powers of 10 if it is long."""
+    from matplotlib import ticker
+
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(ticker.LogLocator() if high > 20 * low else ticker.MaxNLocator(4))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def define(flags: FlagSet) -> None:
