@@ -1,12 +1,12 @@
 """Claims of the paper outside its tables, and of later papers, each checked by a small run.
 
-    python -m experiments.claims --claim=length --out=DIR
+    python -m experiments.claims --claim=generalisation --out=DIR
     python -m experiments.claims --claim=gates --trials=4 --out=DIR
     python -m experiments.claims --claim=counting --trials=20 --out=DIR --resume
     python -m experiments.claims --claim=xor --redraw --out=experiments/results/claims
 
-`length` and `lags` train nothing: they read the result files in experiments/results. A claim that
-is interrupted keeps the variants that it has measured, for --resume.
+`lags` trains nothing: it reads the result files in experiments/results. A claim that is interrupted
+keeps the variants that it has measured, for --resume.
 """
 
 from __future__ import annotations
