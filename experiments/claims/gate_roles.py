@@ -1,4 +1,4 @@
-"""What the gates do: networks that are set by hand and learned ones, with gates held constant.
+"""Roles of the gates: networks that are set by hand and learned ones, with gates held constant.
 
 The networks that are set by hand solve a task for reasons that can be read:
 

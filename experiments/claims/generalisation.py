@@ -1,4 +1,4 @@
-"""What networks that have solved tasks 3a, 4 and 6a make of sequences unlike those of training.
+"""Tests of solved networks of tasks 3a, 4 and 6a on sequences unlike those of training.
 
 The networks of 1997 and the modern ones are those of recipes. A GRU has about the same number of
 weights as the network of 1997, and is trained as the recipes `adam` and `modern` train theirs.
